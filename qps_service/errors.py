@@ -1,0 +1,58 @@
+"""What can go wrong in a way that the user can mend.
+
+    QpsError                the root; its text is what the user reads
+    |-- UsageError          the command line contradicts itself or the configuration (exit 2)
+    |-- ConfigError         the configuration is wrong; carries every problem found (exit 1)
+    |   `-- FormatError     a log format is wrong; knows the place
+    `-- StateHeldError      another process uses the same state directory (exit 3)
+
+Faults of the log itself (missing, unreadable, malformed lines) are not exceptions: the service
+lives through them, and says so.
+"""
+
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_PROBLEM = 1
+EXIT_USAGE = 2
+EXIT_STATE_HELD = 3
+
+
+class QpsError(Exception):
+    """Root of everything raised on purpose."""
+
+    exit_code = EXIT_PROBLEM
+
+
+class UsageError(QpsError):
+    """The command line asks for what cannot be."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigError(QpsError):
+    """One or more problems in the configuration; each names its key path."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class FormatError(ConfigError):
+    """A log format that cannot be read; `position` counts characters of `text` from 0."""
+
+    def __init__(self, text: str, position: int, reason: str) -> None:
+        self.text = text
+        self.position = position
+        self.reason = reason
+        super().__init__([f"{reason}, at character {position + 1} of {text!r}"])
+
+
+class StateHeldError(QpsError):
+    """The state directory belongs to a running process."""
+
+    exit_code = EXIT_STATE_HELD
+
+    def __init__(self, directory: str, pid: int) -> None:
+        self.pid = pid
+        super().__init__(f"{directory} is held by PID {pid}")

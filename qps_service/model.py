@@ -1,0 +1,111 @@
+"""The values that travel from the log to the report. Frozen, and free of files, clocks and sockets.
+
+What came from the log stays bytes: two routes that differ in one invalid byte are two routes.
+`qps_service.escape` turns them into text where they are shown.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """What a request is counted under."""
+
+    method: bytes
+    route: bytes
+    status: int  # 0..999, as three digits in the log
+
+
+class Counts(NamedTuple):
+    """What is counted."""
+
+    requests: int
+    bytes: int  # sum of the response sizes that the log states
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sum of both."""
+        return Counts(self.requests + other.requests, self.bytes + other.bytes)
+
+
+class Sample(NamedTuple):
+    """One rejected line, to show what is being rejected."""
+
+    reason: str
+    line: bytes  # its first SAMPLE_LIMIT bytes
+
+
+class Scanned(NamedTuple):
+    """What a scanner found since it was last asked. `lines` = requests counted + lines rejected."""
+
+    lines: int
+    counts: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines
+    sample: Sample | None
+
+
+class Window(NamedTuple):
+    """One log's counts between two reports."""
+
+    log: str
+    started: int  # CLOCK_BOOTTIME nanoseconds
+    ended: int  # CLOCK_BOOTTIME nanoseconds
+    counts: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines
+
+    @property
+    def seconds(self) -> float:
+        """The time that really passed."""
+        return (self.ended - self.started) / 1e9
+
+
+class Row(NamedTuple):
+    """One line of a report before methods are summed out of it."""
+
+    method: bytes
+    route: bytes
+    status: int
+    requests: int
+    bytes: int
+    rate: float  # requests per second over the window's real length
+
+
+class Report(NamedTuple):
+    """A window made ready for rendering; rows are sorted by route, status, method."""
+
+    log: str
+    named: bool  # whether the text names the log: it does where several are followed
+    sequence: int  # 1 for the first report of the process
+    at: int  # Unix seconds, for the date only
+    seconds: float
+    requests: int
+    rate: float
+    rejected: int
+    rows: tuple[Row, ...]
+
+
+class Identity(NamedTuple):
+    """What tells one file from another under the same name.
+
+    `version` is the inode's generation number (FS_IOC_GETVERSION), which ext4, xfs and btrfs draw
+    anew each time they reuse an inode number; None where the file system tells none.
+    """
+
+    device: int
+    inode: int
+    version: int | None
+
+
+class Position(NamedTuple):
+    """How far a generation has been consumed; enough to go on later, or to notice that one cannot."""
+
+    identity: Identity
+    name: str  # where it was last seen
+    offset: int  # bytes consumed, always at the start of a line unless `oversize`
+    prefix: bytes  # the file's first bytes, at most PREFIX_LIMIT, never beyond `offset`
+    marker: bytes  # the bytes right before `offset`, at most MARKER_LIMIT
+    oversize: bool  # inside a line over the limit, whose rest is still to be skipped
+
+
+PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
+MARKER_LIMIT = 64  # bytes re-read before each read; a truncated and regrown log differs in them
+SAMPLE_LIMIT = 256  # bytes of a rejected line that are worth showing
