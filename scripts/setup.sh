@@ -1,0 +1,75 @@
+#!/bin/bash
+# Makes what this checkout needs to run, on Debian and its relatives: apt packages and .venv, nothing else.
+#
+#   scripts/setup.sh run     to run qps-reporter
+#   scripts/setup.sh test    to run every check too (as root: with a systemd guest for tests/system)
+#
+# Says what it is going to install before it does. When nothing is missing it is quick, silent and
+# needs no network.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+purpose=${1:-}
+
+# python3-systemd comes from Debian because PyPI has only its source, which needs a compiler.
+packages=(python3 python3-venv python3-systemd)
+extra=
+case $purpose in
+run) ;;
+test)
+    extra='[test]'
+    packages+=(shellcheck)
+    if [[ $EUID -eq 0 ]]; then
+        packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap logrotate util-linux)
+    fi
+    ;;
+*)
+    echo "usage: scripts/setup.sh run|test" >&2
+    exit 2
+    ;;
+esac
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || true
+    [[ $status == installed ]] || missing+=("$package")
+done
+
+if ((${#missing[@]})); then
+    echo "setup: installing Debian packages: ${missing[*]}" >&2
+    as_root=()
+    if [[ $EUID -ne 0 ]]; then
+        command -v sudo >/dev/null || die "this needs root or sudo"
+        as_root=(sudo)
+    fi
+    install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    "${as_root[@]}" "${install[@]}" update >&2
+    "${as_root[@]}" "${install[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
+fi
+
+# Debian's own interpreter, whatever else PATH offers: python3-systemd belongs to it.
+python=/usr/bin/python3
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "expected $python to be Python 3.11 or newer, found $version"
+
+# A new Python, another place or other dependencies: then, and only then, .venv is made anew.
+stamp=.venv/made-to-$purpose
+made=$({ echo "$version $PWD" && cat pyproject.toml scripts/setup.sh; } | sha256sum)
+if [[ ! -e $stamp || $(<"$stamp") != "$made" ]]; then
+    [[ ! -e .venv || -w .venv ]] || die "$PWD/.venv belongs to another user: remove it, or run as that user"
+    echo "setup: making $PWD/.venv: qps-reporter$extra and the Python packages it needs, from PyPI" >&2
+    rm -rf .venv
+    "$python" -m venv --system-site-packages .venv
+    # Without this, setuptools leaves an egg-info directory in the checkout.
+    printf '[egg_info]\negg_base = .venv\n' >.venv/setuptools.cfg
+    DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
+        .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra" >&2
+    [[ $purpose == run ]] || echo "$made" >"${stamp/test/run}"
+    echo "$made" >"$stamp"
+fi

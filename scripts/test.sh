@@ -1,0 +1,20 @@
+#!/bin/bash
+# Runs every check: shellcheck, ruff, mypy --strict, and all tests. Arguments go to pytest.
+#
+# Installs what is missing first (scripts/setup.sh test). As root it also boots systemd guests for
+# tests/system; other users see those tests skipped. With CI=true a skipped test fails the run.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/setup.sh test
+
+# Everything that the checks leave behind stays in one directory that git ignores.
+export PYTHONPYCACHEPREFIX=$PWD/.cache/python
+export RUFF_CACHE_DIR=$PWD/.cache/ruff
+export MYPY_CACHE_DIR=$PWD/.cache/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY=$PWD/.cache/hypothesis
+
+shellcheck scripts/*.sh .ci/run
+.venv/bin/ruff check .
+.venv/bin/mypy --strict
+exec .venv/bin/pytest -o cache_dir=.cache/pytest "$@"
