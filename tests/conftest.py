@@ -1,0 +1,31 @@
+"""For all tests: where CI=true, a skipped test is a failure.
+
+On a developer's machine a test may lack what it needs (root, say) and be skipped with the reason.
+In CI everything is there, so a skip would be a check that silently stopped checking.
+"""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+
+def _forbidden_skips(config: pytest.Config) -> Sequence[pytest.TestReport | pytest.CollectReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI") != "true":
+        return ()
+    skips: Sequence[pytest.TestReport | pytest.CollectReport] = reporter.stats.get("skipped", ())
+    return skips
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _forbidden_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skips = _forbidden_skips(config)
+    if skips:
+        terminalreporter.section("skipped, which CI=true forbids", red=True)
+        for skip in skips:
+            terminalreporter.write_line(skip.nodeid)
