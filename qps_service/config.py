@@ -1,0 +1,159 @@
+"""Flags, environment, file and defaults -> one frozen Config.
+
+Precedence is the same for every setting: flag, environment variable, file, default. Every problem is
+found in one go and named by where it stands: a key path of the file, a variable or a flag.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from qps_service.errors import ConfigError, UsageError
+from qps_service.logformat import LogFormat
+from qps_service.settings import BY_KEY, LOG, SERVICE, Setting, parse_name
+
+DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
+LOG_VARIABLE = "QPS_REPORTER_LOG"
+NAME_VARIABLE = "QPS_REPORTER_NAME"
+CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
+
+
+class LogConfig(NamedTuple):
+    """One log to follow."""
+
+    name: str
+    path: str  # absolute
+    format: LogFormat
+    start: bool  # whether what is there at the first look counts
+    max_routes: int
+    max_line: int  # bytes
+    quiet: int  # nanoseconds
+    open_generations: int
+
+
+class Config(NamedTuple):
+    """Everything that can be set."""
+
+    interval: int  # nanoseconds
+    state: str | None  # absolute path of a directory
+    logs: tuple[LogConfig, ...]
+    source: str | None  # the file it was read from
+
+
+class Flags(NamedTuple):
+    """What the command line said; None for what it did not."""
+
+    log: str | None = None
+    config: str | None = None
+    name: str | None = None
+    interval: str | None = None
+    state: str | None = None
+    format: str | None = None
+    start: str | None = None
+
+
+def load(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """The configuration in force. Raises ConfigError, or UsageError where there is nothing to follow."""
+    log = flags.log or environment.get(LOG_VARIABLE)
+    source = flags.config or environment.get(CONFIG_VARIABLE)
+    if source is None and log is None and os.path.exists(DEFAULT_FILE):
+        source = DEFAULT_FILE
+    if source is None and log is None:
+        raise UsageError(f"nothing to follow: name a LOG, or write {DEFAULT_FILE}")
+    return _Loader(flags, environment).load(_read(source) if source else {}, log, source)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+
+
+class _Loader:
+    """Collects problems on the way."""
+
+    def __init__(self, flags: Flags, environment: Mapping[str, str]) -> None:
+        self._flags = flags
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def load(self, table: dict[str, Any], log: str | None, source: str | None) -> Config:
+        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"log"}, "")
+        values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
+        if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
+            # systemd may name several, with colons between (systemd.exec(5)).
+            values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
+        logs = [self._log(name, entry) for name, entry in self._log_tables(table, log)]
+        paths = [each["path"] for each in logs if each["path"]]
+        for path in sorted({path for path in paths if paths.count(path) > 1}):
+            self._problems.append(f"log: {path} is given more than once")
+        if self._problems:
+            raise ConfigError(f"{source}: {text}" if source else text for text in self._problems)
+        return Config(**values, logs=tuple(LogConfig(**each) for each in logs), source=source)
+
+    def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
+        tables = table.get("log", {})
+        if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+            self._problems.append("log: expected tables, as [log.access]")
+            return []
+        if not tables and log is None:
+            self._problems.append("log: expected at least one table, as [log.access]")
+        name = self._flags.name or self._environment.get(NAME_VARIABLE)
+        if len(tables) > 1 and (log or name):
+            what = "LOG" if log else "--name"
+            raise UsageError(f"{what} is for one log, the configuration has {len(tables)}")
+        entries = list(tables.items())
+        if log is not None:
+            key, entry = entries[0] if entries else (_name_of(log), {})
+            entries = [(key, {**entry, "path": log})]
+        return [(name or key, entry) for key, entry in entries]
+
+    def _log(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+        where = f"log.{name}."
+        try:
+            parse_name(name)
+        except ValueError as error:
+            self._problems.append(f"log.{name!r}: {error}")
+        self._refuse_unknown(entry, {setting.key for setting in LOG}, where)
+        values = {setting.key: self._value(setting, entry, where) for setting in LOG}
+        if "path" not in entry:
+            self._problems.append(f"{where}path: expected a path, got none")
+        return {"name": name, **values}
+
+    def _value(self, setting: Setting, table: dict[str, Any], where: str) -> Any:
+        flag = getattr(self._flags, setting.key) if setting.flag else None
+        variable = self._environment.get(setting.variable) if setting.flag else None
+        for origin, raw in (
+            (f"--{setting.key}", flag),
+            (setting.variable, variable),
+            (where + setting.key, table.get(setting.key)),
+            ("default", setting.default),
+        ):
+            if raw is None:
+                continue
+            if not isinstance(raw, str | int | float) or isinstance(raw, bool):
+                self._problems.append(f"{origin}: expected text or a number, got {raw!r}")
+                return None
+            try:
+                return setting.parse(str(raw))
+            except ValueError as error:
+                self._problems.append(f"{origin}: {error}, got {raw!r}")
+                return None
+        return None
+
+    def _refuse_unknown(self, table: dict[str, Any], known: set[str], where: str) -> None:
+        for key in table.keys() - known:
+            hint = f"; {key} belongs in a [log.NAME] table" if not where and key in BY_KEY else ""
+            self._problems.append(f"{where}{key}: unknown; expected one of {', '.join(sorted(known))}{hint}")
+
+
+def _name_of(path: str) -> str:
+    """A name for a log that was given none: access for /var/log/nginx/access.log."""
+    stem = os.path.basename(path).partition(".")[0] or "log"
+    return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64].lstrip("_-") or "log"

@@ -1,0 +1,73 @@
+"""What the service says about itself: one entry a change of state, each kind with its own MESSAGE_ID.
+
+A kind's id never changes, so that `journalctl MESSAGE_ID=…` and alerts built on it keep working.
+OPERATIONS.md explains each kind and what to do about it; a test holds the two lists together.
+"""
+
+from collections.abc import Callable
+from syslog import LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of notice."""
+
+    name: str
+    message_id: str  # 128 random bits in hexadecimal, as `systemd-id128 new` makes them
+    priority: int  # syslog(3) level
+
+
+class Notice(NamedTuple):
+    """One thing said."""
+
+    kind: Kind
+    text: str
+    log: str | None = None  # the log it is about
+
+
+Say = Callable[[Notice], None]
+
+# The report is no notice, but its id has its place in the same list.
+REPORT_MESSAGE_ID = "c06d9b30cc7b47849d384a0dfa9edfde"
+
+FOLLOWING = Kind("following", "37270e823e9743bbb705124189df7c96", LOG_INFO)
+WAITING = Kind("waiting", "50caf5a7bd054a4380349efbc51ce579", LOG_WARNING)
+UNREADABLE = Kind("unreadable", "b776ea72dc6f4e6cbe9ba615ecca01c6", LOG_ERR)
+READ_FAILED = Kind("read_failed", "ae08ece2ee4c4fb2afb8893d7294c749", LOG_ERR)
+ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
+TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
+LET_GO = Kind("let_go", "d322156d165b45ffb8fd0cee42d80c46", LOG_WARNING)
+REJECTED = Kind("rejected", "95c7c2850a4f4a26a55cd441fdd59481", LOG_WARNING)
+RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
+RELOAD_REFUSED = Kind("reload_refused", "4648a8212e7947cb89c42e1068ce1d3a", LOG_ERR)
+OUTPUT_FAILED = Kind("output_failed", "b5acb13eeba64f74be21b61d5008a808", LOG_WARNING)
+
+KINDS = (
+    FOLLOWING,
+    WAITING,
+    UNREADABLE,
+    READ_FAILED,
+    ROTATED,
+    TRUNCATED,
+    LET_GO,
+    REJECTED,
+    RELOADED,
+    RELOAD_REFUSED,
+    OUTPUT_FAILED,
+)
+
+
+class Throttle:
+    """Lets a repeating event be said at once, and then at most once an interval."""
+
+    def __init__(self, interval: int) -> None:
+        """`interval` in nanoseconds."""
+        self._interval = interval
+        self._said_at: int | None = None  # nanoseconds, on the caller's clock
+
+    def allows(self, now: int) -> bool:
+        """Whether it may be said at `now`; if so, the interval begins anew."""
+        if self._said_at is not None and now - self._said_at < self._interval:
+            return False
+        self._said_at = now
+        return True

@@ -1,0 +1,66 @@
+"""A window -> Report -> text. Pure.
+
+    Fri Sep  9 11:43:14 2016
+    =============================
+    /<TAB>200<TAB>10.3
+    /<TAB>500<TAB>0.1
+    total<TAB>-<TAB>10.4
+    (empty line)
+"""
+
+import time
+from collections import Counter
+
+from qps_service.escape import show
+from qps_service.model import Report, Row, Window
+
+RULE = "=" * 29
+
+
+def make_report(window: Window, *, sequence: int, at: int, named: bool) -> Report:
+    """The report of `window`; `at` is the Unix time to date it with."""
+    seconds = window.seconds
+    rows = tuple(
+        Row(key.method, key.route, key.status, counts.requests, counts.bytes, _rate(counts.requests, seconds))
+        for key, counts in sorted(window.counts.items(), key=lambda item: (item[0][1:], item[0].method))
+    )
+    requests = sum(row.requests for row in rows)
+    return Report(
+        log=window.log,
+        named=named,
+        sequence=sequence,
+        at=at,
+        seconds=seconds,
+        requests=requests,
+        rate=_rate(requests, seconds),
+        rejected=sum(window.rejects.values()),
+        rows=rows,
+    )
+
+
+def render_text(report: Report) -> str:
+    """The report for people: local time as C's ctime() writes it, methods summed out."""
+    requests: Counter[tuple[bytes, int]] = Counter()
+    for row in report.rows:
+        requests[row.route, row.status] += row.requests
+    date = time.ctime(report.at)
+    lines = [f"{date} {show(report.log.encode())}" if report.named else date, RULE]
+    lines += [
+        f"{show(route)}\t{status:03d}\t{format_rate(_rate(count, report.seconds))}"
+        for (route, status), count in requests.items()
+    ]
+    lines += [f"total\t-\t{format_rate(report.rate)}", "", ""]
+    return "\n".join(lines)
+
+
+def format_rate(rate: float) -> str:
+    """Two decimals, or more where two significant digits need them; no trailing zeros, no exponent."""
+    if rate == 0:
+        return "0"
+    exponent = int(f"{rate:.1e}".partition("e")[2])
+    digits = f"{rate:.{max(2, 1 - exponent)}f}"
+    return digits.rstrip("0").rstrip(".")
+
+
+def _rate(requests: int, seconds: float) -> float:
+    return requests / seconds if seconds > 0 else 0.0

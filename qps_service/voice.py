@@ -1,0 +1,92 @@
+"""What a follower says about its log: each change of state once."""
+
+import os
+
+from qps_service import notices
+from qps_service.escape import show
+from qps_service.files import Seen, explain
+from qps_service.generations import Generation
+from qps_service.notices import Kind, Notice, Say, Throttle
+
+# A log that rotates ten times a second should not fill the journal.
+ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
+
+
+class Voice:
+    """Speaks for one log; `trouble` is why it is not being followed, None while it is."""
+
+    def __init__(self, path: str, name: str, say: Say) -> None:
+        """`name` is the log's name in the configuration."""
+        self.trouble: str | None = None
+        self._path = show(os.fsencode(path))
+        self._name = name
+        self._say_notice = say
+        self._following = False
+        self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
+        self._rotations = 0  # not yet said
+        self._rotation_said = Throttle(ROTATIONS_SAID_EVERY)
+
+    def following(self) -> None:
+        """The log is there and open."""
+        if not self._following:
+            self._following, self.trouble = True, None
+            self._say(notices.FOLLOWING, f"following {self._path}")
+
+    def absent(self) -> None:
+        """There is no log."""
+        self._troubled(notices.WAITING, f"waiting for {self._path}")
+
+    def unreadable(self, error: OSError, seen: Seen | None = None) -> None:
+        """There is a log, but it can't be opened."""
+        self._troubled(notices.UNREADABLE, f"cannot read {self._path}: {explain(error, seen)}; trying again")
+
+    def rotated(self, now: int, files_open: int) -> None:
+        """A new generation is there. `now` in nanoseconds."""
+        self._rotations += 1
+        if self._rotation_said.allows(now):
+            times = "" if self._rotations == 1 else f" {self._rotations} times"
+            self._say(notices.ROTATED, f"{self._path} was rotated{times}; {files_open} of its files are open")
+            self._rotations = 0
+
+    def truncated(self, generation: Generation) -> None:
+        """A file became shorter, or is another text than was read."""
+        self._say(
+            notices.TRUNCATED,
+            f"{_shown(generation)} was truncated; it was read up to byte {generation.offset}, "
+            "what was written between that read and the truncation is not counted",
+        )
+
+    def let_go(self, generation: Generation, limit: int) -> None:
+        """A file is closed early."""
+        self._say(
+            notices.LET_GO,
+            f"more than {limit} files of {self._path} may still be written to; "
+            f"{_shown(generation)} is let go at byte {generation.offset}",
+        )
+
+    def read_failed(self, generation: Generation, error: OSError) -> None:
+        """A file that is open can't be read."""
+        if generation.key not in self._failing:
+            self._failing.add(generation.key)
+            self._say(
+                notices.READ_FAILED,
+                f"cannot read {_shown(generation)} beyond byte {generation.offset}: {explain(error)}; "
+                "trying again",
+            )
+
+    def reads_again(self, generation: Generation) -> None:
+        """It can."""
+        self._failing.discard(generation.key)
+
+    def _troubled(self, kind: Kind, text: str) -> None:
+        self._following = False
+        if self.trouble != text:
+            self.trouble = text
+            self._say(kind, text)
+
+    def _say(self, kind: Kind, text: str) -> None:
+        self._say_notice(Notice(kind, text, self._name))
+
+
+def _shown(generation: Generation) -> str:
+    return show(os.fsencode(generation.name))
