@@ -1,0 +1,78 @@
+"""Fixtures: a booted guest for each module that asks, and in it the program as a package would lay it out."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.guest import TOOLS, Guest, Image
+from tests.system.service import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = """#!/usr/bin/python3
+import sys
+from qps_service.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="session")
+def image() -> Image:
+    """The Debian that guests are made of; bootstrapped by the first run."""
+    if os.geteuid() != 0:
+        pytest.skip("boots a systemd guest, which only root may")
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}; scripts/setup.sh test installs them")
+    cache = os.environ.get("QPS_REPORTER_TEST_CACHE") or ROOT / ".cache" / "system"
+    image = Image(Path(cache).absolute())
+    image.provide()
+    return image
+
+
+@pytest.fixture(scope="module")
+def guest(image: Image) -> Iterator[Guest]:
+    """A freshly booted guest, shared by the module's tests."""
+    with Guest(image) as guest:
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def installed(guest: Guest) -> Guest:
+    """The guest with the program, its unit and its user in it."""
+    install(guest)
+    return guest
+
+
+@pytest.fixture
+def service(installed: Guest) -> Iterator[Service]:
+    """The service, not yet configured nor started, without a trace of the tests before."""
+    service = Service(installed)
+    service.reset()
+    yield service
+    service.reset()
+
+
+def install(guest: Guest) -> None:
+    """Put this checkout's program into `guest`."""
+    modules = guest.path("/usr/lib/python3/dist-packages")
+    shutil.copytree(
+        ROOT / "qps_service", modules / "qps_service", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    inotify = importlib.util.find_spec("inotify_simple")
+    if inotify is None or inotify.origin is None:
+        raise RuntimeError("inotify_simple is not installed")
+    guest.write("/usr/lib/python3/dist-packages/inotify_simple.py", Path(inotify.origin).read_text())
+    guest.write("/usr/bin/qps-reporter", LAUNCHER, mode=0o755)
+    systemd = ROOT / "packaging" / "systemd"
+    guest.write(
+        "/usr/lib/systemd/system/qps-reporter.service", (systemd / "qps-reporter.service").read_text()
+    )
+    guest.write(
+        "/usr/lib/sysusers.d/qps-reporter.conf", (systemd / "qps-reporter.sysusers.conf").read_text()
+    )
+    guest.run("systemd-sysusers")
+    guest.systemctl("daemon-reload")

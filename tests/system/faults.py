@@ -1,0 +1,44 @@
+"""Faults that the service's Python is made to have, from outside: texts of a sitecustomize module.
+
+Some hurt the product, which must live with it. Others make of it a product that breaks a promise, to
+show that the test of that promise notices.
+"""
+
+# The next read of a log never returns.
+READ_HANGS = """
+import os
+
+pread = os.pread
+never, _ = os.pipe()
+
+def hanging_pread(*arguments):
+    try:
+        os.unlink("/run/faults/trigger")
+    except FileNotFoundError:
+        return pread(*arguments)
+    os.read(never, 1)
+
+os.pread = hanging_pread
+"""
+
+# Broken: says READY before anything is ready.
+READY_AT_ONCE = """
+import os, socket
+
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+never, _ = os.pipe()
+os.read(never, 1)
+"""
+
+# Broken: says that it lives whatever its loop does.
+WATCHDOG_FROM_A_THREAD = """
+import os, socket, threading
+
+def ping(stop=threading.Event()):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        while not stop.wait(0.25):
+            notify.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+
+threading.Thread(target=ping, daemon=True).start()
+"""

@@ -1,0 +1,394 @@
+"""A Debian guest with a booted systemd of its own, for tests that need a real one.
+
+The guest runs in namespaces (systemd-nspawn): no hypervisor, about a second to boot, root needed.
+Guests share nothing: each has its own file tree, network, process numbers and cgroup. Waiting is
+always for an event: the guest's own word that it has booted, a command's end, a line of its journal.
+The timeouts are there only so that a hang ends as a failure.
+
+Nothing of a guest outlives `Guest.stop`; what a killed test run left is removed by the next one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+HANG = 120.0  # seconds after which whatever is waited for is taken to hang
+PACKAGES = ("dbus", "logrotate", "python3", "python3-systemd", "systemd", "systemd-sysv")
+TOOLS = ("mmdebstrap", "nsenter", "setpriv", "systemd-nspawn", "tar", "timeout")
+
+Entry = dict[str, str]  # a journal entry's fields
+
+
+class GuestError(Exception):
+    """The guest, or a command in it, did not do what was asked; the text holds the evidence."""
+
+
+class Image:
+    """A bootstrapped Debian, kept as a tarball in `cache` so that the network is needed only once."""
+
+    def __init__(self, cache: Path, suite: str = "bookworm", packages: Sequence[str] = PACKAGES) -> None:
+        self.cache = cache
+        self.suite = suite
+        self.packages = tuple(packages)
+
+    @property
+    def tarball(self) -> Path:
+        """Its name changes with what it holds."""
+        content = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:8]
+        return self.cache / f"{self.suite}-{content}.tar"
+
+    def provide(self) -> None:
+        """Bootstrap the image if it isn't there, and remove guests whose test run is dead."""
+        (self.cache / "guests").mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            for leftover in (self.cache / "guests").iterdir():
+                if not _is_held(leftover):
+                    _remove(leftover)
+            if self.tarball.exists():
+                return
+            unfinished = self.tarball.with_suffix(".unfinished.tar")
+            packages = ",".join(self.packages)
+            made = subprocess.run(
+                ["mmdebstrap", "--variant=minbase", f"--include={packages}", self.suite, unfinished],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if made.returncode:
+                raise GuestError(f"mmdebstrap failed:\n{made.stderr}")
+            unfinished.rename(self.tarball)
+
+    def unpack(self) -> tuple[Path, IO[bytes]]:
+        """A fresh directory with the image's tree in `root`; it is the caller's while the file stays open."""
+        directory = self.cache / "guests" / f"qps-{secrets.token_hex(4)}"
+        with self._locked():
+            directory.mkdir()
+            held = (directory / "held").open("wb")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        root = directory / "root"
+        root.mkdir()
+        subprocess.run(["tar", "-xf", self.tarball, "-C", root], check=True, timeout=HANG)
+        return directory, held
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.cache / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class Guest:
+    """One booted guest: `with Guest(image) as guest`, or `boot` and `stop`."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._directory: Path | None = None
+        self._held: IO[bytes] | None = None
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0  # PID, outside, of the guest's PID 1
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        self.boot()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """What the guest occupies on the host's disk."""
+        if self._directory is None:
+            raise GuestError("the guest has not been booted")
+        return self._directory
+
+    @property
+    def cgroup(self) -> Path:
+        """The guest's own cgroup on the host: all of its processes live below."""
+        return _cgroup_of(self.directory)
+
+    def boot(self) -> None:
+        """Unpack the image and start it; returns when systemd inside says that it is up."""
+        self._directory, self._held = self._image.unpack()
+        try:
+            self.cgroup.mkdir()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+                notifications.bind("")
+                self._nspawn = self._spawn(notifications)
+                self._await_boot(notifications, self._nspawn)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Shut down and remove everything; harmless when there is nothing left to do."""
+        if self._nspawn is not None:
+            self._power_off(self._nspawn)
+            self._nspawn = None
+        for process in self._started:
+            process.communicate(timeout=HANG)
+        self._started.clear()
+        if self._directory is not None:
+            _remove(self._directory)
+            self._directory = None
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command inside as root and wait for its end; `check` makes a failure a GuestError."""
+        done = subprocess.run(
+            # `timeout` ends the command too, and not only nsenter.
+            ["timeout", "--kill-after=5", str(HANG), *self._enter(command)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+        )
+        if check and done.returncode:
+            printed = f"{done.stdout}{done.stderr}{self._evidence()}"
+            raise GuestError(f"{' '.join(command)}: exit status {done.returncode}\n{printed}")
+        return done
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command inside as root; it ends with the guest, if not before."""
+        process = subprocess.Popen(
+            self._enter(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def path(self, inside: str) -> Path:
+        """Where the host finds the guest's absolute path `inside`, its /run and /tmp included."""
+        return Path(f"/proc/{self._leader}/root{inside}")
+
+    def write(self, inside: str, text: str, mode: int = 0o644) -> None:
+        """Create or replace a file at once, as a careful administrator would; directories are made."""
+        target = self.path(inside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new")
+        fresh.write_text(text)
+        fresh.chmod(mode)
+        fresh.rename(target)
+
+    def systemctl(self, *arguments: str) -> str:
+        """What `systemctl` prints; a failure is a GuestError."""
+        return self.run("systemctl", *arguments).stdout.strip()
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.systemctl("show", "--property", name, "--value", unit)
+
+    def journal(self, *matches: str, after: str | None = None) -> list[Entry]:
+        """The journal's entries, oldest first, all written before the call included."""
+        self.run("journalctl", "--sync")
+        return [parse_entry(line) for line in self.run(*_journalctl(matches, after)).stdout.splitlines()]
+
+    def journal_cursor(self) -> str:
+        """The place in the journal up to which there are entries now, for `after`."""
+        self.run("journalctl", "--sync")
+        printed = self.run("journalctl", "--show-cursor", "--lines=0", "--quiet").stdout
+        return printed.partition("-- cursor: ")[2].strip()
+
+    @contextlib.contextmanager
+    def follow(self, *matches: str, after: str | None = None) -> Iterator["JournalStream"]:
+        """The journal as a stream that can be waited on, from `after` (or its beginning) on."""
+        process = self.start(*_journalctl(matches, after), "--follow", "--no-tail")
+        try:
+            yield JournalStream(process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=HANG)
+            self._started.remove(process)
+
+    def _spawn(self, notifications: socket.socket) -> subprocess.Popen[bytes]:
+        command = [
+            # Without a cgroup of its own, a signal to one guest's unit reaches its namesake in another.
+            *("sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(self.cgroup)),
+            # Should this process be killed, the guest goes too.
+            *("setpriv", "--pdeathsig", "KILL"),
+            *("systemd-nspawn", "--quiet", "--directory", str(self.directory / "root")),
+            *("--machine", self.directory.name, "--register=no", "--keep-unit", "--private-network"),
+            *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no"),
+            *("--notify-ready=yes", "--boot"),
+        ]
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "NOTIFY_SOCKET": "@" + notifications.getsockname()[1:].decode(),
+            # systemd 256 and later refuse the cgroup v1 that the host may have.
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+        }
+        with (self.directory / "console.log").open("wb") as console:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+
+    def _power_off(self, nspawn: subprocess.Popen[bytes]) -> None:
+        # The guest is thrown away, so an orderly shutdown would be time spent for nothing. With its
+        # PID 1 all its processes end, and nspawn is left to clean up after itself.
+        if self._leader and nspawn.poll() is None:
+            os.kill(self._leader, signal.SIGKILL)
+        else:
+            nspawn.terminate()
+        try:
+            nspawn.wait(HANG / 4)
+        except subprocess.TimeoutExpired:
+            nspawn.kill()
+            nspawn.wait(HANG)
+
+    def _await_boot(self, notifications: socket.socket, nspawn: subprocess.Popen[bytes]) -> None:
+        ended = os.pidfd_open(nspawn.pid)
+        try:
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            poll.register(notifications, select.POLLIN)
+            ready = False
+            while not (ready and self._leader):
+                events = dict(poll.poll(HANG * 1000))
+                if notifications.fileno() not in events:
+                    what = "ended" if events else "hung"
+                    raise GuestError(f"the guest {what} while booting{self._evidence()}")
+                for assignment in notifications.recv(4096).decode().splitlines():
+                    name, _, value = assignment.partition("=")
+                    ready = ready or name == "READY"
+                    if name == "X_NSPAWN_LEADER_PID":
+                        self._leader = int(value)
+        finally:
+            os.close(ended)
+        # "degraded" is up as well: some units of a plain Debian cannot start in a container.
+        self.run("systemctl", "is-system-running", "--wait", check=False)
+
+    def _enter(self, command: Sequence[str]) -> list[str]:
+        return [
+            *("nsenter", "--target", str(self._leader), "--mount", "--uts", "--ipc", "--net", "--pid"),
+            *("--cgroup", "--wdns=/", "--", "env", "-i", "LANG=C.UTF-8"),
+            *("PATH=/usr/sbin:/usr/bin:/sbin:/bin", *command),
+        ]
+
+    def _evidence(self) -> str:
+        console = (self.directory / "console.log").read_text(errors="replace")
+        return f"\n--- console ---\n{console[-4000:]}"
+
+
+class JournalStream:
+    """`journalctl --follow`, read entry by entry; `entries` are those read so far."""
+
+    def __init__(self, journalctl: subprocess.Popen[str]) -> None:
+        self._journalctl = journalctl
+        self._rest = b""
+        self.entries: list[Entry] = []
+
+    def until(self, wanted: Callable[[Entry], bool], timeout: float = HANG) -> Entry:
+        """Block until an entry not read before is `wanted`, and return it. GuestError if none comes."""
+        deadline = time.monotonic() + timeout
+        while True:
+            line, newline, rest = self._rest.partition(b"\n")
+            if newline:
+                self._rest = rest
+                self.entries.append(parse_entry(line.decode()))
+                if wanted(self.entries[-1]):
+                    return self.entries[-1]
+                continue
+            self._rest += self._read(deadline)
+
+    def _read(self, deadline: float) -> bytes:
+        pipe = self._journalctl.stdout
+        if pipe is None:
+            raise GuestError("journalctl has no output")
+        readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+        data = os.read(pipe.fileno(), 1 << 16) if readable else b""
+        if not data:
+            seen = "\n".join(entry.get("MESSAGE", "") for entry in self.entries[-20:])
+            raise GuestError(f"the awaited journal entry did not come; the last ones:\n{seen}")
+        return data
+
+
+def parse_entry(line: str) -> Entry:
+    """An entry of `journalctl -o json`; values that JSON cannot hold as text come as lists of bytes."""
+    return {name: _text(value) for name, value in json.loads(line).items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(byte, int) for byte in value):
+        return bytes(value).decode(errors="surrogateescape")
+    raise GuestError(f"expected one value of text, found {value!r}")
+
+
+def _journalctl(matches: Sequence[str], after: str | None) -> list[str]:
+    # --all: without it, fields over 4096 bytes come as null.
+    command = ["journalctl", "--output=json", "--all", "--no-pager", "--quiet"]
+    return [*command, *([f"--after-cursor={after}"] if after else []), *matches]
+
+
+def _is_held(directory: Path) -> bool:
+    """Whether a living test run owns the guest in `directory`."""
+    try:
+        with (directory / "held").open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _remove(directory: Path) -> None:
+    own = _cgroup_of(directory)
+    if own.exists():
+        (own / "cgroup.kill").write_text("1")
+        _await_empty(own)
+    for place in _cgroup_mounts("cgroup", "cgroup2"):  # nspawn makes a twin below cgroup v1's name=systemd
+        for parent, _, _ in os.walk(place / directory.name, topdown=False):
+            Path(parent).rmdir()
+    shutil.rmtree(directory)
+
+
+def _await_empty(cgroup: Path) -> None:
+    with (cgroup / "cgroup.events").open() as events:
+        poll = select.poll()
+        poll.register(events, select.POLLPRI)
+        while "populated 1" in events.read():
+            if not poll.poll(HANG * 1000):
+                raise GuestError(f"processes of {cgroup} do not end")
+            events.seek(0)
+
+
+def _cgroup_of(directory: Path) -> Path:
+    """The cgroup of the guest in `directory`, below wherever the host has mounted cgroup2."""
+    for place in _cgroup_mounts("cgroup2"):
+        return place / directory.name
+    raise GuestError("no cgroup2 is mounted on this machine")
+
+
+def _cgroup_mounts(*kinds: str) -> list[Path]:
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return [Path(place) for _, place, kind, *_ in mounts if kind in kinds]

@@ -1,0 +1,141 @@
+"""The service under test, as an administrator handles it: configuration, systemctl, journal, log."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from qps_service.notices import REPORT_MESSAGE_ID
+from tests.system.guest import Entry, Guest, JournalStream
+
+UNIT = "qps-reporter.service"
+LOG = "/var/log/access.log"
+CONFIGURATION = "/etc/qps-reporter/qps-reporter.toml"
+# Longer than any test: a report then comes only when something else asks for it.
+NEVER = "6h"
+
+
+def configuration(interval: str = "1s", start: str = "start", path: str = LOG) -> str:
+    """A configuration file for one log named `access`."""
+    return f'interval = "{interval}"\n[log.access]\npath = "{path}"\nformat = "default"\nstart = "{start}"\n'
+
+
+def lines(count: int, route: str = "/", status: int = 200) -> str:
+    """Whole lines in the default format, of 100 bytes a response."""
+    return f"192.0.2.1\tGET {route}\t{status}\t100\n" * count
+
+
+class Service:
+    """qps-reporter.service in a guest."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self._since = ""  # journal cursor: what came before belongs to another test
+
+    def reset(self) -> None:
+        """Stop it and remove what it and its log left."""
+        self.guest.run("systemctl", "stop", UNIT)
+        self.guest.run("systemctl", "reset-failed", UNIT, check=False)
+        for place in ("/run/systemd/system/qps-reporter.service.d", "/var/lib/qps-reporter", "/run/faults"):
+            shutil.rmtree(self.guest.path(place), ignore_errors=True)
+        for generation in self.guest.path("/var/log").glob("access.log*"):
+            generation.unlink()
+        self.guest.systemctl("daemon-reload")
+        self._since = self.guest.journal_cursor()
+
+    def configure(self, text: str) -> None:
+        """Replace the configuration file."""
+        self.guest.write(CONFIGURATION, text)
+
+    def remove_configuration(self) -> None:
+        """Delete the configuration file."""
+        self.guest.path(CONFIGURATION).unlink()
+
+    def override(self, **settings: str) -> None:
+        """Set the unit's [Service] settings with a drop-in."""
+        text = "".join(f"{name}={value}\n" for name, value in settings.items())
+        self.guest.write("/run/systemd/system/qps-reporter.service.d/test.conf", f"[Service]\n{text}")
+        self.guest.systemctl("daemon-reload")
+
+    def inject(self, fault: str, **settings: str) -> None:
+        """Have the service's Python run `fault` before the program; the product is not touched."""
+        self.guest.write("/run/faults/sitecustomize.py", fault)
+        self.guest.path("/run/faults").chmod(0o777)
+        self.override(Environment="PYTHONPATH=/run/faults", **settings)
+
+    def trigger(self) -> None:
+        """Make the injected fault happen, once."""
+        self.guest.path("/run/faults/trigger").touch()
+
+    def start(self) -> None:
+        """Returns when the service says that it is ready."""
+        self.guest.systemctl("start", UNIT)
+
+    def stop(self) -> None:
+        """Returns when the service has ended."""
+        self.guest.systemctl("stop", UNIT)
+
+    def reload(self) -> None:
+        """Returns when the service has been told to reload."""
+        self.guest.systemctl("reload", UNIT)
+
+    def show(self, name: str) -> str:
+        """One of the unit's properties."""
+        return self.guest.show(UNIT, name)
+
+    def append(self, text: str) -> None:
+        """Write to the log, as the web server's user would: the service may read it through adm."""
+        path = self.log()
+        if not path.exists():
+            path.touch()
+            self.guest.run("chown", "root:adm", LOG)
+            path.chmod(0o640)
+        with path.open("a") as log:
+            log.write(text)
+
+    def log(self, suffix: str = "") -> Path:
+        """The log, or with a suffix one of its older generations, as the host sees it."""
+        return self.guest.path(LOG + suffix)
+
+    def entries(self) -> list[Entry]:
+        """All that the journal holds on the unit since the reset, systemd's own messages included."""
+        return self.guest.journal(f"--unit={UNIT}", after=self._since)
+
+    def reports(self) -> list[Entry]:
+        """The entries that are reports."""
+        return [entry for entry in self.entries() if is_report(entry)]
+
+    @contextlib.contextmanager
+    def follow(self) -> Iterator[JournalStream]:
+        """The unit's entries since the reset, as they come."""
+        with self.guest.follow(f"--unit={UNIT}", after=self._since) as stream:
+            yield stream
+
+
+def is_report(entry: Entry) -> bool:
+    """Whether a journal entry is one of the service's reports."""
+    return entry.get("MESSAGE_ID") == REPORT_MESSAGE_ID
+
+
+def requests(entry: Entry) -> int:
+    """A report's requests; 0 for other entries."""
+    return int(entry["QPS_REQUESTS"]) if is_report(entry) else 0
+
+
+def await_requests(stream: JournalStream, count: int) -> Entry:
+    """The report with which all reports read from `stream` so far add up to `count` requests or more."""
+    total = sum(map(requests, stream.entries))
+
+    def reached(entry: Entry) -> bool:
+        nonlocal total
+        total += requests(entry)
+        return is_report(entry) and total >= count
+
+    return stream.until(reached)
+
+
+def rows(entry: Entry) -> list[dict[str, object]]:
+    """A report's rows: objects with method, route, status, requests, bytes and rate."""
+    decoded: list[dict[str, object]] = json.loads(entry["QPS_ROWS"])
+    return decoded

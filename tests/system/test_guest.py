@@ -1,0 +1,60 @@
+"""The guest keeps its own promises: alone with itself, waiting for events, nothing left behind."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.guest import Guest, GuestError, Image
+
+pytestmark = pytest.mark.system
+
+
+def leftovers(name: str) -> list[str]:
+    """Mounts and cgroups of the guest `name` that the host has; no process survives its cgroup."""
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
+    return mounts + [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+
+
+def test_guests_have_nothing_in_common(image: Image) -> None:
+    with Guest(image) as one, Guest(image) as other:
+        for guest in (one, other):
+            guest.run("systemd-run", "--unit=same", "--property=Type=exec", "sleep", "infinity")
+        one.systemctl("kill", "--signal=KILL", "same")
+        with one.follow("--unit=same") as journal:
+            journal.until(lambda entry: entry.get("UNIT_RESULT") == "signal")
+        assert other.show("same", "ActiveState") == "active"
+        assert not [entry for entry in other.journal("--unit=same") if entry.get("UNIT_RESULT")]
+
+
+def test_a_stopped_guest_leaves_nothing(image: Image) -> None:
+    guest = Guest(image)
+    with guest:
+        directory = guest.directory
+        guest.start("sleep", "infinity")
+        assert leftovers(directory.name)
+    assert not leftovers(directory.name)
+    assert not directory.exists()
+
+
+def test_a_guest_that_cannot_boot_says_why_and_leaves_nothing(image: Image, tmp_path: Path) -> None:
+    empty = Image(tmp_path, suite="empty")
+    subprocess.run(["tar", "-cf", empty.tarball, "--files-from=/dev/null"], check=True)
+    empty.provide()
+    guest = Guest(empty)
+    with pytest.raises(GuestError, match=r"ended while booting(.|\n)*OS root"):
+        guest.boot()
+    assert not list((tmp_path / "guests").iterdir())
+
+
+def test_a_failing_command_tells_what_it_printed(guest: Guest) -> None:
+    with pytest.raises(GuestError, match="exit status 3\nthis is why"):
+        guest.run("sh", "-c", "echo this is why; exit 3")
+
+
+def test_the_journal_is_read_from_a_cursor_on_and_byte_for_byte(guest: Guest) -> None:
+    guest.run("systemd-cat", "--identifier=odd", "echo", "before")
+    cursor = guest.journal_cursor()
+    text = f"esc \x1b {'x' * 5000}"
+    guest.run("systemd-cat", "--identifier=odd", "echo", text)
+    assert [entry["MESSAGE"] for entry in guest.journal("--identifier=odd", after=cursor)] == [text]
