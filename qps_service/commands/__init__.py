@@ -1,0 +1,22 @@
+"""The subcommands: one module each, with NAME, HELP, EPILOG, `add_arguments` and `run`."""
+
+import argparse
+
+from qps_service.config import Flags
+from qps_service.settings import LOG, SERVICE
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what to follow and how, straight from the table of settings."""
+    parser.add_argument("log", nargs="?", metavar="LOG", help="the log to follow")
+    parser.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
+    parser.add_argument("--name", metavar="NAME", help="the log's name in fields and metrics")
+    for setting in (*SERVICE, *LOG):
+        if setting.flag:
+            default = f" (default: {setting.default})" if setting.default else ""
+            parser.add_argument(f"--{setting.key}", metavar=setting.metavar, help=setting.help + default)
+
+
+def flags_of(arguments: argparse.Namespace) -> Flags:
+    """What the command line says about the configuration."""
+    return Flags(**{key: getattr(arguments, key) for key in Flags._fields})

@@ -1,0 +1,58 @@
+"""The command line: a table of subcommands."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+
+from qps_service import __version__
+from qps_service.errors import EXIT_PROBLEM, QpsError
+
+COMMANDS = ("run", "check", "simulate")
+
+EPILOG = """\
+examples:
+  qps-reporter simulate -o /tmp/access.log &
+  qps-reporter run /tmp/access.log
+  qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
+"""
+
+
+def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser for these subcommands; the service imports no other than its own."""
+    parser = argparse.ArgumentParser(
+        prog="qps-reporter",
+        description="Requests per second of a web service by route and status, read from its access log.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"qps-reporter {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in commands:
+        command = import_module(f"qps_service.commands.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=command.HELP,
+            description=command.HELP[0].upper() + command.HELP[1:] + ".",
+            epilog=command.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = make_parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except QpsError as error:
+        for line in str(error).splitlines():
+            print(f"qps-reporter: {line}", file=sys.stderr)  # noqa: T201  the user's answer
+        return error.exit_code
+    except OSError as error:
+        print(f"qps-reporter: {error}", file=sys.stderr)  # noqa: T201  the user's answer
+        return EXIT_PROBLEM
+    return status

@@ -1,0 +1,148 @@
+"""`qps-reporter check`: what is configured, and whether it can work."""
+
+import argparse
+import grp
+import os
+import pwd
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+
+from qps_service.commands import add_configuration, flags_of
+from qps_service.config import Config, LogConfig, load
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM
+from qps_service.escape import show
+from qps_service.files import Files, explain, group_name, user_name
+from qps_service.scan import make_scanner
+from qps_service.units import format_duration
+
+NAME = "check"
+HELP = "say what is configured, and whether each log can be read and understood"
+EPILOG = """\
+examples:
+  qps-reporter check                              the configuration of the service
+  qps-reporter check access.log --format combined
+  qps-reporter check --config new.toml && systemctl reload qps-reporter
+
+Run as root, it looks with the rights of the service's user, _qps-reporter, where that exists.
+Exits 0 if all is well, 1 if there is a problem, 2 if the command line is wrong.
+"""
+
+SERVICE_USER = "_qps-reporter"
+LOG_GROUP = "adm"  # the unit's SupplementaryGroups=
+
+Answer = tuple[str, str, bool]  # what, how it is, whether that is well
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    add_configuration(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; the exit status."""
+    config = load(flags_of(arguments), os.environ)
+    well = _print(_service(config))
+    user = _service_user()
+    for log in config.logs:
+        answers = as_user(user, partial(_log, log))
+        well &= _print([("log", f"{log.name}: {log.path}", True), *answers])
+    return EXIT_OK if well else EXIT_PROBLEM
+
+
+def _print(answers: list[Answer]) -> bool:
+    for what, how, well in answers:
+        sys.stdout.write(f"{what:<14} {how}{'' if well else '  <-- problem'}\n")
+    return all(well for _, _, well in answers)
+
+
+def _service(config: Config) -> list[Answer]:
+    return [
+        ("configuration", config.source or "no file", True),
+        ("interval", format_duration(config.interval), True),
+        ("state", config.state or "none", True),
+    ]
+
+
+def _service_user() -> pwd.struct_passwd | None:
+    """The user to look as, if it is another and we may become it."""
+    if os.geteuid() == 0:
+        with suppress(KeyError):
+            return pwd.getpwnam(SERVICE_USER)
+    return None
+
+
+def _log(log: LogConfig) -> list[Answer]:
+    """What a log looks like to the current user."""
+    return list(_log_answers(log, Files()))
+
+
+def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
+    yield "  format", log.format.text, True
+    user = user_name(os.geteuid())
+    try:
+        seen = files.stat(log.path)
+    except OSError as error:
+        yield "  exists", f"no: {explain(error)}", False
+        return
+    owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
+    yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", seen.regular
+    if not seen.regular:
+        return
+    try:
+        descriptor = files.open(log.path)
+        start = files.read(descriptor, log.max_line + 1, 0)
+        files.close(descriptor)
+    except OSError as error:
+        yield "  readable", f"no: {explain(error, seen)}", False
+        return
+    yield "  readable", f"yes, by user {user}", True
+    line = start.partition(b"\n")[0]
+    if not start:
+        yield "  first line", "none yet", True
+        return
+    scanner = make_scanner(log.format, log.max_line)
+    scanner.scan(line + b"\n")
+    scanned = scanner.take()
+    for key, counts in scanned.counts.items():
+        how = f"{show(key.method)} {show(key.route)} {key.status:03d}, {counts.bytes} bytes"
+        yield "  first line", f"parses as {how}", True
+    if scanned.sample:
+        sample = scanned.sample
+        yield "  first line", f'is rejected, for its {sample.reason}: "{show(sample.line)}"', False
+
+
+def as_user(user: pwd.struct_passwd | None, look: Callable[[], list[Answer]]) -> list[Answer]:
+    """What `look` answers with the rights of `user` (None: our own). It runs in a child that gives
+    ours up: no calculation from modes could respect every access list."""
+    if user is None:
+        return look()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = EXIT_PROBLEM
+        try:
+            os.close(read_end)
+            os.setgroups(_groups_of(user))
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            with os.fdopen(write_end, "w") as pipe:
+                pipe.writelines(f"{what}\0{how}\0{well:d}\n" for what, how, well in look())
+            status = EXIT_OK
+        finally:
+            os._exit(status)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        answers = [line.rstrip("\n").split("\0") for line in pipe]
+    _, status = os.waitpid(child, 0)
+    if status:
+        return [("  look", f"could not be taken as user {user.pw_name}", False)]
+    return [(what, how, well == "1") for what, how, well in answers]
+
+
+def _groups_of(user: pwd.struct_passwd) -> list[int]:
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    with suppress(KeyError):
+        groups.add(grp.getgrnam(LOG_GROUP).gr_gid)
+    return sorted(groups)

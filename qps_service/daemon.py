@@ -1,0 +1,212 @@
+"""The service's loop: wait, read, count, report, tell systemd. The only place that knows every part.
+
+It wakes for hints about the log's directory, for signals, once a second to read, at each window's end
+and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
+is seen by the watchdog.
+"""
+
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from qps_service import notices
+from qps_service.config import Config
+from qps_service.errors import ConfigError
+from qps_service.grid import Grid
+from qps_service.notices import Notice, Say
+from qps_service.outputs import Output, OutputClosed
+from qps_service.report import format_rate, make_report
+from qps_service.systemd import Supervisor
+from qps_service.tail import Tail
+
+# How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
+TICK = 1_000_000_000  # nanoseconds
+# A directory in which files come and go all the time must not keep us busy.
+LOOKS_APART = 20_000_000  # nanoseconds
+
+
+class Clock(Protocol):
+    """Where times come from."""
+
+    def now(self) -> int:
+        """CLOCK_BOOTTIME nanoseconds: never set, and it counts while the machine sleeps."""
+
+    def date(self) -> int:
+        """Unix seconds, for showing only."""
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC microseconds, as systemd wants them."""
+
+
+class Waker(Protocol):
+    """What the loop sleeps in."""
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        """Sleep until a descriptor is readable, a signal came, or `timeout` nanoseconds have passed;
+        True if it was a descriptor."""
+
+    def signals(self) -> list[int]:
+        """The signals that came since the last call."""
+
+
+class Daemon:
+    """The life of the service: `run` starts, loops and stops."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reload: Callable[[], Config],
+        make_tail: Callable[..., Tail],
+        outputs: Sequence[Output],
+        clock: Clock,
+        waker: Waker,
+        supervisor: Supervisor,
+        say: Say,
+    ) -> None:
+        """`reload` reads the configuration anew; `make_tail(log_config, now, say)` follows one log."""
+        self._config = config
+        self._reload_config = reload
+        self._make_tail = make_tail
+        self._outputs = outputs
+        self._clock = clock
+        self._waker = waker
+        self._supervisor = supervisor
+        self._say = say
+        self._tails: list[Tail] = []
+        self._sequence = 0
+        self._rate = 0.0  # requests per second of the last report, all logs
+        self._looked = 0  # nanoseconds, when the logs were last looked at
+        self._stopping = False
+
+    def run(self) -> None:
+        """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
+        try:
+            self._start()
+            while not self._stopping:
+                self._wait()
+                for number in self._waker.signals():
+                    self._obey(number)
+                now = self._look()
+                if self._stopping or now >= self._grid.deadline:
+                    self._report(self._tails, now)
+                    self._grid.advance(now)
+                    self._supervisor.status(self.status())
+            for output in self._outputs:
+                output.close()
+        except OutputClosed:
+            pass
+        finally:
+            for tail in self._tails:
+                tail.close()
+
+    def status(self) -> str:
+        """One line: the current total, the routes, what is followed or waited for, all requests so far."""
+        waiting = [tail.waiting for tail in self._tails if tail.waiting]
+        if len(waiting) == len(self._tails):
+            source = f"; set path in {self._config.source}" if self._config.source else ""
+            return "; ".join(waiting) + source
+        routes = sum(tail.aggregator.routes for tail in self._tails)
+        requests = sum(counts.requests for tail in self._tails for counts in tail.aggregator.totals.values())
+        followed = ", ".join(tail.config.path for tail in self._tails if not tail.waiting)
+        return "; ".join(
+            [
+                f"{format_rate(self._rate)} requests/s, {routes} routes, {followed}",
+                *waiting,
+                f"{requests} requests since the start",
+            ]
+        )
+
+    def _start(self) -> None:
+        """Ready only when the watches stand and everything that was there has been read.
+
+        What the first read finds enters the totals but no rate: it was written before our time.
+        """
+        now = self._clock.now()
+        self._tails = [self._make_tail(log, now, self._say) for log in self._config.logs]
+        self._look()
+        self._begin_windows(self._tails)
+        self._grid = Grid(self._clock.now(), self._config.interval)
+        self._supervisor.ready(self.status())
+
+    def _begin_windows(self, tails: Iterable[Tail]) -> None:
+        now = self._clock.now()
+        for tail in tails:
+            tail.close_window(now)
+
+    def _wait(self) -> None:
+        now = self._clock.now()
+        feed_due = self._supervisor.feed_due(now)
+        until = min(self._grid.deadline, self._looked + TICK)
+        until = until if feed_due is None else min(until, feed_due)
+        descriptors = [number for tail in self._tails if (number := tail.fileno()) is not None]
+        if self._waker.wait(descriptors, max(0, until - now)):
+            self._waker.wait((), max(0, self._looked + LOOKS_APART - self._clock.now()))
+
+    def _look(self) -> int:
+        """Read every log to its end. Returns when it began: the time that the counts stand for."""
+        now = self._clock.now()
+        for tail in self._tails:
+            for _ in tail.read(now):
+                self._supervisor.alive(self._clock.now())
+        for output in self._outputs:
+            output.flush()
+        self._looked = self._clock.now()
+        self._supervisor.alive(self._looked)
+        return now
+
+    def _report(self, tails: Sequence[Tail], now: int) -> None:
+        self._sequence += 1
+        named = len(self._config.logs) > 1
+        rates = []
+        for tail in tails:
+            window = tail.close_window(now)
+            report = make_report(window, sequence=self._sequence, at=self._clock.date(), named=named)
+            rates.append(report.rate)
+            for output in self._outputs:
+                output.emit(report)
+        self._rate = sum(rates)
+
+    def _obey(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._reload()
+        elif number in (signal.SIGTERM, signal.SIGINT):
+            self._stopping = True
+            self._supervisor.stopping()
+
+    def _reload(self) -> None:
+        self._supervisor.reloading(self._clock.monotonic())
+        try:
+            config = self._reload_config()
+            if config.state != self._config.state:
+                raise ConfigError([f"state: cannot change from {self._config.state} while running"])
+        except ConfigError as error:
+            text = "; ".join(error.problems)
+            self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
+        else:
+            self._apply(config)
+            self._say(Notice(notices.RELOADED, "configuration reloaded"))
+        self._supervisor.ready(self.status())
+
+    def _apply(self, config: Config) -> None:
+        """Go on with `config`: logs that stay keep their place and counts, those that go report once more."""
+        now = self._look()
+        staying = {(tail.config.name, tail.config.path): tail for tail in self._tails}
+        tails = []
+        for log in config.logs:
+            tail = staying.pop((log.name, log.path), None)
+            if tail:
+                tail.reconfigure(log)
+            else:
+                tail = self._make_tail(log, now, self._say)
+                for _ in tail.read(now):
+                    self._supervisor.alive(self._clock.now())
+                self._begin_windows([tail])
+            tails.append(tail)
+        if staying:
+            self._report(list(staying.values()), now)
+        for tail in staying.values():
+            tail.close()
+        if config.interval != self._config.interval:
+            self._grid = Grid(now, config.interval)
+        self._config, self._tails = config, tails

@@ -1,0 +1,133 @@
+"""Reports and notices as structured entries in the systemd journal.
+
+A report is one entry: MESSAGE is the text, and the fields below carry its numbers exactly
+(systemd.journal-fields(7), https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+
+    QPS_LOG        the log's name
+    QPS_SEQUENCE   the report's number, from 1
+    QPS_SECONDS    the window's real length
+    QPS_REQUESTS   requests counted in it
+    QPS_TOTAL      requests per second
+    QPS_REJECTED   lines that were no requests
+    QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
+
+Routes in QPS_ROWS are escaped as in the text (qps_service.escape).
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from syslog import LOG_INFO
+
+from qps_service import notices
+from qps_service.escape import show
+from qps_service.model import Report
+from qps_service.notices import REPORT_MESSAGE_ID, Notice, Say
+from qps_service.report import render_text
+
+IDENTIFIER = "qps-reporter"
+SOCKET = "/run/systemd/journal/socket"
+
+Send = Callable[..., object]  # systemd.journal.sendv: one string `FIELD=value` an argument
+
+
+def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:
+    """Whether what is written to `descriptor` ends up in the journal anyway.
+
+    systemd.exec(5): $JOURNAL_STREAM holds device and inode of the journal's stream.
+    """
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def report_fields(report: Report) -> dict[str, str]:
+    """The journal fields of a report."""
+    rows = [
+        {
+            "method": show(row.method),
+            "route": show(row.route),
+            "status": row.status,
+            "requests": row.requests,
+            "bytes": row.bytes,
+            "rate": row.rate,
+        }
+        for row in report.rows
+    ]
+    return {
+        "MESSAGE": render_text(report),
+        "MESSAGE_ID": REPORT_MESSAGE_ID,
+        "PRIORITY": str(LOG_INFO),
+        "SYSLOG_IDENTIFIER": IDENTIFIER,
+        "QPS_LOG": report.log,
+        "QPS_SEQUENCE": str(report.sequence),
+        "QPS_SECONDS": repr(report.seconds),
+        "QPS_REQUESTS": str(report.requests),
+        "QPS_TOTAL": repr(report.rate),
+        "QPS_REJECTED": str(report.rejected),
+        "QPS_ROWS": json.dumps(rows, separators=(",", ":")),
+    }
+
+
+def notice_fields(notice: Notice) -> dict[str, str]:
+    """The journal fields of a notice."""
+    fields = {
+        "MESSAGE": notice.text,
+        "MESSAGE_ID": notice.kind.message_id,
+        "PRIORITY": str(notice.kind.priority),
+        "SYSLOG_IDENTIFIER": IDENTIFIER,
+    }
+    if notice.log is not None:
+        fields["QPS_LOG"] = notice.log
+    return fields
+
+
+class JournalOutput:
+    """Reports to the journal; its failures are said elsewhere, once a change of state."""
+
+    def __init__(self, send: Send, say: Say) -> None:
+        self._send = send
+        self._say = say
+        self._failing = False
+
+    def emit(self, report: Report) -> None:
+        """Send one entry."""
+        try:
+            self._send(*(f"{name}={value}" for name, value in report_fields(report).items()))
+        except OSError as error:
+            if not self._failing:
+                self._failing = True
+                self._say(Notice(notices.OUTPUT_FAILED, f"cannot write to the journal: {error.strerror}"))
+        else:
+            self._failing = False
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+
+class NoticeBoard:
+    """Where notices go: to the journal if there is one, and to stderr unless that is the journal."""
+
+    def __init__(self, send: Send | None, stderr: int | None) -> None:
+        """`send` is None without a journal; `stderr`, a descriptor, is None where it leads there."""
+        self._send = send
+        self._stderr = stderr
+
+    def say(self, notice: Notice) -> None:
+        """Say it. Never raises: there is nobody left to tell."""
+        if self._send:
+            try:
+                self._send(*(f"{name}={value}" for name, value in notice_fields(notice).items()))
+            except OSError:
+                if self._stderr is None:
+                    return
+        if self._stderr is not None:
+            try:
+                os.write(self._stderr, f"qps-reporter: {notice.text}\n".encode())
+            except OSError:
+                return

@@ -1,0 +1,69 @@
+"""The text report on standard output.
+
+Promise: a reader that is slow, or stopped, never blocks the counting. Reports wait in memory up to a
+limit; what does not fit is dropped whole and said once. A reader that has gone ends the program.
+"""
+
+import os
+import select
+
+from qps_service import notices
+from qps_service.model import Report
+from qps_service.notices import Notice, Say
+from qps_service.outputs import OutputClosed
+from qps_service.report import render_text
+
+# Days of ordinary reports; a stopped reader costs no more memory than this.
+BACKLOG = 1 << 20  # bytes
+# At the end, how long a slow reader may take before what is left is dropped.
+LAST_WAIT = 1000  # milliseconds
+
+
+class StdoutOutput:
+    """Writes to a descriptor without making it non-blocking: others may share it."""
+
+    def __init__(self, descriptor: int, say: Say) -> None:
+        self._descriptor = descriptor
+        self._say = say
+        self._waiting = bytearray()
+        self._dropping = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def emit(self, report: Report) -> None:
+        """Write the report, or keep it until the reader is ready. Raises OutputClosed."""
+        text = render_text(report).encode()
+        if len(self._waiting) + len(text) > BACKLOG:
+            if not self._dropping:
+                self._dropping = True
+                self._say(Notice(notices.OUTPUT_FAILED, "nobody reads stdout; dropping reports there"))
+            return
+        self._dropping = False
+        self._waiting += text
+        self.flush()
+
+    def flush(self) -> None:
+        """Write as much as is taken without waiting. Raises OutputClosed."""
+        self._write(0)
+
+    def close(self) -> None:
+        """Write the rest, for a reader who is there."""
+        self._write(LAST_WAIT)
+
+    def _write(self, wait: int) -> None:
+        # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).
+        while self._waiting and self._poll.poll(wait):
+            try:
+                written = os.write(self._descriptor, self._waiting[: select.PIPE_BUF])
+            except BrokenPipeError as error:
+                self._waiting.clear()
+                raise OutputClosed from error
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._waiting.clear()
+                if not self._dropping:
+                    self._dropping = True
+                    self._say(Notice(notices.OUTPUT_FAILED, f"cannot write to stdout: {error.strerror}"))
+                return
+            del self._waiting[:written]

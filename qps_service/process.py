@@ -1,0 +1,63 @@
+"""The real clock, the real signals, the real sleep."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from types import FrameType
+
+
+class SystemClock:
+    """The kernel's clocks."""
+
+    def now(self) -> int:
+        """CLOCK_BOOTTIME nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def date(self) -> int:
+        """Unix seconds."""
+        return int(time.time())
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC microseconds."""
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+class SignalWaker:
+    """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = -1, -1
+
+    def install(self) -> None:
+        """Take over SIGTERM, SIGINT and SIGHUP of the process."""
+        self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        # The kernel sends it when a writer opens a file in the moment we hold a lease on it.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        """Sleep; True if one of `descriptors` is readable. `timeout` in nanoseconds."""
+        poll = select.poll()
+        for descriptor in (self._read_end, *descriptors):
+            poll.register(descriptor, select.POLLIN)
+        # Rounded up: waking a little early would only mean a second, useless wake-up.
+        ready = poll.poll(-(-timeout // 1_000_000))
+        return any(descriptor != self._read_end for descriptor, _ in ready)
+
+    def signals(self) -> list[int]:
+        """The signals since the last call, in order."""
+        try:
+            return list(os.read(self._read_end, 4096))
+        except BlockingIOError:
+            return []
+
+    @staticmethod
+    def _stop(_number: int, _frame: FrameType | None) -> None:
+        # The first asks for an orderly end; from now on the kernel ends the process at once.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
