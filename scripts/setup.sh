@@ -63,7 +63,14 @@ stamp=.venv/made-to-$purpose
 made=$({ echo "$version $PWD" && cat pyproject.toml scripts/setup.sh; } | sha256sum)
 if [[ ! -e $stamp || $(<"$stamp") != "$made" ]]; then
     [[ ! -e .venv || -w .venv ]] || die "$PWD/.venv belongs to another user: remove it, or run as that user"
-    echo "setup: making $PWD/.venv: qps-reporter$extra and the Python packages it needs, from PyPI" >&2
+    needs=$("$python" - "$purpose" <<'END'
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+print(*project["dependencies"], *project["optional-dependencies"].get(sys.argv[1], ()))
+END
+    )
+    echo "setup: making $PWD/.venv, with what is missing of these Python packages: $needs" >&2
     rm -rf .venv
     "$python" -m venv --system-site-packages .venv
     # Without this, setuptools leaves an egg-info directory in the checkout.
