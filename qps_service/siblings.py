@@ -115,7 +115,8 @@ class Siblings:
         still on its way is not judged.
         """
         found: list[Found] = []
-        strangers: list[_Stranger] = []
+        strangers: list[_Stranger] = []  # by the history of their names
+        judged: list[_Stranger] = []  # by their content, or by being there first
         generations = {generation.key: generation for generation in held}
         log_paths = {place.path for place in places}
         trusting, unsure = self._lineage.complete, set[str]()
@@ -129,8 +130,11 @@ class Siblings:
                 if before and settled and before[2] and not forced:
                     continue
                 names = self._files.names(place.directory)
+            except FileNotFoundError:
+                continue  # what it held is remembered, should it come back
             except OSError:
-                continue  # missing or unreadable for now; what it held is remembered
+                unsure.add(place.directory)
+                continue
             # What fills a directory never seen before was written before our time.
             first = before is None or before[0] != directory.key
             for name in names:
@@ -141,16 +145,18 @@ class Siblings:
                 if isinstance(verdict, Found):
                     found.append(verdict)
                 elif isinstance(verdict, _Stranger):
-                    strangers.append(verdict)
+                    (strangers if trusting and not first else judged).append(verdict)
                 elif verdict is _Nothing.YET:
                     unsure.add(path)
             self._looked[place.directory] = (directory.key, directory.changed, settled)
         if moved_meanwhile():
             self._due = True
         else:
-            for stranger in strangers:
-                self._remember(stranger)
-            self._lineage.names &= unsure
+            judged += strangers
+            pending = {path for path in self._lineage.names if unsure & {path, os.path.dirname(path)}}
+            self._lineage.names = pending
+        for stranger in judged:
+            self._remember(stranger)
         if unsure:
             self._due = True
             self._lineage.complete &= trusting
@@ -160,8 +166,10 @@ class Siblings:
         """What the file at `path` is; `trusting`: whether the lineage of names tells everything."""
         try:
             seen = self._files.lstat(path)
-        except OSError:
+        except FileNotFoundError:
             return _Nothing.NEW  # it moved on, and a hint says where to
+        except OSError:
+            return _Nothing.YET
         if not seen.regular:
             return _Nothing.NEW
         if seen.key in held:

@@ -1,0 +1,337 @@
+"""What happens to logs: each scenario drives a rig over real files and ends in `rig.check()`."""
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.following import BlindFiles, Rig
+
+Make = Callable[..., Rig]
+Scenario = Callable[[Make], None]
+
+
+def backlog_at_rename(make: Make) -> None:
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    old.lines(5)
+    rig.look()
+    old.lines(1000)
+    rig.rotate()
+    rig.writer().lines(10)
+    rig.check()
+
+
+def late_writes(make: Make) -> None:
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    rig.rotate()
+    new = rig.writer()
+    for _ in range(60):
+        old.lines(3)
+        new.lines(3)
+        rig.look()
+    rig.check()
+
+
+def late_writes_with_pauses(make: Make) -> None:
+    """A writer that is silent for 50 s between lines, where the kernel does not tell of writers."""
+    rig = make(files=BlindFiles())
+    old = rig.writer()
+    rig.look()
+    rig.rotate()
+    new = rig.writer()
+    for _ in range(5):
+        new.lines(1)
+        old.lines(1)
+        for _ in range(50):
+            rig.look()
+    rig.check()
+
+
+def writer_returns(make: Make) -> None:
+    """Lines for a file that was let go because it had been quiet for long."""
+    rig = make(files=BlindFiles())
+    old = rig.writer()
+    rig.look()
+    rig.rotate()
+    new = rig.writer()
+    new.lines(1)
+    for _ in range(3):
+        rig.look(61)
+    assert rig.follower.open_generations == 1
+    old.lines(5)
+    rig.check()
+
+
+def bursts_of_rotations(make: Make) -> None:
+    """Several generations between two looks."""
+    rig = make()
+    rig.writer().lines(2)
+    rig.look()
+    rig.expected.clear()
+    for _ in range(5):
+        for _ in range(3):
+            rig.rotate()
+            rig.writer().lines(7)
+        rig.look(0.1)
+    rig.check()
+
+
+def numbers_shift(make: Make) -> None:
+    """logrotate's way: .1 becomes .2, the log becomes .1, the oldest is deleted once it was read."""
+    rig = make()
+    rig.writer()
+    rig.look()
+    for turn in range(8):
+        for number in range(4, 0, -1):
+            source = rig.path.with_name(f"access.log.{number}")
+            if source.exists():
+                source.rename(rig.path.with_name(f"access.log.{number + 1}"))
+        rig.path.rename(rig.path.with_name("access.log.1"))
+        rig.writer().lines(3)
+        if turn % 2:
+            rig.look()
+            rig.path.with_name("access.log.5").unlink(missing_ok=True)
+    rig.check()
+
+
+def copy_beside(make: Make) -> None:
+    """Copies, backups and unpacked old logs are not the log."""
+    rig = make()
+    (rig.path.parent / "access.log.7").write_bytes(b"from before our time\n")
+    (rig.path.parent / "access.log.8.gz").write_bytes(gzip.compress(b"from before our time, packed\n"))
+    writer = rig.writer()
+    rig.look()
+    writer.lines(50)
+    rig.look()
+    shutil.copy(rig.path, rig.path.with_name("access.log.1"))
+    shutil.copy(rig.path, rig.path.with_name("access.log.bak"))
+    (rig.path.parent / "access.log.8").write_bytes(b"from before our time, packed\n")
+    rig.look()
+    (rig.path.parent / "access.log.8").rename(rig.path.parent / "access.log.9")
+    writer.lines(5)
+    rig.check()
+
+
+def copytruncate(make: Make) -> None:
+    """The copy is not read again, and the log is read from its start, though it regrows past the offset."""
+    rig = make()
+    writer = rig.writer()
+    rig.look()
+    writer.lines(20)
+    rig.look()
+    shutil.copy(rig.path, rig.path.with_name("access.log.1"))
+    os.truncate(rig.path, 0)
+    writer.lines(40)
+    rig.look()
+    assert len(rig.said("truncated")) == 1
+    rig.check()
+
+
+def inode_reused(make: Make) -> None:
+    """Unlinked and created at once: file systems such as ext4 give the same inode number again."""
+    rig = make()
+    for _ in range(10):
+        writer = rig.writer()
+        rig.look()
+        writer.lines(20)
+        rig.look()
+        writer.close()
+        rig.path.unlink()
+    rig.writer().lines(3)
+    rig.check()
+
+
+def partial_lines(make: Make) -> None:
+    """A partial line waits; it counts once its newline comes, or when its generation is over."""
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    old.raw(b"first half ")
+    rig.look()
+    assert not rig.seen
+    old.raw(b"second half\n")
+    rig.expected[b"first half second half"] += 1
+    rig.look()
+    assert rig.seen == rig.expected
+    old.raw(b"never finished")
+    rig.expected[b"never finished"] += 1
+    rig.look()
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.check()
+
+
+def partial_line_truncated(make: Make) -> None:
+    """A partial line that the truncation took with it does not come back."""
+    rig = make()
+    writer = rig.writer()
+    rig.look()
+    writer.lines(3)
+    writer.raw(b"never finished")
+    rig.look()
+    os.truncate(rig.path, 0)
+    writer.lines(2)
+    rig.check()
+
+
+def started_within_a_line(make: Make) -> None:
+    """What was there is not counted, but the line that was being written is."""
+    rig = make()
+    writer = rig.writer()
+    writer.raw(b"before our time\nbegun before ")
+    rig.look()
+    writer.raw(b"and finished after\n")
+    rig.expected[b"begun before and finished after"] += 1
+    writer.lines(1)
+    rig.check()
+
+
+def symlink_swapped(make: Make) -> None:
+    """The log is a link; its target rotates in another directory, then the link is set to a new one."""
+    rig = make()
+    real = rig.root / "real"
+    real.mkdir()
+    first = rig.writer(real / "access-1.log")
+    rig.path.symlink_to(real / "access-1.log")
+    rig.look()
+    first.lines(3)
+    for turn in range(2, 5):
+        writer = rig.writer(real / f"access-{turn}.log")
+        writer.lines(2)
+        link = rig.path.with_name("new-link")
+        link.symlink_to(real / f"access-{turn}.log")
+        link.rename(rig.path)
+        first.lines(1)
+        rig.look()
+    rig.check()
+
+
+def symlink_target_rotated(make: Make) -> None:
+    """Several rotations of the target between two looks, in a directory that is not the link's."""
+    rig = make()
+    real = rig.root / "real"
+    real.mkdir()
+    rig.writer(real / "access.log").lines(1)
+    rig.path.symlink_to(real / "access.log")
+    rig.look()
+    rig.expected.clear()
+    for turn in range(3):
+        (real / "access.log").rename(real / f"access.log.{turn}")
+        rig.writer(real / "access.log").lines(4)
+    rig.check()
+
+
+def directory_replaced(make: Make) -> None:
+    """The directory is renamed and made anew, then removed and made anew."""
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    old.lines(2)
+    rig.path.parent.rename(rig.root / "moved")
+    old.lines(2)
+    rig.path.parent.mkdir()
+    rig.writer().lines(3)
+    rig.look()
+    shutil.rmtree(rig.path.parent)
+    rig.look()
+    rig.look()
+    rig.path.parent.mkdir()
+    new = rig.writer()
+    new.lines(3)
+    rig.look()
+    for _ in range(2):  # the watch stands on the new directory: bursts are found there, too
+        rig.rotate()
+        rig.writer().lines(3)
+    rig.check()
+
+
+def missing_at_the_start(make: Make) -> None:
+    rig = make()
+    rig.path.parent.rmdir()
+    for _ in range(5):
+        rig.look()
+    assert rig.said("waiting") == [f"waiting for {rig.path}"]
+    rig.path.parent.mkdir()
+    rig.look()
+    rig.writer().lines(3)
+    rig.look()
+    assert rig.said("following") == [f"following {rig.path}"]
+    assert rig.follower.waiting is None
+    rig.check()
+
+
+def vanished_and_back(make: Make) -> None:
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    rig.path.unlink()
+    old.lines(2)
+    for _ in range(5):
+        rig.look()
+    assert rig.said("waiting") == [f"waiting for {rig.path}"]
+    rig.writer().lines(2)
+    rig.look()
+    assert len(rig.said("following")) == 2
+    rig.check()
+
+
+def moved_back(make: Make) -> None:
+    """A rotated file is renamed to the log again: it goes on where it was."""
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    old.lines(3)
+    rotated = rig.rotate()
+    rig.look()
+    other = rig.writer()
+    other.lines(3)
+    rig.look()
+    rig.path.rename(rig.path.with_name("access.log.77"))
+    rotated.rename(rig.path)
+    rig.look()
+    rig.writer().lines(2)
+    rig.check()
+
+
+def queue_overflow(make: Make) -> None:
+    """More events than the kernel keeps: what came and went in between is found by content."""
+    rig = make()
+    (rig.path.parent / "access.log.900").write_bytes(b"from before our time\n")
+    rig.writer().lines(1)
+    rig.look()
+    rig.expected.clear()
+    rig.expected.update(rig.seen)
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    noise = rig.path.with_name("noise")
+    for _ in range(limit // 2 + 100):
+        noise.touch()
+        noise.unlink()
+    for _ in range(3):
+        rig.rotate()
+        rig.writer().lines(5)
+    shutil.copy(rig.path.with_name("access.log.1"), rig.path.with_name("access.log.901"))
+    rig.look()
+    for _ in range(3):
+        rig.rotate()
+        rig.writer().lines(5)
+    rig.check()
+
+
+def many_generations(make: Make) -> None:
+    """The limit on open files closes early, and takes up again what grows."""
+    rig = make(open_generations=4)
+    old = rig.writer()
+    rig.look()
+    for _ in range(10):
+        rig.rotate()
+        rig.writer().lines(2)
+        rig.look()
+        assert rig.follower.open_generations <= 4
+    assert rig.said("let_go")
+    old.lines(5)
+    rig.check()

@@ -1,0 +1,43 @@
+"""Rotations on the real file system: the follower passes each scenario, and a broken twin fails it."""
+
+from functools import partial
+
+import pytest
+
+from qps_service.follower import Follower
+from tests.fault import scenarios, twins
+from tests.fault.scenarios import Make, Scenario
+
+CASES: list[tuple[Scenario, type[Follower]]] = [
+    (scenarios.backlog_at_rename, twins.ClosesFirst),
+    (scenarios.late_writes, twins.LetsGoAtOnce),
+    (scenarios.late_writes_with_pauses, twins.LetsGoAtOnce),
+    (scenarios.writer_returns, twins.Forgets),
+    (scenarios.bursts_of_rotations, twins.LooksAtTheLogOnly),
+    (scenarios.numbers_shift, twins.LooksAtTheLogOnly),
+    (scenarios.copy_beside, twins.TrustsNames),
+    (scenarios.copytruncate, twins.BySizeOnly),
+    (scenarios.inode_reused, twins.ByInodeNumber),
+    (scenarios.partial_lines, twins.KeepsThePartialLine),
+    (scenarios.partial_line_truncated, twins.KeepsThePartialLine),
+    (scenarios.started_within_a_line, twins.StartsAtTheVeryEnd),
+    (scenarios.symlink_swapped, twins.ClosesFirst),
+    (scenarios.symlink_target_rotated, twins.IgnoresTheLink),
+    (scenarios.directory_replaced, twins.ClosesFirst),
+    (scenarios.missing_at_the_start, twins.SaysEachTime),
+    (scenarios.vanished_and_back, twins.SaysEachTime),
+    (scenarios.moved_back, twins.NeverLookedBack),
+    (scenarios.queue_overflow, twins.DistrustsEverything),
+    (scenarios.many_generations, twins.Forgets),
+]
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario, _ in CASES], ids=lambda each: each.__name__)
+def test_every_line_once(scenario: Scenario, make: Make) -> None:
+    scenario(make)
+
+
+@pytest.mark.parametrize(("scenario", "twin"), CASES, ids=lambda each: each.__name__)
+def test_the_scenario_catches_its_twin(scenario: Scenario, twin: type[Follower], make: Make) -> None:
+    with pytest.raises((AssertionError, OSError)):
+        scenario(partial(make, twin))

@@ -1,0 +1,267 @@
+"""Every system call on the log fails, at every point where it is made; nothing is lost or repeated."""
+
+import errno
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.files import Files, Seen
+from qps_service.follower import Follower
+from qps_service.generations import Chunk
+from qps_service.watcher import Watcher
+from tests.fault.scenarios import Make
+from tests.following import Rig
+
+CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat")
+ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
+
+
+class FailingFiles(Files):
+    """Fails one call once: the `at`-th call of `name`, counted from 0."""
+
+    def __init__(self, name: str, at: int, number: int) -> None:
+        self.made = 0
+        real: Callable[..., Any] = getattr(self, name)
+
+        def call(*arguments: Any) -> Any:
+            self.made += 1
+            if self.made == at + 1:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments)
+
+        setattr(self, name, call)
+
+
+def history(rig: Rig) -> None:
+    """Rotations, a burst, late writers and a partial line: every call is made several times."""
+    old = rig.writer()
+    rig.look()
+    rig.look()
+    old.lines(3)
+    rig.rotate()
+    new = rig.writer()
+    new.lines(2)
+    rig.look()
+    old.lines(2)
+    for _ in range(2):
+        rig.rotate()
+        new = rig.writer()
+        new.lines(2)
+    new.raw(b"the end")
+    rig.expected[b"the end"] += 1
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.check()
+
+
+def calls_made(make: Make, name: str) -> int:
+    """How often the history makes this call, when nothing fails."""
+    files = FailingFiles(name, -1, 0)
+    history(make(files=files))
+    return files.made
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_call_fails_once(name: str, make: Make) -> None:
+    count = calls_made(make, name)
+    assert count > 1
+    # The very first look decides what was before our time; a fault there is the next test's.
+    first = FailingFiles(name, -1, 0)
+    rig = make(files=first)
+    rig.writer()
+    rig.look()
+    for at in range(first.made, count):
+        for number in ERRORS:
+            history(make(files=FailingFiles(name, at, number)))
+
+
+class LosesTheBlock(Follower):
+    """Moves on past what it failed to read."""
+
+    def read(self, now: int) -> Any:
+        for generation in self._generations:
+            drain = generation.drain
+
+            def careless(generation: Any = generation, drain: Any = drain) -> Any:
+                try:
+                    yield from drain()
+                except OSError:
+                    generation.offset = os.stat(generation.name).st_size
+                    generation._marker = b""
+
+            generation.drain = careless  # type: ignore[method-assign]
+        return super().read(now)
+
+
+def test_a_follower_that_skips_what_it_cannot_read_is_caught(make: Make) -> None:
+    def all_reads(follower: type[Follower]) -> None:
+        for at in range(1, calls_made(make, "read")):
+            history(make(follower, files=FailingFiles("read", at, errno.EIO)))
+
+    with pytest.raises(AssertionError):
+        all_reads(LosesTheBlock)
+
+
+class Denied(Files):
+    """A log whose mode forbids reading, whoever asks: root may read everything otherwise."""
+
+    denied = True
+
+    def open(self, path: str) -> int:
+        if self.denied:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return super().open(path)
+
+
+def unreadable_at_the_start(make: Make) -> None:
+    files = Denied()
+    rig = make(files=files)
+    rig.writer().raw(b"before our time\n")
+    for _ in range(3):
+        rig.look()
+    rig.writer().lines(2)
+    rig.look()
+    files.denied = False
+    rig.check()
+    user = "root" if os.geteuid() == 0 else ""
+    (text,) = rig.said("unreadable")
+    assert text.startswith(f"cannot read {rig.path}: Permission denied for user {user}")
+    assert "its mode is -rw-r--r--" in text
+
+
+def unreadable_after_rotation(make: Make) -> None:
+    files = Denied()
+    files.denied = False
+    rig = make(files=files)
+    old = rig.writer()
+    rig.look()
+    files.denied = True
+    for _ in range(3):  # they come and go while nothing can be opened
+        rig.rotate()
+        rig.writer().lines(3)
+        rig.look()
+    old.lines(1)
+    rig.look()
+    files.denied = False
+    rig.check()
+    assert len(rig.said("unreadable")) == 1
+
+
+class TriesOnce(Follower):
+    """Takes a refused log for a lost one."""
+
+    def _look(self, now: int) -> None:
+        if not self._voice.trouble:
+            super()._look(now)
+
+
+@pytest.mark.parametrize("scenario", [unreadable_at_the_start, unreadable_after_rotation])
+def test_an_unreadable_log_is_said_once_and_picked_up_later(scenario: Any, make: Make) -> None:
+    scenario(make)
+    with pytest.raises((AssertionError, ValueError)):
+        scenario(partial(make, TriesOnce))
+
+
+@pytest.mark.parametrize("make_other", [lambda path: path.mkdir(), os.mkfifo])
+def test_what_is_no_regular_file_is_never_opened(make_other: Callable[[Path], object], make: Make) -> None:
+    opened: list[str] = []
+
+    class Recording(Files):
+        def open(self, path: str) -> int:
+            opened.append(path)
+            return super().open(path)
+
+    rig = make(files=Recording())
+    make_other(rig.path)
+    rig.look()
+    assert "it is not a regular file" in rig.said("unreadable")[0]
+    assert opened == []
+    rig.path.rename(rig.path.with_name("other"))
+    rig.look()
+    rig.writer().lines(2)
+    rig.check()
+
+
+class NoInotify(Watcher):
+    """fs.inotify.max_user_instances is used up."""
+
+    def _stand(self, path: str) -> bool:
+        return False
+
+
+def test_without_inotify_looks_go_by_the_tick(make: Make) -> None:
+    rig = make(watcher=NoInotify)
+    assert rig.watcher.fileno() is None
+    rig.path.with_name("access.log.90").write_bytes(b"from before our time\n")
+    old = rig.writer()
+    rig.look()
+    for _ in range(4):
+        old.lines(2)
+        for _ in range(2):
+            rig.rotate()
+            rig.writer().lines(2)
+        rig.look()
+    rig.check()
+
+
+def test_a_line_over_the_limit_is_told_once_and_not_held(make: Make) -> None:
+    rig = make(max_line=256)
+    writer = rig.writer()
+    rig.look()
+    writer.lines(1)
+    for _ in range(3):
+        writer.raw(b"x" * 300_000)
+        rig.look()
+    writer.raw(b"\n")
+    writer.lines(1)
+    writer.raw(b"y" * 257 + b"\n")  # short enough to be handed over: the scanner rejects it
+    rig.expected[b"y" * 257] += 1
+    rig.check()
+    assert rig.oversize == [b"x" * 256]
+
+
+def test_a_sparse_gigantic_line_takes_no_memory(make: Make) -> None:
+    blocks: list[int] = []
+
+    class Measuring(Files):
+        def read(self, descriptor: int, size: int, offset: int) -> bytes:
+            data = super().read(descriptor, size, offset)
+            blocks.append(len(data))
+            return data
+
+    rig = make(files=Measuring())
+    writer = rig.writer()
+    rig.look()
+    os.truncate(rig.path, 1 << 30)
+    writer.raw(b"\n")
+    writer.lines(1)
+    rig.check()
+    assert rig.oversize == [b"\0" * 256]
+    assert max(blocks) <= 256 * 1024 + 64
+
+
+def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
+    chunks: list[Chunk] = []
+    rig = make()
+    writer = rig.writer()
+    rig.look()
+    writer.lines(100_000)
+    chunks = list(rig.follower.read(rig.now))
+    assert max(len(chunk.data) for chunk in chunks) <= 256 * 1024
+    for chunk in chunks:
+        rig.take(chunk)
+    rig.check()
+
+
+def test_seen_tells_two_files_apart(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"1")
+    second.write_bytes(b"1")
+    files = Files()
+    seen: list[Seen] = [files.stat(str(first)), files.stat(str(second))]
+    assert seen[0].key != seen[1].key
+    assert seen[0].regular
