@@ -1,0 +1,102 @@
+"""What the simulator's tests share: a clock that only pauses move, a log in memory, a log on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from qps_service.logformat import compile_format
+from qps_service.simulated_log import LogFile
+from qps_service.simulator import FOREVER, SECOND, Pace, Simulator, SteadyPace, Traffic
+
+DEFAULT = compile_format("default")
+NOW = 1_800_000_000  # Unix seconds
+
+
+class Clock:
+    """Time that passes only in pauses, each `late` (a function, in nanoseconds) longer than asked for."""
+
+    def __init__(self, late: Callable[[], int] = lambda: 0, stop_at: int = FOREVER) -> None:
+        self.now = 5 * SECOND  # any start will do
+        self.stop_at = self.now + stop_at
+        self._late = late
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pause(self, seconds: float) -> bool:
+        self.now += round(seconds * SECOND) + self._late()
+        return self.now >= self.stop_at
+
+
+class Memory:
+    """A log in memory that breaks after `room` lines."""
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.lines = 0
+        self.rotations = 0
+        self.written: list[bytes] = []
+        self.moments: list[int] = []  # of each line
+        self.rotated: list[int] = []  # of each rotation
+        self._room = room
+
+    def write(self, lines: Sequence[bytes], now: int) -> None:
+        taken = lines[: self._room - self.lines]
+        self.written += taken
+        self.moments += [now] * len(taken)
+        self.lines += len(taken)
+        if self.lines == self._room:
+            raise OSError("no room")
+
+    def rotate(self, now: int) -> None:
+        self.rotated.append(now)
+        self.rotations += 1
+
+
+def simulate(
+    *,
+    log: Memory | None = None,
+    pace: Pace | None = None,
+    clock: Clock | None = None,
+    seed: int = 1,
+    interval: float = 0,
+    duration: float = 1,
+    of: type[Simulator] = Simulator,
+) -> tuple[Simulator, Memory]:
+    clock = clock or Clock()
+    log = log or Memory()
+    simulation = of(
+        Traffic(DEFAULT, Random(seed)),
+        pace or SteadyPace(1000),
+        log,
+        interval=round(interval * SECOND) or FOREVER,
+        duration=round(duration * SECOND) or FOREVER,
+        clock=clock,
+        pause=clock.pause,
+    )
+    simulation.run()
+    return simulation, log
+
+
+def make(path: Path, of: type[LogFile] = LogFile, **options: Any) -> LogFile:
+    """A log file that is open; where no clock is given, all happens in one second."""
+    defaults: dict[str, Any] = {
+        "copytruncate": False,
+        "batch": False,
+        "keep": None,
+        "late": 0,
+        "unix_time": lambda: NOW + 0.75,
+        "random": Random(1),
+    }
+    log = of(str(path), **{**defaults, **options})
+    log.open()
+    return log
+
+
+def numbered(first: int, last: int) -> list[bytes]:
+    return [b"line %d\n" % number for number in range(first, last)]
+
+
+def on_disk(path: Path) -> dict[str, list[bytes]]:
+    """The lines of the log and of all files made of it, by name."""
+    return {file.name: file.read_bytes().splitlines(keepends=True) for file in path.parent.iterdir()}
