@@ -1,0 +1,160 @@
+"""A daemon in simulated time: the clock moves only when the loop sleeps, and what happens meanwhile is
+scripted. Logs are real files."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qps_service.config import Config, Flags, LogConfig, load
+from qps_service.daemon import Daemon
+from qps_service.files import Files
+from qps_service.model import Report
+from qps_service.notices import Notice, Say
+from qps_service.outputs import OutputClosed
+from qps_service.systemd import Supervisor
+from qps_service.tail import Tail
+
+SECOND = 1_000_000_000
+START = 5000 * SECOND
+LINE = b"10.0.0.1\tGET /a\t200\t10\n"
+
+
+class World:
+    """Time, and what happens in it. It is the daemon's clock and its waker."""
+
+    def __init__(self) -> None:
+        self.time = START
+        self.wakes = 0
+        self._order = itertools.count()
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
+        self._signals: list[int] = []
+        self.lateness: Callable[[], int] = lambda: 0  # how much later than asked a sleep ends
+
+    def at(self, seconds: float, event: Callable[[], object]) -> None:
+        """Let something happen so long after the start."""
+        heapq.heappush(self._events, (START + round(seconds * SECOND), next(self._order), event))
+
+    def signal(self, seconds: float, number: int) -> None:
+        """Send a signal so long after the start."""
+        self.at(seconds, lambda: self._signals.append(number))
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return (self.time - START) / SECOND
+
+    def now(self) -> int:
+        return self.time
+
+    def date(self) -> int:
+        return self.time // SECOND
+
+    def monotonic(self) -> int:
+        return self.time // 1000
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        assert timeout >= 0
+        self.wakes += 1
+        self.elapse(timeout + self.lateness())
+        return False
+
+    def elapse(self, duration: int) -> None:
+        """Let nanoseconds pass, with what happens in them; a signal interrupts."""
+        until = self.time + duration
+        while self._events and self._events[0][0] <= until and not self._signals:
+            when, _, event = heapq.heappop(self._events)
+            self.time = max(self.time, when)
+            event()
+        if not self._signals:
+            self.time = max(self.time, until)
+
+    def signals(self) -> list[int]:
+        taken, self._signals = self._signals, []
+        return taken
+
+
+class Recorder:
+    """An output that keeps the reports."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.reports: list[Report] = []
+        self.moments: list[int] = []  # how much systemd had been told when each report came
+        self.closed = False
+        self.close_after: int | None = None  # reports, then the reader is gone
+        self._told = told
+
+    def emit(self, report: Report) -> None:
+        if len(self.reports) == self.close_after:
+            raise OutputClosed
+        self.moments.append(len(self._told))
+        self.reports.append(report)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Service:
+    """A daemon with everything around it recorded; `toml` is its configuration file's text."""
+
+    def __init__(
+        self,
+        root: Path,
+        toml: str = "",
+        *,
+        daemon: type[Daemon] = Daemon,
+        files: Files | None = None,
+        watchdog: int | None = None,
+        outputs: list[Any] | None = None,
+    ) -> None:
+        self.world = World()
+        self.log = root / "access.log"
+        self.file = root / "qps-reporter.toml"
+        self.configure(toml or f'[log.access]\npath = "{self.log}"\n')
+        self.told: list[str] = []  # what systemd was told
+        self.told_at: list[tuple[float, str]] = []  # the same, with seconds since the start
+        self.notices: list[Notice] = []
+        self.recorder = Recorder(self.told)
+        self.files = files
+        self.daemon = daemon(
+            self.load(),
+            reload=self.load,
+            make_tail=self._make_tail,
+            outputs=[self.recorder, *(outputs or [])],
+            clock=self.world,
+            waker=self.world,
+            supervisor=Supervisor(self._tell, watchdog),
+            say=self.notices.append,
+        )
+
+    def _make_tail(self, log: LogConfig, now: int, say: Say) -> Tail:
+        return Tail(log, now, say, files=self.files)
+
+    def _tell(self, text: str) -> None:
+        self.told.append(text)
+        self.told_at.append((self.world.seconds, text))
+
+    def configure(self, toml: str) -> None:
+        self.file.write_text(toml)
+
+    def load(self) -> Config:
+        environment: Mapping[str, str] = {}
+        return load(Flags(config=str(self.file)), environment)
+
+    def write(self, count: int, line: bytes = LINE, path: Path | None = None) -> None:
+        with open(path or self.log, "ab") as file:
+            file.write(line * count)
+
+    def write_at(self, seconds: float, count: int, line: bytes = LINE, path: Path | None = None) -> None:
+        self.world.at(seconds, lambda: self.write(count, line, path))
+
+    @property
+    def reports(self) -> list[Report]:
+        return self.recorder.reports
+
+    def said(self, kind: str) -> list[str]:
+        return [notice.text for notice in self.notices if notice.kind.name == kind]
