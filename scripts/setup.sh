@@ -58,11 +58,21 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "expected $python to be Python 3.11 or newer, found $version"
 
-# A new Python, another place or other dependencies: then, and only then, .venv is made anew.
+[[ ! -e .venv || -w .venv ]] || die "$PWD/.venv belongs to another user: remove it, or run as that user"
+# Paths and version are part of a virtual environment: where they change, it is made anew.
+origin="$python $version $PWD"
+if [[ ! -e .venv/origin || $(<.venv/origin) != "$origin" ]]; then
+    echo "setup: making $PWD/.venv" >&2
+    rm -rf .venv
+    "$python" -m venv --system-site-packages .venv
+    # Without this, setuptools leaves an egg-info directory in the checkout.
+    printf '[egg_info]\negg_base = .venv\n' >.venv/setuptools.cfg
+    echo "$origin" >.venv/origin
+fi
+
 stamp=.venv/made-to-$purpose
-made=$({ echo "$version $PWD" && cat pyproject.toml scripts/setup.sh; } | sha256sum)
-if [[ ! -e $stamp || $(<"$stamp") != "$made" ]]; then
-    [[ ! -e .venv || -w .venv ]] || die "$PWD/.venv belongs to another user: remove it, or run as that user"
+project=$(sha256sum <pyproject.toml)
+if [[ ! -e $stamp || $(<"$stamp") != "$project" ]]; then
     needs=$("$python" - "$purpose" <<'END'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
@@ -70,13 +80,9 @@ with open("pyproject.toml", "rb") as file:
 print(*project["dependencies"], *project["optional-dependencies"].get(sys.argv[1], ()))
 END
     )
-    echo "setup: making $PWD/.venv, with what is missing of these Python packages: $needs" >&2
-    rm -rf .venv
-    "$python" -m venv --system-site-packages .venv
-    # Without this, setuptools leaves an egg-info directory in the checkout.
-    printf '[egg_info]\negg_base = .venv\n' >.venv/setuptools.cfg
+    echo "setup: installing into .venv what is missing of these Python packages: $needs" >&2
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
         .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra" >&2
-    [[ $purpose == run ]] || echo "$made" >"${stamp/test/run}"
-    echo "$made" >"$stamp"
+    echo "$project" >"$stamp"
+    [[ $purpose == run ]] || echo "$project" >.venv/made-to-run
 fi
