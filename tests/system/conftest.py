@@ -19,16 +19,19 @@ sys.exit(main())
 """
 
 
-@pytest.fixture(scope="session")
-def image() -> Image:
-    """The Debian that guests are made of; bootstrapped by the first run."""
+@pytest.fixture(scope="session", params=["bookworm", "trixie"])
+def image(request: pytest.FixtureRequest) -> Image:
+    """The Debian that guests are made of; bootstrapped by the first run.
+
+    Every test runs on each, unless its module picks one: `parametrize("image", [...], indirect=True)`.
+    """
     if os.geteuid() != 0:
         pytest.skip("boots a systemd guest, which only root may")
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}; scripts/setup.sh test installs them")
     cache = os.environ.get("QPS_REPORTER_TEST_CACHE") or ROOT / ".cache" / "system"
-    image = Image(Path(cache).absolute())
+    image = Image(Path(cache).absolute(), request.param)
     image.provide()
     return image
 

@@ -42,3 +42,31 @@ def ping(stop=threading.Event()):
 
 threading.Thread(target=ping, daemon=True).start()
 """
+
+# The service never gets beyond telling that it stops.
+STOP_HANGS = """
+import os
+import systemd.daemon
+
+notify = systemd.daemon.notify
+never, _ = os.pipe()
+
+def hanging_notify(text):
+    if "STOPPING=1" not in text:
+        return notify(text)
+    notify(text)
+    os.read(never, 1)
+
+systemd.daemon.notify = hanging_notify
+"""
+
+# Broken: keeps it to itself that it stops.
+STOP_HANGS_UNTOLD = STOP_HANGS.replace("    notify(text)\n    os.read", "    os.read")
+
+# Broken: keeps its reloads to itself.
+RELOADING_UNTOLD = """
+import systemd.daemon
+
+notify = systemd.daemon.notify
+systemd.daemon.notify = lambda text: "RELOADING=1" in text or notify(text)
+"""

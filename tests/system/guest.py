@@ -39,7 +39,7 @@ class GuestError(Exception):
 class Image:
     """A bootstrapped Debian, kept as a tarball in `cache` so that the network is needed only once."""
 
-    def __init__(self, cache: Path, suite: str = "bookworm", packages: Sequence[str] = PACKAGES) -> None:
+    def __init__(self, cache: Path, suite: str, packages: Sequence[str] = PACKAGES) -> None:
         self.cache = cache
         self.suite = suite
         self.packages = tuple(packages)
@@ -163,7 +163,7 @@ class Guest:
             check=False,
         )
         if check and done.returncode:
-            printed = f"{done.stdout}{done.stderr}{self._evidence()}"
+            printed = f"{done.stdout}{done.stderr}\n--- journal ---\n{self._last_words()}"
             raise GuestError(f"{' '.join(command)}: exit status {done.returncode}\n{printed}")
         return done
 
@@ -274,7 +274,7 @@ class Guest:
                 events = dict(poll.poll(HANG * 1000))
                 if notifications.fileno() not in events:
                     what = "ended" if events else "hung"
-                    raise GuestError(f"the guest {what} while booting{self._evidence()}")
+                    raise GuestError(f"the guest {what} while booting\n{self._console()}")
                 for assignment in notifications.recv(4096).decode().splitlines():
                     name, _, value = assignment.partition("=")
                     ready = ready or name == "READY"
@@ -292,9 +292,11 @@ class Guest:
             *("PATH=/usr/sbin:/usr/bin:/sbin:/bin", *command),
         ]
 
-    def _evidence(self) -> str:
-        console = (self.directory / "console.log").read_text(errors="replace")
-        return f"\n--- console ---\n{console[-4000:]}"
+    def _console(self) -> str:
+        return (self.directory / "console.log").read_text(errors="replace")[-4000:]
+
+    def _last_words(self) -> str:
+        return self.run("journalctl", "--no-pager", "--lines=30", check=False).stdout
 
 
 class JournalStream:

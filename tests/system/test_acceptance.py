@@ -7,7 +7,7 @@ import pytest
 from tests.system.checks import check_conservation, check_elapsed, check_nothing_twice
 from tests.system.service import LOG, Service, configuration, is_report
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["bookworm"], indirect=True)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.system.guest import Guest, GuestError, Image
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["bookworm"], indirect=True)]
 
 
 def leftovers(name: str) -> list[str]:

@@ -14,6 +14,7 @@ from tests.system.guest import Entry, GuestError, JournalStream
 from tests.system.service import (
     LOG,
     NEVER,
+    UNIT,
     Service,
     await_requests,
     configuration,
@@ -60,7 +61,7 @@ def test_a_service_that_is_ready_too_early_is_noticed(service: Service) -> None:
 
 
 def test_it_is_not_ready_before_the_first_read_is_done(service: Service) -> None:
-    service.inject(faults.READ_HANGS, TimeoutStartSec="2s", Restart="no")
+    service.inject(faults.READ_HANGS, TimeoutStartSec="2s", TimeoutStopSec="1s", Restart="no")
     service.configure(configuration(interval=NEVER))
     service.append(lines(3))
     service.trigger()
@@ -257,21 +258,45 @@ def test_stop_ends_with_a_last_report(service: Service) -> None:
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
 
 
-def test_logrotate_loses_nothing(service: Service) -> None:
+def stop_unasked(service: Service, journal: JournalStream, timeout: float) -> None:
+    """Have the service stop by a signal of which systemd doesn't know; only a service that has said
+    STOPPING=1 is then held to TimeoutStopSec."""
     service.configure(configuration(interval=NEVER))
+    service.append("")
+    service.start()
+    service.guest.systemctl("kill", "--signal=TERM", UNIT)
+    journal.until(lambda entry: ended_by("timeout", entry), timeout)
+
+
+def test_systemd_is_told_of_a_stop(service: Service) -> None:
+    service.inject(faults.STOP_HANGS, TimeoutStopSec="1s", Restart="no")
+    with service.follow() as journal:
+        stop_unasked(service, journal, timeout=60)
+
+
+def test_a_stop_that_is_not_told_is_noticed(service: Service) -> None:
+    service.inject(faults.STOP_HANGS_UNTOLD, TimeoutStopSec="1s", Restart="no")
+    with service.follow() as journal, pytest.raises(GuestError):
+        stop_unasked(service, journal, timeout=4)
+
+
+def test_logrotate_loses_nothing(service: Service) -> None:
+    service.configure(configuration())
     service.append("")
     service.guest.write(
         "/etc/logrotate.d/access",
         f"{LOG} {{\n rotate 5\n compress\n delaycompress\n create 0640 root adm\n}}\n",
     )
     service.start()
-    for _ in range(4):
-        service.append(lines(100))
-        service.guest.run("logrotate", "--force", "/etc/logrotate.d/access")
+    with service.follow() as journal:
+        for rotated in range(1, 4):
+            service.append(lines(100))
+            service.guest.run("logrotate", "--force", "/etc/logrotate.d/access")
+            await_requests(journal, 100 * rotated)
     service.append(lines(100))
     service.stop()
     assert service.log(".2.gz").exists()
-    assert sum(map(requests, service.entries())) == 500
+    assert sum(map(requests, service.entries())) == 400
 
 
 def test_check_tells_whether_the_service_user_can_read_the_log(service: Service) -> None:
