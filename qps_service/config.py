@@ -6,7 +6,6 @@ found in one go and named by where it stands: a key path of the file, a variable
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -62,10 +61,12 @@ def load(flags: Flags, environment: Mapping[str, str]) -> Config:
         source = DEFAULT_FILE
     if source is None and log is None:
         raise UsageError(f"nothing to follow: name a LOG, or write {DEFAULT_FILE}")
-    return _Loader(flags, environment).load(_read(source) if source else {}, log, source)
+    return _Loader(flags, environment, source).load(_read(source) if source else {}, log)
 
 
 def _read(path: str) -> dict[str, Any]:
+    import tomllib  # 0.8 MB that a service without a file does not need
+
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -78,32 +79,34 @@ def _read(path: str) -> dict[str, Any]:
 class _Loader:
     """Collects problems on the way."""
 
-    def __init__(self, flags: Flags, environment: Mapping[str, str]) -> None:
+    def __init__(self, flags: Flags, environment: Mapping[str, str], source: str | None) -> None:
         self._flags = flags
         self._environment = environment
+        self._source = source
+        self._in_file = f"{source}: " if source else ""
         self._problems: list[str] = []
 
-    def load(self, table: dict[str, Any], log: str | None, source: str | None) -> Config:
+    def load(self, table: dict[str, Any], log: str | None) -> Config:
         self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"log"}, "")
         values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
         if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
             # systemd may name several, with colons between (systemd.exec(5)).
             values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
-        logs = [self._log(name, entry) for name, entry in self._log_tables(table, log)]
+        logs = [self._log(key, entry) for key, entry in self._log_tables(table, log)]
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
-            self._problems.append(f"log: {path} is given more than once")
+            self._problem("log", f"{path} is given more than once")
         if self._problems:
-            raise ConfigError(f"{source}: {text}" if source else text for text in self._problems)
-        return Config(**values, logs=tuple(LogConfig(**each) for each in logs), source=source)
+            raise ConfigError(self._problems)
+        return Config(**values, logs=tuple(LogConfig(**each) for each in logs), source=self._source)
 
     def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
         tables = table.get("log", {})
         if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
-            self._problems.append("log: expected tables, as [log.access]")
+            self._problem("log", "expected tables, as [log.access]")
             return []
         if not tables and log is None:
-            self._problems.append("log: expected at least one table, as [log.access]")
+            self._problem("log", "expected at least one table, as [log.access]")
         name = self._flags.name or self._environment.get(NAME_VARIABLE)
         if len(tables) > 1 and (log or name):
             what = "LOG" if log else "--name"
@@ -112,19 +115,27 @@ class _Loader:
         if log is not None:
             key, entry = entries[0] if entries else (_name_of(log), {})
             entries = [(key, {**entry, "path": log})]
-        return [(name or key, entry) for key, entry in entries]
+        return entries
 
-    def _log(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
-        where = f"log.{name}."
-        try:
-            parse_name(name)
-        except ValueError as error:
-            self._problems.append(f"log.{name!r}: {error}")
+    def _log(self, key: str, entry: dict[str, Any]) -> dict[str, Any]:
+        where = f"log.{key}."
         self._refuse_unknown(entry, {setting.key for setting in LOG}, where)
         values = {setting.key: self._value(setting, entry, where) for setting in LOG}
         if "path" not in entry:
-            self._problems.append(f"{where}path: expected a path, got none")
-        return {"name": name, **values}
+            self._problem(f"{where}path", "expected a path, got none")
+        return {"name": self._name(key), **values}
+
+    def _name(self, key: str) -> str:
+        origin, name = f"{self._in_file}log", key
+        if variable := self._environment.get(NAME_VARIABLE):
+            origin, name = NAME_VARIABLE, variable
+        if flag := self._flags.name:
+            origin, name = "--name", flag
+        try:
+            return parse_name(name)
+        except ValueError as error:
+            self._problems.append(f"{origin}: {error}, got {name!r}")
+            return name
 
     def _value(self, setting: Setting, table: dict[str, Any], where: str) -> Any:
         flag = getattr(self._flags, setting.key) if setting.flag else None
@@ -132,7 +143,7 @@ class _Loader:
         for origin, raw in (
             (f"--{setting.key}", flag),
             (setting.variable, variable),
-            (where + setting.key, table.get(setting.key)),
+            (f"{self._in_file}{where}{setting.key}", table.get(setting.key)),
             ("default", setting.default),
         ):
             if raw is None:
@@ -148,9 +159,13 @@ class _Loader:
         return None
 
     def _refuse_unknown(self, table: dict[str, Any], known: set[str], where: str) -> None:
-        for key in table.keys() - known:
+        for key in (key for key in table if key not in known):
             hint = f"; {key} belongs in a [log.NAME] table" if not where and key in BY_KEY else ""
-            self._problems.append(f"{where}{key}: unknown; expected one of {', '.join(sorted(known))}{hint}")
+            self._problem(f"{where}{key}", f"unknown; expected one of {', '.join(sorted(known))}{hint}")
+
+    def _problem(self, where: str, text: str) -> None:
+        """A problem of the file; `where` is a key path."""
+        self._problems.append(f"{self._in_file}{where}: {text}")
 
 
 def _name_of(path: str) -> str:

@@ -13,8 +13,8 @@ from qps_service.files import Files
 from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, SAMPLE_LIMIT, Position
 from qps_service.rotation import Change, Look, decide
 
-# The page cache hands out a block of this size in some 20 us; larger ones only cost memory.
-BLOCK = 256 * 1024  # bytes
+# Larger blocks are no faster, measured with 64 to 256 KiB, and 256 cost 2 MB more (benchmarks.footprint).
+BLOCK = 128 * 1024  # bytes
 
 
 class Chunk(NamedTuple):

@@ -5,6 +5,7 @@ hangs in a read feeds nothing, and systemd kills and restarts the service. See s
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 # While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
 # this much more time, and asks again while it makes progress.
@@ -16,7 +17,7 @@ class Supervisor:
 
     def __init__(self, notify: Callable[[str], object], watchdog: int | None) -> None:
         """`notify` sends one datagram; `watchdog` is the time-out in nanoseconds, None without one."""
-        self._notify = notify
+        self._send = notify
         self._every = watchdog // 2 if watchdog else None
         self._fed_at: int | None = None  # CLOCK_BOOTTIME nanoseconds, as all times here
         self._extended_at: int | None = None
@@ -54,6 +55,11 @@ class Supervisor:
         """The last read and the last report follow."""
         self._in_transition, self._extended_at = True, None
         self._notify("STOPPING=1\nSTATUS=stopping")
+
+    def _notify(self, text: str) -> None:
+        # A service manager that does not listen (it restarts, say) is no reason to stop counting.
+        with suppress(OSError):
+            self._send(text)
 
 
 def watchdog_of(environment: Mapping[str, str], pid: int) -> int | None:

@@ -1,5 +1,6 @@
 """One log on its way from bytes to counts: follower, scanner and aggregator together."""
 
+import os
 from collections.abc import Iterator
 
 from qps_service import notices
@@ -84,8 +85,8 @@ class Tail:
     def _say_rejects(self, sample: Sample) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = (
-            f"rejected {sum(self._unsaid.values())} lines of {show(self.config.path.encode())} ({reasons}); "
-            f'for example, for its {sample.reason}: "{show(sample.line)}"'
+            f"rejected {sum(self._unsaid.values())} lines of {show(os.fsencode(self.config.path))} "
+            f'({reasons}); for example, for its {sample.reason}: "{show(sample.line)}"'
         )
         self._say(Notice(notices.REJECTED, text, self.config.name))
         self._unsaid, self._sample = {}, None

@@ -156,3 +156,16 @@ def test_the_state_directory_belongs_to_one_process(tmp_path: Path, programs: li
     third = Program(tmp_path / "state", "--state", str(state))
     programs.append(third)
     third.told("READY=1")
+
+
+def test_a_deaf_service_manager_does_not_stop_it(tmp_path: Path, programs: list[Program]) -> None:
+    program = Program(tmp_path, "--interval", "100ms")
+    programs.append(program)
+    program.told("READY=1")
+    program._socket.close()
+    assert program.process.stdout is not None
+    for _ in range(12):  # three reports, each with a status that nobody takes
+        assert program.process.stdout.readline()
+    program.process.send_signal(signal.SIGTERM)
+    program.end()
+    assert program.process.returncode == 0

@@ -241,7 +241,7 @@ def test_a_sparse_gigantic_line_takes_no_memory(make: Make) -> None:
     writer.lines(1)
     rig.check()
     assert rig.oversize == [b"\0" * 256]
-    assert max(blocks) <= 256 * 1024 + 64
+    assert max(blocks) <= 128 * 1024 + 64
 
 
 def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
@@ -251,7 +251,7 @@ def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
     rig.look()
     writer.lines(100_000)
     chunks = list(rig.follower.read(rig.now))
-    assert max(len(chunk.data) for chunk in chunks) <= 256 * 1024
+    assert max(len(chunk.data) for chunk in chunks) <= 128 * 1024
     for chunk in chunks:
         rig.take(chunk)
     rig.check()

@@ -1,0 +1,115 @@
+"""What the service costs: start to READY, resident memory and CPU while following.
+
+    .venv/bin/python -m benchmarks.footprint
+
+Prints one table. Machines are noisy: the start is a median of several, given with that of an empty
+Python in the same run; CPU is seconds of the process for a stated number of lines.
+"""
+
+import os
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STARTS = 21
+RATE = 10_000  # lines/s
+SECONDS = 20
+LINES = RATE * SECONDS
+ROUTES = 10_000
+
+
+class Service:
+    """`qps-reporter run LOG`, and systemd's end of its notification socket."""
+
+    def __init__(self, root: Path) -> None:
+        path = root / "notify"
+        path.unlink(missing_ok=True)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(str(path))
+        begun = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "qps_service", "run", str(root / "access.log"), "--interval", "1s"],
+            env={**os.environ, "NOTIFY_SOCKET": str(path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.wait_until("READY=1")
+        self.start = time.monotonic() - begun  # seconds
+
+    def wait_until(self, told: str) -> None:
+        """Return when it has told systemd this."""
+        while told not in self._notify.recv(4096).decode():
+            pass
+
+    def status(self) -> dict[str, str]:
+        """/proc/PID/status."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return dict(line.split(":", 1) for line in text.splitlines())
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        self._notify.close()
+
+
+def starts(root: Path) -> tuple[float, float]:
+    """Medians in seconds: start to READY, and an empty Python from start to end."""
+    ready, empty = [], []
+    for _ in range(STARTS):
+        service = Service(root)
+        service.stop()
+        ready.append(service.start)
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        empty.append(time.monotonic() - begun)
+    return statistics.median(ready), statistics.median(empty)
+
+
+def follow(root: Path, write: list[str]) -> str:
+    """What it took to follow LINES lines that `write` appends, all counted."""
+    service = Service(root)
+    subprocess.run(write, check=True, stdout=subprocess.DEVNULL)
+    service.wait_until(f"{LINES} requests since")
+    status = service.status()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    service.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    now, highest = (int(status[name].split()[0]) / 1000 for name in ("VmRSS", "VmHWM"))
+    wakes = int(status["voluntary_ctxt_switches"])
+    return f"{now:.1f} MB, {highest:.1f} MB at most, {cpu:.2f} CPU s, {wakes} wake-ups"
+
+
+def many_routes(path: Path) -> list[str]:
+    """A command that appends lines of many routes."""
+    program = (
+        "import sys\n"
+        f"with open({str(path)!r}, 'a') as log:\n"
+        f"    for number in range({LINES}):\n"
+        f"        log.write(f'10.0.0.1\\tGET /route/{{number * 7919 % {ROUTES}}}\\t200\\t512\\n')\n"
+        "        number % 1000 or log.flush()\n"
+    )
+    return [sys.executable, "-c", program]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="qps-footprint-") as directory:
+        root = Path(directory)
+        log = root / "access.log"
+        log.touch()
+        ready, empty = starts(root)
+        print(f"start to READY, median of {STARTS}: {ready * 1e3:.0f} ms; empty Python: {empty * 1e3:.0f} ms")
+        simulate = [sys.executable, "-m", "qps_service", "simulate", "-o", str(log), "-r", "2"]
+        simulate += ["--rate", str(RATE), "--duration", str(SECONDS)]
+        print(f"{RATE} lines/s for {SECONDS} s, a rotation every 2 s: {follow(root, simulate)}")
+        print(f"{LINES} lines at once, {ROUTES} routes: {follow(root, many_routes(log))}")
+
+
+if __name__ == "__main__":
+    main()
