@@ -34,6 +34,7 @@ done
 
 "$here/scripts/setup.sh" run
 
+export PYTHONPYCACHEPREFIX=$here/.venv/pycache
 work=$(mktemp -d)
 log=$work/access.log
 service='' stopping=
