@@ -33,7 +33,7 @@ def format_duration(nanoseconds: int) -> str:
     for unit in ("d", "h", "m", "s", "ms"):
         if nanoseconds % _DURATIONS[unit] == 0:
             return f"{nanoseconds // _DURATIONS[unit]}{unit}"
-    return f"{nanoseconds / SECOND:g}s"
+    return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}".rstrip("0") + "s"
 
 
 def _split(text: str, expected: str, units: dict[str, int], bare: str) -> tuple[str, str]:
