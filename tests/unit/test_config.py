@@ -1,0 +1,394 @@
+"""Flags, environment, file and defaults: who wins, and what is said to what is wrong."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service import config
+from qps_service.config import Config, Flags, LogConfig, load
+from qps_service.errors import ConfigError, UsageError
+from qps_service.logformat import compile_format
+from qps_service.settings import LOG, SERVICE, Setting, parse_name
+from qps_service.units import SECOND
+
+Load = Callable[[Flags, Mapping[str, str]], Config]
+Write = Callable[[str], Flags]
+
+ONE_LOG = '[log.access]\npath = "/var/log/access.log"\n'
+
+
+@pytest.fixture(autouse=True)
+def no_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing that the machine has in /etc or around us matters here."""
+    monkeypatch.setattr(config, "DEFAULT_FILE", str(tmp_path / "default.toml"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "default.toml"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a configuration file; the flags that name it."""
+
+    def write_it(text: str) -> Flags:
+        (tmp_path / "file.toml").write_text(text)
+        return Flags(config="file.toml")
+
+    return write_it
+
+
+def problems(flags: Flags, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(flags, environment or {})
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+# --- the whole of it
+
+
+def test_a_log_alone_will_do(tmp_path: Path) -> None:
+    assert load(Flags(log="logs/access.log.txt"), {}) == Config(
+        interval=10 * SECOND,
+        state=None,
+        logs=(
+            LogConfig(
+                name="access",
+                path=str(tmp_path / "logs/access.log.txt"),
+                format=compile_format("default"),
+                start=False,
+                max_routes=1000,
+                max_line=64 * 1024,
+                quiet=60 * SECOND,
+                open_generations=512,
+            ),
+        ),
+        source=None,
+    )
+
+
+def test_a_file_with_everything(write: Write) -> None:
+    flags = write("""
+        interval = 2.5
+        state = "/var/lib/x"
+        [log.web]
+        path = "/var/log/web.log"
+        format = '$uri\\t$status'
+        start = "start"
+        max_routes = 7
+        max_line = "1KiB"
+        quiet = 5
+        open_generations = 3
+        [log.api]
+        path = "/var/log/api.log"
+    """)
+    web = LogConfig("web", "/var/log/web.log", compile_format(r"$uri\t$status"), True, 7, 1024, 5 * SECOND, 3)
+    api = LogConfig(
+        "api", "/var/log/api.log", compile_format("default"), False, 1000, 65536, 60 * SECOND, 512
+    )
+    assert load(flags, {}) == Config(2_500_000_000, "/var/lib/x", (web, api), "file.toml")
+
+
+# --- precedence: flag, environment, file, default
+
+
+class Case(NamedTuple):
+    """One thing that has a flag: two values of it, how a file sets it, and how it shows."""
+
+    values: tuple[str, str]
+    toml: Callable[[str], str]  # the file with this value in it
+    shown: Callable[[Config], object]
+    parse: Callable[[str], object]  # a value, as it should show
+    default: str | None
+
+
+VALUES = {
+    "interval": ("1s", "2s"),
+    "state": ("/1", "/2"),
+    "format": ("combined", "$uri $status"),
+    "start": ("start", "end"),
+}
+
+
+def _case(setting: Setting) -> Case:
+    service = setting in SERVICE
+    line = f"{setting.key} = '%s'\n"
+    return Case(
+        VALUES[setting.key],
+        lambda value: line % value + ONE_LOG if service else ONE_LOG + line % value,
+        lambda found: getattr(found if service else found.logs[0], setting.key),
+        setting.parse,
+        setting.default,
+    )
+
+
+CASES = {setting.key: _case(setting) for setting in (*SERVICE, *LOG) if setting.flag} | {
+    "log": Case(
+        ("/1.log", "/2.log"),
+        "[log.a]\npath = '{}'\n".format,
+        lambda found: found.logs[0].path,
+        str,
+        "/no.log",
+    ),
+    "name": Case(
+        ("one", "two"), "[log.{}]\npath = '/no.log'\n".format, lambda found: found.logs[0].name, str, "no"
+    ),
+}
+
+
+def check_precedence(load: Load, key: str, file: Path) -> None:
+    """Each source counts where those before it are silent, and only there."""
+    case, variable = CASES[key], f"QPS_REPORTER_{key.upper()}"
+    bare = Flags(log="/no.log")
+    assert case.shown(load(bare, {})) == (case.parse(case.default) if case.default else None)
+    for value, other in (case.values, case.values[::-1]):
+        expected = case.parse(value)
+        assert case.shown(load(bare._replace(**{key: value}), {})) == expected
+        assert (
+            case.shown(load(bare._replace(log=None), {"QPS_REPORTER_LOG": "/no.log", variable: value}))
+            == expected
+        )
+        file.write_text(case.toml(value))
+        assert case.shown(load(Flags(config=str(file)), {})) == expected
+        file.write_text(case.toml(other))
+        assert case.shown(load(Flags(config=str(file)), {variable: value})) == expected
+        assert case.shown(load(Flags(config=str(file), **{key: value}), {})) == expected
+        assert case.shown(load(Flags(config=str(file), **{key: value}), {variable: other})) == expected
+
+
+def environment_first(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: the environment wins over flags."""
+    named = {key: environment.get(f"QPS_REPORTER_{key.upper()}") for key in CASES}
+    return load(flags._replace(**{key: value for key, value in named.items() if value}), environment)
+
+
+def file_first(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: a file, where there is one, decides."""
+    return load(Flags(config=flags.config), {}) if flags.config else load(flags, environment)
+
+
+def without_environment(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: only LOG is taken from the environment."""
+    return load(flags, {key: environment[key] for key in environment if key == "QPS_REPORTER_LOG"})
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_precedence(key: str, tmp_path: Path) -> None:
+    check_precedence(load, key, tmp_path / "file.toml")
+
+
+@pytest.mark.parametrize("twin", [environment_first, file_first])
+@pytest.mark.parametrize("key", CASES)
+def test_another_precedence_is_caught(key: str, twin: Load, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_precedence(twin, key, tmp_path / "file.toml")
+
+
+@pytest.mark.parametrize("key", CASES.keys() - {"log"})
+def test_a_forgotten_variable_is_caught(key: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_precedence(without_environment, key, tmp_path / "file.toml")
+
+
+def test_every_flag_but_config_has_its_precedence_tested() -> None:
+    assert CASES.keys() == set(Flags._fields) - {"config"}
+
+
+def test_precedence_of_the_files(tmp_path: Path, no_default_file: Path) -> None:
+    for number, name in enumerate(("flag.toml", "variable.toml", no_default_file.name), start=1):
+        (tmp_path / name).write_text(f"interval = {number}\n{ONE_LOG}")
+    environment = {"QPS_REPORTER_CONFIG": "variable.toml"}
+    assert load(Flags(config="flag.toml"), environment)[::3] == (1 * SECOND, "flag.toml")
+    assert load(Flags(), environment)[::3] == (2 * SECOND, "variable.toml")
+    assert load(Flags(), {})[::3] == (3 * SECOND, str(no_default_file))
+    # Who names a log wants nothing of the machine's configuration.
+    assert load(Flags(log="/x.log"), {})[::3] == (10 * SECOND, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "state"),
+    [
+        ("", {}, None),
+        ("", {"STATE_DIRECTORY": "/var/lib/a"}, "/var/lib/a"),
+        ("", {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
+        ("", {"STATE_DIRECTORY": ""}, None),
+        ("state = '/file'", {"STATE_DIRECTORY": "/var/lib/a"}, "/file"),
+        (
+            "state = '/file'",
+            {"STATE_DIRECTORY": "/var/lib/a", "QPS_REPORTER_STATE": "/variable"},
+            "/variable",
+        ),
+    ],
+)
+def test_systemds_state_directory_is_the_default(
+    write: Write, file: str, environment: dict[str, str], state: str | None
+) -> None:
+    assert load(write(f"{file}\n{ONE_LOG}"), environment).state == state
+
+
+# --- LOG and --name over a file
+
+
+def test_a_log_replaces_the_path_of_the_files_only_log(write: Write) -> None:
+    flags = write(ONE_LOG + "max_routes = 5")
+    (log,) = load(flags._replace(log="/other.log"), {}).logs
+    assert (log.name, log.path, log.max_routes) == ("access", "/other.log", 5)
+
+
+def test_a_log_and_a_file_without_logs(write: Write) -> None:
+    found = load(write("interval = 3")._replace(log="/other.log"), {})
+    assert (found.interval, [log.name for log in found.logs]) == (3 * SECOND, ["other"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"log": "/x.log"}, "LOG"), ({"name": "x"}, "--name"), ({"log": "/x", "name": "x"}, "LOG")],
+)
+def test_neither_is_for_several_logs(write: Write, changes: dict[str, str], what: str) -> None:
+    flags = write(ONE_LOG + "[log.other]\npath = '/other.log'\n")
+    for said, environment in (
+        (flags._replace(**changes), {}),
+        (flags, {f"QPS_REPORTER_{key.upper()}": value for key, value in changes.items()}),
+    ):
+        with pytest.raises(UsageError) as caught:
+            load(said, environment)
+        assert str(caught.value) == f"{what} is for one log, the configuration has 2"
+
+
+def test_nothing_to_follow(no_default_file: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(Flags(), {})
+    assert str(caught.value) == f"nothing to follow: name a LOG, or write {no_default_file}"
+
+
+@given(path=st.text(st.characters(exclude_characters="\0"), min_size=1))
+@example(path="/")
+@example(path="/.hidden")
+@example(path="/-_.log")
+@example(path="/" + "a" * 300)
+def test_every_path_gives_its_log_a_name(path: str) -> None:
+    (log,) = load(Flags(log=path), {}).logs
+    parse_name(log.name)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/var/log/nginx/access.log", "access"),
+        ("a b!.log", "a_b_"),
+        ("/", "log"),
+        ("_x", "x"),
+        ("größe.log", "gr__e"),
+    ],
+)
+def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
+    assert load(Flags(log=path), {}).logs[0].name == name
+
+
+# --- problems, to the letter
+
+SERVICE_KEYS = "interval, log, state"
+LOG_KEYS = "format, max_line, max_routes, open_generations, path, quiet, start"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("interval = 'soon'", ["interval: expected a duration such as 10s, 500ms or 2h, got 'soon'"]),
+        ("interval = '1ms'", ["interval: expected from 100ms to 1d, got '1ms'"]),
+        ("interval = nan", ["interval: expected a duration such as 10s, 500ms or 2h, got nan"]),
+        ("interval = true", ["interval: expected text or a number, got True"]),
+        ("interval = [1]", ["interval: expected text or a number, got [1]"]),
+        ("state = {}", ["state: expected text or a number, got {}"]),
+        ("state = ''", ["state: expected a path, got ''"]),
+        ("colour = 1", [f"colour: unknown; expected one of {SERVICE_KEYS}"]),
+        (
+            "quiet = 1\nb = 2\na = 3",
+            [
+                f"quiet: unknown; expected one of {SERVICE_KEYS}; quiet belongs in a [log.NAME] table",
+                f"b: unknown; expected one of {SERVICE_KEYS}",
+                f"a: unknown; expected one of {SERVICE_KEYS}",
+            ],
+        ),
+    ],
+)
+def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -> None:
+    assert problems(write(f"{text}\n{ONE_LOG}")) == tuple(f"file.toml: {line}" for line in expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["log: expected at least one table, as [log.access]"]),
+        ("log = 'access.log'", ["log: expected tables, as [log.access]"]),
+        ("[log]\npath = '/x'", ["log: expected tables, as [log.access]"]),
+        ("[[log]]\npath = '/x'", ["log: expected tables, as [log.access]"]),
+        ("[log.a]", ["log.a.path: expected a path, got none"]),
+        ("[log.a]\npath = ''", ["log.a.path: expected a path, got ''"]),
+        ("[log.a]\npath = ['/x']", ["log.a.path: expected text or a number, got ['/x']"]),
+        (
+            "[log.a]\npath = '/x'\ninterval = 1",
+            [f"log.a.interval: unknown; expected one of {LOG_KEYS}"],
+        ),
+        (
+            "[log.a]\npath = '/x'\nformat = '$uri $'\nmax_routes = 1.5",
+            [
+                "log.a.format: expected a name after $ (character 6), got '$uri $'",
+                "log.a.max_routes: expected a whole number, got 1.5",
+            ],
+        ),
+        (
+            "[log.'a b']\npath = '/x'",
+            ["log: expected up to 64 letters, digits, and _ . - after the first, got 'a b'"],
+        ),
+        (
+            "[log.'']\npath = '/x'",
+            ["log: expected up to 64 letters, digits, and _ . - after the first, got ''"],
+        ),
+        (
+            "[log.a]\npath = '/x'\n[log.b]\npath = '/y'\n[log.c]\npath = '/z/../x'",
+            ["log: /x is given more than once"],
+        ),
+        (
+            "interval = 0\n[log.b]\nstart = 'now'\n[log.a]\npath = '/x'\nmax_line = 1",
+            [
+                "interval: expected from 100ms to 1d, got 0",
+                "log.b.start: expected start or end, got 'now'",
+                "log.b.path: expected a path, got none",
+                "log.a.max_line: expected from 256 to 1048576 bytes, got 1",
+            ],
+        ),
+    ],
+)
+def test_problems_of_the_logs(write: Write, text: str, expected: list[str]) -> None:
+    assert problems(write(text)) == tuple(f"file.toml: {line}" for line in expected)
+
+
+def test_a_problem_is_named_by_where_it_stands(write: Write) -> None:
+    flags = write(ONE_LOG + "quiet = 'x'\nstart = 'x'")._replace(interval="x", name="web")
+    assert problems(flags, {"QPS_REPORTER_FORMAT": "$", "QPS_REPORTER_START": "y"}) == (
+        "--interval: expected a duration such as 10s, 500ms or 2h, got 'x'",
+        "QPS_REPORTER_FORMAT: expected a name after $ (character 1), got '$'",
+        "QPS_REPORTER_START: expected start or end, got 'y'",
+        "file.toml: log.access.quiet: expected a duration such as 10s, 500ms or 2h, got 'x'",
+    )
+
+
+def test_a_bad_name_is_named_by_where_it_stands() -> None:
+    said = "expected up to 64 letters, digits, and _ . - after the first"
+    assert problems(Flags(log="/x", name="a b")) == (f"--name: {said}, got 'a b'",)
+    assert problems(Flags(log="/x"), {"QPS_REPORTER_NAME": "c d"}) == (
+        f"QPS_REPORTER_NAME: {said}, got 'c d'",
+    )
+
+
+def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
+    assert problems(Flags(config="none.toml")) == ("none.toml: No such file or directory",)
+    assert problems(Flags(config=str(tmp_path))) == (f"{tmp_path}: Is a directory",)
+    assert problems(write("interval = ")) == ("file.toml: Invalid value (at end of document)",)
+    (tmp_path / "latin.toml").write_bytes(b"# gr\xf6\xdfe")
+    (problem,) = problems(Flags(config="latin.toml"))
+    assert problem.startswith("latin.toml: 'utf-8' codec can't decode byte 0xf6 in position 4")
