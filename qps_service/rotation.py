@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from qps_service.model import Position
 
-_ROTATED = r"[.\-_]?\d[\dTZ.:_\-]*"
+_ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
 _WORDS = r"\.(?:old|prev|bak|rotated)"
 COMPRESSED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".Z")
 
@@ -51,7 +51,7 @@ def is_sibling(base: str, name: str) -> bool:
 
     `access.log` becomes access.log.1, access.log-20261123, access.log.1726000000.2, access.log.old,
     or, with the extension kept, access-20261123.log and access.1.log. A name without a digit, such as
-    access.log.lock or access.log-errors, is another log.
+    access.log.lock or access.log-errors, is another log; so is access2.log.
     """
     if re.fullmatch(re.escape(base) + rf"(?:{_ROTATED}|{_WORDS})", name):
         return True

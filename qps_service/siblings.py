@@ -15,7 +15,7 @@ from typing import NamedTuple
 from qps_service.files import Files
 from qps_service.generations import Generation
 from qps_service.model import PREFIX_LIMIT, Identity, Position
-from qps_service.rotation import Hint, Lineage, is_sibling
+from qps_service.rotation import Hint, Lineage, Moved, Touched, is_sibling
 
 # Each bounds memory: a retired generation keeps its prefix (1 KiB), a stranger some 300 bytes. What
 # falls out is forgotten, and matters only if it then grows or if events are lost in that moment.
@@ -71,14 +71,18 @@ class Siblings:
         self._lineage = Lineage()
         self._strangers: OrderedDict[tuple[int, int], _Stranger] = OrderedDict()
         self._retired: OrderedDict[tuple[int, int], _Retired] = OrderedDict()
-        self._looked: dict[str, tuple[tuple[int, int], int, bool]] = {}  # directory -> key, ctime, settled
-        self._due = True
+        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        self._touched: set[str] = set()  # paths to look at next
+        self._doubtful: set[str] = set()  # paths to be judged by their content
+        self._sweeping = True
 
     def note(self, hints: Iterable[Hint], log_paths: set[str]) -> None:
         """Follow where names went."""
         for hint in hints:
             self._lineage.note(hint, log_paths)
-            self._due = True
+            match hint:
+                case Moved(_, path) | Touched(path):
+                    self._touched.add(path)
 
     def retire(self, position: Position) -> None:
         """Remember a generation that is let go."""
@@ -103,8 +107,8 @@ class Siblings:
         self._retired.pop(key, None)
 
     def sweep(self) -> None:
-        """Look at every file at the next look, whether or not the directory changed."""
-        self._due = True
+        """Look at every file at the next look, whether or not anything moved."""
+        self._sweeping = True
 
     def find(
         self, places: Collection[Place], held: Iterable[Generation], moved_meanwhile: Callable[[], bool]
@@ -115,52 +119,59 @@ class Siblings:
         still on its way is not judged.
         """
         found: list[Found] = []
-        strangers: list[_Stranger] = []  # by the history of their names
-        judged: list[_Stranger] = []  # by their content, or by being there first
+        settled: list[_Stranger] = []
+        by_name: dict[str, _Stranger] = {}  # settled if nothing moved meanwhile
+        retry: set[str] = set()
+        doubtful: set[str] = set()
         generations = {generation.key: generation for generation in held}
-        log_paths = {place.path for place in places}
-        trusting, unsure = self._lineage.complete, set[str]()
-        forced, self._due = self._due, False
-        self._lineage.complete = True
+        trusting, self._lineage.complete = self._lineage.complete, True
+        touched, self._touched = self._touched | self._lineage.names, set()
+        everything, self._sweeping = self._sweeping or not trusting, False
+        looked = dict(self._looked)
         for place in places:
+            here = {path for path in touched if os.path.dirname(path) == place.directory}
             try:
-                directory = self._files.stat(place.directory)
-                before = self._looked.get(place.directory)
-                settled = before is not None and before[:2] == (directory.key, directory.changed)
-                if before and settled and before[2] and not forced:
-                    continue
-                names = self._files.names(place.directory)
+                key = self._files.stat(place.directory).key
+                first = self._looked.get(place.directory) != key
+                candidates = self._candidates(place, here, everything=everything or first)
             except FileNotFoundError:
                 continue  # what it held is remembered, should it come back
             except OSError:
-                unsure.add(place.directory)
+                self._sweeping, self._lineage.complete = True, trusting
+                retry |= here
                 continue
-            # What fills a directory never seen before was written before our time.
-            first = before is None or before[0] != directory.key
-            for name in names:
-                path = os.path.join(place.directory, name)
-                if path in log_paths or not (is_sibling(place.base, name) or path in self._lineage.names):
-                    continue
-                verdict = self._consider(path, generations, trusting=trusting or first)
+            looked[place.directory] = key
+            for path in candidates - {place.path for place in places}:
+                # What fills a directory never seen before was written before our time.
+                trusted = (trusting or first) and path not in self._doubtful
+                verdict = self._consider(path, generations, trusting=trusted)
                 if isinstance(verdict, Found):
                     found.append(verdict)
+                elif isinstance(verdict, _Stranger) and trusted and not first:
+                    by_name[path] = verdict
                 elif isinstance(verdict, _Stranger):
-                    (strangers if trusting and not first else judged).append(verdict)
+                    settled.append(verdict)
                 elif verdict is _Nothing.YET:
-                    unsure.add(path)
-            self._looked[place.directory] = (directory.key, directory.changed, settled)
-        if moved_meanwhile():
-            self._due = True
+                    (retry if trusted else doubtful).add(path)
+        self._looked = looked
+        moved = moved_meanwhile()
+        if moved:
+            self._touched |= by_name.keys()
         else:
-            judged += strangers
-            pending = {path for path in self._lineage.names if unsure & {path, os.path.dirname(path)}}
-            self._lineage.names = pending
-        for stranger in judged:
+            settled += by_name.values()
+            self._lineage.names &= retry
+        for stranger in settled:
             self._remember(stranger)
-        if unsure:
-            self._due = True
-            self._lineage.complete &= trusting
-        return found, self._due and not unsure
+        self._touched |= retry | doubtful
+        self._doubtful = doubtful
+        return found, moved
+
+    def _candidates(self, place: Place, touched: set[str], *, everything: bool) -> set[str]:
+        """Paths in the place's directory to consider."""
+        names = self._files.names(place.directory) if everything else ()
+        paths = touched.union(os.path.join(place.directory, name) for name in names)
+        descend = self._lineage.names
+        return {path for path in paths if path in descend or is_sibling(place.base, os.path.basename(path))}
 
     def _consider(self, path: str, held: dict[tuple[int, int], Generation], *, trusting: bool) -> Verdict:
         """What the file at `path` is; `trusting`: whether the lineage of names tells everything."""

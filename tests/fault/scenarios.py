@@ -226,6 +226,24 @@ def symlink_target_rotated(make: Make) -> None:
     rig.check()
 
 
+def symlink_beside_its_targets(make: Make) -> None:
+    """Link and targets share a directory, in which older ones lie already."""
+    rig = make()
+    rig.path.with_name("access-20261122.log").write_bytes(b"from before our time\n")
+    rig.path.with_name("access-20261123.1.log").write_bytes(b"from before our time, too\n")
+    rig.writer(rig.path.with_name("access-20261123.log"))
+    rig.path.symlink_to("access-20261123.log")
+    rig.look()
+    for day in (124, 125, 126):
+        rig.writer().lines(2)
+        rig.path.unlink()
+        writer = rig.writer(rig.path.with_name(f"access-20261{day}.log"))
+        rig.path.symlink_to(f"access-20261{day}.log")
+        writer.lines(2)
+        rig.look()
+    rig.check()
+
+
 def directory_replaced(make: Make) -> None:
     """The directory is renamed and made anew, then removed and made anew."""
     rig = make()

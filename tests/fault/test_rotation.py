@@ -23,6 +23,7 @@ CASES: list[tuple[Scenario, type[Follower]]] = [
     (scenarios.started_within_a_line, twins.StartsAtTheVeryEnd),
     (scenarios.symlink_swapped, twins.ClosesFirst),
     (scenarios.symlink_target_rotated, twins.IgnoresTheLink),
+    (scenarios.symlink_beside_its_targets, twins.TrustsNames),
     (scenarios.directory_replaced, twins.ClosesFirst),
     (scenarios.missing_at_the_start, twins.SaysEachTime),
     (scenarios.vanished_and_back, twins.SaysEachTime),
