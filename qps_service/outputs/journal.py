@@ -74,7 +74,8 @@ def report_fields(report: Report) -> dict[str, str]:
 def notice_fields(notice: Notice) -> dict[str, str]:
     """The journal fields of a notice."""
     fields = {
-        "MESSAGE": notice.text,
+        # A path from the command line may hold what is no UTF-8.
+        "MESSAGE": notice.text.encode(errors="backslashreplace").decode(),
         "MESSAGE_ID": notice.kind.message_id,
         "PRIORITY": str(notice.kind.priority),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
@@ -128,6 +129,6 @@ class NoticeBoard:
                     return
         if self._stderr is not None:
             try:
-                os.write(self._stderr, f"qps-reporter: {notice.text}\n".encode())
+                os.write(self._stderr, f"qps-reporter: {notice.text}\n".encode(errors="backslashreplace"))
             except OSError:
                 return
