@@ -16,7 +16,9 @@ Routes in QPS_ROWS are escaped as in the text (qps_service.escape).
 
 import json
 import os
+import select
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from syslog import LOG_INFO
 
 from qps_service import notices
@@ -118,17 +120,17 @@ class NoticeBoard:
         """`send` is None without a journal; `stderr`, a descriptor, is None where it leads there."""
         self._send = send
         self._stderr = stderr
+        self._poll = select.poll()
+        if stderr is not None:
+            self._poll.register(stderr, select.POLLOUT)
 
     def say(self, notice: Notice) -> None:
-        """Say it. Never raises: there is nobody left to tell."""
+        """Say it. Never raises and never waits for a reader: there is nobody left to tell."""
         if self._send:
-            try:
+            with suppress(OSError):
                 self._send(*(f"{name}={value}" for name, value in notice_fields(notice).items()))
-            except OSError:
-                if self._stderr is None:
-                    return
-        if self._stderr is not None:
-            try:
-                os.write(self._stderr, f"qps-reporter: {notice.text}\n".encode(errors="backslashreplace"))
-            except OSError:
-                return
+        if self._stderr is not None and self._poll.poll(0):
+            line = f"qps-reporter: {notice.text}".encode(errors="backslashreplace")
+            # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).
+            with suppress(OSError):
+                os.write(self._stderr, line[: select.PIPE_BUF - 1] + b"\n")

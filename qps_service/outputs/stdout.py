@@ -38,7 +38,6 @@ class StdoutOutput:
                 self._dropping = True
                 self._say(Notice(notices.OUTPUT_FAILED, "nobody reads stdout; dropping reports there"))
             return
-        self._dropping = False
         self._waiting += text
         self.flush()
 
@@ -67,3 +66,5 @@ class StdoutOutput:
                     self._say(Notice(notices.OUTPUT_FAILED, f"cannot write to stdout: {error.strerror}"))
                 return
             del self._waiting[:written]
+            if not self._waiting:
+                self._dropping = False
