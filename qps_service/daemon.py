@@ -80,6 +80,7 @@ class Daemon:
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
         self._stopping = False
+        self._reload_wanted = False
 
     def run(self) -> None:
         """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
@@ -87,13 +88,14 @@ class Daemon:
             self._start()
             while not self._stopping:
                 self._wait()
-                for number in self._waker.signals():
-                    self._obey(number)
                 now = self._look()
-                if self._stopping or now >= self._grid.deadline:
+                if self._reload_wanted:
+                    self._reload()
+                elif now >= self._grid.deadline and not self._stopping:
                     self._report(self._tails, now)
                     self._grid.advance(now)
                     self._supervisor.status(self.status())
+            self._report(self._tails, self._look())
             for output in self._outputs:
                 output.close()
         except OutputClosed:
@@ -147,15 +149,20 @@ class Daemon:
 
     def _look(self) -> int:
         """Read every log to its end. Returns when it began: the time that the counts stand for."""
+        self._heed_signals()
         now = self._clock.now()
         for tail in self._tails:
-            for _ in tail.read(now):
-                self._supervisor.alive(self._clock.now())
+            self._read(tail, now)
         for output in self._outputs:
             output.flush()
         self._looked = self._clock.now()
         self._supervisor.alive(self._looked)
         return now
+
+    def _read(self, tail: Tail, now: int) -> None:
+        for _ in tail.read(now):
+            self._supervisor.alive(self._clock.now())
+            self._heed_signals()
 
     def _report(self, tails: Sequence[Tail], now: int) -> None:
         self._sequence += 1
@@ -169,14 +176,16 @@ class Daemon:
                 output.emit(report)
         self._rate = sum(rates)
 
-    def _obey(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            self._reload()
-        elif number in (signal.SIGTERM, signal.SIGINT):
-            self._stopping = True
-            self._supervisor.stopping()
+    def _heed_signals(self) -> None:
+        for number in self._waker.signals():
+            if number == signal.SIGHUP:
+                self._reload_wanted = True
+            elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
+                self._stopping = True
+                self._supervisor.stopping()
 
     def _reload(self) -> None:
+        self._reload_wanted = False
         self._supervisor.reloading(self._clock.monotonic())
         try:
             config = self._reload_config()
@@ -201,8 +210,7 @@ class Daemon:
                 tail.reconfigure(log)
             else:
                 tail = self._make_tail(log, now, self._say)
-                for _ in tail.read(now):
-                    self._supervisor.alive(self._clock.now())
+                self._read(tail, now)
                 self._begin_windows([tail])
             tails.append(tail)
         if staying:

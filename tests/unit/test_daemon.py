@@ -105,10 +105,10 @@ def feeds_the_watchdog_only_while_it_moves(root: Path, daemon: type[Daemon]) -> 
 
 
 class EatsTheLastWindow(Daemon):
-    def _obey(self, number: int) -> None:
-        super()._obey(number)
-        for tail in self._tails:
-            tail.close_window(self._clock.now())
+    def _heed_signals(self) -> None:
+        super()._heed_signals()
+        if self._stopping:
+            self._begin_windows(self._tails)
 
 
 class ReadyFirst(Daemon):
@@ -228,6 +228,23 @@ def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
     assert len(service.reports) == 1
     assert service.recorder.moments[0] > service.told.index("STOPPING=1\nSTATUS=stopping")
     assert service.recorder.closed
+
+
+def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    class Slow(Files):
+        def read(self, descriptor: int, size: int, offset: int) -> bytes:
+            if service.world.seconds > 1:
+                service.world.elapse(SECOND)
+            return super().read(descriptor, size, offset)
+
+    service = Service(tmp_path, files=Slow())
+    service.write(1)
+    service.write_at(2, 100_000)
+    stop(service, 5)
+    told = [when for when, text in service.told_at if text.startswith("STOPPING=1")]
+    assert told[0] < 10
+    assert sum(requests_of(service.reports)) == 100_000
+    assert service.told_at[-1][0] > 15
 
 
 def reload_at(service: Service, seconds: float, toml: str) -> None:
