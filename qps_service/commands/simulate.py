@@ -1,8 +1,4 @@
-"""`qps-reporter simulate`: writes a web server's log, and the truth about it.
-
-What it needs beyond argparse is imported when it runs: the service shares this process's command
-line, not the simulator's memory.
-"""
+"""`qps-reporter simulate`: writes a web server's log, and the truth about it."""
 
 import argparse
 import math
@@ -13,8 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from random import Random
 
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.logformat import compile_format
+from qps_service.simulated_log import LogFile
+from qps_service.simulator import FOREVER, SECOND, IrregularPace, Simulator, SteadyPace, Traffic
 
 NAME = "simulate"
 HELP = "write a web server's log, with rotations, to try the service on"
@@ -75,12 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until the end; the exit status."""
-    from random import Random
-
-    from qps_service import simulator
-    from qps_service.logformat import compile_format
-    from qps_service.simulated_log import LogFile
-
     _check(arguments)
 
     def random(purpose: str) -> Random:
@@ -89,21 +83,21 @@ def run(arguments: argparse.Namespace) -> int:
         return Random(seed)  # noqa: S311  it imitates traffic and guards nothing
 
     def nanoseconds(seconds: float | None) -> int:
-        return round(seconds * simulator.SECOND) if seconds else simulator.FOREVER
+        return round(seconds * SECOND) if seconds else FOREVER
 
     log = LogFile(
         arguments.output_file,
         copytruncate=arguments.rotation == "copytruncate",
         batch=arguments.batch,
         keep=arguments.keep,
-        late=round(arguments.late_writer * simulator.SECOND),
+        late=round(arguments.late_writer * SECOND),
         unix_time=time.time,
         random=random("late writers"),
     )
     rate = arguments.rate
-    simulation = simulator.Simulator(
-        simulator.Traffic(compile_format(arguments.format), random("lines")),
-        simulator.SteadyPace(rate) if rate else simulator.IrregularPace(random("pace")),
+    simulation = Simulator(
+        Traffic(compile_format(arguments.format), random("lines")),
+        SteadyPace(rate) if rate else IrregularPace(random("pace")),
         log,
         interval=nanoseconds(arguments.log_rotation_interval),
         duration=nanoseconds(arguments.duration),

@@ -17,20 +17,16 @@ from qps_service.commands import simulate
 from qps_service.errors import QpsError, UsageError
 from qps_service.logformat import compile_format
 from qps_service.scan import make_scanner
+from qps_service.simulated_log import LogFile
 
-COMMAND = """
-import argparse, sys
-from qps_service.commands import simulate
-parser = argparse.ArgumentParser("qps-reporter simulate")
-simulate.add_arguments(parser)
-sys.exit(simulate.run(parser.parse_args()))
-"""
+ROOT = Path(__file__).parents[2]
+COMMAND = "from qps_service.cli import main; raise SystemExit(main())"
 Outcome = tuple[int, str]  # exit status, standard error
 
 
 def start(*arguments: object, program: str = COMMAND, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+    command = [sys.executable, "-c", program, "simulate", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
 
 
 def outcome(process: subprocess.Popen[str]) -> Outcome:
@@ -102,11 +98,32 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert len(set(contents)) == 3
 
 
+def test_the_options_reach_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Recorder(LogFile):
+        def __init__(self, path: str, **options: Any) -> None:
+            given.update(options)
+            super().__init__(path, **options)
+
+    def options(*arguments: object) -> list[Any]:
+        assert simulate.run(parse("-o", tmp_path / "a.log", "--duration", 0.001, *arguments)) == 0
+        return [given[name] for name in ("copytruncate", "batch", "keep", "late")]
+
+    monkeypatch.setattr(simulate, "LogFile", Recorder)
+    assert options() == [False, False, None, 0]
+    assert options("--rotation", "copytruncate") == [True, False, None, 0]
+    assert options("--batch", "--keep", 3, "--late-writer", 2.5) == [False, True, 3, 2_500_000_000]
+
+
 # --- the end
 
-DEAF = "import contextlib\n" + COMMAND.replace(
-    "parser = ", "simulate._stops_held_back = contextlib.nullcontext\nparser = "
-)
+DEAF = f"""
+import contextlib
+from qps_service.commands import simulate
+simulate._stops_held_back = contextlib.nullcontext
+{COMMAND}
+"""
 
 
 def check_stop(tmp_path: Path, number: signal.Signals, program: str) -> None:
@@ -194,6 +211,18 @@ def test_the_truth_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "replace", replace)
     simulate._replace(str(truth), "after")
     assert (replaced, truth.read_text()) == (["before"], "after")
+
+
+def test_a_truth_that_cannot_replace_the_old_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        simulate._replace(str(tmp_path / "truth.json"), "after")
+    assert os.listdir(tmp_path) == []
 
 
 USAGE: list[tuple[Callable[[Path], list[object]], str]] = [

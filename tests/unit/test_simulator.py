@@ -15,12 +15,12 @@ from tests.simulated import DEFAULT, Clock, Memory, simulate
 
 def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
     def lines(seed: int, pace: Pace, duration: float) -> list[bytes]:
-        return simulate(seed=seed, pace=pace, duration=duration)[1].written[:100]
+        return simulate(seed=seed, pace=pace, duration=duration)[1].written[:3000]  # several blocks
 
-    slow = lines(7, IrregularPace(Random(9)), 20)
-    assert len(slow) == 100
-    assert slow == lines(7, SteadyPace(200_000), 0.01)
-    assert slow != lines(8, SteadyPace(200_000), 0.01)
+    slow = lines(7, IrregularPace(Random(9)), 300)
+    assert len(slow) == 3000
+    assert slow == lines(7, SteadyPace(200_000), 0.1)
+    assert slow != lines(8, SteadyPace(200_000), 0.1)
 
 
 @pytest.mark.parametrize("rate", [1, 7, 999, 1000, 1001, 200_000])
