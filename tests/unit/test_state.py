@@ -1,0 +1,116 @@
+"""The state directory belongs to one process at a time."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
+from qps_service.state import LOCK, StateDirectory
+
+HOLDS_AND_WAITS = """
+import sys
+from qps_service.state import StateDirectory
+StateDirectory(sys.argv[1]).acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def check_one_holder(make: Callable[[str], StateDirectory], path: str) -> None:
+    """The second is refused and told the first one's PID, until the first lets go."""
+    first, second = make(path), make(path)
+    first.acquire()
+    with pytest.raises(StateHeldError) as caught:
+        second.acquire()
+    assert caught.value.pid == os.getpid()
+    assert str(caught.value) == f"{path} is held by PID {os.getpid()}"
+    assert caught.value.exit_code == EXIT_STATE_HELD
+    first.release()
+    first.release()  # a second time does nothing
+    second.acquire()
+    second.release()
+
+
+class PidFile(StateDirectory):
+    """A broken twin: a file with a PID, as daemons of old wrote it, and no lock."""
+
+    def acquire(self) -> None:
+        os.makedirs(self.path, exist_ok=True)
+        Path(self.path, LOCK).write_text(f"{os.getpid()}\n")
+
+
+class KeepsIt(StateDirectory):
+    """A broken twin: never lets go."""
+
+    def release(self) -> None:
+        pass
+
+
+def test_one_holder(tmp_path: Path) -> None:
+    check_one_holder(StateDirectory, str(tmp_path / "new" / "state"))
+
+
+def test_other_locks_are_caught(tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception):
+        check_one_holder(PidFile, str(tmp_path / "state"))
+    kept: list[KeepsIt] = []
+
+    def make(path: str) -> KeepsIt:
+        kept.append(KeepsIt(path))
+        return kept[-1]
+
+    with pytest.raises(StateHeldError):
+        check_one_holder(make, str(tmp_path / "state"))
+    for each in kept:
+        StateDirectory.release(each)
+
+
+def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_AND_WAITS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StateHeldError) as caught:
+            StateDirectory(str(tmp_path)).acquire()
+        assert caught.value.pid == holder.pid
+        holder.kill()
+    state = StateDirectory(str(tmp_path))
+    state.acquire()
+    assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"  # nothing of a longer number is left
+    state.release()
+
+
+@pytest.mark.parametrize("left", [b"", b"9999999999999\n", b"what?\n"])
+def test_what_an_earlier_holder_left_does_not_matter(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / LOCK).write_bytes(left)
+    check_one_holder(StateDirectory, str(tmp_path))
+
+
+def test_a_holder_without_a_number_is_still_a_holder(tmp_path: Path) -> None:
+    first = StateDirectory(str(tmp_path))
+    first.acquire()
+    (tmp_path / LOCK).write_bytes(b"")
+    with pytest.raises(StateHeldError, match=r"is held by PID 0$"):
+        StateDirectory(str(tmp_path)).acquire()
+    first.release()
+
+
+def test_a_place_that_cannot_be_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, reason in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "x", "Not a directory")):
+        with pytest.raises(ConfigError) as caught:
+            StateDirectory(str(path)).acquire()
+        assert caught.value.problems == (f"state: {path}: {reason}",)
+
+
+def test_the_directory_is_not_for_everybody(tmp_path: Path) -> None:
+    state = StateDirectory(str(tmp_path / "state"))
+    state.acquire()
+    state.release()
+    assert (tmp_path / "state").stat().st_mode & 0o007 == 0
+    assert (tmp_path / "state" / LOCK).stat().st_mode & 0o007 == 0
