@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     user = _service_user()
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
-        well &= _print([("log", f"{log.name}: {log.path}", True), *answers])
+        well &= _print([("log", f"{log.name}: {show(os.fsencode(log.path))}", True), *answers])
     return EXIT_OK if well else EXIT_PROBLEM
 
 
