@@ -104,6 +104,7 @@ def test_a_notices_fields() -> None:
     assert notice_fields(Notice(ROTATED, "log rotated")) == fields
     assert notice_fields(Notice(ROTATED, "log rotated", "access")) == fields | {"QPS_LOG": "access"}
     assert notice_fields(Notice(UNREADABLE, "x"))["PRIORITY"] == "3"
+    assert notice_fields(Notice(ROTATED, "\udcff"))["MESSAGE"] == r"\udcff"  # of a path that is no UTF-8
 
 
 # --- whether a stream is the journal
