@@ -1,0 +1,153 @@
+"""One log on its way from bytes to counts, over a real file; what is rejected is said, but not often."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qps_service import tail as tail_module
+from qps_service.config import Flags, LogConfig, load
+from qps_service.model import Counts, Key
+from qps_service.notices import REJECTED, Notice, Throttle
+from qps_service.tail import Tail
+
+SECOND = 10**9
+GOOD = b"1.2.3.4\tGET /\t200\t5\n"
+LONG = b"x" * 300 + b"\n"  # over max_line
+
+
+class Log:
+    """A log, its tail, and what that says about rejected lines."""
+
+    def __init__(self, root: Path, name: str = "access.log", tail: type[Tail] = Tail) -> None:
+        self.path = root / name
+        self.path.touch()
+        self.now = 1000 * SECOND
+        self._notices: list[Notice] = []
+        self.tail = tail(self.config(), self.now, self._notices.append)
+
+    def config(self, **changes: object) -> LogConfig:
+        return load(Flags(log=str(self.path)), {}).logs[0]._replace(max_line=256, **changes)  # type: ignore[arg-type]
+
+    def write(self, text: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(text)
+
+    def read(self, seconds: float = 1) -> int:
+        """Let time pass, read; how many blocks it were."""
+        self.now += int(seconds * SECOND)
+        return sum(1 for _ in self.tail.read(self.now))
+
+    def said(self) -> list[str]:
+        """Since the last call."""
+        texts = [notice.text for notice in self._notices if notice.kind is REJECTED]
+        assert {notice.log for notice in self._notices} <= {self.tail.config.name}
+        self._notices.clear()
+        return texts
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path)
+    log.read()
+    yield log
+    log.tail.close()
+
+
+def test_every_line_is_counted_or_rejected(log: Log) -> None:
+    log.write(GOOD * 3 + b"?\n" + LONG + GOOD[:5])
+    assert log.read() >= 1
+    log.write(GOOD[5:] + b"x" * 400)  # begun, and already too long
+    log.read()
+    log.write(b"x" * 400 + b"\n" + GOOD)
+    log.read()
+    window = log.tail.close_window(log.now)
+    assert dict(window.counts) == {Key(b"GET", b"/", 200): Counts(5, 25)}
+    assert dict(window.rejects) == {"fields": 1, "too_long": 2}
+    assert (window.log, window.started, window.ended) == ("access", 1000 * SECOND, 1004 * SECOND)
+
+
+def test_other_settings_leave_the_counts_alone(log: Log) -> None:
+    log.write(GOOD + LONG)
+    log.read()
+    log.tail.reconfigure(log.config()._replace(max_line=512))
+    log.write(b"1.2.3.4\tGET /%b\t200\t5\n" % (b"a" * 300))
+    log.read()
+    window = log.tail.close_window(log.now)
+    assert sum(counts.requests for counts in window.counts.values()) == 2
+    assert dict(window.rejects) == {"too_long": 1}
+    assert log.tail.config.max_line == 512
+
+
+# --- what is said about rejected lines
+
+
+def check_at_most_once_a_minute(log: Log) -> None:
+    """The first at once; what comes then is summed up a minute later, even where nothing more comes."""
+    begin = f"rejected {{}} lines of {log.path} ({{}}); for example, for its {{}}: "
+    log.write(b"first\n")
+    log.read()
+    assert log.said() == [begin.format(1, "fields 1", "fields") + '"first"']
+    for second in range(58):
+        log.write(GOOD.replace(b"200", b"%d" % second) + LONG)
+        log.read()
+        assert log.said() == []
+    log.read(1.999)
+    assert log.said() == []
+    log.read(0.001)
+    assert log.said() == [
+        begin.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x090\x095"'
+    ]
+    log.read(1000)
+    assert log.said() == []
+
+
+class Always(Throttle):
+    """A broken twin's throttle."""
+
+    def allows(self, now: int) -> bool:
+        return True
+
+
+class Forgets(Tail):
+    """A broken twin: what comes within the minute is never said."""
+
+    def read(self, now: int) -> Iterator[None]:
+        yield from super().read(now)
+        self._sample = None
+        self._unsaid = {}
+
+
+def test_rejects_are_said_at_most_once_a_minute(log: Log) -> None:
+    check_at_most_once_a_minute(log)
+
+
+def test_saying_each_reject_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "Throttle", Always)
+    log = Log(tmp_path)
+    log.read()
+    with pytest.raises(AssertionError):
+        check_at_most_once_a_minute(log)
+    log.tail.close()
+
+
+def test_forgetting_rejects_is_caught(tmp_path: Path) -> None:
+    log = Log(tmp_path, tail=Forgets)
+    log.read()
+    with pytest.raises(AssertionError):
+        check_at_most_once_a_minute(log)
+    log.tail.close()
+
+
+def test_what_is_said_is_escaped(tmp_path: Path) -> None:
+    log = Log(tmp_path, os.fsdecode(b"\xff\n.log"))
+    log.read()
+    log.write(b"\x1b[2J\0\xfe" + b"a" * 1000 + b"\n")
+    log.read()
+    sample = r"\x1b[2J\x00\xfe" + "a" * 250
+    shown = rf"{tmp_path}/\xff\x0a.log"
+    assert log.said() == [
+        f'rejected 1 lines of {shown} (too_long 1); for example, for its too_long: "{sample}"'
+    ]
+    log.tail.close()
