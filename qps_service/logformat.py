@@ -112,7 +112,10 @@ def _parse(text: str) -> tuple[Field | bytes, ...]:
             literal = _ESCAPE.sub(lambda found: _ESCAPES[found[0]], text[position:end])
             if "\n" in literal or "\r" in literal:
                 raise FormatError(text, position, "expected a format of one line")
-            pieces.append(literal.encode())
+            try:
+                pieces.append(literal.encode())
+            except UnicodeEncodeError as error:
+                raise FormatError(text, position, "expected UTF-8") from error
             position = end
     return tuple(pieces)
 

@@ -197,7 +197,9 @@ class Siblings:
             return _Stranger(seen.key, None, seen.changed)
         verdict: Verdict = _Nothing.YET
         try:
-            verdict = self._judge(path, descriptor, known, held.values(), trusting=trusting)
+            # Whoever may write to the directory could have put a link here in between.
+            if self._files.fstat(descriptor).key == seen.key:
+                verdict = self._judge(path, descriptor, known, held.values(), trusting=trusting)
         except OSError:
             return _Nothing.YET
         finally:

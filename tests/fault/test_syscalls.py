@@ -186,6 +186,30 @@ def test_what_is_no_regular_file_is_never_opened(make_other: Callable[[Path], ob
     rig.check()
 
 
+def test_a_link_put_in_a_siblings_place_is_not_read(make: Make) -> None:
+    """Between the look at a file and its opening, whoever owns the directory swaps it for a link."""
+    secret = b"root:x:0:0\n"
+
+    class Swapped(Files):
+        def open(self, path: str) -> int:
+            if path.endswith(".1") and not os.path.islink(path):
+                os.unlink(path)
+                os.symlink(rig.root / "secret", path)
+            return super().open(path)
+
+    rig = make(files=Swapped())
+    (rig.root / "secret").write_bytes(secret)
+    rig.writer()
+    rig.look()
+    rig.path.with_name("new").write_bytes(b"")
+    rig.path.rename(rig.path.with_name("away"))
+    rig.path.with_name("new").rename(rig.path)
+    rig.path.rename(rig.path.with_name("access.log.1"))  # came and went: it will be opened by this name
+    rig.writer().lines(2)
+    rig.check()
+    assert secret.rstrip() not in rig.seen
+
+
 class NoInotify(Watcher):
     """fs.inotify.max_user_instances is used up."""
 
