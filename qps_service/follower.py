@@ -98,7 +98,7 @@ class Follower:
                 self._voice.reads_again(generation)
             except OSError as error:
                 self._voice.read_failed(generation, error)
-        self._bound()
+        self._bound(now)
 
     def close(self) -> None:
         """Let every file go."""
@@ -228,11 +228,11 @@ class Follower:
         if generation.is_at_end():
             self._let_go(generation)
 
-    def _bound(self) -> None:
+    def _bound(self, now: int) -> None:
         """Keep to the limit on open files; what is let go early is taken up again when it grows."""
         while len(self._generations) > self.limits.open_generations:
             oldest = next(each for each in self._generations if each is not self._current)
-            self._voice.let_go(oldest, self.limits.open_generations)
+            self._voice.let_go(oldest, self.limits.open_generations, now)
             self._let_go(oldest)
 
     def _let_go(self, generation: Generation) -> None:

@@ -10,6 +10,7 @@ from qps_service.notices import Kind, Notice, Say, Throttle
 
 # A log that rotates ten times a second should not fill the journal.
 ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
+LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
 
 
 class Voice:
@@ -25,6 +26,8 @@ class Voice:
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
         self._rotations = 0  # not yet said
         self._rotation_said = Throttle(ROTATIONS_SAID_EVERY)
+        self._let_go = 0  # files, not yet said
+        self._let_go_said = Throttle(LET_GO_SAID_EVERY)
 
     def following(self) -> None:
         """The log is there and open."""
@@ -56,13 +59,16 @@ class Voice:
             "what was written between that read and the truncation is not counted",
         )
 
-    def let_go(self, generation: Generation, limit: int) -> None:
-        """A file is closed early."""
-        self._say(
-            notices.LET_GO,
-            f"more than {limit} files of {self._path} may still be written to; "
-            f"{_shown(generation)} is let go at byte {generation.offset}",
-        )
+    def let_go(self, generation: Generation, limit: int, now: int) -> None:
+        """A file is closed early. `now` in nanoseconds."""
+        self._let_go += 1
+        if self._let_go_said.allows(now):
+            self._say(
+                notices.LET_GO,
+                f"more than {limit} files of {self._path} may still be written to; let go of {self._let_go}, "
+                f"the last {_shown(generation)} at byte {generation.offset}",
+            )
+            self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
         """A file that is open can't be read."""
