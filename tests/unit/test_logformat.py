@@ -78,6 +78,7 @@ def test_the_default_alone_also_takes_blanks_for_its_tabs(line: bytes, matches: 
         ("$route $uri $status", 7, "$uri gives the route a second time"),
         ("$route\n$status", 6, "expected a format of one line"),
         ("$route\r $status", 6, "expected a format of one line"),
+        ("$route \udcff$status", 6, "expected UTF-8"),  # of a command line that is none
         ("$route $host", 12, "the format has no status: expected $status"),
         ("$status $host", 13, "the format has no route: expected $route or $request"),
     ],
