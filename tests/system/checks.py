@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.system.guest import Entry
+from tests.system.journal import Entry
 from tests.system.service import is_report, requests, rows
 
 RowKey = tuple[object, ...]  # method, route, status

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.guest import TOOLS, Guest, Image
+from tests.system.guest import Guest
+from tests.system.image import TOOLS, Image
 from tests.system.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,86 +9,18 @@ Nothing of a guest outlives `Guest.stop`; what a killed test run left is removed
 """
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import os
-import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-HANG = 120.0  # seconds after which whatever is waited for is taken to hang
-PACKAGES = ("dbus", "logrotate", "python3", "python3-systemd", "systemd", "systemd-sysv")
-TOOLS = ("mmdebstrap", "nsenter", "setpriv", "systemd-nspawn", "tar", "timeout")
-
-Entry = dict[str, str]  # a journal entry's fields
-
-
-class GuestError(Exception):
-    """The guest, or a command in it, did not do what was asked; the text holds the evidence."""
-
-
-class Image:
-    """A bootstrapped Debian, kept as a tarball in `cache` so that the network is needed only once."""
-
-    def __init__(self, cache: Path, suite: str, packages: Sequence[str] = PACKAGES) -> None:
-        self.cache = cache
-        self.suite = suite
-        self.packages = tuple(packages)
-
-    @property
-    def tarball(self) -> Path:
-        """Its name changes with what it holds."""
-        content = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:8]
-        return self.cache / f"{self.suite}-{content}.tar"
-
-    def provide(self) -> None:
-        """Bootstrap the image if it isn't there, and remove guests whose test run is dead."""
-        (self.cache / "guests").mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            for leftover in (self.cache / "guests").iterdir():
-                if not _is_held(leftover):
-                    _remove(leftover)
-            if self.tarball.exists():
-                return
-            unfinished = self.tarball.with_suffix(".unfinished.tar")
-            packages = ",".join(self.packages)
-            made = subprocess.run(
-                ["mmdebstrap", "--variant=minbase", f"--include={packages}", self.suite, unfinished],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if made.returncode:
-                raise GuestError(f"mmdebstrap failed:\n{made.stderr}")
-            unfinished.rename(self.tarball)
-
-    def unpack(self) -> tuple[Path, IO[bytes]]:
-        """A fresh directory with the image's tree in `root`; it is the caller's while the file stays open."""
-        directory = self.cache / "guests" / f"qps-{secrets.token_hex(4)}"
-        with self._locked():
-            directory.mkdir()
-            held = (directory / "held").open("wb")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        root = directory / "root"
-        root.mkdir()
-        subprocess.run(["tar", "-xf", self.tarball, "-C", root], check=True, timeout=HANG)
-        return directory, held
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.cache / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+from tests.system.image import HANG, GuestError, Image, cgroup_of, remove
+from tests.system.journal import Entry, JournalStream, parse_entry
 
 
 class Guest:
@@ -121,7 +53,7 @@ class Guest:
     @property
     def cgroup(self) -> Path:
         """The guest's own cgroup on the host: all of its processes live below."""
-        return _cgroup_of(self.directory)
+        return cgroup_of(self.directory)
 
     def boot(self) -> None:
         """Unpack the image and start it; returns when systemd inside says that it is up."""
@@ -145,7 +77,7 @@ class Guest:
             process.communicate(timeout=HANG)
         self._started.clear()
         if self._directory is not None:
-            _remove(self._directory)
+            remove(self._directory)
             self._directory = None
         if self._held is not None:
             self._held.close()
@@ -213,7 +145,7 @@ class Guest:
         return printed.partition("-- cursor: ")[2].strip()
 
     @contextlib.contextmanager
-    def follow(self, *matches: str, after: str | None = None) -> Iterator["JournalStream"]:
+    def follow(self, *matches: str, after: str | None = None) -> Iterator[JournalStream]:
         """The journal as a stream that can be waited on, from `after` (or its beginning) on."""
         process = self.start(*_journalctl(matches, after), "--follow", "--no-tail")
         try:
@@ -299,98 +231,7 @@ class Guest:
         return self.run("journalctl", "--no-pager", "--lines=30", check=False).stdout
 
 
-class JournalStream:
-    """`journalctl --follow`, read entry by entry; `entries` are those read so far."""
-
-    def __init__(self, journalctl: subprocess.Popen[str]) -> None:
-        self._journalctl = journalctl
-        self._rest = b""
-        self.entries: list[Entry] = []
-
-    def until(self, wanted: Callable[[Entry], bool], timeout: float = HANG) -> Entry:
-        """Block until an entry not read before is `wanted`, and return it. GuestError if none comes."""
-        deadline = time.monotonic() + timeout
-        while True:
-            line, newline, rest = self._rest.partition(b"\n")
-            if newline:
-                self._rest = rest
-                self.entries.append(parse_entry(line.decode()))
-                if wanted(self.entries[-1]):
-                    return self.entries[-1]
-                continue
-            self._rest += self._read(deadline)
-
-    def _read(self, deadline: float) -> bytes:
-        pipe = self._journalctl.stdout
-        if pipe is None:
-            raise GuestError("journalctl has no output")
-        readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-        data = os.read(pipe.fileno(), 1 << 16) if readable else b""
-        if not data:
-            seen = "\n".join(entry.get("MESSAGE", "") for entry in self.entries[-20:])
-            raise GuestError(f"the awaited journal entry did not come; the last ones:\n{seen}")
-        return data
-
-
-def parse_entry(line: str) -> Entry:
-    """An entry of `journalctl -o json`; values that JSON cannot hold as text come as lists of bytes."""
-    return {name: _text(value) for name, value in json.loads(line).items()}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(byte, int) for byte in value):
-        return bytes(value).decode(errors="surrogateescape")
-    raise GuestError(f"expected one value of text, found {value!r}")
-
-
 def _journalctl(matches: Sequence[str], after: str | None) -> list[str]:
     # --all: without it, fields over 4096 bytes come as null.
     command = ["journalctl", "--output=json", "--all", "--no-pager", "--quiet"]
     return [*command, *([f"--after-cursor={after}"] if after else []), *matches]
-
-
-def _is_held(directory: Path) -> bool:
-    """Whether a living test run owns the guest in `directory`."""
-    try:
-        with (directory / "held").open("rb") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _remove(directory: Path) -> None:
-    own = _cgroup_of(directory)
-    if own.exists():
-        (own / "cgroup.kill").write_text("1")
-        _await_empty(own)
-    for place in _cgroup_mounts("cgroup", "cgroup2"):  # nspawn makes a twin below cgroup v1's name=systemd
-        for parent, _, _ in os.walk(place / directory.name, topdown=False):
-            Path(parent).rmdir()
-    shutil.rmtree(directory)
-
-
-def _await_empty(cgroup: Path) -> None:
-    with (cgroup / "cgroup.events").open() as events:
-        poll = select.poll()
-        poll.register(events, select.POLLPRI)
-        while "populated 1" in events.read():
-            if not poll.poll(HANG * 1000):
-                raise GuestError(f"processes of {cgroup} do not end")
-            events.seek(0)
-
-
-def _cgroup_of(directory: Path) -> Path:
-    """The cgroup of the guest in `directory`, below wherever the host has mounted cgroup2."""
-    for place in _cgroup_mounts("cgroup2"):
-        return place / directory.name
-    raise GuestError("no cgroup2 is mounted on this machine")
-
-
-def _cgroup_mounts(*kinds: str) -> list[Path]:
-    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
-    return [Path(place) for _, place, kind, *_ in mounts if kind in kinds]

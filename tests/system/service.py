@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qps_service.notices import REPORT_MESSAGE_ID
-from tests.system.guest import Entry, Guest, JournalStream
+from tests.system.guest import Guest
+from tests.system.journal import Entry, JournalStream
 
 UNIT = "qps-reporter.service"
 LOG = "/var/log/access.log"

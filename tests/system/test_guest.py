@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.guest import Guest, GuestError, Image
+from tests.system.guest import Guest
+from tests.system.image import GuestError, Image
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["bookworm"], indirect=True)]
 

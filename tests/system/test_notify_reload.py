@@ -7,7 +7,7 @@ with a MONOTONIC_USEC not older than the signal, then for READY=1, and fails whe
 import pytest
 
 from tests.system import faults
-from tests.system.guest import GuestError
+from tests.system.image import GuestError
 from tests.system.service import NEVER, Service, configuration
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["trixie"], indirect=True)]

@@ -10,7 +10,8 @@ import pytest
 from qps_service import notices
 from tests.system import faults
 from tests.system.checks import check_nothing_twice, check_report
-from tests.system.guest import Entry, GuestError, JournalStream
+from tests.system.image import GuestError
+from tests.system.journal import Entry, JournalStream
 from tests.system.service import (
     LOG,
     NEVER,
