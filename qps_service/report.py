@@ -1,5 +1,7 @@
 """A window -> Report -> text. Pure.
 
+The text, with tabs where <TAB> stands:
+
     Fri Sep  9 11:43:14 2016
     =============================
     /<TAB>200<TAB>10.3
