@@ -54,7 +54,7 @@ class Flags(NamedTuple):
 
 
 def load(flags: Flags, environment: Mapping[str, str]) -> Config:
-    """The configuration in force. Raises ConfigError, or UsageError where there is nothing to follow."""
+    """The configuration in force. Raises ConfigError, or UsageError where the command line is at fault."""
     log = flags.log or environment.get(LOG_VARIABLE)
     source = flags.config or environment.get(CONFIG_VARIABLE)
     if source is None and log is None and os.path.exists(DEFAULT_FILE):
@@ -96,6 +96,8 @@ class _Loader:
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
             self._problem("log", f"{path} is given more than once")
+        if any(problem.startswith("--") for problem in self._problems):
+            raise UsageError("\n".join(self._problems))
         if self._problems:
             raise ConfigError(self._problems)
         return Config(**values, logs=tuple(LogConfig(**each) for each in logs), source=self._source)
@@ -139,7 +141,8 @@ class _Loader:
 
     def _value(self, setting: Setting, table: dict[str, Any], where: str) -> Any:
         flag = getattr(self._flags, setting.key) if setting.flag else None
-        variable = self._environment.get(setting.variable) if setting.flag else None
+        # A variable that is set to nothing counts as not set, as in a shell's ${VARIABLE:-default}.
+        variable = (self._environment.get(setting.variable) or None) if setting.flag else None
         for origin, raw in (
             (f"--{setting.key}", flag),
             (setting.variable, variable),

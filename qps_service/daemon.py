@@ -12,7 +12,7 @@ from typing import Protocol
 
 from qps_service import notices
 from qps_service.config import Config
-from qps_service.errors import ConfigError
+from qps_service.errors import ConfigError, QpsError
 from qps_service.escape import show
 from qps_service.grid import Grid
 from qps_service.notices import Notice, Say
@@ -23,8 +23,8 @@ from qps_service.tail import Tail
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
 TICK = 1_000_000_000  # nanoseconds
-# A directory in which files come and go all the time must not keep us busy.
-LOOKS_APART = 20_000_000  # nanoseconds
+# Other files may come and go beside the log all the time: their hints are taken in this far apart.
+HINTS_APART = 20_000_000  # nanoseconds
 
 
 class Clock(Protocol):
@@ -139,13 +139,15 @@ class Daemon:
             tail.close_window(now)
 
     def _wait(self) -> None:
-        now = self._clock.now()
-        feed_due = self._supervisor.feed_due(now)
+        """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
+        feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._grid.deadline, self._looked + TICK)
         until = until if feed_due is None else min(until, feed_due)
         descriptors = [number for tail in self._tails if (number := tail.fileno()) is not None]
-        if self._waker.wait(descriptors, max(0, until - now)):
-            self._waker.wait((), max(0, self._looked + LOOKS_APART - self._clock.now()))
+        while self._waker.wait(descriptors, max(0, until - self._clock.now())):
+            if any(tail.is_hinted() for tail in self._tails):
+                return
+            self._waker.wait((), HINTS_APART)
 
     def _look(self) -> int:
         """Read every log to its end. Returns when it began: the time that the counts stand for."""
@@ -191,8 +193,8 @@ class Daemon:
             config = self._reload_config()
             if config.state != self._config.state:
                 raise ConfigError([f"state: cannot change from {self._config.state} while running"])
-        except ConfigError as error:
-            text = "; ".join(error.problems)
+        except QpsError as error:
+            text = "; ".join(str(error).splitlines())
             self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
             self._apply(config)

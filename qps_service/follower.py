@@ -16,7 +16,6 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 
 import os
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from qps_service.files import Files, NotRegularError, Seen
@@ -70,6 +69,7 @@ class Follower:
         self._generations: list[Generation] = []  # oldest first
         self._current: Generation | None = None
         self._first_look = True
+        self._seen_places: list[Place] = []  # where the log was looked for last
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
@@ -83,6 +83,10 @@ class Follower:
     def open_generations(self) -> int:
         """How many files are held."""
         return len(self._generations)
+
+    def take_hints(self) -> bool:
+        """Take in what the watcher has; whether any of it is about the log or its rotated files."""
+        return self._siblings.note(self._watcher.read(), self._seen_places)
 
     def read(self, now: int) -> Iterator[Chunk]:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
@@ -111,13 +115,11 @@ class Follower:
         if self._swept.allows(now):
             self._siblings.sweep()
         for _ in range(ROUNDS):
-            places = self._places()
-            log_paths = {place.path for place in places}
-            self._siblings.note(self._watcher.watch({place.directory for place in places}), log_paths)
-            self._siblings.note(self._watcher.read(), log_paths)
+            self._seen_places = places = self._places()
+            self._siblings.note(self._watcher.watch({place.directory for place in places}), places)
+            self.take_hints()
             self._look_at_log(now)
-            moved = partial(self._hints_came, log_paths)
-            found, again = self._siblings.find(places, self._generations, moved)
+            found, again = self._siblings.find(places, self._generations, self.take_hints)
             for generation in map(self._adopt, found):
                 generation.active_at = now
                 self._generations.insert(max(0, len(self._generations) - 1), generation)
@@ -125,11 +127,6 @@ class Follower:
             if not again:
                 break
         self._first_look = False
-
-    def _hints_came(self, log_paths: set[str]) -> bool:
-        hints = self._watcher.read()
-        self._siblings.note(hints, log_paths)
-        return bool(hints)
 
     def _places(self) -> list[Place]:
         directory, base = os.path.split(os.path.abspath(self.path))

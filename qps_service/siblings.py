@@ -15,7 +15,7 @@ from typing import NamedTuple
 from qps_service.files import Files
 from qps_service.generations import Generation
 from qps_service.model import PREFIX_LIMIT, Identity, Position
-from qps_service.rotation import Hint, Lineage, Moved, Touched, is_sibling
+from qps_service.rotation import Hint, Lineage, Lost, Moved, Touched, is_sibling
 
 # Each bounds memory: a retired generation keeps its prefix (1 KiB), a stranger some 300 bytes. What
 # falls out is forgotten, and matters only if it then grows or if events are lost in that moment.
@@ -76,13 +76,24 @@ class Siblings:
         self._doubtful: set[str] = set()  # paths to be judged by their content
         self._sweeping = True
 
-    def note(self, hints: Iterable[Hint], log_paths: set[str]) -> None:
-        """Follow where names went."""
+    def note(self, hints: Iterable[Hint], places: Collection[Place]) -> bool:
+        """Follow where names went; whether one of the hints is about the log or a file that was it."""
+        log_paths = {place.path for place in places}
+        concerned = False
         for hint in hints:
             self._lineage.note(hint, log_paths)
             match hint:
-                case Moved(_, path) | Touched(path):
-                    self._touched.add(path)
+                case Moved(source, path):
+                    mine = {source, path} & (log_paths | self._lineage.names)
+                case Touched(path):
+                    mine = {path} & log_paths
+                case Lost():
+                    concerned = True
+                    continue
+            if mine or any(is_sibling(place.base, os.path.basename(path)) for place in places):
+                concerned = True
+                self._touched.add(path)
+        return concerned
 
     def retire(self, position: Position) -> None:
         """Remember a generation that is let go."""

@@ -49,6 +49,10 @@ class Tail:
         """Why the log is not followed; None if it is."""
         return self._follower.waiting
 
+    def is_hinted(self) -> bool:
+        """Take in the hints; whether one of them is about the log or its rotated files."""
+        return self._follower.take_hints()
+
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
         if (config.format, config.max_line) != (self.config.format, self.config.max_line):

@@ -98,9 +98,9 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  readable", f"no: {explain(error, seen)}", False
         return
     yield "  readable", f"yes, by user {user}", True
-    line = start.partition(b"\n")[0]
-    if not start:
-        yield "  first line", "none yet", True
+    line, newline, _ = start.partition(b"\n")
+    if not newline and len(start) <= log.max_line:
+        yield "  first line", "not finished yet" if start else "none yet", True
         return
     scanner = make_scanner(log.format, log.max_line)
     scanner.scan(line + b"\n")

@@ -30,11 +30,22 @@ class World:
         self._order = itertools.count()
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._signals: list[int] = []
+        self._hinted = False
+        self._listening = False  # whether the loop sleeps on descriptors too
         self.lateness: Callable[[], int] = lambda: 0  # how much later than asked a sleep ends
 
     def at(self, seconds: float, event: Callable[[], object]) -> None:
         """Let something happen so long after the start."""
         heapq.heappush(self._events, (START + round(seconds * SECOND), next(self._order), event))
+
+    def hint(self, seconds: float, event: Callable[[], object]) -> None:
+        """Let something happen of which inotify tells."""
+
+        def happen() -> None:
+            event()
+            self._hinted = True
+
+        self.at(seconds, happen)
 
     def signal(self, seconds: float, number: int) -> None:
         """Send a signal so long after the start."""
@@ -57,18 +68,25 @@ class World:
     def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
         assert timeout >= 0
         self.wakes += 1
+        self._listening = bool(list(descriptors))
         self.elapse(timeout + self.lateness())
-        return False
+        hinted, self._listening = self._hinted and self._listening, False
+        self._hinted = self._hinted and not hinted
+        return hinted
 
     def elapse(self, duration: int) -> None:
-        """Let nanoseconds pass, with what happens in them; a signal interrupts."""
+        """Let nanoseconds pass, with what happens in them; a signal interrupts, or a hint waited for."""
         until = self.time + duration
-        while self._events and self._events[0][0] <= until and not self._signals:
+        while self._events and self._events[0][0] <= until and not self._is_interrupted:
             when, _, event = heapq.heappop(self._events)
             self.time = max(self.time, when)
             event()
-        if not self._signals:
+        if not self._is_interrupted:
             self.time = max(self.time, until)
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return bool(self._signals) or (self._hinted and self._listening)
 
     def signals(self) -> list[int]:
         taken, self._signals = self._signals, []

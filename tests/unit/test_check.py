@@ -92,6 +92,7 @@ PROBLEM = "  <-- problem"
     ("text", "status", "answer"),
     [
         (b"", 0, "none yet"),
+        (b"10.0.0.1\tGET /a\t2", 0, "not finished yet"),
         (GOOD + b"garbage\n", 0, "parses as GET /a?q 200, 512 bytes"),
         (GOOD[:-1] + b"\r\n", 0, "parses as GET /a?q 200, 512 bytes"),
         (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", 0, r"parses as GET /\x1b[2J 099, 0 bytes"),

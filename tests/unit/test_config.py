@@ -41,10 +41,9 @@ def write(tmp_path: Path) -> Write:
 
 
 def problems(flags: Flags, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises((ConfigError, UsageError)) as caught:
         load(flags, environment or {})
-    assert str(caught.value) == "\n".join(caught.value.problems)
-    return caught.value.problems
+    return tuple(str(caught.value).splitlines())
 
 
 # --- the whole of it
@@ -392,3 +391,18 @@ def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# gr\xf6\xdfe")
     (problem,) = problems(Flags(config="latin.toml"))
     assert problem.startswith("latin.toml: 'utf-8' codec can't decode byte 0xf6 in position 4")
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [(Flags(log="/x", interval="soon"), UsageError), (Flags(log="/x", name="a b"), UsageError)],
+)
+def test_a_bad_flag_is_a_wrong_command_line(flags: Flags, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        load(flags, {})
+    with pytest.raises(ConfigError):
+        load(Flags(log="/x"), {"QPS_REPORTER_INTERVAL": "soon"})
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert load(Flags(log="/x"), {"QPS_REPORTER_INTERVAL": ""}).interval == load(Flags(log="/x"), {}).interval

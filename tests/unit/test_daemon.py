@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qps_service import daemon as daemon_module
+from qps_service.config import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files import Files
 from qps_service.grid import Grid
@@ -285,6 +286,36 @@ def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: st
     assert problem in text
     reloading = next(number for number, each in enumerate(service.told) if each.startswith("RELOADING"))
     assert service.told[reloading + 1].startswith("READY=1")
+
+
+def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -> None:
+    """--name is for one log; the new file has two."""
+    service = Service(tmp_path)
+    service.load = lambda: load(Flags(config=str(service.file), name="web"), {})  # type: ignore[method-assign]
+    service.daemon._reload_config = service.load
+    reload_at(service, 5, '[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n')
+    stop(service, 25)
+    assert len(service.reports) == 3
+    assert "--name is for one log" in service.said("reload_refused")[0]
+
+
+def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
+    """The loop sleeps on until something happens to the log's own files."""
+    service = Service(tmp_path)
+    service.write(1)
+    looks: list[float] = []
+    look = service.daemon._look
+
+    def recorded() -> int:
+        looks.append(service.world.seconds)
+        return look()
+
+    service.daemon._look = recorded  # type: ignore[method-assign]
+    for millisecond in range(1100, 1900, 10):
+        service.world.hint(millisecond / 1000, (tmp_path / f"other{millisecond}").touch)
+    service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
+    stop(service, 2.5)
+    assert [when for when in looks if 1 < when < 2] == [1.95]
 
 
 def test_logs_come_and_go_with_a_reload(tmp_path: Path) -> None:
