@@ -24,6 +24,7 @@ class Seen(NamedTuple):
     device: int
     inode: int
     size: int
+    modified: int  # st_mtime, nanoseconds: moves with every write
     changed: int  # st_ctime, nanoseconds: moves with every write, rename, link and chmod
     regular: bool
     mode: str  # as `ls -l` shows it, without the names: "-rw-r-----"
@@ -111,6 +112,7 @@ def _seen(status: os.stat_result) -> Seen:
         device=status.st_dev,
         inode=status.st_ino,
         size=status.st_size,
+        modified=status.st_mtime_ns,
         changed=status.st_ctime_ns,
         regular=stat.S_ISREG(status.st_mode),
         mode=stat.filemode(status.st_mode),

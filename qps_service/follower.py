@@ -68,6 +68,7 @@ class Follower:
         self._siblings = Siblings(files)
         self._generations: list[Generation] = []  # oldest first
         self._current: Generation | None = None
+        self._cut: list[tuple[Position, int]] = []  # truncated: what was consumed, st_mtime when it was
         self._first_look = True
         self._seen_places: list[Place] = []  # where the log was looked for last
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
@@ -92,17 +93,38 @@ class Follower:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
         self._look(now)
         for generation in tuple(self._generations):
-            try:
-                before = generation.offset
-                yield from generation.drain()
-                if generation.offset != before:
-                    generation.active_at = now
-                if generation is not self._current and self._may_retire(generation, now):
-                    yield from self._retire(generation)
-                self._voice.reads_again(generation)
-            except OSError as error:
-                self._voice.read_failed(generation, error)
+            yield from self._read(generation, now)
+        for copy in self._copies_of_truncated():
+            yield from self._read(copy, now)
         self._bound(now)
+
+    def _read(self, generation: Generation, now: int) -> Iterator[Chunk]:
+        try:
+            before = generation.offset
+            yield from generation.drain()
+            if generation.offset != before:
+                generation.active_at = now
+            if generation is not self._current and self._may_retire(generation, now):
+                yield from self._retire(generation)
+            self._voice.reads_again(generation)
+        except OSError as error:
+            self._voice.read_failed(generation, error)
+
+    def _copies_of_truncated(self) -> Iterator[Generation]:
+        """What truncated files held beyond the last read, where a copy of it was left beside the log."""
+        cut, self._cut = self._cut, []
+        for position, modified in cut:
+            held = {generation.key for generation in self._generations}
+            try:
+                found = self._siblings.copy_of(position, modified, self._seen_places, held)
+            except OSError:
+                self._cut.append((position, modified))
+                continue
+            self._voice.truncated(position, found.position.name if found else None)
+            if found:
+                copy = self._adopt(found)
+                self._generations.insert(0, copy)
+                yield copy
 
     def close(self) -> None:
         """Let every file go."""
@@ -209,7 +231,7 @@ class Follower:
             found.descriptor,
             found.position,
             max_line=self.limits.max_line,
-            truncated=self._voice.truncated,
+            truncated=lambda position, modified: self._cut.append((position, modified)),
         )
 
     def _may_retire(self, generation: Generation, now: int) -> bool:

@@ -34,10 +34,11 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[["Generation"], None],
+        truncated: Callable[[Position, int], None],
     ) -> None:
-        """`max_line` in bytes; `truncated` is called when the file turns out to have been cut, with
-        the old offset still in place. The generation owns the descriptor."""
+        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
+        position up to which its old text was consumed, and the file's st_mtime when that was read.
+        The generation owns the descriptor."""
         self.name = position.name
         self.identity = position.identity
         self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
@@ -50,6 +51,7 @@ class Generation:
         self._max_line = max_line
         self._block = max(BLOCK, 2 * max_line)
         self._truncated = truncated
+        self._modified = 0  # st_mtime at the last read
 
     @property
     def key(self) -> tuple[int, int]:
@@ -66,7 +68,8 @@ class Generation:
 
         Raises OSError; what was handed out before stays consumed.
         """
-        end = self._files.fstat(self._descriptor).size
+        seen, read_at = self._files.fstat(self._descriptor), self._modified
+        self._modified = seen.modified
         while True:
             back = len(self._marker)
             data = self._files.read(self._descriptor, back + self._block, self.offset - back)
@@ -74,15 +77,15 @@ class Generation:
             if change is Change.SAME:
                 return
             if change is Change.TRUNCATED:
-                self._truncated(self)
+                self._truncated(self.position, read_at)
                 self._restart()
-                end = self._files.fstat(self._descriptor).size
+                seen = self._files.fstat(self._descriptor)
                 continue
             chunk = self._consume(data[back:])
             if chunk is None:
                 return
             yield chunk
-            if self.offset >= end:
+            if self.offset >= seen.size:
                 return
 
     def last_line(self) -> Iterator[Chunk]:

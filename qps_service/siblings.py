@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.files import Files
+from qps_service.files import Files, Seen
 from qps_service.generations import Generation
 from qps_service.model import PREFIX_LIMIT, Identity, Position
 from qps_service.rotation import Hint, Lineage, Lost, Moved, Touched, is_sibling
@@ -176,6 +176,56 @@ class Siblings:
         self._touched |= retry | doubtful
         self._doubtful = doubtful
         return found, moved
+
+    def copy_of(
+        self, position: Position, modified: int, places: Iterable[Place], held: Collection[tuple[int, int]]
+    ) -> Found | None:
+        """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
+
+        It begins like the log did, has the same bytes before the offset, goes on after it, and was
+        written no earlier than the log was when it was last read, at `modified` (st_mtime): an older
+        file with the same lines is not it. Of several, the longest.
+        """
+        best: Found | None = None
+        longest = position.offset
+        for place in places:
+            for path in self._candidates(place, set(), everything=True):
+                try:
+                    seen = self._files.lstat(path)
+                except OSError:
+                    continue
+                if seen.size <= longest or seen.modified < modified or not seen.regular:
+                    continue
+                if seen.key in held:
+                    continue
+                copy = self._open_copy(path, seen, position)
+                if copy:
+                    if best:
+                        self._files.close(best.descriptor)
+                    best, longest = copy, seen.size
+        return best
+
+    def _open_copy(self, path: str, seen: Seen, position: Position) -> Found | None:
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return None
+        try:
+            identity = self._files.identity(descriptor)
+            consumed = self.recall(descriptor, identity) is not None
+            if identity[:2] == seen.key and not consumed and self._goes_on(descriptor, position):
+                return Found(descriptor, position._replace(identity=identity, name=path))
+        except OSError:
+            pass  # what can't be read can't be the copy that is looked for
+        self._files.close(descriptor)
+        return None
+
+    def _goes_on(self, descriptor: int, position: Position) -> bool:
+        back = len(position.marker)
+        return (
+            self._files.read(descriptor, len(position.prefix), 0) == position.prefix
+            and self._files.read(descriptor, back, position.offset - back) == position.marker
+        )
 
     def _candidates(self, place: Place, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in the place's directory to consider."""

@@ -6,6 +6,7 @@ from qps_service import notices
 from qps_service.escape import show
 from qps_service.files import Seen, explain
 from qps_service.generations import Generation
+from qps_service.model import Position
 from qps_service.notices import Kind, Notice, Say, Throttle
 
 # A log that rotates ten times a second should not fill the journal.
@@ -51,13 +52,14 @@ class Voice:
             self._say(notices.ROTATED, f"{self._path} was rotated{times}; {files_open} of its files are open")
             self._rotations = 0
 
-    def truncated(self, generation: Generation) -> None:
-        """A file became shorter, or is another text than was read."""
-        self._say(
-            notices.TRUNCATED,
-            f"{_shown(generation)} was truncated; it was read up to byte {generation.offset}, "
-            "what was written between that read and the truncation is not counted",
-        )
+    def truncated(self, position: Position, copy: str | None) -> None:
+        """A file became shorter, or holds another text than was read; `copy` has what it held."""
+        text = f"{show(os.fsencode(position.name))} was truncated; it was read up to byte {position.offset}, "
+        if copy:
+            text += f"the rest is read from its copy {show(os.fsencode(copy))}"
+        else:
+            text += "what was written between that and the truncation is not counted: no copy has it"
+        self._say(notices.TRUNCATED, text)
 
     def let_go(self, generation: Generation, limit: int, now: int) -> None:
         """A file is closed early. `now` in nanoseconds."""

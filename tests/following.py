@@ -111,6 +111,12 @@ class Rig:
         """Whether the follower has this file open; device and inode."""
         return any(generation.key == key for generation in self.follower._generations)
 
+    def has_read(self, path: Path) -> bool:
+        """Whether the follower has read something of the file that is at `path` now."""
+        status = path.stat()
+        key = (status.st_dev, status.st_ino)
+        return any(each.key == key and each.offset for each in self.follower._generations)
+
     def take(self, chunk: Chunk) -> None:
         lines = chunk.data.split(b"\n")
         if not lines[-1]:

@@ -132,6 +132,42 @@ def copytruncate(make: Make) -> None:
     rig.check()
 
 
+def copytruncate_before_it_was_read(make: Make) -> None:
+    """Only the copy has the last lines, and after that the log regrows past the old offset."""
+    rig = make()
+    writer = rig.writer()
+    rig.look()
+    writer.lines(20)
+    for number in range(1, 5):
+        rig.look()
+        writer.lines(30)
+        shutil.copy(rig.path, rig.path.with_name(f"access.log.{number}"))
+        os.truncate(rig.path, 0)
+        writer.lines(60)
+    rig.check()
+    assert all("the rest is read from its copy" in text for text in rig.said("truncated"))
+
+
+def copytruncate_of_lines_all_alike(make: Make) -> None:
+    """Older copies hold the same lines, and more of them: they are not the copy."""
+    rig = make()
+    line = b"always the same\n"
+    older = rig.path.with_name("access.log.1")
+    older.write_bytes(line * 500)
+    os.utime(older, (1, 1))
+    writer = rig.writer()
+    rig.look()
+    writer.raw(line * 20)
+    rig.look()
+    older.rename(rig.path.with_name("access.log.2"))
+    writer.raw(line * 5)
+    shutil.copy(rig.path, older)
+    os.truncate(rig.path, 0)
+    writer.raw(line * 3)
+    rig.expected[line.rstrip()] = 28
+    rig.check()
+
+
 def inode_reused(make: Make) -> None:
     """Unlinked and created at once: file systems such as ext4 give the same inode number again."""
     rig = make()

@@ -17,6 +17,8 @@ CASES: list[tuple[Scenario, type[Follower]]] = [
     (scenarios.numbers_shift, twins.LooksAtTheLogOnly),
     (scenarios.copy_beside, twins.TrustsNames),
     (scenarios.copytruncate, twins.BySizeOnly),
+    (scenarios.copytruncate_before_it_was_read, twins.LooksForNoCopy),
+    (scenarios.copytruncate_of_lines_all_alike, twins.TakesAnyCopy),
     (scenarios.inode_reused, twins.ByInodeNumber),
     (scenarios.partial_lines, twins.KeepsThePartialLine),
     (scenarios.partial_line_truncated, twins.KeepsThePartialLine),

@@ -90,6 +90,21 @@ class BySizeOnly(Follower):
         return generation
 
 
+class LooksForNoCopy(Follower):
+    """Goes on in a truncated log as if nothing else had been in it."""
+
+    def _copies_of_truncated(self) -> Iterator[Generation]:
+        return iter(())
+
+
+class TakesAnyCopy(Follower):
+    """Takes an older file with the same lines for the copy."""
+
+    def _copies_of_truncated(self) -> Iterator[Generation]:
+        self._cut = [(position, 0) for position, _ in self._cut]
+        return super()._copies_of_truncated()
+
+
 class KeepsThePartialLine(Follower):
     """Buffers a partial line, and joins it to whatever comes next."""
 

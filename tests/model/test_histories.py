@@ -2,8 +2,8 @@
 
 Hypothesis draws writes (whole and partial), renames, shifts, copies, copytruncates, deletions and looks in
 any order. After each history every completed line was read once. The histories keep to what is possible
-at all: a file is looked at before it is truncated or deleted, and nobody writes to a deleted file after
-it was quiet for so long that a follower without leases let it go.
+at all: something of a file was read before it is truncated, all of it before it is deleted, and nobody
+writes to a deleted file after it was quiet for so long that a follower without leases let it go.
 """
 
 import os
@@ -29,6 +29,8 @@ from qps_service.follower import Follower
 from tests.fault import twins
 from tests.following import BlindFiles, Rig, Writer
 
+STEPS = 40
+
 
 class History(RuleBasedStateMachine):
     """One log's life."""
@@ -42,6 +44,7 @@ class History(RuleBasedStateMachine):
         files = BlindFiles() if blind else Files()
         self.rig = Rig(self.root, follower=self.follower, files=files, from_start=from_start)
         self.writers: list[Writer] = []
+        self.truncations = 0
         if early:
             writer = self.rig.writer()
             writer.lines(2)
@@ -94,22 +97,24 @@ class History(RuleBasedStateMachine):
     @rule()
     def shift(self) -> None:
         base = self.rig.path
-        for number in range(90, 70, -1):
+        # More numbers than a history has steps: none is ever overwritten.
+        for number in range(STEPS, 0, -1):
             source = base.with_name(f"{base.name}.0{number}")
             if source.exists():
                 source.rename(base.with_name(f"{base.name}.0{number + 1}"))
-        base.rename(base.with_name(f"{base.name}.071"))
+        base.rename(base.with_name(f"{base.name}.01"))
         self.current()
 
     @precondition(lambda self: self.rig.path.exists())
-    @rule()
-    def copytruncate(self) -> None:
-        self.rig.look()
-        shutil.copy(self.rig.path, self.rig.path.with_name(f"copy-{len(self.rig.seen)}"))
-        copy = self.rig.path.with_name(f"{self.rig.path.name}.5{len(self.rig.seen)}")
-        if not copy.exists():
-            shutil.copy(self.rig.path, copy)
-        os.truncate(self.rig.path, 0)
+    @rule(first_looks=st.booleans())
+    def copytruncate(self, first_looks: bool) -> None:
+        log = self.rig.path
+        if first_looks or not self.rig.has_read(log):
+            self.rig.look()
+        shutil.copy(log, log.with_name(f"copy-{self.truncations}"))
+        shutil.copy(log, log.with_name(f"{log.name}.5{self.truncations}"))
+        os.truncate(log, 0)
+        self.truncations += 1
         self.rig.look()
 
     @precondition(lambda self: self.rig.path.exists())
@@ -162,7 +167,7 @@ class History(RuleBasedStateMachine):
 EXAMPLES = int(os.environ.get("QPS_REPORTER_HISTORIES", "300"))
 BOUNDED = settings(
     max_examples=EXAMPLES,
-    stateful_step_count=40,
+    stateful_step_count=STEPS,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
