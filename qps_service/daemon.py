@@ -96,6 +96,7 @@ class Daemon:
                     self._grid.advance(now)
                     self._supervisor.status(self.status())
             self._report(self._tails, self._look())
+            self._say_totals()
             for output in self._outputs:
                 output.close()
         except OutputClosed:
@@ -111,15 +112,23 @@ class Daemon:
             source = f"; set path in {_shown(self._config.source)}" if self._config.source else ""
             return "; ".join(waiting) + source
         routes = sum(tail.aggregator.routes for tail in self._tails)
-        requests = sum(counts.requests for tail in self._tails for counts in tail.aggregator.totals.values())
         followed = ", ".join(_shown(tail.config.path) for tail in self._tails if not tail.waiting)
         return "; ".join(
             [
                 f"{format_rate(self._rate)} requests/s, {routes} routes, {followed}",
                 *waiting,
-                f"{requests} requests since the start",
+                f"{self._requests} requests since the start",
             ]
         )
+
+    @property
+    def _requests(self) -> int:
+        return sum(counts.requests for tail in self._tails for counts in tail.aggregator.totals.values())
+
+    def _say_totals(self) -> None:
+        rejected = sum(sum(tail.aggregator.total_rejects.values()) for tail in self._tails)
+        text = f"stopped; {self._requests} requests counted and {rejected} lines rejected since the start"
+        self._say(Notice(notices.STOPPED, text))
 
     def _start(self) -> None:
         """Ready only when the watches stand and everything that was there has been read.

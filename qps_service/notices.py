@@ -40,6 +40,7 @@ LET_GO = Kind("let_go", "d322156d165b45ffb8fd0cee42d80c46", LOG_WARNING)
 REJECTED = Kind("rejected", "95c7c2850a4f4a26a55cd441fdd59481", LOG_WARNING)
 RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
 RELOAD_REFUSED = Kind("reload_refused", "4648a8212e7947cb89c42e1068ce1d3a", LOG_ERR)
+STOPPED = Kind("stopped", "ee308bfc60584f278228898b372c1b51", LOG_INFO)
 OUTPUT_FAILED = Kind("output_failed", "b5acb13eeba64f74be21b61d5008a808", LOG_WARNING)
 
 KINDS = (
@@ -53,6 +54,7 @@ KINDS = (
     REJECTED,
     RELOADED,
     RELOAD_REFUSED,
+    STOPPED,
     OUTPUT_FAILED,
 )
 

@@ -73,7 +73,10 @@ def test_ready_stopping_last_report(tmp_path: Path, programs: list[Program]) -> 
     assert row.startswith("/a\t200\t")
     assert total.startswith("total\t-\t")
     assert row.split("\t")[2] == total.split("\t")[2]
-    assert err == f"qps-reporter: following {program.log}\n"
+    assert err == (
+        f"qps-reporter: following {program.log}\n"
+        "qps-reporter: stopped; 7 requests counted and 0 lines rejected since the start\n"
+    )
 
 
 def test_reports_come_through_a_pipe_as_they_are_made(tmp_path: Path, programs: list[Program]) -> None:
