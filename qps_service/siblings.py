@@ -187,7 +187,7 @@ class Siblings:
         file with the same lines is not it. Of several, the longest.
         """
         best: Found | None = None
-        longest = position.offset
+        longest = position.offset - 1  # one that is just as long says that nothing was lost
         for place in places:
             for path in self._candidates(place, set(), everything=True):
                 try:
