@@ -2,7 +2,8 @@
 
 Promises: what goes in comes out exactly once, in one window and in the totals; and memory stays
 bounded however many routes the log's visitors invent. The first `max_routes` distinct routes and
-METHODS_LIMIT distinct methods are admitted, for good; every later one is counted under OTHER. So
+METHODS_LIMIT distinct methods are admitted, for good; every later one, and every route of more than
+`max_route` bytes, is counted under OTHER. So
 a route never moves from one name to another, and the sum over all rows is always exact.
 """
 
@@ -16,17 +17,21 @@ from qps_service.routes import route_of
 OTHER = b"other"  # cannot be mistaken for a path, which begins with a slash
 # HTTP knows about forty registered methods, a site uses a handful, and each multiplies the rows.
 METHODS_LIMIT = 16
+METHOD_LIMIT = 32  # bytes; the longest registered one has 17
 
 
 class Aggregator:
     """Counts of one log; `started` is CLOCK_BOOTTIME nanoseconds."""
 
-    def __init__(self, log: str, started: int, max_routes: int) -> None:
+    def __init__(self, log: str, started: int, max_routes: int, max_route: int = 1024) -> None:
+        """`max_routes` counts routes, `max_route` the bytes of one."""
         self.log = log
         self.max_routes = max_routes
+        self.max_route = max_route
         self._started = started
-        self._routes: set[bytes] = set()
-        self._methods: set[bytes] = set()
+        # Each name to itself: what is kept is one object, however many rows it is in.
+        self._routes: dict[bytes, bytes] = {}
+        self._methods: dict[bytes, bytes] = {}
         self._window: dict[Key, Counts] = {}
         self._rejects: Counter[str] = Counter()
         self._totals: dict[Key, Counts] = {}
@@ -36,8 +41,8 @@ class Aggregator:
         """Take over what a scanner found."""
         for raw, counts in scanned.counts.items():
             key = Key(
-                _admit(raw.method, self._methods, METHODS_LIMIT),
-                _admit(route_of(raw.route), self._routes, self.max_routes),
+                _admit(raw.method, self._methods, METHODS_LIMIT, METHOD_LIMIT),
+                _admit(route_of(raw.route), self._routes, self.max_routes, self.max_route),
                 raw.status,
             )
             before = self._window.get(key)
@@ -65,15 +70,24 @@ class Aggregator:
         return MappingProxyType(self._total_rejects)
 
     @property
+    def total_requests(self) -> int:
+        """All requests in closed windows."""
+        return sum(counts.requests for counts in self._totals.values())
+
+    @property
+    def total_rejected(self) -> int:
+        """All lines rejected in closed windows."""
+        return sum(self._total_rejects.values())
+
+    @property
     def routes(self) -> int:
         """Distinct routes admitted so far."""
         return len(self._routes)
 
 
-def _admit(name: bytes, admitted: set[bytes], limit: int) -> bytes:
+def _admit(name: bytes, admitted: dict[bytes, bytes], limit: int, length: int) -> bytes:
     if name in admitted:
-        return name
-    if len(admitted) >= limit:
+        return admitted[name]
+    if len(admitted) >= limit or len(name) > length:
         return OTHER
-    admitted.add(name)
-    return name
+    return admitted.setdefault(name, name)

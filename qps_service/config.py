@@ -27,6 +27,7 @@ class LogConfig(NamedTuple):
     format: LogFormat
     start: bool  # whether what is there at the first look counts
     max_routes: int
+    max_route: int  # bytes
     max_line: int  # bytes
     quiet: int  # nanoseconds
     open_generations: int
@@ -72,7 +73,7 @@ def _read(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, no UTF-8, endless numbers or nesting
         raise ConfigError([f"{path}: {error}"]) from error
 
 

@@ -77,6 +77,8 @@ class Daemon:
         self._say = say
         self._tails: list[Tail] = []
         self._sequence = 0
+        self._requests_gone = 0  # of logs that a reload took away
+        self._rejected_gone = 0
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
         self._stopping = False
@@ -92,10 +94,12 @@ class Daemon:
                 if self._reload_wanted:
                     self._reload()
                 elif now >= self._grid.deadline and not self._stopping:
-                    self._report(self._tails, now)
+                    self._rate = self._report(self._tails, now)
                     self._grid.advance(now)
                     self._supervisor.status(self.status())
-            self._report(self._tails, self._look())
+            for tail in self._tails:
+                tail.sweep()
+            self._report(self._tails, self._catch_up())
             self._say_totals()
             for output in self._outputs:
                 output.close()
@@ -123,10 +127,10 @@ class Daemon:
 
     @property
     def _requests(self) -> int:
-        return sum(counts.requests for tail in self._tails for counts in tail.aggregator.totals.values())
+        return self._requests_gone + sum(tail.aggregator.total_requests for tail in self._tails)
 
     def _say_totals(self) -> None:
-        rejected = sum(sum(tail.aggregator.total_rejects.values()) for tail in self._tails)
+        rejected = self._rejected_gone + sum(tail.aggregator.total_rejected for tail in self._tails)
         text = f"stopped; {self._requests} requests counted and {rejected} lines rejected since the start"
         self._say(Notice(notices.STOPPED, text))
 
@@ -137,10 +141,11 @@ class Daemon:
         """
         now = self._clock.now()
         self._tails = [self._make_tail(log, now, self._say) for log in self._config.logs]
-        self._look()
+        self._catch_up()
         self._begin_windows(self._tails)
         self._grid = Grid(self._clock.now(), self._config.interval)
-        self._supervisor.ready(self.status())
+        if not self._stopping:
+            self._supervisor.ready(self.status())
 
     def _begin_windows(self, tails: Iterable[Tail]) -> None:
         now = self._clock.now()
@@ -149,6 +154,8 @@ class Daemon:
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
+        if any(tail.is_behind for tail in self._tails):
+            return
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._grid.deadline, self._looked + TICK)
         until = until if feed_due is None else min(until, feed_due)
@@ -157,9 +164,12 @@ class Daemon:
             if any(tail.is_hinted() for tail in self._tails):
                 return
             self._waker.wait((), HINTS_APART)
+            if self._clock.now() >= until:
+                return
 
     def _look(self) -> int:
-        """Read every log to its end. Returns when it began: the time that the counts stand for."""
+        """Read every log, a large backlog in parts. Returns when it began: the time that the counts
+        stand for."""
         self._heed_signals()
         now = self._clock.now()
         for tail in self._tails:
@@ -170,12 +180,20 @@ class Daemon:
         self._supervisor.alive(self._looked)
         return now
 
+    def _catch_up(self) -> int:
+        """Look until everything is read that was there at the last look."""
+        now = self._look()
+        while any(tail.is_behind for tail in self._tails):
+            now = self._look()
+        return now
+
     def _read(self, tail: Tail, now: int) -> None:
         for _ in tail.read(now):
             self._supervisor.alive(self._clock.now())
             self._heed_signals()
 
-    def _report(self, tails: Sequence[Tail], now: int) -> None:
+    def _report(self, tails: Sequence[Tail], now: int) -> float:
+        """Report the windows that end at `now`; the requests per second of all of them."""
         self._sequence += 1
         named = len(self._config.logs) > 1
         rates = []
@@ -185,7 +203,7 @@ class Daemon:
             rates.append(report.rate)
             for output in self._outputs:
                 output.emit(report)
-        self._rate = sum(rates)
+        return sum(rates)
 
     def _heed_signals(self) -> None:
         for number in self._waker.signals():
@@ -202,7 +220,7 @@ class Daemon:
             config = self._reload_config()
             if config.state != self._config.state:
                 raise ConfigError([f"state: cannot change from {self._config.state} while running"])
-        except QpsError as error:
+        except (QpsError, OSError) as error:
             text = "; ".join(str(error).splitlines())
             self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
@@ -222,11 +240,15 @@ class Daemon:
             else:
                 tail = self._make_tail(log, now, self._say)
                 self._read(tail, now)
+                while tail.is_behind:
+                    self._read(tail, now)
                 self._begin_windows([tail])
             tails.append(tail)
         if staying:
             self._report(list(staying.values()), now)
         for tail in staying.values():
+            self._requests_gone += tail.aggregator.total_requests
+            self._rejected_gone += tail.aggregator.total_rejected
             tail.close()
         if config.interval != self._config.interval:
             self._grid = Grid(now, config.interval)

@@ -89,7 +89,10 @@ class Files:
 
     def resolve(self, path: str) -> str:
         """`path` without symbolic links, as far as it exists."""
-        return os.path.realpath(path)
+        try:
+            return os.path.realpath(path)
+        except RecursionError as error:  # each link costs realpath a stack frame
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
     def has_writer(self, descriptor: int) -> bool | None:
         """Whether somebody has the file open for writing; None where the kernel won't tell us.

@@ -14,6 +14,7 @@ A *generation* is one file that is, or was, the log. Promises:
 Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -60,7 +61,7 @@ class Follower:
     ) -> None:
         """`from_start`: whether what the log holds at the first look counts too."""
         self.path = path
-        self.limits = limits
+        self._limits = limits
         self._from_start = from_start
         self._watcher = watcher
         self._files = files
@@ -76,9 +77,25 @@ class Follower:
         self._swept = Throttle(SWEEP_EVERY)
 
     @property
+    def limits(self) -> Limits:
+        """What is in force, for files that are open already too."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        for generation in self._generations:
+            generation.max_line = limits.max_line
+
+    @property
     def waiting(self) -> str | None:
         """Why no log is being followed; None if one is."""
         return self._voice.trouble
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last read left a backlog, so that the next is due at once."""
+        return any(generation.is_behind for generation in self._generations)
 
     @property
     def open_generations(self) -> int:
@@ -89,6 +106,10 @@ class Follower:
         """Take in what the watcher has; whether any of it is about the log or its rotated files."""
         return self._siblings.note(self._watcher.read(), self._seen_places)
 
+    def sweep(self) -> None:
+        """Let the next read look at every file beside the log, as it does once a minute."""
+        self._siblings.sweep()
+
     def read(self, now: int) -> Iterator[Chunk]:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
         self._look(now)
@@ -97,14 +118,18 @@ class Follower:
         for copy in self._copies_of_truncated():
             yield from self._read(copy, now)
         self._bound(now)
+        self._voice.catch_up(now)
 
     def _read(self, generation: Generation, now: int) -> Iterator[Chunk]:
         try:
             before = generation.offset
-            yield from generation.drain()
-            if generation.offset != before:
-                generation.active_at = now
-            if generation is not self._current and self._may_retire(generation, now):
+            try:
+                yield from generation.drain()
+            finally:
+                if generation.offset != before:
+                    generation.active_at = now
+            waited_for = generation is self._current or generation.is_behind
+            if not waited_for and self._may_retire(generation, now):
                 yield from self._retire(generation)
             self._voice.reads_again(generation)
         except OSError as error:
@@ -115,11 +140,7 @@ class Follower:
         cut, self._cut = self._cut, []
         for position, modified in cut:
             held = {generation.key for generation in self._generations}
-            try:
-                found = self._siblings.copy_of(position, modified, self._seen_places, held)
-            except OSError:
-                self._cut.append((position, modified))
-                continue
+            found = self._siblings.copy_of(position, modified, self._seen_places, held)
             self._voice.truncated(position, found.position.name if found else None)
             if found:
                 copy = self._adopt(found)
@@ -152,8 +173,11 @@ class Follower:
 
     def _places(self) -> list[Place]:
         directory, base = os.path.split(os.path.abspath(self.path))
-        here = Place(self._files.resolve(directory), base)
-        target = Place(*os.path.split(self._files.resolve(here.path)))
+        try:
+            here = Place(self._files.resolve(directory), base)
+            target = Place(*os.path.split(self._files.resolve(here.path)))
+        except OSError:  # a link that changes just now, or a maze of them: opening the log will tell
+            return self._seen_places or [Place(directory, base)]
         return [here] if target == here else [here, target]
 
     def _look_at_log(self, now: int) -> None:
@@ -172,6 +196,8 @@ class Follower:
             try:
                 self._open_log(seen, now)
             except OSError as error:
+                if isinstance(error, InterruptedError):
+                    return  # the next look sees what is there then
                 self._remember_size(seen)
                 self._voice.unreadable(error, seen)
                 return
@@ -186,6 +212,9 @@ class Follower:
                 raise NotRegularError(seen.mode)
             descriptor = self._files.open(self.path)
             try:
+                opened = self._files.fstat(descriptor)
+                if opened.key != seen.key or not opened.regular:
+                    raise InterruptedError(errno.EINTR, "it was replaced in this moment")
                 found = self._start(descriptor)
             except BaseException:
                 self._files.close(descriptor)

@@ -15,6 +15,9 @@ from qps_service.rotation import Change, Look, decide
 
 # Larger blocks are no faster, measured with 64 to 256 KiB, and 256 cost 2 MB more (benchmarks.footprint).
 BLOCK = 128 * 1024  # bytes
+# What one look reads of a file at most: about two seconds' work. In between, other files have their turn,
+# reports are made and signals heeded, however large a backlog is.
+PART = 64 * 1024 * 1024  # bytes
 
 
 class Chunk(NamedTuple):
@@ -48,8 +51,8 @@ class Generation:
         self._descriptor = descriptor
         self._marker = position.marker
         self._oversize = position.oversize
-        self._max_line = max_line
-        self._block = max(BLOCK, 2 * max_line)
+        self.max_line = max_line
+        self.is_behind = False  # whether the last drain left more than it read
         self._truncated = truncated
         self._modified = 0  # st_mtime at the last read
 
@@ -63,13 +66,20 @@ class Generation:
         """How far it has been consumed."""
         return Position(self.identity, self.name, self.offset, self.prefix, self._marker, self._oversize)
 
+    @property
+    def _block(self) -> int:
+        return max(BLOCK, 2 * self.max_line)  # bytes; a line of the greatest length fits in
+
     def drain(self) -> Iterator[Chunk]:
-        """Whole lines up to the end that the file has now; a faster writer is left for the next look.
+        """Whole lines up to the end that the file has now, or PART bytes of them; a faster writer is left
+        for the next look, which is due at once if `is_behind`.
 
         Raises OSError; what was handed out before stays consumed.
         """
         seen, read_at = self._files.fstat(self._descriptor), self._modified
         self._modified = seen.modified
+        end = min(seen.size, self.offset + PART)
+        self.is_behind = False
         while True:
             back = len(self._marker)
             data = self._files.read(self._descriptor, back + self._block, self.offset - back)
@@ -79,13 +89,14 @@ class Generation:
             if change is Change.TRUNCATED:
                 self._truncated(self.position, read_at)
                 self._restart()
-                seen = self._files.fstat(self._descriptor)
+                end = min(self._files.fstat(self._descriptor).size, PART)
                 continue
             chunk = self._consume(data[back:])
             if chunk is None:
                 return
             yield chunk
-            if self.offset >= seen.size:
+            if self.offset >= end:
+                self.is_behind = end < seen.size
                 return
 
     def last_line(self) -> Iterator[Chunk]:
@@ -120,7 +131,7 @@ class Generation:
             whole = body[:end]
             self._advance(whole)
             return Chunk(whole)
-        if len(body) <= self._max_line + len(b"\r"):
+        if len(body) <= self.max_line + len(b"\r"):
             return None
         self._oversize = True
         self._advance(body)

@@ -1,7 +1,8 @@
 """The log's line format: literal text with `$names` between. One grammar for scanner and simulator.
 
 The language is that of nginx's `log_format` (ngx_http_log_module), whose strings can be pasted. A
-field runs up to the first byte of the literal that follows it, the last one to the end of the line.
+field runs up to the first byte of the literal that follows it, the last one to the end of the line. A
+field between double quotes may hold quotes behind a backslash, as Apache writes them (mod_log_config).
 So a line can be matched from left to right without ever looking back, which also keeps the time for
 a hostile line proportional to its length.
 
@@ -123,7 +124,8 @@ def _parse(text: str) -> tuple[Field | bytes, ...]:
 def _compile(pieces: tuple[Field | bytes, ...], *, blanks: bool) -> re.Pattern[bytes]:
     """A pattern without backtracking: a field's class excludes the byte that ends it."""
     source = []
-    for piece, following in zip(pieces, (*pieces[1:], b""), strict=True):
+    around = zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False)
+    for before, piece, following in around:
         if isinstance(piece, bytes):
             source.append(rb"[ \t]+" if blanks else re.escape(piece))
             continue
@@ -131,6 +133,8 @@ def _compile(pieces: tuple[Field | bytes, ...], *, blanks: bool) -> re.Pattern[b
             run = b".*"
         elif blanks:
             run = rb"[^ \t]+"
+        elif isinstance(before, bytes) and before.endswith(b'"') and following.startswith(b'"'):
+            run = rb'(?:[^"\\]|\\.)*'
         else:
             run = b"[^" + re.escape(following[:1]) + b"]*"
         source.append(b"(?P<" + piece.role.encode() + b">" + run + b")" if piece.role else run)

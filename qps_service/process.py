@@ -24,6 +24,13 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
+def occupy_standard_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed: a file of ours must not take its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 class SignalWaker:
     """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
 

@@ -122,6 +122,13 @@ LOG = (
     ),
     Setting("max_routes", _number(1, 1_000_000), "1000", "N", "routes told apart; further ones are `other`"),
     Setting(
+        "max_route",
+        _number(16, 1 << 16, parse_size, " bytes"),
+        "1KiB",
+        "SIZE",
+        "longest route that is told apart; longer ones are `other`",
+    ),
+    Setting(
         "max_line",
         _number(256, 1 << 20, parse_size, " bytes"),
         "64KiB",

@@ -189,7 +189,11 @@ class Siblings:
         best: Found | None = None
         longest = position.offset - 1  # one that is just as long says that nothing was lost
         for place in places:
-            for path in self._candidates(place, set(), everything=True):
+            try:
+                paths = self._candidates(place, set(), everything=True)
+            except OSError:
+                continue
+            for path in paths:
                 try:
                     seen = self._files.lstat(path)
                 except OSError:
@@ -292,9 +296,9 @@ class Siblings:
             return _Stranger(seen.key, identity.version, seen.changed)
         if not descends and not trusting:
             start = self._files.read(descriptor, PREFIX_LIMIT, 0)
-            if not start:
-                return _Nothing.YET
             prefixes = [generation.prefix for generation in held]
+            if not start or not all(prefixes):
+                return _Nothing.YET  # what is still unread may be what this is a copy of
             prefixes += [retired.position.prefix for retired in self._retired.values()]
             descends = not any(_begin_alike(start, prefix) for prefix in prefixes)
         if descends:

@@ -35,7 +35,7 @@ class Tail:
             voice=Voice(config.path, config.name, say),
         )
         self._scanner = make_scanner(config.format, config.max_line)
-        self.aggregator = Aggregator(config.name, now, config.max_routes)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route)
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
@@ -49,9 +49,18 @@ class Tail:
         """Why the log is not followed; None if it is."""
         return self._follower.waiting
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last read left a backlog, so that the next is due at once."""
+        return self._follower.is_behind
+
     def is_hinted(self) -> bool:
         """Take in the hints; whether one of them is about the log or its rotated files."""
         return self._follower.take_hints()
+
+    def sweep(self) -> None:
+        """Let the next read look at every file beside the log: one that was let go may have grown."""
+        self._follower.sweep()
 
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
@@ -59,6 +68,7 @@ class Tail:
             self._scanner = make_scanner(config.format, config.max_line)
         self._follower.limits = _limits(config)
         self.aggregator.max_routes = config.max_routes
+        self.aggregator.max_route = config.max_route
         self.config = config
 
     def read(self, now: int) -> Iterator[None]:
@@ -90,7 +100,7 @@ class Tail:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = (
             f"rejected {sum(self._unsaid.values())} lines of {show(os.fsencode(self.config.path))} "
-            f'({reasons}); for example, for its {sample.reason}: "{show(sample.line)}"'
+            f'({reasons}), for example ({sample.reason}): "{show(sample.line)}"'
         )
         self._say(Notice(notices.REJECTED, text, self.config.name))
         self._unsaid, self._sample = {}, None

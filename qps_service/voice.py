@@ -12,6 +12,9 @@ from qps_service.notices import Kind, Notice, Say, Throttle
 # A log that rotates ten times a second should not fill the journal.
 ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
 LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
+# Whoever may write to the log's directory can make states change all the time.
+BURST = 20  # messages
+BURST_EVERY = 60_000_000_000  # nanoseconds
 
 
 class Voice:
@@ -26,9 +29,13 @@ class Voice:
         self._following = False
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
         self._rotations = 0  # not yet said
+        self._files_open = 0  # at the last rotation
         self._rotation_said = Throttle(ROTATIONS_SAID_EVERY)
         self._let_go = 0  # files, not yet said
+        self._last_let_go = ""
         self._let_go_said = Throttle(LET_GO_SAID_EVERY)
+        self._said = self._withheld = 0  # since the burst began
+        self._burst = Throttle(BURST_EVERY)
 
     def following(self) -> None:
         """The log is there and open."""
@@ -47,16 +54,14 @@ class Voice:
     def rotated(self, now: int, files_open: int) -> None:
         """A new generation is there. `now` in nanoseconds."""
         self._rotations += 1
-        if self._rotation_said.allows(now):
-            times = "" if self._rotations == 1 else f" {self._rotations} times"
-            self._say(notices.ROTATED, f"{self._path} was rotated{times}; {files_open} of its files are open")
-            self._rotations = 0
+        self._files_open = files_open
+        self.catch_up(now)
 
     def truncated(self, position: Position, copy: str | None) -> None:
         """A file became shorter, or holds another text than was read; `copy` has what it held."""
         text = f"{show(os.fsencode(position.name))} was truncated; it was read up to byte {position.offset}, "
         if copy:
-            text += f"the rest is read from its copy {show(os.fsencode(copy))}"
+            text += f"the rest, if any, is read from its copy {show(os.fsencode(copy))}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
         self._say(notices.TRUNCATED, text)
@@ -64,12 +69,21 @@ class Voice:
     def let_go(self, generation: Generation, limit: int, now: int) -> None:
         """A file is closed early. `now` in nanoseconds."""
         self._let_go += 1
-        if self._let_go_said.allows(now):
-            self._say(
-                notices.LET_GO,
-                f"more than {limit} files of {self._path} may still be written to; let go of {self._let_go}, "
-                f"the last {_shown(generation)} at byte {generation.offset}",
-            )
+        self._last_let_go = f"{_shown(generation)} at byte {generation.offset}, for the limit of {limit}"
+        self.catch_up(now)
+
+    def catch_up(self, now: int) -> None:
+        """Say what repeats, and was held back, once its time has come."""
+        if self._burst.allows(now):
+            self._said = 0
+        if self._rotations and self._rotation_said.allows(now):
+            times = "" if self._rotations == 1 else f" {self._rotations} times"
+            open_now = f"{self._files_open} of its files are open"
+            self._say(notices.ROTATED, f"{self._path} was rotated{times}; {open_now}")
+            self._rotations = 0
+        if self._let_go and self._let_go_said.allows(now):
+            files = f"{self._let_go} files of {self._path} that may still be written to were let go"
+            self._say(notices.LET_GO, f"{files}, the last {self._last_let_go}")
             self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
@@ -93,6 +107,12 @@ class Voice:
             self._say(kind, text)
 
     def _say(self, kind: Kind, text: str) -> None:
+        if self._said >= BURST:
+            self._withheld += 1
+            return
+        if self._withheld:
+            text += f" ({self._withheld} messages before this were withheld)"
+        self._said, self._withheld = self._said + 1, 0
         self._say_notice(Notice(kind, text, self._name))
 
 

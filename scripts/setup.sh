@@ -82,7 +82,7 @@ END
     )
     echo "setup: installing into .venv what is missing of these Python packages: $needs" >&2
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
-        .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra" >&2
+        .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check --editable ".$extra" >&2
     echo "$project" >"$stamp"
     [[ $purpose == run ]] || echo "$project" >.venv/made-to-run
 fi

@@ -104,8 +104,11 @@ class Rig:
     def look(self, seconds: float = 1.0) -> None:
         """Let time pass, then let the follower read."""
         self.now += int(seconds * SECOND)
-        for chunk in self.follower.read(self.now):
-            self.take(chunk)
+        while True:
+            for chunk in self.follower.read(self.now):
+                self.take(chunk)
+            if not self.follower.is_behind:
+                break
 
     def holds(self, key: tuple[int, int]) -> bool:
         """Whether the follower has this file open; device and inode."""

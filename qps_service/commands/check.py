@@ -13,7 +13,10 @@ from qps_service.commands import add_configuration, flags_of
 from qps_service.config import Config, LogConfig, load
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show
-from qps_service.files import Files, explain, group_name, user_name
+from qps_service.files import Files, NotRegularError, explain, group_name, user_name
+from qps_service.logformat import PRESETS, LogFormat, compile_format
+from qps_service.model import Scanned
+from qps_service.routes import route_of
 from qps_service.scan import make_scanner
 from qps_service.units import format_duration
 
@@ -61,7 +64,7 @@ def _service(config: Config) -> list[Answer]:
     return [
         ("configuration", config.source or "no file", True),
         ("interval", format_duration(config.interval), True),
-        ("state", config.state or "none", True),
+        ("state", config.state or "none; systemd gives the service one", True),
     ]
 
 
@@ -87,9 +90,10 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  exists", f"no: {explain(error)}", False
         return
     owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
-    yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", seen.regular
     if not seen.regular:
+        yield "  exists", f"yes, but {explain(NotRegularError(seen.mode))}", False
         return
+    yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)
@@ -102,15 +106,26 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     if not newline and len(start) <= log.max_line:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
-    scanner = make_scanner(log.format, log.max_line)
-    scanner.scan(line + b"\n")
-    scanned = scanner.take()
+    yield from _first_line(log, line)
+
+
+def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
+    scanned = _scan(line, log.format, log.max_line)
     for key, counts in scanned.counts.items():
-        how = f"{show(key.method)} {show(key.route)} {key.status:03d}, {counts.bytes} bytes"
+        how = f"{show(key.method)} {show(route_of(key.route))} {key.status:03d}, {counts.bytes} bytes"
         yield "  first line", f"parses as {how}", True
     if scanned.sample:
         sample = scanned.sample
-        yield "  first line", f'is rejected, for its {sample.reason}: "{show(sample.line)}"', False
+        yield "  first line", f'is rejected ({sample.reason}): "{show(sample.line)}"', False
+        fitting = [name for name in PRESETS if _scan(line, compile_format(name), log.max_line).counts]
+        if fitting:
+            yield "", f"but it fits the format {' or '.join(fitting)}", True
+
+
+def _scan(line: bytes, log_format: LogFormat, max_line: int) -> Scanned:
+    scanner = make_scanner(log_format, max_line)
+    scanner.scan(line + b"\n")
+    return scanner.take()
 
 
 def as_user(user: pwd.struct_passwd | None, look: Callable[[], list[Answer]]) -> list[Answer]:

@@ -9,7 +9,7 @@ from qps_service.daemon import Daemon
 from qps_service.outputs import Output
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.process import SignalWaker, SystemClock
+from qps_service.process import SignalWaker, SystemClock, occupy_standard_streams
 from qps_service.state import StateDirectory
 from qps_service.systemd import Supervisor, watchdog_of
 from qps_service.tail import Tail
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from systemd.daemon import notify
     from systemd.journal import sendv
 
+    occupy_standard_streams()
     flags = flags_of(arguments)
     config = load(flags, os.environ)
     send = sendv if os.path.exists(SOCKET) else None

@@ -88,7 +88,11 @@ def notice_fields(notice: Notice) -> dict[str, str]:
 
 
 class JournalOutput:
-    """Reports to the journal; its failures are said elsewhere, once a change of state."""
+    """Reports to the journal; its failures are said elsewhere, once a change of state.
+
+    libsystemd waits where journald has stopped reading and its socket is full (some hundred entries
+    later): then the counting waits too, until journald or the watchdog ends it.
+    """
 
     def __init__(self, send: Send, say: Say) -> None:
         self._send = send
@@ -125,7 +129,7 @@ class NoticeBoard:
             self._poll.register(stderr, select.POLLOUT)
 
     def say(self, notice: Notice) -> None:
-        """Say it. Never raises and never waits for a reader: there is nobody left to tell."""
+        """Say it. Never raises, and never waits for whoever reads stderr: there is nobody left to tell."""
         if self._send:
             with suppress(OSError):
                 self._send(*(f"{name}={value}" for name, value in notice_fields(notice).items()))

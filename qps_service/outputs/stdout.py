@@ -33,7 +33,7 @@ class StdoutOutput:
     def emit(self, report: Report) -> None:
         """Write the report, or keep it until the reader is ready. Raises OutputClosed."""
         text = render_text(report).encode()
-        if len(self._waiting) + len(text) > BACKLOG:
+        if self._waiting and len(self._waiting) + len(text) > BACKLOG:
             if not self._dropping:
                 self._dropping = True
                 self._say(Notice(notices.OUTPUT_FAILED, "nobody reads stdout; dropping reports there"))

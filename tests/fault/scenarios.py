@@ -145,7 +145,7 @@ def copytruncate_before_it_was_read(make: Make) -> None:
         os.truncate(rig.path, 0)
         writer.lines(60)
     rig.check()
-    assert all("the rest is read from its copy" in text for text in rig.said("truncated"))
+    assert all("is read from its copy" in text for text in rig.said("truncated"))
 
 
 def copytruncate_of_lines_all_alike(make: Make) -> None:
@@ -387,5 +387,6 @@ def many_generations(make: Make) -> None:
         rig.look()
         assert rig.follower.open_generations <= 4
     assert len(rig.said("let_go")) == 1
+    assert "for the limit of 4" in rig.said("let_go")[0]
     old.lines(5)
     rig.check()

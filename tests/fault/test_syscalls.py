@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from qps_service import voice
 from qps_service.files import Files, Seen
 from qps_service.follower import Follower
 from qps_service.generations import Chunk
 from qps_service.watcher import Watcher
 from tests.fault.scenarios import Make
-from tests.following import Rig
+from tests.following import BlindFiles, Rig, Writer
 
-CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat")
+CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
 
 
@@ -289,3 +290,144 @@ def test_seen_tells_two_files_apart(tmp_path: Path) -> None:
     seen: list[Seen] = [files.stat(str(first)), files.stat(str(second))]
     assert seen[0].key != seen[1].key
     assert seen[0].regular
+
+
+def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -> None:
+    """It writes between the read and the question whether anybody still writes."""
+
+    class LastMoment(Files):
+        def has_writer(self, descriptor: int) -> bool | None:
+            if late:
+                late.pop().lines(3)
+            return super().has_writer(descriptor)
+
+    late: list[Writer] = []
+    rig = make(files=LastMoment())
+    old = rig.writer()
+    rig.look()
+    old.lines(1)
+    rotated = rig.rotate()
+    old.close()
+    rig.writer().lines(1)
+    late.append(rig.writer(rotated))
+    rig.check()
+
+
+def test_an_old_file_is_held_until_it_was_quiet_and_has_a_successor_with_lines(make: Make) -> None:
+    rig = make(files=BlindFiles())
+    rig.writer()
+    rig.look()
+    rig.look(1000)
+    rig.rotate()
+    new = rig.writer()
+    rig.look()
+    for _ in range(5):
+        rig.look(100)
+        assert rig.follower.open_generations == 2
+    new.lines(1)
+    rig.look()
+    rig.look()
+    assert rig.follower.open_generations == 1
+    rig.check()
+
+
+def test_an_old_file_is_quiet_since_its_successor_came_at_the_earliest(make: Make) -> None:
+    rig = make(files=BlindFiles())
+    rig.writer()
+    rig.look()
+    rig.look(1000)
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.look()
+    rig.look(59)
+    assert rig.follower.open_generations == 2
+    rig.look(2)
+    assert rig.follower.open_generations == 1
+
+
+@pytest.mark.parametrize("to", ["held", "fifo"])
+def test_a_log_that_is_swapped_between_look_and_open(to: str, make: Make) -> None:
+    swaps = 0
+
+    class Swapping(Files):
+        def open(self, path: str) -> int:
+            nonlocal swaps
+            if path == str(rig.path) and swaps:
+                swaps -= 1
+                rig.path.rename(rig.path.with_name(f"away{swaps}"))
+                if to == "fifo":
+                    os.mkfifo(rig.path)
+                else:
+                    old_path.rename(rig.path)
+            return super().open(path)
+
+    rig = make(files=Swapping())
+    old = rig.writer()
+    rig.look()
+    old.lines(5)
+    rig.look()
+    old_path = rig.rotate()
+    rig.writer()
+    swaps = 1
+    rig.look()
+    rig.look()
+    assert rig.follower.open_generations == 2
+    rig.path.unlink()
+    rig.writer().lines(2)
+    rig.check()
+
+
+def test_a_maze_of_links_is_trouble_with_the_log_and_no_more(make: Make) -> None:
+    rig = make()
+    target = rig.path.with_name("target")
+    rig.writer(target)
+    for number in range(1200):
+        rig.path.with_name(f"link{number}").symlink_to(target if number == 0 else f"link{number - 1}")
+    rig.path.symlink_to("link1199")
+    rig.look()
+    assert "Too many levels of symbolic links" in rig.said("unreadable")[0]
+    rig.path.unlink()
+    rig.writer().lines(2)
+    rig.check()
+
+
+def test_a_copy_of_what_is_still_unread_is_no_generation(make: Make) -> None:
+    """Without inotify only content tells; the log was opened in this very look."""
+    rig = make(watcher=NoInotify)
+    rig.writer()
+    rig.look()
+    rig.rotate()
+    rig.writer().lines(2)
+    rig.path.with_name("access.log.6").write_bytes(rig.path.read_bytes())
+    rig.check()
+
+
+def test_states_that_change_all_the_time_do_not_fill_the_journal(make: Make) -> None:
+    rig = make()
+    for _ in range(200):
+        rig.path.mkdir()
+        rig.look(0.01)
+        rig.path.rmdir()
+        rig.writer().close()
+        rig.look(0.01)
+        rig.path.unlink()
+    assert len(rig.notices) <= 2 * voice.BURST
+    rig.look(60)
+    rig.path.mkdir()
+    rig.look(1)
+    assert any("messages before this were withheld)" in notice.text for notice in rig.notices[-3:])
+
+
+def test_rotations_held_back_are_said_once_their_time_has_come(make: Make) -> None:
+    rig = make()
+    rig.writer()
+    rig.look()
+    for _ in range(4):
+        rig.rotate()
+        rig.writer()
+        rig.look()
+    rig.look(10)
+    assert [text.partition(" was ")[2].partition(";")[0] for text in rig.said("rotated")] == [
+        "rotated",
+        "rotated 3 times",
+    ]

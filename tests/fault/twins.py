@@ -110,7 +110,6 @@ class KeepsThePartialLine(Follower):
 
     def _adopt(self, found: Found) -> Generation:
         generation = super()._adopt(found)
-        generation._max_line = -2
         consume = generation._consume
 
         def eager(body: bytes) -> Chunk | None:

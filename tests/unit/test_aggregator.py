@@ -128,7 +128,7 @@ def check_methods_are_bounded() -> None:
 
 def test_methods_over_the_limit_are_other(monkeypatch: pytest.MonkeyPatch) -> None:
     check_methods_are_bounded()
-    monkeypatch.setattr(aggregator, "_admit", lambda name, _admitted, _limit: name)
+    monkeypatch.setattr(aggregator, "_admit", lambda name, *_: name)
     with pytest.raises(AssertionError):
         check_methods_are_bounded()
 
@@ -227,3 +227,24 @@ def test_conservation(history: list[Scanned | None]) -> None:
 def test_conservation_catches(twin: type[Aggregator]) -> None:
     with pytest.raises(AssertionError):
         check_conservation(twin, REPEATS + FOLDS)
+
+
+def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
+    made = Aggregator("web", 0, 1000, max_route=8)
+    made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 7, 200): Counts(1, 1)}, {}, None))
+    made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 8, 200): Counts(1, 1)}, {}, None))
+    made.add(Scanned(2, {Key(b"M" * 33, b"/", 200): Counts(1, 1)}, {}, None))
+    assert set(made.close_window(1).counts) == {
+        Key(b"GET", b"/xxxxxxx", 200),
+        Key(b"GET", OTHER, 200),
+        Key(OTHER, b"/", 200),
+    }
+    assert made.total_requests == 3
+
+
+def test_a_route_is_kept_as_one_object() -> None:
+    made = Aggregator("web", 0, 10)
+    for status in (200, 404):
+        made.add(Scanned(1, {Key(b"GET", bytes(bytearray(b"/a")), status): Counts(1, 1)}, {}, None))
+    first, second = made.close_window(1).counts
+    assert first.route is second.route

@@ -72,7 +72,7 @@ def test_all_is_well(place: Path, capsys: Captured) -> None:
         "  format       default\n"
         f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes\n"
         f"  readable     yes, by user {ME}\n"
-        "  first line   parses as GET /a?q 200, 512 bytes\n"
+        "  first line   parses as GET /a 200, 512 bytes\n"
     )
 
 
@@ -93,17 +93,17 @@ PROBLEM = "  <-- problem"
     [
         (b"", 0, "none yet"),
         (b"10.0.0.1\tGET /a\t2", 0, "not finished yet"),
-        (GOOD + b"garbage\n", 0, "parses as GET /a?q 200, 512 bytes"),
-        (GOOD[:-1] + b"\r\n", 0, "parses as GET /a?q 200, 512 bytes"),
+        (GOOD + b"garbage\n", 0, "parses as GET /a 200, 512 bytes"),
+        (GOOD[:-1] + b"\r\n", 0, "parses as GET /a 200, 512 bytes"),
         (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", 0, r"parses as GET /\x1b[2J 099, 0 bytes"),
-        (b"\n" + GOOD, 1, f'is rejected, for its fields: ""{PROBLEM}'),
-        (b"\x1b]0;x\x07 GET\n", 1, rf'is rejected, for its fields: "\x1b]0;x\x07 GET"{PROBLEM}'),
+        (b"\n" + GOOD, 1, f'is rejected (fields): ""{PROBLEM}'),
+        (b"\x1b]0;x\x07 GET\n", 1, rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
         (
             GOOD.replace(b"200", b"2000"),
             1,
-            rf'is rejected, for its status: "1.2.3.4\x09GET /a?q\x092000\x09512"{PROBLEM}',
+            rf'is rejected (status): "1.2.3.4\x09GET /a?q\x092000\x09512"{PROBLEM}',
         ),
-        (b"a" * 100_000, 1, f'is rejected, for its too_long: "{"a" * 256}"{PROBLEM}'),
+        (b"a" * 100_000, 1, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
     ],
 )
 def test_the_first_line(place: Path, capsys: Captured, text: bytes, status: int, answer: str) -> None:
@@ -131,7 +131,7 @@ def test_a_log_that_is_no_file(
     (place / "access.log").chmod(0o755)
     status, lines = looked(capsys, "access.log")
     assert status == 1
-    assert lines[2].startswith(f"  exists       yes: {letter}rwxr-xr-x {ME} ")
+    assert lines[2].startswith(f"  exists       yes, but it is not a regular file ({letter}rwxr-xr-x)")
     assert lines[2].endswith(PROBLEM)
     assert len(lines) == 3
 

@@ -60,6 +60,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
                 format=compile_format("default"),
                 start=False,
                 max_routes=1000,
+                max_route=1024,
                 max_line=64 * 1024,
                 quiet=60 * SECOND,
                 open_generations=512,
@@ -78,15 +79,18 @@ def test_a_file_with_everything(write: Write) -> None:
         format = '$uri\\t$status'
         start = "start"
         max_routes = 7
+        max_route = 32
         max_line = "1KiB"
         quiet = 5
         open_generations = 3
         [log.api]
         path = "/var/log/api.log"
     """)
-    web = LogConfig("web", "/var/log/web.log", compile_format(r"$uri\t$status"), True, 7, 1024, 5 * SECOND, 3)
+    web = LogConfig(
+        "web", "/var/log/web.log", compile_format(r"$uri\t$status"), True, 7, 32, 1024, 5 * SECOND, 3
+    )
     api = LogConfig(
-        "api", "/var/log/api.log", compile_format("default"), False, 1000, 65536, 60 * SECOND, 512
+        "api", "/var/log/api.log", compile_format("default"), False, 1000, 1024, 65536, 60 * SECOND, 512
     )
     assert load(flags, {}) == Config(2_500_000_000, "/var/lib/x", (web, api), "file.toml")
 
@@ -290,7 +294,7 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 # --- problems, to the letter
 
 SERVICE_KEYS = "interval, log, state"
-LOG_KEYS = "format, max_line, max_routes, open_generations, path, quiet, start"
+LOG_KEYS = "format, max_line, max_route, max_routes, open_generations, path, quiet, start"
 
 
 @pytest.mark.parametrize(

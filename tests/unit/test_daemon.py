@@ -3,11 +3,13 @@
 import random
 import signal
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from qps_service import daemon as daemon_module
+from qps_service import generations
 from qps_service.config import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files import Files
@@ -354,7 +356,7 @@ def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) ->
     assert sum(requests_of(service.reports)) == 130
     texts = service.said("rejected")
     assert len(texts) == 3
-    assert texts[1].startswith(f"rejected 60 lines of {service.log} (fields 60); for example, for its fields")
+    assert texts[1].startswith(f"rejected 60 lines of {service.log} (fields 60), for example (fields)")
     assert texts[1].endswith('"\\x1b[31mnonsense"')
 
 
@@ -372,3 +374,84 @@ def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: P
     assert service.told[:ready].count("EXTEND_TIMEOUT_USEC=30000000") >= 3
     assert service.told[:ready].count("WATCHDOG=1") >= 5
     assert f"{100_000} requests since the start" in service.told[ready]
+
+
+def test_files_that_come_and_go_all_the_time_do_not_keep_it_from_its_work(tmp_path: Path) -> None:
+    """Hints about other files, faster than they are taken in, for as long as it runs."""
+    service = Service(tmp_path, watchdog=10 * SECOND)
+    for number in range(1, 30_000, 5):
+        service.world.hint(number / 1000, (tmp_path / "other").touch)
+        service.world.hint(number / 1000, (tmp_path / "other").unlink)
+    stop(service, 31)
+    assert [report.seconds for report in service.reports][:3] == pytest.approx([10, 10, 10], abs=0.05)
+    assert len([text for text in service.told if text == "WATCHDOG=1"]) >= 6
+
+
+def test_totals_and_status_survive_a_log_that_a_reload_took_away(tmp_path: Path) -> None:
+    first, second = tmp_path / "access.log", tmp_path / "other.log"
+    both = f'[log.access]\npath = "{first}"\n[log.other]\npath = "{second}"\n'
+    service = Service(tmp_path, both)
+    service.write_at(1, 100, path=second)
+    service.write_at(1, 50)
+    service.write_at(12, 10, b"?\n", path=second)
+    reload_at(service, 15, f'[log.access]\npath = "{first}"\n')
+    stop(service, 16)
+    assert service.said("stopped") == [
+        "stopped; 150 requests counted and 10 lines rejected since the start",
+    ]
+    assert service.daemon.status().startswith("15 requests/s")
+
+
+def test_a_stop_in_the_first_read_is_not_followed_by_ready(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.write(1)
+    service.world.signal(0, signal.SIGTERM)
+    service.world.elapse(1)
+    service.daemon.run()
+    assert service.told[0].startswith("STOPPING=1")
+    assert not [text for text in service.told if "READY" in text]
+
+
+def test_a_line_waits_a_second_at_most(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.write(1)
+    looks: list[float] = []
+    look = service.daemon._look
+
+    def recorded() -> int:
+        looks.append(service.world.seconds)
+        return look()
+
+    service.daemon._look = recorded  # type: ignore[method-assign]
+    stop(service, 25)
+    assert looks[:5] == [0, 1, 2, 3, 4]
+    assert all(later - earlier <= 1 for earlier, later in pairwise(looks))
+
+
+def test_a_larger_line_limit_holds_for_the_open_file_too(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    long = LINE.replace(b"/a", b"/" + b"a" * 300_000)
+    service.write(1)
+    service.write_at(2, 1, long)
+    reload_at(service, 5, f'[log.access]\npath = "{service.log}"\nmax_line = "1MiB"\n')
+    service.write_at(6, 1, long)
+    stop(service, 9)
+    assert [(report.requests, report.rejected) for report in service.reports] == [(1, 1)]
+
+
+def test_a_backlog_is_read_in_parts_between_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "PART", 1 << 20)
+
+    class Slow(Files):
+        def read(self, descriptor: int, size: int, offset: int) -> bytes:
+            service.world.elapse(SECOND // 2)
+            return super().read(descriptor, size, offset)
+
+    service = Service(tmp_path, files=Slow())
+    service.write(1)
+    service.write_at(2, 400_000)
+    service.write_at(3, 1)
+    stop(service, 25)
+    assert sum(requests_of(service.reports)) == 400_001
+    assert len(service.reports) >= 2
+    assert 0 < service.reports[0].requests < 400_000

@@ -137,3 +137,13 @@ def test_a_field_ends_at_the_first_byte_of_what_follows() -> None:
     check_fields_end(compile_format("$uri, $status").pattern)
     with pytest.raises(AssertionError):
         check_fields_end(re.compile(b"(?P<route>.*), (?P<status>.*)"))
+
+
+@pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])
+def test_quotes_behind_a_backslash_do_not_end_a_quoted_field(quoted: bytes) -> None:
+    """Apache writes them so (mod_log_config), nginx as \\x22."""
+    line = b'1.2.3.4 - - [x] "GET /%s HTTP/1.1" 200 5 "%s" "%s"' % (quoted, quoted, quoted)
+    match = compile_format("combined").pattern.fullmatch(line)
+    assert match is not None
+    assert (match["request"], match["status"]) == (b"GET /" + quoted + b" HTTP/1.1", b"200")
+    assert not compile_format("combined").pattern.fullmatch(line.replace(b'200 5 "', b'200 5 "x" "'))

@@ -85,7 +85,7 @@ def test_other_settings_leave_the_counts_alone(log: Log) -> None:
 
 def check_at_most_once_a_minute(log: Log) -> None:
     """The first at once; what comes then is summed up a minute later, even where nothing more comes."""
-    begin = f"rejected {{}} lines of {log.path} ({{}}); for example, for its {{}}: "
+    begin = f"rejected {{}} lines of {log.path} ({{}}), for example ({{}}): "
     log.write(b"first\n")
     log.read()
     assert log.said() == [begin.format(1, "fields 1", "fields") + '"first"']
@@ -148,6 +148,6 @@ def test_what_is_said_is_escaped(tmp_path: Path) -> None:
     sample = r"\x1b[2J\x00\xfe" + "a" * 250
     shown = rf"{tmp_path}/\xff\x0a.log"
     assert log.said() == [
-        f'rejected 1 lines of {shown} (too_long 1); for example, for its too_long: "{sample}"'
+        f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"'
     ]
     log.tail.close()
