@@ -88,8 +88,7 @@ class Siblings:
                 case Touched(path):
                     mine = {path} & log_paths
                 case Lost():
-                    concerned = True
-                    continue
+                    continue  # nothing is known of the log; the next look by the tick goes by content
             if mine or any(is_sibling(place.base, os.path.basename(path)) for place in places):
                 concerned = True
                 self._touched.add(path)
