@@ -177,6 +177,11 @@ def outsiders_named(pages: Pages) -> list[str]:
     return [name for name, text in pages.items() if re.search(r"\.\./|/work/|/tmp/exp", text)]
 
 
+def unfinished(pages: Pages) -> list[str]:
+    """Places left to be filled in."""
+    return [name for name, text in pages.items() if "PLACE" in text]
+
+
 CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what takes its place in the twin
     (settings_undocumented, README, "| `quiet` |", "| `calm` |"),
     (settings_undocumented, README, "`64KiB`", "`65KiB`"),
@@ -193,7 +198,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (exit_statuses_undocumented, OPERATIONS, "\n| 3 | another", "\n| 4 | another"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter run access.log --rate 3\n"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter follow access.log\n"),
-    (commands_wrong, README, "scripts/demo.sh --for 18\n", "scripts/demo.sh --during 18\n"),
+    (commands_wrong, README, "scripts/demo.sh --for 13\n", "scripts/demo.sh --during 18\n"),
     (commands_wrong, README, "scripts/test.sh\n", "scripts/check.sh\n"),
     (files_missing, README, "tests/system/test_acceptance.py", "tests/system/test_all.py"),
     (files_missing, ARCHITECTURE, "`daemon.py`", "`demon.py`"),
@@ -201,6 +206,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (links_broken, README, "(OPERATIONS.md#rotation)", "(OPERATIONS.md#turning)"),
     (links_broken, README, "(LICENSE)", "(COPYING)"),
     (links_broken, OPERATIONS, "(#messages)", "(#notices)"),
+    (unfinished, README, "## Quick start", "<!-- PLACE: quick start -->"),
     (outsiders_named, ARCHITECTURE, "`state.py` holds the directory", "see ../shared for the directory"),
 ]
 CHECKS = list(dict.fromkeys(check for check, *_ in CASES))
