@@ -107,6 +107,11 @@ class Generation:
             if not self._oversize:
                 yield Chunk(rest)
 
+    def beginning(self) -> bytes:
+        """The whole lines at the file's start, consumed or not, at most PREFIX_LIMIT bytes of them."""
+        start = self._files.read(self._descriptor, PREFIX_LIMIT, 0)
+        return start[: start.rfind(b"\n") + 1] if len(start) < PREFIX_LIMIT else start
+
     def is_at_end(self) -> bool:
         """Whether every byte of the file has been handed out."""
         return self._files.fstat(self._descriptor).size <= self.offset

@@ -74,6 +74,7 @@ class Siblings:
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
         self._doubtful: set[str] = set()  # paths to be judged by their content
+        self._found_starts: list[bytes] = []  # of what this look found by content
         self._sweeping = True
 
     def note(self, hints: Iterable[Hint], places: Collection[Place]) -> bool:
@@ -138,6 +139,7 @@ class Siblings:
         touched, self._touched = self._touched | self._lineage.names, set()
         everything, self._sweeping = self._sweeping or not trusting, False
         looked = dict(self._looked)
+        self._found_starts = []
         for place in places:
             here = {path for path in touched if os.path.dirname(path) == place.directory}
             try:
@@ -295,11 +297,14 @@ class Siblings:
             return _Stranger(seen.key, identity.version, seen.changed)
         if not descends and not trusting:
             start = self._files.read(descriptor, PREFIX_LIMIT, 0)
-            prefixes = [generation.prefix for generation in held]
-            if not start or not all(prefixes):
-                return _Nothing.YET  # what is still unread may be what this is a copy of
-            prefixes += [retired.position.prefix for retired in self._retired.values()]
-            descends = not any(_begin_alike(start, prefix) for prefix in prefixes)
+            if not start:
+                return _Nothing.YET
+            known_starts = [text for each in held for text in (each.prefix, each.beginning())]
+            known_starts += self._found_starts
+            known_starts += [retired.position.prefix for retired in self._retired.values()]
+            descends = not any(_begin_alike(start, other) for other in known_starts)
+            if descends:
+                self._found_starts.append(start)
         if descends:
             return Found(descriptor, Position(identity, path, 0, b"", b"", False))
         return _Stranger(seen.key, identity.version, seen.changed)

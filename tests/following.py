@@ -25,6 +25,13 @@ class BlindFiles(Files):
         return None
 
 
+class NoInotify(Watcher):
+    """fs.inotify.max_user_instances is used up."""
+
+    def _stand(self, path: str) -> bool:
+        return False
+
+
 class Writer:
     """An open log, written to as a web server does: O_APPEND, and through renames."""
 

@@ -13,9 +13,8 @@ from qps_service import voice
 from qps_service.files import Files, Seen
 from qps_service.follower import Follower
 from qps_service.generations import Chunk
-from qps_service.watcher import Watcher
 from tests.fault.scenarios import Make
-from tests.following import BlindFiles, Rig, Writer
+from tests.following import BlindFiles, NoInotify, Rig, Writer
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
@@ -209,13 +208,6 @@ def test_a_link_put_in_a_siblings_place_is_not_read(make: Make) -> None:
     rig.writer().lines(2)
     rig.check()
     assert secret.rstrip() not in rig.seen
-
-
-class NoInotify(Watcher):
-    """fs.inotify.max_user_instances is used up."""
-
-    def _stand(self, path: str) -> bool:
-        return False
 
 
 def test_without_inotify_looks_go_by_the_tick(make: Make) -> None:

@@ -69,7 +69,7 @@ def check_elapsed(entries: Sequence[Entry]) -> None:
     for before, report in pairwise(reports):
         passed = int(report["__MONOTONIC_TIMESTAMP"]) - int(before["__MONOTONIC_TIMESTAMP"])
         # The slack is for a busy machine's delay between the report and its receipt.
-        assert float(report["QPS_SECONDS"]) == pytest.approx(passed / 1e6, abs=1)
+        assert float(report["QPS_SECONDS"]) == pytest.approx(passed / 1e6, abs=1.5)
 
 
 def _check_text(entry: Entry) -> None:
