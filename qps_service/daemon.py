@@ -5,7 +5,6 @@ and for the watchdog: never for a write to the log. Everything runs in one threa
 is seen by the watchdog.
 """
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -13,7 +12,7 @@ from typing import Protocol
 from qps_service import notices
 from qps_service.config import Config
 from qps_service.errors import ConfigError, QpsError
-from qps_service.escape import show
+from qps_service.escape import show_path
 from qps_service.grid import Grid
 from qps_service.notices import Notice, Say
 from qps_service.outputs import Output, OutputClosed
@@ -113,10 +112,10 @@ class Daemon:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
         waiting = [tail.waiting for tail in self._tails if tail.waiting]
         if len(waiting) == len(self._tails):
-            source = f"; set path in {_shown(self._config.source)}" if self._config.source else ""
+            source = f"; set path in {show_path(self._config.source)}" if self._config.source else ""
             return "; ".join(waiting) + source
         routes = sum(tail.aggregator.routes for tail in self._tails)
-        followed = ", ".join(_shown(tail.config.path) for tail in self._tails if not tail.waiting)
+        followed = ", ".join(show_path(tail.config.path) for tail in self._tails if not tail.waiting)
         return "; ".join(
             [
                 f"{format_rate(self._rate)} requests/s, {routes} routes, {followed}",
@@ -253,7 +252,3 @@ class Daemon:
         if config.interval != self._config.interval:
             self._grid = Grid(now, config.interval)
         self._config, self._tails = config, tails
-
-
-def _shown(path: str) -> str:
-    return show(os.fsencode(path))

@@ -15,6 +15,11 @@ def show(raw: bytes) -> str:
     return "".join(_show(character) for character in text)
 
 
+def show_path(path: str) -> str:
+    """A path as printable text, though it may be no UTF-8."""
+    return show(path.encode("utf-8", "surrogateescape"))
+
+
 def _show(character: str) -> str:
     if character == "\\":
         return "\\\\"

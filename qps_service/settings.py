@@ -77,7 +77,7 @@ def _path(text: str) -> str:
 
 
 def parse_name(text: str) -> str:
-    """A log's name: it goes into metric names and fields. Raises ValueError."""
+    """A log's name: it goes into journal fields and reports. Raises ValueError."""
     if not _NAME.fullmatch(text):
         raise ValueError("expected up to 64 letters, digits, and _ . - after the first")
     return text

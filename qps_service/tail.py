@@ -1,12 +1,11 @@
 """One log on its way from bytes to counts: follower, scanner and aggregator together."""
 
-import os
 from collections.abc import Iterator
 
 from qps_service import notices
 from qps_service.aggregator import Aggregator
 from qps_service.config import LogConfig
-from qps_service.escape import show
+from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.follower import Follower, Limits
 from qps_service.model import Sample, Window
@@ -99,7 +98,7 @@ class Tail:
     def _say_rejects(self, sample: Sample) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = (
-            f"rejected {sum(self._unsaid.values())} lines of {show(os.fsencode(self.config.path))} "
+            f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} "
             f'({reasons}), for example ({sample.reason}): "{show(sample.line)}"'
         )
         self._say(Notice(notices.REJECTED, text, self.config.name))

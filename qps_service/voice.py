@@ -1,9 +1,8 @@
 """What a follower says about its log: each change of state once."""
 
-import os
 
 from qps_service import notices
-from qps_service.escape import show
+from qps_service.escape import show_path
 from qps_service.files import Seen, explain
 from qps_service.generations import Generation
 from qps_service.model import Position
@@ -23,7 +22,7 @@ class Voice:
     def __init__(self, path: str, name: str, say: Say) -> None:
         """`name` is the log's name in the configuration."""
         self.trouble: str | None = None
-        self._path = show(os.fsencode(path))
+        self._path = show_path(path)
         self._name = name
         self._say_notice = say
         self._following = False
@@ -59,9 +58,9 @@ class Voice:
 
     def truncated(self, position: Position, copy: str | None) -> None:
         """A file became shorter, or holds another text than was read; `copy` has what it held."""
-        text = f"{show(os.fsencode(position.name))} was truncated; it was read up to byte {position.offset}, "
+        text = f"{show_path(position.name)} was truncated; it was read up to byte {position.offset}, "
         if copy:
-            text += f"the rest, if any, is read from its copy {show(os.fsencode(copy))}"
+            text += f"the rest, if any, is read from its copy {show_path(copy)}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
         self._say(notices.TRUNCATED, text)
@@ -117,4 +116,4 @@ class Voice:
 
 
 def _shown(generation: Generation) -> str:
-    return show(os.fsencode(generation.name))
+    return show_path(generation.name)

@@ -1,4 +1,4 @@
-"""The subcommands: one module each, with NAME, HELP, EPILOG, `add_arguments` and `run`."""
+"""The subcommands: one module each, with HELP, EPILOG, `add_arguments` and `run`."""
 
 import argparse
 
@@ -10,7 +10,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to follow and how, straight from the table of settings."""
     parser.add_argument("log", nargs="?", metavar="LOG", help="the log to follow")
     parser.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
-    parser.add_argument("--name", metavar="NAME", help="the log's name in fields and metrics")
+    parser.add_argument("--name", metavar="NAME", help="the log's name in journal fields and reports")
     for setting in (*SERVICE, *LOG):
         if setting.flag:
             default = f" (default: {setting.default})" if setting.default else ""

@@ -12,7 +12,7 @@ from functools import partial
 from qps_service.commands import add_configuration, flags_of
 from qps_service.config import Config, LogConfig, load
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.escape import show
+from qps_service.escape import show, show_path
 from qps_service.files import Files, NotRegularError, explain, group_name, user_name
 from qps_service.logformat import PRESETS, LogFormat, compile_format
 from qps_service.model import Scanned
@@ -20,7 +20,6 @@ from qps_service.routes import route_of
 from qps_service.scan import make_scanner
 from qps_service.units import format_duration
 
-NAME = "check"
 HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\
 examples:
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     user = _service_user()
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
-        well &= _print([("log", f"{log.name}: {show(os.fsencode(log.path))}", True), *answers])
+        well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
     return EXIT_OK if well else EXIT_PROBLEM
 
 

@@ -14,7 +14,6 @@ from qps_service.state import StateDirectory
 from qps_service.systemd import Supervisor, watchdog_of
 from qps_service.tail import Tail
 
-NAME = "run"
 HELP = "follow a log and report its requests per second"
 EPILOG = """\
 examples:

@@ -16,7 +16,6 @@ from qps_service.logformat import compile_format
 from qps_service.simulated_log import LogFile
 from qps_service.simulator import FOREVER, SECOND, IrregularPace, Simulator, SteadyPace, Traffic
 
-NAME = "simulate"
 HELP = "write a web server's log, with rotations, to try the service on"
 EPILOG = """\
 examples:

@@ -301,10 +301,8 @@ def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -
     assert "--name is for one log" in service.said("reload_refused")[0]
 
 
-def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
-    """The loop sleeps on until something happens to the log's own files."""
-    service = Service(tmp_path)
-    service.write(1)
+def record_looks(service: Service) -> list[float]:
+    """When the loop looked at the logs, in seconds since the start."""
     looks: list[float] = []
     look = service.daemon._look
 
@@ -313,6 +311,14 @@ def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
         return look()
 
     service.daemon._look = recorded  # type: ignore[method-assign]
+    return looks
+
+
+def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
+    """The loop sleeps on until something happens to the log's own files."""
+    service = Service(tmp_path)
+    service.write(1)
+    looks = record_looks(service)
     for millisecond in range(1100, 1900, 10):
         service.world.hint(millisecond / 1000, (tmp_path / f"other{millisecond}").touch)
     service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
@@ -415,14 +421,7 @@ def test_a_stop_in_the_first_read_is_not_followed_by_ready(tmp_path: Path) -> No
 def test_a_line_waits_a_second_at_most(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.write(1)
-    looks: list[float] = []
-    look = service.daemon._look
-
-    def recorded() -> int:
-        looks.append(service.world.seconds)
-        return look()
-
-    service.daemon._look = recorded  # type: ignore[method-assign]
+    looks = record_looks(service)
     stop(service, 25)
     assert looks[:5] == [0, 1, 2, 3, 4]
     assert all(later - earlier <= 1 for earlier, later in pairwise(looks))

@@ -207,7 +207,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (links_broken, README, "(LICENSE)", "(COPYING)"),
     (links_broken, OPERATIONS, "(#messages)", "(#notices)"),
     (unfinished, README, "## Quick start", "<!-- PLACE: quick start -->"),
-    (outsiders_named, ARCHITECTURE, "`state.py` holds the directory", "see ../shared for the directory"),
+    (outsiders_named, ARCHITECTURE, "`state.py` holds the directory", "see ../elsewhere for the directory"),
 ]
 CHECKS = list(dict.fromkeys(check for check, *_ in CASES))
 
