@@ -74,13 +74,14 @@ class Report(NamedTuple):
 
     log: str
     named: bool  # whether the text names the log: it does where several are followed
-    sequence: int  # 1 for the first report of the process
+    sequence: int  # 1 for the ledger's first report; without a ledger, for the process's first
     at: int  # Unix seconds, for the date only
     seconds: float
     requests: int
     rate: float
     rejected: int
     rows: tuple[Row, ...]
+    losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
 
 
 class Identity(NamedTuple):
@@ -104,6 +105,66 @@ class Position(NamedTuple):
     prefix: bytes  # the file's first bytes, at most PREFIX_LIMIT, never beyond `offset`
     marker: bytes  # the bytes right before `offset`, at most MARKER_LIMIT
     oversize: bool  # inside a line over the limit, whose rest is still to be skipped
+    marks: bytes = b""  # digests of what stands before fixed places up to `offset` (fingerprint.py)
+    number: int = 0  # of the generation within its log, from 1; 0 before it is given one
+    begun: int = 0  # what stands before this byte was there before our time, and is not counted
+    lines: int = 0  # read of it so far: requests and rejected ones
+    rejected: int = 0  # of these lines
+    modified: int = 0  # st_mtime when it was last read, nanoseconds
+
+
+class Stranger(NamedTuple):
+    """A file beside the log that is not to be read: a copy, a backup, older than our time."""
+
+    device: int
+    inode: int
+    version: int | None  # as in Identity
+    changed: int  # st_ctime at the last look, nanoseconds
+
+
+class Loss(NamedTuple):
+    """Lines that may have been written and can't be counted."""
+
+    at: int  # Unix nanoseconds
+    what: str  # what happened, for people
+    name: str  # path of the file
+    bytes: int | None  # how many at most; None where nothing tells
+
+
+class Entry(NamedTuple):
+    """What one commit adds to the ledger for one log: all of it, or nothing."""
+
+    log: str  # its name
+    path: str  # what it is followed by
+    sequence: int  # of the report whose window this belongs to; 0 for what enters no window
+    started: int  # when that window began, CLOCK_BOOTTIME nanoseconds
+    ended: int  # up to when the log was read, CLOCK_BOOTTIME nanoseconds
+    at: int  # the same moment in Unix nanoseconds
+    counts: Mapping[Key, Counts]  # since the entry before
+    rejects: Mapping[str, int]  # likewise; reason -> lines
+    held: tuple[Position, ...]  # every generation that is open now
+    retired: tuple[Position, ...]  # generations let go since the entry before
+    forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
+    strangers: tuple[Stranger, ...] | None = None  # all of them; None if they are the same as before
+    losses: tuple[Loss, ...] = ()
+
+
+class Restored(NamedTuple):
+    """What the ledger knows of one log."""
+
+    path: str
+    held: tuple[Position, ...]  # open at the last commit
+    retired: tuple[Position, ...]  # oldest first
+    next_number: int  # for the next generation
+    strangers: tuple[Stranger, ...]
+    totals: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines, in total
+    window: Mapping[Key, Counts]  # of the window that was never reported; part of `totals`
+    window_rejects: Mapping[str, int]
+    started: int  # when that window began, on today's CLOCK_BOOTTIME, nanoseconds; may be negative
+    at: int  # the last commit, Unix nanoseconds
+    rebooted: bool  # whether the machine was started anew since
+    losses: tuple[Loss, ...]  # the latest, oldest first
 
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
