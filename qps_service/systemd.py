@@ -2,21 +2,43 @@
 
 The watchdog is fed only from `alive`, which the loop calls when it has made progress: a loop that
 hangs in a read feeds nothing, and systemd kills and restarts the service. See sd_notify(3).
+
+And what systemd keeps: a duplicate of each descriptor given to `keep`, which outlives the process
+and comes back from `handed_back` in the next one, even if the file has been deleted meanwhile.
 """
 
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 # While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
 # this much more time, and asks again while it makes progress.
 EXTENSION = 30_000_000_000  # nanoseconds
+FIRST_HANDED = 3  # the lowest descriptor that systemd hands over (sd_listen_fds(3))
+
+_NUMBER = "(0|[1-9][0-9]{0,19})"  # any of 64 bits, in its only spelling
+_STORED_NAME = re.compile(f"([A-Za-z0-9_.-]{{1,64}})@{_NUMBER}@{_NUMBER}-{_NUMBER}")
+
+
+class StoredName(NamedTuple):
+    """What the name of a stored descriptor tells."""
+
+    log: str  # its name
+    begun: int  # as in Position
+    device: int
+    inode: int
 
 
 class Supervisor:
     """The service manager, or nobody: then every message goes nowhere."""
 
-    def __init__(self, notify: Callable[[str], object], watchdog: int | None) -> None:
-        """`notify` sends one datagram; `watchdog` is the time-out in nanoseconds, None without one."""
+    def __init__(self, notify: Callable[[str, Sequence[int]], object], watchdog: int | None) -> None:
+        """`notify` sends one datagram: a text, and descriptors to duplicate.
+
+        `watchdog` is the time-out in nanoseconds, None without one.
+        """
         self._send = notify
         self._every = watchdog // 2 if watchdog else None
         self._fed_at: int | None = None  # CLOCK_BOOTTIME nanoseconds, as all times here
@@ -56,10 +78,21 @@ class Supervisor:
         self._in_transition, self._extended_at = True, None
         self._notify("STOPPING=1\nSTATUS=stopping")
 
-    def _notify(self, text: str) -> None:
+    def keep(self, descriptor: int, name: str) -> None:
+        """Have an open file kept until `drop`, through a crash and a restart; once kept, again does nothing.
+
+        `name` is a `stored_name`, of one file only. A store that is full or off keeps nothing.
+        """
+        self._notify(f"FDSTORE=1\nFDNAME={name}", descriptor)
+
+    def drop(self, name: str) -> None:
+        """Let go of what is kept as `name`; nothing if there is none."""
+        self._notify(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
+    def _notify(self, text: str, *descriptors: int) -> None:
         # A service manager that does not listen (it restarts, say) is no reason to stop counting.
         with suppress(OSError):
-            self._send(text)
+            self._send(text, descriptors)
 
 
 def watchdog_of(environment: Mapping[str, str], pid: int) -> int | None:
@@ -70,3 +103,36 @@ def watchdog_of(environment: Mapping[str, str], pid: int) -> int | None:
     if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return int(microseconds) * 1000
+
+
+def stored_name(log: str, begun: int, device: int, inode: int) -> str:
+    """What to keep a log's open file as. sd_notify(3) wants up to 255 printable characters, none a colon."""
+    return f"{log}@{begun}@{device}-{inode}"
+
+
+def parse_stored_name(name: str) -> StoredName | None:
+    """The inverse of `stored_name`; None for a name that it did not make."""
+    found = _STORED_NAME.fullmatch(name)
+    return StoredName(found[1], *map(int, found.groups()[1:])) if found else None
+
+
+def handed_back(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """The descriptors that systemd hands to this process, each with its name (sd_listen_fds(3)).
+
+    They are the caller's to close, and no child inherits them. An environment that is meant for
+    another process, or that is ill-formed, hands over nothing. Call it once, before anything is opened
+    and before `occupy_standard_streams`: what a stale environment names must not be a file of ours.
+    """
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(pid) or not re.fullmatch("[1-9][0-9]{0,5}", count):
+        return []
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    if len(names) != int(count):
+        return []
+    descriptors = range(FIRST_HANDED, FIRST_HANDED + len(names))
+    try:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+    except OSError:
+        return []
+    return list(zip(descriptors, names, strict=True))

@@ -1,5 +1,7 @@
 """What systemd is told, and when. Datagrams and time are plain values here."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from qps_service.systemd import EXTENSION, Supervisor, watchdog_of
@@ -15,7 +17,10 @@ class Systemd:
     def __init__(self, supervisor: type[Supervisor] = Supervisor, watchdog: int | None = TIMEOUT) -> None:
         self.now = 0
         self.heard: list[tuple[int, str]] = []
-        self.supervisor = supervisor(lambda text: self.heard.append((self.now, text)), watchdog)
+        self.supervisor = supervisor(self._hear, watchdog)
+
+    def _hear(self, text: str, _descriptors: Sequence[int]) -> None:
+        self.heard.append((self.now, text))
 
     def alive_at(self, *moments: int) -> None:
         for self.now in moments:
@@ -203,12 +208,12 @@ def test_the_datagrams() -> None:
 class Insists(Supervisor):
     """A broken twin: who does not listen ends the service."""
 
-    def _notify(self, text: str) -> None:
-        self._send(text)
+    def _notify(self, text: str, *descriptors: int) -> None:
+        self._send(text, descriptors)
 
 
 def check_deaf(supervisor: type[Supervisor]) -> None:
-    def deaf(_text: str) -> None:
+    def deaf(_text: str, _descriptors: Sequence[int]) -> None:
         raise ConnectionRefusedError
 
     told = supervisor(deaf, TIMEOUT)
@@ -217,6 +222,8 @@ def check_deaf(supervisor: type[Supervisor]) -> None:
     told.status("")
     told.reloading(0)
     told.stopping()
+    told.keep(7, "access@0@1-2")
+    told.drop("access@0@1-2")
 
 
 def test_a_manager_that_does_not_listen_is_no_reason_to_stop() -> None:
