@@ -8,6 +8,8 @@ from collections.abc import Callable
 from syslog import LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from typing import NamedTuple
 
+from qps_service.model import Loss
+
 
 class Kind(NamedTuple):
     """A kind of notice."""
@@ -23,6 +25,7 @@ class Notice(NamedTuple):
     kind: Kind
     text: str
     log: str | None = None  # the log it is about
+    loss: Loss | None = None  # what may be lost, where it tells of that
 
 
 Say = Callable[[Notice], None]
@@ -36,6 +39,8 @@ UNREADABLE = Kind("unreadable", "b776ea72dc6f4e6cbe9ba615ecca01c6", LOG_ERR)
 READ_FAILED = Kind("read_failed", "ae08ece2ee4c4fb2afb8893d7294c749", LOG_ERR)
 ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
 TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
+POSSIBLE_LOSS = Kind("possible_loss", "bedd2003aefd447149e69f9d23a06b25", LOG_WARNING)
+RESTORED = Kind("restored", "f8df23cba72bd888cb4ed64ad6d91df4", LOG_INFO)
 LET_GO = Kind("let_go", "d322156d165b45ffb8fd0cee42d80c46", LOG_WARNING)
 REJECTED = Kind("rejected", "95c7c2850a4f4a26a55cd441fdd59481", LOG_WARNING)
 RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
@@ -50,6 +55,8 @@ KINDS = (
     READ_FAILED,
     ROTATED,
     TRUNCATED,
+    POSSIBLE_LOSS,
+    RESTORED,
     LET_GO,
     REJECTED,
     RELOADED,
