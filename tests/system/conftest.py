@@ -78,5 +78,9 @@ def install(guest: Guest) -> None:
     guest.write(
         "/usr/lib/sysusers.d/qps-reporter.conf", (systemd / "qps-reporter.sysusers.conf").read_text()
     )
+    version = int(guest.systemctl("--version").split()[1])
+    if version >= 254:
+        drop_in = "qps-reporter.service.d/preserve.conf"
+        guest.write(f"/usr/lib/systemd/system/{drop_in}", (systemd / drop_in).read_text())
     guest.run("systemd-sysusers")
     guest.systemctl("daemon-reload")

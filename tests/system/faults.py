@@ -70,3 +70,27 @@ import systemd.daemon
 notify = systemd.daemon.notify
 systemd.daemon.notify = lambda text: "RELOADING=1" in text or notify(text)
 """
+
+# Broken: what was given to systemd to keep stays there for good.
+NOTHING_DROPPED = """
+import systemd.daemon
+
+notify = systemd.daemon.notify
+systemd.daemon.notify = lambda text, **rest: "FDSTOREREMOVE=1" in text or notify(text, **rest)
+"""
+
+# The next start fills the store with files of a log that nobody follows any longer.
+STORE_FILLED = """
+import os
+from systemd.daemon import notify
+
+try:
+    os.unlink("/run/faults/trigger")
+except FileNotFoundError:
+    pass
+else:
+    for number in range(1024):
+        descriptor = os.open("/usr/bin/qps-reporter", os.O_RDONLY)
+        notify(f"FDSTORE=1\\nFDNAME=gone@0@1-{number}", fds=[descriptor])
+        os.close(descriptor)
+"""

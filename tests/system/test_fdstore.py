@@ -1,0 +1,278 @@
+"""systemd's descriptor store: a file that nobody else holds any longer is read to its end, and counted once.
+
+Each line asks for a route of its own, so that one that is lost or counted twice is seen. But where a
+test says otherwise, no window ends by itself: what was read since the last stop dies with the process.
+"""
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from qps_service.notices import POSSIBLE_LOSS
+from tests.system import faults
+from tests.system.checks import check_conservation
+from tests.system.image import GuestError
+from tests.system.journal import Entry
+from tests.system.service import (
+    LOG,
+    NEVER,
+    UNIT,
+    Service,
+    await_requests,
+    configuration,
+    is_report,
+    lines,
+)
+
+pytestmark = pytest.mark.system
+
+LEDGER = "/var/lib/qps-reporter/ledger.db"
+NO_STORE = {"FileDescriptorStoreMax": "0"}
+
+
+class Numbered:
+    """Lines for /0, /1, /2 and so on."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def lines(self, count: int) -> str:
+        """The next ones."""
+        first, self.written = self.written, self.written + count
+        return "".join(lines(1, f"/{number}") for number in range(first, self.written))
+
+
+def counted(service: Service) -> Counter[str]:
+    """Requests by route, as the ledger has them; every other column is as it was written."""
+    place = f"file:{service.guest.path(LEDGER)}?mode=ro"
+    with contextlib.closing(sqlite3.connect(place, uri=True)) as ledger:
+        found = ledger.execute("SELECT log, method, route, status, requests, bytes FROM totals").fetchall()
+    for log, method, _, status, requests, size in found:
+        assert (log, method, status, size) == ("access", "GET", 200, 100 * requests)
+    return Counter({route: requests for _, _, route, _, requests, _ in found})
+
+
+def losses(service: Service) -> list[Entry]:
+    """What the service says that may be lost."""
+    return [entry for entry in service.entries() if entry.get("MESSAGE_ID") == POSSIBLE_LOSS.message_id]
+
+
+def check_counted(service: Service, written: int) -> None:
+    """Ledger and reports have each of the first `written` lines once, and nothing else."""
+    assert not losses(service)
+    assert counted(service) == Counter(f"/{number}" for number in range(written))
+    row = {"method": "GET", "status": 200, "requests": 1, "bytes": 100}
+    rows = [{**row, "route": f"/{number}"} for number in range(written)]
+    check_conservation(service.entries(), {"lines": written, "rows": rows})
+
+
+def held(service: Service) -> int:
+    """How many generations of the log the service has open."""
+    script = 'readlink /proc/"$0"/fd/*'
+    links = service.guest.run("sh", "-c", script, service.show("MainPID"), check=False).stdout
+    return sum(link.startswith(LOG) for link in links.splitlines())
+
+
+def stored(service: Service) -> int:
+    """How many descriptors systemd keeps for the service."""
+    return int(service.show("NFileDescriptorStore"))
+
+
+@pytest.fixture
+def enabled(service: Service) -> Iterator[Service]:
+    """The service, as it is on a real machine: systemd forgets units that are stopped and not enabled."""
+    service.guest.systemctl("enable", UNIT)
+    yield service
+    service.guest.systemctl("disable", UNIT)
+
+
+# --- killed
+
+
+@contextlib.contextmanager
+def down(service: Service, settings: dict[str, str]) -> Iterator[None]:
+    """From its SIGKILL to the end of the block nothing of the service runs; then it is ready again."""
+    guest = service.guest
+    guest.run("rm", "-f", "/run/down", "/run/up")
+    guest.run("mkfifo", "/run/down", "/run/up")
+    gate = "+/bin/sh -c 'read word </run/down; read word </run/up'"
+    service.override(ExecStartPre=gate, RestartSec="0", **settings)
+    guest.systemctl("kill", "--signal=KILL", UNIT)
+    guest.run("sh", "-c", "echo >/run/down")
+    yield
+    guest.run("sh", "-c", "echo >/run/up")
+    service.start()
+
+
+def deleted(service: Service, numbered: Numbered) -> None:
+    """The log is renamed, still written to, and deleted."""
+    with service.log().open("a") as writer:
+        service.log().rename(service.log(".1"))
+        writer.write(numbered.lines(10))
+    service.log(".1").unlink()
+
+
+def compressed(service: Service, numbered: Numbered) -> None:
+    """The log is renamed and compressed; the web server goes on writing to what gzip has deleted."""
+    with service.log().open("a") as writer:
+        service.log().rename(service.log(".1"))
+        service.guest.run("gzip", f"{LOG}.1")
+        writer.write(numbered.lines(10))
+
+
+Fate = Callable[[Service, Numbered], None]
+
+
+def outage(service: Service, numbered: Numbered, fate: Fate, settings: dict[str, str]) -> None:
+    """Ten lines in the ledger, ten more that may have been read, a kill, `fate`, ten in a new log."""
+    service.configure(configuration(interval=NEVER))
+    service.append("")
+    service.start()
+    service.append(numbered.lines(10))
+    service.guest.systemctl("restart", UNIT)
+    service.append(numbered.lines(10))
+    with down(service, settings):
+        fate(service, numbered)
+        service.append(numbered.lines(10))
+    service.stop()
+
+
+@pytest.mark.parametrize("fate", [deleted, compressed])
+def test_what_was_deleted_while_the_service_was_down_is_counted_once(service: Service, fate: Fate) -> None:
+    numbered = Numbered()
+    outage(service, numbered, fate, {})
+    check_counted(service, numbered.written)
+
+
+@pytest.mark.parametrize(("fate", "lost"), [(deleted, range(10, 30)), (compressed, range(20, 30))])
+def test_without_the_store_it_is_lost(service: Service, fate: Fate, lost: range) -> None:
+    numbered = Numbered()
+    outage(service, numbered, fate, NO_STORE)
+    assert counted(service) == Counter(f"/{n}" for n in range(numbered.written) if n not in lost)
+    with pytest.raises(AssertionError):
+        check_counted(service, numbered.written)
+
+
+def test_without_the_store_the_loss_is_said(service: Service) -> None:
+    outage(service, Numbered(), deleted, NO_STORE)
+    assert losses(service)
+
+
+# --- restarted, or stopped and started
+
+
+def handed_over(service: Service, numbered: Numbered, commands: Sequence[str]) -> None:
+    """A log is deleted while it is followed; after `commands` it is still written to."""
+    service.configure(configuration(interval=NEVER))
+    service.append("")
+    service.start()
+    service.append(numbered.lines(10))
+    with service.log().open("a") as writer:
+        service.log().unlink()
+        service.append(numbered.lines(10))
+        for command in commands:
+            service.guest.systemctl(command, UNIT)
+        writer.write(numbered.lines(10))
+    in_store, in_hand = stored(service), held(service)
+    service.stop()
+    check_counted(service, numbered.written)
+    assert in_store == in_hand == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "commands"),
+    [("bookworm", ["restart"]), ("trixie", ["restart"]), ("trixie", ["stop", "start"])],
+    indirect=["image"],
+)
+def test_the_next_process_holds_what_the_one_before_held(enabled: Service, commands: list[str]) -> None:
+    handed_over(enabled, Numbered(), commands)
+
+
+@pytest.mark.parametrize(
+    ("image", "commands", "settings"),
+    [
+        ("bookworm", ["restart"], NO_STORE),
+        ("trixie", ["restart"], NO_STORE),
+        ("trixie", ["stop", "start"], {"FileDescriptorStorePreserve": "restart"}),
+        # systemd 252 keeps nothing for a service that is stopped.
+        ("bookworm", ["stop", "start"], {}),
+    ],
+    indirect=["image"],
+)
+def test_what_is_not_handed_over_is_missed(
+    enabled: Service, commands: list[str], settings: dict[str, str]
+) -> None:
+    enabled.override(**settings)
+    with pytest.raises(AssertionError):
+        handed_over(enabled, Numbered(), commands)
+
+
+# --- what is in the store
+
+
+def settle(service: Service) -> None:
+    """After a rotation, the store has what is still open and nothing else."""
+    service.configure(f'{configuration(interval="1s")}quiet = "1s"\n')
+    service.append("")
+    service.start()
+    service.append(lines(3))
+    service.log().rename(service.log(".1"))
+    service.append(lines(3))
+    with service.follow() as stream:
+        await_requests(stream, 6)
+        stream.until(lambda entry: is_report(entry) and held(service) == 1)
+        stream.until(is_report)
+    assert stored(service) == 1
+
+
+def test_what_is_let_go_leaves_the_store(service: Service) -> None:
+    settle(service)
+
+
+def test_what_stays_in_the_store_is_noticed(service: Service) -> None:
+    service.inject(faults.NOTHING_DROPPED)
+    with pytest.raises(AssertionError):
+        settle(service)
+
+
+def fill(service: Service, **settings: str) -> None:
+    """As many descriptors as the store takes, and a restart."""
+    service.inject(faults.STORE_FILLED, **settings)
+    service.trigger()
+    service.configure(configuration(interval=NEVER))
+    service.append("")
+    service.start()
+    assert stored(service) == 1024
+    service.guest.systemctl("restart", UNIT)
+
+
+def test_a_full_store_does_not_hinder_the_next_start(service: Service) -> None:
+    fill(service)
+    assert stored(service) == held(service) == 1
+
+
+def test_a_limit_too_low_for_a_full_store_is_noticed(service: Service) -> None:
+    with pytest.raises(GuestError):
+        fill(service, LimitNOFILE="1024")
+
+
+# --- the unit
+
+
+def check_unit(service: Service) -> None:
+    """This systemd knows all that the unit says; of what it doesn't know it would only warn."""
+    assert service.guest.run("systemd-analyze", "verify", UNIT).stderr == ""
+
+
+def test_the_unit_says_what_this_systemd_knows(service: Service) -> None:
+    check_unit(service)
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_a_setting_of_a_later_systemd_is_noticed(service: Service) -> None:
+    service.override(FileDescriptorStorePreserve="yes")
+    with pytest.raises(AssertionError):
+        check_unit(service)
