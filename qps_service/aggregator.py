@@ -1,7 +1,7 @@
 """Per-window counters and running totals of one log.
 
-Promises: what goes in comes out exactly once, in one window and in the totals; and memory stays
-bounded however many routes the log's visitors invent. The first `max_routes` distinct routes and
+Promises: what goes in comes out exactly once, in one window and in the totals; a window that an
+earlier process began is ended by this one; and memory stays bounded however many routes the log's visitors invent. The first `max_routes` distinct routes and
 METHODS_LIMIT distinct methods are admitted, for good; every later one, and every route of more than
 `max_route` bytes, is counted under OTHER. So
 a route never moves from one name to another, and the sum over all rows is always exact.
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from qps_service.model import Counts, Key, Scanned, Window
+from qps_service.model import Counts, Key, Restored, Scanned, Window
 from qps_service.routes import route_of
 
 OTHER = b"other"  # cannot be mistaken for a path, which begins with a slash
@@ -23,19 +23,32 @@ METHOD_LIMIT = 32  # bytes; the longest registered one has 17
 class Aggregator:
     """Counts of one log; `started` is CLOCK_BOOTTIME nanoseconds."""
 
-    def __init__(self, log: str, started: int, max_routes: int, max_route: int = 1024) -> None:
-        """`max_routes` counts routes, `max_route` the bytes of one."""
+    def __init__(
+        self,
+        log: str,
+        started: int,
+        max_routes: int,
+        max_route: int = 1024,
+        restored: Restored | None = None,
+    ) -> None:
+        """`max_routes` counts routes, `max_route` the bytes of one; `restored` is what was counted before."""
         self.log = log
         self.max_routes = max_routes
         self.max_route = max_route
-        self._started = started
+        self._started = restored.started if restored else started
         # Each name to itself: what is kept is one object, however many rows it is in.
         self._routes: dict[bytes, bytes] = {}
         self._methods: dict[bytes, bytes] = {}
-        self._window: dict[Key, Counts] = {}
-        self._rejects: Counter[str] = Counter()
-        self._totals: dict[Key, Counts] = {}
-        self._total_rejects: Counter[str] = Counter()
+        self._fresh: dict[Key, Counts] = {}  # since the last `take`
+        self._fresh_rejects: Counter[str] = Counter()
+        self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
+        self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
+        self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
+        self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
+        for key in self._totals:
+            for name, admitted in ((key.route, self._routes), (key.method, self._methods)):
+                if name != OTHER:
+                    admitted[name] = name
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
@@ -45,44 +58,60 @@ class Aggregator:
                 _admit(route_of(raw.route), self._routes, self.max_routes, self.max_route),
                 raw.status,
             )
-            before = self._window.get(key)
-            self._window[key] = before.plus(counts) if before else counts
-        self._rejects.update(scanned.rejects)
+            _add(self._fresh, key, counts)
+        self._fresh_rejects.update(scanned.rejects)
+
+    def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+        """What came since the last call, which is part of the window and the totals from now on."""
+        fresh, rejects = self._fresh, self._fresh_rejects
+        for key, counts in fresh.items():
+            _add(self._window, key, counts)
+            _add(self._totals, key, counts)
+        self._rejects.update(rejects)
+        self._total_rejects.update(rejects)
+        self._fresh, self._fresh_rejects = {}, Counter()
+        return fresh, rejects
 
     def close_window(self, now: int) -> Window:
-        """End the window at `now` (CLOCK_BOOTTIME nanoseconds), add it to the totals, begin the next."""
+        """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
         window = Window(self.log, self._started, now, self._window, self._rejects)
-        for key, counts in self._window.items():
-            before = self._totals.get(key)
-            self._totals[key] = before.plus(counts) if before else counts
-        self._total_rejects.update(self._rejects)
         self._started, self._window, self._rejects = now, {}, Counter()
         return window
 
     @property
+    def started(self) -> int:
+        """When the window began, CLOCK_BOOTTIME nanoseconds."""
+        return self._started
+
+    @property
     def totals(self) -> Mapping[Key, Counts]:
-        """Everything counted in closed windows."""
+        """Everything taken so far."""
         return MappingProxyType(self._totals)
 
     @property
     def total_rejects(self) -> Mapping[str, int]:
-        """Lines rejected in closed windows, by reason."""
+        """Lines rejected and taken so far, by reason."""
         return MappingProxyType(self._total_rejects)
 
     @property
     def total_requests(self) -> int:
-        """All requests in closed windows."""
+        """All requests taken so far."""
         return sum(counts.requests for counts in self._totals.values())
 
     @property
     def total_rejected(self) -> int:
-        """All lines rejected in closed windows."""
+        """All rejected lines taken so far."""
         return sum(self._total_rejects.values())
 
     @property
     def routes(self) -> int:
         """Distinct routes admitted so far."""
         return len(self._routes)
+
+
+def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:
+    before = table.get(key)
+    table[key] = before.plus(counts) if before else counts
 
 
 def _admit(name: bytes, admitted: dict[bytes, bytes], limit: int, length: int) -> bytes:

@@ -11,12 +11,18 @@ from typing import Any, NamedTuple
 
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import LogFormat
-from qps_service.settings import BY_KEY, LOG, SERVICE, Setting, parse_name
+from qps_service.settings import HISTORY, LOG, SERVICE, Setting, parse_name
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
 LOG_VARIABLE = "QPS_REPORTER_LOG"
 NAME_VARIABLE = "QPS_REPORTER_NAME"
 CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
+
+
+_TABLES = {
+    **{setting.key: f"; {setting.key} belongs in a [log.NAME] table" for setting in LOG},
+    **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
+}
 
 
 class LogConfig(NamedTuple):
@@ -33,11 +39,19 @@ class LogConfig(NamedTuple):
     open_generations: int
 
 
+class History(NamedTuple):
+    """What bounds the ledger's history."""
+
+    keep: int  # nanoseconds
+    max_size: int  # bytes
+
+
 class Config(NamedTuple):
     """Everything that can be set."""
 
     interval: int  # nanoseconds
     state: str | None  # absolute path of a directory
+    history: History
     logs: tuple[LogConfig, ...]
     source: str | None  # the file it was read from
 
@@ -88,11 +102,12 @@ class _Loader:
         self._problems: list[str] = []
 
     def load(self, table: dict[str, Any], log: str | None) -> Config:
-        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"log"}, "")
+        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"history", "log"}, "")
         values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
         if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
             # systemd may name several, with colons between (systemd.exec(5)).
             values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
+        history = self._history(table.get("history", {}))
         logs = [self._log(key, entry) for key, entry in self._log_tables(table, log)]
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
@@ -101,7 +116,14 @@ class _Loader:
             raise UsageError("\n".join(self._problems))
         if self._problems:
             raise ConfigError(self._problems)
-        return Config(**values, logs=tuple(LogConfig(**each) for each in logs), source=self._source)
+        return Config(**values, history=History(**history), logs=tuple(LogConfig(**each) for each in logs), source=self._source)
+
+    def _history(self, table: Any) -> dict[str, Any]:
+        if not isinstance(table, dict):
+            self._problem("history", "expected a table, as [history]")
+            return {}
+        self._refuse_unknown(table, {setting.key for setting in HISTORY}, "history.")
+        return {setting.key: self._value(setting, table, "history.") for setting in HISTORY}
 
     def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
         tables = table.get("log", {})
@@ -164,7 +186,7 @@ class _Loader:
 
     def _refuse_unknown(self, table: dict[str, Any], known: set[str], where: str) -> None:
         for key in (key for key in table if key not in known):
-            hint = f"; {key} belongs in a [log.NAME] table" if not where and key in BY_KEY else ""
+            hint = "" if where else _TABLES.get(key, "")
             self._problem(f"{where}{key}", f"unknown; expected one of {', '.join(sorted(known))}{hint}")
 
     def _problem(self, where: str, text: str) -> None:

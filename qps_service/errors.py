@@ -55,4 +55,4 @@ class StateHeldError(QpsError):
 
     def __init__(self, directory: str, pid: int) -> None:
         self.pid = pid
-        super().__init__(f"{directory} is held by {f'PID {pid}' if pid else 'a process that just starts'}")
+        super().__init__(f"the ledger in {directory} is held by {f'PID {pid}' if pid else 'another process'}")

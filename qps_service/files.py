@@ -94,6 +94,14 @@ class Files:
         except RecursionError as error:  # each link costs realpath a stack frame
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
+    def path_of(self, descriptor: int) -> str | None:
+        """Where an open file is now, after all renames; None if it was deleted."""
+        try:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:  # without /proc nobody knows
+            return None
+        return None if path.endswith(" (deleted)") else path
+
     def has_writer(self, descriptor: int) -> bool | None:
         """Whether somebody has the file open for writing; None where the kernel won't tell us.
 

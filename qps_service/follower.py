@@ -4,10 +4,10 @@ A *generation* is one file that is, or was, the log. Promises:
 
 - Every line of every generation is handed out once (generations.py), a partial line when the
   generation that it ends retires.
-- Never close, then open: the new generation is opened while the old one is held, and both are read.
-- An old generation retires at its end when no writer is left; where the kernel won't tell, when it
-  has been quiet for a while and its successor has lines. Never with bytes pending.
-- Generations that came and went between two looks are found beside the log (siblings.py).
+- Never close, then open: the new generation is opened while the old one is held, and both are read
+  (held.py).
+- Generations that came and went between two looks, or while nobody ran, are found beside the log
+  (siblings.py). What can't be found or read is told as a loss.
 - Hints are only hints: each look goes by what is on the disk.
 - No fault of the disk ends the following. Each is said once, and tried again at every look.
 
@@ -15,16 +15,21 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 """
 
 import errno
-import os
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from qps_service.files import Files, NotRegularError, Seen
 from qps_service.generations import Chunk, Generation
-from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, Position
+from qps_service.held import Changes, Held, Keeper, Limits
+from qps_service.judging import Found
+from qps_service.model import Loss, Position, Restored
 from qps_service.notices import Throttle
-from qps_service.rotation import Change, Hint, Look, decide
-from qps_service.siblings import Found, Place, Siblings
+from qps_service.opening import Handed, Opening, is_replaced
+from qps_service.places import Place, Places
+from qps_service.remembered import Remembered
+from qps_service.rotation import Hint
+from qps_service.siblings import Siblings
+from qps_service.sources import Plain
 from qps_service.voice import Voice
 
 # A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.
@@ -33,14 +38,6 @@ ABSENCE = 2_000_000_000  # nanoseconds
 SWEEP_EVERY = 60_000_000_000  # nanoseconds
 # Each round follows renames that happened during the one before; the tick continues where this ends.
 ROUNDS = 5
-
-
-class Limits(NamedTuple):
-    """What bounds the following of one log."""
-
-    max_line: int  # bytes
-    open_generations: int  # descriptors
-    quiet: int  # nanoseconds without a byte after which an old generation may go
 
 
 class Hints(Protocol):
@@ -57,35 +54,52 @@ class Follower:
     """One log. Nothing is opened before the first `read`."""
 
     def __init__(
-        self, path: str, limits: Limits, *, from_start: bool, watcher: Hints, files: Files, voice: Voice
+        self,
+        path: str,
+        limits: Limits,
+        *,
+        from_start: bool,
+        watcher: Hints,
+        files: Files,
+        voice: Voice,
+        restored: Restored | None = None,
+        handed: Sequence[Handed] = (),
+        since: int = 0,
+        keeper: Keeper | None = None,
     ) -> None:
-        """`from_start`: whether what the log holds at the first look counts too."""
+        """`from_start`: whether what the log holds at the very first look counts too. `restored` is what an
+        earlier process knew, `handed` what it held; `since`: what was last written before that (st_mtime,
+        nanoseconds) was there when it ended."""
         self.path = path
-        self._limits = limits
-        self._from_start = from_start
         self._watcher = watcher
         self._files = files
         self._voice = voice
-        self._siblings = Siblings(files)
-        self._generations: list[Generation] = []  # oldest first
-        self._current: Generation | None = None
-        self._cut: list[tuple[Position, int]] = []  # truncated: what was consumed, st_mtime when it was
-        self._first_look = True
-        self._seen_places: list[Place] = []  # where the log was looked for last
-        self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
+        # Under the same name another path may have been followed.
+        resuming = restored is not None and restored.path == path
+        remembered = Remembered(restored, awaiting=resuming)
+        self._remembered = remembered
+        self._siblings = Siblings(files, remembered, resuming=resuming)
+        self._opening = Opening(files, remembered, limits.max_line, from_start=from_start)
+        self._held = Held(limits, remembered, voice, keeper)
+        self._first_look = not resuming
+        self._handed = list(handed)
+        self._since = since
+        self._places = Places(path, files)
+        self._looked_at: list[Place] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
+        for position in remembered.awaited():
+            self._places.learn(position.name)
 
     @property
     def limits(self) -> Limits:
         """What is in force, for files that are open already too."""
-        return self._limits
+        return self._held.limits
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self._limits = limits
-        for generation in self._generations:
-            generation.max_line = limits.max_line
+        self._held.limits = limits
+        self._opening.max_line = limits.max_line
 
     @property
     def waiting(self) -> str | None:
@@ -95,16 +109,21 @@ class Follower:
     @property
     def is_behind(self) -> bool:
         """Whether the last read left a backlog, so that the next is due at once."""
-        return any(generation.is_behind for generation in self._generations)
+        return any(generation.is_behind for generation in self._held)
 
     @property
     def open_generations(self) -> int:
         """How many files are held."""
-        return len(self._generations)
+        return len(self._held)
+
+    @property
+    def finished(self) -> int:
+        """How many of them can go once the ledger has them."""
+        return sum(generation.is_finished for generation in self._held)
 
     def take_hints(self) -> bool:
         """Take in what the watcher has; whether any of it is about the log or its rotated files."""
-        return self._siblings.note(self._watcher.read(), self._seen_places)
+        return self._siblings.note(self._watcher.read(), self._looked_at)
 
     def sweep(self) -> None:
         """Let the next read look at every file beside the log, as it does once a minute."""
@@ -113,185 +132,151 @@ class Follower:
     def read(self, now: int) -> Iterator[Chunk]:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
         self._look(now)
-        for generation in tuple(self._generations):
-            yield from self._read(generation, now)
-        for copy in self._copies_of_truncated():
-            yield from self._read(copy, now)
-        self._bound(now)
+        for generation in self._held:
+            yield from self._held.read(generation, now)
+        for copy in self._copies_of_truncated(now):
+            yield from self._held.read(copy, now)
+        self._since = max((each.position.modified for each in self._held), default=self._since)
+        self._held.bound(now)
+        self._held.keep()
         self._voice.catch_up(now)
 
-    def _read(self, generation: Generation, now: int) -> Iterator[Chunk]:
-        try:
-            before = generation.offset
-            try:
-                yield from generation.drain()
-            finally:
-                if generation.offset != before:
-                    generation.active_at = now
-            waited_for = generation is self._current or generation.is_behind
-            if not waited_for and self._may_retire(generation, now):
-                yield from self._retire(generation)
-            self._voice.reads_again(generation)
-        except OSError as error:
-            self._voice.read_failed(generation, error)
+    def changes(self) -> tuple[Changes, tuple[Loss, ...]]:
+        """What is to be committed together with the counts of everything handed out so far."""
+        return self._held.changes(), self._voice.take_losses()
 
-    def _copies_of_truncated(self) -> Iterator[Generation]:
-        """What truncated files held beyond the last read, where a copy of it was left beside the log."""
-        cut, self._cut = self._cut, []
-        for position, modified in cut:
-            held = {generation.key for generation in self._generations}
-            found = self._siblings.copy_of(position, modified, self._seen_places, held)
-            self._voice.truncated(position, found.position.name if found else None)
-            if found:
-                copy = self._adopt(found)
-                self._generations.insert(0, copy)
-                yield copy
+    def everything(self) -> Changes:
+        """All that is known, for a ledger that has to be written anew."""
+        return self._held.everything()
+
+    def release(self, *, committed: bool) -> None:
+        """Let finished files go, now that what was in them is in the ledger, or can't be put there."""
+        self._held.release(committed=committed)
 
     def close(self) -> None:
         """Let every file go."""
-        for generation in self._generations:
-            generation.close()
-        self._generations.clear()
-        self._current = None
+        self._held.close()
+
+    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
+        """What truncated files held beyond the last read, where a copy of it was left beside the log."""
+        cut, self._held.cut = self._held.cut, []
+        for position in cut:
+            held = {generation.key for generation in self._held}
+            found = self._siblings.copy_of(position, self._looked_at, held)
+            self._voice.truncated(position, found.position.name if found else None)
+            if found:
+                yield self._held.adopt(found, now, first=True)
+            else:
+                self._remembered.retire(position)
+                what = f"was truncated after it had been read up to byte {position.offset}"
+                self._voice.possible_loss(what, position.name)
 
     def _look(self, now: int) -> None:
         if self._swept.allows(now):
             self._siblings.sweep()
+        self._take_back(now)
         for _ in range(ROUNDS):
-            self._seen_places = places = self._places()
+            self._looked_at = places = self._places.look()
             self._siblings.note(self._watcher.watch({place.directory for place in places}), places)
             self.take_hints()
-            self._look_at_log(now)
-            found, again = self._siblings.find(places, self._generations, self.take_hints)
-            for generation in map(self._adopt, found):
-                generation.active_at = now
-                self._generations.insert(max(0, len(self._generations) - 1), generation)
-                self._voice.rotated(now, len(self._generations))
+            reads_log = self._look_at_log(now)
+            self._see_where_they_went()
+            resuming = self._siblings.is_resuming
+            found, again = self._siblings.find(places, tuple(self._held), self._since, self.take_hints)
+            for each in found:
+                self._held.adopt(each, now)
+                self._voice.rotated(now, len(self._held))
+            if resuming and not self._siblings.is_resuming:
+                self._give_up_awaited()
             if not again:
+                if reads_log:
+                    self._siblings.settle_log(places)
                 break
+        self._tell_losses()
         self._first_look = False
 
-    def _places(self) -> list[Place]:
-        directory, base = os.path.split(os.path.abspath(self.path))
-        try:
-            here = Place(self._files.resolve(directory), base)
-            target = Place(*os.path.split(self._files.resolve(here.path)))
-        except OSError:  # a link that changes just now, or a maze of them: opening the log will tell
-            return self._seen_places or [Place(directory, base)]
-        return [here] if target == here else [here, target]
+    def _see_where_they_went(self) -> None:
+        """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
+        for generation in self._held:
+            if generation is not self._held.current and (path := generation.source.path()):
+                generation.name = path
+                self._places.learn(path)
 
-    def _look_at_log(self, now: int) -> None:
+    def _look_at_log(self, now: int) -> bool:
+        """Whether what is at the log's path is being read."""
         try:
             seen = self._files.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             self._absent_since = now if self._absent_since is None else self._absent_since
             if self._first_look or now - self._absent_since >= ABSENCE:
                 self._voice.absent()
-            return
+            return False
         except OSError as error:
             self._voice.unreadable(error)
-            return
-        held = self._current.position if self._current else None
-        if held is None or decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED:
+            return False
+        if self._held.current is None or is_replaced(self._held.current.position, seen):
             try:
                 self._open_log(seen, now)
+            except InterruptedError:
+                return False  # the next look sees what is there then
             except OSError as error:
-                if isinstance(error, InterruptedError):
-                    return  # the next look sees what is there then
-                self._remember_size(seen)
+                self._opening.remember_size(seen, first_look=self._first_look)
                 self._voice.unreadable(error, seen)
-                return
+                return False
         self._absent_since = None
         self._voice.following()
+        return True
 
     def _open_log(self, seen: Seen, now: int) -> None:
         """Take what is at the path now as the current generation."""
-        generation = next((each for each in self._generations if each.key == seen.key), None)
+        generation = self._held.by_key(seen.key)
         if generation is None:
             if not seen.regular:
                 raise NotRegularError(seen.mode)
-            descriptor = self._files.open(self.path)
+            source = Plain(self._files, self._files.open(self.path))
             try:
-                opened = self._files.fstat(descriptor)
+                opened = source.seen()
                 if opened.key != seen.key or not opened.regular:
                     raise InterruptedError(errno.EINTR, "it was replaced in this moment")
-                found = self._start(descriptor)
+                position = self._begin(source)
             except BaseException:
-                self._files.close(descriptor)
+                source.close()
                 raise
-            generation = self._adopt(found)
-            self._generations.append(generation)
-        generation.active_at = now
-        self._unread = None
-        if self._current:
-            self._current.active_at = now
-            self._voice.rotated(now, len(self._generations))
-        self._current = generation
+            generation = self._held.adopt(Found(source, position), now)
+        self._opening.opened()
+        rotated = self._held.current is not None
+        self._held.make_current(generation, now)
+        if rotated:
+            self._voice.rotated(now, len(self._held))
 
-    def _start(self, descriptor: int) -> Found:
-        """Where to begin in a log that was just opened."""
-        identity = self._files.identity(descriptor)
-        known = self._siblings.recall(descriptor, identity)
-        if known:
-            return Found(descriptor, known._replace(name=self.path))
-        fresh = Position(identity, self.path, 0, b"", b"", False)
-        size = self._files.fstat(descriptor).size
-        if self._unread and self._unread[0] == identity[:2]:
-            size = min(size, self._unread[1])
-        elif not self._first_look:
-            return Found(descriptor, fresh)
-        if self._from_start or size == 0:
-            return Found(descriptor, fresh)
-        return Found(descriptor, self._at_line_before(descriptor, size, fresh))
+    def _begin(self, source: Plain) -> Position:
+        if not self._siblings.is_resuming:
+            return self._opening.begin(source, self.path, first_look=self._first_look)
+        return self._opening.resume(source, self.path, self._siblings.presence(self._looked_at, self._held))
 
-    def _at_line_before(self, descriptor: int, size: int, fresh: Position) -> Position:
-        """The start of the line that the byte at `size` belongs to: a line still being written is ours."""
-        first = max(0, size - self.limits.max_line - 1)
-        tail = self._files.read(descriptor, size - first, first)
-        whole = tail[: tail.rfind(b"\n") + 1]
-        offset = first + len(whole)
-        prefix = self._files.read(descriptor, min(offset, PREFIX_LIMIT), 0)
-        return fresh._replace(offset=offset, prefix=prefix, marker=whole[-MARKER_LIMIT:])
+    def _take_back(self, now: int) -> None:
+        """Go on with the files that systemd kept."""
+        handed, self._handed = self._handed, []
+        for each in handed:
+            source, position = self._opening.take_back(each, self.path)
+            if self._held.by_key(position.identity[:2]):
+                source.close()
+            else:
+                self._held.adopt(Found(source, position), now)
 
-    def _adopt(self, found: Found) -> Generation:
-        self._siblings.forget(found.position.identity[:2])
-        return Generation(
-            self._files,
-            found.descriptor,
-            found.position,
-            max_line=self.limits.max_line,
-            truncated=lambda position, modified: self._cut.append((position, modified)),
-        )
+    def _give_up_awaited(self) -> None:
+        """Everything that an earlier process left was looked for; what is not found is gone."""
+        for position in self._remembered.awaited():
+            what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
+            self._voice.possible_loss(what, position.name)
+            self._remembered.give_up(position)
 
-    def _may_retire(self, generation: Generation, now: int) -> bool:
-        writer = generation.has_writer()
-        if writer is None:
-            succeeded = self._current is not None and self._current.offset > 0
-            return succeeded and now - generation.active_at >= self.limits.quiet
-        return not writer
-
-    def _retire(self, generation: Generation) -> Iterator[Chunk]:
-        yield from generation.drain()  # what came between the last read and the last writer's end
-        yield from generation.last_line()
-        if generation.is_at_end():
-            self._let_go(generation)
-
-    def _bound(self, now: int) -> None:
-        """Keep to the limit on open files; what is let go early is taken up again when it grows."""
-        while len(self._generations) > self.limits.open_generations:
-            oldest = next(each for each in self._generations if each is not self._current)
-            self._voice.let_go(oldest, self.limits.open_generations, now)
-            self._let_go(oldest)
-
-    def _let_go(self, generation: Generation) -> None:
-        self._siblings.retire(generation.position)
-        self._voice.reads_again(generation)
-        self._generations.remove(generation)
-        generation.close()
-
-    def _remember_size(self, seen: Seen) -> None:
-        """A log that cannot be opened at the first look: what it holds by then was before our time."""
-        if self._first_look:
-            self._unread = (seen.key, seen.size)
-        elif self._unread and self._unread[0] != seen.key:
-            self._unread = None
+    def _tell_losses(self) -> None:
+        for path in self._siblings.take_unseen():
+            self._voice.possible_loss("came and went between two looks", path)
+        unreadable, skipped = self._siblings.take_losses()
+        for path, reason in unreadable:
+            self._voice.possible_loss(f"cannot be unpacked: {reason}", path)
+        for path, size in [*skipped, *self._opening.take_skipped()]:
+            what = "lost its end when the machine stopped, and may have been written to since"
+            self._voice.possible_loss(what, path, size)

@@ -6,12 +6,19 @@ compared with those consumed there: where they differ the file was truncated, an
 again at its start, without whatever partial line was waiting.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files import Files
+from qps_service.files import Seen
+from qps_service.fingerprint import take_marks
 from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, SAMPLE_LIMIT, Position
 from qps_service.rotation import Change, Look, decide
+from qps_service.sources import Source
+
+# What a writer without O_APPEND leaves before its next line when its log is truncated under it: it
+# goes on at its old offset, and reading the hole gives zeros. No line begins with one.
+_HOLE = re.compile(rb"(?m)^\0+")
 
 # Larger blocks are no faster, measured with 64 to 256 KiB, and 256 cost 2 MB more (benchmarks.footprint).
 BLOCK = 128 * 1024  # bytes
@@ -23,6 +30,7 @@ PART = 64 * 1024 * 1024  # bytes
 class Chunk(NamedTuple):
     """What a read hands out."""
 
+    origin: "Generation"  # whoever counts the lines tells it how many they were
     data: bytes  # whole lines; only the last line of a retired generation may lack its newline
     oversize: bytes | None = None  # the beginning of a line over the limit, which is not handed out
 
@@ -32,29 +40,32 @@ class Generation:
 
     def __init__(
         self,
-        files: Files,
-        descriptor: int,
+        source: Source,
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[[Position, int], None],
+        truncated: Callable[["Generation", Position], None],
     ) -> None:
         """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
-        position up to which its old text was consumed, and the file's st_mtime when that was read.
-        The generation owns the descriptor."""
+        position up to which its old text was consumed. The generation owns the source."""
+        self.source = source
+        self.number = position.number
         self.name = position.name
         self.identity = position.identity
         self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
         self.offset = position.offset
         self.prefix = position.prefix
-        self._files = files
-        self._descriptor = descriptor
-        self._marker = position.marker
-        self._oversize = position.oversize
+        self.begun = position.begun
+        self.lines = position.lines
+        self.rejected = position.rejected
         self.max_line = max_line
         self.is_behind = False  # whether the last drain left more than it read
+        self.is_finished = False  # read to its end for good; it is let go once the ledger knows
+        self._marker = position.marker
+        self._marks = position.marks
+        self._oversize = position.oversize
+        self._modified = position.modified
         self._truncated = truncated
-        self._modified = 0  # st_mtime at the last read
 
     @property
     def key(self) -> tuple[int, int]:
@@ -64,7 +75,20 @@ class Generation:
     @property
     def position(self) -> Position:
         """How far it has been consumed."""
-        return Position(self.identity, self.name, self.offset, self.prefix, self._marker, self._oversize)
+        return Position(
+            self.identity,
+            self.name,
+            self.offset,
+            self.prefix,
+            self._marker,
+            self._oversize,
+            self._marks,
+            self.number,
+            self.begun,
+            self.lines,
+            self.rejected,
+            self._modified,
+        )
 
     @property
     def _block(self) -> int:
@@ -76,53 +100,41 @@ class Generation:
 
         Raises OSError; what was handed out before stays consumed.
         """
-        seen, read_at = self._files.fstat(self._descriptor), self._modified
-        self._modified = seen.modified
+        for _ in self.source.seek(self.offset - len(self._marker)):
+            yield Chunk(self, b"")
+        seen = self.source.seen()
         end = min(seen.size, self.offset + PART)
         self.is_behind = False
         while True:
             back = len(self._marker)
-            data = self._files.read(self._descriptor, back + self._block, self.offset - back)
+            data = self.source.read(back + self._block, self.offset - back)
             change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
-            if change is Change.SAME:
-                return
             if change is Change.TRUNCATED:
-                self._truncated(self.position, read_at)
                 self._restart()
-                end = min(self._files.fstat(self._descriptor).size, PART)
+                seen = self.source.seen()
+                end = min(seen.size, PART)
                 continue
-            chunk = self._consume(data[back:])
+            chunk = self._consume(data[back:]) if change is Change.GREW else None
             if chunk is None:
-                return
+                break
+            self.is_finished = False
             yield chunk
             if self.offset >= end:
                 self.is_behind = end < seen.size
-                return
+                break
+        self._modified = seen.modified
 
     def last_line(self) -> Iterator[Chunk]:
         """The line without newline that ends a drained generation which nobody writes to any more."""
-        rest = self._files.read(self._descriptor, self._block, self.offset)
+        rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
             if not self._oversize:
-                yield Chunk(rest)
-
-    def beginning(self) -> bytes:
-        """The whole lines at the file's start, consumed or not, at most PREFIX_LIMIT bytes of them."""
-        start = self._files.read(self._descriptor, PREFIX_LIMIT, 0)
-        return start[: start.rfind(b"\n") + 1] if len(start) < PREFIX_LIMIT else start
+                yield Chunk(self, rest)
 
     def is_at_end(self) -> bool:
         """Whether every byte of the file has been handed out."""
-        return self._files.fstat(self._descriptor).size <= self.offset
-
-    def has_writer(self) -> bool | None:
-        """Whether somebody may still append; None where the kernel won't tell us."""
-        return self._files.has_writer(self._descriptor)
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._files.close(self._descriptor)
+        return not self.source.read(1, self.offset)
 
     def _consume(self, body: bytes) -> Chunk | None:
         """The part of `body` that can be handed out; None while it is a line yet to be completed."""
@@ -130,26 +142,32 @@ class Generation:
             end = body.find(b"\n") + 1
             self._oversize = not end
             self._advance(body[:end] if end else body)
-            return Chunk(b"")
+            return Chunk(self, b"")
+        if body.startswith(b"\0"):
+            text = body.lstrip(b"\0")
+            self._advance(body[: len(body) - len(text)])
+            return Chunk(self, b"")
         end = body.rfind(b"\n") + 1
         if end:
             whole = body[:end]
             self._advance(whole)
-            return Chunk(whole)
+            return Chunk(self, _HOLE.sub(b"", whole) if b"\0" in whole else whole)
         if len(body) <= self.max_line + len(b"\r"):
             return None
         self._oversize = True
         self._advance(body)
-        return Chunk(b"", oversize=body[:SAMPLE_LIMIT])
+        return Chunk(self, b"", oversize=body[:SAMPLE_LIMIT])
 
     def _advance(self, consumed: bytes) -> None:
         missing = PREFIX_LIMIT - len(self.prefix)
-        if missing > 0:
+        if missing > 0 and len(self.prefix) == self.offset:
             self.prefix += consumed[:missing]
+        self._marks = take_marks(self._marks, self.offset, self._marker, consumed)
         self._marker = (self._marker + consumed[-MARKER_LIMIT:])[-MARKER_LIMIT:]
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        self.offset = 0
-        self.prefix = self._marker = b""
-        self._oversize = False
+        self._truncated(self, self.position)
+        self.offset = self.begun = self.lines = self.rejected = 0
+        self.prefix = self._marker = self._marks = b""
+        self._oversize = self.is_finished = False

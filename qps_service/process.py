@@ -15,13 +15,22 @@ class SystemClock:
         """CLOCK_BOOTTIME nanoseconds."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
-    def date(self) -> int:
-        """Unix seconds."""
-        return int(time.time())
+    def unix(self) -> int:
+        """Unix nanoseconds."""
+        return time.time_ns()
 
     def monotonic(self) -> int:
         """CLOCK_MONOTONIC microseconds."""
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def boot_id() -> str:
+    """Names this start of the machine; "" where the kernel tells none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def occupy_standard_streams() -> None:

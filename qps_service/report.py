@@ -8,19 +8,24 @@ The text, with tabs where <TAB> stands:
     /<TAB>500<TAB>0.1
     total<TAB>-<TAB>10.4
     (empty line)
+
+While a loss is recent, a line for each stands after the total: `possible loss`, the number of bytes at
+most or `unknown`, and what happened.
 """
 
 import time
 from collections import Counter
 
-from qps_service.escape import show
-from qps_service.model import Report, Row, Window
+from qps_service.escape import show, show_path
+from qps_service.model import Loss, Report, Row, Window
 
 RULE = "=" * 29
 
 
-def make_report(window: Window, *, sequence: int, at: int, named: bool) -> Report:
-    """The report of `window`; `at` is the Unix time to date it with."""
+def make_report(
+    window: Window, *, sequence: int, at: int, named: bool, losses: tuple[Loss, ...] = ()
+) -> Report:
+    """The report of `window`; `at` is the Unix time to date it with, in seconds."""
     seconds = window.seconds
     rows = tuple(
         Row(key.method, key.route, key.status, counts.requests, counts.bytes, _rate(counts.requests, seconds))
@@ -37,6 +42,7 @@ def make_report(window: Window, *, sequence: int, at: int, named: bool) -> Repor
         rate=_rate(requests, seconds),
         rejected=sum(window.rejects.values()),
         rows=rows,
+        losses=losses,
     )
 
 
@@ -51,8 +57,13 @@ def render_text(report: Report) -> str:
         f"{show(route)}\t{status:03d}\t{format_rate(_rate(count, report.seconds))}"
         for (route, status), count in requests.items()
     ]
-    lines += [f"total\t-\t{format_rate(report.rate)}", "", ""]
+    lines += [f"total\t-\t{format_rate(report.rate)}", *map(_render_loss, report.losses), "", ""]
     return "\n".join(lines)
+
+
+def _render_loss(loss: Loss) -> str:
+    most = "unknown" if loss.bytes is None else str(loss.bytes)
+    return f"possible loss\t{most}\t{show_path(loss.name)} {loss.what} ({time.ctime(loss.at // 10**9)})"
 
 
 def format_rate(rate: float) -> str:

@@ -102,6 +102,23 @@ SERVICE = (
     ),
 )
 
+HISTORY = (
+    Setting(
+        "keep",
+        _duration(0, 3650 * 86400 * SECOND),
+        "7d",
+        "TIME",
+        "how long the ledger keeps windows; totals are kept for good",
+    ),
+    Setting(
+        "max_size",
+        _number(1 << 20, 1 << 40, parse_size, " bytes"),
+        "64MiB",
+        "SIZE",
+        "how large the ledger may become; the oldest windows are merged or dropped for it",
+    ),
+)
+
 LOG = (
     Setting("path", _path, None, "LOG", "the log to follow"),
     Setting(
@@ -151,4 +168,4 @@ LOG = (
     ),
 )
 
-BY_KEY = {setting.key: setting for setting in (*SERVICE, *LOG)}
+BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG)}

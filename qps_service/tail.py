@@ -1,28 +1,46 @@
 """One log on its way from bytes to counts: follower, scanner and aggregator together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from qps_service import notices
 from qps_service.aggregator import Aggregator
 from qps_service.config import LogConfig
 from qps_service.escape import show, show_path
 from qps_service.files import Files
-from qps_service.follower import Follower, Limits
-from qps_service.model import Sample, Window
+from qps_service.follower import Follower
+from qps_service.held import Changes, Keeper, Limits
+from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Window
 from qps_service.notices import Notice, Say, Throttle
+from qps_service.opening import Handed
 from qps_service.scan import make_scanner
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
 REJECTS_SAID_EVERY = 60_000_000_000  # nanoseconds
+# How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
+LOSS_RECENT = 600_000_000_000  # nanoseconds
+LOSSES_TOLD = 10  # in one report, the latest
 
 
 class Tail:
-    """Counts one log. Times are CLOCK_BOOTTIME nanoseconds."""
+    """Counts one log. Times are CLOCK_BOOTTIME nanoseconds, except where they are called Unix ones."""
 
-    def __init__(self, config: LogConfig, now: int, say: Say, files: Files | None = None) -> None:
+    def __init__(
+        self,
+        config: LogConfig,
+        now: int,
+        say: Say,
+        files: Files | None = None,
+        *,
+        restored: Restored | None = None,
+        at: int = 0,
+        handed: Sequence[Handed] = (),
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`restored` is what the ledger knows of the log; `at` is Unix nanoseconds."""
         self.config = config
+        self.is_counting = restored is not None  # for windows; before that, for the totals only
         self._say = say
         self._watcher = Watcher()
         self._follower = Follower(
@@ -32,9 +50,14 @@ class Tail:
             watcher=self._watcher,
             files=files or Files(),
             voice=Voice(config.path, config.name, say),
+            restored=restored,
+            handed=handed,
+            since=_last_written(restored, at) if restored else 0,
+            keeper=keeper,
         )
         self._scanner = make_scanner(config.format, config.max_line)
-        self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route, restored)
+        self._losses = list(restored.losses) if restored else []
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
@@ -52,6 +75,16 @@ class Tail:
     def is_behind(self) -> bool:
         """Whether the last read left a backlog, so that the next is due at once."""
         return self._follower.is_behind
+
+    @property
+    def finished(self) -> int:
+        """How many files can go once the ledger has all that was in them."""
+        return self._follower.finished
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more files are open than the limit allows."""
+        return self._follower.open_generations > self.config.open_generations
 
     def is_hinted(self) -> bool:
         """Take in the hints; whether one of them is about the log or its rotated files."""
@@ -79,6 +112,8 @@ class Tail:
                 self._scanner.reject_oversize(chunk.oversize)
             scanned = self._scanner.take()
             self.aggregator.add(scanned)
+            chunk.origin.lines += scanned.lines
+            chunk.origin.rejected += sum(scanned.rejects.values())
             for reason, lines in scanned.rejects.items():
                 self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
             self._sample = self._sample or scanned.sample
@@ -86,14 +121,60 @@ class Tail:
         if self._sample and self._rejects_said.allows(now):
             self._say_rejects(self._sample)
 
+    def entry(self, sequence: int, now: int, at: int) -> Entry:
+        """What is to be committed: everything counted since the last entry, and how far files were read.
+        `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
+        nanoseconds."""
+        changes, lost = self._follower.changes()
+        losses = tuple(loss._replace(at=at) for loss in lost)
+        self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
+        counts, rejects = self.aggregator.take()
+        sequence = sequence if self.is_counting else 0
+        return self._entry(sequence, now, at, counts, rejects, changes)._replace(losses=losses)
+
+    def everything(self, now: int, at: int) -> Entry:
+        """All that was ever counted and is known, for a ledger that has to be written anew."""
+        totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
+        return self._entry(0, now, at, totals, rejects, self._follower.everything())
+
+    def release(self, *, committed: bool) -> None:
+        """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
+        self._follower.release(committed=committed)
+
     def close_window(self, now: int) -> Window:
-        """The counts since the last call."""
+        """The counts of all entries since the last call; the next window begins."""
+        self.is_counting = True
         return self.aggregator.close_window(now)
+
+    def losses(self, at: int) -> tuple[Loss, ...]:
+        """The recent ones at this Unix time, in nanoseconds."""
+        return tuple(loss for loss in self._losses if 0 <= at - loss.at <= LOSS_RECENT)
 
     def close(self) -> None:
         """Let go of everything open."""
         self._follower.close()
         self._watcher.close()
+
+    def _entry(
+        self,
+        sequence: int,
+        now: int,
+        at: int,
+        counts: Mapping[Key, Counts],
+        rejects: Mapping[str, int],
+        changes: Changes,
+    ) -> Entry:
+        return Entry(
+            log=self.config.name,
+            path=self.config.path,
+            sequence=sequence,
+            started=self.aggregator.started,
+            ended=now,
+            at=at,
+            counts=counts,
+            rejects=rejects,
+            **changes._asdict(),
+        )
 
     def _say_rejects(self, sample: Sample) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
@@ -107,3 +188,12 @@ class Tail:
 
 def _limits(config: LogConfig) -> Limits:
     return Limits(config.max_line, config.open_generations, config.quiet)
+
+
+def _last_written(restored: Restored, at: int) -> int:
+    """When the log was written to before the last commit (st_mtime, nanoseconds): a file that was not
+    written to since then is no news. A clock that was set back tells nothing."""
+    if at < restored.at:
+        return 0
+    held = restored.held or restored.retired
+    return max((position.modified for position in held), default=0)

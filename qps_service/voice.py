@@ -1,11 +1,11 @@
-"""What a follower says about its log: each change of state once."""
+"""What a follower says about its log: each change of state once, and each possible loss."""
 
 
 from qps_service import notices
 from qps_service.escape import show_path
 from qps_service.files import Seen, explain
 from qps_service.generations import Generation
-from qps_service.model import Position
+from qps_service.model import Loss, Position
 from qps_service.notices import Kind, Notice, Say, Throttle
 
 # A log that rotates ten times a second should not fill the journal.
@@ -33,6 +33,7 @@ class Voice:
         self._let_go = 0  # files, not yet said
         self._last_let_go = ""
         self._let_go_said = Throttle(LET_GO_SAID_EVERY)
+        self._losses: list[Loss] = []
         self._said = self._withheld = 0  # since the burst began
         self._burst = Throttle(BURST_EVERY)
 
@@ -64,6 +65,18 @@ class Voice:
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
         self._say(notices.TRUNCATED, text)
+
+    def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
+        """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
+        loss = Loss(0, what, path, size)
+        self._losses.append(loss)
+        most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
+        self._say(notices.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
+
+    def take_losses(self) -> tuple[Loss, ...]:
+        """Those since the last call, without a date."""
+        losses, self._losses = tuple(self._losses), []
+        return losses
 
     def let_go(self, generation: Generation, limit: int, now: int) -> None:
         """A file is closed early. `now` in nanoseconds."""
@@ -105,14 +118,14 @@ class Voice:
             self.trouble = text
             self._say(kind, text)
 
-    def _say(self, kind: Kind, text: str) -> None:
+    def _say(self, kind: Kind, text: str, loss: Loss | None = None) -> None:
         if self._said >= BURST:
             self._withheld += 1
             return
         if self._withheld:
             text += f" ({self._withheld} messages before this were withheld)"
         self._said, self._withheld = self._said + 1, 0
-        self._say_notice(Notice(kind, text, self._name))
+        self._say_notice(Notice(kind, text, self._name, loss))
 
 
 def _shown(generation: Generation) -> str:

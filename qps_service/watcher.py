@@ -13,7 +13,7 @@ from contextlib import suppress
 import inotify_simple
 from inotify_simple import INotify, flags
 
-from qps_service.rotation import Hint, Lost, Moved, Touched
+from qps_service.rotation import Appeared, Gone, Hint, Lost, Moved
 
 _MASK = (
     flags.CREATE
@@ -71,15 +71,20 @@ class Watcher:
                 hints.append(Lost())
                 continue
             path = os.path.join(directory, event.name)
+            # Another file has the name already: that the first one left would be told too late.
+            for moving in (unfinished, self._moving):
+                for cookie in [cookie for cookie, source in moving.items() if source == path]:
+                    if cookie != event.cookie:
+                        del moving[cookie]
             if event.mask & flags.MOVED_FROM:
                 self._moving[event.cookie] = path
             elif event.mask & flags.MOVED_TO:
                 source = self._moving.pop(event.cookie, None) or unfinished.pop(event.cookie, None)
-                hints.append(Moved(source, path) if source else Touched(path))
+                hints.append(Moved(source, path) if source else Appeared(path))
             else:
-                hints.append(Touched(path))
+                hints.append(Gone(path) if event.mask & flags.DELETE else Appeared(path))
         # A rename out of the watched directories never gets its other half.
-        hints += [Touched(path) for path in unfinished.values()]
+        hints += [Gone(path) for path in unfinished.values()]
         return hints
 
     def close(self) -> None:

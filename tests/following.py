@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qps_service.files import Files
-from qps_service.follower import Follower, Limits
+from qps_service.follower import Follower
 from qps_service.generations import Chunk
+from qps_service.held import Limits
+from qps_service.model import Loss, Position, Restored, Stranger
 from qps_service.notices import Notice
+from qps_service.opening import Handed
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 
@@ -57,6 +60,69 @@ class Writer:
             self.descriptor = -1
 
 
+class Store:
+    """systemd's descriptor store, which outlives the follower."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, int], tuple[int, int]] = {}  # device, inode -> descriptor, begun
+
+    def keep(self, descriptor: int, position: Position) -> None:
+        key = position.identity[:2]
+        if key not in self._kept:
+            self._kept[key] = os.dup(descriptor), position.begun
+
+    def drop(self, position: Position) -> None:
+        if kept := self._kept.pop(position.identity[:2], None):
+            os.close(kept[0])
+
+    def hand_back(self) -> list[Handed]:
+        return [Handed(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
+
+    def clear(self) -> None:
+        for descriptor, _ in self._kept.values():
+            os.close(descriptor)
+        self._kept.clear()
+
+
+class Paper:
+    """A ledger of paper: what was committed of one log's files, as the real one gives it back."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Position] = {}
+        self.retired: dict[int, Position] = {}
+        self.strangers: tuple[Stranger, ...] = ()
+        self.losses: list[Loss] = []
+        self.next_number = 1
+
+    def commit(self, follower: Follower) -> None:
+        changes, losses = follower.changes()
+        self.held = {position.number: position for position in changes.held}
+        self.retired |= {position.number: position for position in changes.retired}
+        for number in (*changes.forgotten, *self.held):
+            self.retired.pop(number, None)
+        if changes.strangers is not None:
+            self.strangers = changes.strangers
+        self.losses += losses
+        self.next_number = max([self.next_number - 1, *self.held, *self.retired]) + 1
+
+    def restored(self, path: str, *, rebooted: bool = False) -> Restored:
+        return Restored(
+            path=path,
+            held=tuple(self.held.values()),
+            retired=tuple(self.retired.values()),
+            next_number=self.next_number,
+            strangers=self.strangers,
+            totals={},
+            rejects={},
+            window={},
+            window_rejects={},
+            started=0,
+            at=0,
+            rebooted=rebooted,
+            losses=(),
+        )
+
+
 class Rig:
     """A directory, a log in it, a follower of it, and what came out."""
 
@@ -71,7 +137,9 @@ class Rig:
         path: Path | None = None,
         max_line: int = 256,
         open_generations: int = 512,
+        store: bool = False,
     ) -> None:
+        """`store`: whether open files outlive the follower, as with systemd."""
         self.root = root
         self.path = path or root / "logs" / "access.log"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,18 +148,58 @@ class Rig:
         self.seen: Counter[bytes] = Counter()
         self.oversize: list[bytes] = []
         self.notices: list[Notice] = []
+        self.paper = Paper()
+        self.store = Store() if store else None
+        self._committed: Counter[bytes] = Counter()
         self._numbers = itertools.count()
         self._writers: list[Writer] = []
         self._rotations = itertools.count(1)
-        self.watcher = watcher()
-        self.follower = follower(
+        self._make_watcher, self._make_follower = watcher, follower
+        self._files, self._from_start = files or Files(), from_start
+        self._limits = Limits(max_line, open_generations, QUIET)
+        self._begin(None, [])
+
+    def _begin(self, restored: Restored | None, handed: list[Handed]) -> None:
+        self.watcher = self._make_watcher()
+        held = (restored.held or restored.retired) if restored else ()
+        self.follower = self._make_follower(
             str(self.path),
-            Limits(max_line, open_generations, QUIET),
-            from_start=from_start,
+            self._limits,
+            from_start=self._from_start,
             watcher=self.watcher,
-            files=files or Files(),
+            files=self._files,
             voice=Voice(str(self.path), "access", self.notices.append),
+            restored=restored,
+            handed=handed,
+            since=max((position.modified for position in held), default=0),
+            keeper=self.store,
         )
+
+    def commit(self) -> None:
+        """What was seen so far is in the ledger for good."""
+        self.paper.commit(self.follower)
+        self._committed = self.seen.copy()
+        self.follower.release(committed=True)
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self.follower.sweep()
+        self.look(0.1)
+        self.follower.close()
+        self.watcher.close()
+
+    def kill(self) -> None:
+        """The end, wherever it was: what was not committed is forgotten."""
+        self.follower.close()
+        self.watcher.close()
+        self.seen = self._committed.copy()
+
+    def start(self, *, rebooted: bool = False) -> None:
+        """The next process, after `stop` or `kill`."""
+        if rebooted and self.store:
+            self.store.clear()
+        handed = self.store.hand_back() if self.store else []
+        self._begin(self.paper.restored(str(self.path), rebooted=rebooted), handed)
 
     def next_line(self) -> bytes:
         return b"line %08d\n" % next(self._numbers)
@@ -108,7 +216,7 @@ class Rig:
         self.path.rename(rotated)
         return rotated
 
-    def look(self, seconds: float = 1.0) -> None:
+    def look(self, seconds: float = 1.0, *, commit: bool = True) -> None:
         """Let time pass, then let the follower read."""
         self.now += int(seconds * SECOND)
         while True:
@@ -116,22 +224,25 @@ class Rig:
                 self.take(chunk)
             if not self.follower.is_behind:
                 break
+        if commit:
+            self.commit()
 
     def holds(self, key: tuple[int, int]) -> bool:
         """Whether the follower has this file open; device and inode."""
-        return any(generation.key == key for generation in self.follower._generations)
+        return self.follower._held.by_key(key) is not None
 
     def has_read(self, path: Path) -> bool:
         """Whether the follower has read something of the file that is at `path` now."""
         status = path.stat()
-        key = (status.st_dev, status.st_ino)
-        return any(each.key == key and each.offset for each in self.follower._generations)
+        held = self.follower._held.by_key((status.st_dev, status.st_ino))
+        return held is not None and held.offset > 0
 
     def take(self, chunk: Chunk) -> None:
         lines = chunk.data.split(b"\n")
         if not lines[-1]:
             lines.pop()
         self.seen.update(lines)
+        chunk.origin.lines += len(lines)
         if chunk.oversize is not None:
             self.oversize.append(chunk.oversize)
 
@@ -154,7 +265,13 @@ class Rig:
         """The texts of the notices of this kind."""
         return [notice.text for notice in self.notices if notice.kind.name == kind]
 
+    def losses(self) -> list[str]:
+        """What is said to be lost, perhaps."""
+        return [f"{loss.name} {loss.what}" for loss in self.paper.losses]
+
     def close(self) -> None:
+        if self.store:
+            self.store.clear()
         self.follower.close()
         self.watcher.close()
         for writer in self._writers:

@@ -3,15 +3,20 @@
 import argparse
 import os
 
+from qps_service.books import Books
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import load
+from qps_service.config import LogConfig, load
 from qps_service.daemon import Daemon
+from qps_service.descriptors import DescriptorStore
+from qps_service.errors import EXIT_OK, UsageError
+from qps_service.model import Restored
+from qps_service.notices import Say
 from qps_service.outputs import Output
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.process import SignalWaker, SystemClock, occupy_standard_streams
+from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.state import StateDirectory
-from qps_service.systemd import Supervisor, watchdog_of
+from qps_service.systemd import Supervisor, handed_back, watchdog_of
 from qps_service.tail import Tail
 
 HELP = "follow a log and report its requests per second"
@@ -20,6 +25,10 @@ examples:
   qps-reporter run access.log                     report every 10 seconds what is appended from now on
   qps-reporter run access.log --interval 1s --format combined
   qps-reporter run --config /etc/qps-reporter/qps-reporter.toml
+  qps-reporter run access.log --state DIR --once  what came since the last time, for cron and timers
+
+With a state directory, counts and places are kept in DIR/ledger.db, and the next run goes on there:
+nothing is lost or counted twice, however this one ends. Without one they live in memory.
 
 Ends with a last report on Ctrl-C or SIGTERM; a second signal ends it at once. SIGHUP re-reads the
 configuration. Each flag can also be given as an environment variable (--interval as
@@ -31,10 +40,14 @@ the file. Without LOG and --config, /etc/qps-reporter/qps-reporter.toml is read.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add_configuration(parser)
+    parser.add_argument(
+        "--once", action="store_true", help="read from the ledger's position to the end, report, exit"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow until told to stop; the exit status."""
+    handed = handed_back(os.environ, os.getpid())
     # libsystemd's bindings cost 4 MB; `simulate` and --help do without.
     from systemd.daemon import notify
     from systemd.journal import sendv
@@ -42,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     occupy_standard_streams()
     flags = flags_of(arguments)
     config = load(flags, os.environ)
+    if arguments.once and not config.state:
+        raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
     send = sendv if os.path.exists(SOCKET) else None
     board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2)
     outputs: list[Output] = []
@@ -51,21 +66,39 @@ def run(arguments: argparse.Namespace) -> int:
         outputs.append(StdoutOutput(1, board.say))
     waker = SignalWaker()
     waker.install()
+    clock = SystemClock()
+    supervisor = Supervisor(lambda text, fds: notify(text, fds=list(fds)), watchdog_of(os.environ, os.getpid()))
+    store = DescriptorStore(supervisor, handed, {log.name for log in config.logs})
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
+    books = Books(state.ledger if state else None, boot=boot_id(), say=board.say, history=config.history)
+
+    def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
+        if restored is None or restored.path != log.path:
+            store.refuse(log.name)
+        # Without a ledger nobody could go on with what is kept.
+        keeper = store.of(log.name) if state and not arguments.once else None
+        taken = store.take(log.name)
+        return Tail(log, now, say, restored=restored, at=at, handed=taken, keeper=keeper)
+
     try:
-        Daemon(
+        daemon = Daemon(
             config,
+            books=books,
             reload=lambda: load(flags, os.environ),
-            make_tail=Tail,
+            make_tail=make_tail,
             outputs=outputs,
-            clock=SystemClock(),
+            clock=clock,
             waker=waker,
-            supervisor=Supervisor(notify, watchdog_of(os.environ, os.getpid())),
+            supervisor=supervisor,
             say=board.say,
-        ).run()
+        )
+        if arguments.once:
+            return daemon.run_once()
+        daemon.run()
     finally:
+        books.close()
         if state:
             state.release()
-    return 0
+    return EXIT_OK

@@ -1,33 +1,33 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from qps_service.follower import Follower
 from qps_service.generations import Chunk, Generation
-from qps_service.siblings import Found
+from qps_service.judging import Found
+from qps_service.remembered import Resemblance
+from qps_service.rotation import Descent, is_compressed
 
 
 class ClosesFirst(Follower):
     """Closes what it holds before it opens what is new, as `tail -F` does."""
 
     def _open_log(self, *arguments: Any) -> None:
-        for generation in tuple(self._generations):
-            generation.close()
-            self._generations.remove(generation)
+        self._held.close()
         super()._open_log(*arguments)
 
 
 class LetsGoAtOnce(Follower):
     """Lets an old generation go when it is at its end for the first time."""
 
-    def _may_retire(self, generation: Generation, now: int) -> bool:
-        return True
-
-    def _retire(self, generation: Generation) -> Iterator[Chunk]:
-        yield from generation.drain()
-        generation.close()
-        self._generations.remove(generation)
+    def read(self, now: int) -> Iterator[Chunk]:
+        yield from super().read(now)
+        for generation in self._held:
+            if generation is not self._held.current:
+                self._held._generations.remove(generation)
+                generation.source.close()
 
 
 class Forgets(Follower):
@@ -35,7 +35,7 @@ class Forgets(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._siblings.retire = lambda position: None  # type: ignore[method-assign]
+        self._remembered.retire = lambda position: None  # type: ignore[method-assign]
 
 
 class LooksAtTheLogOnly(Follower):
@@ -52,13 +52,13 @@ class TrustsNames(Follower):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         siblings = self._siblings
-        judge = siblings._judge
+        consider = siblings._judge.consider
 
         def trusting(path: str, *rest: Any, **keywords: Any) -> Any:
-            siblings._lineage.names.add(path)
-            return judge(path, *rest, **keywords)
+            siblings._lineage._names[path] = Descent()
+            return consider(path, *rest, **keywords)
 
-        siblings._judge = trusting  # type: ignore[method-assign]
+        siblings._judge.consider = trusting  # type: ignore[method-assign]
 
 
 class DistrustsEverything(Follower):
@@ -75,11 +75,22 @@ class DistrustsEverything(Follower):
         self._siblings.find = sure  # type: ignore[assignment]
 
 
-class BySizeOnly(Follower):
+class WithOtherGenerations(Follower):
+    """Changes each generation that is opened."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        adopt = self._held.adopt
+        self._held.adopt = lambda *rest, **more: self._changed(adopt(*rest, **more))  # type: ignore[method-assign]
+
+    def _changed(self, generation: Generation) -> Generation:
+        raise NotImplementedError
+
+
+class BySizeOnly(WithOtherGenerations):
     """Sees a truncation by the size alone, as most peers do."""
 
-    def _adopt(self, found: Found) -> Generation:
-        generation = super()._adopt(found)
+    def _changed(self, generation: Generation) -> Generation:
         advance = generation._advance
 
         def without_marker(consumed: bytes) -> None:
@@ -93,23 +104,22 @@ class BySizeOnly(Follower):
 class LooksForNoCopy(Follower):
     """Goes on in a truncated log as if nothing else had been in it."""
 
-    def _copies_of_truncated(self) -> Iterator[Generation]:
+    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
         return iter(())
 
 
 class TakesAnyCopy(Follower):
     """Takes an older file with the same lines for the copy."""
 
-    def _copies_of_truncated(self) -> Iterator[Generation]:
-        self._cut = [(position, 0) for position, _ in self._cut]
-        return super()._copies_of_truncated()
+    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
+        self._held.cut = [position._replace(modified=0) for position in self._held.cut]
+        return super()._copies_of_truncated(now)
 
 
-class KeepsThePartialLine(Follower):
+class KeepsThePartialLine(WithOtherGenerations):
     """Buffers a partial line, and joins it to whatever comes next."""
 
-    def _adopt(self, found: Found) -> Generation:
-        generation = super()._adopt(found)
+    def _changed(self, generation: Generation) -> Generation:
         consume = generation._consume
 
         def eager(body: bytes) -> Chunk | None:
@@ -117,10 +127,14 @@ class KeepsThePartialLine(Follower):
             if end:
                 return consume(body)
             generation._advance(body)
-            return Chunk(body)
+            return Chunk(generation, body)
 
         generation._consume = eager  # type: ignore[method-assign]
         return generation
+
+
+class _Nobody:
+    lines = 0
 
 
 class ByInodeNumber(Follower):
@@ -133,21 +147,24 @@ class ByInodeNumber(Follower):
             file.seek(self._offset)
             data = file.read()
         self._offset += len(data)
-        yield Chunk(data)
+        yield Chunk(_Nobody(), data)  # type: ignore[arg-type]
 
 
 class IgnoresTheLink(Follower):
     """Looks only where the link is, not where it leads."""
 
-    def _places(self) -> list[Any]:
-        return super()._places()[:1]
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        look = self._places.look
+        self._places.look = lambda: look()[:1]  # type: ignore[method-assign]
 
 
 class StartsAtTheVeryEnd(Follower):
     """Begins at the last byte instead of the last line."""
 
-    def _at_line_before(self, descriptor: int, size: int, fresh: Any) -> Any:
-        return fresh._replace(offset=size)
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._opening._line_before = lambda source, size: size  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
@@ -162,7 +179,102 @@ class NeverLookedBack(Follower):
     """Takes a file that comes back to the log's name for a new one."""
 
     def _open_log(self, seen: Any, now: int) -> None:
-        held = self._generations
-        self._generations = []
+        self._held.by_key = lambda key: None  # type: ignore[method-assign]
         super()._open_log(seen, now)
-        self._generations = [*held, *self._generations]
+
+
+class StartsAnew(Follower):
+    """Knows nothing of an earlier process."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **{**keywords, "restored": None})
+
+
+class IgnoresArchives(Follower):
+    """Reads no compressed files."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        candidates = self._siblings._candidates
+        self._siblings._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+            path for path in candidates(*rest, **more) if not is_compressed(path)
+        }
+
+
+class TakesNothingBack(Follower):
+    """Closes what systemd hands it."""
+
+    def _take_back(self, now: int) -> None:
+        for handed in self._handed:
+            os.close(handed.descriptor)
+        self._handed = []
+
+
+class NeverGivesUp(Follower):
+    """Says nothing of a file that it can't find again."""
+
+    def _give_up_awaited(self) -> None:
+        pass
+
+
+class KnowsNoText(Follower):
+    """Knows files by their numbers alone."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._remembered.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+class IgnoresTimes(Follower):
+    """Takes every text that it does not know for a new one."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **{**keywords, "since": 0})
+
+
+class ByPrefixOnly(Follower):
+    """Takes what begins alike for the same, as most peers do."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+
+        def resembles(read: Any, is_present: Any) -> Any:
+            for position in self._remembered._retired.values():
+                if position.prefix and read(len(position.prefix), 0) == position.prefix:
+                    return Resemblance.COPY, None
+            return Resemblance.NONE, None
+
+        self._remembered.resembles = resembles  # type: ignore[method-assign]
+
+
+class ReadsHoles(WithOtherGenerations):
+    """Takes the zeros of a hole for the beginning of a line."""
+
+    def _changed(self, generation: Generation) -> Generation:
+        def whole(body: bytes) -> Chunk | None:
+            lines = body[: body.rfind(b"\n") + 1]
+            if not lines:
+                generation._advance(body)
+                return Chunk(generation, b"", oversize=body)
+            generation._advance(lines)
+            return Chunk(generation, lines)
+
+        generation._consume = whole  # type: ignore[method-assign]
+        return generation
+
+
+class TakesShorterForTruncated(Follower):
+    """Reads a log that the machine's end has cut from its start again."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._remembered._rebooted = False
+
+
+class StaysInItsDirectory(Follower):
+    """Looks for rotated files beside the log only."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._places._aside = []
+        self._places.learn = lambda path: None  # type: ignore[method-assign]

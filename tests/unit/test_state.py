@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qps_service import state
 from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
-from qps_service.state import LOCK, StateDirectory
+from qps_service.state import StateDirectory
 
 HOLDS_AND_WAITS = """
 import sys
@@ -27,7 +28,7 @@ def check_one_holder(make: Callable[[str], StateDirectory], path: str) -> None:
     with pytest.raises(StateHeldError) as caught:
         second.acquire()
     assert caught.value.pid == os.getpid()
-    assert str(caught.value) == f"{path} is held by PID {os.getpid()}"
+    assert str(caught.value) == f"the ledger in {path} is held by PID {os.getpid()}"
     assert caught.value.exit_code == EXIT_STATE_HELD
     first.release()
     first.release()  # a second time does nothing
@@ -40,7 +41,7 @@ class PidFile(StateDirectory):
 
     def acquire(self) -> None:
         os.makedirs(self.path, exist_ok=True)
-        Path(self.path, LOCK).write_text(f"{os.getpid()}\n")
+        Path(self.path, "pid").write_text(f"{os.getpid()}\n")
 
 
 class KeepsIt(StateDirectory):
@@ -79,25 +80,26 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
             StateDirectory(str(tmp_path)).acquire()
         assert caught.value.pid == holder.pid
         holder.kill()
-    state = StateDirectory(str(tmp_path))
-    state.acquire()
-    assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"  # nothing of a longer number is left
-    state.release()
+    after = StateDirectory(str(tmp_path))
+    after.acquire()
+    after.release()
 
 
-@pytest.mark.parametrize("left", [b"", b"9999999999999\n", b"what?\n"])
-def test_what_an_earlier_holder_left_does_not_matter(tmp_path: Path, left: bytes) -> None:
-    (tmp_path / LOCK).write_bytes(left)
-    check_one_holder(StateDirectory, str(tmp_path))
-
-
-def test_a_holder_without_a_number_is_still_a_holder(tmp_path: Path) -> None:
+def test_a_holder_whom_nobody_names_is_still_a_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = StateDirectory(str(tmp_path))
     first.acquire()
-    (tmp_path / LOCK).write_bytes(b"")
-    with pytest.raises(StateHeldError, match=r"is held by a process that just starts$"):
+    monkeypatch.setattr(state, "_holder", lambda inode: 0)
+    with pytest.raises(StateHeldError, match=r"is held by another process$"):
         StateDirectory(str(tmp_path)).acquire()
     first.release()
+
+
+def test_a_directory_that_cannot_be_written_to_is_held_too(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    check_one_holder(StateDirectory, str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_a_directory(tmp_path: Path) -> None:
@@ -109,8 +111,7 @@ def test_a_place_that_cannot_be_a_directory(tmp_path: Path) -> None:
 
 
 def test_the_directory_is_not_for_everybody(tmp_path: Path) -> None:
-    state = StateDirectory(str(tmp_path / "state"))
-    state.acquire()
-    state.release()
+    directory = StateDirectory(str(tmp_path / "state"))
+    directory.acquire()
+    directory.release()
     assert (tmp_path / "state").stat().st_mode & 0o007 == 0
-    assert (tmp_path / "state" / LOCK).stat().st_mode & 0o007 == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.rotation import Hint, Lost, Moved, Touched
+from qps_service.rotation import Appeared, Gone, Hint, Lost, Moved
 from qps_service.watcher import Watcher
 
 
@@ -33,7 +33,13 @@ def test_renames_come_whole_and_in_order(watcher: Watcher, tmp_path: Path) -> No
     os.rename(one, two)
     Path(log).touch()
     os.unlink(two)
-    assert watcher.read() == [Touched(log), Moved(log, one), Moved(one, two), Touched(log), Touched(two)]
+    assert watcher.read() == [
+        Appeared(log),
+        Moved(log, one),
+        Moved(one, two),
+        Appeared(log),
+        Gone(two),
+    ]
 
 
 def test_a_rename_between_two_watched_directories(watcher: Watcher, tmp_path: Path) -> None:
@@ -46,12 +52,12 @@ def test_a_rename_between_two_watched_directories(watcher: Watcher, tmp_path: Pa
     (there / "log").rename(outside / "log")
     (outside / "log").rename(here / "log")
     assert watcher.read() == [
-        Touched(str(here / "log")),
+        Appeared(str(here / "log")),
         Moved(str(here / "log"), str(there / "log")),
-        Touched(str(here / "log")),
+        Appeared(str(here / "log")),
     ]
     # The half that left the watched directories is told once its other half can't come any more.
-    assert watcher.read() == [Touched(str(there / "log"))]
+    assert watcher.read() == [Gone(str(there / "log"))]
 
 
 def test_writes_are_no_hints(watcher: Watcher, tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ def test_a_replaced_directory_is_watched_anew(watcher: Watcher, tmp_path: Path, 
     assert watcher.watch({str(directory)}) == [Lost()]
     watcher.read()
     (directory / "log").touch()
-    assert watcher.read() == [Touched(str(directory / "log"))]
+    assert watcher.read() == [Appeared(str(directory / "log"))]
     if descriptor is not None:
         os.close(descriptor)
 
@@ -109,7 +115,7 @@ def test_an_overflow_is_told(watcher: Watcher, tmp_path: Path) -> None:
     hints = overflow(watcher, tmp_path)
     assert hints[-1] == Lost()
     (tmp_path / "log").touch()
-    assert watcher.read() == [Touched(str(tmp_path / "log"))]
+    assert watcher.read() == [Appeared(str(tmp_path / "log"))]
 
 
 def test_a_directory_that_is_not_watched_any_more_is_silent(watcher: Watcher, tmp_path: Path) -> None:

@@ -1,0 +1,205 @@
+"""The open generations of one log: who comes in, and who may go.
+
+Promises: a generation is let go only when it is finished, which is at its end when no writer is left;
+where the kernel won't tell, when it has been quiet for a while and its successor has lines; and only
+when the ledger has all that was in it. More files than the limit are never kept: the oldest go early,
+and are taken up again if they grow. Whatever is open is left with systemd, too.
+
+Times are CLOCK_BOOTTIME nanoseconds.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from qps_service.generations import Chunk, Generation
+from qps_service.judging import Found
+from qps_service.model import Position, Stranger
+from qps_service.packed import PackedError
+from qps_service.remembered import Remembered
+from qps_service.voice import Voice
+
+
+class Limits(NamedTuple):
+    """What bounds the following of one log."""
+
+    max_line: int  # bytes
+    open_generations: int  # descriptors
+    quiet: int  # nanoseconds without a byte after which an old generation may go
+
+
+class Keeper(Protocol):
+    """Keeps open files for the next process, should this one die."""
+
+    def keep(self, descriptor: int, position: Position) -> None:
+        """Keep it, if it is not kept already."""
+
+    def drop(self, position: Position) -> None:
+        """Keep it no longer."""
+
+
+class Changes(NamedTuple):
+    """What became of a log's files."""
+
+    held: tuple[Position, ...]
+    retired: tuple[Position, ...]
+    forgotten: tuple[int, ...]
+    strangers: tuple[Stranger, ...] | None
+
+
+class Held:
+    """The generations, oldest first; `current` is the log itself."""
+
+    def __init__(
+        self, limits: Limits, remembered: Remembered, voice: Voice, keeper: Keeper | None
+    ) -> None:
+        self.current: Generation | None = None
+        self.cut: list[Position] = []  # what was consumed of files that turned out to be truncated
+        self._limits = limits
+        self._remembered = remembered
+        self._voice = voice
+        self._keeper = keeper
+        self._generations: list[Generation] = []
+
+    def __iter__(self) -> Iterator[Generation]:
+        return iter(tuple(self._generations))
+
+    def __len__(self) -> int:
+        return len(self._generations)
+
+    @property
+    def limits(self) -> Limits:
+        """What is in force, for files that are open already too."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        for generation in self._generations:
+            generation.max_line = limits.max_line
+
+    def by_key(self, key: tuple[int, int]) -> Generation | None:
+        """The one with this device and inode."""
+        return next((each for each in self._generations if each.key == key), None)
+
+    def adopt(self, found: Found, now: int, *, first: bool = False) -> Generation:
+        """Take over an open file: as the oldest, or right before the log itself."""
+        position = found.position
+        if position.number:
+            self._remembered.take_up(position)
+        else:
+            position = position._replace(number=self._remembered.new_number())
+        generation = Generation(
+            found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
+        )
+        generation.active_at = now
+        log = self._generations[-1:] if self.current else []
+        self._generations.insert(0 if first else len(self._generations) - len(log), generation)
+        return generation
+
+    def make_current(self, generation: Generation, now: int) -> None:
+        """It is the log now; it is the youngest, whatever it was before."""
+        if self.current:
+            self.current.active_at = now
+        generation.active_at = now
+        generation.is_finished = False
+        self._generations.remove(generation)
+        self._generations.append(generation)
+        self.current = generation
+
+    def read(self, generation: Generation, now: int) -> Iterator[Chunk]:
+        """All whole lines that are there by now; the rest, too, where nothing comes after it."""
+        try:
+            before = generation.offset
+            try:
+                yield from generation.drain()
+            finally:
+                if generation.offset != before:
+                    generation.active_at = now
+            waited_for = generation is self.current or generation.is_behind or generation.is_finished
+            if not waited_for and self._is_over(generation, now):
+                yield from generation.drain()  # what came between that read and the last writer's end
+                yield from generation.last_line()
+                generation.is_finished = generation.is_at_end()
+            self._voice.reads_again(generation)
+        except PackedError as error:
+            what = f"cannot be unpacked beyond byte {generation.offset}: {error.strerror}"
+            self._voice.possible_loss(what, generation.name)
+            generation.is_finished = True
+        except OSError as error:
+            self._voice.read_failed(generation, error)
+
+    def bound(self, now: int) -> None:
+        """Keep to the limit on open files."""
+        surplus = len(self._generations) - self._limits.open_generations
+        for generation in self:
+            if surplus > 0 and generation is not self.current:
+                surplus -= 1
+                if not generation.is_finished:
+                    generation.is_finished = True
+                    self._voice.let_go(generation, self._limits.open_generations, now)
+
+    def release(self, *, committed: bool) -> None:
+        """Let go of what is finished, now that its end is in the ledger. While the ledger takes nothing,
+        files are kept, but for those beyond the limit."""
+        surplus = len(self._generations) - self._limits.open_generations
+        for generation in [each for each in self._generations if each.is_finished]:
+            if not committed and surplus <= 0:
+                break
+            try:
+                generation.is_finished = generation.is_at_end()
+            except PackedError:
+                pass
+            except OSError:
+                continue  # it is read again at the next look, and the trouble said
+            if generation.is_finished or surplus > 0:
+                self._let_go(generation)
+                surplus -= 1
+
+    def keep(self) -> None:
+        """Leave every open file with systemd, too."""
+        for generation in self._generations:
+            if self._keeper and generation.source.descriptor is not None:
+                self._keeper.keep(generation.source.descriptor, generation.position)
+
+    def changes(self) -> Changes:
+        """What the ledger has to be told."""
+        return Changes(
+            tuple(generation.position for generation in self._generations),
+            self._remembered.take_retired(),
+            self._remembered.take_forgotten(),
+            self._remembered.take_strangers(),
+        )
+
+    def everything(self) -> Changes:
+        """All that is known, for a ledger that has to be written anew."""
+        held = tuple(generation.position for generation in self._generations)
+        retired, strangers = self._remembered.everything()
+        return Changes(held, retired, (), strangers)
+
+    def close(self) -> None:
+        """Let every file go."""
+        for generation in self._generations:
+            generation.source.close()
+        self._generations.clear()
+        self.current = None
+
+    def _note_truncation(self, generation: Generation, position: Position) -> None:
+        """What stands in the file now is another text, and gets a number of its own."""
+        self.cut.append(position)
+        generation.number = self._remembered.new_number()
+
+    def _is_over(self, generation: Generation, now: int) -> bool:
+        """Whether nobody writes to an old generation any more."""
+        writer = generation.source.has_writer()
+        if writer is None:
+            succeeded = self.current is not None and self.current.offset > 0
+            return succeeded and now - generation.active_at >= self._limits.quiet
+        return not writer
+
+    def _let_go(self, generation: Generation) -> None:
+        self._remembered.retire(generation.position)
+        self._voice.reads_again(generation)
+        self._generations.remove(generation)
+        if self._keeper:
+            self._keeper.drop(generation.position)
+        generation.source.close()

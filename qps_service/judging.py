@@ -1,0 +1,212 @@
+"""What a file beside the log is: a generation to be read, or one that must not be read (again).
+
+A file's history decides where it is known (rotation.Lineage). Where events were lost, or nobody was
+there to see them, its identity and its text decide (remembered.py): what was read goes on where it
+was left, what begins like a file that is held or was read is a copy of it, and what is older than the
+log when that was last read was written before.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from qps_service.files import Files, Seen
+from qps_service.fingerprint import Kinship, compare
+from qps_service.generations import Generation
+from qps_service.model import PREFIX_LIMIT, Identity, Position, Stranger
+from qps_service.packed import PackedError, why_not
+from qps_service.remembered import Read, Remembered, Resemblance
+from qps_service.rotation import Lineage, is_compressed, plain_name
+from qps_service.sources import Source, open_source
+
+# Two texts that agree in so much are taken for the same, where nothing else tells.
+ALIKE = 1 << 20  # bytes
+_BLOCK = 1 << 16  # bytes, of such a comparison
+_KNOWN = (Kinship.SAME, Kinship.PART)
+
+
+class Found(NamedTuple):
+    """A text to be read from `position`; whoever gets it owns the source."""
+
+    source: Source
+    position: Position
+
+
+class Nothing(Enum):
+    """Verdicts without a consequence now."""
+
+    NEW = "nothing new about this file"
+    YET = "it cannot be told yet"
+
+
+Verdict = Found | Stranger | Nothing
+
+
+class Presence:
+    """Which generations' own files are still there, so that another one with the text is a copy."""
+
+    def __init__(
+        self, files: Files, held: Iterable[Generation], paths: Mapping[tuple[int, int], str]
+    ) -> None:
+        """`paths`: of the files beside the log, by device and inode."""
+        self._files = files
+        self._held = {generation.identity for generation in held}
+        self._paths = paths
+
+    def __call__(self, position: Position) -> bool:
+        """Whether it is held, or beside the log. An inode number alone may be another file's by now."""
+        if position.identity in self._held:
+            return True
+        path = self._paths.get(position.identity[:2])
+        if path is None:
+            return False
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return True
+        try:
+            return self._files.identity(descriptor) == position.identity
+        except OSError:
+            return True
+        finally:
+            self._files.close(descriptor)
+
+
+class Scene(NamedTuple):
+    """What one look goes by."""
+
+    held: Mapping[tuple[int, int], Generation]  # by device and inode
+    is_present: Presence
+    since: int  # st_mtime, nanoseconds: what was last written before is not new
+    found: list[Found]  # in this look so far
+
+
+class Judge:
+    """Judges one file at a time. `losses` are the files that hold lines which can't be read: path, why."""
+
+    def __init__(self, files: Files, remembered: Remembered, lineage: Lineage) -> None:
+        self.losses: list[tuple[str, str]] = []
+        self.skipped: list[tuple[str, int]] = []  # path, bytes that nothing tells from read ones
+        self._files = files
+        self._remembered = remembered
+        self._lineage = lineage
+
+    def consider(self, path: str, seen: Seen, scene: Scene, *, trusted: bool) -> Verdict:
+        """What the file at `path` is; `trusted`: whether the lineage of names tells everything."""
+        if not seen.regular:
+            return Nothing.NEW
+        if seen.key in scene.held:
+            scene.held[seen.key].name = path
+            return Nothing.NEW
+        if self._remembered.is_unchanged(seen.key, seen.changed):
+            return Nothing.NEW
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            if path in self._lineage or not trusted:
+                return Nothing.YET
+            return Stranger(*seen.key, None, seen.changed)
+        verdict: Verdict = Nothing.YET
+        source = None
+        identity = Identity(*seen.key, None)
+        try:
+            # Whoever may write to the directory could have put a link here in between.
+            if self._files.fstat(descriptor).key == seen.key:
+                identity = self._files.identity(descriptor)
+                if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
+                    return self._refuse(path, identity, seen, reason)
+                source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+                verdict = self._judge(path, source, identity, scene, trusted=trusted)
+        except PackedError as error:
+            return self._refuse(path, identity, seen, str(error))
+        except OSError:
+            return Nothing.YET
+        finally:
+            if not isinstance(verdict, Found):
+                source.close() if source else self._files.close(descriptor)
+        return verdict
+
+    def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
+        if path not in self._lineage and trusted:
+            return None
+        return None if self._remembered.is_stranger(identity) else why_not(path)
+
+    def _refuse(self, path: str, identity: Identity, seen: Seen, reason: str) -> Verdict:
+        """A compressed file that can't be read to its end."""
+        self.losses.append((path, reason))
+        self._lineage.settle(path)
+        return Stranger(*identity, seen.changed)
+
+    def _judge(
+        self, path: str, source: Source, identity: Identity, scene: Scene, *, trusted: bool
+    ) -> Verdict:
+        seen = source.seen()
+        recalled = self._remembered.recall(identity, seen.size, source.read)
+        if recalled:
+            position = recalled.position
+            if self._remembered.is_awaited(position) or source.read(1, position.offset):
+                if recalled.lost:
+                    self.skipped.append((path, recalled.lost))
+                return Found(source, position._replace(name=path))
+            self._remembered.has_nothing_new(position, seen.changed)
+            return Nothing.NEW
+        stranger = Stranger(*identity, seen.changed)
+        descends = path in self._lineage
+        if self._remembered.is_stranger(identity) and not (descends and identity.version is None):
+            return stranger
+        if is_compressed(path) and self._exists(plain_name(path)):
+            return stranger  # the plain file is read, or was; this one is still being made of it
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False))
+        if descends:
+            return fresh
+        if trusted:
+            return stranger
+        return self._judge_text(fresh, stranger, scene)
+
+    def _judge_text(self, fresh: Found, stranger: Stranger, scene: Scene) -> Verdict:
+        source = fresh.source
+        start = source.read(PREFIX_LIMIT, 0)
+        if not start:
+            return stranger if is_compressed(fresh.position.name) else Nothing.YET
+
+        def read(size: int, offset: int) -> bytes:
+            if offset + size <= PREFIX_LIMIT:
+                return start[offset : offset + size]
+            return source.read(size, offset)
+
+        resemblance, position = self._remembered.resembles(read, scene.is_present)
+        if position and (self._remembered.is_awaited(position) or read(1, position.offset)):
+            return fresh._replace(
+                position=position._replace(identity=fresh.position.identity, name=fresh.position.name)
+            )
+        is_known = resemblance is not Resemblance.NONE or self._is_held(read, scene)
+        return stranger if is_known or source.seen().modified < scene.since else fresh
+
+    def _is_held(self, read: Read, scene: Scene) -> bool:
+        """Whether the text is that of a file which is being read, or was in it before a truncation."""
+        if any(compare(each.position, read) in _KNOWN for each in scene.held.values()):
+            return True
+        sources = [generation.source for generation in scene.held.values()]
+        sources += [each.source for each in scene.found]
+        return any(_alike(read, source.read) for source in sources)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._files.lstat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _alike(one: Read, other: Read) -> bool:
+    """Whether one text is the beginning of the other."""
+    offset = 0
+    while offset < ALIKE:
+        mine, theirs = one(_BLOCK, offset), other(_BLOCK, offset)
+        length = min(len(mine), len(theirs))
+        if mine[:length] != theirs[:length] or (offset == 0 and not length):
+            return False
+        if length < _BLOCK:
+            return True
+        offset += length
+    return True

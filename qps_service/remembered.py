@@ -1,0 +1,222 @@
+"""What is remembered of files that are not held: generations that were read, and strangers.
+
+Promises: what was read is recognised again under any name, copied or compressed, by its identity or
+by its text, so that it is never counted twice; a generation that was open when the last process ended
+is awaited until it is found or known to be gone; memory is bounded.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from qps_service.fingerprint import Kinship, common, compare, print_of
+from qps_service.model import Identity, Position, Restored, Stranger
+
+# Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), a stranger some 300
+# bytes. What falls out is forgotten, and matters only if it then grows, or comes back as a copy.
+RETIRED_LIMIT = 1024
+STRANGERS_LIMIT = 16 * 1024
+
+Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
+
+
+class Recalled(NamedTuple):
+    """A file that is recognised, and where to go on in it."""
+
+    position: Position
+    lost: int | None = None  # bytes at most that are skipped because nothing tells them from read ones
+
+
+class Resemblance(Enum):
+    """What a file's text is to the texts that were read."""
+
+    NONE = "a text of its own"
+    COPY = "nothing that was not read, or that is not read elsewhere"
+    CONTINUED = "what was read, perhaps with more behind it"
+
+
+class Remembered:
+    """The memory of one log's files."""
+
+    def __init__(self, restored: Restored | None = None, *, awaiting: bool = True) -> None:
+        """`awaiting`: whether the generations that were open are still to be found."""
+        self.next_number = restored.next_number if restored else 1
+        self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
+        self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
+        self._awaited: set[int] = set()  # numbers
+        self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
+        self._strangers: OrderedDict[tuple[int, int], Stranger] = OrderedDict()
+        self._rebooted = restored.rebooted if restored else False
+        self._newly_retired: dict[int, Position] = {}
+        self._forgotten: list[int] = []
+        self._strangers_changed = False
+        if restored:
+            for position in (*restored.retired, *restored.held):
+                self._put(position)
+            if awaiting:
+                self._awaited = {position.number for position in restored.held}
+            else:
+                self._newly_retired = {position.number: position for position in restored.held}
+            self._strangers.update({stranger[:2]: stranger for stranger in restored.strangers})
+
+    def new_number(self) -> int:
+        """The number of the next generation."""
+        self.next_number += 1
+        return self.next_number - 1
+
+    # Generations
+
+    def retire(self, position: Position) -> None:
+        """Remember a generation that is let go."""
+        self._put(position)
+        self._newly_retired[position.number] = position
+        while len(self._retired) > RETIRED_LIMIT:
+            number, oldest = self._retired.popitem(last=False)
+            self._drop(oldest)
+            self._newly_retired.pop(number, None)
+            self._awaited.discard(number)
+            self._forgotten.append(number)
+
+    def take_up(self, position: Position) -> None:
+        """It is being read again."""
+        remembered = self._retired.pop(position.number, None)
+        if remembered:
+            self._drop(remembered)
+        self._awaited.discard(position.number)
+        self._newly_retired.pop(position.number, None)
+
+    def awaited(self) -> list[Position]:
+        """Generations that were open when the last process ended and were not found so far."""
+        return [self._retired[number] for number in sorted(self._awaited)]
+
+    def give_up(self, position: Position) -> None:
+        """Nothing is left of an awaited generation but the memory of its text."""
+        self._awaited.discard(position.number)
+        self._newly_retired[position.number] = position
+
+    def recall(self, identity: Identity, size: int, read: Read) -> Recalled | None:
+        """How far an open file was consumed when it was let go; None if it is not known."""
+        position = self._find(identity)
+        if position is None:
+            return None
+        position = position._replace(identity=identity)
+        back = len(position.marker)
+        if size >= position.offset and read(back, position.offset - back) == position.marker:
+            return Recalled(position)
+        if position.number not in self._awaited or identity.version is None:
+            return None
+        until = common(position, read) if self._rebooted else 0
+        if until == 0:
+            return Recalled(position)  # it was truncated meanwhile; whoever reads it will notice
+        return _after_power_loss(position, until, size, read)
+
+    def resembles(
+        self, read: Read, is_present: Callable[[Position], bool]
+    ) -> tuple[Resemblance, Position | None]:
+        """What a file of unknown identity is; `is_present` tells whether a generation's own file is
+        still there, so that this one can only be a copy. CONTINUED comes with where to go on."""
+        best: Position | None = None
+        for position in self._retired.values():
+            match compare(position, read):
+                case Kinship.PART:
+                    return Resemblance.COPY, None
+                case Kinship.SAME if is_present(position):
+                    return Resemblance.COPY, None
+                case Kinship.SAME if best is None or position.offset > best.offset:
+                    best = position
+        return (Resemblance.CONTINUED, best) if best else (Resemblance.NONE, None)
+
+    def is_awaited(self, position: Position) -> bool:
+        """Whether it was open when the last process ended."""
+        return position.number in self._awaited
+
+    def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
+        """Whether the file was found to have nothing new when its st_ctime was `changed`."""
+        stranger = self._strangers.get(key)
+        if stranger and stranger.changed == changed:
+            return True
+        number = self._numbers.get(key)
+        return number is not None and self._unchanged.get(number) == changed
+
+    def has_nothing_new(self, position: Position, changed: int) -> None:
+        """A retired generation has not grown; `changed` is its st_ctime."""
+        self._unchanged[position.number] = changed
+        self._awaited.discard(position.number)
+
+    # Strangers
+
+    def is_stranger(self, identity: Identity) -> bool:
+        """Whether the file is known not to be read, whatever it is called."""
+        stranger = self._strangers.get(identity[:2])
+        return stranger is not None and stranger.version == identity.version
+
+    def add_stranger(self, stranger: Stranger) -> None:
+        """Not to be read, now or later."""
+        if self._strangers.get(stranger[:2]) == stranger:
+            return
+        self._strangers[stranger[:2]] = stranger
+        self._strangers.move_to_end(stranger[:2])
+        while len(self._strangers) > STRANGERS_LIMIT:
+            self._strangers.popitem(last=False)
+        self._strangers_changed = True
+
+    # What the ledger has not been told yet
+
+    def take_retired(self) -> tuple[Position, ...]:
+        """Generations let go since the last call."""
+        retired, self._newly_retired = tuple(self._newly_retired.values()), {}
+        return retired
+
+    def take_forgotten(self) -> tuple[int, ...]:
+        """Numbers of the generations that fell out of memory since the last call."""
+        forgotten, self._forgotten = tuple(self._forgotten), []
+        return forgotten
+
+    def take_strangers(self) -> tuple[Stranger, ...] | None:
+        """All strangers; None if they are the same as at the last call."""
+        changed, self._strangers_changed = self._strangers_changed, False
+        return tuple(self._strangers.values()) if changed else None
+
+    def everything(self) -> tuple[tuple[Position, ...], tuple[Stranger, ...]]:
+        """All that is remembered, for a ledger that has to be written anew."""
+        return tuple(self._retired.values()), tuple(self._strangers.values())
+
+    def _put(self, position: Position) -> None:
+        self._retired[position.number] = position
+        self._numbers[position.identity[:2]] = position.number
+        self._unchanged.pop(position.number, None)
+
+    def _drop(self, position: Position) -> None:
+        if self._numbers.get(position.identity[:2]) == position.number:
+            del self._numbers[position.identity[:2]]
+        self._unchanged.pop(position.number, None)
+
+    def _find(self, identity: Identity) -> Position | None:
+        number = self._numbers.get(identity[:2])
+        if number is not None:
+            position = self._retired[number]
+            return position if position.identity.version == identity.version else None
+        return next(self._found_on_another_device(identity), None) if self._rebooted else None
+
+    def _found_on_another_device(self, identity: Identity) -> Iterator[Position]:
+        """A start of the machine may number its disks anew."""
+        for position in reversed(self._retired.values()):
+            if position.identity[1:] == identity[1:] and identity.version is not None:
+                yield position
+
+
+def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:
+    """Where to go on in a log that lost what was not yet on the disk: up to byte `until` it is the text
+    that was read. What comes after that, up to the old offset, was read before it was lost, or was
+    written since the machine started: it is not counted, since nothing tells the one from the other."""
+    offset = min(position.offset, size)
+    prefix, marker, marks = print_of(read, offset)
+    shortened = position._replace(
+        offset=offset,
+        prefix=prefix,
+        marker=marker,
+        marks=marks,
+        oversize=offset == position.offset and not marker.endswith(b"\n"),
+    )
+    return Recalled(shortened, offset - until)

@@ -1,0 +1,380 @@
+"""What happens to logs while nobody reads them, and around the end of a process."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fault.scenarios import Make
+from tests.following import Rig, Writer
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+}
+
+
+def pack(path: Path, suffix: str = ".gz") -> Path:
+    """Compress a file as gzip(1) and its like do: with its times, and away with the plain one."""
+    packed = path.with_name(path.name + suffix)
+    status = path.stat()
+    packed.write_bytes(PACKERS[suffix](path.read_bytes()))
+    os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    path.unlink()
+    return packed
+
+
+def begun(make: Make, **keywords: object) -> tuple[Rig, Writer]:
+    """A log that has been followed for a while."""
+    rig = make(**keywords)
+    writer = rig.writer()
+    rig.look()
+    writer.lines(50)
+    rig.look()
+    return rig, writer
+
+
+def killed_before_the_commit(make: Make) -> None:
+    """What was read and not committed is read again, from wherever the files are by then."""
+    rig, old = begun(make)
+    for turn in range(4):
+        old.lines(20)
+        rig.look(commit=False)
+        rig.rotate()
+        new = rig.writer()
+        new.lines(5)
+        old.lines(5)
+        if turn % 2:
+            rig.look(commit=False)
+        rig.kill()
+        old.lines(1)
+        old = new
+        rig.start()
+    rig.check()
+
+
+def rotations_while_stopped(make: Make) -> None:
+    """Several, with backlogs and late writers."""
+    rig, old = begun(make)
+    rig.stop()
+    for _ in range(3):
+        old.lines(7)
+        rig.rotate()
+        new = rig.writer()
+        new.lines(7)
+        old.lines(2)
+        old = new
+    rig.start()
+    rig.look()
+    old.lines(3)
+    rig.check()
+
+
+def compressed_while_stopped(make: Make) -> None:
+    """The log that was being read, and ones that nobody ever saw."""
+    for suffix in PACKERS:
+        rig, old = begun(make)
+        rig.stop()
+        for _ in range(3):
+            old.lines(3000)
+            pack(rig.rotate(), suffix)
+            old = rig.writer()
+        old.lines(9)
+        rig.start()
+        rig.check()
+        assert rig.losses() == []
+
+
+def compressed_and_shifted_while_stopped(make: Make) -> None:
+    """logrotate's numbers, with all but the latest compressed, over several stops."""
+    rig, old = begun(make)
+    for _ in range(4):
+        rig.stop()
+        for _ in range(2):
+            old.lines(20)
+            for number in range(20, 1, -1):
+                source = rig.path.with_name(f"access.log.{number}.gz")
+                if source.exists():
+                    source.rename(rig.path.with_name(f"access.log.{number + 1}.gz"))
+            first = rig.path.with_name("access.log.1")
+            if first.exists():
+                pack(first).rename(rig.path.with_name("access.log.2.gz"))
+            rig.path.rename(first)
+            old = rig.writer()
+        rig.start()
+        rig.look()
+        old.lines(5)
+        rig.look()
+    rig.check()
+    assert rig.losses() == []
+
+
+def compressed_between_two_looks(make: Make) -> None:
+    """Renamed, compressed and unlinked before anybody looked, several times."""
+    rig, old = begun(make)
+    for _ in range(3):
+        for _ in range(3):
+            old.lines(10)
+            pack(rig.rotate())
+            old = rig.writer()
+        rig.look()
+    old.lines(1)
+    rig.check()
+    assert rig.losses() == []
+
+
+def kept_by_systemd(make: Make) -> None:
+    """Rotated, written to late, compressed and unlinked while nobody ran: only the descriptor is left."""
+    rig, old = begun(make, store=True)
+    for _ in range(3):
+        old.lines(10)
+        rig.look(commit=False)
+        rig.kill()
+        old.lines(10)
+        rotated = rig.rotate()
+        new = rig.writer()
+        new.lines(3)
+        rotated.unlink()
+        old.lines(10)
+        old = new
+        rig.start()
+        rig.look()
+    rig.check()
+    assert rig.losses() == []
+
+
+def deleted_while_stopped(make: Make) -> None:
+    """Without a descriptor nothing can be done but to say so."""
+    rig, old = begun(make)
+    rig.stop()
+    old.raw(b"nobody will ever read this\n")
+    old.close()
+    rig.path.unlink()
+    rig.writer().lines(3)
+    rig.start()
+    rig.check()
+    assert rig.losses() == [
+        f"{rig.path} went away while nobody was reading it; it had been read up to byte 700"
+    ]
+
+
+def backups_restored(make: Make) -> None:
+    """Copies of what was read, put back under names that rotations make: as they were, cut, compressed."""
+    rig, old = begun(make)
+    old.lines(200)
+    rig.look()
+    text = rig.path.read_bytes()
+    rotated = rig.rotate()
+    old.close()
+    writer = rig.writer()
+    writer.lines(3)
+    rig.look()
+    rig.look(61)
+    rotated.unlink()
+    rig.stop()
+    rig.path.with_name("access.log.7").write_bytes(text)
+    rig.path.with_name("access.log.8").write_bytes(text[:1600])
+    rig.path.with_name("access.log.9.gz").write_bytes(gzip.compress(text))
+    writer.lines(2)
+    rig.start()
+    rig.look()
+    shutil.copy(rig.path.with_name("access.log.7"), rig.path.with_name("access.log.71"))
+    rig.check()
+
+
+def older_files_appear_while_stopped(make: Make) -> None:
+    """What was last written before the log was is not of our time, whatever it is called."""
+    rig, old = begun(make)
+    rig.stop()
+    for name, text in (("access.log.5", b"old\n" * 9), ("access.log.6.gz", gzip.compress(b"older\n" * 9))):
+        rig.path.with_name(name).write_bytes(text)
+        os.utime(rig.path.with_name(name), (1, 1))
+    old.lines(2)
+    rig.start()
+    rig.check()
+
+
+def moved_to_another_disk(make: Make) -> None:
+    """The log is copied, with its times, and the copy takes its place: it goes on where it was."""
+    rig, old = begun(make)
+    rig.stop()
+    old.close()
+    shutil.copy2(rig.path, rig.root / "elsewhere")
+    rig.path.unlink()
+    shutil.copy2(rig.root / "elsewhere", rig.path)
+    rig.writer().lines(4)
+    rig.start()
+    rig.check()
+    assert rig.losses() == []
+
+
+def successors_that_begin_alike(make: Make) -> None:
+    """Each generation begins with the same 4 KiB."""
+    header = b"the same for all\n" * 300
+    rig = make()
+    old = rig.writer()
+    rig.look()
+    for turn in range(4):
+        old.raw(header)
+        rig.expected[b"the same for all"] += 300
+        old.lines(100)
+        if turn % 2:
+            rig.look()
+            rig.stop()
+        rig.rotate()
+        old.close()
+        old = rig.writer()
+        if turn % 2:
+            for _ in range(2):
+                old.raw(header)
+                rig.expected[b"the same for all"] += 300
+                old.lines(100)
+                rig.rotate()
+                old.close()
+                old = rig.writer()
+            rig.start()
+    rig.check()
+
+
+def copytruncate_while_stopped(make: Make) -> None:
+    """Regrown past the old place; what was unread is in the copy, which may be compressed."""
+    for packs in (False, True):
+        rig, writer = begun(make)
+        for number in range(1, 4):
+            rig.stop()
+            writer.lines(30)
+            copy = rig.path.with_name(f"access.log.{number}")
+            shutil.copy(rig.path, copy)
+            os.truncate(rig.path, 0)
+            if packs:
+                pack(copy)
+            writer.lines(100)
+            rig.start()
+            rig.look()
+        rig.check()
+        assert rig.losses() == []
+
+
+def partial_line_at_the_end(make: Make) -> None:
+    """It waits over a stop and over a kill, and in a file that is rotated meanwhile."""
+    rig, writer = begun(make)
+    writer.raw(b"begun ")
+    rig.look()
+    rig.stop()
+    writer.raw(b"and continued ")
+    rig.start()
+    rig.look()
+    rig.kill()
+    writer.raw(b"and ended\n")
+    rig.expected[b"begun and continued and ended"] += 1
+    writer.raw(b"never ended")
+    rig.expected[b"never ended"] += 1
+    rig.rotate()
+    writer.close()
+    rig.start()
+    rig.writer().lines(1)
+    rig.check()
+
+
+def hole_after_truncation(make: Make) -> None:
+    """A writer without O_APPEND goes on at its old offset, and leaves a hole of zeros before it."""
+    rig = make()
+    rig.writer().close()
+    rig.look()
+    descriptor = os.open(rig.path, os.O_WRONLY)
+    for _ in range(3):
+        for _ in range(100):
+            line = rig.next_line()
+            os.write(descriptor, line)
+            rig.expected[line.rstrip(b"\n")] += 1
+        rig.look()
+        shutil.copy(rig.path, rig.path.with_name("access.log.1"))
+        os.truncate(rig.path, 0)
+    os.lseek(descriptor, 10_000_000, os.SEEK_CUR)
+    for _ in range(5):
+        line = rig.next_line()
+        os.write(descriptor, line)
+        rig.expected[line.rstrip(b"\n")] += 1
+    os.close(descriptor)
+    rig.check()
+    assert rig.oversize == []
+
+
+def shorter_after_power_loss(make: Make) -> None:
+    """The log's end was not on the disk yet: what was counted stays counted, and is not counted again."""
+    rig, writer = begun(make)
+    writer.lines(400)
+    rig.look()
+    rig.kill()
+    text = rig.path.read_bytes()
+    os.truncate(rig.path, len(text) * 3 // 4 + 3)
+    rig.start(rebooted=True)
+    rig.look()
+    writer.lines(20)
+    rig.look()
+    writer.lines(600)
+    rig.check()
+
+
+def written_to_after_power_loss(make: Make) -> None:
+    """As before, but the log was written to before we came: nothing twice, and the doubt is said."""
+    for more in (10, 1000):
+        rig, writer = begun(make)
+        writer.lines(400)
+        rig.look()
+        rig.kill()
+        text = rig.path.read_bytes()
+        os.truncate(rig.path, len(text) * 3 // 4)
+        before = sum(rig.expected.values())
+        writer.lines(more)
+        rig.start(rebooted=True)
+        rig.look()
+        writer.lines(5)
+        rig.settle()
+        assert not rig.seen - rig.expected
+        assert sum(rig.seen.values()) > before
+        assert any("lost its end when the machine stopped" in text for text in rig.losses())
+
+
+def damaged_archive(make: Make) -> None:
+    """It is read up to the damage, and the rest is said to be lost."""
+    rig, old = begun(make)
+    rig.stop()
+    old.raw(b"in the archive\n" * 20_000)
+    old.close()
+    packed = pack(rig.rotate())
+    packed.write_bytes(packed.read_bytes()[:-40])
+    rig.writer().lines(2)
+    rig.start()
+    rig.settle()
+    (loss,) = rig.losses()
+    assert loss.startswith(f"{packed} cannot be unpacked beyond byte ")
+    rig.expected[b"in the archive"] = rig.seen[b"in the archive"]
+    assert rig.seen == rig.expected
+
+
+def rotated_to_another_directory(make: Make) -> None:
+    """logrotate's olddir: rotated files are followed there, and found there after a stop."""
+    rig, old = begun(make)
+    aside = rig.path.parent / "old"
+    aside.mkdir()
+    for turn in range(4):
+        old.lines(5)
+        rotated = aside / f"access.log.{turn}"
+        rig.path.rename(rotated)
+        new = rig.writer()
+        new.lines(5)
+        rig.look()
+        rig.stop()
+        old.lines(3)
+        old.close()
+        if turn % 2:
+            pack(rotated)
+        old = new
+        rig.start()
+    rig.check()
+    assert rig.losses() == []

@@ -1,0 +1,41 @@
+"""The end of a process, and what happens to logs until the next one: every line once."""
+
+from functools import partial
+
+import pytest
+
+from qps_service.follower import Follower
+from tests.fault import restarts, twins
+from tests.fault.scenarios import Make, Scenario
+
+CASES: list[tuple[Scenario, type[Follower]]] = [
+    (restarts.killed_before_the_commit, twins.StartsAnew),
+    (restarts.rotations_while_stopped, twins.LooksAtTheLogOnly),
+    (restarts.compressed_while_stopped, twins.IgnoresArchives),
+    (restarts.compressed_and_shifted_while_stopped, twins.IgnoresArchives),
+    (restarts.compressed_between_two_looks, twins.IgnoresArchives),
+    (restarts.kept_by_systemd, twins.TakesNothingBack),
+    (restarts.deleted_while_stopped, twins.NeverGivesUp),
+    (restarts.backups_restored, twins.KnowsNoText),
+    (restarts.older_files_appear_while_stopped, twins.IgnoresTimes),
+    (restarts.moved_to_another_disk, twins.KnowsNoText),
+    (restarts.successors_that_begin_alike, twins.ByPrefixOnly),
+    (restarts.copytruncate_while_stopped, twins.LooksForNoCopy),
+    (restarts.partial_line_at_the_end, twins.KeepsThePartialLine),
+    (restarts.hole_after_truncation, twins.ReadsHoles),
+    (restarts.shorter_after_power_loss, twins.TakesShorterForTruncated),
+    (restarts.written_to_after_power_loss, twins.TakesShorterForTruncated),
+    (restarts.damaged_archive, twins.IgnoresArchives),
+    (restarts.rotated_to_another_directory, twins.StaysInItsDirectory),
+]
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario, _ in CASES], ids=lambda each: each.__name__)
+def test_every_line_once(scenario: Scenario, make: Make) -> None:
+    scenario(make)
+
+
+@pytest.mark.parametrize(("scenario", "twin"), CASES, ids=lambda each: each.__name__)
+def test_the_scenario_catches_its_twin(scenario: Scenario, twin: type[Follower], make: Make) -> None:
+    with pytest.raises((AssertionError, OSError, ValueError)):
+        scenario(partial(make, twin))
