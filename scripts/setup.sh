@@ -1,5 +1,6 @@
 #!/bin/bash
-# Makes what this checkout needs to run, on Debian and its relatives: apt packages and .venv, nothing else.
+# Makes what this checkout needs to run, on Debian and its relatives: apt packages, .venv and, for
+# the tests, nginx's program in .cache: unpacked, not installed.
 #
 #   scripts/setup.sh run     to run qps-reporter
 #   scripts/setup.sh test    to run every check too (as root: with a systemd guest for tests/system)
@@ -18,9 +19,9 @@ case $purpose in
 run) ;;
 test)
     extra='[test]'
-    packages+=(shellcheck)
+    packages+=(shellcheck strace faketime logrotate xz-utils zstd)
     if [[ $EUID -eq 0 ]]; then
-        packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap logrotate util-linux)
+        packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi
     ;;
 *)
@@ -40,16 +41,31 @@ for package in "${packages[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
 done
 
-if ((${#missing[@]})); then
-    echo "setup: installing Debian packages: ${missing[*]}" >&2
+# The package would start a web server, now and at each boot: its program alone is enough for the tests.
+unpack=
+[[ $purpose != test || -x .cache/nginx/usr/sbin/nginx ]] || unpack=nginx
+
+if ((${#missing[@]})) || [[ -n $unpack ]]; then
     as_root=()
     if [[ $EUID -ne 0 ]]; then
         command -v sudo >/dev/null || die "this needs root or sudo"
         as_root=(sudo)
     fi
-    install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
-    "${as_root[@]}" "${install[@]}" update >&2
-    "${as_root[@]}" "${install[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
+    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    "${as_root[@]}" "${apt[@]}" update >&2
+fi
+
+if ((${#missing[@]})); then
+    echo "setup: installing Debian packages: ${missing[*]}" >&2
+    "${as_root[@]}" "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
+fi
+
+if [[ -n $unpack ]]; then
+    echo "setup: unpacking Debian's nginx into .cache/nginx, without installing it" >&2
+    rm -rf .cache/nginx
+    mkdir -p .cache/nginx
+    (cd .cache/nginx && "${apt[@]}" -o APT::Sandbox::User=root download nginx && dpkg-deb --extract nginx_*.deb . &&
+        rm nginx_*.deb) >&2
 fi
 
 # Debian's own interpreter, whatever else PATH offers: python3-systemd belongs to it.
