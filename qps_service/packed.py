@@ -1,0 +1,227 @@
+"""The text of a compressed generation, read by offset as if it were a plain file.
+
+Promises: memory is bounded by the block that is asked for, whatever the file expands to; reading onward
+decompresses each byte once; a file that is damaged, cut off or still being written is never taken for one
+that ends: what comes before the damage is handed out up to its last whole line, and a read from there
+raises. A fault of the disk surfaces as it is, and the read can be tried again.
+
+Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
+several members after one another, and zeros after the last, as tapes and block devices leave them.
+"""
+
+import bz2
+import errno
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from qps_service.files import Files
+
+_CHUNK = 64 * 1024  # bytes of the compressed file read at once
+# What a decompressor gets at once. Zstandard's takes no limit on what it gives: 64 bytes hold at most 16
+# blocks of 128 KiB. And what stands in one slice with a damage is lost with it.
+_SLICE = 64  # bytes
+_PIECE = 64 * 1024  # bytes of text handed on at once
+_BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
+_PACE = 1024 * 1024  # bytes of text between two signs of life: some 10 ms
+# What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
+_XZ_MEMORY = 80 * 1024 * 1024  # bytes
+_ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
+
+
+class PackedError(OSError):
+    """EBADMSG: the compressed data is damaged or cut off; EINVAL: its format can't be read here."""
+
+
+class _Format(NamedTuple):
+    begin: Callable[[], Any]  # a decompressor of one member: decompress(), eof, unused_data
+    error: type[Exception]  # what that raises
+    limit: int | None = None  # bytes of text at most from one call, where a slice may hold much more
+
+
+def _gzip() -> _Format:
+    return _Format(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
+
+
+def _xz() -> _Format:
+    return _Format(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), lzma.LZMAError)
+
+
+def _bzip2() -> _Format:
+    return _Format(bz2.BZ2Decompressor, OSError, _PIECE)
+
+
+def _zstd() -> _Format:
+    import zstandard
+
+    library = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    return _Format(library.decompressobj, zstandard.ZstdError)
+
+
+_FORMATS = {".gz": _gzip, ".xz": _xz, ".bz2": _bzip2, ".zst": _zstd}
+SUFFIXES = tuple(_FORMATS)  # .zst only where its library is installed: is_supported() knows
+
+
+def is_supported(name: str) -> bool:
+    """Whether a file of this name can be read here."""
+    return why_not(name) is None
+
+
+def why_not(name: str) -> str | None:
+    """Why a file of this name can't be read here, for people; None if it can."""
+    suffix = os.path.splitext(name)[1]
+    if suffix not in _FORMATS:
+        return f"no compression is known by the suffix {suffix!r}"
+    try:
+        _FORMATS[suffix]()
+    except ImportError:
+        return "zstandard is not installed (Debian: python3-zstandard)"
+    return None
+
+
+class Packed:
+    """A compressed file. Nothing of it is read before it is asked for."""
+
+    def __init__(self, files: Files, descriptor: int, name: str) -> None:
+        """`name` tells the format by its suffix. The descriptor belongs to this object from now on, unless
+        PackedError says that the format can't be read here."""
+        reason = why_not(name)
+        if reason:
+            raise PackedError(errno.EINVAL, reason)
+        self._files = files
+        self._descriptor = descriptor
+        self._format = _FORMATS[os.path.splitext(name)[1]]()
+        self._damage: str | None = None  # what is wrong, for people
+        self._sound = 1 << 63  # where the last whole line before the damage ends, once that is found
+        self._restart()
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes of the text from `offset`; fewer at its end, or before a damage.
+
+        Raises PackedError where nothing is left before a damage, and OSError for faults of the disk.
+        """
+        for _ in self.seek(offset):
+            pass
+        self._forget(offset)
+        while self._end < min(offset + size, self._sound) and self._extend():
+            pass
+        if self._damage and offset >= self._sound:
+            raise PackedError(errno.EBADMSG, self._damage)
+        first = offset - self._start
+        return bytes(self._text[first : min(offset + size, self._sound) - self._start])
+
+    def seek(self, offset: int) -> Iterator[None]:
+        """Decompress up to `offset`, so that the next read there is cheap; yields after each MiB of text.
+
+        A step back beyond the last few KiB begins at the file's start. Raises OSError for faults of the
+        disk; a damage is left for the read to tell.
+        """
+        if offset < self._start:
+            self._restart()
+        paced = self._end
+        while self._end < min(offset, self._sound) and self._extend():
+            self._forget(self._end)
+            if self._end - paced >= _PACE:
+                paced = self._end
+                yield
+
+    def close(self) -> None:
+        """Give the descriptor and the memory back."""
+        self._files.close(self._descriptor)
+        self._restart()
+
+    @property
+    def _end(self) -> int:
+        return self._start + len(self._text)
+
+    def _restart(self) -> None:
+        self._stream = _Stream(self._take, self._format)
+        self._text = bytearray()  # a window of the text
+        self._start = 0  # where it begins
+
+    def _take(self, offset: int) -> bytes:
+        return self._files.read(self._descriptor, _CHUNK, offset)
+
+    def _extend(self) -> bool:
+        """Make the window longer by a piece; whether there was one."""
+        try:
+            piece = self._stream.piece()
+        except PackedError as error:
+            self._damage = error.strerror
+            self._sound = self._start + self._text.rfind(b"\n") + 1
+            return False
+        self._text += piece
+        return bool(piece)
+
+    def _forget(self, offset: int) -> None:
+        """Let go of what is long before `offset`."""
+        surplus = min(offset, self._end) - _BEHIND - self._start
+        if surplus > 0:
+            del self._text[:surplus]
+            self._start += surplus
+
+
+class _Stream:
+    """The text from its start to its end."""
+
+    def __init__(self, take: Callable[[int], bytes], form: _Format) -> None:
+        """`take` reads from an offset in the compressed file; nothing comes at its end."""
+        self._take = take
+        self._format = form
+        self._offset = 0  # bytes taken so far
+        self._taken = b""
+        self._fed = 0  # bytes of these
+        self._member: Any = None  # None between two
+        self._has_begun = False
+        self._has_more = False  # text, without being fed
+        self._damage: str | None = None
+
+    def piece(self) -> bytes:
+        """The next bytes of the text; none at its end.
+
+        Raises PackedError, again and again, where it is damaged; after another OSError it goes on.
+        """
+        text = b""
+        while not text and self._damage is None:
+            if self._fed == len(self._taken) and not self._has_more:
+                taken = self._take(self._offset)
+                if not taken and self._has_begun and self._member is None:
+                    return b""
+                if not taken:
+                    self._damage = "its end is missing"
+                self._taken, self._fed = taken, 0
+                self._offset += len(taken)
+            text = self._feed()
+        if text or self._damage is None:
+            return text
+        raise PackedError(errno.EBADMSG, self._damage)
+
+    def _feed(self) -> bytes:
+        """The text of what was taken, or of a part of that."""
+        text = bytearray()
+        try:
+            while len(text) < _PIECE and (self._has_more or self._fed < len(self._taken)):
+                text += self._feed_slice()
+        except self._format.error as error:
+            self._damage = f"the decompressor gave up: {error}"
+        return bytes(text)
+
+    def _feed_slice(self) -> bytes:
+        data = b"" if self._has_more else self._taken[self._fed : self._fed + _SLICE]
+        self._fed += len(data)
+        if self._member is None:
+            data = data.lstrip(b"\0") if self._has_begun else data
+            if not data:
+                return b""
+            self._member = self._format.begin()
+            self._has_begun = True
+        limit = self._format.limit
+        text: bytes = self._member.decompress(data) if limit is None else self._member.decompress(data, limit)
+        self._has_more = len(text) == limit
+        if self._member.eof:
+            self._fed -= len(self._member.unused_data)
+            self._member = None
+            self._has_more = False
+        return text
