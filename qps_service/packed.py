@@ -25,6 +25,8 @@ _CHUNK = 64 * 1024  # bytes of the compressed file read at once
 _SLICE = 64  # bytes
 _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
+# A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
+_AHEAD = 64 * 1024  # bytes
 _PACE = 1024 * 1024  # bytes of text between two signs of life: some 10 ms
 # What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
 _XZ_MEMORY = 80 * 1024 * 1024  # bytes
@@ -105,7 +107,7 @@ class Packed:
         for _ in self.seek(offset):
             pass
         self._forget(offset)
-        while self._end < min(offset + size, self._sound) and self._extend():
+        while not self._reaches(min(offset + size, self._sound)) and self._extend():
             pass
         if self._damage and offset >= self._sound:
             raise PackedError(errno.EBADMSG, self._damage)
@@ -143,6 +145,13 @@ class Packed:
 
     def _take(self, offset: int) -> bytes:
         return self._files.read(self._descriptor, _CHUNK, offset)
+
+    def _reaches(self, end: int) -> bool:
+        """Whether the window has the text up to `end`, and the rest of the line there."""
+        ahead = self._end - end
+        return ahead >= _AHEAD or (
+            ahead >= 0 and self._text.find(b"\n", max(end - 1 - self._start, 0)) >= 0
+        )
 
     def _extend(self) -> bool:
         """Make the window longer by a piece; whether there was one."""
