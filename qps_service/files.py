@@ -108,13 +108,19 @@ class Files:
         A read lease (fcntl(2), F_SETLEASE) is granted only while nobody has. It wants the file's
         owner or CAP_LEASE, and a local file system. It is given back at once: what matters is that
         all that was ever written can be read from now on. Whoever calls this must ignore SIGIO, which
-        the kernel sends if a writer comes in that very moment.
+        the kernel sends if a writer comes in that very moment. The file is opened anew for it: systemd may
+        hold the open file that `descriptor` stands for, and with it a lease that we died on.
         """
         try:
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.fcntl(own, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:
             return True if error.errno == errno.EAGAIN else None
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        finally:
+            os.close(own)
         return False
 
 

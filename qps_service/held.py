@@ -59,6 +59,9 @@ class Held:
         self._voice = voice
         self._keeper = keeper
         self._generations: list[Generation] = []
+        # Read on from where another file, or an earlier process, ended: who finds such a file in systemd's
+        # store must be able to look up in the ledger how far.
+        self._moved: set[Generation] = set()
 
     def __iter__(self) -> Iterator[Generation]:
         return iter(tuple(self._generations))
@@ -84,13 +87,16 @@ class Held:
     def adopt(self, found: Found, now: int, *, first: bool = False) -> Generation:
         """Take over an open file: as the oldest, or right before the log itself."""
         position = found.position
-        if position.number:
-            self._remembered.take_up(position)
-        else:
+        is_new = position.number == 0
+        if is_new:
             position = position._replace(number=self._remembered.new_number())
+        else:
+            self._remembered.take_up(position)
         generation = Generation(
             found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
         )
+        if not is_new:
+            self._moved.add(generation)
         generation.active_at = now
         log = self._generations[-1:] if self.current else []
         self._generations.insert(0 if first else len(self._generations) - len(log), generation)
@@ -141,6 +147,8 @@ class Held:
     def release(self, *, committed: bool) -> None:
         """Let go of what is finished, now that its end is in the ledger. While the ledger takes nothing,
         files are kept, but for those beyond the limit."""
+        if committed:
+            self._moved.clear()
         surplus = len(self._generations) - self._limits.open_generations
         for generation in [each for each in self._generations if each.is_finished]:
             if not committed and surplus <= 0:
@@ -158,8 +166,9 @@ class Held:
     def keep(self) -> None:
         """Leave every open file with systemd, too."""
         for generation in self._generations:
-            if self._keeper and generation.source.descriptor is not None:
-                self._keeper.keep(generation.source.descriptor, generation.position)
+            descriptor = generation.source.descriptor
+            if self._keeper and descriptor is not None and generation not in self._moved:
+                self._keeper.keep(descriptor, generation.position)
 
     def changes(self) -> Changes:
         """What the ledger has to be told."""
@@ -181,6 +190,7 @@ class Held:
         for generation in self._generations:
             generation.source.close()
         self._generations.clear()
+        self._moved.clear()
         self.current = None
 
     def _note_truncation(self, generation: Generation, position: Position) -> None:
@@ -200,6 +210,7 @@ class Held:
         self._remembered.retire(generation.position)
         self._voice.reads_again(generation)
         self._generations.remove(generation)
+        self._moved.discard(generation)
         if self._keeper:
             self._keeper.drop(generation.position)
         generation.source.close()

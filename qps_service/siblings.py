@@ -141,16 +141,16 @@ class Siblings:
         self._touched |= retry
         self._resuming = self._resuming and (failed or moved)
         self._lineage.tidy(_log_paths(places))
-        return scene.found, moved
+        return scene.found[::-1], moved
 
     def _consider(
         self, seen: dict[str, Seen], old: set[str], retry: set[str], scene: Scene, *, trusting: bool
     ) -> list[tuple[str, Stranger, bool]]:
-        """Judge each file; those found go to the scene. Strangers: path, who, whether only the names
-        told so. What cannot be told yet goes to `retry`."""
+        """Judge each file, the latest first: of several copies it has most. Those found go to the scene.
+        Strangers: path, who, whether only the names told so. What cannot be told yet goes to `retry`."""
         strangers = []
         doubtful: set[str] = set()
-        for path in sorted(seen, key=lambda path: (seen[path].modified, path)):
+        for path in sorted(seen, key=lambda path: (seen[path].modified, path), reverse=True):
             trusted = (trusting or path in old) and path not in self._doubtful
             verdict = self._judge.consider(path, seen[path], scene, trusted=trusted)
             if isinstance(verdict, Found):

@@ -75,6 +75,9 @@ class Store:
         if kept := self._kept.pop(position.identity[:2], None):
             os.close(kept[0])
 
+    def holds(self, key: tuple[int, int]) -> bool:
+        return key in self._kept
+
     def hand_back(self) -> list[Handed]:
         return [Handed(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
 
@@ -228,14 +231,14 @@ class Rig:
             self.commit()
 
     def holds(self, key: tuple[int, int]) -> bool:
-        """Whether the follower has this file open; device and inode."""
-        return self.follower._held.by_key(key) is not None
+        """Whether the follower, or systemd for it, has this file open; device and inode."""
+        return self.follower._held.by_key(key) is not None or (self.store is not None and self.store.holds(key))
 
     def has_read(self, path: Path) -> bool:
-        """Whether the follower has read something of the file that is at `path` now."""
+        """Whether something of the file that is at `path` now was read and committed."""
         status = path.stat()
-        held = self.follower._held.by_key((status.st_dev, status.st_ino))
-        return held is not None and held.offset > 0
+        key = (status.st_dev, status.st_ino)
+        return any(each.identity[:2] == key and each.offset for each in self.paper.held.values())
 
     def take(self, chunk: Chunk) -> None:
         lines = chunk.data.split(b"\n")

@@ -1,12 +1,14 @@
 """Random histories of a log and the files beside it, against the oracle of numbered lines.
 
-Hypothesis draws writes (whole and partial), renames, shifts, copies, copytruncates, deletions and looks in
-any order. After each history every completed line was read once. The histories keep to what is possible
-at all: something of a file was read before it is truncated, all of it before it is deleted, and nobody
-writes to a deleted file after it was quiet for so long that a follower without leases let it go. And
-inotify works: where it does not, content decides, which cannot tell everything apart.
+Hypothesis draws writes (whole and partial), renames, shifts, copies, copytruncates, compressions, deletions,
+refused permissions, stops, kills, starts and looks in any order. After each history every completed line was
+counted once. The histories keep to what is possible at all: something of a file was read before it is
+truncated, all of it before it is deleted, and nobody writes to a deleted file after it was quiet for so long
+that a follower without leases let it go. And inotify works: where it does not, content decides, which cannot
+tell everything apart.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -28,9 +30,30 @@ from hypothesis.stateful import (
 from qps_service.files import Files
 from qps_service.follower import Follower
 from tests.fault import twins
-from tests.following import BlindFiles, Rig, Writer
+from tests.fault.restarts import PACKERS, pack
+from tests.following import Rig, Writer
 
 STEPS = 40
+
+
+class OtherFiles(Files):
+    """A kernel that may not tell of writers, and may refuse to open anything."""
+
+    def __init__(self, *, blind: bool) -> None:
+        self._blind = blind
+        self.denied = False
+
+    def has_writer(self, descriptor: int) -> bool | None:
+        return None if self._blind else super().has_writer(descriptor)
+
+    def open(self, path: str) -> int:
+        if self.denied:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return super().open(path)
+
+
+def running(machine: "History") -> bool:
+    return machine.is_running and machine.rig.path.exists()
 
 
 class History(RuleBasedStateMachine):
@@ -38,14 +61,18 @@ class History(RuleBasedStateMachine):
 
     follower: type[Follower] = Follower
 
-    @initialize(blind=st.booleans(), from_start=st.booleans(), early=st.booleans())
-    def begin(self, blind: bool, from_start: bool, early: bool) -> None:
+    @initialize(blind=st.booleans(), from_start=st.booleans(), early=st.booleans(), store=st.booleans())
+    def begin(self, blind: bool, from_start: bool, early: bool, store: bool) -> None:
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.root = Path(tempfile.mkdtemp(prefix="qps-history-"))
-        files = BlindFiles() if blind else Files()
-        self.rig = Rig(self.root, follower=self.follower, files=files, from_start=from_start)
+        self.files = OtherFiles(blind=blind)
+        self.rig = Rig(
+            self.root, follower=self.follower, files=self.files, from_start=from_start, store=store
+        )
         self.writers: list[Writer] = []
-        self.truncations = 0
+        self.truncations = self.rotations = 0
+        self.is_running = True
+        self.may_truncate = True
         if early:
             writer = self.rig.writer()
             writer.lines(2)
@@ -82,7 +109,7 @@ class History(RuleBasedStateMachine):
     def write_in_two_pieces(self, looks: bool) -> None:
         writer, line = self.current(), self.rig.next_line()
         writer.raw(line[:7])
-        if looks:
+        if looks and self.is_running:
             self.rig.look()
         writer.raw(line[7:])
         self.rig.expected[line.rstrip(b"\n")] += 1
@@ -100,23 +127,44 @@ class History(RuleBasedStateMachine):
         base = self.rig.path
         # More numbers than a history has steps: none is ever overwritten.
         for number in range(STEPS, 0, -1):
-            source = base.with_name(f"{base.name}.0{number}")
-            if source.exists():
-                source.rename(base.with_name(f"{base.name}.0{number + 1}"))
+            for suffix in ("", *PACKERS):
+                source = base.with_name(f"{base.name}.0{number}{suffix}")
+                if source.exists():
+                    source.rename(base.with_name(f"{base.name}.0{number + 1}{suffix}"))
         base.rename(base.with_name(f"{base.name}.01"))
         self.current()
 
-    @precondition(lambda self: self.rig.path.exists())
+    @rule(data=st.data(), suffix=st.sampled_from(sorted(PACKERS)))
+    def compress(self, data: st.DataObject, suffix: str) -> None:
+        paths = sorted(path for path in self.rig.path.parent.glob("access.log.*") if path.suffix not in PACKERS)
+        if paths:
+            pack(data.draw(st.sampled_from(paths)), suffix)
+
+    @precondition(running)
     @rule(first_looks=st.booleans())
     def copytruncate(self, first_looks: bool) -> None:
-        log = self.rig.path
-        if first_looks or not self.rig.has_read(log):
+        if first_looks or not self.rig.has_read(self.rig.path):
             self.rig.look()
+        self._copytruncate()
+        self.rig.look()
+
+    @precondition(lambda self: not self.is_running and self.may_truncate and self.rig.path.exists())
+    @rule(packs=st.booleans())
+    def copytruncate_while_stopped(self, packs: bool) -> None:
+        if self.rig.has_read(self.rig.path):
+            copy = self._copytruncate()
+            self.may_truncate = False
+            if packs:
+                pack(copy)
+
+    def _copytruncate(self) -> Path:
+        log = self.rig.path
+        copy = log.with_name(f"{log.name}.5{self.truncations}")
         shutil.copy(log, log.with_name(f"copy-{self.truncations}"))
-        shutil.copy(log, log.with_name(f"{log.name}.5{self.truncations}"))
+        shutil.copy(log, copy)
         os.truncate(log, 0)
         self.truncations += 1
-        self.rig.look()
+        return copy
 
     @precondition(lambda self: self.rig.path.exists())
     @rule(name=st.sampled_from(["access.log.bak", "access.log.6", "access.log-20261123"]))
@@ -125,6 +173,7 @@ class History(RuleBasedStateMachine):
         if not target.exists():
             shutil.copy(self.rig.path, target)
 
+    @precondition(lambda self: self.is_running)
     @rule(data=st.data())
     def delete_rotated(self, data: st.DataObject) -> None:
         self.rig.look(61)  # long enough for a sweep: files that were let go may have grown
@@ -132,7 +181,7 @@ class History(RuleBasedStateMachine):
         if names:
             self.rig.path.with_name(data.draw(st.sampled_from(names))).unlink()
 
-    @precondition(lambda self: self.rig.path.exists())
+    @precondition(running)
     @rule(recreate=st.booleans())
     def delete_log(self, recreate: bool) -> None:
         self.rig.look()
@@ -140,6 +189,44 @@ class History(RuleBasedStateMachine):
         if recreate:
             self.current()
 
+    @precondition(running)
+    @rule(rotates=st.booleans())
+    def deny_for_a_while(self, rotates: bool) -> None:
+        self.files.denied = True
+        self.current().lines(3)
+        self.rig.look()
+        if rotates:
+            self.rig.rotate()
+            self.current().lines(3)
+            self.rig.look()
+        self.files.denied = False
+        self.rig.look()
+
+    @precondition(lambda self: self.is_running)
+    @rule(kills=st.booleans(), count=st.integers(0, 20))
+    def end(self, kills: bool, count: int) -> None:
+        if kills:
+            if count:
+                self.current().lines(count)
+            self.rig.look(commit=False)
+            self.rig.kill()
+        else:
+            self.rig.stop()
+        self.is_running = False
+
+    @precondition(lambda self: not self.is_running)
+    @rule(reboots=st.booleans(), looks=st.booleans())
+    def start(self, reboots: bool, looks: bool) -> None:
+        # A reboot empties systemd's store, which may hold what nothing else does.
+        self.rig.start(rebooted=reboots and self.rig.store is None)
+        self.is_running = self.may_truncate = True
+        self.rig.look(0.01, commit=looks)
+        if not looks:
+            self.rig.kill()
+            self.rig.start()
+            self.rig.look()
+
+    @precondition(lambda self: self.is_running)
     @rule(seconds=st.sampled_from([0.01, 1, 30, 120]))
     def look(self, seconds: float) -> None:
         self.rig.look(seconds)
@@ -158,6 +245,8 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         try:
+            if not self.is_running:
+                self.rig.start()
             self.rig.check()
         finally:
             self.rig.close()
@@ -180,7 +269,15 @@ TestHistories = History.TestCase
 TestHistories.settings = BOUNDED
 
 
-TWINS = (twins.ClosesFirst, twins.LooksAtTheLogOnly, twins.TrustsNames, twins.BySizeOnly)
+TWINS = (
+    twins.ClosesFirst,
+    twins.LooksAtTheLogOnly,
+    twins.TrustsNames,
+    twins.BySizeOnly,
+    twins.StartsAnew,
+    twins.IgnoresArchives,
+    twins.KnowsNoText,
+)
 
 
 @pytest.mark.parametrize("twin", TWINS)

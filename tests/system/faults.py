@@ -51,24 +51,24 @@ import systemd.daemon
 notify = systemd.daemon.notify
 never, _ = os.pipe()
 
-def hanging_notify(text):
+def hanging_notify(text, **rest):
     if "STOPPING=1" not in text:
-        return notify(text)
-    notify(text)
+        return notify(text, **rest)
+    notify(text, **rest)
     os.read(never, 1)
 
 systemd.daemon.notify = hanging_notify
 """
 
 # Broken: keeps it to itself that it stops.
-STOP_HANGS_UNTOLD = STOP_HANGS.replace("    notify(text)\n    os.read", "    os.read")
+STOP_HANGS_UNTOLD = STOP_HANGS.replace("    notify(text, **rest)\n    os.read", "    os.read")
 
 # Broken: keeps its reloads to itself.
 RELOADING_UNTOLD = """
 import systemd.daemon
 
 notify = systemd.daemon.notify
-systemd.daemon.notify = lambda text: "RELOADING=1" in text or notify(text)
+systemd.daemon.notify = lambda text, **rest: "RELOADING=1" in text or notify(text, **rest)
 """
 
 # Broken: what was given to systemd to keep stays there for good.
