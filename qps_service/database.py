@@ -101,6 +101,7 @@ class Database:
 
     def close(self) -> None:
         """Close it; the last to do so leaves one file, with the write-ahead log copied into it."""
+        self._places = {}
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()

@@ -53,6 +53,11 @@ class Ledger:
         """Close it; every commit stays."""
         self.database.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self.database.is_open
+
     def commit(self, entries: Sequence[Entry], *, sequence: int | None, number: int | None = None) -> None:
         """Add the entries. With `sequence`, that report is made: its window ends. `number` is the commit's
         own, higher than the one before; by default the next."""

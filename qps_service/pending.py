@@ -1,0 +1,105 @@
+"""Entries that wait to be written to the ledger, in bounded memory.
+
+Each commit has a number, which the ledger keeps: whatever became of a write that failed (the disk may
+have it all the same), the number tells what is still to be written. When too many entries wait,
+neighbours of the same log become one: its window is as long as both, sums and positions stay exact.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+from qps_service.model import Counts, Entry, Key, Position
+
+# A quarter of an hour of one log at the default interval, before windows grow: some megabytes at
+# most, where 1,000 routes are seen in each.
+WAITING_LIMIT = 100
+LOSSES_LIMIT = 1000  # as many as the ledger keeps
+
+
+class _Waiting(NamedTuple):
+    first: int  # number of the commit that it came with
+    last: int  # and of the last one that was merged into it
+    entry: Entry
+
+
+class Pending:
+    """What the ledger does not have yet."""
+
+    def __init__(self, written: int = 0) -> None:
+        """`written` is the number of the ledger's last commit."""
+        self.number = written  # of the last commit, the ledger's or one that waits
+        self._written = written
+        self._reported = 0  # sequence of the last report
+        self._waiting: list[_Waiting] = []
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All that wait; those of one log in order."""
+        return [waiting.entry for waiting in self._waiting]
+
+    def add(self, entries: Iterable[Entry], reported: int) -> None:
+        """One more commit; `reported` is the sequence of the last report, this one's included."""
+        self.number += 1
+        self._reported = reported
+        self._waiting += [_Waiting(self.number, self.number, entry) for entry in entries]
+        if len(self._waiting) > WAITING_LIMIT:
+            self._merge()
+
+    def written(self, number: int) -> bool:
+        """The ledger has all up to this commit: that no longer waits. False if it can't be so."""
+        later = [waiting for waiting in self._waiting if waiting.last > number]
+        if not self._written <= number <= self.number or any(each.first <= number for each in later):
+            return False
+        self._written, self._waiting = number, later
+        return True
+
+    def rewind(self) -> None:
+        """The ledger is a new one, and has nothing."""
+        self._written = 0
+
+    def _merge(self) -> None:
+        """Every second entry of a log goes into the one before it, where a report has ended its window."""
+        merged: list[_Waiting] = []
+        single: dict[str, int] = {}  # log -> index of an entry without a partner
+        for each in self._waiting:
+            at = single.pop(each.entry.log, None)
+            if at is not None and self._may_merge(merged[at].entry, each.entry):
+                merged[at] = _Waiting(merged[at].first, each.last, merge(merged[at].entry, each.entry))
+            else:
+                single[each.entry.log] = len(merged)
+                merged.append(each)
+        self._waiting = merged
+
+    def _may_merge(self, earlier: Entry, later: Entry) -> bool:
+        """Counts must not move into a window that is still to be reported, nor into one from none."""
+        both = bool(earlier.sequence and later.sequence) and later.sequence <= self._reported
+        return both or earlier.sequence == later.sequence
+
+
+def merge(earlier: Entry, later: Entry) -> Entry:
+    """One entry that has the effect of both, but for the border between their windows."""
+    said = {position.number for position in (*later.held, *later.retired)}
+    return later._replace(
+        started=earlier.started,
+        counts=_sum(earlier.counts, later.counts),
+        rejects=Counter(earlier.rejects) + Counter(later.rejects),
+        held=(*_others(earlier.held, said), *later.held),
+        retired=(*_others(earlier.retired, said), *later.retired),
+        forgotten=(*earlier.forgotten, *later.forgotten),
+        strangers=earlier.strangers if later.strangers is None else later.strangers,
+        losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
+    )
+
+
+def _others(positions: Iterable[Position], numbers: set[int]) -> Iterable[Position]:
+    return (position for position in positions if position.number not in numbers)
+
+
+def _sum(one: Mapping[Key, Counts], other: Mapping[Key, Counts]) -> Mapping[Key, Counts]:
+    total: dict[Key, Counts] = {}
+    for key, counts in chain(one.items(), other.items()):
+        before = total.get(key)
+        total[key] = before.plus(counts) if before else counts
+    return total
