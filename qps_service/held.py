@@ -171,10 +171,11 @@ class Held:
                 self._keeper.keep(descriptor, generation.position)
 
     def changes(self) -> Changes:
-        """What the ledger has to be told."""
+        """What the ledger has to be told. What is finished is let go after that, and not waited for."""
         return Changes(
-            tuple(generation.position for generation in self._generations),
-            self._remembered.take_retired(),
+            tuple(each.position for each in self._generations if not each.is_finished),
+            self._remembered.take_retired()
+            + tuple(each.position for each in self._generations if each.is_finished),
             self._remembered.take_forgotten(),
             self._remembered.take_strangers(),
         )

@@ -131,6 +131,10 @@ class Remembered:
         """Whether it was open when the last process ended."""
         return position.number in self._awaited
 
+    def knows(self, key: tuple[int, int]) -> bool:
+        """Whether a file with this device and inode was read."""
+        return key in self._numbers
+
     def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
         """Whether the file was found to have nothing new when its st_ctime was `changed`."""
         stranger = self._strangers.get(key)

@@ -146,11 +146,17 @@ class Siblings:
     def _consider(
         self, seen: dict[str, Seen], old: set[str], retry: set[str], scene: Scene, *, trusting: bool
     ) -> list[tuple[str, Stranger, bool]]:
-        """Judge each file, the latest first: of several copies it has most. Those found go to the scene.
-        Strangers: path, who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        """Judge each file: known ones first, since the others may be copies of them, then the latest, since
+        of several copies it has most. Those found go to the scene. Strangers: path, who, whether only the
+        names told so. What cannot be told yet goes to `retry`."""
         strangers = []
         doubtful: set[str] = set()
-        for path in sorted(seen, key=lambda path: (seen[path].modified, path), reverse=True):
+
+        def order(path: str) -> tuple[bool, int, int]:
+            each = seen[path]
+            return self._remembered.knows(each.key), each.modified, each.size
+
+        for path in sorted(seen, key=order, reverse=True):
             trusted = (trusting or path in old) and path not in self._doubtful
             verdict = self._judge.consider(path, seen[path], scene, trusted=trusted)
             if isinstance(verdict, Found):

@@ -3,14 +3,15 @@ scripted. Logs are real files."""
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qps_service.books import Books
 from qps_service.config import Config, Flags, LogConfig, load
 from qps_service.daemon import Daemon
 from qps_service.files import Files
-from qps_service.model import Report
+from qps_service.model import Report, Restored
 from qps_service.notices import Notice, Say
 from qps_service.outputs import OutputClosed
 from qps_service.systemd import Supervisor
@@ -59,8 +60,8 @@ class World:
     def now(self) -> int:
         return self.time
 
-    def date(self) -> int:
-        return self.time // SECOND
+    def unix(self) -> int:
+        return self.time
 
     def monotonic(self) -> int:
         return self.time // 1000
@@ -128,6 +129,7 @@ class Service:
         files: Files | None = None,
         watchdog: int | None = None,
         outputs: list[Any] | None = None,
+        ledger: str | None = None,
     ) -> None:
         self.world = World()
         self.log = root / "access.log"
@@ -138,8 +140,11 @@ class Service:
         self.notices: list[Notice] = []
         self.recorder = Recorder(self.told)
         self.files = files
+        config = self.load()
+        self.books = Books(ledger, boot="this", say=self.notices.append, history=config.history)
         self.daemon = daemon(
-            self.load(),
+            config,
+            books=self.books,
             reload=self.load,
             make_tail=self._make_tail,
             outputs=[self.recorder, *(outputs or [])],
@@ -149,10 +154,10 @@ class Service:
             say=self.notices.append,
         )
 
-    def _make_tail(self, log: LogConfig, now: int, say: Say) -> Tail:
-        return Tail(log, now, say, files=self.files)
+    def _make_tail(self, log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
+        return Tail(log, now, say, files=self.files, restored=restored, at=at)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, _descriptors: Sequence[int]) -> None:
         self.told.append(text)
         self.told_at.append((self.world.seconds, text))
 

@@ -16,6 +16,12 @@ from qps_service.routes import route_of
 MAX_ROUTES = 3
 
 
+def closed(counting: Aggregator, now: int) -> Window:
+    """The window that ends now, with everything that came."""
+    counting.take()
+    return counting.close_window(now)
+
+
 def scanned(counts: dict[Key, Counts], rejects: dict[str, int] | None = None) -> Scanned:
     lines = sum(each.requests for each in counts.values()) + sum((rejects or {}).values())
     return Scanned(lines, counts, rejects or {}, None)
@@ -50,23 +56,23 @@ def test_windows_and_totals() -> None:
     counting.add(scanned({Key(b"GET", b"/a", 404): Counts(1, 5)}, {"fields": 2}))
     assert (dict(counting.totals), dict(counting.total_rejects)) == ({}, {})
     first = {Key(b"GET", b"/a", 200): Counts(5, 30), Key(b"GET", b"/a", 404): Counts(1, 5)}
-    assert counting.close_window(150) == Window("access", 100, 150, first, {"fields": 2})
+    assert closed(counting, 150) == Window("access", 100, 150, first, {"fields": 2})
     assert (dict(counting.totals), dict(counting.total_rejects)) == (first, {"fields": 2})
 
     counting.add(scanned({Key(b"GET", b"/a", 200): Counts(1, 1)}, {"fields": 1, "status": 1}))
     second = {Key(b"GET", b"/a", 200): Counts(1, 1)}
-    assert counting.close_window(170) == Window("access", 150, 170, second, {"fields": 1, "status": 1})
+    assert closed(counting, 170) == Window("access", 150, 170, second, {"fields": 1, "status": 1})
     assert dict(counting.totals) == first | {Key(b"GET", b"/a", 200): Counts(6, 31)}
     assert dict(counting.total_rejects) == {"fields": 3, "status": 1}
 
-    assert counting.close_window(180) == Window("access", 170, 180, {}, {})
+    assert closed(counting, 180) == Window("access", 170, 180, {}, {})
     assert counting.routes == 1
 
 
 def test_a_closed_window_does_not_change_any_more() -> None:
     counting = Aggregator("access", 0, MAX_ROUTES)
     counting.add(scanned({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1}))
-    window = counting.close_window(1)
+    window = closed(counting, 1)
     counting.add(scanned({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1}))
     assert (window.counts, window.rejects) == ({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1})
 
@@ -86,10 +92,10 @@ def check_routes_never_move(make: type[Aggregator]) -> None:
     counting = make("access", 0, MAX_ROUTES)
     for route in (b"/a", b"/b", b"/c", b"/d", b"/e", b"/a"):
         counting.add(get(route))
-    assert routes_of(counting.close_window(1)) == {b"/a": 2, b"/b": 1, b"/c": 1, OTHER: 2}
+    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 1, b"/c": 1, OTHER: 2}
     for route in (b"/d", b"/e", b"/e?q", b"/c"):
         counting.add(get(route))
-    assert routes_of(counting.close_window(2)) == {b"/c": 1, OTHER: 3}
+    assert routes_of(closed(counting, 2)) == {b"/c": 1, OTHER: 3}
     assert counting.routes == MAX_ROUTES
 
 
@@ -121,7 +127,7 @@ def check_methods_are_bounded() -> None:
     names = [b"M%d" % number for number in range(METHODS_LIMIT + 5)]
     for name in (*names, *reversed(names)):
         counting.add(get(b"/", method=name))
-    window = counting.close_window(1)
+    window = closed(counting, 1)
     methods = {key.method: counts.requests for key, counts in window.counts.items()}
     assert methods == dict.fromkeys(names[:16], 2) | {OTHER: 10}
 
@@ -142,7 +148,7 @@ def test_a_raised_limit_admits_and_a_lowered_one_takes_no_name_away() -> None:
     counting.max_routes = 1
     for route in (b"/a", b"/b", b"/c"):
         counting.add(get(route))
-    assert routes_of(counting.close_window(1)) == {b"/a": 2, b"/b": 2, OTHER: 2}
+    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 2, OTHER: 2}
 
 
 # --- conservation, over any history
@@ -165,7 +171,7 @@ def check_conservation(make: type[Aggregator], history: Sequence[Scanned | None]
     windows = []
     for now, found in enumerate((*history, None)):
         if found is None:
-            windows.append(counting.close_window(now))
+            windows.append(closed(counting, now))
         else:
             counting.add(found)
     entered = [found for found in history if found]
@@ -200,7 +206,7 @@ class Overwrites(Aggregator):
 
     def add(self, scanned: Scanned) -> None:
         for key in scanned.counts:
-            self._window.pop(key._replace(route=route_of(key.route)), None)
+            self._fresh.pop(key._replace(route=route_of(key.route)), None)
         super().add(scanned)
 
 
@@ -234,7 +240,7 @@ def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
     made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 7, 200): Counts(1, 1)}, {}, None))
     made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 8, 200): Counts(1, 1)}, {}, None))
     made.add(Scanned(2, {Key(b"M" * 33, b"/", 200): Counts(1, 1)}, {}, None))
-    assert set(made.close_window(1).counts) == {
+    assert set(closed(made, 1).counts) == {
         Key(b"GET", b"/xxxxxxx", 200),
         Key(b"GET", OTHER, 200),
         Key(OTHER, b"/", 200),
@@ -246,5 +252,5 @@ def test_a_route_is_kept_as_one_object() -> None:
     made = Aggregator("web", 0, 10)
     for status in (200, 404):
         made.add(Scanned(1, {Key(b"GET", bytes(bytearray(b"/a")), status): Counts(1, 1)}, {}, None))
-    first, second = made.close_window(1).counts
+    first, second = closed(made, 1).counts
     assert first.route is second.route

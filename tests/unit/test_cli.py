@@ -54,7 +54,7 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | int], in
         (FormatError("$", 0, "expected x"), 1, "qps-reporter: expected x, at character 1 of '$'\n"),
         (OSError(28, "No space left"), 1, "qps-reporter: [Errno 28] No space left\n"),
         (UsageError("what?"), 2, "qps-reporter: what?\n"),
-        (StateHeldError("/state", 42), 3, "qps-reporter: /state is held by PID 42\n"),
+        (StateHeldError("/state", 42), 3, "qps-reporter: the ledger in /state is held by PID 42\n"),
     ],
 )
 def test_each_end_has_its_status(
@@ -96,7 +96,7 @@ def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
         check=False,
     )
     state.release()
-    said = f"qps-reporter: {state.path} is held by PID {os.getpid()}\n"
+    said = f"qps-reporter: the ledger in {state.path} is held by PID {os.getpid()}\n"
     assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
 
 

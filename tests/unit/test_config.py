@@ -9,11 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service import config
-from qps_service.config import Config, Flags, LogConfig, load
+from qps_service.config import Config, Flags, History, LogConfig, load
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import compile_format
 from qps_service.settings import LOG, SERVICE, Setting, parse_name
 from qps_service.units import SECOND
+
+WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
 
 Load = Callable[[Flags, Mapping[str, str]], Config]
 Write = Callable[[str], Flags]
@@ -53,6 +55,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
     assert load(Flags(log="logs/access.log.txt"), {}) == Config(
         interval=10 * SECOND,
         state=None,
+        history=WEEK,
         logs=(
             LogConfig(
                 name="access",
@@ -74,6 +77,9 @@ def test_a_file_with_everything(write: Write) -> None:
     flags = write("""
         interval = 2.5
         state = "/var/lib/x"
+        [history]
+        keep = 0
+        max_size = "1MiB"
         [log.web]
         path = "/var/log/web.log"
         format = '$uri\\t$status'
@@ -92,7 +98,9 @@ def test_a_file_with_everything(write: Write) -> None:
     api = LogConfig(
         "api", "/var/log/api.log", compile_format("default"), False, 1000, 1024, 65536, 60 * SECOND, 512
     )
-    assert load(flags, {}) == Config(2_500_000_000, "/var/lib/x", (web, api), "file.toml")
+    assert load(flags, {}) == Config(
+        2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
+    )
 
 
 # --- precedence: flag, environment, file, default
@@ -204,11 +212,11 @@ def test_precedence_of_the_files(tmp_path: Path, no_default_file: Path) -> None:
     for number, name in enumerate(("flag.toml", "variable.toml", no_default_file.name), start=1):
         (tmp_path / name).write_text(f"interval = {number}\n{ONE_LOG}")
     environment = {"QPS_REPORTER_CONFIG": "variable.toml"}
-    assert load(Flags(config="flag.toml"), environment)[::3] == (1 * SECOND, "flag.toml")
-    assert load(Flags(), environment)[::3] == (2 * SECOND, "variable.toml")
-    assert load(Flags(), {})[::3] == (3 * SECOND, str(no_default_file))
+    assert load(Flags(config="flag.toml"), environment)[::4] == (1 * SECOND, "flag.toml")
+    assert load(Flags(), environment)[::4] == (2 * SECOND, "variable.toml")
+    assert load(Flags(), {})[::4] == (3 * SECOND, str(no_default_file))
     # Who names a log wants nothing of the machine's configuration.
-    assert load(Flags(log="/x.log"), {})[::3] == (10 * SECOND, None)
+    assert load(Flags(log="/x.log"), {})[::4] == (10 * SECOND, None)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +301,7 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 
 # --- problems, to the letter
 
-SERVICE_KEYS = "interval, log, state"
+SERVICE_KEYS = "history, interval, log, state"
 LOG_KEYS = "format, max_line, max_route, max_routes, open_generations, path, quiet, start"
 
 
@@ -308,6 +316,16 @@ LOG_KEYS = "format, max_line, max_route, max_routes, open_generations, path, qui
         ("state = {}", ["state: expected text or a number, got {}"]),
         ("state = ''", ["state: expected a path, got ''"]),
         ("colour = 1", [f"colour: unknown; expected one of {SERVICE_KEYS}"]),
+        (
+            "keep = 1",
+            [f"keep: unknown; expected one of {SERVICE_KEYS}; keep belongs in the table [history]"],
+        ),
+        ("history = 1", ["history: expected a table, as [history]"]),
+        ("[history]\nsize = 1", ["history.size: unknown; expected one of keep, max_size"]),
+        (
+            '[history]\nmax_size = "1KiB"',
+            ["history.max_size: expected from 1048576 to 1099511627776 bytes, got '1KiB'"],
+        ),
         (
             "quiet = 1\nb = 2\na = 3",
             [

@@ -24,6 +24,7 @@ def windows(grid: type[Grid], late: Callable[[], int], until: int, step: int = S
     closed = []
     while times.deadline <= START + until:
         now = times.deadline + late()
+        counting.take()
         closed.append(counting.close_window(now))
         times.advance(now)
     return closed

@@ -15,10 +15,12 @@ ROOT = Path(qps_service.__file__).parent
 # A name stands for the modules below it too; "" is qps_service/__init__.py.
 LAYERS = (
     ("", "errors", "model", "escape", "units", "logformat", "notices"),
-    ("scan", "_scan_py", "routes", "aggregator", "grid", "rotation", "report"),
+    ("scan", "_scan_py", "fingerprint", "remembered", "routes", "aggregator", "grid", "rotation", "report"),
     ("settings", "config"),
     (
-        *("files", "watcher", "generations", "siblings", "voice", "follower"),
+        *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
+        *("opening", "held", "voice", "follower", "descriptors"),
+        *("schema", "rows", "database", "ledger", "history", "books"),
         *("outputs", "systemd", "state", "process", "simulator", "simulated_log"),
     ),
     ("tail",),
@@ -29,7 +31,7 @@ LAYERS = (
 )
 # Bytes and values in, values out. `time` and `os` are there for ctime() and the splitting of paths alone.
 PURE = LAYERS[0] + LAYERS[1]
-PURE_IMPORTS = {"collections", "enum", "re", "types", "typing", "syslog", "time", "os", "qps_service"}
+PURE_IMPORTS = {"bisect", "collections", "enum", "hashlib", "re", "types", "typing", "syslog", "time", "os", "qps_service"}
 PURE_USES = {"time": {"ctime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the

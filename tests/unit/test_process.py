@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.process import SystemClock
+from qps_service.process import SystemClock, boot_id
 
 SECOND = 10**9
 
@@ -85,4 +85,5 @@ def test_the_clocks_have_their_units() -> None:
     after = float(Path("/proc/uptime").read_text().split()[0])
     assert before - 0.01 <= now / SECOND <= after + 0.02  # it tells hundredths
     assert monotonic <= clock.now() // 1000  # which counts suspensions too
-    assert isinstance(clock.date(), int)
+    assert isinstance(clock.unix(), int)
+    assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()

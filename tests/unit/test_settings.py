@@ -6,8 +6,8 @@ import re
 import pytest
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import Config, Flags, LogConfig
-from qps_service.settings import BY_KEY, LOG, SERVICE, parse_name
+from qps_service.config import Config, Flags, History, LogConfig
+from qps_service.settings import BY_KEY, HISTORY, LOG, SERVICE, parse_name
 from qps_service.units import SECOND
 
 FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
@@ -28,6 +28,8 @@ FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
         ("max_line", "1MiB", 1 << 20),
         ("quiet", "1s", SECOND),
         ("open_generations", "2", 2),
+        ("keep", "0", 0),
+        ("max_size", "1MiB", 1 << 20),
     ],
 )
 def test_takes(key: str, text: str, value: object) -> None:
@@ -81,8 +83,9 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 
 
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
-    assert len(BY_KEY) == len(SERVICE) + len(LOG)
-    assert {setting.key for setting in SERVICE} == set(Config._fields) - {"logs", "source"}
+    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG)
+    assert {setting.key for setting in SERVICE} == set(Config._fields) - {"history", "logs", "source"}
+    assert {setting.key for setting in HISTORY} == set(History._fields)
     assert {setting.key for setting in LOG} == set(LogConfig._fields) - {"name"}
     assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}
 

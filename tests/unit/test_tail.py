@@ -8,7 +8,7 @@ import pytest
 
 from qps_service import tail as tail_module
 from qps_service.config import Flags, LogConfig, load
-from qps_service.model import Counts, Key
+from qps_service.model import Counts, Key, Window
 from qps_service.notices import REJECTED, Notice, Throttle
 from qps_service.tail import Tail
 
@@ -39,6 +39,11 @@ class Log:
         self.now += int(seconds * SECOND)
         return sum(1 for _ in self.tail.read(self.now))
 
+    def window(self) -> Window:
+        """Commit, and end the window."""
+        self.tail.entry(1, self.now, 0)
+        return self.tail.close_window(self.now)
+
     def said(self) -> list[str]:
         """Since the last call."""
         texts = [notice.text for notice in self._notices if notice.kind is REJECTED]
@@ -62,7 +67,7 @@ def test_every_line_is_counted_or_rejected(log: Log) -> None:
     log.read()
     log.write(b"x" * 400 + b"\n" + GOOD)
     log.read()
-    window = log.tail.close_window(log.now)
+    window = log.window()
     assert dict(window.counts) == {Key(b"GET", b"/", 200): Counts(5, 25)}
     assert dict(window.rejects) == {"fields": 1, "too_long": 2}
     assert (window.log, window.started, window.ended) == ("access", 1000 * SECOND, 1004 * SECOND)
@@ -74,7 +79,7 @@ def test_other_settings_leave_the_counts_alone(log: Log) -> None:
     log.tail.reconfigure(log.config()._replace(max_line=512))
     log.write(b"1.2.3.4\tGET /%b\t200\t5\n" % (b"a" * 300))
     log.read()
-    window = log.tail.close_window(log.now)
+    window = log.window()
     assert sum(counts.requests for counts in window.counts.values()) == 2
     assert dict(window.rejects) == {"too_long": 1}
     assert log.tail.config.max_line == 512
