@@ -5,7 +5,7 @@ OPERATIONS.md explains each kind and what to do about it; a test holds the two l
 """
 
 from collections.abc import Callable
-from syslog import LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from typing import NamedTuple
 
 from qps_service.model import Loss
@@ -41,6 +41,10 @@ ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
 TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
 POSSIBLE_LOSS = Kind("possible_loss", "bedd2003aefd447149e69f9d23a06b25", LOG_WARNING)
 RESTORED = Kind("restored", "f8df23cba72bd888cb4ed64ad6d91df4", LOG_INFO)
+LEDGER_UNAVAILABLE = Kind("ledger_unavailable", "73fc94513f22292de80f423d142a1024", LOG_ERR)
+LEDGER_RESUMED = Kind("ledger_resumed", "5611b819991af8fc2ee5448cae456b7d", LOG_NOTICE)
+LEDGER_SET_ASIDE = Kind("ledger_set_aside", "cf238022d0651bcf82ea2aac1acc6e44", LOG_CRIT)
+LEDGER_VANISHED = Kind("ledger_vanished", "360416fd9a3986c8d92ace9e78716a25", LOG_CRIT)
 LET_GO = Kind("let_go", "d322156d165b45ffb8fd0cee42d80c46", LOG_WARNING)
 REJECTED = Kind("rejected", "95c7c2850a4f4a26a55cd441fdd59481", LOG_WARNING)
 RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
@@ -57,6 +61,10 @@ KINDS = (
     TRUNCATED,
     POSSIBLE_LOSS,
     RESTORED,
+    LEDGER_UNAVAILABLE,
+    LEDGER_RESUMED,
+    LEDGER_SET_ASIDE,
+    LEDGER_VANISHED,
     LET_GO,
     REJECTED,
     RELOADED,

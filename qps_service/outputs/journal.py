@@ -12,6 +12,12 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
 
 Routes in QPS_ROWS are escaped as in the text (qps_service.escape).
+
+A notice is one entry too: MESSAGE, MESSAGE_ID, PRIORITY, QPS_LOG if it is about a log, and where lines may
+be lost:
+
+    QPS_LOSS_BYTES how many bytes at most, or `unknown`
+    QPS_LOSS_FILE  path of the file
 """
 
 import json
@@ -76,15 +82,22 @@ def report_fields(report: Report) -> dict[str, str]:
 def notice_fields(notice: Notice) -> dict[str, str]:
     """The journal fields of a notice."""
     fields = {
-        # A path from the command line may hold what is no UTF-8.
-        "MESSAGE": notice.text.encode(errors="backslashreplace").decode(),
+        "MESSAGE": _sayable(notice.text),
         "MESSAGE_ID": notice.kind.message_id,
         "PRIORITY": str(notice.kind.priority),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
     }
     if notice.log is not None:
         fields["QPS_LOG"] = notice.log
+    if notice.loss is not None:
+        fields["QPS_LOSS_BYTES"] = "unknown" if notice.loss.bytes is None else str(notice.loss.bytes)
+        fields["QPS_LOSS_FILE"] = _sayable(notice.loss.name)
     return fields
+
+
+def _sayable(text: str) -> str:
+    """A path may hold what is no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class JournalOutput:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.model import Counts, Key, Report, Window
-from qps_service.notices import OUTPUT_FAILED, REPORT_MESSAGE_ID, ROTATED, UNREADABLE, Notice
+from qps_service.model import Counts, Key, Loss, Report, Window
+from qps_service.notices import OUTPUT_FAILED, POSSIBLE_LOSS, REPORT_MESSAGE_ID, ROTATED, UNREADABLE, Notice
 from qps_service.outputs.journal import (
     JournalOutput,
     NoticeBoard,
@@ -105,6 +105,45 @@ def test_a_notices_fields() -> None:
     assert notice_fields(Notice(ROTATED, "log rotated", "access")) == fields | {"QPS_LOG": "access"}
     assert notice_fields(Notice(UNREADABLE, "x"))["PRIORITY"] == "3"
     assert notice_fields(Notice(ROTATED, "\udcff"))["MESSAGE"] == r"\udcff"  # of a path that is no UTF-8
+
+
+def check_losses(fields_of: Callable[[Notice], Mapping[str, str]]) -> None:
+    """How many bytes at most, and of which file; what is not known is not a number."""
+    for most, expected in ((17, "17"), (0, "0"), (2**64, str(2**64)), (None, "unknown")):
+        loss = Loss(at=5, what="truncated", name="/var/log/a.\udcff", bytes=most)
+        fields = fields_of(Notice(POSSIBLE_LOSS, "possible loss", "access", loss))
+        assert fields == {
+            "MESSAGE": "possible loss",
+            "MESSAGE_ID": "bedd2003aefd447149e69f9d23a06b25",
+            "PRIORITY": "4",
+            "SYSLOG_IDENTIFIER": "qps-reporter",
+            "QPS_LOG": "access",
+            "QPS_LOSS_BYTES": expected,
+            "QPS_LOSS_FILE": r"/var/log/a.\udcff",
+        }
+
+
+def takes_unknown_for_nothing(notice: Notice) -> dict[str, str]:
+    """A broken twin."""
+    fields = notice_fields(notice)
+    if notice.loss and not notice.loss.bytes:
+        fields["QPS_LOSS_BYTES"] = "0"
+    return fields
+
+
+def takes_nothing_for_unknown(notice: Notice) -> dict[str, str]:
+    """A broken twin."""
+    fields = notice_fields(notice)
+    if notice.loss and not notice.loss.bytes:
+        fields["QPS_LOSS_BYTES"] = "unknown"
+    return fields
+
+
+def test_a_possible_losss_fields() -> None:
+    check_losses(notice_fields)
+    for twin in (takes_unknown_for_nothing, takes_nothing_for_unknown):
+        with pytest.raises(AssertionError):
+            check_losses(twin)
 
 
 # --- whether a stream is the journal
