@@ -24,7 +24,7 @@ from qps_service.outputs import Output, OutputClosed
 from qps_service.report import format_rate, make_report
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
-from qps_service.units import SECOND, format_duration
+from qps_service.units import SECOND
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
 TICK = 1_000_000_000  # nanoseconds
@@ -180,8 +180,8 @@ class Daemon:
         now, at = self._clock.now(), self._clock.unix()
         restored = self._books.restore(log.name, now=now, at=at)
         if restored:
-            past = format_duration(max(0, now - restored.started) // SECOND * SECOND)
-            text = f"going on with {show_path(log.path)} where the ledger ends; last reported {past} ago"
+            past = max(0, now - restored.started) // SECOND
+            text = f"going on with {show_path(log.path)} where the ledger ends, {past} s after the last report"
             self._say(Notice(notices.RESTORED, text, log.name))
         return self._make_tail(log, now, self._say, restored=restored, at=at)
 

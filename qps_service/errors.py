@@ -4,6 +4,7 @@
     |-- UsageError          the command line contradicts itself or the configuration (exit 2)
     |-- ConfigError         the configuration is wrong; carries every problem found (exit 1)
     |   `-- FormatError     a log format is wrong; knows the place
+    |-- LedgerUnreadableError  there is a ledger, but it can't be read now (exit 1)
     `-- StateHeldError      another process uses the same state directory (exit 3)
 
 Faults of the log itself (missing, unreadable, malformed lines) are not exceptions: the service
@@ -56,3 +57,10 @@ class StateHeldError(QpsError):
     def __init__(self, directory: str, pid: int) -> None:
         self.pid = pid
         super().__init__(f"the ledger in {directory} is held by {f'PID {pid}' if pid else 'another process'}")
+
+
+class LedgerUnreadableError(QpsError):
+    """There is a ledger, and how far the logs were read stands in it, but it cannot be read now."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot read the ledger {path}: {reason}")

@@ -109,6 +109,8 @@ class Remembered:
         until = common(position, read) if self._rebooted else 0
         if until == 0:
             return Recalled(position)  # it was truncated meanwhile; whoever reads it will notice
+        # What was read of it and is gone was counted under the old number, and stays so.
+        self.give_up(position)
         return _after_power_loss(position, until, size, read)
 
     def resembles(
@@ -217,6 +219,10 @@ def _after_power_loss(position: Position, until: int, size: int, read: Read) -> 
     offset = min(position.offset, size)
     prefix, marker, marks = print_of(read, offset)
     shortened = position._replace(
+        number=0,
+        begun=offset,
+        lines=0,
+        rejected=0,
         offset=offset,
         prefix=prefix,
         marker=marker,

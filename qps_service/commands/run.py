@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from syslog import LOG_DEBUG, LOG_WARNING
 
 from qps_service.books import Books
 from qps_service.commands import add_configuration, flags_of
@@ -58,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
     send = sendv if os.path.exists(SOCKET) else None
-    board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2)
+    # Cron mails whatever is said.
+    least = LOG_WARNING if arguments.once else LOG_DEBUG
+    board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2, least=least)
     outputs: list[Output] = []
     if send:
         outputs.append(JournalOutput(send, board.say))

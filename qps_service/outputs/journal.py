@@ -25,7 +25,7 @@ import os
 import select
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from syslog import LOG_INFO
+from syslog import LOG_DEBUG, LOG_INFO
 
 from qps_service import notices
 from qps_service.escape import show
@@ -133,8 +133,10 @@ class JournalOutput:
 class NoticeBoard:
     """Where notices go: to the journal if there is one, and to stderr unless that is the journal."""
 
-    def __init__(self, send: Send | None, stderr: int | None) -> None:
-        """`send` is None without a journal; `stderr`, a descriptor, is None where it leads there."""
+    def __init__(self, send: Send | None, stderr: int | None, *, least: int = LOG_DEBUG) -> None:
+        """`send` is None without a journal; `stderr`, a descriptor, is None where it leads there, and is told
+        only what is as urgent as `least`, a syslog level."""
+        self._least = least
         self._send = send
         self._stderr = stderr
         self._poll = select.poll()
@@ -146,7 +148,7 @@ class NoticeBoard:
         if self._send:
             with suppress(OSError):
                 self._send(*(f"{name}={value}" for name, value in notice_fields(notice).items()))
-        if self._stderr is not None and self._poll.poll(0):
+        if self._stderr is not None and notice.kind.priority <= self._least and self._poll.poll(0):
             line = f"qps-reporter: {notice.text}".encode(errors="backslashreplace")
             # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).
             with suppress(OSError):

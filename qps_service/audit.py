@@ -1,0 +1,138 @@
+"""Checks the ledger against itself and against the logs that still exist.
+
+For each generation: the file with its text is looked for by identity, and where that is gone by its
+text, in compressed files too; the lines in what was read of it are counted again. For each log: the
+lines of all generations must be the requests and rejected lines in the totals.
+
+Nothing is written. A file that is gone proves nothing, and is said to be gone.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from qps_service.files import Files
+from qps_service.fingerprint import Kinship, compare
+from qps_service.ledger import Ledger
+from qps_service.model import Loss, Position
+from qps_service.packed import why_not
+from qps_service.rotation import is_compressed, is_sibling
+from qps_service.sources import ENDLESS, Source, open_source
+
+BLOCK = 1 << 18  # bytes
+
+
+class Checked(NamedTuple):
+    """One generation: what the ledger says, and what its file says."""
+
+    position: Position
+    held: bool
+    path: str | None  # where its text is now; None if it is gone
+    counted: int | None  # lines in what was read, counted again; None if it is gone
+    pending: int | None  # bytes that are not read yet; None if it is gone
+
+    @property
+    def balances(self) -> bool:
+        """Whether the file, if there is one, has as many lines as were read of it."""
+        return self.counted is None or self.counted == self.position.lines
+
+
+class Audit(NamedTuple):
+    """One log's books."""
+
+    log: str
+    path: str
+    at: int  # the last commit, Unix nanoseconds
+    generations: list[Checked]
+    forgotten: int  # lines of generations that the ledger remembers no more
+    requests: int
+    rejected: int
+    losses: list[Loss]
+
+    @property
+    def lines(self) -> int:
+        """Read of all generations."""
+        return self.forgotten + sum(each.position.lines for each in self.generations)
+
+    @property
+    def balances(self) -> bool:
+        """Whether nothing is counted that was not read, and the other way round."""
+        return self.lines == self.requests + self.rejected and all(each.balances for each in self.generations)
+
+
+def audit(ledger: Ledger, log: str, files: Files) -> Audit:
+    """Check one log. Raises LedgerError."""
+    with ledger.snapshot():
+        restored = ledger.restore(log, now=0, at=0)
+        generations, losses = ledger.generations(log), ledger.losses(log)
+        forgotten, _ = ledger.forgotten(log)
+    assert restored is not None
+    names = [restored.path, *(position.name for position, _ in generations)]
+    directories = {os.path.dirname(os.path.realpath(name)) for name in names}
+    candidates = _Candidates(files, os.path.basename(restored.path), directories)
+    return Audit(
+        log=log,
+        path=restored.path,
+        at=restored.at,
+        generations=[candidates.check(position, held=held) for position, held in generations],
+        forgotten=forgotten,
+        requests=sum(counts.requests for counts in restored.totals.values()),
+        rejected=sum(restored.rejects.values()),
+        losses=losses,
+    )
+
+
+class _Candidates:
+    """The files that may hold a generation's text."""
+
+    def __init__(self, files: Files, base: str, directories: set[str]) -> None:
+        self._files = files
+        self._paths: list[str] = []
+        self._by_key: dict[tuple[int, int], str] = {}
+        for directory in sorted(directories):
+            with suppress(OSError):
+                for name in files.names(directory):
+                    if name == base or is_sibling(base, name):
+                        self._paths.append(os.path.join(directory, name))
+        for path in self._paths:
+            with suppress(OSError):
+                self._by_key[files.stat(path).key] = path
+
+    def check(self, position: Position, *, held: bool) -> Checked:
+        """Find its text, and count its lines again."""
+        for path in self._likely(position):
+            with suppress(OSError):
+                source = self._open(path)
+                try:
+                    if compare(position, source.read) is Kinship.SAME:
+                        size = source.seen().size
+                        pending = 0 if size == ENDLESS else size - position.offset
+                        return Checked(position, held, path, _count(position, source), pending)
+                finally:
+                    source.close()
+        return Checked(position, held, None, None, None)
+
+    def _likely(self, position: Position) -> Iterator[str]:
+        own = self._by_key.get(position.identity[:2])
+        if own:
+            yield own
+        yield from (path for path in self._paths if path != own)
+
+    def _open(self, path: str) -> Source:
+        if is_compressed(path) and (reason := why_not(path)):
+            raise OSError(reason)
+        return open_source(self._files, self._files.open(path), path, packed=is_compressed(path))
+
+
+def _count(position: Position, source: Source) -> int:
+    """The lines in what was read: one without its newline counts, too."""
+    lines, offset, last = 0, position.begun, b"\n"
+    while offset < position.offset:
+        block = source.read(min(BLOCK, position.offset - offset), offset)
+        if not block:
+            break
+        lines += block.count(b"\n")
+        offset += len(block)
+        last = block[-1:]
+    return lines + (last != b"\n")

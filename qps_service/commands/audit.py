@@ -1,0 +1,99 @@
+"""`qps-reporter audit`: whether the books balance."""
+
+import argparse
+import os
+import sys
+import time
+
+from qps_service.audit import Audit, Checked, audit
+from qps_service.database import LedgerError
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
+from qps_service.escape import show, show_path
+from qps_service.files import Files
+from qps_service.ledger import Ledger
+from qps_service.process import boot_id
+from qps_service.state import LEDGER
+
+HELP = "check the ledger against itself and against the logs that still exist"
+EPILOG = """\
+examples:
+  qps-reporter audit                    the ledger of the service
+  qps-reporter audit --state DIR
+
+Lists each generation of each log: the bytes and lines that were read of it, how many lines were rejected,
+bytes that are still to be read, and the lines in its file counted again. Then the sums, and what may have
+been lost. Reads only, and may run while the service does. Exits 0 if the books balance, 1 if they don't or
+can't be read.
+"""
+
+STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
+HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", "recount", "file")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    default = os.environ.get("QPS_REPORTER_STATE") or STATE
+    parser.add_argument(
+        "--state", metavar="DIR", default=default, help=f"directory that holds the ledger (default: {STATE})"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; the exit status."""
+    path = os.path.join(os.path.abspath(arguments.state), LEDGER)
+    ledger = Ledger(path, boot=boot_id())
+    try:
+        ledger.open(writable=False)
+        audits = [audit(ledger, log, Files()) for log in ledger.logs()]
+    except LedgerError as error:
+        raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
+    finally:
+        ledger.close()
+    for each in audits:
+        sys.stdout.write(render(each))
+    balance = all(each.balances for each in audits)
+    sys.stdout.write(f"the books {'balance' if balance else 'DO NOT BALANCE'}\n")
+    return EXIT_OK if balance else EXIT_PROBLEM
+
+
+def render(audit: Audit) -> str:
+    """One log's part of the answer."""
+    rows = [HEADING, *map(_row, audit.generations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING) - 1)]
+    lines = [f"log {show(audit.log.encode())}: {show_path(audit.path)}, committed {_date(audit.at)}"]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append(f"  {'  '.join(cells)}  {row[-1]}")
+    counted = audit.requests + audit.rejected
+    forgotten = f" ({audit.forgotten} of them in generations that are forgotten)" if audit.forgotten else ""
+    lines += [
+        f"  read {audit.lines} lines{forgotten}, "
+        f"counted {audit.requests} requests + {audit.rejected} rejected = {counted}"
+        f"{'' if audit.lines == counted else '  <-- problem'}",
+        f"  possible losses: {len(audit.losses) or 'none'}",
+    ]
+    for loss in audit.losses:
+        most = "unknown bytes" if loss.bytes is None else f"{loss.bytes} bytes at most"
+        lines.append(f"    {_date(loss.at)}, {most}: {show_path(loss.name)} {loss.what}")
+    return "\n".join(lines) + "\n\n"
+
+
+def _row(checked: Checked) -> tuple[str, ...]:
+    position = checked.position
+    recount = "gone" if checked.counted is None else "same"
+    if not checked.balances:
+        recount = f"{checked.counted}, a problem"
+    return (
+        str(position.number),
+        "open" if checked.held else "closed",
+        str(position.offset - position.begun),
+        str(position.lines),
+        str(position.rejected),
+        "-" if checked.pending is None else str(checked.pending),
+        recount,
+        show_path(checked.path or position.name),
+    )
+
+
+def _date(at: int) -> str:
+    return time.ctime(at // 10**9)
