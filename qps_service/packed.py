@@ -124,7 +124,7 @@ class Packed:
             self._restart()
         paced = self._end
         while self._end < min(offset, self._sound) and self._extend():
-            self._forget(self._end)
+            self._forget(offset)
             if self._end - paced >= _PACE:
                 paced = self._end
                 yield
