@@ -99,7 +99,8 @@ class Daemon:
         """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
         try:
             self._start()
-            self._supervisor.ready(self.status())
+            if not self._stopping:
+                self._supervisor.ready(self.status())
             while not self._stopping:
                 self._wait()
                 now = self._look()
@@ -160,7 +161,7 @@ class Daemon:
 
     def _say_totals(self) -> None:
         rejected = self._rejected_gone + sum(tail.aggregator.total_rejected for tail in self._tails)
-        text = f"stopped; {self._requests} requests counted and {rejected} lines rejected since the start"
+        text = f"stopped; {self._requests} requests counted and {rejected} lines rejected in total"
         self._say(Notice(notices.STOPPED, text))
 
     def _start(self) -> None:

@@ -152,7 +152,8 @@ class Database:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         else:
             self._check()
-        connection.execute("PRAGMA journal_mode = WAL")
+        if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
+            raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")

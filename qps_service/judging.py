@@ -175,6 +175,8 @@ class Judge:
             return source.read(size, offset)
 
         resemblance, position = self._remembered.resembles(read, scene.is_present)
+        if position and any(each.position.number == position.number for each in scene.found):
+            return stranger  # another one goes on with it already
         if position and (self._remembered.is_awaited(position) or read(1, position.offset)):
             return fresh._replace(
                 position=position._replace(identity=fresh.position.identity, name=fresh.position.name)

@@ -46,8 +46,7 @@ class Ledger:
         """Open it, and create it if it is to be written and there is none."""
         self.database.open(writable=writable)
         with self.database.snapshot() as reading:
-            meta = dict(reading.execute("SELECT name, value FROM meta"))
-        self.sequence, self.number = meta["sequence"], meta["number"]
+            self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")
 
     def close(self) -> None:
         """Close it; every commit stays."""
@@ -98,7 +97,7 @@ class Ledger:
             known, path, boot, started, ended, committed, sequence, next_number = row
             window: dict[Key, Counts] = {}
             window_rejects: dict[str, int] = {}
-            if sequence > self.sequence:
+            if sequence > _meta(reading, "sequence"):
                 window, window_rejects = window_of(reading, known, sequence)
             else:
                 started = ended
@@ -156,13 +155,16 @@ class Ledger:
         sequence = self.sequence if sequence is None else sequence
         number = self.number + 1 if number is None else number
         with self.database.transaction() as writing:
-            (stored,) = writing.execute("SELECT value FROM meta WHERE name = 'number'").fetchone()
-            if stored != self.number:
-                raise LedgerVanished(f"expected commit {self.number} to be its last, got {stored}")
+            self._check_number(writing)
             yield writing
             rows = [(sequence, "sequence"), (number, "number")]
             writing.executemany("UPDATE meta SET value = ? WHERE name = ?", rows)
         self.sequence, self.number = sequence, number
+
+    def _check_number(self, writing: sqlite3.Connection) -> None:
+        number = _meta(writing, "number")
+        if number != self.number:
+            raise LedgerVanished(f"expected commit {self.number} to be its last, got {number}")
 
     def _add_log(self, writing: sqlite3.Connection, entry: Entry) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]
@@ -170,8 +172,9 @@ class Ledger:
             """INSERT INTO log (name, path, boot, started, ended, at, sequence, next_number)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT DO UPDATE SET path = excluded.path, boot = excluded.boot,
-                   started = excluded.started, ended = excluded.ended, at = excluded.at,
-                   sequence = excluded.sequence, next_number = max(next_number, excluded.next_number)
+                   started = CASE excluded.sequence WHEN 0 THEN started ELSE excluded.started END,
+                   ended = excluded.ended, at = excluded.at, sequence = max(sequence, excluded.sequence),
+                   next_number = max(next_number, excluded.next_number)
                RETURNING id""",
             (
                 *(entry.log, os.fsencode(entry.path), self._boot),
@@ -179,6 +182,10 @@ class Ledger:
             ),
         ).fetchone()
         return int(log)
+
+
+def _meta(reading: sqlite3.Connection, name: str) -> int:
+    return int(reading.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
 
 
 def _number_of(reading: sqlite3.Connection, log: str) -> int:

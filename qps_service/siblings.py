@@ -32,7 +32,7 @@ class Siblings:
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
-        self._doubtful: set[str] = set()  # paths to be judged by their content
+        self._doubtful: set[tuple[int, int]] = set()  # device and inode of what its content will tell
         self._sweeping = True
 
     @property
@@ -150,14 +150,14 @@ class Siblings:
         of several copies it has most. Those found go to the scene. Strangers: path, who, whether only the
         names told so. What cannot be told yet goes to `retry`."""
         strangers = []
-        doubtful: set[str] = set()
+        doubtful: set[tuple[int, int]] = set()
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
             return self._remembered.knows(each.key), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
-            trusted = (trusting or path in old) and path not in self._doubtful
+            trusted = (trusting or path in old) and seen[path].key not in self._doubtful
             verdict = self._judge.consider(path, seen[path], scene, trusted=trusted)
             if isinstance(verdict, Found):
                 scene.found.append(verdict)
@@ -167,10 +167,11 @@ class Siblings:
             elif verdict is Nothing.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful.add(path)
+                    doubtful.add(seen[path].key)
             else:
                 self._lineage.settle(path)
-        self._doubtful = doubtful
+        judged = {each.key for each in seen.values()}
+        self._doubtful = doubtful | (self._doubtful - judged)
         return strangers
 
     def presence(self, places: Collection[Place], held: Iterable[Generation]) -> Presence:

@@ -75,7 +75,7 @@ def test_ready_stopping_last_report(tmp_path: Path, programs: list[Program]) -> 
     assert row.split("\t")[2] == total.split("\t")[2]
     assert err == (
         f"qps-reporter: following {program.log}\n"
-        "qps-reporter: stopped; 7 requests counted and 0 lines rejected since the start\n"
+        "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
     )
 
 
@@ -153,7 +153,7 @@ def test_the_state_directory_belongs_to_one_process(tmp_path: Path, programs: li
         timeout=GUARD,
     )
     assert second.returncode == 3
-    assert second.stderr == f"qps-reporter: {state} is held by PID {program.process.pid}\n"
+    assert second.stderr == f"qps-reporter: the ledger in {state} is held by PID {program.process.pid}\n"
     program.process.kill()
     program.end()
     third = Program(tmp_path / "state", "--state", str(state))

@@ -83,7 +83,7 @@ def test_the_status_line_tells_rate_routes_log_and_total(service: Service) -> No
     rate, routes, log, total = re.split("[,;] ", status)
     assert re.fullmatch(r"[0-9.]+ requests/s", rate)
     assert re.fullmatch(r"\d+ routes?", routes)
-    assert (log, total) == (LOG, "15 requests since the start")
+    assert (log, total) == (LOG, "15 requests in total")
 
 
 def test_a_report_is_one_journal_entry_with_fields(service: Service) -> None:
@@ -181,7 +181,7 @@ def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Servic
         service.append(lines(5))
         await_requests(journal, 15)
         journal.until(is_report)
-    assert service.show("StatusText").endswith("; 15 requests since the start")
+    assert service.show("StatusText").endswith("; 15 requests in total")
     assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
     service.stop()
     assert sum(map(requests, service.entries())) == 15
@@ -213,7 +213,7 @@ def test_reload_refuses_a_bad_configuration_and_goes_on_with_the_old(
         service.append(lines(5))
         await_requests(journal, 15)
         journal.until(is_report)
-    assert service.show("StatusText").endswith("; 15 requests since the start")
+    assert service.show("StatusText").endswith("; 15 requests in total")
     assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
     service.stop()
     assert sum(map(requests, service.entries())) == 15

@@ -20,7 +20,7 @@ LAYERS = (
     (
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
         *("opening", "held", "voice", "follower", "descriptors"),
-        *("schema", "rows", "database", "ledger", "history", "books"),
+        *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),
         *("outputs", "systemd", "state", "process", "simulator", "simulated_log"),
     ),
     ("tail",),
@@ -35,8 +35,10 @@ PURE_IMPORTS = {"bisect", "collections", "enum", "hashlib", "re", "types", "typi
 PURE_USES = {"time": {"ctime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the
-# simulator's own log. process.py reads its own pipe.
-OPENERS = {"files", "config", "state", "watcher", "simulated_log", "commands.simulate", "process"}
+# simulator's own log, the ledger. process.py reads its own pipe.
+OPENERS = {
+    *("files", "config", "state", "watcher", "simulated_log", "commands.simulate", "process", "database"),
+}
 OPENING = {
     "open",
     "pread",
