@@ -144,7 +144,8 @@ class Judge:
         recalled = self._remembered.recall(identity, seen.size, source.read)
         if recalled:
             position = recalled.position
-            if self._remembered.is_awaited(position) or source.read(1, position.offset):
+            grows = not is_compressed(path)  # nobody appends to what is compressed
+            if self._remembered.is_awaited(position) or (grows and source.read(1, position.offset)):
                 if recalled.lost:
                     self.skipped.append((path, recalled.lost))
                 return Found(source, position._replace(name=path))
