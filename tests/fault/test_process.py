@@ -1,6 +1,5 @@
 """The program as a process: signals, pipes, systemd's socket. Nothing here waits but for what must come."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -10,44 +9,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-GUARD = 60  # seconds after which a test hangs for good
+from tests.fault.program import GUARD, ROOT, Process
+
 LINE = b"10.0.0.1\tGET /a\t200\t10\n"
 RULE = "=" * 29 + "\n"
 
 
-class Program:
-    """`qps-reporter run LOG`, ready, with systemd's end of the notification socket."""
+class Program(Process):
+    """`qps-reporter run LOG`."""
 
     def __init__(self, root: Path, *arguments: str, extra: dict[str, str] | None = None) -> None:
         self.log = root / "access.log"
         self.log.touch()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(GUARD)
-        self._socket.bind(str(root / "notify"))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "qps_service", "run", str(self.log), *arguments],
-            cwd=ROOT,
-            env={**os.environ, "NOTIFY_SOCKET": str(root / "notify"), **(extra or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def told(self, beginning: str) -> str:
-        """The next datagram to systemd that begins so."""
-        while not (text := self._socket.recv(4096).decode()).startswith(beginning):
-            pass
-        return text
-
-    def end(self) -> tuple[str, str]:
-        """What it still prints to stdout and stderr until its end."""
-        return self.process.communicate(timeout=GUARD)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self._socket.close()
+        super().__init__(root, str(self.log), *arguments, extra=extra)
 
 
 @pytest.fixture
@@ -165,7 +139,7 @@ def test_a_deaf_service_manager_does_not_stop_it(tmp_path: Path, programs: list[
     program = Program(tmp_path, "--interval", "100ms")
     programs.append(program)
     program.told("READY=1")
-    program._socket.close()
+    program.go_deaf()
     assert program.process.stdout is not None
     for _ in range(12):  # three reports, each with a status that nobody takes
         assert program.process.stdout.readline()

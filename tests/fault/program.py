@@ -1,0 +1,247 @@
+"""The program from outside: its process, systemd's end of the notification socket, its ledger, an oracle.
+
+Each line has a number for its route, so that the ledger's totals tell how often each was counted. Nothing
+here waits but for what must come: a datagram, or the end of a process.
+"""
+
+import itertools
+import os
+import queue
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).parents[2]
+GUARD = 60  # seconds after which a test hangs for good
+
+
+class Process:
+    """`qps-reporter run`, and systemd's end of its notification socket."""
+
+    def __init__(
+        self,
+        root: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        extra: Mapping[str, str] | None = None,
+        stdout: IO[str] | int = subprocess.PIPE,
+        stderr: IO[str] | int = subprocess.PIPE,
+    ) -> None:
+        """`prefix` is a command that runs the program in its own place; `extra` goes into the environment."""
+        self._address = str(root / "notify")
+        Path(self._address).unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self._address)
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "qps_service", "run", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "NOTIFY_SOCKET": self._address, **(extra or {})},
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+        )
+        self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._deaf = False
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """Take every datagram at once, as systemd does: the kernel queues ten, and the sender waits."""
+        end = os.pidfd_open(self.process.pid)
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        poll.register(self._socket, select.POLLIN)
+        while not self._deaf:
+            ready = [descriptor for descriptor, _ in poll.poll()]
+            if self._socket.fileno() in ready:
+                self._told.put(self._socket.recv(4096).decode())
+            elif end in ready:
+                break
+        self._told.put(None)
+        os.close(end)
+        self._socket.close()
+
+    def next_told(self, beginning: str) -> str | None:
+        """The next datagram to systemd that begins so; None if the process ends before."""
+        while (text := self._told.get(timeout=GUARD)) is not None and not text.startswith(beginning):
+            pass
+        return text
+
+    def told(self, beginning: str) -> str:
+        """As `next_told`, of a process that has to live until then."""
+        text = self.next_told(beginning)
+        assert text is not None, f"it ended before {beginning}"
+        return text
+
+    def has_counted(self, requests: int) -> bool:
+        """Wait for a report after so many requests in all; whether it came before the process ended."""
+        while text := self.next_told("STATUS="):
+            if text.endswith(f"; {requests} requests in total"):
+                return True
+        return False
+
+    def go_deaf(self) -> None:
+        """Close systemd's end."""
+        self._deaf = True
+        self._socket.sendto(b"", self._address)
+        self._listener.join(GUARD)
+
+    def end(self) -> tuple[str, str]:
+        """What it still prints to stdout and stderr until its end."""
+        return self.process.communicate(timeout=GUARD)
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self.process.send_signal(signal.SIGTERM)
+        self.end()
+        assert self.process.returncode == 0, self.process.returncode
+
+    def close(self) -> None:
+        """No process is left, whatever happened; a second time does nothing."""
+        self.process.kill()
+        self.process.communicate()
+        self._listener.join(GUARD)
+
+
+class Writer:
+    """An open log, written to as a web server does: O_APPEND, and through renames."""
+
+    def __init__(self, site: "Site", path: Path) -> None:
+        self._site = site
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def lines(self, count: int = 1) -> None:
+        """Write whole lines; each is expected exactly once."""
+        for _ in range(count):
+            os.write(self.descriptor, line(number := self._site.next_number()))
+            self._site.expected[f"/{number}"] += 1
+
+    def close(self) -> None:
+        """Let the file go; a second time does nothing."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def line(number: int) -> bytes:
+    """The line whose route is this number."""
+    return b"10.0.0.1\tGET /%d\t200\t10\n" % number
+
+
+class Site:
+    """What outlives a process: the log and its rotated files, the ledger, and what is expected of it."""
+
+    def __init__(self, root: Path, *, interval: str = "1h", twin: str = "") -> None:
+        """`twin`: Python that each process runs at its start, to break the program in a known way."""
+        self.root = root
+        self.log = root / "logs" / "access.log"
+        self.state = root / "state"
+        self.config = root / "qps-reporter.toml"
+        self.expected: Counter[str] = Counter()
+        self._numbers = itertools.count()
+        self._rotations = itertools.count(1)
+        self._processes: list[Process] = []
+        self._writers: list[Writer] = []
+        self.log.parent.mkdir(parents=True)
+        self.config.write_text(
+            f'interval = "{interval}"\nstate = "{self.state}"\n'
+            f'[log.access]\npath = "{self.log}"\nstart = "start"\nmax_routes = 1000000\n'
+        )
+        (root / "sitecustomize.py").write_text(twin)
+
+    def next_number(self) -> int:
+        """Of the next line."""
+        return next(self._numbers)
+
+    def writer(self) -> Writer:
+        """Open the log for writing."""
+        self._writers.append(Writer(self, self.log))
+        return self._writers[-1]
+
+    def rotate(self) -> Path:
+        """Rename the log to a new name beside it."""
+        rotated = self.log.with_name(f"{self.log.name}.{next(self._rotations)}")
+        self.log.rename(rotated)
+        return rotated
+
+    def start(self, *, prefix: Sequence[str] = (), once: bool = False) -> Process:
+        """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`."""
+        arguments = ["--config", str(self.config), *(["--once"] if once else [])]
+        cache = str(ROOT / ".cache" / "python")
+        with (self.root / "stdout").open("a") as stdout, (self.root / "stderr").open("a") as stderr:
+            process = Process(
+                self.root,
+                *arguments,
+                prefix=prefix,
+                extra={"PYTHONPATH": f"{self.root}:{ROOT}", "PYTHONPYCACHEPREFIX": cache},
+                stdout=stdout,
+                stderr=stderr,
+            )
+        self._processes.append(process)
+        return process
+
+    def once(self) -> None:
+        """One pass to the end of the log."""
+        process = self.start(once=True)
+        process.end()
+        assert process.process.returncode == 0, self.stderr
+
+    def run(self) -> None:
+        """Run it until it has read everything, and end it."""
+        process = self.start()
+        process.told("READY=1")
+        process.stop()
+
+    @property
+    def stderr(self) -> str:
+        """What all processes said."""
+        return (self.root / "stderr").read_text()
+
+    def query(self, sql: str) -> list[tuple[str, int]]:
+        """Ask a copy of the ledger: the next process has to find it as the last one left it."""
+        with tempfile.TemporaryDirectory() as copy:
+            for name in ("ledger.db", "ledger.db-wal"):
+                if (self.state / name).exists():
+                    shutil.copy(self.state / name, copy)
+            connection = sqlite3.connect(f"{copy}/ledger.db")
+            try:
+                # A process that was killed early enough has left no tables.
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rejects'").fetchall():
+                    return []
+                return connection.execute(sql).fetchall()
+            finally:
+                connection.close()
+
+    def totals(self) -> Counter[str]:
+        """Requests by route."""
+        return Counter(dict(self.query("SELECT route, sum(requests) FROM totals GROUP BY route")))
+
+    def windows(self) -> Counter[str]:
+        """Requests by route that are in the history."""
+        return Counter(dict(self.query("SELECT route, sum(requests) FROM windows GROUP BY route")))
+
+    def check(self) -> None:
+        """Every line exactly once, and nothing else."""
+        totals = self.totals()
+        missing, surplus = self.expected - totals, totals - self.expected
+        assert not missing, f"lost {missing.total()}: {sorted(missing)[:3]}"
+        assert not surplus, f"counted too often {surplus.total()}: {sorted(surplus)[:3]}"
+        assert not self.windows() - totals
+        assert self.query("SELECT reason, lines FROM rejects") == []
+
+    def close(self) -> None:
+        """End what runs, let go of what is open."""
+        for process in self._processes:
+            process.close()
+        for writer in self._writers:
+            writer.close()
