@@ -19,7 +19,7 @@ case $purpose in
 run) ;;
 test)
     extra='[test]'
-    packages+=(shellcheck strace faketime logrotate xz-utils zstd)
+    packages+=(shellcheck strace faketime logrotate bzip2 xz-utils zstd)
     if [[ $EUID -eq 0 ]]; then
         packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi
