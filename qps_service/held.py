@@ -149,6 +149,7 @@ class Held:
         files are kept, but for those beyond the limit."""
         if committed:
             self._moved.clear()
+            self.keep()
         surplus = len(self._generations) - self._limits.open_generations
         for generation in [each for each in self._generations if each.is_finished]:
             if not committed and surplus <= 0:
