@@ -107,7 +107,7 @@ class _Work:
         for grain, age in GRAINS:
             rows = self._rows(
                 """SELECT id, log, sequence, started, ended FROM period
-                   WHERE sequence <= ? AND grain < ? AND ended < ? ORDER BY sequence""",
+                   WHERE sequence <= ? AND grain < ? AND ended <= ? ORDER BY sequence""",
                 grain,
                 (at - (age >> halvings)) // grain * grain,
             )
@@ -118,7 +118,9 @@ class _Work:
         """Return some of the empty pages to the file system, if they are more than are soon used again."""
         pages, free, _ = _pages(self._writing)
         if free > max(PAGES_AT_ONCE, pages // 8):
-            self._writing.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+            for _ in range(PAGES_AT_ONCE):
+                # Python's sqlite3 takes one step of it, which frees one page, whatever the number.
+                self._writing.execute("PRAGMA incremental_vacuum(1)")
             self._left = 0
 
     def _rows(self, query: str, *values: int) -> Iterator[tuple[int, ...]]:
@@ -130,11 +132,12 @@ class _Work:
             yield row
 
     def _merge(self, grain: int, period: int, log: int, sequence: int, started: int, ended: int) -> None:
-        """Into the window before it, if that belongs to the same minute or hour."""
+        """Into the window before it, if that ended in the same minute or hour. One that ends on the border
+        belongs to what it ends."""
         before = self._writing.execute(
             """SELECT id FROM (SELECT id, grain, ended FROM period
                                WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
-               WHERE grain = ? AND ended / grain = ? / grain""",
+               WHERE grain = ? AND (ended - 1) / grain = (? - 1) / grain""",
             (log, sequence, grain, ended),
         ).fetchone()
         if before is None:
