@@ -206,6 +206,8 @@ class History(RuleBasedStateMachine):
     @rule(kills=st.booleans(), count=st.integers(0, 20))
     def end(self, kills: bool, count: int) -> None:
         if kills:
+            if self.rig.store is None:
+                self.rig.look()  # of what was deleted nothing is left after the kill
             if count:
                 self.current().lines(count)
             self.rig.look(commit=False)
