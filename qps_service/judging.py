@@ -18,6 +18,7 @@ from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
 from qps_service.sources import Source, open_source
+from qps_service.units import SECOND
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
 ALIKE = 1 << 20  # bytes
@@ -183,7 +184,9 @@ class Judge:
                 position=position._replace(identity=fresh.position.identity, name=fresh.position.name)
             )
         is_known = resemblance is not Resemblance.NONE or self._is_held(read, scene)
-        return stranger if is_known or source.seen().modified < scene.since else fresh
+        # bzip2 gives its file the time of the plain one in whole seconds.
+        is_older = source.seen().modified < scene.since // SECOND * SECOND
+        return stranger if is_known or is_older else fresh
 
     def _is_held(self, read: Read, scene: Scene) -> bool:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""

@@ -73,9 +73,11 @@ class Process:
 
     def next_told(self, beginning: str) -> str | None:
         """The next datagram to systemd that begins so; None if the process ends before."""
-        while (text := self._told.get(timeout=GUARD)) is not None and not text.startswith(beginning):
-            pass
-        return text
+        while (text := self._told.get(timeout=GUARD)) is not None:
+            if text.startswith(beginning):
+                return text
+        self._told.put(None)  # the next one who asks is told, too
+        return None
 
     def told(self, beginning: str) -> str:
         """As `next_told`, of a process that has to live until then."""
@@ -177,13 +179,17 @@ class Site:
     def start(self, *, prefix: Sequence[str] = (), once: bool = False) -> Process:
         """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`."""
         arguments = ["--config", str(self.config), *(["--once"] if once else [])]
-        cache = str(ROOT / ".cache" / "python")
+        environment = {
+            "PYTHONPATH": f"{self.root}:{ROOT}",
+            "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "python"),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
         with (self.root / "stdout").open("a") as stdout, (self.root / "stderr").open("a") as stderr:
             process = Process(
                 self.root,
                 *arguments,
                 prefix=prefix,
-                extra={"PYTHONPATH": f"{self.root}:{ROOT}", "PYTHONPYCACHEPREFIX": cache},
+                extra=environment,
                 stdout=stdout,
                 stderr=stderr,
             )
@@ -201,6 +207,11 @@ class Site:
         process = self.start()
         process.told("READY=1")
         process.stop()
+
+    @property
+    def stdout(self) -> str:
+        """What all processes printed."""
+        return (self.root / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
@@ -238,6 +249,15 @@ class Site:
         assert not surplus, f"counted too often {surplus.total()}: {sorted(surplus)[:3]}"
         assert not self.windows() - totals
         assert self.query("SELECT reason, lines FROM rejects") == []
+
+    def audit(self) -> None:
+        """The books balance."""
+        subprocess.run(
+            [sys.executable, "-m", "qps_service", "audit", "--state", self.state],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
 
     def close(self) -> None:
         """End what runs, let go of what is open."""

@@ -23,7 +23,9 @@ def pack(path: Path, suffix: str = ".gz") -> Path:
     packed = path.with_name(path.name + suffix)
     status = path.stat()
     packed.write_bytes(PACKERS[suffix](path.read_bytes()))
-    os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    # bzip2 knows whole seconds only.
+    grain = 10**9 if suffix == ".bz2" else 1
+    os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns // grain * grain))
     path.unlink()
     return packed
 
