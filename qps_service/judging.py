@@ -17,7 +17,7 @@ from qps_service.model import PREFIX_LIMIT, Identity, Position, Stranger
 from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
-from qps_service.sources import Source, open_source
+from qps_service.sources import ENDLESS, Source, open_source
 from qps_service.units import SECOND
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
@@ -177,24 +177,26 @@ class Judge:
             return source.read(size, offset)
 
         resemblance, position = self._remembered.resembles(read, scene.is_present)
-        if position and any(each.position.number == position.number for each in scene.found):
-            return stranger  # another one goes on with it already
-        if position and (self._remembered.is_awaited(position) or read(1, position.offset)):
-            return fresh._replace(
-                position=position._replace(identity=fresh.position.identity, name=fresh.position.name)
-            )
-        is_known = resemblance is not Resemblance.NONE or self._is_held(read, scene)
+        if position:
+            twin = next((each for each in scene.found if each.position.number == position.number), None)
+            if twin is None and not self._remembered.is_awaited(position) and not read(1, position.offset):
+                return stranger
+            mine = position._replace(identity=fresh.position.identity, name=fresh.position.name)
+            return _longer(fresh._replace(position=mine), twin, scene) or stranger
+        if resemblance is Resemblance.COPY or self._is_held(read, scene):
+            return stranger
         # bzip2 gives its file the time of the plain one in whole seconds.
-        is_older = source.seen().modified < scene.since // SECOND * SECOND
-        return stranger if is_known or is_older else fresh
+        if source.seen().modified < scene.since // SECOND * SECOND:
+            return stranger
+        twin = next((each for each in scene.found if _alike(read, each.source.read)), None)
+        return _longer(fresh, twin, scene) or stranger
 
     def _is_held(self, read: Read, scene: Scene) -> bool:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
-        if any(compare(each.position, read) in _KNOWN for each in scene.held.values()):
-            return True
-        sources = [generation.source for generation in scene.held.values()]
-        sources += [each.source for each in scene.found]
-        return any(_alike(read, source.read) for source in sources)
+        return any(
+            compare(each.position, read) in _KNOWN or _alike(read, each.source.read)
+            for each in scene.held.values()
+        )
 
     def _exists(self, path: str) -> bool:
         try:
@@ -202,6 +204,22 @@ class Judge:
         except FileNotFoundError:
             return False
         return True
+
+
+def _longer(found: Found, twin: Found | None, scene: Scene) -> Found | None:
+    """`found`, if there is no other file with its text in this look, or if that one has less of it."""
+    if twin is None:
+        return found
+    size, other = found.source.seen().size, twin.source.seen().size
+    if other != ENDLESS:
+        has_more = bool(found.source.read(1, other))
+    else:
+        has_more = size != ENDLESS and not twin.source.read(1, size - 1)
+    if not has_more:
+        return None
+    scene.found.remove(twin)
+    twin.source.close()
+    return found
 
 
 def _alike(one: Read, other: Read) -> bool:

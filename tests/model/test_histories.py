@@ -136,7 +136,8 @@ class History(RuleBasedStateMachine):
 
     @rule(data=st.data(), suffix=st.sampled_from(sorted(PACKERS)))
     def compress(self, data: st.DataObject, suffix: str) -> None:
-        paths = sorted(path for path in self.rig.path.parent.glob("access.log.*") if path.suffix not in PACKERS)
+        rotated = self.rig.path.parent.glob("access.log.*")
+        paths = sorted(path for path in rotated if path.suffix not in PACKERS)
         if paths:
             pack(data.draw(st.sampled_from(paths)), suffix)
 

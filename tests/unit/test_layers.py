@@ -31,7 +31,10 @@ LAYERS = (
 )
 # Bytes and values in, values out. `time` and `os` are there for ctime() and the splitting of paths alone.
 PURE = LAYERS[0] + LAYERS[1]
-PURE_IMPORTS = {"bisect", "collections", "enum", "hashlib", "re", "types", "typing", "syslog", "time", "os", "qps_service"}
+PURE_IMPORTS = {
+    *("collections", "enum", "re", "types", "typing", "syslog", "time", "os", "zlib"),
+    "qps_service",
+}
 PURE_USES = {"time": {"ctime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the
