@@ -1,10 +1,10 @@
 """Per-window counters and running totals of one log.
 
-Promises: what goes in comes out exactly once, in one window and in the totals; a window that an
-earlier process began is ended by this one; and memory stays bounded however many routes the log's visitors invent. The first `max_routes` distinct routes and
-METHODS_LIMIT distinct methods are admitted, for good; every later one, and every route of more than
-`max_route` bytes, is counted under OTHER. So
-a route never moves from one name to another, and the sum over all rows is always exact.
+Promises: what goes in comes out exactly once, in one window and in the totals; a window that an earlier
+process began is ended by this one; and memory stays bounded however many routes the log's visitors
+invent. The first `max_routes` distinct routes and METHODS_LIMIT distinct methods are admitted, for good;
+every later one, and every route of more than `max_route` bytes, is counted under OTHER. So a route
+never moves from one name to another, and the sum over all rows is always exact.
 """
 
 from collections import Counter

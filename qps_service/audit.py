@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from qps_service.database import LedgerDamaged
 from qps_service.files import Files
 from qps_service.fingerprint import Kinship, compare
 from qps_service.ledger import Ledger
@@ -67,7 +68,8 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
         restored = ledger.restore(log, now=0, at=0)
         generations, losses = ledger.generations(log), ledger.losses(log)
         forgotten, _ = ledger.forgotten(log)
-    assert restored is not None
+    if restored is None:
+        raise LedgerDamaged(f"it knows no log named {log}")
     names = [restored.path, *(position.name for position, _ in generations)]
     directories = {os.path.dirname(os.path.realpath(name)) for name in names}
     candidates = _Candidates(files, os.path.basename(restored.path), directories)

@@ -116,7 +116,12 @@ class _Loader:
             raise UsageError("\n".join(self._problems))
         if self._problems:
             raise ConfigError(self._problems)
-        return Config(**values, history=History(**history), logs=tuple(LogConfig(**each) for each in logs), source=self._source)
+        return Config(
+            **values,
+            history=History(**history),
+            logs=tuple(LogConfig(**each) for each in logs),
+            source=self._source,
+        )
 
     def _history(self, table: Any) -> dict[str, Any]:
         if not isinstance(table, dict):

@@ -182,7 +182,8 @@ class Daemon:
         restored = self._books.restore(log.name, now=now, at=at)
         if restored:
             past = max(0, now - restored.started) // SECOND
-            text = f"going on with {show_path(log.path)} where the ledger ends, {past} s after the last report"
+            place = f"going on with {show_path(log.path)} where the ledger ends"
+            text = f"{place}, {past} s after the last report"
             self._say(Notice(notices.RESTORED, text, log.name))
         return self._make_tail(log, now, self._say, restored=restored, at=at)
 

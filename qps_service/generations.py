@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files import Seen
 from qps_service.fingerprint import take_marks
 from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, SAMPLE_LIMIT, Position
 from qps_service.rotation import Change, Look, decide

@@ -27,10 +27,11 @@ class _Waiting(NamedTuple):
 class Pending:
     """What the ledger does not have yet."""
 
-    def __init__(self, written: int = 0) -> None:
-        """`written` is the number of the ledger's last commit."""
+    def __init__(self, written: int = 0, *, limit: int = WAITING_LIMIT) -> None:
+        """`written` is the number of the ledger's last commit, `limit` how many entries may wait."""
         self.number = written  # of the last commit, the ledger's or one that waits
         self._written = written
+        self._limit = limit
         self._reported = 0  # sequence of the last report
         self._waiting: list[_Waiting] = []
 
@@ -44,7 +45,7 @@ class Pending:
         self.number += 1
         self._reported = reported
         self._waiting += [_Waiting(self.number, self.number, entry) for entry in entries]
-        if len(self._waiting) > WAITING_LIMIT:
+        if len(self._waiting) > self._limit:
             self._merge()
 
     def written(self, number: int) -> bool:

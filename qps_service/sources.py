@@ -51,7 +51,7 @@ class Plain:
         """Which file this is."""
         return self._files.identity(self._number)
 
-    def seek(self, offset: int) -> Iterator[None]:
+    def seek(self, _offset: int) -> Iterator[None]:
         """Nothing to do."""
         return iter(())
 

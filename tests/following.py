@@ -232,7 +232,9 @@ class Rig:
 
     def holds(self, key: tuple[int, int]) -> bool:
         """Whether the follower, or systemd for it, has this file open; device and inode."""
-        return self.follower._held.by_key(key) is not None or (self.store is not None and self.store.holds(key))
+        if self.store is not None and self.store.holds(key):
+            return True
+        return self.follower._held.by_key(key) is not None
 
     def has_read(self, path: Path) -> bool:
         """Whether something of the file that is at `path` now was read and committed."""

@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     waker = SignalWaker()
     waker.install()
     clock = SystemClock()
-    supervisor = Supervisor(lambda text, fds: notify(text, fds=list(fds)), watchdog_of(os.environ, os.getpid()))
+    watchdog = watchdog_of(os.environ, os.getpid())
+    supervisor = Supervisor(lambda text, fds: notify(text, fds=list(fds)), watchdog)
     store = DescriptorStore(supervisor, handed, {log.name for log in config.logs})
     state = StateDirectory(config.state) if config.state else None
     if state:
