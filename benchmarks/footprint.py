@@ -34,7 +34,10 @@ class Service:
         self._notify.bind(str(path))
         begun = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "qps_service", "run", str(root / "access.log"), "--interval", "1s"],
+            [
+                *(sys.executable, "-m", "qps_service", "run", str(root / "access.log")),
+                *("--interval", "1s", "--state", str(root / "state")),
+            ],
             env={**os.environ, "NOTIFY_SOCKET": str(path)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

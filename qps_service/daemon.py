@@ -11,7 +11,6 @@ before the ledger has what was in it.
 
 import signal
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from qps_service import notices
 from qps_service.books import Books
@@ -21,6 +20,7 @@ from qps_service.escape import show_path
 from qps_service.grid import Grid
 from qps_service.notices import Notice, Say
 from qps_service.outputs import Output, OutputClosed
+from qps_service.process import Clock, Waker
 from qps_service.report import format_rate, make_report
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
@@ -33,30 +33,6 @@ HINTS_APART = 20_000_000  # nanoseconds
 # How long a finished file may stay open, and how much of a backlog a crash may have read again. A commit
 # costs an fsync: one each look would be felt under ten rotations a second.
 CHECKPOINT = 10_000_000_000  # nanoseconds
-
-
-class Clock(Protocol):
-    """Where times come from."""
-
-    def now(self) -> int:
-        """CLOCK_BOOTTIME nanoseconds: never set, and it counts while the machine sleeps."""
-
-    def unix(self) -> int:
-        """Unix nanoseconds, for dates only."""
-
-    def monotonic(self) -> int:
-        """CLOCK_MONOTONIC microseconds, as systemd wants them."""
-
-
-class Waker(Protocol):
-    """What the loop sleeps in."""
-
-    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
-        """Sleep until a descriptor is readable, a signal came, or `timeout` nanoseconds have passed;
-        True if it was a descriptor."""
-
-    def signals(self) -> list[int]:
-        """The signals that came since the last call."""
 
 
 class Daemon:

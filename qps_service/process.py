@@ -6,6 +6,31 @@ import signal
 import time
 from collections.abc import Iterable
 from types import FrameType
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where times come from."""
+
+    def now(self) -> int:
+        """CLOCK_BOOTTIME nanoseconds: never set, and it counts while the machine sleeps."""
+
+    def unix(self) -> int:
+        """Unix nanoseconds, for dates only."""
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC microseconds, as systemd wants them."""
+
+
+class Waker(Protocol):
+    """What the loop sleeps in."""
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        """Sleep until a descriptor is readable, a signal came, or `timeout` nanoseconds have passed;
+        True if it was a descriptor."""
+
+    def signals(self) -> list[int]:
+        """The signals that came since the last call."""
 
 
 class SystemClock:

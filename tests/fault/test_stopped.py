@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.program import Site, Writer
+from tests.fault.program import WRONG, Site, Writer
 
 Make = Callable[..., Site]
 Scenario = Callable[[Make], None]
@@ -136,5 +136,5 @@ def test_every_line_once(name: str, make: Make) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_the_scenario_catches_its_twin(name: str, make: Make) -> None:
     scenario, twin = CASES[name]
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=WRONG):
         scenario(partial(make, twin))
