@@ -1,0 +1,226 @@
+"""What waits for the ledger: bounded, in order, and exact however it is merged."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qps_service import pending as pending_module
+from qps_service.model import Entry, Key, Loss, Position, Stranger
+from qps_service.pending import Pending, merge
+from tests.ledgers import SECOND, entry, key, position
+
+LIMIT = 6
+
+
+class Effect:
+    """What a ledger would be after some entries: a toy that knows nothing of SQLite."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[tuple[str, Key, str]] = Counter()
+        self.rejects: Counter[str] = Counter()
+        self.in_windows: Counter[str] = Counter()
+        self.open: Counter[str] = Counter()
+        self.positions: dict[tuple[str, int], tuple[Position, bool]] = {}
+        self.forgotten: Counter[str] = Counter()
+        self.strangers: dict[str, Sequence[Stranger]] = {}
+        self.losses: dict[str, list[Loss]] = {}
+
+    def add(self, entries: Sequence[Entry], reported: int) -> None:
+        for each in entries:
+            requests = sum(counts.requests for counts in each.counts.values())
+            for row, counts in each.counts.items():
+                self.totals[each.log, row, "requests"] += counts.requests
+                self.totals[each.log, row, "bytes"] += counts.bytes
+            self.rejects[each.log] += sum(each.rejects.values())
+            if each.sequence:
+                self.in_windows[each.log] += requests
+            if each.sequence > reported:
+                self.open[each.log] += requests
+            for held, positions in ((True, each.held), (False, each.retired)):
+                self.positions |= {(each.log, each_.number): (each_, held) for each_ in positions}
+            for number in each.forgotten:
+                self.forgotten[each.log] += self.positions.pop((each.log, number))[0].lines
+            if each.strangers is not None:
+                self.strangers[each.log] = each.strangers
+            self.losses.setdefault(each.log, []).extend(each.losses)
+
+
+def check_merging(commits: list[tuple[list[Entry], bool]]) -> None:
+    """The effect of what waits is that of all that was added, however much was merged."""
+    waiting, added = Pending(limit=LIMIT), Effect()
+    everything: list[Entry] = []
+    reported = 0
+    for number, (entries, is_end) in enumerate(commits):
+        told = [each._replace(sequence=each.sequence and reported + 1) for each in entries]
+        reported += is_end
+        everything += told
+        waiting.add(told, reported)
+        assert waiting.number == number + 1
+    # Four of each log may not become fewer: they lie on both sides of borders that are kept.
+    assert len(waiting.entries) <= max(LIMIT, 4 * len({each.log for each in everything}))
+    added.add(everything, reported)
+    effect = Effect()
+    effect.add(waiting.entries, reported)
+    assert vars(effect) == vars(added)
+    for log in ("access", "other"):
+        mine = [each for each in waiting.entries if each.log == log]
+        assert [each.ended for each in mine] == sorted(each.ended for each in mine)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
+    """Many commits of two logs whose files come, are read, go and are forgotten."""
+    commits = []
+    first = draw(st.integers(0, 5))  # commit that belongs to a window
+    lines: dict[str, dict[int, int]] = {"access": {1: 0}, "other": {1: 0}}
+    for now in range(draw(st.integers(1, 25))):
+        entries = []
+        for log in draw(st.sampled_from([["access"], ["access", "other"], ["other"]])):
+            read = lines[log]
+            what = draw(st.integers(0, 7))
+            newest = max(read)
+            read[newest] += 1
+            retired: tuple[Position, ...] = ()
+            forgotten: tuple[int, ...] = ()
+            if what == 0:
+                read[newest + 1] = 0
+                retired = (position(newest, read[newest]),)
+            if what == 1 and len(read) > 2:
+                forgotten = (min(read),)
+                del read[min(read)]
+            entries.append(
+                entry(
+                    [now % 5],
+                    log=log,
+                    sequence=0 if now < first else 1,
+                    started=now * SECOND,
+                    ended=(now + 1) * SECOND,
+                    rejected=what % 2,
+                    held=(position(max(read), read[max(read)]),),
+                    retired=retired,
+                    forgotten=forgotten,
+                )._replace(
+                    strangers=(Stranger(1, now, None, 0),) if what == 3 else None,
+                    losses=(Loss(now, "w", "/n", None),) if what == 4 else (),
+                )
+            )
+        commits.append((entries, draw(st.booleans())))
+    return commits
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_merging_changes_nothing_but_windows(commits: list[tuple[list[Entry], bool]]) -> None:
+    check_merging(commits)
+
+
+def long_outage() -> list[tuple[list[Entry], bool]]:
+    """With a rotation in it, and a window that is still open at the end."""
+    commits = []
+    for now in range(30):
+        is_new = now > LIMIT // 2
+        held = (position(2 if is_new else 1, now + 1),)
+        each = entry(
+            [now % 5],
+            sequence=0 if now < 2 else 1,
+            started=now * SECOND,
+            ended=(now + 1) * SECOND,
+            rejected=1,
+            held=held,
+            retired=(position(1, 50),) if now == LIMIT // 2 + 1 else (),
+            forgotten=(1,) if now == LIMIT else (),
+        )
+        strangers = (Stranger(1, 1, None, 0),) if now == 0 else None
+        commits.append(([each._replace(strangers=strangers, losses=(Loss(now, "", "", 1),))], now % 2 == 1))
+    return commits
+
+
+def keeps(field: str) -> Any:
+    """A broken twin of `merge`: one field is that of the later entry alone."""
+    return lambda earlier, later: merge(earlier, later)._replace(**{field: getattr(later, field)})
+
+
+@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "strangers", "losses"])
+def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_merging(long_outage())
+    monkeypatch.setattr(pending_module, "merge", keeps(field))
+    with pytest.raises((AssertionError, KeyError)):
+        check_merging(long_outage())
+
+
+@pytest.mark.parametrize(
+    "may_merge",
+    [
+        pytest.param(lambda *_: True, id="moves counts into another window"),
+        pytest.param(lambda *_: False, id="unbounded"),
+    ],
+)
+def test_other_borders_are_caught(may_merge: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pending, "_may_merge", may_merge)
+    with pytest.raises(AssertionError):
+        check_merging(long_outage())
+
+
+def test_a_merged_window_is_as_long_as_both() -> None:
+    one = entry([1], sequence=3, started=5 * SECOND, ended=10 * SECOND)
+    other = entry([1, 2], sequence=4, started=10 * SECOND, ended=30 * SECOND)._replace(path="/new")
+    both = merge(one, other)
+    assert (both.sequence, both.started, both.ended, both.at) == (4, 5 * SECOND, 30 * SECOND, other.at)
+    assert both.path == "/new"
+
+
+# --- what a write that failed may have left behind
+
+
+def check_numbers(make: type[Pending]) -> None:
+    """What the ledger has no longer waits, what it does not have does."""
+    waiting = make(7)
+    for number in range(8, 12):
+        waiting.add([entry([number])], 0)
+    assert not waiting.written(6)  # it had 7
+    assert not waiting.written(12)  # from nobody
+    assert len(waiting.entries) == 4
+    assert waiting.written(7)
+    assert len(waiting.entries) == 4
+    assert waiting.written(9)  # an earlier try got there after all
+    assert [list(each.counts) for each in waiting.entries] == [[key(10)], [key(11)]]
+    assert waiting.written(11)
+    assert waiting.entries == []
+    waiting.rewind()
+    assert waiting.written(0)
+    assert waiting.number == 11
+
+
+class TrustsEachNumber(Pending):
+    """A broken twin: takes another ledger for its own."""
+
+    def written(self, number: int) -> bool:
+        super().written(number)
+        return True
+
+
+class TakesAll(Pending):
+    """A broken twin: what any commit wrote is all that there is."""
+
+    def written(self, number: int) -> bool:
+        return super().written(number) and super().written(self.number)
+
+
+def test_the_number_tells_what_was_written() -> None:
+    check_numbers(Pending)
+    for twin in (TrustsEachNumber, TakesAll):
+        with pytest.raises(AssertionError):
+            check_numbers(twin)
+
+
+def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
+    waiting = Pending(limit=LIMIT)
+    for _ in range(LIMIT + 1):
+        waiting.add([entry([1])], 0)
+    assert len(waiting.entries) <= LIMIT
+    assert not waiting.written(1)
+    assert waiting.written(2)
