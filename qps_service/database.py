@@ -13,6 +13,7 @@ seconds is cheap. SQLite also syncs the directory when it creates the write-ahea
 Only one connection writes, so that none of SQLite's trouble with several writers concerns us.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm")
+# The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
 # The first byte of SQLite's result codes (https://sqlite.org/rescode.html).
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
@@ -102,10 +105,7 @@ class Database:
     def close(self) -> None:
         """Close it; the last to do so leaves one file, with the write-ahead log copied into it."""
         self._places = {}
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        self._disconnect()
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -143,21 +143,26 @@ class Database:
 
     def _open_writable(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if not os.fstat(self._file).st_size and _size(self.path + "-wal"):
+        if os.fstat(self._file).st_size:
+            # First without the right to write: it would copy the write-ahead log into what may be damaged.
+            self._connect("mode=ro")
+            with suppress(LedgerMissing):
+                self._check()
+            self._disconnect()
+        elif _size(self.path + "-wal"):
             raise LedgerDamaged("the file is empty, but not its write-ahead log")
         connection = self._connect("mode=rw")
         # Deleted rows are no secrets; overwriting them would double what pruning writes.
         connection.execute("PRAGMA secure_delete = OFF")
-        if self._is_new():
+        is_new = self._is_new()
+        if is_new:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        else:
-            self._check()
         if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
             raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if self._is_new():
+        if is_new:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {VERSION}; COMMIT"
@@ -165,25 +170,27 @@ class Database:
         self._places = {path: _place(path) for path in self._paths()}
 
     def _open_readable(self) -> None:
-        """The kernel's file locks need no right to write, but the shared memory `-shm` must be there. Where
-        it is not, nobody has the file open, and it is whole if there is no write-ahead log either."""
-        if not os.stat(self.path).st_size:
+        """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
+        not, no service has the file open; it is whole if there is no write-ahead log either."""
+        self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        if not os.fstat(self._file).st_size:
             raise LedgerMissing("there is nothing in it yet")
-        if os.path.exists(self.path + "-shm"):
+        if os.path.exists(self.path + "-shm") or _size(self.path + "-wal"):
             try:
                 self._connect("mode=ro")
                 self._check()
             except sqlite3.OperationalError:
                 if _size(self.path + "-wal"):
+                    # Without the log the file would be as it was some commits ago.
                     raise
-                self.close()
             else:
                 return
-        elif _size(self.path + "-wal"):
-            # Without the log the file would be as it was some commits ago.
-            self._connect("mode=ro")
-            self._check()
-            return
+            self._disconnect()
+        # SQLite itself will take no locks now; somebody may have it to himself (locking_mode=EXCLUSIVE).
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except BlockingIOError:
+            raise LedgerUnavailable("database is locked") from None
         self._connect("immutable=1")
         self._check()
 
@@ -195,6 +202,12 @@ class Database:
         # Sorting must not need space on a disk that may be full.
         self._connection.execute("PRAGMA temp_store = MEMORY")
         return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
 
     def _is_new(self) -> bool:
         tables = "SELECT count(*) FROM sqlite_master"

@@ -1,15 +1,20 @@
-"""What tests of the ledger share: entries to commit, a toy ledger as the oracle, a look by somebody else."""
+"""What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
 import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from qps_service.books import Books
+from qps_service.config import History
 from qps_service.database import Database
 from qps_service.ledger import Ledger
-from qps_service.model import Counts, Entry, Identity, Key, Position
+from qps_service.model import Counts, Entry, Identity, Key, Position, Restored
+from qps_service.notices import Kind, Notice
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
@@ -67,34 +72,62 @@ def entry(
     )
 
 
-class Teller:
-    """A log of numbered lines in one file: entries that follow from one another, and all that was told."""
+class Keeper:
+    """Books over a log of numbered lines in one file, and all that they said."""
 
-    def __init__(self, sequence: int = 1) -> None:
-        self.sequence = sequence
-        self.lines = 0  # told so far
-        self._now = 0  # CLOCK_BOOTTIME nanoseconds
-        self._started = 0
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        make: Callable[..., Books] = Books,
+        history: History = History(keep=3650 * 86400 * SECOND, max_size=1 << 30),  # noqa: B008 - frozen
+    ) -> None:
+        self.said: list[Notice] = []
+        self.books = make(
+            path and str(path), boot=BOOT, say=self.said.append, history=history, unix=lambda: EPOCH
+        )
+        self._lines = 0  # told so far
+        self._now = self._started = 0  # CLOCK_BOOTTIME nanoseconds
+        self.books.open()
 
-    def tell(self, lines: int = 1, *, seconds: int = 10) -> list[Entry]:
-        """So many new lines."""
-        numbers = range(self.lines, self.lines + lines)
-        self.lines += lines
+    @property
+    def ledger(self) -> Ledger:
+        """What is behind the books."""
+        assert self.books._ledger is not None
+        return self.books._ledger
+
+    def tell_from(self, lines: int) -> None:
+        """Go on with numbers where an earlier process ended."""
+        self._lines = lines
+
+    def commit(self, lines: int, *, seconds: int = 10, report: int | None = None) -> bool:
+        """So many new lines, so long after the last."""
+        numbers = range(self._lines, self._lines + lines)
+        self._lines += lines
         self._now += seconds * SECOND
-        return [self._entry(numbers, self.sequence)]
+        told = self._entry(numbers, self.books.sequence + 1)
+        whole = self._entry(range(self._lines), 0)
+        return self.books.commit([told], sequence=report, whole=lambda: [whole])
 
-    def end_window(self) -> int:
-        """The number of the report that ends the window."""
-        self.sequence += 1
+    def window(self, lines: int, *, seconds: int = 10) -> bool:
+        """The same, with the report that ends the window."""
+        written = self.commit(lines, seconds=seconds, report=self.books.sequence + 1)
         self._started = self._now
-        return self.sequence - 1
+        return written
 
-    def whole(self) -> list[Entry]:
-        """Everything, for a ledger that is begun anew."""
-        return [self._entry(range(self.lines), 0)]
+    def restored(self) -> Restored | None:
+        """What the books know of the log."""
+        return self.books.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
+
+    def kinds(self) -> list[Kind]:
+        """Of all that was said."""
+        return [notice.kind for notice in self.said]
+
+    def close(self) -> None:
+        self.books.close()
 
     def _entry(self, numbers: range, sequence: int) -> Entry:
-        held = (position(1, self.lines),)
+        held = (position(1, self._lines),)
         return entry(numbers, sequence=sequence, started=self._started, ended=self._now, held=held)
 
 
@@ -115,9 +148,34 @@ def check_exact(path: Path | str, lines: int) -> None:
         ledger.close()
 
 
-def rows(database: Database, view: str) -> list[tuple[object, ...]]:
+def rows(database: Database, view: str) -> list[tuple[Any, ...]]:
     """All rows of a view, sorted."""
     return sorted(database.connection.execute(f"SELECT * FROM {view}"))  # noqa: S608 - one of three names
+
+
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+if sys.argv[2] == "EXCLUSIVE":
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+connection.execute(f"BEGIN {sys.argv[2]}")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def locked(path: Path, how: str) -> Iterator[None]:
+    """Another process has the ledger: IMMEDIATE leaves it readable, EXCLUSIVE does not."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCK, str(path), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 LOOK = """

@@ -308,7 +308,7 @@ def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
 def test_a_reader_without_permission_is_told(place: Path) -> None:
     opened(place / "ledger.db").close()
     os.chmod(place / "ledger.db", 0o600)
-    assert requests_seen_by_nobody(place / "ledger.db") == "LedgerUnavailable: unable to open database file"
+    assert requests_seen_by_nobody(place / "ledger.db") == "LedgerUnavailable: Permission denied"
 
 
 def check_reader_and_writer(path: Path) -> None:
