@@ -7,6 +7,7 @@ one is told from it once both go some 20 % beyond the line where they part. File
 order, so that a decompressor can serve it, and no further than to the first difference.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from enum import Enum
 from zlib import crc32
@@ -61,7 +62,7 @@ def compare(position: Position, read: Read) -> Kinship:
 
 def common(position: Position, read: Read) -> int:
     """Up to which byte the file is known to hold what was read, at most the position's offset. 0 where its
-    first bytes are others: then it is another text."""
+    first line is another: then it is another text."""
     known = 0
     for kinship, until in _comparisons(position, read):
         known = max(known, until)
@@ -88,7 +89,8 @@ def _compare_bytes(expected: bytes, offset: int, read: Read) -> tuple[Kinship, i
     text = read(len(expected), offset)
     until = offset + len(text)
     if not expected.startswith(text):
-        return Kinship.OTHER, 0
+        alike = len(os.path.commonprefix([expected, text]))
+        return Kinship.OTHER, 0 if offset else text[:alike].rfind(b"\n") + 1
     if len(text) < len(expected):
         return _ended(read, until), until if text else 0
     return Kinship.SAME, until

@@ -119,7 +119,7 @@ class Judge:
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
                 verdict = self._judge(path, source, identity, scene, trusted=trusted)
         except PackedError as error:
-            return self._refuse(path, identity, seen, str(error))
+            return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Nothing.YET
         finally:
@@ -223,14 +223,15 @@ def _longer(found: Found, twin: Found | None, scene: Scene) -> Found | None:
 
 
 def _alike(one: Read, other: Read) -> bool:
-    """Whether one text is the beginning of the other."""
+    """Whether one text is the beginning of the other, as far as it has whole lines."""
     offset = 0
     while offset < ALIKE:
         mine, theirs = one(_BLOCK, offset), other(_BLOCK, offset)
         length = min(len(mine), len(theirs))
-        if mine[:length] != theirs[:length] or (offset == 0 and not length):
-            return False
         if length < _BLOCK:
-            return True
+            lines = mine[:length].rfind(b"\n") + 1
+            return mine[:lines] == theirs[:lines] and offset + lines > 0
+        if mine != theirs:
+            return False
         offset += length
     return True

@@ -254,7 +254,7 @@ def check_common(measure: Common, offset: int, cut: int, appended: int) -> None:
     elif cut >= PREFIX_LIMIT:
         assert known >= max([PREFIX_LIMIT, *(place for place in PLACES if place <= cut)])
     else:
-        assert known == (0 if appended else cut)
+        assert known == cut
 
 
 @given(offset=offsets, cut=line_starts, appended=offsets)
