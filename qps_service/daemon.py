@@ -260,11 +260,11 @@ class Daemon:
             config = self._reload_config()
             if config.state != self._config.state:
                 raise ConfigError([f"state: cannot change from {self._config.state} while running"])
+            self._apply(config)
         except (QpsError, OSError) as error:
             text = "; ".join(str(error).splitlines())
             self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
-            self._apply(config)
             self._say(Notice(notices.RELOADED, "configuration reloaded"))
         self._supervisor.ready(self.status())
 
@@ -293,4 +293,5 @@ class Daemon:
             tail.close()
         if config.interval != self._config.interval:
             self._grid = Grid(now, config.interval)
+        self._books.reconfigure(config.history)
         self._config, self._tails = config, tails
