@@ -7,7 +7,6 @@ one is told from it once both go some 20 % beyond the line where they part. File
 order, so that a decompressor can serve it, and no further than to the first difference.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from enum import Enum
 from zlib import crc32
@@ -89,7 +88,7 @@ def _compare_bytes(expected: bytes, offset: int, read: Read) -> tuple[Kinship, i
     text = read(len(expected), offset)
     until = offset + len(text)
     if not expected.startswith(text):
-        alike = len(os.path.commonprefix([expected, text]))
+        alike = next(at for at, pair in enumerate(zip(expected, text, strict=False)) if pair[0] != pair[1])
         return Kinship.OTHER, 0 if offset else text[:alike].rfind(b"\n") + 1
     if len(text) < len(expected):
         return _ended(read, until), until if text else 0

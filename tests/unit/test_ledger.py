@@ -220,7 +220,7 @@ def check_views(make: MakeLedger, path: Path) -> None:
     late = entry([1], sequence=2, started=10 * SECOND, ended=14 * SECOND)
     ledger.commit([late._replace(at=late.at - 365 * 86400 * SECOND)], sequence=2)
     (row,) = [row for row in rows(ledger.database, "windows") if row[0] == 2]
-    assert row[3] - row[2] == 4.0  # type: ignore[operator]
+    assert row[3] - row[2] == 4.0
     assert row[7:] == (2, 14)
     ledger.close()
 
