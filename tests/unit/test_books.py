@@ -16,7 +16,17 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger import Ledger
 from qps_service.model import Counts
 from qps_service.notices import Kind
-from qps_service.pending import WAITING_LIMIT, Pending
+from qps_service.pending import WAITING_LIMIT
+from tests.broken_books import (
+    Doubles,
+    Drops,
+    ForgetsTheNumber,
+    NeverSaysTheEnd,
+    Overwrites,
+    Repeats,
+    SaysEach,
+    StartsAtZero,
+)
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, rows
 
 STAMP = "20260921T141320Z"  # of EPOCH
@@ -122,40 +132,6 @@ def check_outage(path: Path, sick: Sick, make: MakeBooks = Books, windows: int =
     keeper.close()
 
 
-class Drops(Books):
-    """A broken twin: what could not be written is forgotten."""
-
-    def commit(self, *arguments: Any, **keywords: Any) -> bool:
-        written = super().commit(*arguments, **keywords)
-        self._pending = Pending(self._ledger.number if self._ledger else 0)
-        return written
-
-
-class Repeats(Books):
-    """A broken twin: what was written waits all the same."""
-
-    def _commit(self, ledger: Ledger, whole: Any) -> None:
-        waiting = list(self._pending._waiting)
-        super()._commit(ledger, whole)
-        self._pending._waiting = waiting
-
-
-class SaysEach(Books):
-    """A broken twin: says it with each window."""
-
-    def _say_failing(self, *arguments: Any) -> None:
-        self._failing = False
-        super()._say_failing(*arguments)
-
-
-class NeverSaysTheEnd(Books):
-    """A broken twin: whoever was alarmed never learns that all is well."""
-
-    def _write(self, *arguments: Any) -> None:
-        super()._write(*arguments)
-        self._failing = False
-
-
 def test_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick = Sick(monkeypatch)
     check_outage(tmp_path / "ledger.db", sick)
@@ -183,14 +159,6 @@ def check_landed(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
     assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 4)
-
-
-class ForgetsTheNumber(Books):
-    """A broken twin: writes all that waits, whatever the ledger has."""
-
-    def _reopen(self, ledger: Ledger) -> None:
-        ledger.close()
-        ledger.open()
 
 
 def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,32 +365,6 @@ def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Books
     assert restored.window == {key(7): Counts(1, 7)}
     assert [(row[0], row[7]) for row in rows(keeper.ledger.database, "windows")] == [(3, 1), (3, 1)]
     keeper.close()
-
-
-class StartsAtZero(Books):
-    """A broken twin: the new ledger has only what was not written to the old one."""
-
-    def _begin_anew(self) -> None:
-        self._pending.rewind()
-
-
-class Doubles(Books):
-    """A broken twin: adds what waits to totals that have it already."""
-
-    def _commit(self, ledger: Ledger, whole: Any) -> None:
-        if self._is_empty:
-            ledger.commit(whole(), sequence=None)
-            self._is_empty = False
-        super()._commit(ledger, whole)
-
-
-class Overwrites(Books):
-    """A broken twin: what is there does not matter."""
-
-    def _set_aside(self, ledger: Ledger, *arguments: Any) -> None:
-        ledger.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(ledger.path + suffix).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("lose", LOSSES)

@@ -1,0 +1,76 @@
+"""Broken twins of the books: each breaks one promise, which the tests of it must notice."""
+
+from pathlib import Path
+from typing import Any
+
+from qps_service.books import Books
+from qps_service.ledger import Ledger
+from qps_service.pending import Pending
+
+
+class Drops(Books):
+    """What could not be written is forgotten."""
+
+    def commit(self, *arguments: Any, **keywords: Any) -> bool:
+        written = super().commit(*arguments, **keywords)
+        self._pending = Pending(self._ledger.number if self._ledger else 0)
+        return written
+
+
+class Repeats(Books):
+    """What was written waits all the same."""
+
+    def _commit(self, ledger: Ledger, whole: Any) -> None:
+        waiting = list(self._pending._waiting)
+        super()._commit(ledger, whole)
+        self._pending._waiting = waiting
+
+
+class SaysEach(Books):
+    """Says it with each window."""
+
+    def _say_failing(self, *arguments: Any) -> None:
+        self._failing = False
+        super()._say_failing(*arguments)
+
+
+class NeverSaysTheEnd(Books):
+    """Whoever was alarmed never learns that all is well."""
+
+    def _write(self, *arguments: Any) -> None:
+        super()._write(*arguments)
+        self._failing = False
+
+
+class ForgetsTheNumber(Books):
+    """Writes all that waits, whatever the ledger has."""
+
+    def _reopen(self, ledger: Ledger) -> None:
+        ledger.close()
+        ledger.open()
+
+
+class StartsAtZero(Books):
+    """The new ledger has only what was not written to the old one."""
+
+    def _begin_anew(self) -> None:
+        self._pending.rewind()
+
+
+class Doubles(Books):
+    """Adds what waits to totals that have it already."""
+
+    def _commit(self, ledger: Ledger, whole: Any) -> None:
+        if self._is_empty:
+            ledger.commit(whole(), sequence=None)
+            self._is_empty = False
+        super()._commit(ledger, whole)
+
+
+class Overwrites(Books):
+    """What is there does not matter."""
+
+    def _set_aside(self, ledger: Ledger, *arguments: Any) -> None:
+        ledger.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(ledger.path + suffix).unlink(missing_ok=True)
