@@ -30,7 +30,7 @@ BUSY = 0.25  # seconds
 CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
 MAGIC = b"SQLite format 3\0"
-COMPANIONS = ("-wal", "-shm")
+COMPANIONS = ("-wal", "-shm", "-journal")
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
@@ -143,7 +143,9 @@ class Database:
 
     def _open_writable(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if os.fstat(self._file).st_size:
+        if _size(self.path + "-journal"):
+            pass  # of a process that was killed while it began the ledger: only who may write can undo that
+        elif os.fstat(self._file).st_size:
             # First without the right to write: it would copy the write-ahead log into what may be damaged.
             self._connect("mode=ro")
             with suppress(LedgerMissing):
@@ -154,8 +156,7 @@ class Database:
         connection = self._connect("mode=rw")
         # Deleted rows are no secrets; overwriting them would double what pruning writes.
         connection.execute("PRAGMA secure_delete = OFF")
-        is_new = self._is_new()
-        if is_new:
+        if is_new := self._is_new():
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
             raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
@@ -167,7 +168,7 @@ class Database:
                 f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {VERSION}; COMMIT"
             )
-        self._places = {path: _place(path) for path in self._paths()}
+        self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
 
     def _open_readable(self) -> None:
         """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
@@ -238,9 +239,6 @@ class Database:
                 raise LedgerVanished(f"{os.path.basename(path)} {state}")
         if self._file is not None and os.pread(self._file, len(MAGIC), 0) != MAGIC:
             raise LedgerDamaged("it does not begin like a database any longer")
-
-    def _paths(self) -> Iterator[str]:
-        return (self.path + suffix for suffix in ("", *COMPANIONS))
 
 
 @contextmanager
