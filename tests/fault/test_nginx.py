@@ -1,0 +1,158 @@
+"""The real nginx with three workers under load, rotated by rename and USR1: every request once."""
+
+import http.client
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.fault.program import GUARD, ROOT, WRONG, Site
+
+NGINX = ROOT / ".cache" / "nginx" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
+
+# Workers need not change to another user, who could not write here. `buffer` makes workers late: they write
+# what they have gathered when they reopen the log, to the file that was renamed before.
+CONFIGURATION = """
+worker_processes 3;
+pid nginx.pid;
+{user}
+events {{}}
+http {{
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    keepalive_requests 50;
+    log_format numbered '$remote_addr\\t$request_method $uri\\t$status\\t$body_bytes_sent';
+    access_log {log} numbered{options};
+    server {{
+        listen {address}:{port};
+        location / {{ return 200 "ok\\n"; }}
+    }}
+}}
+"""
+ROTATIONS = 10
+CLIENTS = 4
+
+FOLLOWS_THE_NAME = """
+from qps_service import tail
+from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
+class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
+    pass
+tail.Follower = FollowsTheName
+"""
+
+
+@contextmanager
+def web_server(site: Site, options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """nginx, and its port. It inherits a socket that listens already, so that nobody waits for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)  # as nginx takes a socket that it inherits to be
+        address, port = listening.getsockname()
+        configuration = site.root / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""
+        configuration.write_text(
+            CONFIGURATION.format(user=user, log=site.log, options=options, address=address, port=port)
+        )
+        server = subprocess.Popen(
+            [NGINX, "-p", site.root, "-c", configuration, "-e", "error.log", "-g", "daemon off;"],
+            env={**os.environ, "NGINX": f"{listening.fileno()};"},
+            pass_fds=[listening.fileno()],
+            start_new_session=True,
+        )
+    try:
+        yield server, port
+        server.send_signal(signal.SIGQUIT)
+        assert server.wait(GUARD) == 0
+    finally:
+        with suppress(ProcessLookupError):  # it has ended, and so have its workers
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+class Load:
+    """Clients that each keep a connection and ask for one numbered path after the other."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._numbers = itertools.count()
+        self._stopping = threading.Event()
+        self._answers = threading.Semaphore(0)
+        self._answered: list[str] = []
+        self._clients = [threading.Thread(target=self._ask, daemon=True) for _ in range(CLIENTS)]
+        for client in self._clients:
+            client.start()
+
+    def wait(self, answers: int) -> None:
+        """Until there are so many more."""
+        for _ in range(answers):
+            assert self._answers.acquire(timeout=GUARD)
+
+    def stop(self) -> list[str]:
+        """The paths that were answered."""
+        self._stopping.set()
+        for client in self._clients:
+            client.join(GUARD)
+        return self._answered
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=GUARD)
+        while not self._stopping.is_set():
+            path = f"/{next(self._numbers)}"
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (200, b"ok\n")
+            self._answered.append(path)
+            self._answers.release()
+        connection.close()
+
+
+def rotated_under_load(site: Site, options: str) -> None:
+    """Renamed, written to for a while under its new name, then reopened; ten times."""
+    process = site.start()
+    process.told("READY=1")
+    with web_server(site, options) as (server, port):
+        load = Load(port)
+        for _ in range(ROTATIONS):
+            load.wait(300)
+            site.rotate()
+            load.wait(100)
+            server.send_signal(signal.SIGUSR1)
+        load.wait(300)
+        site.expected.update(load.stop())
+    process.stop()
+    assert len(list(site.log.parent.iterdir())) == ROTATIONS + 1
+    site.check()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Builds the one site of a test."""
+    sites: list[Site] = []
+
+    def build(twin: str = "") -> Site:
+        sites.append(Site(tmp_path / "site", interval="1s", twin=twin))
+        return sites[-1]
+
+    yield build
+    for site in sites:
+        site.close()
+
+
+OPTIONS = pytest.mark.parametrize("options", ["", " buffer=4k"], ids=["at once", "buffered"])
+
+
+@OPTIONS
+def test_every_request_once(options: str, make: Callable[..., Site]) -> None:
+    rotated_under_load(make(), options)
+
+
+@OPTIONS
+def test_the_load_catches_the_twin(options: str, make: Callable[..., Site]) -> None:
+    with pytest.raises(AssertionError, match=WRONG):
+        rotated_under_load(make(FOLLOWS_THE_NAME), options)
