@@ -49,9 +49,7 @@ class Changes(NamedTuple):
 class Held:
     """The generations, oldest first; `current` is the log itself."""
 
-    def __init__(
-        self, limits: Limits, remembered: Remembered, voice: Voice, keeper: Keeper | None
-    ) -> None:
+    def __init__(self, limits: Limits, remembered: Remembered, voice: Voice, keeper: Keeper | None) -> None:
         self.current: Generation | None = None
         self.cut: list[Position] = []  # what was consumed of files that turned out to be truncated
         self._limits = limits

@@ -149,9 +149,7 @@ class Packed:
     def _reaches(self, end: int) -> bool:
         """Whether the window has the text up to `end`, and the rest of the line there."""
         ahead = self._end - end
-        return ahead >= _AHEAD or (
-            ahead >= 0 and self._text.find(b"\n", max(end - 1 - self._start, 0)) >= 0
-        )
+        return ahead >= _AHEAD or (ahead >= 0 and self._text.find(b"\n", max(end - 1 - self._start, 0)) >= 0)
 
     def _extend(self) -> bool:
         """Make the window longer by a piece; whether there was one."""

@@ -158,9 +158,7 @@ class Lineage:
     def tidy(self, log_paths: set[str]) -> None:
         """Forget the names that tell nothing any more."""
         self._names = {
-            path: descent
-            for path, descent in self._names.items()
-            if path in log_paths or not descent.known
+            path: descent for path, descent in self._names.items() if path in log_paths or not descent.known
         }
 
     def take_unseen(self) -> list[str]:

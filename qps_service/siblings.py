@@ -235,9 +235,7 @@ class Siblings:
         paths = touched.union(os.path.join(place.directory, name) for name in names)
         descending = self._lineage.names()
         return {
-            path
-            for path in paths
-            if path in descending or is_sibling(place.base, os.path.basename(path))
+            path for path in paths if path in descending or is_sibling(place.base, os.path.basename(path))
         }
 
 

@@ -1,6 +1,5 @@
 """What a follower says about its log: each change of state once, and each possible loss."""
 
-
 from qps_service import notices
 from qps_service.escape import show_path
 from qps_service.files import Seen, explain

@@ -16,5 +16,6 @@ export HYPOTHESIS_STORAGE_DIRECTORY=$PWD/.cache/hypothesis
 
 shellcheck scripts/*.sh .ci/run
 .venv/bin/ruff check .
+.venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --strict
 exec .venv/bin/pytest -o cache_dir=.cache/pytest "$@"

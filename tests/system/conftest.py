@@ -75,9 +75,7 @@ def install(guest: Guest) -> None:
     guest.write(
         "/usr/lib/systemd/system/qps-reporter.service", (systemd / "qps-reporter.service").read_text()
     )
-    guest.write(
-        "/usr/lib/sysusers.d/qps-reporter.conf", (systemd / "qps-reporter.sysusers.conf").read_text()
-    )
+    guest.write("/usr/lib/sysusers.d/qps-reporter.conf", (systemd / "qps-reporter.sysusers.conf").read_text())
     version = int(guest.systemctl("--version").split()[1])
     if version >= 254:
         drop_in = "qps-reporter.service.d/preserve.conf"

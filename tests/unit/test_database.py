@@ -225,9 +225,7 @@ WAYS = list(vanishings(Path("x")))
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_nothing_is_written_to_another_file(
-    how: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_written_to_another_file(how: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_vanished(place / "a" / "ledger.db", how)
     with monkeypatch.context() as patch:
         patch.setattr(Database, "_check_place", lambda _: None)

@@ -140,9 +140,7 @@ STEPS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
-def test_merging_conserves_every_sum(
-    steps: list[tuple[int, list[int], int]], memory_for_all: Path
-) -> None:
+def test_merging_conserves_every_sum(steps: list[tuple[int, list[int], int]], memory_for_all: Path) -> None:
     check_conserved(memory_for_all / str(next(NUMBERS)), steps)
 
 

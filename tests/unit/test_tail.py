@@ -152,7 +152,5 @@ def test_what_is_said_is_escaped(tmp_path: Path) -> None:
     log.read()
     sample = r"\x1b[2J\x00\xfe" + "a" * 250
     shown = rf"{tmp_path}/\xff\x0a.log"
-    assert log.said() == [
-        f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"'
-    ]
+    assert log.said() == [f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"']
     log.tail.close()
