@@ -17,7 +17,7 @@ from qps_service.model import PREFIX_LIMIT, Identity, Position, Stranger
 from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
-from qps_service.sources import ENDLESS, Source, open_source
+from qps_service.sources import Source, goes_beyond, open_source
 from qps_service.units import SECOND
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
@@ -210,12 +210,7 @@ def _longer(found: Found, twin: Found | None, scene: Scene) -> Found | None:
     """`found`, if there is no other file with its text in this look, or if that one has less of it."""
     if twin is None:
         return found
-    size, other = found.source.seen().size, twin.source.seen().size
-    if other != ENDLESS:
-        has_more = bool(found.source.read(1, other))
-    else:
-        has_more = size != ENDLESS and not twin.source.read(1, size - 1)
-    if not has_more:
+    if not goes_beyond(found.source, twin.source):
         return None
     scene.found.remove(twin)
     twin.source.close()

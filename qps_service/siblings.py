@@ -17,7 +17,7 @@ from qps_service.model import Position, Stranger
 from qps_service.places import Place
 from qps_service.remembered import Remembered
 from qps_service.rotation import Appeared, Gone, Hint, Lineage, Lost, Moved, is_compressed, is_sibling
-from qps_service.sources import open_source
+from qps_service.sources import goes_beyond, open_source
 
 
 class Siblings:
@@ -190,28 +190,25 @@ class Siblings:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
         It has all that was read of the log, goes on after it, and was written no earlier than the log
-        was when it was last read: an older file with the same lines is not it. Of several, the longest.
+        was when it was last read: an older file with the same lines is not it. Of several, the longest; of
+        equal ones, the latest.
         """
-        best: Found | None = None
-        longest = -1
+        candidates: dict[str, Seen] = {}
         for place in places:
-            try:
-                paths = self._candidates(place, set(), everything=True)
-            except OSError:
+            with suppress(OSError):
+                for path in self._candidates(place, set(), everything=True):
+                    with suppress(OSError):
+                        candidates[path] = self._files.lstat(path)
+        best: Found | None = None
+        for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
+            if not seen.regular or seen.modified < position.modified or seen.key in held:
                 continue
-            for path in sorted(paths):
-                try:
-                    seen = self._files.lstat(path)
-                except OSError:
-                    continue
-                if not seen.regular or seen.modified < position.modified or seen.key in held:
-                    continue
-                copy = self._open_copy(path, seen, position)
-                size = 0 if is_compressed(path) else seen.size  # a plain one is longer, or the same
-                if copy and size > longest:
-                    best, copy, longest = copy, best, size
-                if copy:
-                    copy.source.close()
+            copy = self._open_copy(path, seen, position)
+            with suppress(OSError):  # what is damaged has no more
+                if copy and (best is None or goes_beyond(copy.source, best.source)):
+                    best, copy = copy, best
+            if copy:
+                copy.source.close()
         return best
 
     def _open_copy(self, path: str, seen: Seen, position: Position) -> Found | None:

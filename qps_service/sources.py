@@ -110,3 +110,12 @@ class Unpacked:
 def open_source(files: Files, descriptor: int, name: str, *, packed: bool) -> Source:
     """The text of an open file. The descriptor belongs to the source from now on."""
     return Unpacked(files, descriptor, name) if packed else Plain(files, descriptor)
+
+
+def goes_beyond(one: Source, other: Source) -> bool:
+    """Whether a text has more than another that begins like it. Raises OSError. Of two compressed ones it
+    can't be told without reading both to their ends, and is not."""
+    size, others = one.seen().size, other.seen().size
+    if others != ENDLESS:
+        return bool(one.read(1, others))
+    return size != ENDLESS and not other.read(1, size - 1)

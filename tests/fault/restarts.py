@@ -246,11 +246,12 @@ def successors_that_begin_alike(make: Make) -> None:
 
 
 def copytruncate_while_stopped(make: Make) -> None:
-    """Regrown past the old place; what was unread is in the copy, which may be compressed."""
+    """Regrown past the old place; what was unread is in the copy, which may be compressed, not in a backup."""
     for packs in (False, True):
         rig, writer = begun(make)
         for number in range(1, 4):
             rig.stop()
+            shutil.copy(rig.path, rig.path.with_name(f"access.log.9{number}"))
             writer.lines(30)
             copy = rig.path.with_name(f"access.log.{number}")
             shutil.copy(rig.path, copy)
