@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from qps_service.follower import Follower
+from tests.fault.mounts import MakeMount, Mount
 from tests.fault.scenarios import Make
 from tests.following import Rig
 
@@ -30,3 +31,17 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield build
     for rig in rigs:
         rig.close()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[MakeMount]:
+    """Mounts file systems of its own in the test's directory."""
+    mounts: list[Mount] = []
+
+    def make(name: str, *arguments: str) -> Mount:
+        mounts.append(Mount(tmp_path / name, *arguments))
+        return mounts[-1]
+
+    yield make
+    for each in mounts:
+        each.close()

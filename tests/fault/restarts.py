@@ -246,7 +246,7 @@ def successors_that_begin_alike(make: Make) -> None:
 
 
 def copytruncate_while_stopped(make: Make) -> None:
-    """Regrown past the old place; what was unread is in the copy, which may be compressed, not in a backup."""
+    """Regrown past the old place; what was unread is in the copy, which may be packed, not in a backup."""
     for packs in (False, True):
         rig, writer = begun(make)
         for number in range(1, 4):
