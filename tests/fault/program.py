@@ -144,18 +144,28 @@ def line(number: int) -> bytes:
 class Site:
     """What outlives a process: the log and its rotated files, the ledger, and what is expected of it."""
 
-    def __init__(self, root: Path, *, interval: str = "1h", twin: str = "") -> None:
-        """`twin`: Python that each process runs at its start, to break the program in a known way."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        interval: str = "1h",
+        twin: str = "",
+        logs: Path | None = None,
+        state: Path | None = None,
+    ) -> None:
+        """`twin`: Python that each process runs at its start, to break the program in a known way. `logs` and
+        `state`: directories that are not to be in `root`."""
         self.root = root
-        self.log = root / "logs" / "access.log"
-        self.state = root / "state"
+        self.log = (logs or root / "logs") / "access.log"
+        self.state = state or root / "state"
         self.config = root / "qps-reporter.toml"
         self.expected: Counter[str] = Counter()
         self._numbers = itertools.count()
         self._rotations = itertools.count(1)
         self._processes: list[Process] = []
         self._writers: list[Writer] = []
-        self.log.parent.mkdir(parents=True)
+        root.mkdir(parents=True)
+        self.log.parent.mkdir(exist_ok=True)
         self.config.write_text(
             f'interval = "{interval}"\nstate = "{self.state}"\n'
             f'[log.access]\npath = "{self.log}"\nstart = "start"\nmax_routes = 1000000\n'

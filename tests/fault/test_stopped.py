@@ -38,8 +38,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
     """Builds sites, each in a directory of its own."""
     sites: list[Site] = []
 
-    def build(twin: str = "", **keywords: str) -> Site:
-        sites.append(Site(tmp_path / str(len(sites)), twin=twin, **keywords))
+    def build(twin: str = "") -> Site:
+        sites.append(Site(tmp_path / str(len(sites)), twin=twin))
         return sites[-1]
 
     yield build
