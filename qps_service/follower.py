@@ -88,8 +88,8 @@ class Follower:
         self._looked_at: list[Place] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
-        for position in remembered.awaited():
-            self._places.learn(position.name)
+        for path in remembered.paths():
+            self._places.learn(path)
 
     @property
     def limits(self) -> Limits:

@@ -90,6 +90,10 @@ class Remembered:
         """Generations that were open when the last process ended and were not found so far."""
         return [self._retired[number] for number in sorted(self._awaited)]
 
+    def paths(self) -> list[str]:
+        """Where they were last seen, the latest first."""
+        return [position.name for position in reversed(self._retired.values())]
+
     def give_up(self, position: Position) -> None:
         """Nothing is left of an awaited generation but the memory of its text."""
         self._awaited.discard(position.number)
