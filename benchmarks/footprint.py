@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.footprint
 
-Prints one table. Machines are noisy: the start is a median of several, given with that of an empty
-Python in the same run; CPU is seconds of the process for a stated number of lines.
+Prints one table. Machines are noisy: the start and the commits are medians of several, the start given
+with that of an empty Python in the same run; CPU is seconds of the process for a stated number of lines.
 """
 
 import os
@@ -17,17 +17,22 @@ import tempfile
 import time
 from pathlib import Path
 
+from qps_service.ledger import Ledger
+from qps_service.model import Counts, Entry, Key
+from qps_service.units import SECOND
+
 STARTS = 21
 RATE = 10_000  # lines/s
 SECONDS = 20
 LINES = RATE * SECONDS
 ROUTES = 10_000
+COMMITS = 101
 
 
 class Service:
     """`qps-reporter run LOG`, and systemd's end of its notification socket."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, state: str | None = None) -> None:
         path = root / "notify"
         path.unlink(missing_ok=True)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -36,7 +41,7 @@ class Service:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "qps_service", "run", str(root / "access.log")),
-                *("--interval", "1s", "--state", str(root / "state")),
+                *("--interval", "1s", "--state", state or str(root / "state")),
             ],
             env={**os.environ, "NOTIFY_SOCKET": str(path)},
             stdout=subprocess.DEVNULL,
@@ -75,10 +80,11 @@ def starts(root: Path) -> tuple[float, float]:
 
 
 def follow(root: Path, write: list[str]) -> str:
-    """What it took to follow LINES lines that `write` appends, all counted."""
-    service = Service(root)
+    """What it took to follow LINES lines that `write` appends, all counted, with a new ledger."""
+    state = tempfile.mkdtemp(dir=root)
+    service = Service(root, state)
     subprocess.run(write, check=True, stdout=subprocess.DEVNULL)
-    service.wait_until(f"{LINES} requests since")
+    service.wait_until(f"; {LINES} requests in total")
     status = service.status()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     service.stop()
@@ -86,7 +92,25 @@ def follow(root: Path, write: list[str]) -> str:
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     now, highest = (int(status[name].split()[0]) / 1000 for name in ("VmRSS", "VmHWM"))
     wakes = int(status["voluntary_ctxt_switches"])
-    return f"{now:.1f} MB, {highest:.1f} MB at most, {cpu:.2f} CPU s, {wakes} wake-ups"
+    disk = sum(path.stat().st_size for path in Path(state).iterdir()) / 1e6
+    costs = f"{now:.1f} MB, {highest:.1f} MB at most, {cpu:.2f} CPU s, {wakes} wake-ups"
+    return f"{costs}, ledger {disk:.2f} MB"
+
+
+def commit(root: Path, routes: int) -> float:
+    """Median in seconds for one window's transaction with so many rows."""
+    ledger = Ledger(os.path.join(tempfile.mkdtemp(dir=root), "ledger.db"), boot="")
+    ledger.open()
+    counts = {Key(b"GET", b"/route/%d" % number, 200): Counts(10, 5120) for number in range(routes)}
+    took = []
+    for number in range(1, COMMITS + 1):
+        at = number * 10 * SECOND
+        entry = Entry("access", "/access.log", number, at, at + 10 * SECOND, at, counts, {}, (), ())
+        begun = time.monotonic()
+        ledger.commit([entry], sequence=number)
+        took.append(time.monotonic() - begun)
+    ledger.close()
+    return statistics.median(took)
 
 
 def many_routes(path: Path) -> list[str]:
@@ -112,6 +136,8 @@ def main() -> None:
         simulate += ["--rate", str(RATE), "--duration", str(SECONDS)]
         print(f"{RATE} lines/s for {SECONDS} s, a rotation every 2 s: {follow(root, simulate)}")
         print(f"{LINES} lines at once, {ROUTES} routes: {follow(root, many_routes(log))}")
+        for routes in (10, 1000):
+            print(f"a commit with {routes} rows, median of {COMMITS}: {commit(root, routes) * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":
