@@ -73,6 +73,11 @@ class Books:
         """Whether everything committed is in the ledger."""
         return not self._pending.entries and not self._failing
 
+    @property
+    def takes_commits(self) -> bool:
+        """Whether there is a ledger, with everything committed in it."""
+        return self._ledger is not None and self.is_written
+
     def open(self) -> None:
         """Open the ledger, or begin one. Raises LedgerUnreadableError where there is one that can't be read:
         the places in it must not be guessed."""

@@ -10,14 +10,15 @@ before the ledger has what was in it.
 """
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from qps_service import notices
 from qps_service.books import Books
-from qps_service.config import Config, LogConfig
+from qps_service.config import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.escape import show_path
 from qps_service.grid import Grid
+from qps_service.logs import Logs
 from qps_service.notices import Notice, Say
 from qps_service.outputs import Output, OutputClosed
 from qps_service.process import Clock, Waker
@@ -45,6 +46,7 @@ class Daemon:
         books: Books,
         reload: Callable[[], Config],
         make_tail: Callable[..., Tail],
+        drop_kept: Callable[[str], object],
         outputs: Sequence[Output],
         clock: Clock,
         waker: Waker,
@@ -52,20 +54,16 @@ class Daemon:
         say: Say,
     ) -> None:
         """`reload` reads the configuration anew; `make_tail(log_config, now, say, restored=…, at=…)` follows
-        one log, with what the ledger knows of it."""
+        one log, with what the ledger knows of it; `drop_kept(name)` lets go of what systemd keeps of one."""
         self._config = config
         self._books = books
         self._reload_config = reload
-        self._make_tail = make_tail
         self._outputs = outputs
         self._clock = clock
         self._waker = waker
         self._supervisor = supervisor
         self._say = say
-        self._tails: list[Tail] = []
-        self._committed = 0  # nanoseconds, when the ledger was last told
-        self._requests_gone = 0  # of logs that a reload took away
-        self._rejected_gone = 0
+        self._logs = Logs(books, make_tail, drop_kept, clock, say)
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
         self._stopping = False
@@ -82,103 +80,85 @@ class Daemon:
                 now = self._look()
                 if self._reload_wanted:
                     self._reload()
-                elif now >= self._grid.deadline and not self._stopping:
-                    self._rate = self._report(self._tails, now)
+                    continue
+                if now >= self._grid.deadline and not self._stopping:
+                    self._logs.commit(now, report=True)
+                    self._rate = self._report(now)
                     self._grid.advance(now)
                     self._supervisor.status(self.status())
-            for tail in self._tails:
+                self._logs.begin_windows(now)
+            for tail in self._logs.tails:
                 tail.sweep()
-            self._report(self._tails, self._catch_up())
+            now = self._catch_up(self._logs.tails)
+            self._logs.commit(now, report=True)
+            self._report(now)
             self._say_totals()
             for output in self._outputs:
                 output.close()
         except OutputClosed:
             pass
         finally:
-            for tail in self._tails:
-                tail.close()
+            self._logs.close()
 
     def run_once(self) -> int:
         """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
         the ledger does not take is not reported: the next run would report it again."""
         try:
             self._start()
-            if not self._books.is_written:
+            now = self._clock.now()
+            if not self._books.is_written or not self._logs.commit(now, report=True):
                 return EXIT_PROBLEM
-            self._report(self._tails, self._clock.now())
+            self._report(now)
             for output in self._outputs:
                 output.close()
         except OutputClosed:
             pass
         finally:
-            for tail in self._tails:
-                tail.close()
+            self._logs.close()
         return EXIT_OK
 
     def status(self) -> str:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        waiting = [tail.waiting for tail in self._tails if tail.waiting]
-        if len(waiting) == len(self._tails):
+        tails = self._logs.tails
+        waiting = [tail.waiting for tail in tails if tail.waiting]
+        if len(waiting) == len(tails):
             source = f"; set path in {show_path(self._config.source)}" if self._config.source else ""
             return "; ".join(waiting) + source
-        routes = sum(tail.aggregator.routes for tail in self._tails)
-        followed = ", ".join(show_path(tail.config.path) for tail in self._tails if not tail.waiting)
+        routes = sum(tail.aggregator.routes for tail in tails)
+        followed = ", ".join(show_path(tail.config.path) for tail in tails if not tail.waiting)
         return "; ".join(
             [
                 f"{format_rate(self._rate)} requests/s, {routes} routes, {followed}",
                 *waiting,
-                f"{self._requests} requests in total",
+                f"{self._logs.requests} requests in total",
             ]
         )
 
-    @property
-    def _requests(self) -> int:
-        return self._requests_gone + sum(tail.aggregator.total_requests for tail in self._tails)
-
     def _say_totals(self) -> None:
-        rejected = self._rejected_gone + sum(tail.aggregator.total_rejected for tail in self._tails)
-        text = f"stopped; {self._requests} requests counted and {rejected} lines rejected in total"
+        requests, rejected = self._logs.requests, self._logs.rejected
+        text = f"stopped; {requests} requests counted and {rejected} lines rejected in total"
         self._say(Notice(notices.STOPPED, text))
 
     def _start(self) -> None:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
-
-        What the first read of a new log finds enters the totals but no rate: it was written before our
-        time. A log that the ledger knows goes on in the window that was open there.
-        """
+        A log that the ledger knows goes on in the window that was open there."""
         self._books.open()
-        self._tails = [self._follow(log) for log in self._config.logs]
-        now = self._catch_up()
-        self._commit(self._tails, now)
-        self._begin_windows(self._tails)
+        self._logs.follow(self._config.logs, self._clock.now())
+        now = self._catch_up(self._logs.tails)
+        self._logs.commit(now)
+        self._logs.begin_windows(now)
         self._grid = Grid(self._clock.now(), self._config.interval)
-
-    def _follow(self, log: LogConfig) -> Tail:
-        now, at = self._clock.now(), self._clock.unix()
-        restored = self._books.restore(log.name, now=now, at=at)
-        if restored:
-            past = max(0, now - restored.started) // SECOND
-            place = f"going on with {show_path(log.path)} where the ledger ends"
-            text = f"{place}, {past} s after the last report"
-            self._say(Notice(notices.RESTORED, text, log.name))
-        return self._make_tail(log, now, self._say, restored=restored, at=at)
-
-    def _begin_windows(self, tails: Iterable[Tail]) -> None:
-        now = self._clock.now()
-        for tail in tails:
-            if not tail.is_counting:
-                tail.close_window(now)
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
-        if any(tail.is_behind for tail in self._tails):
+        if any(tail.is_behind for tail in self._logs.tails):
             return
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._grid.deadline, self._looked + TICK)
         until = until if feed_due is None else min(until, feed_due)
-        descriptors = [number for tail in self._tails if (number := tail.fileno()) is not None]
+        descriptors = [number for tail in self._logs.tails if (number := tail.fileno()) is not None]
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
-            if any(tail.is_hinted() for tail in self._tails):
+            if any(tail.is_hinted() for tail in self._logs.tails):
                 return
             self._waker.wait((), HINTS_APART)
             if self._clock.now() >= until:
@@ -189,7 +169,7 @@ class Daemon:
         stand for."""
         self._heed_signals()
         now = self._clock.now()
-        for tail in self._tails:
+        for tail in self._logs.tails:
             self._read(tail, now)
         for output in self._outputs:
             output.flush()
@@ -198,46 +178,36 @@ class Daemon:
         self._checkpoint(now)
         return now
 
-    def _catch_up(self) -> int:
-        """Look until everything is read that was there at the last look."""
+    def _catch_up(self, tails: Sequence[Tail]) -> int:
+        """Look until everything is read of these that was there at the last look. A stop does not wait for
+        that where the ledger has what was read: the next process goes on there."""
         now = self._look()
-        while any(tail.is_behind for tail in self._tails):
+        while any(tail.is_behind for tail in tails):
+            if self._stopping and self._books.takes_commits and self._logs.commit(now):
+                break
             now = self._look()
         return now
 
-    def _commit(self, tails: Sequence[Tail], now: int, *, report: int | None = None) -> bool:
-        """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
-        `report` is the number of the report that ends the windows with this."""
-        sequence, at = self._books.sequence + 1, self._clock.unix()
-        committed = self._books.commit(
-            [tail.entry(sequence, now, at) for tail in tails],
-            sequence=report,
-            whole=lambda: [tail.everything(now, at) for tail in self._tails],
-        )
-        for tail in tails:
-            tail.release(committed=committed)
-        self._committed = now
-        return committed
-
     def _checkpoint(self, now: int) -> None:
         """Commit within a window where files wait to be let go, or a backlog takes long."""
-        waiting = any(tail.finished or tail.is_behind for tail in self._tails)
-        due = waiting and now - self._committed >= CHECKPOINT
-        if due or any(tail.is_crowded for tail in self._tails):
-            self._commit(self._tails, now)
+        waiting = any(tail.finished or tail.is_behind for tail in self._logs.tails)
+        due = waiting and now - self._logs.committed_at >= CHECKPOINT
+        if due or any(tail.is_crowded for tail in self._logs.tails):
+            self._logs.commit(now)
 
     def _read(self, tail: Tail, now: int) -> None:
         for _ in tail.read(now):
             self._supervisor.alive(self._clock.now())
             self._heed_signals()
 
-    def _report(self, tails: Sequence[Tail], now: int) -> float:
-        """Commit and report the windows that end at `now`; the requests per second of all of them."""
-        sequence, at = self._books.sequence + 1, self._clock.unix()
-        self._commit(tails, now, report=sequence)
+    def _report(self, now: int) -> float:
+        """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
+        sequence, at = self._books.sequence, self._clock.unix()
         named = len(self._config.logs) > 1
         rates = []
-        for tail in tails:
+        for tail in self._logs.tails:
+            if not tail.is_counting:
+                continue
             window, losses = tail.close_window(now), tail.losses(at)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
             rates.append(report.rate)
@@ -266,32 +236,34 @@ class Daemon:
             self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
             self._say(Notice(notices.RELOADED, "configuration reloaded"))
-        self._supervisor.ready(self.status())
+        if not self._stopping:
+            self._supervisor.ready(self.status())
 
     def _apply(self, config: Config) -> None:
-        """Go on with `config`: logs that stay keep their place and counts, those that go report once more."""
+        """Go on with `config`: logs that stay keep their place and counts, those that go report once more,
+        and their end is in the ledger before anything is read for those that come."""
+        leaving, arriving = self._logs.leaving(config.logs), self._logs.arriving(config.logs)
+        for tail in leaving:
+            tail.sweep()
         now = self._look()
-        staying = {(tail.config.name, tail.config.path): tail for tail in self._tails}
-        tails = []
-        for log in config.logs:
-            tail = staying.pop((log.name, log.path), None)
-            if tail:
-                tail.reconfigure(log)
-            else:
-                tail = self._follow(log)
-                self._read(tail, now)
-                while tail.is_behind:
-                    self._read(tail, now)
-                self._commit([tail], now)
-                self._begin_windows([tail])
-            tails.append(tail)
-        if staying:
-            self._report(self._tails, now)
-        for tail in staying.values():
-            self._requests_gone += tail.aggregator.total_requests
-            self._rejected_gone += tail.aggregator.total_rejected
-            tail.close()
+        if leaving or arriving:
+            self._require(self._logs.commit(now))
+        if leaving:
+            now = self._catch_up(leaving)
+            committed = self._logs.commit(now, report=True)
+            self._report(now)
+            self._require(committed)
+        self._logs.follow(config.logs, now)
         if config.interval != self._config.interval:
             self._grid = Grid(now, config.interval)
         self._books.reconfigure(config.history)
-        self._config, self._tails = config, tails
+        self._config = config
+        if arriving:
+            now = self._look()
+            self._logs.commit(now)  # where they begin
+            self._logs.begin_windows(now)
+
+    def _require(self, committed: bool) -> None:
+        """Where a log's end is not in the ledger, whoever takes over from it would guess its place."""
+        if not committed:
+            raise QpsError("no log can come or go while the ledger takes nothing")

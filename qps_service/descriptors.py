@@ -37,12 +37,14 @@ class DescriptorStore:
         """What was handed back of this log's files; they are the caller's to close."""
         return self._handed.pop(log, [])
 
-    def refuse(self, log: str) -> None:
-        """Nobody can go on with what was handed back of this log."""
+    def drop(self, log: str) -> None:
+        """Nobody is to go on with what is kept of this log, or was handed back and not taken."""
         for handed in self.take(log):
             os.close(handed.descriptor)
-        for name in self._kept.pop(log, {}).values():
+        kept = self._kept.get(log, {})
+        for name in kept.values():
             self._supervisor.drop(name)
+        kept.clear()
 
 
 class KeptFiles:

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
         if restored is None or restored.path != log.path:
-            store.refuse(log.name)
+            store.drop(log.name)
         # Without a ledger nobody could go on with what is kept.
         keeper = store.of(log.name) if state and not arguments.once else None
         taken = store.take(log.name)
@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             books=books,
             reload=lambda: load(flags, os.environ),
             make_tail=make_tail,
+            drop_kept=store.drop,
             outputs=outputs,
             clock=clock,
             waker=waker,

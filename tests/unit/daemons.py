@@ -138,6 +138,7 @@ class Service:
         self.told: list[str] = []  # what systemd was told
         self.told_at: list[tuple[float, str]] = []  # the same, with seconds since the start
         self.notices: list[Notice] = []
+        self.dropped: list[str] = []  # logs of which systemd is to keep nothing
         self.recorder = Recorder(self.told)
         self.files = files
         config = self.load()
@@ -147,6 +148,7 @@ class Service:
             books=self.books,
             reload=self.load,
             make_tail=self._make_tail,
+            drop_kept=self.dropped.append,
             outputs=[self.recorder, *(outputs or [])],
             clock=self.world,
             waker=self.world,

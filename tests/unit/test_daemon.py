@@ -111,7 +111,7 @@ class EatsTheLastWindow(Daemon):
     def _heed_signals(self) -> None:
         super()._heed_signals()
         if self._stopping:
-            for tail in self._tails:
+            for tail in self._logs.tails:
                 tail.entry(0, 0, 0)
                 tail.close_window(self._clock.now())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qps_service import systemd
+from qps_service.descriptors import DescriptorStore
 from qps_service.systemd import (
     FIRST_HANDED,
     StoredName,
@@ -17,6 +18,7 @@ from qps_service.systemd import (
     parse_stored_name,
     stored_name,
 )
+from tests.ledgers import position
 
 # --- keeping
 
@@ -64,6 +66,54 @@ def test_descriptors_are_kept_and_dropped_by_name() -> None:
 def test_other_keeping_is_caught(twin: type[Supervisor]) -> None:
     with pytest.raises(AssertionError):
         check_keeping(twin)
+
+
+# --- a log that goes
+
+
+def check_dropping(store: type[DescriptorStore]) -> None:
+    """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
+    told: list[str] = []
+    kept = store(
+        Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], {"access", "other"}
+    )
+    first, second = position(1, 3), position(2, 3)
+    kept.of("access").keep(7, first)
+    kept.of("access").keep(8, second)
+    kept.of("other").keep(9, first)
+    kept.drop("access")
+    kept.drop("access")
+    kept.drop("never there")
+    assert told == ["FDSTORE=1"] * 3 + ["FDSTOREREMOVE=1"] * 2
+    kept.of("access").keep(7, first)
+    kept.of("other").drop(first)
+    assert told[5:] == ["FDSTORE=1", "FDSTOREREMOVE=1"]
+
+
+class StaysInTheStore(DescriptorStore):
+    """A broken twin: forgets what it had systemd keep."""
+
+    def drop(self, log: str) -> None:
+        self._kept.pop(log, None)
+
+
+class BelievesItKept(DescriptorStore):
+    """A broken twin: what was dropped still counts as kept."""
+
+    def drop(self, log: str) -> None:
+        before = dict(self._kept.get(log, {}))
+        super().drop(log)
+        self._kept.setdefault(log, {}).update(before)
+
+
+def test_nothing_is_kept_of_a_log_that_went() -> None:
+    check_dropping(DescriptorStore)
+
+
+@pytest.mark.parametrize("twin", [StaysInTheStore, BelievesItKept])
+def test_other_dropping_is_caught(twin: type[DescriptorStore]) -> None:
+    with pytest.raises(AssertionError):
+        check_dropping(twin)
 
 
 FILES = [

@@ -24,6 +24,7 @@ LAYERS = (
         *("outputs", "systemd", "state", "process", "simulator", "simulated_log"),
     ),
     ("tail",),
+    ("logs",),
     ("daemon",),
     ("commands",),
     ("cli",),

@@ -1,0 +1,128 @@
+"""The logs that are followed: they come, stay and go with the configuration, and the ledger is told of them.
+
+Promises: a log that goes is in the ledger, and closed, before one that comes under its name is looked up
+there; either all that a new configuration asks for is done, or nothing; totals are those of every log that
+was ever followed, and a ledger that has to be written anew gets them all.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from qps_service import notices
+from qps_service.books import Books
+from qps_service.config import LogConfig
+from qps_service.escape import show_path
+from qps_service.model import Entry, Restored
+from qps_service.notices import Notice, Say
+from qps_service.pending import merge
+from qps_service.process import Clock
+from qps_service.tail import Tail
+from qps_service.units import SECOND
+
+
+class Logs:
+    """One tail for each, in the configuration's order."""
+
+    def __init__(
+        self,
+        books: Books,
+        make_tail: Callable[..., Tail],
+        drop_kept: Callable[[str], object],
+        clock: Clock,
+        say: Say,
+    ) -> None:
+        """`make_tail` is as the daemon's; `drop_kept(name)` lets go of what systemd keeps of a log."""
+        self.tails: list[Tail] = []
+        self.committed_at = 0  # nanoseconds, when the ledger was last told
+        self._books = books
+        self._make_tail = make_tail
+        self._drop_kept = drop_kept
+        self._clock = clock
+        self._say = say
+        self._gone: dict[str, Entry] = {}  # all that was known of logs that went
+
+    @property
+    def requests(self) -> int:
+        """Counted in all, those of logs that went included."""
+        gone = (counts.requests for entry in self._gone.values() for counts in entry.counts.values())
+        return sum(gone) + sum(tail.aggregator.total_requests for tail in self.tails)
+
+    @property
+    def rejected(self) -> int:
+        """Lines rejected in all, likewise."""
+        gone = (lines for entry in self._gone.values() for lines in entry.rejects.values())
+        return sum(gone) + sum(tail.aggregator.total_rejected for tail in self.tails)
+
+    def commit(self, now: int, *, report: bool = False) -> bool:
+        """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
+        With `report`, that ends the windows."""
+        sequence, at = self._books.sequence + 1, self._clock.unix()
+        ends = report and any(tail.is_counting for tail in self.tails)
+        committed = self._books.commit(
+            [tail.entry(sequence, now, at) for tail in self.tails],
+            sequence=sequence if ends else None,
+            whole=lambda: [*self._gone.values(), *(tail.everything(now, at) for tail in self.tails)],
+        )
+        for tail in self.tails:
+            tail.release(committed=committed)
+        self.committed_at = now
+        return committed
+
+    def begin_windows(self, now: int) -> None:
+        """Count windows of each new log whose first read is over. What that found enters the totals but no
+        rate: it was written before our time."""
+        new = [tail for tail in self.tails if not tail.is_counting and not tail.is_behind]
+        if new:
+            self.commit(now)
+        for tail in new:
+            tail.close_window(self._clock.now())
+
+    def leaving(self, logs: Iterable[LogConfig]) -> list[Tail]:
+        """Tails of logs that are not among these."""
+        wanted = {_key(log) for log in logs}
+        return [tail for tail in self.tails if _key(tail.config) not in wanted]
+
+    def arriving(self, logs: Iterable[LogConfig]) -> list[LogConfig]:
+        """Those of these logs that have no tail."""
+        followed = {_key(tail.config) for tail in self.tails}
+        return [log for log in logs if _key(log) not in followed]
+
+    def follow(self, logs: Sequence[LogConfig], now: int) -> None:
+        """Follow these, and no others; of those that leave, the ledger must have everything. Raises
+        LedgerUnreadableError, and then nothing has changed."""
+        at = self._clock.unix()
+        restored = {log.name: self._books.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
+        for tail in self.leaving(logs):
+            self._leave(tail, now, at)
+        staying = {_key(tail.config): tail for tail in self.tails}
+        self.tails = []
+        for log in logs:
+            known = staying.get(_key(log))
+            if known:
+                known.reconfigure(log)
+            self.tails.append(known or self._join(log, restored[log.name], now, at))
+
+    def close(self) -> None:
+        """Let every file go."""
+        for tail in self.tails:
+            tail.close()
+
+    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> Tail:
+        if restored:
+            self._gone.pop(log.name, None)
+            past = max(0, now - restored.started) // SECOND
+            place = f"going on with {show_path(log.path)} where the ledger ends"
+            text = f"{place}, {past} s after the last report"
+            self._say(Notice(notices.RESTORED, text, log.name))
+        return self._make_tail(log, now, self._say, restored=restored, at=at)
+
+    def _leave(self, tail: Tail, now: int, at: int) -> None:
+        name, entry = tail.config.name, tail.everything(now, at)
+        # Without a ledger a log that comes back begins at 0, and may go once more.
+        self._gone[name] = merge(self._gone[name], entry) if name in self._gone else entry
+        tail.close()
+        self._drop_kept(name)
+
+
+def _key(log: LogConfig) -> tuple[str, str]:
+    """Under another path it is another log."""
+    return log.name, log.path
