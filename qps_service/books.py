@@ -49,12 +49,15 @@ class Books:
         boot: str,
         say: Say,
         history: History,
+        is_ours: Callable[[], bool] = lambda: True,
         unix: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`boot` is the kernel's boot id; `unix` tells Unix nanoseconds, to name what is set aside."""
+        """`boot` is the kernel's boot id; `is_ours` tells whether nobody else may use the directory that is
+        there now; `unix` tells Unix nanoseconds, to name what is set aside."""
         self._ledger = Ledger(path, boot=boot) if path else None
         self._say = say
         self._pruner = Pruner(history)
+        self._is_ours = is_ours
         self._unix = unix
         self._sequence = 0  # of the last report
         self._pending = Pending()
@@ -85,10 +88,10 @@ class Books:
             return
         try:
             try:
-                self._ledger.open()
+                self._open_to_write(self._ledger)
             except (LedgerDamaged, LedgerTooNew) as error:
                 self._set_aside(self._ledger, error, "and totals begin at 0")
-                self._ledger.open()
+                self._open_to_write(self._ledger)
         except LedgerUnavailable as error:
             self._say_failing(self._ledger, error)
             self._open_to_read(self._ledger)
@@ -136,6 +139,16 @@ class Books:
         if self._ledger is not None:
             self._ledger.close()
 
+    def _open_to_write(self, ledger: Ledger) -> None:
+        self._require_ours(ledger)
+        ledger.open()
+
+    def _require_ours(self, ledger: Ledger) -> None:
+        """In a directory that another process has taken meanwhile, its ledger must not be touched."""
+        if not self._is_ours():
+            directory = show_path(os.path.dirname(ledger.path))
+            raise LedgerUnavailable(f"{directory} is gone, or another process uses what is there now")
+
     def _open_to_read(self, ledger: Ledger) -> None:
         """What was counted before is known from it, though it takes nothing now."""
         try:
@@ -159,7 +172,7 @@ class Books:
                 self._pruner.prune(ledger, max((entry.at for entry in entries), default=0))
         except (LedgerDamaged, LedgerTooNew, LedgerVanished) as error:
             self._set_aside(ledger, error, "with all totals, without the history")
-            ledger.open()
+            self._open_to_write(ledger)
             self._begin_anew()
             self._commit(ledger, whole)
 
@@ -174,9 +187,10 @@ class Books:
 
     def _reopen(self, ledger: Ledger) -> None:
         """A connection to what was read-only, or on a disk that was taken away, does not recover."""
+        self._require_ours(ledger)
         ledger.close()
         try:
-            ledger.open()
+            self._open_to_write(ledger)
         except LedgerUnavailable:
             with suppress(LedgerError):
                 ledger.open(writable=False)
@@ -192,6 +206,7 @@ class Books:
 
     def _set_aside(self, ledger: Ledger, error: LedgerError, remark: str) -> None:
         """Give the files at the ledger's path another name. Raises LedgerUnavailable if that can't be."""
+        self._require_ours(ledger)
         moved = _move(ledger.path, f"{_label(error)}-{_stamp(self._unix())}", error)
         # Not before: the last to close a ledger copies its write-ahead log into it.
         ledger.close()

@@ -28,22 +28,42 @@ class StateDirectory:
         """Create the directory if need be and take it. Raises StateHeldError, ConfigError."""
         try:
             os.makedirs(self.path, mode=0o750, exist_ok=True)
-            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock = self._take()
         except OSError as error:
             raise ConfigError([f"state: {self.path}: {error.strerror}"]) from error
+
+    def is_held(self) -> bool:
+        """Whether the directory that is at the path now is held. One that was put there meanwhile is taken,
+        unless somebody else was faster."""
+        if self._lock is None:
+            return False
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = _holder(os.fstat(lock).st_ino)
-            os.close(lock)
-            raise StateHeldError(self.path, pid) from None
+            if os.path.samestat(os.fstat(self._lock), os.stat(self.path)):
+                return True
+            lock = self._take()
+        except (OSError, StateHeldError):
+            return False
+        os.close(self._lock)
         self._lock = lock
+        return True
 
     def release(self) -> None:
         """Let another process have it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _take(self) -> int:
+        lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            pid = _holder(os.fstat(lock).st_ino)
+            os.close(lock)
+            if isinstance(error, BlockingIOError):
+                raise StateHeldError(self.path, pid) from None
+            raise
+        return lock
 
 
 def _holder(inode: int) -> int:

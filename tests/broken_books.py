@@ -74,3 +74,10 @@ class Overwrites(Books):
         ledger.close()
         for suffix in ("", "-wal", "-shm"):
             Path(ledger.path + suffix).unlink(missing_ok=True)
+
+
+class TakesAnyDirectory(Books):
+    """Whoever holds it."""
+
+    def _require_ours(self, ledger: Ledger) -> None:
+        pass

@@ -76,7 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
-    books = Books(state.ledger if state else None, boot=boot_id(), say=board.say, history=config.history)
+    books = Books(
+        state.ledger if state else None,
+        boot=boot_id(),
+        say=board.say,
+        history=config.history,
+        is_ours=state.is_held if state else lambda: True,
+    )
 
     def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
         if restored is None or restored.path != log.path:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qps_service.ledger import Ledger
 from qps_service.model import Counts
 from qps_service.notices import Kind
 from qps_service.pending import WAITING_LIMIT
+from qps_service.state import StateDirectory
 from tests.broken_books import (
     Doubles,
     Drops,
@@ -26,6 +28,7 @@ from tests.broken_books import (
     Repeats,
     SaysEach,
     StartsAtZero,
+    TakesAnyDirectory,
 )
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, rows
 
@@ -412,6 +415,41 @@ def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
     assert not [name for name in os.listdir(directory) if "replaced" in name]
     keeper.close()
     check_exact(path, 3)
+
+
+def check_two_services(root: Path, make: MakeBooks = Books) -> None:
+    """The directory of one is moved away, and another begins in a new one: neither touches the other's."""
+    path = root / "state" / "ledger.db"
+    keepers, directories = [], []
+    for number in range(2):
+        directories.append(StateDirectory(str(path.parent)))
+        directories[-1].acquire()
+        keepers.append(Keeper(path, make=partial(make, is_ours=directories[-1].is_held)))
+        assert keepers[-1].window(1)
+        if number == 0:
+            path.parent.rename(root / "elsewhere")
+    first, second = keepers
+    try:
+        for _ in range(5):
+            assert not first.window(1, seconds=REOPEN // SECOND)
+            assert second.window(1)
+        assert [notice.text for notice in first.said] == [
+            f"cannot write the ledger {path}: {path.parent} is gone, or another process uses what is there "
+            "now; counting goes on in memory"
+        ]
+        assert second.said == []
+        assert sorted(os.listdir(path.parent)) == ["ledger.db", "ledger.db-shm", "ledger.db-wal"]
+    finally:
+        for keeper, directory in zip(keepers, directories, strict=True):
+            keeper.close()
+            directory.release()
+    check_exact(path, 6)
+
+
+def test_two_services_and_one_directory(tmp_path: Path) -> None:
+    check_two_services(tmp_path / "ours")
+    with pytest.raises(AssertionError):
+        check_two_services(tmp_path / "twin", TakesAnyDirectory)
 
 
 def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,3 +115,67 @@ def test_the_directory_is_not_for_everybody(tmp_path: Path) -> None:
     directory.acquire()
     directory.release()
     assert (tmp_path / "state").stat().st_mode & 0o007 == 0
+
+
+def check_place(make: Callable[[str], StateDirectory], root: Path) -> None:
+    """What counts is who holds the directory that is at the path now, whatever became of the first one."""
+    path, elsewhere = root / "state", root / "elsewhere"
+    first, second = make(str(path)), StateDirectory(str(path))
+    assert not first.is_held()
+    first.acquire()
+    assert first.is_held()
+    path.rename(elsewhere)
+    assert not first.is_held()
+    elsewhere.rename(path)
+    assert first.is_held()
+    path.rename(elsewhere)
+    second.acquire()
+    assert not first.is_held()
+    second.release()
+    assert first.is_held()
+    with pytest.raises(StateHeldError):
+        second.acquire()
+    first.release()
+    assert not first.is_held()
+    second.acquire()
+    second.release()
+
+
+class OnceTaken(StateDirectory):
+    """A broken twin: what was taken at the start stays ours."""
+
+    def is_held(self) -> bool:
+        return self._lock is not None
+
+
+class AnyDirectory(StateDirectory):
+    """A broken twin: as long as there is one."""
+
+    def is_held(self) -> bool:
+        return self._lock is not None and os.path.isdir(self.path)
+
+
+class OnlyTheFirst(StateDirectory):
+    """A broken twin: an administrator who puts a new directory there gets no ledger in it."""
+
+    def is_held(self) -> bool:
+        same = self._lock is not None and os.path.isdir(self.path)
+        return same and os.path.samestat(os.fstat(self._lock or 0), os.stat(self.path))
+
+
+def test_a_directory_that_is_replaced(tmp_path: Path) -> None:
+    check_place(StateDirectory, tmp_path)
+
+
+@pytest.mark.parametrize("twin", [OnceTaken, AnyDirectory, OnlyTheFirst])
+def test_other_places_are_caught(twin: type[StateDirectory], tmp_path: Path) -> None:
+    kept: list[StateDirectory] = []
+
+    def make(path: str) -> StateDirectory:
+        kept.append(twin(path))
+        return kept[-1]
+
+    with pytest.raises(AssertionError):
+        check_place(make, tmp_path)
+    for each in kept:
+        each.release()
