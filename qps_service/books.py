@@ -107,9 +107,12 @@ class Books:
         if any(entry.log == log for entry in self._pending.entries):
             raise LedgerUnreadableError(self._ledger.path, f"it lacks what was counted of {log} since")
         try:
-            return self._ledger.restore(log, now=now, at=at)
+            restored = self._ledger.restore(log, now=now, at=at)
         except LedgerError as error:
             raise LedgerUnreadableError(self._ledger.path, str(error)) from error
+        if restored:
+            self._pending.knows(log, restored.next_number)
+        return restored
 
     def commit(self, entries: Sequence[Entry], *, sequence: int | None, whole: Whole) -> bool:
         """Write the entries, and those that still wait, at once; whether all are in the ledger now. With

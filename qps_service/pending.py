@@ -2,11 +2,12 @@
 
 Each commit has a number, which the ledger keeps: whatever became of a write that failed (the disk may
 have it all the same), the number tells what is still to be written. When too many entries wait,
-neighbours of the same log become one: its window is as long as both, sums and positions stay exact.
+neighbours of the same log become one: its window is as long as both, sums and positions stay exact. Of
+generations that came and were forgotten meanwhile, only the sums of their lines are kept.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -34,11 +35,16 @@ class Pending:
         self._limit = limit
         self._reported = 0  # sequence of the last report
         self._waiting: list[_Waiting] = []
+        self._numbers: dict[str, int] = {}  # log -> a number above all generations that the ledger may have
 
     @property
     def entries(self) -> list[Entry]:
         """All that wait; those of one log in order."""
         return [waiting.entry for waiting in self._waiting]
+
+    def knows(self, log: str, next_number: int) -> None:
+        """The ledger has generations of this log with lower numbers."""
+        self._numbers[log] = max(next_number, self._numbers.get(log, 0))
 
     def add(self, entries: Iterable[Entry], reported: int) -> None:
         """One more commit; `reported` is the sequence of the last report, this one's included."""
@@ -47,12 +53,16 @@ class Pending:
         self._waiting += [_Waiting(self.number, self.number, entry) for entry in entries]
         if len(self._waiting) > self._limit:
             self._merge()
+            self._thin()
 
     def written(self, number: int) -> bool:
         """The ledger has all up to this commit: that no longer waits. False if it can't be so."""
         later = [waiting for waiting in self._waiting if waiting.last > number]
         if not self._written <= number <= self.number or any(each.first <= number for each in later):
             return False
+        for _, last, entry in self._waiting:
+            if last <= number:
+                self.knows(entry.log, _above(entry))
         self._written, self._waiting = number, later
         return True
 
@@ -73,6 +83,20 @@ class Pending:
                 merged.append(each)
         self._waiting = merged
 
+    def _thin(self) -> None:
+        """Leave out what the ledger will forget in the same transaction that it would learn it in."""
+        forgotten: dict[str, set[int]] = {}
+        for each in self._waiting:
+            forgotten.setdefault(each.entry.log, set()).update(each.entry.forgotten)
+        numbers = dict(self._numbers)
+        for index, each in enumerate(self._waiting):
+            entry, log = each.entry, each.entry.log
+            # A generation of which the ledger, or what may be written without this entry, tells must be
+            # forgotten under its own number.
+            fresh = numbers.get(log, 0)
+            numbers[log] = max(fresh, _above(entry))
+            self._waiting[index] = each._replace(entry=thin(entry, fresh, forgotten[log]))
+
     def _may_merge(self, earlier: Entry, later: Entry) -> bool:
         """Counts must not move into a window that is still to be reported, nor into one from none."""
         both = bool(earlier.sequence and later.sequence) and later.sequence <= self._reported
@@ -92,6 +116,40 @@ def merge(earlier: Entry, later: Entry) -> Entry:
         strangers=earlier.strangers if later.strangers is None else later.strangers,
         losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
     )
+
+
+def thin(entry: Entry, fresh: int, forgotten: Collection[int]) -> Entry:
+    """An entry that has the same effect where all these numbers are forgotten. Of the generations that come
+    and are forgotten in it, from number `fresh` on, one stands for all."""
+    positions = {position.number: position for position in (*entry.held, *entry.retired)}
+    spent = [positions[number] for number in entry.forgotten if number >= fresh and number in positions]
+    numbers = {position.number for position in spent}
+    carriers = [_bare(_sum_of(spent))] if spent else []
+    retired = (_bare(each) if each.number in forgotten else each for each in _others(entry.retired, numbers))
+    return entry._replace(
+        held=tuple(_others(entry.held, numbers)),
+        retired=(*carriers, *retired),
+        forgotten=(
+            *(carrier.number for carrier in carriers),
+            *(number for number in entry.forgotten if number not in numbers),
+        ),
+    )
+
+
+def _sum_of(positions: Sequence[Position]) -> Position:
+    return max(positions, key=lambda position: position.number)._replace(
+        lines=sum(position.lines for position in positions),
+        rejected=sum(position.rejected for position in positions),
+    )
+
+
+def _bare(position: Position) -> Position:
+    """Without what it would be recognised by."""
+    return position._replace(name="", prefix=b"", marker=b"", marks=b"")
+
+
+def _above(entry: Entry) -> int:
+    return max((position.number for position in (*entry.held, *entry.retired)), default=-1) + 1
 
 
 def _others(positions: Iterable[Position], numbers: set[int]) -> Iterable[Position]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from qps_service.books import Books
 from qps_service.ledger import Ledger
+from qps_service.model import Restored
 from qps_service.pending import Pending
 
 
@@ -81,3 +82,12 @@ class TakesAnyDirectory(Books):
 
     def _require_ours(self, ledger: Ledger) -> None:
         pass
+
+
+class ForgetsWhatItRestored(Books):
+    """Takes each generation for one that the ledger does not have."""
+
+    def restore(self, *arguments: Any, **keywords: Any) -> Restored | None:
+        restored = super().restore(*arguments, **keywords)
+        self._pending._numbers.clear()
+        return restored

@@ -23,6 +23,7 @@ from tests.broken_books import (
     Doubles,
     Drops,
     ForgetsTheNumber,
+    ForgetsWhatItRestored,
     NeverSaysTheEnd,
     Overwrites,
     Repeats,
@@ -30,7 +31,7 @@ from tests.broken_books import (
     StartsAtZero,
     TakesAnyDirectory,
 )
-from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, rows
+from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, position, rows
 
 STAMP = "20260921T141320Z"  # of EPOCH
 
@@ -170,6 +171,38 @@ def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch:
     sick.error = None
     with pytest.raises(AssertionError):
         check_landed(tmp_path / "twin", sick, ForgetsTheNumber)
+
+
+def check_books_balance(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
+    """A rotation in each of many commits that wait: of each line it is known which file it was in, or that
+    this file is forgotten. Some were in the ledger before, and one of them was read on."""
+    ledger = opened(path)
+    ledger.commit([entry([1] * 40, retired=tuple(position(number, 10) for number in range(4)))], sequence=1)
+    ledger.close()
+    keeper = Keeper(path, make=make)
+    assert keeper.restored() is not None
+    sick.error = UNAVAILABLE
+    read_on, commits = entry([1] * 5, retired=(position(3, 15),)), 3 * WAITING_LIMIT
+    keeper.books.commit([read_on], sequence=2, whole=list)
+    for number in range(4, 4 + commits):
+        told = entry([2] * 10, sequence=number, retired=(position(number, 10),), forgotten=(number - 4,))
+        keeper.books.commit([told], sequence=number, whole=list)
+    sick.error = None
+    assert keeper.books.commit([entry([2])._replace(held=(position(1000, 1),))], sequence=1000, whole=list)
+    lines = 40 + 5 + 10 * commits
+    requests = sum(row[4] for row in rows(keeper.ledger.database, "totals"))
+    known = [each.lines for each, _ in keeper.ledger.generations("access")]
+    assert requests == lines + 1
+    assert known == [10] * 4 + [1]
+    assert keeper.ledger.forgotten("access") == (lines - 40, 0)
+    keeper.close()
+
+
+def test_the_books_balance_after_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
+    check_books_balance(tmp_path / "ledger.db", sick)
+    with pytest.raises(AssertionError):
+        check_books_balance(tmp_path / "twin", sick, ForgetsWhatItRestored)
 
 
 # --- at the start

@@ -1,7 +1,7 @@
 """What waits for the ledger: bounded, in order, and exact however it is merged."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qps_service import pending as pending_module
 from qps_service.model import Entry, Key, Loss, Position, Stranger
-from qps_service.pending import Pending, merge
+from qps_service.pending import Pending, merge, thin
 from tests.ledgers import SECOND, entry, key, position
 
 LIMIT = 6
@@ -49,9 +49,10 @@ class Effect:
             self.losses.setdefault(each.log, []).extend(each.losses)
 
 
-def check_merging(commits: list[tuple[list[Entry], bool]]) -> None:
-    """The effect of what waits is that of all that was added, however much was merged."""
-    waiting, added = Pending(limit=LIMIT), Effect()
+def check_merging(commits: list[tuple[list[Entry], bool]], landed: int = 0) -> None:
+    """The effect of what waits is that of all that was added, however much was merged. So many commits are
+    in the ledger before it takes nothing more."""
+    waiting, added, effect = Pending(limit=LIMIT), Effect(), Effect()
     everything: list[Entry] = []
     reported = 0
     for number, (entries, is_end) in enumerate(commits):
@@ -60,11 +61,14 @@ def check_merging(commits: list[tuple[list[Entry], bool]]) -> None:
         everything += told
         waiting.add(told, reported)
         assert waiting.number == number + 1
+        if number < landed:
+            effect.add(waiting.entries, 0)
+            assert waiting.written(waiting.number)
     # Four of each log may not become fewer: they lie on both sides of borders that are kept.
     assert len(waiting.entries) <= max(LIMIT, 4 * len({each.log for each in everything}))
     added.add(everything, reported)
-    effect = Effect()
     effect.add(waiting.entries, reported)
+    effect.open = added.open if landed else effect.open  # which window is open was not known before
     assert vars(effect) == vars(added)
     for log in ("access", "other"):
         mine = [each for each in waiting.entries if each.log == log]
@@ -113,9 +117,9 @@ def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(histories())
-def test_merging_changes_nothing_but_windows(commits: list[tuple[list[Entry], bool]]) -> None:
-    check_merging(commits)
+@given(histories(), st.integers(0, 5))
+def test_merging_changes_nothing_but_windows(commits: list[tuple[list[Entry], bool]], landed: int) -> None:
+    check_merging(commits, landed)
 
 
 def long_outage() -> list[tuple[list[Entry], bool]]:
@@ -163,6 +167,89 @@ def test_other_borders_are_caught(may_merge: object, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Pending, "_may_merge", may_merge)
     with pytest.raises(AssertionError):
         check_merging(long_outage())
+
+
+MEMORY = 60  # generations that are remembered
+
+
+def rotations(commits: int, each: int = 3) -> list[tuple[list[Entry], bool]]:
+    """So many commits with so many rotations in each; a generation is forgotten later."""
+    told = []
+    for now in range(commits):
+        first = now * each
+        retired = tuple(position(number, 10, 1) for number in range(first, first + each))
+        gone = tuple(number - MEMORY for number in range(first, first + each) if number >= MEMORY)
+        held = (position(first + each, 5),)
+        told.append(([entry([1], held=held, retired=retired, forgotten=gone)], True))
+    return told
+
+
+def check_rotations(landed: int) -> None:
+    """Memory is bounded however many files came and were forgotten, and every line is accounted for."""
+    check_merging(rotations(200), landed)
+    waiting = Pending(limit=LIMIT)
+    for number, (entries, _) in enumerate(rotations(400)):
+        waiting.add(entries, number + 1)
+        if number < landed:
+            waiting.written(waiting.number)
+        positions = [each for waits in waiting.entries for each in (*waits.held, *waits.retired)]
+        assert len(positions) <= LIMIT * 2 * MEMORY
+        assert sum(len(waits.forgotten) for waits in waiting.entries) <= LIMIT * 2 * MEMORY
+        # What is remembered, and what was forgotten since the last time that entries were merged.
+        assert len([each for each in positions if each.prefix]) <= MEMORY + 3 * LIMIT
+
+
+@pytest.mark.parametrize("landed", [0, 1, 12])
+def test_what_came_and_was_forgotten_takes_no_memory(landed: int) -> None:
+    check_rotations(landed)
+
+
+def check_each(check: Callable[[int], None], values: Iterable[int]) -> None:
+    for value in values:
+        check(value)
+
+
+def thins_nothing(each: Entry, *_: object) -> Entry:
+    return each
+
+
+def forgets_numbers_of_the_ledger(each: Entry, _: int, forgotten: set[int]) -> Entry:
+    return thin(each, 0, forgotten)
+
+
+def counts_one(each: Entry, *arguments: Any) -> Entry:
+    thinned = thin(each, *arguments)
+    return thinned._replace(
+        retired=tuple(some._replace(lines=min(10, some.lines)) for some in thinned.retired)
+    )
+
+
+def keeps_texts(each: Entry, fresh: int, _: object) -> Entry:
+    return thin(each, fresh, ())
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [thins_nothing, forgets_numbers_of_the_ledger, counts_one, keeps_texts],
+    ids=lambda twin: twin.__name__,
+)
+def test_other_thinning_is_caught(twin: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_module, "thin", twin)
+    with pytest.raises(AssertionError):
+        check_each(check_rotations, (0, 12))
+
+
+def test_a_ledger_that_was_there_before_is_told_of_its_generations() -> None:
+    """They are known from restoring only."""
+    for next_number, expected in ((4, (3,)), (0, (5,))):
+        waiting = Pending(limit=1)
+        waiting.knows("access", next_number)
+        retired = tuple(position(number, 10) for number in (3, 4, 5))
+        waiting.add([entry([1], retired=retired)], 1)
+        waiting.add([entry([1], forgotten=(3, 4, 5))], 2)
+        (both,) = waiting.entries
+        assert sorted(both.forgotten) == sorted({*expected, 5})
+        assert sum(each.lines for each in both.retired) == 30
 
 
 def test_a_merged_window_is_as_long_as_both() -> None:
