@@ -250,6 +250,8 @@ def translated() -> Iterator[None]:
         raise LedgerMissing(str(error.strerror)) from error
     except OSError as error:
         raise LedgerUnavailable(str(error.strerror)) from error
+    except OverflowError as error:  # a number of more than 64 bits
+        raise LedgerUnavailable(str(error)) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         raise (LedgerDamaged if code in _DAMAGED else LedgerUnavailable)(str(error)) from error

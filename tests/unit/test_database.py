@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from qps_service import database
 from qps_service.database import (
     WAL_LIMIT,
     Database,
@@ -24,7 +26,7 @@ from qps_service.database import (
 )
 from qps_service.ledger import Ledger
 from qps_service.schema import APPLICATION_ID
-from tests.ledgers import BOOT, ROOT, MakeLedger, entry, opened, requests_seen_by_nobody
+from tests.ledgers import BOOT, ROOT, MakeLedger, entry, opened, requests_seen_by_nobody, rows
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
@@ -360,3 +362,31 @@ def test_the_file_names_itself(tmp_path: Path) -> None:
     header = (tmp_path / "ledger.db").read_bytes()[:100]
     assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
     assert header[60:64] == (1).to_bytes(4, "big")
+
+
+# --- values that SQLite has no room for
+
+
+def check_large_numbers(path: Path) -> None:
+    """A number of more than 64 bits costs a commit, not the service; the ledger stays as it was."""
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    with pytest.raises(LedgerUnavailable, match="too large"):
+        ledger.commit([entry([2], ended=1 << 70)], sequence=2)
+    ledger.commit([entry([3])], sequence=2)
+    ledger.close()
+    ledger.open(writable=False)
+    assert len(rows(ledger.database, "totals")) == 2
+    ledger.close()
+
+
+def test_a_number_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_large_numbers(tmp_path / "ledger.db")
+
+    @contextmanager
+    def translates_nothing() -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(database, "translated", translates_nothing)
+    with pytest.raises(OverflowError):
+        check_large_numbers(tmp_path / "twin")
