@@ -58,6 +58,8 @@ class Tail:
         self._scanner = make_scanner(config.format, config.max_line)
         self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route, restored)
         self._losses = list(restored.losses) if restored else []
+        # Numbers of generations that the ledger has as open, since nothing else was told of them.
+        self._awaited = {position.number for position in restored.held} if restored else set()
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
@@ -126,6 +128,7 @@ class Tail:
         `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
         nanoseconds."""
         changes, lost = self._follower.changes()
+        self._awaited -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(loss._replace(at=at) for loss in lost)
         self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
         counts, rejects = self.aggregator.take()
@@ -135,7 +138,11 @@ class Tail:
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
-        return self._entry(0, now, at, totals, rejects, self._follower.everything())
+        changes = self._follower.everything()
+        awaited = tuple(each for each in changes.retired if each.number in self._awaited)
+        retired = tuple(each for each in changes.retired if each.number not in self._awaited)
+        changes = changes._replace(held=(*awaited, *changes.held), retired=retired)
+        return self._entry(0, now, at, totals, rejects, changes)
 
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""

@@ -360,6 +360,26 @@ def a_new_ledger_knows_the_log_that_went(root: Path, _: Patch) -> None:
     assert [known(root, name)[:2] for name in ("access", "other")] == [(3, 3), (5, 5)]
 
 
+def a_new_ledger_knows_what_is_still_to_be_found(root: Path, _: Patch) -> None:
+    """The log's disk is not mounted when its ledger is lost."""
+    logs, elsewhere = root / "logs", root / "elsewhere"
+    logs.mkdir()
+    (logs / "access.log").write_bytes(LINE * 3)
+    text = toml(("access", logs / "access.log"))
+    stop(served(root, text), 2)
+    logs.rename(elsewhere)
+    service = served(root, text)
+    service.world.at(4, lambda: unlink(root))
+    stop(service, 8)
+    assert len(service.said("ledger_vanished")) == 1
+    elsewhere.rename(logs)
+    (logs / "access.log").write_bytes(b"")  # truncated meanwhile, as only who had it open notices
+    service = served(root, text)
+    stop(service, 2)
+    assert len(service.said("possible_loss")) == 1
+    assert known(root, "access")[:2] == (3, 3)
+
+
 def totals_are_said_right(root: Path, _: Patch) -> None:
     log, other = root / "access.log", root / "other.log"
     both = toml(("access", log), ("other", other))
@@ -393,6 +413,15 @@ class ForgetsTheGone(Logs):
     def _leave(self, *arguments: Any) -> None:
         super()._leave(*arguments)
         self._gone.clear()
+
+
+class GivesUp(Logs):
+    """What was not found at once is of the past."""
+
+    def commit(self, *arguments: Any, **keywords: Any) -> bool:
+        for tail in self.tails:
+            tail._awaited.clear()
+        return super().commit(*arguments, **keywords)
 
 
 class AddsTheGone(Logs):
@@ -556,6 +585,7 @@ CHECKS: dict[Check, list[Twin]] = {
     a_place_that_cannot_be_read_changes_nothing: [LeavesFirst],
     a_new_ledger_knows_the_log_that_just_came: [KnowsTheOld],
     a_new_ledger_knows_the_log_that_went: [ForgetsTheGone],
+    a_new_ledger_knows_what_is_still_to_be_found: [GivesUp],
     totals_are_said_right: [ForgetsTheGone, AddsTheGone],
     a_backlog_keeps_nobody_waiting: [CatchesUp, BeginsAtOnce],
     a_stop_leaves_a_backlog: [ReadsOn],
