@@ -450,7 +450,7 @@ def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
     check_exact(path, 3)
 
 
-def check_two_services(root: Path, make: MakeBooks = Books) -> None:
+def check_two_services(root: Path, make: MakeBooks = Books, *, connected: bool = True) -> None:
     """The directory of one is moved away, and another begins in a new one: neither touches the other's."""
     path = root / "state" / "ledger.db"
     keepers, directories = [], []
@@ -462,14 +462,17 @@ def check_two_services(root: Path, make: MakeBooks = Books) -> None:
         if number == 0:
             path.parent.rename(root / "elsewhere")
     first, second = keepers
+    if not connected:  # as after other trouble
+        first.ledger.close()
     try:
         for _ in range(5):
             assert not first.window(1, seconds=REOPEN // SECOND)
             assert second.window(1)
-        assert [notice.text for notice in first.said] == [
-            f"cannot write the ledger {path}: {path.parent} is gone, or another process uses what is there "
-            "now; counting goes on in memory"
-        ]
+        reason = f"{path.parent} is gone, or another process uses what is there now"
+        reason = reason if connected else "it is not open"
+        text = f"cannot write the ledger {path}: {reason}; counting goes on in memory"
+        assert [notice.text for notice in first.said] == [text]
+        assert first.ledger.is_open == connected
         assert second.said == []
         assert sorted(os.listdir(path.parent)) == ["ledger.db", "ledger.db-shm", "ledger.db-wal"]
     finally:
@@ -480,9 +483,24 @@ def check_two_services(root: Path, make: MakeBooks = Books) -> None:
 
 
 def test_two_services_and_one_directory(tmp_path: Path) -> None:
-    check_two_services(tmp_path / "ours")
+    for connected in (True, False):
+        check_two_services(tmp_path / f"ours {connected}", connected=connected)
+        with pytest.raises(AssertionError):
+            check_two_services(tmp_path / f"twin {connected}", TakesAnyDirectory, connected=connected)
+
+
+def check_begins_nothing(path: Path, make: MakeBooks = Books) -> None:
+    """The directory was lost between the lock and the opening."""
+    keeper = Keeper(path, make=partial(make, is_ours=lambda: False))
+    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    keeper.close()
+    assert not path.exists()
+
+
+def test_no_ledger_is_begun_in_a_directory_of_others(tmp_path: Path) -> None:
+    check_begins_nothing(tmp_path / "ledger.db")
     with pytest.raises(AssertionError):
-        check_two_services(tmp_path / "twin", TakesAnyDirectory)
+        check_begins_nothing(tmp_path / "twin.db", TakesAnyDirectory)
 
 
 def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

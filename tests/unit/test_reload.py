@@ -460,6 +460,18 @@ def a_backlog_keeps_nobody_waiting(root: Path, patch: Patch) -> None:
     assert known(root, "big")[:2] == (BACKLOG + 3, BACKLOG + 3)
 
 
+def no_number_is_used_up(root: Path, patch: Patch) -> None:
+    """While no log has a window."""
+    log, big = root / "access.log", root / "big.log"
+    service = slowly(root, toml(("access", log), interval="5s"), patch)
+    service.write(1)
+    service.write(BACKLOG, path=big)
+    reload_at(service, 6, toml(("big", big), interval="5s"))
+    stop(service, 45)
+    numbers = [report.sequence for report in service.reports]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def a_stop_leaves_a_backlog(root: Path, patch: Patch) -> None:
     """At the start, in a reload, at the end: what was read is in the ledger, and the next one goes on."""
     log, big = root / "access.log", root / "big.log"
@@ -481,6 +493,7 @@ def a_stop_leaves_a_backlog(root: Path, patch: Patch) -> None:
     stop(service, 28)
     assert service.world.seconds < 31
     assert 2 * BACKLOG < known(root, "access")[0] < 3 * BACKLOG
+    assert len([text for text in service.told if text.startswith("READY=1")]) == 1
     service = served(root, toml(("access", log)))
     stop(service, 2)
     assert known(root, "access")[:2] == (3 * BACKLOG, 3 * BACKLOG)
@@ -518,6 +531,21 @@ class BeginsAtOnce(Logs):
             if not tail.is_counting:
                 self.commit(now)
                 tail.close_window(now)
+
+
+class NumbersEach(Logs):
+    def commit(self, now: int, *, report: bool = False) -> bool:
+        if report and not any(tail.is_counting for tail in self.tails):
+            self._books._sequence += 1
+        return super().commit(now, report=report)
+
+
+class ReadyWhileStopping(Daemon):
+    """What systemd is told after `stopping` ends the time that a long last read asks for."""
+
+    def _reload(self) -> None:
+        super()._reload()
+        self._supervisor.ready(self.status())
 
 
 class ReadsOn(Daemon):
@@ -588,7 +616,8 @@ CHECKS: dict[Check, list[Twin]] = {
     a_new_ledger_knows_what_is_still_to_be_found: [GivesUp],
     totals_are_said_right: [ForgetsTheGone, AddsTheGone],
     a_backlog_keeps_nobody_waiting: [CatchesUp, BeginsAtOnce],
-    a_stop_leaves_a_backlog: [ReadsOn],
+    no_number_is_used_up: [NumbersEach],
+    a_stop_leaves_a_backlog: [ReadsOn, ReadyWhileStopping],
     a_stop_reads_to_the_end_where_places_are_not_kept: [EndsAnyway],
     what_is_not_in_the_ledger_is_not_printed: [PrintsAnyway],
 }
