@@ -183,10 +183,14 @@ class Daemon:
         that where the ledger has what was read: the next process goes on there."""
         now = self._look()
         while any(tail.is_behind for tail in tails):
-            if self._stopping and self._books.takes_commits and self._logs.commit(now):
+            if self._stopping and self._can_wait() and self._logs.commit(now):
                 break
             now = self._look()
         return now
+
+    def _can_wait(self) -> bool:
+        """Whether the next process can go on where this one ends."""
+        return self._books.takes_commits and all(tail.is_findable for tail in self._logs.tails)
 
     def _checkpoint(self, now: int) -> None:
         """Commit within a window where files wait to be let go, or a backlog takes long."""

@@ -8,6 +8,7 @@ from qps_service.config import LogConfig
 from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.follower import Follower
+from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
 from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Window
 from qps_service.notices import Notice, Say, Throttle
@@ -57,6 +58,7 @@ class Tail:
         )
         self._scanner = make_scanner(config.format, config.max_line)
         self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route, restored)
+        self._read: set[Generation] = set()  # at the last look
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._awaited = {position.number for position in restored.held} if restored else set()
@@ -77,6 +79,11 @@ class Tail:
     def is_behind(self) -> bool:
         """Whether the last read left a backlog, so that the next is due at once."""
         return self._follower.is_behind
+
+    @property
+    def is_findable(self) -> bool:
+        """Whether another process can find what the last read left: not in a file that was deleted."""
+        return all(generation.source.path() for generation in self._read if generation.is_behind)
 
     @property
     def finished(self) -> int:
@@ -108,7 +115,9 @@ class Tail:
     def read(self, now: int) -> Iterator[None]:
         """Count everything that is there by now; yields after each block, so that the loop can show
         that it lives."""
+        self._read = set()
         for chunk in self._follower.read(now):
+            self._read.add(chunk.origin)
             self._scanner.scan(chunk.data)
             if chunk.oversize is not None:
                 self._scanner.reject_oversize(chunk.oversize)

@@ -515,6 +515,16 @@ def a_stop_reads_to_the_end_where_places_are_not_kept(root: Path, patch: Patch) 
         ]
 
 
+def a_stop_reads_what_nobody_will_find(root: Path, patch: Patch) -> None:
+    """The file has been deleted: with this process its text is gone."""
+    service = slowly(root, toml(("access", root / "access.log")), patch)
+    service.write(1)
+    service.write_at(2, BACKLOG)
+    service.world.at(4, service.log.unlink)
+    stop(service, 6)
+    assert known(root, "access")[:2] == (BACKLOG + 1, BACKLOG + 1)
+
+
 class CatchesUp(Daemon):
     """Nobody gets a report before all is read."""
 
@@ -619,6 +629,7 @@ CHECKS: dict[Check, list[Twin]] = {
     no_number_is_used_up: [NumbersEach],
     a_stop_leaves_a_backlog: [ReadsOn, ReadyWhileStopping],
     a_stop_reads_to_the_end_where_places_are_not_kept: [EndsAnyway],
+    a_stop_reads_what_nobody_will_find: [EndsAnyway],
     what_is_not_in_the_ledger_is_not_printed: [PrintsAnyway],
 }
 
