@@ -16,6 +16,9 @@ from qps_service.model import Identity
 
 # _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
 _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) | 1
+# What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
+# whoever owns a log may give it any time.
+_LATEST = (1 << 63) - 1  # nanoseconds
 
 
 class Seen(NamedTuple):
@@ -129,13 +132,18 @@ def _seen(status: os.stat_result) -> Seen:
         device=status.st_dev,
         inode=status.st_ino,
         size=status.st_size,
-        modified=status.st_mtime_ns,
-        changed=status.st_ctime_ns,
+        modified=_within(status.st_mtime_ns),
+        changed=_within(status.st_ctime_ns),
         regular=stat.S_ISREG(status.st_mode),
         mode=stat.filemode(status.st_mode),
         owner=status.st_uid,
         group=status.st_gid,
     )
+
+
+def _within(time: int) -> int:
+    """A time as the ledger can hold it."""
+    return max(-_LATEST, min(time, _LATEST))
 
 
 def explain(error: OSError, seen: Seen | None = None) -> str:
