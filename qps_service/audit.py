@@ -128,13 +128,12 @@ class _Candidates:
 
 
 def _count(position: Position, source: Source) -> int:
-    """The lines in what was read: one without its newline counts, too."""
-    lines, offset, last = 0, position.begun, b"\n"
+    """The lines in what was read: its newlines, and what the position says of those that have none."""
+    lines, offset = position.unended, position.begun
     while offset < position.offset:
         block = source.read(min(BLOCK, position.offset - offset), offset)
         if not block:
             break
         lines += block.count(b"\n")
         offset += len(block)
-        last = block[-1:]
-    return lines + (last != b"\n")
+    return lines

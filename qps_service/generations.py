@@ -4,6 +4,10 @@ Promises: blocks end on a newline; no byte is handed out twice; the offset moves
 handed out; memory is bounded by one block. Before each read the bytes in front of the offset are
 compared with those consumed there: where they differ the file was truncated, and reading begins
 again at its start, without whatever partial line was waiting.
+
+What is read of a file is as many lines as newlines, but for three cases that `unended` in its position keeps
+account of: a line over the limit counts where it begins, the line that ends a retired generation without
+a newline, and the rest of a line that was counted before the position began does not.
 """
 
 import re
@@ -64,6 +68,7 @@ class Generation:
         self._marks = position.marks
         self._oversize = position.oversize
         self._modified = position.modified
+        self._unended = position.unended
         self._truncated = truncated
 
     @property
@@ -87,6 +92,7 @@ class Generation:
             self.lines,
             self.rejected,
             self._modified,
+            self._unended,
         )
 
     @property
@@ -129,6 +135,7 @@ class Generation:
         if rest and b"\n" not in rest:
             self._advance(rest)
             if not self._oversize:
+                self._unended += 1
                 yield Chunk(self, rest)
 
     def is_at_end(self) -> bool:
@@ -140,6 +147,7 @@ class Generation:
         if self._oversize:
             end = body.find(b"\n") + 1
             self._oversize = not end
+            self._unended -= bool(end)
             self._advance(body[:end] if end else body)
             return Chunk(self, b"")
         if body.startswith(b"\0"):
@@ -154,6 +162,7 @@ class Generation:
         if len(body) <= self.max_line + len(b"\r"):
             return None
         self._oversize = True
+        self._unended += 1
         self._advance(body)
         return Chunk(self, b"", oversize=body[:SAMPLE_LIMIT])
 
@@ -167,6 +176,6 @@ class Generation:
 
     def _restart(self) -> None:
         self._truncated(self, self.position)
-        self.offset = self.begun = self.lines = self.rejected = 0
+        self.offset = self.begun = self.lines = self.rejected = self._unended = 0
         self.prefix = self._marker = self._marks = b""
         self._oversize = self.is_finished = False

@@ -111,6 +111,7 @@ class Position(NamedTuple):
     lines: int = 0  # read of it so far: requests and rejected ones
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
+    unended: int = 0  # how many more lines than newlines were read of it (generations.py tells why)
 
 
 class Stranger(NamedTuple):

@@ -227,6 +227,7 @@ def _after_power_loss(position: Position, until: int, size: int, read: Read) -> 
         begun=offset,
         lines=0,
         rejected=0,
+        unended=0,
         offset=offset,
         prefix=prefix,
         marker=marker,

@@ -22,7 +22,7 @@ ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.reques
 ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
 
 _IDENTITY = "device, inode, version"
-_POSITION = "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified"
+_POSITION = "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended"
 
 
 def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
@@ -50,7 +50,7 @@ def put_positions(
     writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
 ) -> None:
     """Write where each of these generations stands now."""
-    places = ", ".join("?" * 16)
+    places = ", ".join("?" * 17)
     writing.executemany(
         f"INSERT OR REPLACE INTO position (log, held, {_IDENTITY}, {_POSITION}) "  # noqa: S608 - likewise
         f"VALUES ({places})",

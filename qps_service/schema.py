@@ -109,6 +109,7 @@ CREATE TABLE position (
     lines INTEGER NOT NULL,
     rejected INTEGER NOT NULL,
     modified INTEGER NOT NULL,
+    unended INTEGER NOT NULL,
     PRIMARY KEY (log, number)
 );
 

@@ -137,6 +137,7 @@ def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
         oversize=True,
         begun=7,
         modified=-1,
+        unended=-1,
     )
     strangers = (Stranger(2**64 - 1, 2**64 - 1, None, 5), Stranger(1, 2, 3, 2**62))
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
