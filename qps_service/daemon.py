@@ -117,6 +117,11 @@ class Daemon:
             self._logs.close()
         return EXIT_OK
 
+    def alive(self) -> None:
+        """Work goes on: systemd is told, and asked for more time if it has told us to stop meanwhile."""
+        self._supervisor.alive(self._clock.now())
+        self._heed_signals()
+
     def status(self) -> str:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
         tails = self._logs.tails
@@ -201,8 +206,7 @@ class Daemon:
 
     def _read(self, tail: Tail, now: int) -> None:
         for _ in tail.read(now):
-            self._supervisor.alive(self._clock.now())
-            self._heed_signals()
+            self.alive()
 
     def _report(self, now: int) -> float:
         """Report the windows that a commit has ended at `now`; the requests per second of all of them."""

@@ -105,8 +105,6 @@ class Generation:
 
         Raises OSError; what was handed out before stays consumed.
         """
-        for _ in self.source.seek(self.offset - len(self._marker)):
-            yield Chunk(self, b"")
         seen = self.source.seen()
         end = min(seen.size, self.offset + PART)
         self.is_behind = False

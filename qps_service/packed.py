@@ -3,7 +3,8 @@
 Promises: memory is bounded by the block that is asked for, whatever the file expands to; reading onward
 decompresses each byte once; a file that is damaged, cut off or still being written is never taken for one
 that ends: what comes before the damage is handed out up to its last whole line, and a read from there
-raises. A fault of the disk surfaces as it is, and the read can be tried again.
+raises. A fault of the disk surfaces as it is, and the read can be tried again. However long a read takes,
+Files.working is called all the while.
 
 Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
 several members after one another, and zeros after the last, as tapes and block devices leave them.
@@ -14,7 +15,7 @@ import errno
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qps_service.files import Files
@@ -27,7 +28,6 @@ _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
 _AHEAD = 64 * 1024  # bytes
-_PACE = 1024 * 1024  # bytes of text between two signs of life: some 10 ms
 # What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
 _XZ_MEMORY = 80 * 1024 * 1024  # bytes
 _ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
@@ -104,8 +104,7 @@ class Packed:
 
         Raises PackedError where nothing is left before a damage, and OSError for faults of the disk.
         """
-        for _ in self.seek(offset):
-            pass
+        self._seek(offset)
         self._forget(offset)
         while not self._reaches(min(offset + size, self._sound)) and self._extend():
             pass
@@ -113,21 +112,6 @@ class Packed:
             raise PackedError(errno.EBADMSG, self._damage)
         first = offset - self._start
         return bytes(self._text[first : min(offset + size, self._sound) - self._start])
-
-    def seek(self, offset: int) -> Iterator[None]:
-        """Decompress up to `offset`, so that the next read there is cheap; yields after each MiB of text.
-
-        A step back beyond the last few KiB begins at the file's start. Raises OSError for faults of the
-        disk; a damage is left for the read to tell.
-        """
-        if offset < self._start:
-            self._restart()
-        paced = self._end
-        while self._end < min(offset, self._sound) and self._extend():
-            self._forget(offset)
-            if self._end - paced >= _PACE:
-                paced = self._end
-                yield
 
     def close(self) -> None:
         """Give the descriptor and the memory back."""
@@ -138,8 +122,15 @@ class Packed:
     def _end(self) -> int:
         return self._start + len(self._text)
 
+    def _seek(self, offset: int) -> None:
+        """Decompress up to `offset`. A step back beyond the last few KiB begins at the file's start."""
+        if offset < self._start:
+            self._restart()
+        while self._end < min(offset, self._sound) and self._extend():
+            self._forget(offset)
+
     def _restart(self) -> None:
-        self._stream = _Stream(self._take, self._format)
+        self._stream = _Stream(self._take, self._format, self._files.working)
         self._text = bytearray()  # a window of the text
         self._start = 0  # where it begins
 
@@ -173,10 +164,12 @@ class Packed:
 class _Stream:
     """The text from its start to its end."""
 
-    def __init__(self, take: Callable[[int], bytes], form: _Format) -> None:
-        """`take` reads from an offset in the compressed file; nothing comes at its end."""
+    def __init__(self, take: Callable[[int], bytes], form: _Format, working: Callable[[], None]) -> None:
+        """`take` reads from an offset in the compressed file; nothing comes at its end. `working` is called
+        for each piece, and where none comes for long."""
         self._take = take
         self._format = form
+        self._working = working
         self._offset = 0  # bytes taken so far
         self._taken = b""
         self._fed = 0  # bytes of these
@@ -192,6 +185,7 @@ class _Stream:
         """
         text = b""
         while not text and self._damage is None:
+            self._working()
             if self._fed == len(self._taken) and not self._has_more:
                 taken = self._take(self._offset)
                 if not taken and self._has_begun and self._member is None:

@@ -1,6 +1,5 @@
 """Where a generation's bytes come from: a plain file that may grow, or a compressed one that does not."""
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from qps_service.files import Files, Seen
@@ -18,9 +17,6 @@ class Source(Protocol):
 
     def seen(self) -> Seen:
         """The file as it is now; `size` is that of the text."""
-
-    def seek(self, offset: int) -> Iterator[None]:
-        """Make the next read at `offset` cheap; yields while that takes long."""
 
     def read(self, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the text."""
@@ -50,10 +46,6 @@ class Plain:
     def identity(self) -> Identity:
         """Which file this is."""
         return self._files.identity(self._number)
-
-    def seek(self, _offset: int) -> Iterator[None]:
-        """Nothing to do."""
-        return iter(())
 
     def read(self, size: int, offset: int) -> bytes:
         """As pread(2)."""
@@ -85,10 +77,6 @@ class Unpacked:
     def seen(self) -> Seen:
         """The file as it is now, with an endless text."""
         return self._files.fstat(self._number)._replace(size=ENDLESS)
-
-    def seek(self, offset: int) -> Iterator[None]:
-        """Decompress up to `offset`."""
-        return self._text.seek(offset)
 
     def read(self, size: int, offset: int) -> bytes:
         """As pread(2), on the text."""

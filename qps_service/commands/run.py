@@ -10,6 +10,7 @@ from qps_service.config import LogConfig, load
 from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
+from qps_service.files import Files
 from qps_service.model import Restored
 from qps_service.notices import Say
 from qps_service.outputs import Output
@@ -84,13 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
         is_ours=state.is_held if state else lambda: True,
     )
 
+    class WatchedFiles(Files):
+        """A hung disk stops everything; decompressing takes long, and is no hang."""
+
+        def working(self) -> None:
+            daemon.alive()
+
     def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
         if restored is None or restored.path != log.path:
             store.drop(log.name)
         # Without a ledger nobody could go on with what is kept.
         keeper = store.of(log.name) if state and not arguments.once else None
         taken = store.take(log.name)
-        return Tail(log, now, say, restored=restored, at=at, handed=taken, keeper=keeper)
+        return Tail(log, now, say, WatchedFiles(), restored=restored, at=at, handed=taken, keeper=keeper)
 
     try:
         daemon = Daemon(

@@ -49,6 +49,10 @@ class Counting(Files):
 
     def __init__(self) -> None:
         self.taken: list[tuple[int, int]] = []  # offset, bytes
+        self.signs = 0  # of life
+
+    def working(self) -> None:
+        self.signs += 1
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         data = super().read(descriptor, size, offset)
@@ -117,8 +121,8 @@ def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
 class NeverGoesBack(Packed):
     """A broken twin: does not begin anew for what it has let go."""
 
-    def seek(self, offset: int) -> Iterator[None]:
-        return super().seek(max(offset, self._start))
+    def _seek(self, offset: int) -> None:
+        super()._seek(max(offset, self._start))
 
 
 class ForgetsItsPlace(Packed):
@@ -471,34 +475,53 @@ def test_bzip2_without_a_limit_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def check_pace(make: Make, suffix: str) -> None:
-    """The way to a place shows each MiB, and the read there starts from it."""
+    """The way to a place shows each MiB."""
     files = Counting()
     with opened(BOMB[suffix], suffix, make, files) as packed:
-        assert 16 <= sum(1 for _ in packed.seek(48 * MIB)) <= 48
-        before = len(files.taken)
-        check_same(packed.read(BLOCK, 48 * MIB - BACK), bytes(BLOCK))
-        assert len(files.taken) <= before + 1
-        assert list(packed.seek(48 * MIB)) == []
+        check_same(packed.read(BLOCK, 48 * MIB), bytes(BLOCK))
+    assert files.signs >= 16
+
+
+def check_pace_without_text(make: Make, suffix: str) -> None:
+    """So does the way to the end of what comes after the text."""
+    files = Counting()
+    with opened(PACKERS[suffix](SMALL) + bytes(16 * MIB), suffix, make, files) as packed:
+        assert packed.read(1, len(SMALL)) == b""
+    assert files.signs >= 16
 
 
 class GoesWithoutASign(Packed):
     """A broken twin: the watchdog would take it for hung."""
 
-    def seek(self, offset: int) -> Iterator[None]:
-        for _ in super().seek(offset):
-            pass
-        return iter(())
+    def _restart(self) -> None:
+        super()._restart()
+        self._stream._working = lambda: None
+
+
+class ShowsTextOnly(Packed):
+    """A broken twin: shows nothing while there is no text."""
+
+    def _restart(self) -> None:
+        super()._restart()
+        self._stream._working = lambda: None
+
+    def _extend(self) -> bool:
+        self._files.working()
+        return super()._extend()
 
 
 @formats
 def test_a_long_way_shows_that_it_lives(suffix: str) -> None:
     check_pace(Packed, suffix)
+    check_pace_without_text(Packed, suffix)
 
 
 @formats
 def test_a_way_without_signs_is_caught(suffix: str) -> None:
     with pytest.raises(AssertionError):
         check_pace(GoesWithoutASign, suffix)
+    with pytest.raises(AssertionError):
+        check_pace_without_text(ShowsTextOnly, suffix)
 
 
 def xz_of(window: int) -> bytes:

@@ -1,0 +1,150 @@
+"""However long a compressed text takes to be compared or looked up, systemd is told that work goes on, and a
+stop is heeded. Signs are counted, not timed."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from qps_service import sources
+from qps_service.files import Files
+from qps_service.packed import Packed
+from tests.fault.program import Site
+from tests.fault.scenarios import Make
+from tests.following import Rig
+
+LINES = 80_000
+MIB = 1024 * 1024
+
+
+def text(first: int = 0) -> Iterator[bytes]:
+    """Lines that hardly compress; 4 MiB of them."""
+    for number in range(first, first + LINES):
+        yield b"10.0.0.1\tGET /%08d/%08x/%08x\t200\t10\n" % (number, zlib.crc32(b"%d" % number), number)
+
+
+TEXT = b"".join(text())
+LEAST = len(TEXT) // MIB  # signs
+
+
+class Counting(Files):
+    """Notes each sign of life."""
+
+    signs = 0
+
+    def working(self) -> None:
+        self.signs += 1
+
+
+class WithoutASign(Packed):
+    """A broken twin: the watchdog would take it for hung."""
+
+    def _restart(self) -> None:
+        super()._restart()
+        self._stream._working = lambda: None
+
+
+def packed_copy(path: Path) -> None:
+    path.with_name("access.log.1.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+
+
+def signs_before_the_first_line(rig: Rig, files: Counting) -> int:
+    rig.now += 10**9
+    files.signs = 0
+    chunk = next(chunk for chunk in rig.follower.read(rig.now) if chunk.data.endswith(b"the rest\n"))
+    assert chunk.origin.name.endswith(".gz")
+    return files.signs
+
+
+def compressed_while_stopped(rig: Rig, files: Counting) -> int:
+    rig.writer().raw(TEXT)
+    rig.look()
+    rig.stop()
+    rig.writer().raw(b"the rest\n")
+    packed_copy(rig.path)
+    rig.path.unlink()
+    rig.writer().raw(b"a new one\n")
+    rig.start()
+    return signs_before_the_first_line(rig, files)
+
+
+def copied_and_truncated(rig: Rig, files: Counting) -> int:
+    writer = rig.writer()
+    writer.raw(TEXT)
+    rig.look()
+    writer.raw(b"the rest\n")
+    packed_copy(rig.path)
+    os.truncate(rig.path, 0)
+    writer.raw(b"a new one\n")
+    return signs_before_the_first_line(rig, files)
+
+
+@pytest.mark.parametrize("history", [compressed_while_stopped, copied_and_truncated])
+def test_looking_up_a_text_shows_that_it_lives(
+    history: Callable[[Rig, Counting], int], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Counting()
+    assert history(make(files=files, from_start=True), files) >= LEAST
+    monkeypatch.setattr(sources, "Packed", WithoutASign)
+    assert history(make(files=files, from_start=True), files) < LEAST
+
+
+# --- the program
+
+STOPPED_THEN = """
+import os, signal
+from qps_service.packed import Packed
+seek = Packed._seek
+def stop_first(self, offset):
+    Packed._seek = seek
+    os.kill(os.getpid(), signal.SIGTERM)
+    seek(self, offset)
+Packed._seek = stop_first
+"""
+BLIND = """
+from qps_service.files import Files
+from qps_service.commands import run
+tail = run.Tail
+run.Tail = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
+"""
+DEAF = """
+from qps_service.daemon import Daemon
+Daemon.alive = lambda self: self._supervisor.alive(self._clock.now())
+"""
+
+
+def check_a_stop(site: Site) -> None:
+    """It comes when a text that was read begins to be decompressed: that is said, and after that there are
+    signs for as long as it takes."""
+    site.log.write_bytes(TEXT)
+    site.once()
+    packed_copy(site.log)
+    site.log.unlink()
+    site.writer().lines(1)
+    (site.root / "sitecustomize.py").write_text((site.root / "twin.py").read_text() + STOPPED_THEN)
+    process = site.start(once=True)
+    process.told("STOPPING=1")
+    signs = 0
+    while process.next_told("WATCHDOG=1"):
+        signs += 1
+    assert signs >= LEAST, f"only {signs} signs"
+    process.end()
+    assert process.process.returncode == 0
+
+
+def run_a_stop(root: Path, twin: str = "") -> None:
+    with closing(Site(root)) as site:
+        (root / "twin.py").write_text(twin)
+        check_a_stop(site)
+
+
+def test_a_stop_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
+    run_a_stop(tmp_path / "sound")
+    for name, twin in (("blind", BLIND), ("deaf", DEAF)):
+        with pytest.raises(AssertionError):
+            run_a_stop(tmp_path / name, twin)
