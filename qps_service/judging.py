@@ -142,6 +142,10 @@ class Judge:
         self, path: str, source: Source, identity: Identity, scene: Scene, *, trusted: bool
     ) -> Verdict:
         seen = source.seen()
+        if is_compressed(path) and (known := self._remembered.let_go_at(identity, seen.modified)):
+            # Nobody appends to it, and to look for where it ended would decompress all of it in each start.
+            self._remembered.has_nothing_new(known, seen.changed)
+            return Nothing.NEW
         recalled = self._remembered.recall(identity, seen.size, source.read)
         if recalled:
             position = recalled.position

@@ -154,6 +154,14 @@ class Remembered:
         self._unchanged[position.number] = changed
         self._awaited.discard(position.number)
 
+    def let_go_at(self, identity: Identity, modified: int) -> Position | None:
+        """The generation that was let go when its file's st_mtime was this. With the inode's version, so much
+        tells a compressed file without a look at its text."""
+        position = self._find(identity)
+        if position is None or position.number in self._awaited or identity.version is None:
+            return None
+        return position if position.modified == modified else None
+
     # Strangers
 
     def is_stranger(self, identity: Identity) -> bool:
