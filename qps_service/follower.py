@@ -109,12 +109,17 @@ class Follower:
     @property
     def is_behind(self) -> bool:
         """Whether the last read left a backlog, so that the next is due at once."""
-        return any(generation.is_behind for generation in self._held)
+        return any(generation.is_behind for generation in self._held) or self._siblings.is_full
 
     @property
     def open_generations(self) -> int:
         """How many files are held."""
         return len(self._held)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more files are open than the limit allows, or wait for room."""
+        return len(self._held) > self.limits.open_generations or self._siblings.is_full
 
     @property
     def finished(self) -> int:
@@ -136,7 +141,8 @@ class Follower:
             yield from self._held.read(generation, now)
         for copy in self._copies_of_truncated(now):
             yield from self._held.read(copy, now)
-        self._since = max((each.position.modified for each in self._held), default=self._since)
+        if not self._siblings.is_resuming:
+            self._since = max((each.position.modified for each in self._held), default=self._since)
         self._held.bound(now)
         self._held.keep()
         self._voice.catch_up(now)
@@ -182,7 +188,9 @@ class Follower:
             reads_log = self._look_at_log(now)
             self._see_where_they_went()
             resuming = self._siblings.is_resuming
-            found, again = self._siblings.find(places, tuple(self._held), self._since, self.take_hints)
+            found, again = self._siblings.find(
+                places, tuple(self._held), self._since, self._held.room, self.take_hints
+            )
             for each in found:
                 self._held.adopt(each, now)
                 self._voice.rotated(now, len(self._held))
@@ -274,9 +282,5 @@ class Follower:
     def _tell_losses(self) -> None:
         for path in self._siblings.take_unseen():
             self._voice.possible_loss("came and went between two looks", path)
-        unreadable, skipped = self._siblings.take_losses()
-        for path, reason in unreadable:
-            self._voice.possible_loss(f"cannot be unpacked: {reason}", path)
-        for path, size in [*skipped, *self._opening.take_skipped()]:
-            what = "lost its end when the machine stopped, and may have been written to since"
-            self._voice.possible_loss(what, path, size)
+        for loss in (*self._siblings.take_losses(), *self._opening.take_losses()):
+            self._voice.possible_loss(loss.what, loss.name, loss.bytes)

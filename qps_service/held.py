@@ -18,6 +18,10 @@ from qps_service.packed import PackedError
 from qps_service.remembered import Remembered
 from qps_service.voice import Voice
 
+# How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
+# limit on descriptors.
+LEAST_ROOM = 16
+
 
 class Limits(NamedTuple):
     """What bounds the following of one log."""
@@ -78,6 +82,13 @@ class Held:
         for generation in self._generations:
             generation.max_line = limits.max_line
 
+    @property
+    def room(self) -> int:
+        """How many more may come in one look: up to the limit, and a few beyond it, for which the oldest
+        go as soon as they are read."""
+        room = self._limits.open_generations - len(self._generations)
+        return max(room, 0 if any(each.is_behind for each in self) else LEAST_ROOM)
+
     def by_key(self, key: tuple[int, int]) -> Generation | None:
         """The one with this device and inode."""
         return next((each for each in self._generations if each.key == key), None)
@@ -136,7 +147,8 @@ class Held:
         """Keep to the limit on open files."""
         surplus = len(self._generations) - self._limits.open_generations
         for generation in self:
-            if surplus > 0 and generation is not self.current:
+            # What was not read to its end yet could be deleted before it is opened again.
+            if surplus > 0 and generation is not self.current and not generation.is_behind:
                 surplus -= 1
                 if not generation.is_finished:
                     generation.is_finished = True

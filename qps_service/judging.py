@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.files import Files, Seen
+from qps_service.files import Files, Seen, explain
 from qps_service.fingerprint import Kinship, compare
 from qps_service.generations import Generation
-from qps_service.model import PREFIX_LIMIT, Identity, Position, Stranger
+from qps_service.model import PREFIX_LIMIT, Identity, Loss, Position, Stranger
 from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
@@ -40,7 +40,13 @@ class Nothing(Enum):
     YET = "it cannot be told yet"
 
 
-Verdict = Found | Stranger | Nothing
+class Shut(NamedTuple):
+    """A file that can't be opened now."""
+
+    reason: str
+
+
+Verdict = Found | Stranger | Nothing | Shut
 
 
 class Presence:
@@ -79,15 +85,15 @@ class Scene(NamedTuple):
     held: Mapping[tuple[int, int], Generation]  # by device and inode
     is_present: Presence
     since: int  # st_mtime, nanoseconds: what was last written before is not new
+    room: int  # how many may be found at most
     found: list[Found]  # in this look so far
 
 
 class Judge:
-    """Judges one file at a time. `losses` are the files that hold lines which can't be read: path, why."""
+    """Judges one file at a time. `losses`: what it holds that can't be read, or told from what was read."""
 
     def __init__(self, files: Files, remembered: Remembered, lineage: Lineage) -> None:
-        self.losses: list[tuple[str, str]] = []
-        self.skipped: list[tuple[str, int]] = []  # path, bytes that nothing tells from read ones
+        self.losses: list[Loss] = []
         self._files = files
         self._remembered = remembered
         self._lineage = lineage
@@ -103,9 +109,9 @@ class Judge:
             return Nothing.NEW
         try:
             descriptor = self._files.open(path)
-        except OSError:
+        except OSError as error:
             if path in self._lineage or not trusted:
-                return Nothing.YET
+                return Shut(explain(error, seen))
             return Stranger(*seen.key, None, seen.changed)
         verdict: Verdict = Nothing.YET
         source = None
@@ -134,7 +140,7 @@ class Judge:
 
     def _refuse(self, path: str, identity: Identity, seen: Seen, reason: str) -> Verdict:
         """A compressed file that can't be read to its end."""
-        self.losses.append((path, reason))
+        self.losses.append(Loss(0, f"cannot be unpacked: {reason}", path, None))
         self._lineage.settle(path)
         return Stranger(*identity, seen.changed)
 
@@ -152,7 +158,7 @@ class Judge:
             grows = not is_compressed(path)  # nobody appends to what is compressed
             if self._remembered.is_awaited(position) or (grows and source.read(1, position.offset)):
                 if recalled.lost:
-                    self.skipped.append((path, recalled.lost))
+                    self.losses.append(recalled.loss(path))
                 return Found(source, position._replace(name=path))
             self._remembered.has_nothing_new(position, seen.changed)
             return Nothing.NEW
@@ -160,8 +166,11 @@ class Judge:
         descends = path in self._lineage
         if self._remembered.is_stranger(identity) and not (descends and identity.version is None):
             return stranger
-        if is_compressed(path) and self._exists(plain_name(path)):
-            return stranger  # the plain file is read, or was; this one is still being made of it
+        if is_compressed(path) and (plain := self._plain_of(path)):
+            # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
+            # looked at yet may be gone by then.
+            known = plain in scene.held or self._remembered.accounts_for(plain)
+            return stranger if known or trusted else Nothing.YET
         fresh = Found(source, Position(identity, path, 0, b"", b"", False))
         if descends:
             return fresh
@@ -202,12 +211,12 @@ class Judge:
             for each in scene.held.values()
         )
 
-    def _exists(self, path: str) -> bool:
+    def _plain_of(self, path: str) -> tuple[int, int] | None:
+        """Device and inode of what is compressed as `path`, if that is still there."""
         try:
-            self._files.lstat(path)
+            return self._files.lstat(plain_name(path)).key
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
 
 def _longer(found: Found, twin: Found | None, scene: Scene) -> Found | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from qps_service.files import Files, Seen
 from qps_service.fingerprint import print_of
 from qps_service.judging import Presence
-from qps_service.model import Position
+from qps_service.model import Loss, Position
 from qps_service.remembered import Remembered
 from qps_service.rotation import Change, Look, decide
 from qps_service.sources import Plain
@@ -32,7 +32,7 @@ class Opening:
         self._remembered = remembered
         self._from_start = from_start
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
-        self._skipped: list[tuple[str, int]] = []
+        self._losses: list[Loss] = []
 
     def begin(self, source: Plain, path: str, *, first_look: bool) -> Position:
         """Where to begin in a log that was opened by its path."""
@@ -72,17 +72,17 @@ class Opening:
         fresh = Position(source.identity(), source.path() or path, 0, b"", b"", False)
         return source, begin_at(source, fresh, min(handed.begun, source.seen().size))
 
-    def take_skipped(self) -> list[tuple[str, int]]:
-        """Bytes skipped since the last call, since nothing tells them from read ones: path, how many."""
-        skipped, self._skipped = self._skipped, []
-        return skipped
+    def take_losses(self) -> list[Loss]:
+        """What was skipped since the last call, because nothing tells it from what was read."""
+        losses, self._losses = self._losses, []
+        return losses
 
     def _recall(self, source: Plain, path: str) -> Position | None:
         recalled = self._remembered.recall(source.identity(), source.seen().size, source.read)
         if recalled is None:
             return None
         if recalled.lost:
-            self._skipped.append((path, recalled.lost))
+            self._losses.append(recalled.loss(path))
         return recalled.position._replace(name=path)
 
     def remember_size(self, seen: Seen, *, first_look: bool) -> None:

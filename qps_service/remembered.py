@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.fingerprint import Kinship, common, compare, print_of
-from qps_service.model import Identity, Position, Restored, Stranger
+from qps_service.model import Identity, Loss, Position, Restored, Stranger
 
 # Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), a stranger some 300
 # bytes. What falls out is forgotten, and matters only if it then grows, or comes back as a copy.
@@ -26,6 +26,11 @@ class Recalled(NamedTuple):
 
     position: Position
     lost: int | None = None  # bytes at most that are skipped because nothing tells them from read ones
+
+    def loss(self, path: str) -> Loss:
+        """What is lost with these bytes of the file at `path`."""
+        what = "lost its end when the machine stopped, and may have been written to since"
+        return Loss(0, what, path, self.lost)
 
 
 class Resemblance(Enum):
@@ -140,6 +145,10 @@ class Remembered:
     def knows(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read."""
         return key in self._numbers
+
+    def accounts_for(self, key: tuple[int, int]) -> bool:
+        """Whether a file with this device and inode was read, or is not to be."""
+        return key in self._numbers or key in self._strangers
 
     def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
         """Whether the file was found to have nothing new when its st_ctime was `changed`."""

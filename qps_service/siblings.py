@@ -8,16 +8,21 @@ lost or nobody was there. A generation that was let go is taken up again if it g
 import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from itertools import islice
 
 from qps_service.files import Files, Seen
 from qps_service.fingerprint import Kinship, compare
 from qps_service.generations import Generation
-from qps_service.judging import Found, Judge, Nothing, Presence, Scene
-from qps_service.model import Position, Stranger
+from qps_service.judging import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
+from qps_service.model import Loss, Position, Stranger
 from qps_service.places import Place
 from qps_service.remembered import Remembered
 from qps_service.rotation import Appeared, Gone, Hint, Lineage, Lost, Moved, is_compressed, is_sibling
 from qps_service.sources import goes_beyond, open_source
+
+# Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
+# the others with the sweep once a minute, so that whoever fills a directory with them costs little.
+RETRIES = 256
 
 
 class Siblings:
@@ -32,13 +37,21 @@ class Siblings:
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
-        self._doubtful: set[tuple[int, int]] = set()  # device and inode of what its content will tell
+        # Device and inode of what its content will tell -> `since` of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], int] = {}
+        self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
+        self._is_full = False
 
     @property
     def is_resuming(self) -> bool:
         """Whether files that an earlier process left are still to be found."""
         return self._resuming
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last look left files for the next one, for want of room."""
+        return self._is_full
 
     def note(self, hints: Iterable[Hint], places: Collection[Place]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
@@ -72,25 +85,27 @@ class Siblings:
         """Names of generations that went away before anybody looked at them."""
         return self._lineage.take_unseen()
 
-    def take_losses(self) -> tuple[list[tuple[str, str]], list[tuple[str, int]]]:
-        """Files that can't be read (path, reason), and bytes skipped in files (path, how many)."""
-        judge = self._judge
-        losses, skipped = judge.losses, judge.skipped
-        judge.losses, judge.skipped = [], []
-        return losses, skipped
+    def take_losses(self) -> list[Loss]:
+        """What the files looked at since the last call hold that can't be read."""
+        losses, self._judge.losses = self._judge.losses, []
+        return losses
 
     def find(
         self,
         places: Collection[Place],
         held: Collection[Generation],
         since: int,
+        room: int,
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
-        """Generations to be read, oldest first, and whether another look is due at once.
+        """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
+        once.
 
         What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
         in the hints that came during the look: a file whose history may be still on its way is not judged.
         """
+        if self._since is not None:
+            since = min(since, self._since)
         trusting, self._lineage.complete = self._lineage.complete and not self._resuming, True
         touched, self._touched = self._touched | self._lineage.names(), set()
         everything, self._sweeping = self._sweeping or not trusting, False
@@ -127,6 +142,7 @@ class Siblings:
             held={generation.key: generation for generation in held},
             is_present=Presence(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
+            room=room,
             found=[],
         )
         strangers = self._consider(seen, old, retry, scene, trusting=trusting)
@@ -138,8 +154,10 @@ class Siblings:
             else:
                 self._remembered.add_stranger(stranger)
                 self._lineage.settle(path)
-        self._touched |= retry
-        self._resuming = self._resuming and (failed or moved)
+        self._touched.update(islice(retry, RETRIES))
+        self._sweeping = self._sweeping or self._is_full
+        self._resuming = self._resuming and (failed or moved or self._is_full)
+        self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(places))
         return scene.found[::-1], moved
 
@@ -150,28 +168,42 @@ class Siblings:
         of several copies it has most. Those found go to the scene. Strangers: path, who, whether only the
         names told so. What cannot be told yet goes to `retry`."""
         strangers = []
-        doubtful: set[tuple[int, int]] = set()
+        doubtful: dict[tuple[int, int], int] = {}
+        self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
             return self._remembered.knows(each.key), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
-            trusted = (trusting or path in old) and seen[path].key not in self._doubtful
-            verdict = self._judge.consider(path, seen[path], scene, trusted=trusted)
+            key = seen[path].key
+            trusted = (trusting or path in old) and key not in self._doubtful
+            since = min(scene.since, self._doubtful.get(key, scene.since))
+            verdict: Verdict = Nothing.YET
+            if len(scene.found) < scene.room:
+                verdict = self._judge.consider(path, seen[path], scene._replace(since=since), trusted=trusted)
+            else:
+                self._is_full = True
             if isinstance(verdict, Found):
                 scene.found.append(verdict)
                 self._lineage.settle(path)
             elif isinstance(verdict, Stranger):
                 strangers.append((path, verdict, trusted and path not in old))
-            elif verdict is Nothing.YET:
+            elif isinstance(verdict, Shut) or verdict is Nothing.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful.add(seen[path].key)
+                    doubtful[key] = since
+                    if (
+                        isinstance(verdict, Shut)
+                        and key not in self._doubtful
+                        and seen[path].modified >= since
+                    ):
+                        what = f"cannot be opened: {verdict.reason}; it is counted once it can"
+                        self._judge.losses.append(Loss(0, what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
         judged = {each.key for each in seen.values()}
-        self._doubtful = doubtful | (self._doubtful - judged)
+        self._doubtful = {key: at for key, at in self._doubtful.items() if key not in judged} | doubtful
         return strangers
 
     def presence(self, places: Collection[Place], held: Iterable[Generation]) -> Presence:

@@ -92,8 +92,8 @@ class Tail:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether more files are open than the limit allows."""
-        return self._follower.open_generations > self.config.open_generations
+        """Whether more files are open than the limit allows, or wait for room."""
+        return self._follower.is_crowded
 
     def is_hinted(self) -> bool:
         """Take in the hints; whether one of them is about the log or its rotated files."""
