@@ -148,9 +148,9 @@ class Judge:
         self, path: str, source: Source, identity: Identity, scene: Scene, *, trusted: bool
     ) -> Verdict:
         seen = source.seen()
-        if is_compressed(path) and (known := self._remembered.let_go_at(identity, seen.modified)):
+        if is_compressed(path) and (read := self._remembered.let_go_at(identity, seen.modified)):
             # Nobody appends to it, and to look for where it ended would decompress all of it in each start.
-            self._remembered.has_nothing_new(known, seen.changed)
+            self._remembered.has_nothing_new(read, seen.changed)
             return Nothing.NEW
         recalled = self._remembered.recall(identity, seen.size, source.read)
         if recalled:
@@ -169,14 +169,32 @@ class Judge:
         if is_compressed(path) and (plain := self._plain_of(path)):
             # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
             # looked at yet may be gone by then.
-            known = plain in scene.held or self._remembered.accounts_for(plain)
-            return stranger if known or trusted else Nothing.YET
+            is_known = plain in scene.held or self._remembered.accounts_for(plain)
+            return Nothing.NEW if is_known or trusted else Nothing.YET
         fresh = Found(source, Position(identity, path, 0, b"", b"", False))
         if descends:
             return fresh
         if trusted:
-            return stranger
+            return self._judge_growth(fresh, seen, scene) or stranger
         return self._judge_text(fresh, stranger, scene)
+
+    def _judge_growth(self, fresh: Found, seen: Seen, scene: Scene) -> Found | None:
+        """What was let go, written to once more, and compressed before anybody looked again. Compressing
+        keeps the time of the last write: with that of a file that was let go, there is nothing more in it."""
+        path, source = fresh.position.name, fresh.source
+        if not is_compressed(path) or self._remembered.was_let_go_at(seen.modified):
+            return None
+        _, known = self._remembered.resembles(source.read, scene.is_present)
+        if known is None or self._is_there(known) or not source.read(1, known.offset):
+            return None
+        return Found(source, known._replace(identity=fresh.position.identity, name=path))
+
+    def _is_there(self, position: Position) -> bool:
+        """Whether a generation's own file is where it was seen last."""
+        try:
+            return self._files.lstat(position.name).key == position.identity[:2]
+        except FileNotFoundError:
+            return False
 
     def _judge_text(self, fresh: Found, stranger: Stranger, scene: Scene) -> Verdict:
         source = fresh.source

@@ -121,6 +121,7 @@ class Ledger:
                 at=committed,
                 rebooted=rebooted,
                 losses=tuple(losses_of(reading, known)),
+                ended=ended,
             )
 
     def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:

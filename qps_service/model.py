@@ -166,6 +166,7 @@ class Restored(NamedTuple):
     at: int  # the last commit, Unix nanoseconds
     rebooted: bool  # whether the machine was started anew since
     losses: tuple[Loss, ...]  # the latest, oldest first
+    ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot
 
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations

@@ -66,7 +66,8 @@ class Opening:
     def take_back(self, handed: Handed, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
         source = Plain(self._files, handed.descriptor)
-        recalled = self._recall(source, path)
+        # systemd held it all the time: the inode's number can't have gone to another file.
+        recalled = self._recall(source, path, is_certain=True)
         if recalled:
             return source, recalled
         fresh = Position(source.identity(), source.path() or path, 0, b"", b"", False)
@@ -77,8 +78,9 @@ class Opening:
         losses, self._losses = self._losses, []
         return losses
 
-    def _recall(self, source: Plain, path: str) -> Position | None:
-        recalled = self._remembered.recall(source.identity(), source.seen().size, source.read)
+    def _recall(self, source: Plain, path: str, *, is_certain: bool = False) -> Position | None:
+        identity, size = source.identity(), source.seen().size
+        recalled = self._remembered.recall(identity, size, source.read, is_certain=is_certain)
         if recalled is None:
             return None
         if recalled.lost:

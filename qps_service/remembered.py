@@ -104,8 +104,11 @@ class Remembered:
         self._awaited.discard(position.number)
         self._newly_retired[position.number] = position
 
-    def recall(self, identity: Identity, size: int, read: Read) -> Recalled | None:
-        """How far an open file was consumed when it was let go; None if it is not known."""
+    def recall(
+        self, identity: Identity, size: int, read: Read, *, is_certain: bool = False
+    ) -> Recalled | None:
+        """How far an open file was consumed when it was let go; None if it is not known. `is_certain`: no
+        other file can have got its inode number, whether or not the kernel tells the inode's version."""
         position = self._find(identity)
         if position is None:
             return None
@@ -113,7 +116,7 @@ class Remembered:
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
             return Recalled(position)
-        if position.number not in self._awaited or identity.version is None:
+        if position.number not in self._awaited or not (is_certain or identity.version is not None):
             return None
         until = common(position, read) if self._rebooted else 0
         if until == 0:
@@ -170,6 +173,10 @@ class Remembered:
         if position is None or position.number in self._awaited or identity.version is None:
             return None
         return position if position.modified == modified else None
+
+    def was_let_go_at(self, modified: int) -> bool:
+        """Whether one of the generations had this st_mtime when it was read last."""
+        return any(position.modified == modified for position in self._retired.values())
 
     # Strangers
 

@@ -53,7 +53,7 @@ class Tail:
             voice=Voice(config.path, config.name, say),
             restored=restored,
             handed=handed,
-            since=_last_written(restored, at) if restored else 0,
+            since=_last_written(restored, now, at) if restored else 0,
             keeper=keeper,
         )
         self._scanner = make_scanner(config.format, config.max_line)
@@ -206,10 +206,13 @@ def _limits(config: LogConfig) -> Limits:
     return Limits(config.max_line, config.open_generations, config.quiet)
 
 
-def _last_written(restored: Restored, at: int) -> int:
+def _last_written(restored: Restored, now: int, at: int) -> int:
     """When the log was written to before the last commit (st_mtime, nanoseconds): a file that was not
-    written to since then is no news. A clock that was set back tells nothing."""
-    if at < restored.at:
+    written to since then is no news. Files that came after the clock was set back, or after somebody gave the
+    log a time in the future, are no older for that."""
+    if restored.rebooted and at < restored.at:
         return 0
+    passed = at - restored.at
+    set_back = 0 if restored.rebooted else max(0, now - restored.ended - passed)
     held = restored.held or restored.retired
-    return max((position.modified for position in held), default=0)
+    return min(max((position.modified for position in held), default=0), restored.at) - set_back

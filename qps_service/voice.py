@@ -13,6 +13,7 @@ LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
 # Whoever may write to the log's directory can make states change all the time.
 BURST = 20  # messages
 BURST_EVERY = 60_000_000_000  # nanoseconds
+LOSSES_KEPT = 1000
 
 
 class Voice:
@@ -68,7 +69,8 @@ class Voice:
     def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
         """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
         loss = Loss(0, what, path, size)
-        self._losses.append(loss)
+        # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
+        self._losses = [*self._losses[1 - LOSSES_KEPT :], loss]
         most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
         self._say(notices.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
 
