@@ -109,6 +109,8 @@ class Judge:
             return Nothing.NEW
         try:
             descriptor = self._files.open(path)
+        except FileNotFoundError:
+            return Nothing.YET  # it was there a moment ago
         except OSError as error:
             if path in self._lineage or not trusted:
                 return Shut(explain(error, seen))

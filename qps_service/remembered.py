@@ -14,7 +14,8 @@ from qps_service.fingerprint import Kinship, common, compare, print_of
 from qps_service.model import Identity, Loss, Position, Restored, Stranger
 
 # Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), a stranger some 300
-# bytes. What falls out is forgotten, and matters only if it then grows, or comes back as a copy.
+# bytes. A generation that falls out becomes a stranger: that matters only if it then grows, or comes back
+# as a copy. A stranger that falls out matters where events were lost.
 RETIRED_LIMIT = 1024
 STRANGERS_LIMIT = 16 * 1024
 
@@ -82,6 +83,8 @@ class Remembered:
             self._newly_retired.pop(number, None)
             self._awaited.discard(number)
             self._forgotten.append(number)
+            # Its file may stay beside the log: a look that goes by content must not take it for new.
+            self.add_stranger(Stranger(*oldest.identity, 0))
 
     def take_up(self, position: Position) -> None:
         """It is being read again."""

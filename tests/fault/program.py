@@ -164,7 +164,7 @@ class Site:
         self._rotations = itertools.count(1)
         self._processes: list[Process] = []
         self._writers: list[Writer] = []
-        root.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
         self.config.write_text(
             f'interval = "{interval}"\nstate = "{self.state}"\n'

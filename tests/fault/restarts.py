@@ -1,17 +1,20 @@
 """What happens to logs while nobody reads them, and around the end of a process."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import zstandard
 
+from qps_service.files import Files
 from tests.fault.scenarios import Make
-from tests.following import Rig, Writer
+from tests.following import BlindFiles, Rig, Writer
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -150,6 +153,101 @@ def kept_by_systemd(make: Make) -> None:
         rig.look()
     rig.check()
     assert rig.losses() == []
+
+
+class Shut(Files):
+    """Refuses to open some files for a while."""
+
+    def __init__(self) -> None:
+        self.refused = ""  # the end of their names
+
+    def open(self, path: str) -> int:
+        if self.refused and path.endswith(self.refused):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return super().open(path)
+
+
+def unreadable_at_the_first_look(make: Make) -> None:
+    """It came while nobody ran, can't be opened while the log is read and grows, and can later."""
+    files = Shut()
+    rig, old = begun(make, files=files)
+    rig.stop()
+    for _ in range(2):
+        old.lines(5)
+        rig.rotate()
+        old = rig.writer()
+    files.refused = "access.log.2"
+    rig.start()
+    for _ in range(3):
+        old.lines(2)
+        rig.look()
+    (loss,) = rig.losses()
+    assert loss.startswith(f"{rig.path}.2 cannot be opened: Permission denied")
+    files.refused = ""
+    rig.check()
+
+
+def more_than_there_is_room_for(make: Make) -> None:
+    """Rotated files in masses, while nobody ran: they are taken up in parts, and none twice."""
+    with patch("qps_service.remembered.RETIRED_LIMIT", 10):
+        masses(make)
+
+
+def masses(make: Make) -> None:
+    rig, old = begun(make, open_generations=3)
+    rig.stop()
+    for _ in range(100):
+        old.lines(3)
+        rig.rotate()
+        old.close()
+        old = rig.writer()
+    rig.start()
+    for _ in range(20):
+        rig.look()
+        old.lines(1)
+        assert rig.follower.open_generations <= 3
+    rig.check()
+    assert rig.losses() == []
+
+
+def compressing_ends_within_a_look(make: Make) -> None:
+    """The archive was still in the making when it was looked at, the plain file gone when it was its turn."""
+
+    class Racing(Files):
+        def close(self, descriptor: int) -> None:
+            ended = str(self.path_of(descriptor)).endswith(".gz") and plain.exists()
+            super().close(descriptor)
+            if ended:
+                plain.unlink()
+
+    rig, old = begun(make, files=Racing())
+    plain = rig.path.with_name("access.log.2")
+    rig.stop()
+    for _ in range(2):
+        old.lines(5)
+        rig.rotate()
+        old.close()
+        old = rig.writer()
+    packed = plain.with_name("access.log.2.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    rig.start()
+    rig.look()
+    assert not plain.exists()
+    rig.check()
+
+
+def written_to_after_it_was_let_go(make: Make) -> None:
+    """A late line, and the file is compressed before anybody looks at it again."""
+    for suffix in PACKERS:
+        rig, old = begun(make, files=BlindFiles())
+        rig.rotate()
+        rig.writer().lines(1)
+        for _ in range(3):
+            rig.look(61)
+        old.lines(2)
+        old.close()
+        pack(rig.path.with_name("access.log.1"), suffix)
+        rig.check()
 
 
 def deleted_while_stopped(make: Make) -> None:

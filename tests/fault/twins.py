@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from qps_service.files import Seen
 from qps_service.follower import Follower
 from qps_service.generations import Chunk, Generation
 from qps_service.judging import Found
+from qps_service.model import Stranger
 from qps_service.remembered import Resemblance
-from qps_service.rotation import Descent, is_compressed
+from qps_service.rotation import Descent, is_compressed, plain_name
 
 
 class ClosesFirst(Follower):
@@ -278,3 +280,34 @@ class StaysInItsDirectory(Follower):
         super().__init__(*arguments, **keywords)
         self._places._aside = []
         self._places.learn = lambda path: None  # type: ignore[method-assign]
+
+
+class SettlesAtOnce(Follower):
+    """Has no doubts after its first look."""
+
+    def _look(self, now: int) -> None:
+        super()._look(now)
+        siblings = self._siblings
+        siblings._resuming = siblings._is_full = False
+        siblings._doubtful, siblings._since = {}, None
+
+
+class JudgesArchivesOnce(Follower):
+    """Leaves an archive alone for good where there is a plain file beside it."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        judge, files = self._siblings._judge, self._files
+        consider = judge.consider
+
+        def hasty(path: str, seen: Seen, *rest: Any, **keywords: Any) -> Any:
+            has_plain = is_compressed(path) and os.path.exists(plain_name(path))
+            verdict = consider(path, seen, *rest, **keywords)
+            if not has_plain or isinstance(verdict, Found):
+                return verdict
+            descriptor = files.open(path)
+            identity = files.identity(descriptor)
+            files.close(descriptor)
+            return Stranger(*identity, seen.changed)
+
+        judge.consider = hasty  # type: ignore[method-assign]
