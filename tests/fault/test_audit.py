@@ -1,0 +1,459 @@
+"""`audit`: it finds what is counted wrongly, and nothing where all is well; and it writes nothing."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from qps_service.fingerprint import PLACES
+from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, Loss
+from qps_service.schema import VERSION
+from tests.fault.mounts import needs_root
+from tests.fault.program import GUARD, ROOT, Site, Writer, line
+from tests.fault.test_stopped import PACKERS
+from tests.ledgers import NOBODY, SECOND, entry, opened, position
+
+Make = Callable[..., Site]
+Check = Callable[[Make], None]
+Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Builds sites, each in a directory of its own that anybody may enter."""
+    sites: list[Site] = []
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)  # noqa: S103 - what is tested is also who may read
+
+        def build(twin: str = "") -> Site:
+            sites.append(Site(Path(root) / str(len(sites)), twin=twin))
+            return sites[-1]
+
+        yield build
+        for site in sites:
+            site.close()
+
+
+class Row(NamedTuple):
+    """One generation, as it is printed."""
+
+    state: str
+    bytes: int
+    lines: int
+    rejected: int = 0
+    pending: str = "0"
+    recount: str = "same"
+    file: str = "access.log"  # its name
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Each file, but for what is in SQLite's shared memory: readers leave their marks there."""
+    paths = directory.iterdir() if directory.exists() else ()
+    return {path.name: b"" if path.name.endswith("-shm") else path.read_bytes() for path in paths}
+
+
+def audit(site: Site, *, by_variable: bool = False, nobody: bool = False) -> Result:
+    """Run the program. Whatever it finds, the ledger's directory is as before."""
+    before = site.state.exists(), contents(site.state)
+    result = subprocess.run(
+        [sys.executable, "-m", "qps_service", "audit"]
+        + ([] if by_variable else ["--state", str(site.state)]),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{site.root}:{ROOT}",
+            "QPS_REPORTER_STATE": str(site.state if by_variable else site.root / "another"),
+        },
+        user=NOBODY if nobody else None,
+        group=0 if nobody else None,
+        extra_groups=[] if nobody else None,
+        capture_output=True,
+        text=True,
+        timeout=GUARD,
+    )
+    assert (site.state.exists(), contents(site.state)) == before
+    return result
+
+
+def rows_of(text: str) -> tuple[list[Row], list[str]]:
+    """Each generation of the only log, and the lines that come after them."""
+    heading, columns, *lines = text.splitlines()
+    assert heading.startswith("log access: /")
+    assert columns.endswith("  file")
+    end = next(number for number, line in enumerate(lines) if line.startswith("  read "))
+    rows = []
+    for text in lines[:end]:
+        _, state, read, counted, rejected, pending, rest = text.split(maxsplit=6)
+        recount, path = rest.split("  ")
+        rows.append(
+            Row(state, int(read), int(counted), int(rejected), pending, recount, os.path.basename(path))
+        )
+    return rows, lines[end:]
+
+
+def check_balance(site: Site, *rows: Row, losses: int = 0, **keywords: bool) -> list[str]:
+    """The books balance, with these rows; the lines about losses."""
+    result = audit(site, **keywords)
+    assert (result.returncode, result.stderr) == (0, "")
+    found, (sums, possible, *more, empty, last) = rows_of(result.stdout)
+    assert found == list(rows)
+    lines, rejected = (sum(column) for column in zip(*(row[2:4] for row in rows), strict=True))
+    assert sums == (
+        f"  read {lines} lines, counted {lines - rejected} requests + {rejected} rejected = {lines}"
+    )
+    assert possible == f"  possible losses: {losses or 'none'}"
+    assert len(more) == losses
+    assert (empty, last) == ("", "the books balance")
+    return more
+
+
+def size(first: int, end: int) -> int:
+    """Bytes of these numbered lines."""
+    return sum(len(line(number)) for number in range(first, end))
+
+
+# --- twins
+
+
+def twin(code: str) -> str:
+    """Breaks the audit in one place."""
+    return (
+        "from qps_service import audit\n"
+        "from qps_service.audit import Audit, Kinship\n"
+        "from qps_service.commands import audit as command\n"
+        "count, likely, render = audit._count, audit._Candidates._likely, command.render\n"
+        f"{code}\n"
+    )
+
+
+LOOKS_AT_THE_LOG_ONLY = twin(
+    "audit._Candidates._likely = lambda self, position: [\n"
+    "    path for path in likely(self, position) if path.endswith('.log')]"
+)
+TAKES_ANY_TEXT = twin("audit.compare = lambda *_: Kinship.SAME")
+TRUSTS_THE_LEDGER = twin("audit._count = lambda position, source: position.lines")
+TO_THE_END = twin("audit._count = lambda at, source: count(at._replace(offset=source.seen().size), source)")
+FROM_THE_START = twin("audit._count = lambda at, source: count(at._replace(begun=0), source)")
+NEWLINES_ONLY = twin("audit._count = lambda at, source: source.read(at.offset, 0).count(b'\\n')")
+IGNORES_THE_REJECTED = twin("Audit.balances = property(lambda self: self.lines == self.requests)")
+IGNORES_LOSSES = twin("command.render = lambda each: render(each._replace(losses=[]))")
+IGNORES_TOTALS = twin("Audit.requests = property(lambda self: self.lines - self.rejected)")
+IGNORES_FILES = twin("Audit.balances = property(lambda self: self.lines == self.requests + self.rejected)")
+WRITES = twin("opens = command.Ledger.open\ncommand.Ledger.open = lambda self, writable: opens(self)")
+
+
+# --- books that balance
+
+
+def begun(make: Make) -> tuple[Site, Writer]:
+    """A log of 20 lines that were read."""
+    site = make()
+    writer = site.writer()
+    writer.lines(20)
+    site.once()
+    return site, writer
+
+
+OLD = Row("closed", size(0, 20), 20, file="access.log.1")
+NEW = Row("open", size(20, 23), 3)
+
+
+def after_a_rotation(make: Make, change: tuple[str, ...], old: Row) -> None:
+    """Three lines in the new log, and the rotated one as `change`, a command, leaves it."""
+    site, writer = begun(make)
+    rotated = site.rotate()
+    writer.close()
+    site.writer().lines(3)
+    site.once()
+    subprocess.run([*change, rotated], check=True)
+    check_balance(site, old, NEW)
+
+
+def with_more_behind(make: Make) -> None:
+    site, writer = begun(make)
+    writer.lines(4)
+    check_balance(site, Row("open", size(0, 20), 20, pending=str(size(20, 24))))
+
+
+def from_the_end_on(make: Make) -> None:
+    """What was there before our time is in no column."""
+    site = make()
+    site.config.write_text(site.config.read_text().replace('start = "start"', 'start = "end"'))
+    writer = site.writer()
+    writer.lines(20)
+    site.once()
+    writer.lines(5)
+    site.once()
+    check_balance(site, Row("open", size(20, 25), 5))
+
+
+def with_rejected_lines(make: Make, tail: bytes) -> None:
+    """Two of them are no requests; `tail` belongs to one over the limit, which may still be written."""
+    site = make()
+    with site.config.open("a") as config:
+        config.write("max_line = 256\n")
+    writer = site.writer()
+    writer.lines(3)
+    os.write(writer.descriptor, b"nonsense\n" + b"x" * 1000 + tail)
+    site.once()
+    check_balance(site, Row("open", size(0, 3) + 1009 + len(tail), 5, rejected=2))
+
+
+def with_an_unended_last_line(make: Make) -> None:
+    """It is counted when nobody writes to its file any more."""
+    site, writer = begun(make)
+    os.write(writer.descriptor, line(7).rstrip())
+    site.once()
+    site.rotate()
+    writer.close()
+    site.writer().lines(3)
+    site.once()
+    check_balance(
+        site, OLD._replace(bytes=size(0, 20) + len(line(7)) - 1, lines=21), NEW._replace(bytes=size(20, 23))
+    )
+
+
+def after_copytruncate(make: Make) -> None:
+    """The old text is in the copy, and there it is counted again."""
+    site, writer = begun(make)
+    writer.lines(2)
+    shutil.copy(site.log, f"{site.log}.1")
+    os.truncate(site.log, 0)
+    writer.lines(3)
+    site.once()
+    check_balance(site, OLD._replace(bytes=size(0, 22), lines=22), NEW._replace(bytes=size(22, 25)))
+
+
+def with_a_hole(make: Make) -> None:
+    """A writer without O_APPEND goes on where it was when its log was truncated; before that stand zeros."""
+    site = make()
+    with site.log.open("wb", buffering=0) as log:
+        log.writelines(map(line, range(20)))
+        site.once()
+        os.truncate(site.log, 0)
+        log.writelines(map(line, range(20, 23)))
+        site.once()
+    gone = Row("closed", size(0, 20), 20, pending="-", recount="gone")
+    [loss] = check_balance(site, gone, Row("open", size(0, 23), 3), losses=1)
+    date, _, rest = loss.partition(", unknown bytes: ")
+    assert time.strptime(date.strip())
+    assert rest == f"{site.log} was truncated after it had been read up to byte {size(0, 20)}"
+
+
+BALANCE: dict[str, tuple[Check, str]] = {
+    "rotated": (partial(after_a_rotation, change=("touch",), old=OLD), LOOKS_AT_THE_LOG_ONLY),
+    **{
+        packer: (
+            partial(after_a_rotation, change=PACKERS[packer], old=OLD._replace(file=f"access.log.1{suffix}")),
+            LOOKS_AT_THE_LOG_ONLY,
+        )
+        for packer, suffix in {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2", "zstd": ".zst"}.items()
+    },
+    "deleted": (
+        partial(after_a_rotation, change=("rm",), old=OLD._replace(pending="-", recount="gone")),
+        TAKES_ANY_TEXT,
+    ),
+    "grown": (with_more_behind, TO_THE_END),
+    "from the end on": (from_the_end_on, FROM_THE_START),
+    "rejected": (partial(with_rejected_lines, tail=b"\n"), IGNORES_THE_REJECTED),
+    "too long so far": (partial(with_rejected_lines, tail=b""), NEWLINES_ONLY),
+    "unended": (with_an_unended_last_line, NEWLINES_ONLY),
+    "copytruncate": (after_copytruncate, LOOKS_AT_THE_LOG_ONLY),
+    "hole": (with_a_hole, IGNORES_LOSSES),
+}
+
+
+@pytest.mark.parametrize("name", BALANCE)
+def test_the_books_balance(name: str, make: Make) -> None:
+    BALANCE[name][0](make)
+
+
+@pytest.mark.parametrize("name", BALANCE)
+def test_the_check_catches_its_twin(name: str, make: Make) -> None:
+    check, twin = BALANCE[name]
+    with pytest.raises(AssertionError):
+        check(partial(make, twin))
+
+
+def test_losses_and_forgotten_generations(make: Make) -> None:
+    """Each loss with its date and how much it may be; what is forgotten is in the sum."""
+    site = make()
+    site.state.mkdir()
+    ledger = opened(site.state / "ledger.db")
+    losses = (Loss(SECOND, "is gone", "/log.1", 123), Loss(86400 * SECOND, "is cut", "/log.\n", None))
+    first = entry(range(3), held=(position(1, 4, 1),), rejected=1)._replace(path=str(site.log), losses=losses)
+    ledger.commit([first], sequence=1)
+    second = entry(range(2), sequence=2, held=(position(2, 2),), forgotten=(1,))
+    ledger.commit([second._replace(path=str(site.log))], sequence=2)
+    ledger.close()
+    result = audit(site)
+    assert result.returncode == 0
+    assert rows_of(result.stdout) == (
+        [Row("open", 20, 2, pending="-", recount="gone", file="log.2")],
+        [
+            "  read 6 lines (4 of them in generations that are forgotten), "
+            "counted 5 requests + 1 rejected = 6",
+            "  possible losses: 2",
+            f"    {time.ctime(1)}, 123 bytes at most: /log.1 is gone",
+            f"    {time.ctime(86400)}, unknown bytes: /log.\\x0a is cut",
+            "",
+            "the books balance",
+        ],
+    )
+
+
+# --- books that do not
+
+
+def tamper(site: Site, *statements: str) -> None:
+    """Write to the ledger behind the program's back."""
+    with closing(sqlite3.connect(site.state / "ledger.db")) as connection, connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount == 1
+
+
+def check_imbalance(site: Site, recount: str, *, sum_is_wrong: bool) -> None:
+    """It is said of each line that shows it, and by the exit status."""
+    result = audit(site)
+    assert (result.returncode, result.stderr) == (1, "")
+    [row], (sums, _, _, last) = rows_of(result.stdout)
+    assert row.recount == recount
+    assert sums.endswith("  <-- problem") == sum_is_wrong
+    assert last == "the books DO NOT BALANCE"
+
+
+def a_total(make: Make) -> None:
+    site, _ = begun(make)
+    tamper(site, "UPDATE total SET requests = requests + 1 WHERE key = 1")
+    check_imbalance(site, "same", sum_is_wrong=True)
+
+
+def the_lines_of_a_generation(make: Make) -> None:
+    site, _ = begun(make)
+    tamper(site, "UPDATE position SET lines = lines - 1")
+    check_imbalance(site, "20, a problem", sum_is_wrong=True)
+
+
+def both_alike(make: Make) -> None:
+    """The ledger agrees with itself, but not with the log."""
+    site, _ = begun(make)
+    tamper(
+        site,
+        "UPDATE position SET lines = lines - 1",
+        "UPDATE total SET requests = requests - 1 WHERE key = 1",
+    )
+    check_imbalance(site, "20, a problem", sum_is_wrong=False)
+
+
+def a_line_in_the_log(make: Make) -> None:
+    """A newline is overwritten where neither the file's beginning nor a mark shows it."""
+    site = make()
+    site.writer().lines(200)
+    site.once()
+    text = bytearray(site.log.read_bytes())
+    known = [range(PREFIX_LIMIT), *(range(end - MARKER_LIMIT, end) for end in (*PLACES, len(text)))]
+    at = next(
+        at for at, byte in enumerate(text) if byte == ord("\n") and not any(at in each for each in known)
+    )
+    text[at] = ord(" ")
+    site.log.write_bytes(text)
+    check_imbalance(site, "199, a problem", sum_is_wrong=False)
+
+
+IMBALANCE: dict[Check, str] = {
+    a_total: IGNORES_TOTALS,
+    the_lines_of_a_generation: TRUSTS_THE_LEDGER,
+    both_alike: IGNORES_FILES,
+    a_line_in_the_log: TRUSTS_THE_LEDGER,
+}
+
+
+@pytest.mark.parametrize("check", IMBALANCE)
+def test_what_is_wrong_is_found(check: Check, make: Make) -> None:
+    check(make)
+    with pytest.raises(AssertionError):
+        check(partial(make, IMBALANCE[check]))
+
+
+# --- ledgers that cannot be read
+
+
+def a_database(path: Path, *statements: str) -> None:
+    opened(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no directory": (lambda path: path.parent.rmdir(), "No such file or directory"),
+    "missing": (lambda path: None, "No such file or directory"),
+    "empty": (lambda path: path.touch(), "there is nothing in it yet"),
+    "damaged": (lambda path: path.write_text("no ledger\n" * 1000), "file is not a database"),
+    "cut": (lambda path: a_database(path, "DROP TABLE loss"), "it lacks loss"),
+    "another program's": (
+        lambda path: a_database(path, "PRAGMA application_id = 1"),
+        "it is another program's database",
+    ),
+    "newer": (
+        lambda path: a_database(path, f"PRAGMA user_version = {VERSION + 1}"),
+        f"it has schema {VERSION + 1}, this program knows schemas up to {VERSION}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_said_and_left_alone(name: str, make: Make) -> None:
+    prepare, message = UNREADABLE[name]
+    site = make()
+    site.state.mkdir()
+    path = site.state / "ledger.db"
+    prepare(path)
+    result = audit(site)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"qps-reporter: cannot read the ledger {path}: {message}\n"
+
+
+def test_a_writing_audit_is_caught(make: Make) -> None:
+    site = make(WRITES)
+    site.state.mkdir()
+    with pytest.raises(AssertionError):
+        audit(site)
+
+
+# --- beside the service
+
+
+@pytest.mark.parametrize("nobody", [False, pytest.param(True, marks=needs_root)], ids=["owner", "nobody"])
+def test_the_service_may_run(nobody: bool, make: Make) -> None:
+    """Its last commit is seen while it runs, after it was killed and after it was stopped, also by who
+    may not write."""
+    site = make()
+    writer = site.writer()
+    writer.lines(20)
+    process = site.start()
+    process.told("READY=1")
+    writer.lines(3)
+    committed = Row("open", size(0, 20), 20, pending=str(size(20, 23)))
+    check_balance(site, committed, nobody=nobody)
+    process.process.kill()
+    process.end()
+    check_balance(site, committed, nobody=nobody)
+    site.run()
+    check_balance(site, Row("open", size(0, 23), 23), nobody=nobody)
+
+
+def test_the_directory_may_be_named_by_a_variable(make: Make) -> None:
+    """The flag, where there is one, wins over it."""
+    site, _ = begun(make)
+    check_balance(site, Row("open", size(0, 20), 20), by_variable=True)
