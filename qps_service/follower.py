@@ -65,11 +65,12 @@ class Follower:
         restored: Restored | None = None,
         handed: Sequence[Handed] = (),
         since: int = 0,
+        epoch: int | None = None,
         keeper: Keeper | None = None,
     ) -> None:
         """`from_start`: whether what the log holds at the very first look counts too. `restored` is what an
         earlier process knew, `handed` what it held; `since`: what was last written before that (st_mtime,
-        nanoseconds) was there when it ended."""
+        nanoseconds) was there when it ended. `epoch`: Unix nanoseconds where CLOCK_BOOTTIME is 0."""
         self.path = path
         self._watcher = watcher
         self._files = files
@@ -84,6 +85,7 @@ class Follower:
         self._first_look = not resuming
         self._handed = list(handed)
         self._since = since
+        self._epoch = epoch
         self._places = Places(path, files)
         self._looked_at: list[Place] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
@@ -192,7 +194,7 @@ class Follower:
                 places, tuple(self._held), self._since, self._held.room, self.take_hints
             )
             for each in found:
-                self._held.adopt(each, now)
+                self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
                 self._voice.rotated(now, len(self._held))
             if resuming and not self._siblings.is_resuming:
                 self._give_up_awaited()
@@ -270,7 +272,12 @@ class Follower:
             if self._held.by_key(position.identity[:2]):
                 source.close()
             else:
-                self._held.adopt(Found(source, position), now)
+                taken = Found(source, position)
+                self._held.adopt(taken, now, active_at=self._written_at(taken))
+
+    def _written_at(self, found: Found) -> int | None:
+        """When a file that nobody watched was written to last: it has been quiet since then."""
+        return None if self._epoch is None else found.source.seen().modified - self._epoch
 
     def _give_up_awaited(self) -> None:
         """Everything that an earlier process left was looked for; what is not found is gone."""

@@ -93,8 +93,11 @@ class Held:
         """The one with this device and inode."""
         return next((each for each in self._generations if each.key == key), None)
 
-    def adopt(self, found: Found, now: int, *, first: bool = False) -> Generation:
-        """Take over an open file: as the oldest, or right before the log itself."""
+    def adopt(
+        self, found: Found, now: int, *, first: bool = False, active_at: int | None = None
+    ) -> Generation:
+        """Take over an open file: as the oldest, or right before the log itself. `active_at`: when it was
+        written to last, where that is known."""
         position = found.position
         is_new = position.number == 0
         if is_new:
@@ -106,7 +109,7 @@ class Held:
         )
         if not is_new:
             self._moved.add(generation)
-        generation.active_at = now
+        generation.active_at = now if active_at is None else min(now, active_at)
         log = self._generations[-1:] if self.current else []
         self._generations.insert(0 if first else len(self._generations) - len(log), generation)
         return generation

@@ -54,6 +54,7 @@ class Tail:
             restored=restored,
             handed=handed,
             since=_last_written(restored, now, at) if restored else 0,
+            epoch=at - now if at else None,
             keeper=keeper,
         )
         self._scanner = make_scanner(config.format, config.max_line)

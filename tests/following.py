@@ -3,6 +3,7 @@ numbered lines: every line that a writer completes is expected once, whatever ha
 
 import itertools
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -141,8 +142,10 @@ class Rig:
         max_line: int = 256,
         open_generations: int = 512,
         store: bool = False,
+        knows_times: bool = False,
     ) -> None:
-        """`store`: whether open files outlive the follower, as with systemd."""
+        """`store`: whether open files outlive the follower, as with systemd. `knows_times`: whether st_mtime
+        can be told on its clock, which goes by its own time otherwise."""
         self.root = root
         self.path = path or root / "logs" / "access.log"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +156,7 @@ class Rig:
         self.notices: list[Notice] = []
         self.paper = Paper()
         self.store = Store() if store else None
+        self._knows_times = knows_times
         self._committed: Counter[bytes] = Counter()
         self._numbers = itertools.count()
         self._writers: list[Writer] = []
@@ -175,6 +179,7 @@ class Rig:
             restored=restored,
             handed=handed,
             since=max((position.modified for position in held), default=0),
+            epoch=time.time_ns() - self.now if self._knows_times else None,
             keeper=self.store,
         )
 

@@ -6,6 +6,7 @@ import gzip
 import lzma
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -248,6 +249,26 @@ def written_to_after_it_was_let_go(make: Make) -> None:
         old.close()
         pack(rig.path.with_name("access.log.1"), suffix)
         rig.check()
+
+
+def quiet_while_stopped(make: Make) -> None:
+    """Where the kernel doesn't tell of writers, a file that was quiet for long is let go by a pass of cron's,
+    with its last line; that it is deleted then is no loss."""
+    rig, old = begun(make, files=BlindFiles(), knows_times=True)
+    for _ in range(3):
+        rig.stop()
+        old.raw(line := b"without end %d" % len(rig.expected))
+        rig.expected[line] += 1
+        rotated = rig.rotate()
+        old.close()
+        os.utime(rotated, (time.time() - 90,) * 2)
+        old = rig.writer()
+        old.lines(2)
+        rig.start()
+        rig.look()
+        rotated.unlink()
+    rig.check()
+    assert rig.losses() == []
 
 
 def deleted_while_stopped(make: Make) -> None:

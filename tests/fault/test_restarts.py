@@ -19,6 +19,7 @@ CASES: list[tuple[Scenario, type[Follower]]] = [
     (restarts.more_than_there_is_room_for, twins.SettlesAtOnce),
     (restarts.compressing_ends_within_a_look, twins.JudgesArchivesOnce),
     (restarts.written_to_after_it_was_let_go, twins.IgnoresArchives),
+    (restarts.quiet_while_stopped, twins.KnowsNoTimes),
     (restarts.deleted_while_stopped, twins.NeverGivesUp),
     (restarts.backups_restored, twins.KnowsNoText),
     (restarts.older_files_appear_while_stopped, twins.IgnoresTimes),

@@ -20,7 +20,7 @@ from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
-from qps_service.settings import LOG, SERVICE
+from qps_service.settings import HISTORY, LOG, SERVICE
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS, ARCHITECTURE = "README.md", "OPERATIONS.md", "ARCHITECTURE.md"
@@ -53,7 +53,7 @@ def lacking(row: str, needed: Mapping[str, str]) -> Iterator[str]:
 
 def settings_undocumented(pages: Pages) -> list[str]:
     problems = []
-    for setting in (*SERVICE, *LOG):
+    for setting in (*SERVICE, *HISTORY, *LOG):
         needed = {"key": setting.key}
         if setting.default:
             needed["default"] = setting.default
@@ -185,6 +185,7 @@ def unfinished(pages: Pages) -> list[str]:
 CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what takes its place in the twin
     (settings_undocumented, README, "| `quiet` |", "| `calm` |"),
     (settings_undocumented, README, "`64KiB`", "`65KiB`"),
+    (settings_undocumented, README, "| `max_size` |", "| `size` |"),
     (settings_undocumented, README, "`QPS_REPORTER_INTERVAL`", "`QPS_INTERVAL`"),
     (settings_undocumented, README, "`QPS_REPORTER_CONFIG`", "a variable"),
     (commands_undocumented, README, "qps-reporter simulate", "qps-reporter imitate"),
@@ -207,7 +208,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (links_broken, README, "(LICENSE)", "(COPYING)"),
     (links_broken, OPERATIONS, "(#messages)", "(#notices)"),
     (unfinished, README, "## Quick start", "<!-- PLACE: quick start -->"),
-    (outsiders_named, ARCHITECTURE, "`state.py` holds the directory", "see ../elsewhere for the directory"),
+    (outsiders_named, ARCHITECTURE, "`commands/audit.py` shows how", "see ../elsewhere for how"),
 ]
 CHECKS = list(dict.fromkeys(check for check, *_ in CASES))
 
