@@ -17,7 +17,17 @@ from qps_service.judging import Found, Judge, Nothing, Presence, Scene, Shut, Ve
 from qps_service.model import Loss, Position, Stranger
 from qps_service.places import Place
 from qps_service.remembered import Remembered
-from qps_service.rotation import Appeared, Gone, Hint, Lineage, Lost, Moved, is_compressed, is_sibling
+from qps_service.rotation import (
+    Appeared,
+    Gone,
+    Hint,
+    Lineage,
+    Lost,
+    Moved,
+    is_compressed,
+    is_sibling,
+    plain_name,
+)
 from qps_service.sources import goes_beyond, open_source
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
@@ -39,6 +49,7 @@ class Siblings:
         self._touched: set[str] = set()  # paths to look at next
         # Device and inode of what its content will tell -> `since` of the look that first saw it.
         self._doubtful: dict[tuple[int, int], int] = {}
+        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
         self._is_full = False
@@ -169,6 +180,7 @@ class Siblings:
         names told so. What cannot be told yet goes to `retry`."""
         strangers = []
         doubtful: dict[tuple[int, int], int] = {}
+        paths: dict[str, int] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
@@ -177,8 +189,11 @@ class Siblings:
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
-            trusted = (trusting or path in old) and key not in self._doubtful
-            since = min(scene.since, self._doubtful.get(key, scene.since))
+            doubt = self._doubtful.get(key)
+            if doubt is None and is_compressed(path):
+                doubt = self._doubtful_paths.get(plain_name(path))
+            trusted = (trusting or path in old) and doubt is None
+            since = scene.since if doubt is None else min(scene.since, doubt)
             verdict: Verdict = Nothing.YET
             if len(scene.found) < scene.room:
                 verdict = self._judge.consider(path, seen[path], scene._replace(since=since), trusted=trusted)
@@ -192,18 +207,15 @@ class Siblings:
             elif isinstance(verdict, Shut) or verdict is Nothing.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = since
-                    if (
-                        isinstance(verdict, Shut)
-                        and key not in self._doubtful
-                        and seen[path].modified >= since
-                    ):
+                    doubtful[key] = paths[path] = since
+                    if isinstance(verdict, Shut) and doubt is None and seen[path].modified >= since:
                         what = f"cannot be opened: {verdict.reason}; it is counted once it can"
                         self._judge.losses.append(Loss(0, what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
         judged = {each.key for each in seen.values()}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in judged} | doubtful
+        self._doubtful_paths = paths
         return strangers
 
     def presence(self, places: Collection[Place], held: Iterable[Generation]) -> Presence:

@@ -237,6 +237,23 @@ def compressing_ends_within_a_look(make: Make) -> None:
     rig.check()
 
 
+def empty_until_it_is_compressed(make: Make) -> None:
+    """It came while nobody ran and had nothing in it; then a late line, and it is compressed."""
+    rig, _ = begun(make)
+    rig.stop()
+    rig.rotate()
+    late = rig.writer()
+    rig.rotate()
+    rig.writer()
+    rig.start()
+    rig.look()
+    late.lines(1)
+    late.close()
+    pack(rig.path.with_name("access.log.2"))
+    rig.look()
+    rig.check()
+
+
 def written_to_after_it_was_let_go(make: Make) -> None:
     """A late line, and the file is compressed before anybody looks at it again."""
     for suffix in PACKERS:

@@ -18,6 +18,7 @@ CASES: list[tuple[Scenario, type[Follower]]] = [
     (restarts.unreadable_at_the_first_look, twins.SettlesAtOnce),
     (restarts.more_than_there_is_room_for, twins.SettlesAtOnce),
     (restarts.compressing_ends_within_a_look, twins.JudgesArchivesOnce),
+    (restarts.empty_until_it_is_compressed, twins.SettlesAtOnce),
     (restarts.written_to_after_it_was_let_go, twins.IgnoresArchives),
     (restarts.quiet_while_stopped, twins.KnowsNoTimes),
     (restarts.deleted_while_stopped, twins.NeverGivesUp),

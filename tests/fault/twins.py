@@ -289,7 +289,7 @@ class SettlesAtOnce(Follower):
         super()._look(now)
         siblings = self._siblings
         siblings._resuming = siblings._is_full = False
-        siblings._doubtful, siblings._since = {}, None
+        siblings._doubtful, siblings._doubtful_paths, siblings._since = {}, {}, None
 
 
 class JudgesArchivesOnce(Follower):
