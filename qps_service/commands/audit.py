@@ -49,10 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
     finally:
         ledger.close()
-    for each in audits:
-        sys.stdout.write(render(each))
     balance = all(each.balances for each in audits)
-    sys.stdout.write(f"the books {'balance' if balance else 'DO NOT BALANCE'}\n")
+    try:
+        sys.stdout.writelines(map(render, audits))
+        sys.stdout.write(f"the books {'balance' if balance else 'DO NOT BALANCE'}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The status is told all the same; the interpreter's own flush at the end has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_OK if balance else EXIT_PROBLEM
 
 
@@ -69,7 +73,7 @@ def render(audit: Audit) -> str:
     lines += [
         f"  read {audit.lines} lines{forgotten}, "
         f"counted {audit.requests} requests + {audit.rejected} rejected = {counted}"
-        f"{'' if audit.lines == counted else '  <-- problem'}",
+        f"{'' if audit.lines_balance else '  <-- problem'}",
         f"  possible losses: {len(audit.losses) or 'none'}",
     ]
     for loss in audit.losses:

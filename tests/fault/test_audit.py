@@ -149,6 +149,9 @@ IGNORES_THE_REJECTED = twin("Audit.balances = property(lambda self: self.lines =
 IGNORES_LOSSES = twin("command.render = lambda each: render(each._replace(losses=[]))")
 IGNORES_TOTALS = twin("Audit.requests = property(lambda self: self.lines - self.rejected)")
 IGNORES_FILES = twin("Audit.balances = property(lambda self: self.lines == self.requests + self.rejected)")
+IGNORES_REJECTED = twin(
+    "Audit.lines_balance = property(lambda self: self.lines == self.requests + self.rejected)"
+)
 WRITES = twin("opens = command.Ledger.open\ncommand.Ledger.open = lambda self, writable: opens(self)")
 
 
@@ -234,6 +237,18 @@ def after_copytruncate(make: Make) -> None:
     check_balance(site, OLD._replace(bytes=size(0, 22), lines=22), NEW._replace(bytes=size(22, 25)))
 
 
+def with_nothing_new(make: Make) -> None:
+    """The new log is empty, and then has half a line: it is there."""
+    site, old = begun(make)
+    site.rotate()
+    old.close()
+    new = site.writer()
+    for text in (b"", b"10.0.0.1"):
+        os.write(new.descriptor, text)
+        site.once()
+        check_balance(site, OLD, Row("open", 0, 0, pending=str(len(text))))
+
+
 def with_a_hole(make: Make) -> None:
     """A writer without O_APPEND goes on where it was when its log was truncated; before that stand zeros."""
     site = make()
@@ -259,6 +274,7 @@ BALANCE: dict[str, tuple[Check, str]] = {
         )
         for packer, suffix in {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2", "zstd": ".zst"}.items()
     },
+    "nothing new": (with_nothing_new, LOOKS_AT_THE_LOG_ONLY),
     "deleted": (
         partial(after_a_rotation, change=("rm",), old=OLD._replace(pending="-", recount="gone")),
         TAKES_ANY_TEXT,
@@ -344,6 +360,12 @@ def the_lines_of_a_generation(make: Make) -> None:
     check_imbalance(site, "20, a problem", sum_is_wrong=True)
 
 
+def the_rejected_lines(make: Make) -> None:
+    site, _ = begun(make)
+    tamper(site, "UPDATE position SET rejected = 1")
+    check_imbalance(site, "same", sum_is_wrong=True)
+
+
 def both_alike(make: Make) -> None:
     """The ledger agrees with itself, but not with the log."""
     site, _ = begun(make)
@@ -374,6 +396,7 @@ IMBALANCE: dict[Check, str] = {
     a_total: IGNORES_TOTALS,
     the_lines_of_a_generation: TRUSTS_THE_LEDGER,
     both_alike: IGNORES_FILES,
+    the_rejected_lines: IGNORES_REJECTED,
     a_line_in_the_log: TRUSTS_THE_LEDGER,
 }
 
@@ -383,6 +406,24 @@ def test_what_is_wrong_is_found(check: Check, make: Make) -> None:
     check(make)
     with pytest.raises(AssertionError):
         check(partial(make, IMBALANCE[check]))
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_reader_that_is_gone_costs_no_status(status: int, make: Make) -> None:
+    site, _ = begun(make)
+    if status:
+        tamper(site, "UPDATE position SET rejected = 1")
+    reader, stdout = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "qps_service", "audit", "--state", site.state],
+        cwd=ROOT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(stdout)
+    assert (result.returncode, result.stderr) == (status, b"")
 
 
 # --- ledgers that cannot be read
