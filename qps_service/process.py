@@ -58,6 +58,13 @@ def boot_id() -> str:
         return ""
 
 
+def discard_stdout() -> None:
+    """Nobody reads stdout any longer: what the interpreter flushes at its end goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
 def occupy_standard_streams() -> None:
     """Put /dev/null where stdin, stdout or stderr is closed: a file of ours must not take its number."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:

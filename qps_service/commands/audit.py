@@ -11,7 +11,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
 from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.ledger import Ledger
-from qps_service.process import boot_id
+from qps_service.process import boot_id, discard_stdout
 from qps_service.state import LEDGER
 
 HELP = "check the ledger against itself and against the logs that still exist"
@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"the books {'balance' if balance else 'DO NOT BALANCE'}\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # The status is told all the same; the interpreter's own flush at the end has to go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()  # the status is told all the same
     return EXIT_OK if balance else EXIT_PROBLEM
 
 

@@ -112,6 +112,8 @@ def test_reads_what_it_writes(separator: str, values: dict[str, bytes]) -> None:
     text = separator.join(("${route}", "${status}", "${bytes_sent}"))
     ends = separator.replace("\\t", "\t").encode()[:1]
     cleaned = {name: value.replace(ends, b"") for name, value in values.items()}
+    if ends == b'"':  # between quotes a backslash takes the next byte with it
+        cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
     cleaned["bytes_sent"] = cleaned.pop("bytes", b"0")
     check_round_trip(compile_format(text), cleaned)
 
