@@ -4,7 +4,8 @@ For each generation: the file with its text is looked for by identity, and where
 text, in compressed files too; the lines in what was read of it are counted again. For each log: the
 lines of all generations must be the requests and rejected lines in the totals.
 
-Nothing is written. A file that is gone proves nothing, and is said to be gone.
+Nothing is written. A file that is gone proves nothing, and is said to be gone; so does one that is there but
+can't be read, and the reason is said.
 """
 
 import os
@@ -18,10 +19,17 @@ from qps_service.fingerprint import Kinship, compare
 from qps_service.ledger import Ledger
 from qps_service.model import Loss, Position
 from qps_service.packed import why_not
-from qps_service.rotation import is_compressed, is_sibling
+from qps_service.rotation import is_compressed, is_sibling, plain_name
 from qps_service.sources import ENDLESS, Source, open_source
 
 BLOCK = 1 << 18  # bytes
+
+
+class Unread(NamedTuple):
+    """A file that is there, but can't be opened or unpacked."""
+
+    path: str
+    reason: str  # for people
 
 
 class Checked(NamedTuple):
@@ -32,6 +40,7 @@ class Checked(NamedTuple):
     path: str | None  # where its text is now; None if it is gone
     counted: int | None  # lines in what was read, counted again; None if it is gone
     pending: int | None  # bytes that are not read yet; None if it is gone
+    unread: Unread | None = None  # its own file, where that is there and tells nothing
 
     @property
     def balances(self) -> bool:
@@ -64,6 +73,11 @@ class Audit(NamedTuple):
         return (self.lines, rejected) == (self.requests + self.rejected, self.rejected)
 
     @property
+    def unread(self) -> list[Unread]:
+        """The generations' files that could not be read, each once."""
+        return list(dict.fromkeys(each.unread for each in self.generations if each.unread))
+
+    @property
     def balances(self) -> bool:
         """Whether the sums agree, and each file with what was read of it."""
         return self.lines_balance and all(each.balances for each in self.generations)
@@ -79,7 +93,8 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
         raise LedgerDamaged(f"it knows no log named {log}")
     names = [restored.path, *(position.name for position, _ in generations)]
     directories = {os.path.dirname(os.path.realpath(name)) for name in names}
-    candidates = _Candidates(files, os.path.basename(restored.path), directories)
+    known = {position.identity[:2] for position, _ in generations}
+    candidates = _Candidates(files, restored.path, directories, known)
     return Audit(
         log=log,
         path=restored.path,
@@ -96,10 +111,15 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
 class _Candidates:
     """The files that may hold a generation's text."""
 
-    def __init__(self, files: Files, base: str, directories: set[str]) -> None:
+    def __init__(self, files: Files, log: str, directories: set[str], known: set[tuple[int, int]]) -> None:
+        """`known`: device and inode of every generation."""
+        base = os.path.basename(log)
         self._files = files
+        self._log = _located(log)
+        self._known = known
         self._paths: list[str] = []
         self._by_key: dict[tuple[int, int], str] = {}
+        self._keys: dict[str, tuple[int, int]] = {}
         for directory in sorted(directories):
             with suppress(OSError):
                 for name in files.names(directory):
@@ -107,23 +127,41 @@ class _Candidates:
                         self._paths.append(os.path.join(directory, name))
         for path in self._paths:
             with suppress(OSError):
-                self._by_key[files.stat(path).key] = path
+                self._keys[path] = files.stat(path).key
+                self._by_key[self._keys[path]] = path
 
     def check(self, position: Position, *, held: bool) -> Checked:
         """Find its text, and count its lines again."""
+        unread = None
         for path in self._likely(position):
-            with suppress(OSError):
+            try:
                 source = self._open(path)
                 try:
-                    is_own = source.seen().key == position.identity[:2]
+                    key = source.seen().key
                     # Of a file of which nothing was read yet there is nothing to compare.
-                    if compare(position, source.read) is Kinship.SAME or (is_own and not position.offset):
+                    is_unbegun = not position.offset and self._is_unbegun(position, path, key, held=held)
+                    if is_unbegun or compare(position, source.read) is Kinship.SAME:
                         size = source.seen().size
                         pending = 0 if size == ENDLESS else size - position.offset
                         return Checked(position, held, path, _count(position, source), pending)
                 finally:
                     source.close()
-        return Checked(position, held, None, None, None)
+            except FileNotFoundError:
+                continue  # it went meanwhile
+            except OSError as error:
+                if unread is None and self._is_own(position, path):
+                    unread = Unread(path, error.strerror or str(error))
+        return Checked(position, held, None, None, None, unread)
+
+    def _is_unbegun(self, position: Position, path: str, key: tuple[int, int], *, held: bool) -> bool:
+        """Whether the file is the one of which nothing was read yet: that very file, or, where the log was
+        copied or its device has another number, what is at the log's path and no other generation's."""
+        return key == position.identity[:2] or (held and path == self._log and key not in self._known)
+
+    def _is_own(self, position: Position, path: str) -> bool:
+        """Whether a file of which nothing can be read is the generation's: itself, or compressed."""
+        is_packed = is_compressed(path) and plain_name(path) == _located(position.name)
+        return is_packed or self._keys.get(path) == position.identity[:2]
 
     def _likely(self, position: Position) -> Iterator[str]:
         own = self._by_key.get(position.identity[:2])
@@ -135,6 +173,11 @@ class _Candidates:
         if is_compressed(path) and (reason := why_not(path)):
             raise OSError(reason)
         return open_source(self._files, self._files.open(path), path, packed=is_compressed(path))
+
+
+def _located(path: str) -> str:
+    """As the candidates are named: in a directory without symbolic links."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _count(position: Position, source: Source) -> int:

@@ -21,9 +21,10 @@ examples:
   qps-reporter audit --state DIR
 
 Lists each generation of each log: the bytes and lines that were read of it, how many lines were rejected,
-bytes that are still to be read, and the lines in its file counted again. Then the sums, and what may have
-been lost. Reads only, and may run while the service does. Exits 0 if the books balance, 1 if they don't or
-can't be read.
+bytes that are still to be read, and the lines in its file counted again: `gone` where there is none,
+`unreadable` where there is one that can't be read. Then the sums, and what may have been lost. Reads only,
+and may run while the service does. Exits 0 if the books balance, as far as files could be read, 1 if they
+don't or can't be read.
 """
 
 STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     balance = all(each.balances for each in audits)
     try:
         sys.stdout.writelines(map(render, audits))
-        sys.stdout.write(f"the books {'balance' if balance else 'DO NOT BALANCE'}\n")
+        sys.stdout.write(f"the books {_verdict(audits, balance=balance)}\n")
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()  # the status is told all the same
@@ -67,6 +68,7 @@ def render(audit: Audit) -> str:
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append(f"  {'  '.join(cells)}  {row[-1]}")
+    lines += [f"  cannot read {show_path(path)}: {reason}" for path, reason in audit.unread]
     counted = audit.requests + audit.rejected
     forgotten = f" ({audit.forgotten} of them in generations that are forgotten)" if audit.forgotten else ""
     lines += [
@@ -81,9 +83,17 @@ def render(audit: Audit) -> str:
     return "\n".join(lines) + "\n\n"
 
 
+def _verdict(audits: list[Audit], *, balance: bool) -> str:
+    if not balance:
+        return "DO NOT BALANCE"
+    return "balance, as far as files could be read" if any(each.unread for each in audits) else "balance"
+
+
 def _row(checked: Checked) -> tuple[str, ...]:
     position = checked.position
     recount = "gone" if checked.counted is None else "same"
+    if checked.unread:
+        recount = "unreadable"
     if not checked.balances:
         recount = f"{checked.counted}, a problem"
     return (
@@ -94,7 +104,7 @@ def _row(checked: Checked) -> tuple[str, ...]:
         str(position.rejected),
         "-" if checked.pending is None else str(checked.pending),
         recount,
-        show_path(checked.path or position.name),
+        show_path(checked.unread.path if checked.unread else checked.path or position.name),
     )
 
 

@@ -1,5 +1,6 @@
 """`audit`: it finds what is counted wrongly, and nothing where all is well; and it writes nothing."""
 
+import gzip
 import os
 import shutil
 import sqlite3
@@ -90,7 +91,7 @@ def rows_of(text: str) -> tuple[list[Row], list[str]]:
     heading, columns, *lines = text.splitlines()
     assert heading.startswith("log access: /")
     assert columns.endswith("  file")
-    end = next(number for number, line in enumerate(lines) if line.startswith("  read "))
+    end = next(at for at, line in enumerate(lines) if line.startswith(("  read ", "  cannot read ")))
     rows = []
     for text in lines[:end]:
         _, state, read, counted, rejected, pending, rest = text.split(maxsplit=6)
@@ -101,19 +102,23 @@ def rows_of(text: str) -> tuple[list[Row], list[str]]:
     return rows, lines[end:]
 
 
-def check_balance(site: Site, *rows: Row, losses: int = 0, **keywords: bool) -> list[str]:
-    """The books balance, with these rows; the lines about losses."""
+def check_balance(
+    site: Site, *rows: Row, losses: int = 0, unread: tuple[str, ...] = (), **keywords: bool
+) -> list[str]:
+    """The books balance, with these rows and files that can't be read; the lines about losses."""
     result = audit(site, **keywords)
     assert (result.returncode, result.stderr) == (0, "")
-    found, (sums, possible, *more, empty, last) = rows_of(result.stdout)
+    found, lines_after = rows_of(result.stdout)
     assert found == list(rows)
+    assert lines_after[: len(unread)] == [f"  cannot read {each}" for each in unread]
+    sums, possible, *more, empty, last = lines_after[len(unread) :]
     lines, rejected = (sum(column) for column in zip(*(row[2:4] for row in rows), strict=True))
     assert sums == (
         f"  read {lines} lines, counted {lines - rejected} requests + {rejected} rejected = {lines}"
     )
     assert possible == f"  possible losses: {losses or 'none'}"
     assert len(more) == losses
-    assert (empty, last) == ("", "the books balance")
+    assert (empty, last) == ("", f"the books balance{', as far as files could be read' if unread else ''}")
     return more
 
 
@@ -152,6 +157,12 @@ IGNORES_FILES = twin("Audit.balances = property(lambda self: self.lines == self.
 IGNORES_REJECTED = twin(
     "Audit.lines_balance = property(lambda self: self.lines == self.requests + self.rejected)"
 )
+BY_TEXT_ONLY = twin("audit._Candidates._is_unbegun = lambda *_, **__: False")
+BY_IDENTITY_ONLY = twin(
+    "audit._Candidates._is_unbegun = lambda self, position, path, key, held: key == position.identity[:2]"
+)
+SAYS_GONE = twin("audit._Candidates._is_own = lambda *_: False")
+TAKES_ANY_FILE = twin("audit._Candidates._is_own = lambda *_: True")
 WRITES = twin("opens = command.Ledger.open\ncommand.Ledger.open = lambda self, writable: opens(self)")
 
 
@@ -249,6 +260,41 @@ def with_nothing_new(make: Make) -> None:
         check_balance(site, OLD, Row("open", 0, 0, pending=str(len(text))))
 
 
+def with_nothing_read_of_a_copy(make: Make) -> None:
+    """The log is another file than before, and nothing had been read of it: its path tells."""
+    site = make()
+    site.writer()
+    site.once()
+    copy = site.log.with_name("copy")
+    copy.write_bytes(line(0))
+    copy.rename(site.log)
+    check_balance(site, Row("open", 0, 0, pending=str(size(0, 1))))
+
+
+def with_a_log_of_others(make: Make) -> None:
+    """It is there, and nobody may read it."""
+    site, _ = begun(make)
+    site.log.chmod(0o600)
+    row = Row("open", size(0, 20), 20, pending="-", recount="unreadable")
+    check_balance(site, row, unread=(f"{site.log}: Permission denied",), nobody=True)
+
+
+def with_a_damaged_archive(make: Make, number: int, recount: str) -> None:
+    """The rotated file is deleted, and there is an archive that can't be unpacked, with this number: where
+    that is the file's, nobody knows whether its text is gone."""
+    site, writer = begun(make)
+    rotated = site.rotate()
+    writer.close()
+    site.writer().lines(3)
+    site.once()
+    archive = site.log.with_name(f"access.log.{number}.gz")
+    archive.write_bytes(gzip.compress(b"".join(map(line, range(20))))[:20])
+    rotated.unlink()  # afterwards, or the archive may get its inode
+    is_its = recount == "unreadable"
+    old = OLD._replace(pending="-", recount=recount, file=archive.name if is_its else rotated.name)
+    check_balance(site, old, NEW, unread=(f"{archive}: its end is missing",) if is_its else ())
+
+
 def with_a_hole(make: Make) -> None:
     """A writer without O_APPEND goes on where it was when its log was truncated; before that stand zeros."""
     site = make()
@@ -274,7 +320,10 @@ BALANCE: dict[str, tuple[Check, str]] = {
         )
         for packer, suffix in {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2", "zstd": ".zst"}.items()
     },
-    "nothing new": (with_nothing_new, LOOKS_AT_THE_LOG_ONLY),
+    "nothing new": (with_nothing_new, BY_TEXT_ONLY),
+    "nothing read of a copy": (with_nothing_read_of_a_copy, BY_IDENTITY_ONLY),
+    "damaged archive": (partial(with_a_damaged_archive, number=1, recount="unreadable"), SAYS_GONE),
+    "another's damaged archive": (partial(with_a_damaged_archive, number=7, recount="gone"), TAKES_ANY_FILE),
     "deleted": (
         partial(after_a_rotation, change=("rm",), old=OLD._replace(pending="-", recount="gone")),
         TAKES_ANY_TEXT,
@@ -299,6 +348,13 @@ def test_the_check_catches_its_twin(name: str, make: Make) -> None:
     check, twin = BALANCE[name]
     with pytest.raises(AssertionError):
         check(partial(make, twin))
+
+
+@needs_root
+def test_a_log_of_others_is_not_said_to_be_gone(make: Make) -> None:
+    with_a_log_of_others(make)
+    with pytest.raises(AssertionError):
+        with_a_log_of_others(partial(make, SAYS_GONE))
 
 
 def test_losses_and_forgotten_generations(make: Make) -> None:
