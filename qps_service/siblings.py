@@ -29,6 +29,7 @@ from qps_service.rotation import (
     plain_name,
 )
 from qps_service.sources import goes_beyond, open_source
+from qps_service.units import SECOND
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
 # the others with the sweep once a minute, so that whoever fills a directory with them costs little.
@@ -245,7 +246,9 @@ class Siblings:
                         candidates[path] = self._files.lstat(path)
         best: Found | None = None
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
-            if not seen.regular or seen.modified < position.modified or seen.key in held:
+            # bzip2 gives its file the time of the plain one in whole seconds.
+            grain = SECOND if is_compressed(path) else 1
+            if not seen.regular or seen.modified < position.modified // grain * grain or seen.key in held:
                 continue
             copy = self._open_copy(path, seen, position)
             with suppress(OSError):  # what is damaged has no more

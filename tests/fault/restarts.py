@@ -383,7 +383,7 @@ def successors_that_begin_alike(make: Make) -> None:
 
 def copytruncate_while_stopped(make: Make) -> None:
     """Regrown past the old place; what was unread is in the copy, which may be packed, not in a backup."""
-    for packs in (False, True):
+    for suffix in ("", *PACKERS):
         rig, writer = begun(make)
         for number in range(1, 4):
             rig.stop()
@@ -392,8 +392,8 @@ def copytruncate_while_stopped(make: Make) -> None:
             copy = rig.path.with_name(f"access.log.{number}")
             shutil.copy(rig.path, copy)
             os.truncate(rig.path, 0)
-            if packs:
-                pack(copy)
+            if suffix:
+                pack(copy, suffix)
             writer.lines(100)
             rig.start()
             rig.look()
