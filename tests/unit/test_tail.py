@@ -1,16 +1,17 @@
 """One log on its way from bytes to counts, over a real file; what is rejected is said, but not often."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qps_service import tail as tail_module
 from qps_service.config import Flags, LogConfig, load
-from qps_service.model import Counts, Key, Window
+from qps_service.model import Counts, Identity, Key, Position, Restored, Window
 from qps_service.notices import REJECTED, Notice, Throttle
 from qps_service.tail import Tail
+from tests.following import Paper
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -154,3 +155,38 @@ def test_what_is_said_is_escaped(tmp_path: Path) -> None:
     shown = rf"{tmp_path}/\xff\x0a.log"
     assert log.said() == [f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"']
     log.tail.close()
+
+
+# --- what was there before the process ended
+
+
+# Seconds: the log's last write, time since boot, date; whether rebooted. The last commit was at 100, at 50
+# since boot.
+CLOCKS = {
+    "steady": (90, 60, 110, False, 90),
+    "a log of the future": (10**6, 60, 110, False, 100),
+    "set back by 40 s": (90, 60, 70, False, 50),
+    "set forward": (90, 60, 500, False, 90),
+    "another boot": (90, 5, 110, True, 90),
+    "another boot, and a date that was before": (90, 5, 99, True, 0),
+}
+
+
+def check_clock(last_written: Callable[[Restored, int, int], int], clock: str) -> None:
+    modified, now, at, rebooted, expected = CLOCKS[clock]
+    held = Position(Identity(1, 2, 3), "/log", 9, b"p", b"m", False, number=1, modified=modified * SECOND)
+    paper = Paper()
+    paper.held = {1: held}
+    restored = paper.restored("/log", rebooted=rebooted)._replace(at=100 * SECOND, ended=50 * SECOND)
+    assert last_written(restored, now * SECOND, at * SECOND) == expected * SECOND
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_what_was_written_before_is_told_on_any_clock(clock: str) -> None:
+    check_clock(tail_module._last_written, clock)
+
+
+@pytest.mark.parametrize("clock", ["a log of the future", "set back by 40 s"])
+def test_a_clock_that_is_trusted_is_caught(clock: str) -> None:
+    with pytest.raises(AssertionError):
+        check_clock(lambda restored, now, at: restored.held[0].modified, clock)
