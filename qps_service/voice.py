@@ -6,6 +6,7 @@ from qps_service.files import Seen, explain
 from qps_service.generations import Generation
 from qps_service.model import Loss, Position
 from qps_service.notices import Kind, Notice, Say, Throttle
+from qps_service.pending import LOSSES_LIMIT
 
 # A log that rotates ten times a second should not fill the journal.
 ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
@@ -13,7 +14,6 @@ LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
 # Whoever may write to the log's directory can make states change all the time.
 BURST = 20  # messages
 BURST_EVERY = 60_000_000_000  # nanoseconds
-LOSSES_KEPT = 1000
 
 
 class Voice:
@@ -70,7 +70,7 @@ class Voice:
         """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
         loss = Loss(0, what, path, size)
         # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
-        self._losses = [*self._losses[1 - LOSSES_KEPT :], loss]
+        self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
         most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
         self._say(notices.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
 
