@@ -61,7 +61,8 @@ def service(installed: Guest) -> Iterator[Service]:
 
 
 def install(guest: Guest) -> None:
-    """Put this checkout's program into `guest`."""
+    """Put this checkout's program into `guest`, and what it needs."""
+    guest.install("logrotate", "python3", "python3-systemd")
     modules = guest.path("/usr/lib/python3/dist-packages")
     shutil.copytree(
         ROOT / "qps_service", modules / "qps_service", ignore=shutil.ignore_patterns("__pycache__")

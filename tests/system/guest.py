@@ -22,6 +22,12 @@ from typing import IO, Self
 from tests.system.image import HANG, GuestError, Image, cgroup_of, remove
 from tests.system.journal import Entry, JournalStream, parse_entry
 
+FUSE = "/dev/fuse"
+INSTALL = (
+    *("env", "DEBIAN_FRONTEND=noninteractive"),
+    *("apt-get", "install", "--yes", "--no-install-recommends"),
+)
+
 
 class Guest:
     """One booted guest: `with Guest(image) as guest`, or `boot` and `stop`."""
@@ -99,6 +105,10 @@ class Guest:
             raise GuestError(f"{' '.join(command)}: exit status {done.returncode}\n{printed}")
         return done
 
+    def install(self, *packages: str) -> None:
+        """Install Debian packages, of `DOWNLOADS` or given as paths, as an administrator would."""
+        self.run(*INSTALL, *packages)
+
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command inside as root; it ends with the guest, if not before."""
         process = subprocess.Popen(
@@ -164,6 +174,9 @@ class Guest:
             *("systemd-nspawn", "--quiet", "--directory", str(self.directory / "root")),
             *("--machine", self.directory.name, "--register=no", "--keep-unit", "--private-network"),
             *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no"),
+            # What a guest writes is thrown away: fsync need not wait for the host's disk.
+            "--suppress-sync=yes",
+            *(f"--bind={device}" for device in (FUSE,) if Path(device).exists()),
             *("--notify-ready=yes", "--boot"),
         ]
         environment = {

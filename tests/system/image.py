@@ -1,4 +1,9 @@
-"""The Debian that guests are made of, and what a guest occupies on the host: a directory, a cgroup."""
+"""The Debian that guests are made of, and what a guest occupies on the host: a directory, a cgroup.
+
+The Debian is a stock one: a minimal system with systemd, apt and apt's lists of all packages, and without
+Python. Guests have no network, so what tests may install lies in apt's own cache, from where a plain
+`apt-get install` takes it as if it had just come from the archive.
+"""
 
 import contextlib
 import fcntl
@@ -6,6 +11,7 @@ import hashlib
 import os
 import secrets
 import select
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,7 +19,34 @@ from pathlib import Path
 from typing import IO
 
 HANG = 120.0  # seconds after which whatever is waited for is taken to hang
-PACKAGES = ("dbus", "logrotate", "python3", "python3-systemd", "systemd", "systemd-sysv")
+PACKAGES = ("dbus", "systemd", "systemd-sysv")
+# What can be installed without network, each with all that it depends on, but not what it recommends.
+DOWNLOADS = (
+    # The program's dependencies, as a package of it would have them, and who rotates its logs.
+    *("logrotate", "python3", "python3-systemd"),
+    # To build that package, and to check it.
+    *("autopkgtest", "build-essential", "ca-certificates", "debhelper", "devscripts", "dh-python", "git"),
+    *("lintian", "pybuild-plugin-pyproject", "python3-all", "python3-argparse-manpage", "python3-docutils"),
+    *("python3-pip", "python3-setuptools", "python3-venv"),
+    # What an administrator has at hand, and file systems that hang.
+    *("bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "sqlite3", "strace"),
+)
+# Lists as they are take 50 MB of each guest, and apt's memory of having read them 70 MB more.
+COMPRESSED_LISTS = (
+    'Acquire::GzipIndexes "true"',
+    'Acquire::IndexTargets::deb::Packages::KeepCompressedAs "lz4"',
+)
+# mmdebstrap's hook, given the tree, the directory for the packages, and their names. One at a time: together
+# they might need less than one alone, where one's dependency can be met by another.
+DOWNLOAD = """
+set -e
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get clean
+for package in {downloads}; do
+    apt-get install --download-only --yes --no-install-recommends "$package"
+done
+find "$1/var/cache/apt/archives" -name "*.deb" -exec mv --target-directory={packages} {{}} +
+"""
 TOOLS = ("mmdebstrap", "nsenter", "setpriv", "systemd-nspawn", "tar", "timeout")
 
 
@@ -22,56 +55,88 @@ class GuestError(Exception):
 
 
 class Image:
-    """A bootstrapped Debian, kept as a tarball in `cache` so that the network is needed only once."""
+    """A bootstrapped Debian, kept in `cache` so that the network is needed only once.
 
-    def __init__(self, cache: Path, suite: str, packages: Sequence[str] = PACKAGES) -> None:
+    Its tree is a tarball; what can be installed is a directory of packages beside it, of which guests get
+    hard links: they take no time and no space.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        suite: str,
+        packages: Sequence[str] = PACKAGES,
+        downloads: Sequence[str] = DOWNLOADS,
+    ) -> None:
         self.cache = cache
         self.suite = suite
         self.packages = tuple(packages)
+        self.downloads = tuple(downloads)
+
+    @property
+    def name(self) -> str:
+        """It changes with what the image holds."""
+        content = repr((self.packages, self.downloads, COMPRESSED_LISTS, DOWNLOAD))
+        return f"{self.suite}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property
     def tarball(self) -> Path:
-        """Its name changes with what it holds."""
-        content = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:8]
-        return self.cache / f"{self.suite}-{content}.tar"
+        """The tree; it is complete, and so is `archives`, when it is there."""
+        return self.cache / f"{self.name}.tar"
+
+    @property
+    def archives(self) -> Path:
+        """The packages that can be installed."""
+        return self.cache / f"{self.name}.archives"
 
     def provide(self) -> None:
         """Bootstrap the image if it isn't there, and remove guests whose test run is dead."""
         (self.cache / "guests").mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with self._locked("lock"):
             for leftover in (self.cache / "guests").iterdir():
                 if not _is_held(leftover):
                     remove(leftover)
-            if self.tarball.exists():
-                return
-            unfinished = self.tarball.with_suffix(".unfinished.tar")
-            packages = ",".join(self.packages)
-            made = subprocess.run(
-                ["mmdebstrap", "--variant=minbase", f"--include={packages}", self.suite, unfinished],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if made.returncode:
-                raise GuestError(f"mmdebstrap failed:\n{made.stderr}")
-            unfinished.rename(self.tarball)
+        with self._locked(f"{self.suite}.lock"):
+            if not self.tarball.exists():
+                self._bootstrap()
+
+    def _bootstrap(self) -> None:
+        shutil.rmtree(self.archives, ignore_errors=True)  # of a run that was killed here
+        self.archives.mkdir()
+        unfinished = self.tarball.with_suffix(".unfinished.tar")
+        hook = DOWNLOAD.format(packages=shlex.quote(str(self.archives)), downloads=" ".join(self.downloads))
+        made = subprocess.run(
+            [
+                *("mmdebstrap", "--variant=minbase", f"--include={','.join(self.packages)}"),
+                *("--skip=cleanup/apt/lists", *(f"--aptopt={option}" for option in COMPRESSED_LISTS)),
+                *(f"--customize-hook={hook}", self.suite, unfinished),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise GuestError(f"mmdebstrap failed:\n{made.stderr}")
+        unfinished.rename(self.tarball)
 
     def unpack(self) -> tuple[Path, IO[bytes]]:
         """A fresh directory with the image's tree in `root`; it is the caller's while the file stays open."""
         directory = self.cache / "guests" / f"qps-{secrets.token_hex(4)}"
-        with self._locked():
+        with self._locked("lock"):
             directory.mkdir()
             held = (directory / "held").open("wb")
             fcntl.flock(held, fcntl.LOCK_EX)
         root = directory / "root"
         root.mkdir()
         subprocess.run(["tar", "-xf", self.tarball, "-C", root], check=True, timeout=HANG)
+        for package in self.archives.glob("*.deb"):
+            (root / "var/cache/apt/archives" / package.name).hardlink_to(package)
         return directory, held
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.cache / "lock").open("wb") as lock:
+    def _locked(self, name: str) -> Iterator[None]:
+        with (self.cache / name).open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -1,0 +1,30 @@
+"""Guests have no network, and yet each package that tests need can be installed, on either Debian."""
+
+import json
+
+import pytest
+
+from tests.system.guest import INSTALL, Guest
+from tests.system.image import DOWNLOADS, GuestError
+
+pytestmark = pytest.mark.system
+
+
+def test_the_guest_is_a_stock_one(guest: Guest) -> None:
+    assert guest.run("python3", "--version", check=False).returncode
+    assert guest.run("ip", "route", check=False).stdout == ""
+
+
+@pytest.mark.parametrize("package", DOWNLOADS)
+def test_all_that_a_package_needs_is_there(guest: Guest, package: str) -> None:
+    guest.run(*INSTALL, "--download-only", package)
+
+
+def test_a_package_that_was_not_downloaded_is_refused(guest: Guest) -> None:
+    with pytest.raises(GuestError, match="Failed to fetch"):
+        guest.run(*INSTALL, "--option=Acquire::Retries=0", "--download-only", "hello")
+
+
+def test_a_package_is_installed_and_works(guest: Guest) -> None:
+    guest.install("jq")
+    assert json.loads(guest.run("jq", "--null-input", "[1 + 1]").stdout) == [2]
