@@ -3,6 +3,8 @@
 #
 # Installs what is missing first (scripts/setup.sh test). As root it also boots systemd guests for
 # tests/system; other users see those tests skipped. With CI=true a skipped test fails the run.
+#
+# Two processes share the tests; `scripts/test.sh -n 0` runs them in one.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,4 +20,6 @@ shellcheck scripts/*.sh .ci/run
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --strict
-exec .venv/bin/pytest -o cache_dir=.cache/pytest "$@"
+# A file's tests stay together, so that its guest boots once. Files go in their order: the long ones,
+# tests/fault and tests/system, come first, and the short ones of tests/unit keep both busy to the end.
+exec .venv/bin/pytest -o cache_dir=.cache/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
