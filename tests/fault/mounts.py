@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 from collections.abc import Callable
@@ -66,4 +67,9 @@ class Disk(Mount):
         fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
         os.close(descriptor)
         subprocess.run(["umount", str(self.directory)], check=True)
+        # A copy: another mount namespace, a guest's say, may hold the file system that was shut down, and
+        # to mount the same image would give that one again.
+        lost, self._image = self._image, f"{self._image}+"
+        shutil.copy(lost, self._image)
+        os.unlink(lost)
         subprocess.run(["mount", "-o", "loop", self._image, str(self.directory)], check=True)

@@ -83,7 +83,7 @@ class Process:
     def told(self, beginning: str) -> str:
         """As `next_told`, of a process that has to live until then."""
         text = self.next_told(beginning)
-        assert text is not None, f"it ended before {beginning}"
+        assert text is not None, f"it ended before {beginning}, with status {self.process.wait(GUARD)}"
         return text
 
     def has_counted(self, requests: int) -> bool:

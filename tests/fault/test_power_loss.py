@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -145,6 +146,21 @@ def cut_off_before_each(root: Path, syscall: str, **keywords: Any) -> int:
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return sum(pool.map(some, range(1, WORKERS + 1)))
+
+
+def test_a_lost_disk_comes_back_though_another_namespace_has_it_mounted(tmp_path: Path) -> None:
+    with closing(Disk(tmp_path / "disk")) as disk:
+        file = disk.directory / "file"
+        file.write_text("synced")
+        os.sync()
+        command = ["unshare", "--mount", "sh", "-c", "echo; read line"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline()
+            file.write_text("not synced")
+            disk.lose_power()
+            assert file.read_text() == "synced"
+            file.write_text("goes on")
 
 
 @pytest.mark.parametrize("loses_log", [False, True], ids=["ledger", "ledger and log"])
