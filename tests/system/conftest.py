@@ -1,6 +1,7 @@
 """Fixtures: a booted guest for each module that asks, and in it the program as a package would lay it out."""
 
 import importlib.util
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,25 @@ import sys
 from qps_service.cli import main
 sys.exit(main())
 """
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests on one Debian stand together, whoever chose it, so that each guest boots once."""
+    places = [place for place, item in enumerate(items) if ROOT / "tests" / "system" in item.path.parents]
+    by_guest: dict[tuple[Path, object], list[pytest.Item]] = {}
+    for place in places:
+        by_guest.setdefault((items[place].path, _suite(items[place])), []).append(items[place])
+    for place, item in zip(places, itertools.chain(*by_guest.values()), strict=True):
+        items[place] = item
+
+
+def _suite(item: pytest.Item) -> object:
+    return (
+        item.callspec.params.get("image")
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else None
+    )
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])

@@ -42,8 +42,8 @@ def test_a_skip_fails_the_run_in_ci_and_is_named(tmp_path: Path, test: str, proc
 
 
 @pytest.mark.parametrize("test", [SKIPS, SKIPS_ALL], ids=["a test", "a module"])
-def test_a_skip_is_allowed_elsewhere(tmp_path: Path, test: str, processes: str) -> None:
-    assert run_pytest(tmp_path, test, "", processes).returncode == 0
+def test_a_skip_is_allowed_elsewhere(tmp_path: Path, test: str) -> None:
+    assert run_pytest(tmp_path, test, "", "0").returncode == 0
 
 
 @pytest.mark.parametrize("test", [PASSES, EXPECTED_FAILURE], ids=["all pass", "xfail"])
