@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tests.system.image import HANG, GuestError, Image, cgroup_of, remove
+from tests.system.image import HANG, GuestError, Image, cgroup_of
 from tests.system.journal import Entry, JournalStream, parse_entry
 
 FUSE = "/dev/fuse"
@@ -83,7 +83,7 @@ class Guest:
             process.communicate(timeout=HANG)
         self._started.clear()
         if self._directory is not None:
-            remove(self._directory)
+            self._image.discard(self._directory)
             self._directory = None
         if self._held is not None:
             self._held.close()

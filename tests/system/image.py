@@ -95,7 +95,8 @@ class Image:
         with self._locked("lock"):
             for leftover in (self.cache / "guests").iterdir():
                 if not _is_held(leftover):
-                    remove(leftover)
+                    _end(leftover)
+                    shutil.rmtree(leftover)
         with self._locked(f"{self.suite}.lock"):
             if not self.tarball.exists():
                 self._bootstrap()
@@ -134,6 +135,15 @@ class Image:
             (root / "var/cache/apt/archives" / package.name).hardlink_to(package)
         return directory, held
 
+    def discard(self, directory: Path) -> None:
+        """Kill what still runs of the guest in `directory`, and leave nothing of it; the caller holds it."""
+        _end(directory)
+        if (directory / "root").exists():
+            shutil.rmtree(directory / "root")
+        # What tells that it is held goes at once: to others, who clean up, it is the caller's or not there.
+        with self._locked("lock"):
+            shutil.rmtree(directory)
+
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
         with (self.cache / name).open("wb") as lock:
@@ -153,8 +163,8 @@ def _is_held(directory: Path) -> bool:
     return False
 
 
-def remove(directory: Path) -> None:
-    """Kill what still runs of the guest in `directory`, and leave nothing of it."""
+def _end(directory: Path) -> None:
+    """Kill what still runs of the guest in `directory`."""
     own = cgroup_of(directory)
     if own.exists():
         (own / "cgroup.kill").write_text("1")
@@ -162,7 +172,6 @@ def remove(directory: Path) -> None:
     for place in _cgroup_mounts("cgroup", "cgroup2"):  # nspawn makes a twin below cgroup v1's name=systemd
         for parent, _, _ in os.walk(place / directory.name, topdown=False):
             Path(parent).rmdir()
-    shutil.rmtree(directory)
 
 
 def _await_empty(cgroup: Path) -> None:

@@ -1,5 +1,6 @@
 """The guest keeps its own promises: alone with itself, waiting for events, nothing left behind."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,11 +39,44 @@ def test_a_stopped_guest_leaves_nothing(image: Image) -> None:
     assert not directory.exists()
 
 
-def test_a_guest_that_cannot_boot_says_why_and_leaves_nothing(image: Image, tmp_path: Path) -> None:
-    empty = Image(tmp_path, suite="empty", downloads=())
-    subprocess.run(["tar", "-cf", empty.tarball, "--files-from=/dev/null"], check=True)
+def empty_image(cache: Path) -> Image:
+    """Quickly unpacked, never booted."""
+    image = Image(cache, suite="empty", downloads=())
+    subprocess.run(["tar", "-cf", image.tarball, "--files-from=/dev/null"], check=True)
+    image.provide()
+    return image
+
+
+def test_a_guest_that_is_being_removed_is_left_to_its_owner(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = empty_image(tmp_path)
+    directory, held = empty.unpack()
+    remove = shutil.rmtree
+
+    def meanwhile(path: Path) -> None:
+        remove(path)
+        if path != directory:
+            empty.provide()  # as another process does, which removes what nobody holds
+
+    with held:
+        monkeypatch.setattr(shutil, "rmtree", meanwhile)
+        empty.discard(directory)
+    assert not directory.exists()
+
+
+def test_a_guest_whose_owner_is_dead_is_removed(image: Image, tmp_path: Path) -> None:
+    empty = empty_image(tmp_path)
+    directory, held = empty.unpack()
     empty.provide()
-    guest = Guest(empty)
+    assert directory.exists()
+    held.close()
+    empty.provide()
+    assert not directory.exists()
+
+
+def test_a_guest_that_cannot_boot_says_why_and_leaves_nothing(image: Image, tmp_path: Path) -> None:
+    guest = Guest(empty_image(tmp_path))
     with pytest.raises(GuestError, match=r"ended while booting(.|\n)*OS root"):
         guest.boot()
     assert not list((tmp_path / "guests").iterdir())
