@@ -33,11 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _suite(item: pytest.Item) -> object:
-    return (
-        item.callspec.params.get("image")
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else None
-    )
+    callspec = getattr(item, "callspec", None)  # tests without parameters have none
+    return callspec and callspec.params.get("image")
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
