@@ -11,9 +11,25 @@ from typing import Any, NamedTuple
 
 from qps_service.errors import FormatError
 from qps_service.logformat import PRESETS, compile_format
-from qps_service.units import SECOND, format_duration, parse_duration, parse_size
+from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class Within:
+    """Reads a number; raises ValueError for what is none, and for one that is out of range."""
+
+    def __init__(
+        self, read: Callable[[str], int], low: int, high: int, show: Callable[[int], str] = str
+    ) -> None:
+        self._read, self._low, self._high = read, low, high
+        self.range = f"{show(low)} to {show(high)}"  # in words
+
+    def __call__(self, text: str) -> int:
+        value = self._read(text)
+        if not self._low <= value <= self._high:
+            raise ValueError(f"expected from {self.range}")
+        return value
 
 
 class Setting(NamedTuple):
@@ -32,29 +48,29 @@ class Setting(NamedTuple):
         """Its environment variable."""
         return f"QPS_REPORTER_{self.key.upper()}"
 
-
-def _duration(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = parse_duration(text)
-        if not low <= value <= high:
-            raise ValueError(f"expected from {format_duration(low)} to {format_duration(high)}")
-        return value
-
-    return parse
+    @property
+    def range(self) -> str | None:
+        """From where to where it goes, for a number."""
+        return self.parse.range if isinstance(self.parse, Within) else None
 
 
-def _number(low: int, high: int, read: Callable[[str], int] = int, unit: str = "") -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = read(text)
-        except ValueError as error:
-            expected = str(error) if str(error).startswith("expected") else "expected a whole number"
-            raise ValueError(expected) from None
-        if not low <= value <= high:
-            raise ValueError(f"expected from {low} to {high}{unit}")
-        return value
+def _duration(low: int, high: int) -> Within:
+    return Within(parse_duration, low, high, format_duration)
 
-    return parse
+
+def _size(low: int, high: int) -> Within:
+    return Within(parse_size, low, high, format_size)
+
+
+def _number(low: int, high: int) -> Within:
+    return Within(_whole, low, high)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
 
 
 def _format(text: str) -> Any:
@@ -89,7 +105,7 @@ SERVICE = (
         _duration(SECOND // 10, 86400 * SECOND),
         "10s",
         "TIME",
-        "time between two reports, as 10s, 500ms, 1m",
+        "time between two reports, such as 10s, 500ms or 1m",
         flag=True,
     ),
     Setting(
@@ -97,7 +113,8 @@ SERVICE = (
         _path,
         None,
         "DIR",
-        "directory that belongs to this service alone; under systemd, $STATE_DIRECTORY is the default",
+        "directory for the ledger, which one process at a time may use; counts live in memory without one "
+        "(default: none, under systemd $STATE_DIRECTORY)",
         flag=True,
     ),
 )
@@ -112,7 +129,7 @@ HISTORY = (
     ),
     Setting(
         "max_size",
-        _number(1 << 20, 1 << 40, parse_size, " bytes"),
+        _size(1 << 20, 1 << 40),
         "64MiB",
         "SIZE",
         "how large the ledger may become; the oldest windows are merged or dropped for it",
@@ -134,23 +151,29 @@ LOG = (
         _from_start,
         "end",
         "WHERE",
-        "where to begin in a log that already exists: end, or start (counted in totals, not in a rate)",
+        "where to begin in a log that is there already: end, or start (counted in the totals, not in a rate)",
         flag=True,
     ),
-    Setting("max_routes", _number(1, 1_000_000), "1000", "N", "routes told apart; further ones are `other`"),
+    Setting(
+        "max_routes",
+        _number(1, 1_000_000),
+        "1000",
+        "N",
+        "routes that are told apart; further ones are counted as `other`",
+    ),
     Setting(
         "max_route",
-        _number(16, 1 << 16, parse_size, " bytes"),
+        _size(16, 1 << 16),
         "1KiB",
         "SIZE",
-        "longest route that is told apart; longer ones are `other`",
+        "longest route that is told apart; longer ones are counted as `other`",
     ),
     Setting(
         "max_line",
-        _number(256, 1 << 20, parse_size, " bytes"),
+        _size(256, 1 << 20),
         "64KiB",
         "SIZE",
-        "longest line that is read; longer ones are rejected as too_long",
+        "longest line that is read; longer ones are rejected as `too_long`",
     ),
     Setting(
         "quiet",
@@ -164,7 +187,7 @@ LOG = (
         _number(2, 100_000),
         "512",
         "N",
-        "rotated files kept open at most, while they may still be written to",
+        "how many rotated files are kept open at most, while they may still be written to",
     ),
 )
 

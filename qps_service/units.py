@@ -12,7 +12,7 @@ _DURATIONS = {
     "h": 3600 * SECOND,
     "d": 86400 * SECOND,
 }
-_SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _NUMBER_AND_UNIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 
 
@@ -30,10 +30,17 @@ def parse_size(text: str) -> int:
 
 def format_duration(nanoseconds: int) -> str:
     """The shortest exact way to write it, for messages."""
-    for unit in ("d", "h", "m", "s", "ms"):
+    for unit in ("d", "h", "m", "s", "ms") if nanoseconds else ("s",):
         if nanoseconds % _DURATIONS[unit] == 0:
             return f"{nanoseconds // _DURATIONS[unit]}{unit}"
     return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}".rstrip("0") + "s"
+
+
+def format_size(size: int) -> str:
+    """The shortest exact way to write a number of bytes, for messages."""
+    whole = (unit for unit in ("TiB", "GiB", "MiB", "KiB") if size % _SIZES[unit] == 0)
+    unit = next(whole, "") if size else ""
+    return f"{size // _SIZES[unit]}{unit}"
 
 
 def _split(text: str, expected: str, units: dict[str, int], bare: str) -> tuple[str, str]:

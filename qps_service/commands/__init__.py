@@ -2,15 +2,23 @@
 
 import argparse
 
-from qps_service.config import Flags
+from qps_service.config import DEFAULT_FILE, Flags
 from qps_service.settings import LOG, SERVICE
 
 
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to follow and how, straight from the table of settings."""
-    parser.add_argument("log", nargs="?", metavar="LOG", help="the log to follow")
-    parser.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
-    parser.add_argument("--name", metavar="NAME", help="the log's name in journal fields and reports")
+    parser.add_argument(
+        "log", nargs="?", metavar="LOG", help="the log to follow (default: those of the configuration)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"configuration file (default, without LOG: {DEFAULT_FILE})"
+    )
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="the log's name in journal fields and reports (default: that of its table, or made from the path)",
+    )
     for setting in (*SERVICE, *LOG):
         if setting.flag:
             default = f" (default: {setting.default})" if setting.default else ""

@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add_configuration(parser)
     parser.add_argument(
-        "--once", action="store_true", help="read from the ledger's position to the end, report, exit"
+        "--once",
+        action="store_true",
+        help="read from where the ledger ends to the end of the log, report, exit; needs --state",
     )
 
 

@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rotation",
         choices=("rename", "copytruncate"),
         default="rename",
-        help="rename FILE to FILE.<unix time> and open a new one, or copy it there and truncate it "
-        "(default: rename); a name that is taken gets .1, .2, ... appended",
+        help="rename FILE to FILE.<unix time> and open a new one, or copy it there and truncate it; "
+        "a name that is taken gets .1, .2, ... appended (default: rename)",
     )
     add("--keep", type=_whole(0), metavar="N", help="rotated files to keep, the newest (default: all)")
     add(
@@ -64,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="write half of the lines to files renamed in the last SECONDS, as slow workers do (default: 0)",
     )
-    add("--format", default="default", help="the lines' format: a name or a string with $names")
+    add(
+        "--format",
+        default="default",
+        metavar="FORMAT",
+        help="the lines' format, as run's --format (default: default)",
+    )
     add("--rate", type=_whole(1, RATE_LIMIT), metavar="N", help="lines a second (default: random gaps)")
     add("--batch", action="store_true", help="one write for all lines that are due (default: one each)")
     add("--duration", type=_seconds(INTERVAL_LIMIT), metavar="SECONDS", help="stop by itself after SECONDS")

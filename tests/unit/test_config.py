@@ -324,7 +324,7 @@ LOG_KEYS = "format, max_line, max_route, max_routes, open_generations, path, qui
         ("[history]\nsize = 1", ["history.size: unknown; expected one of keep, max_size"]),
         (
             '[history]\nmax_size = "1KiB"',
-            ["history.max_size: expected from 1048576 to 1099511627776 bytes, got '1KiB'"],
+            ["history.max_size: expected from 1MiB to 1TiB, got '1KiB'"],
         ),
         (
             "quiet = 1\nb = 2\na = 3",
@@ -379,7 +379,7 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
                 "interval: expected from 100ms to 1d, got 0",
                 "log.b.start: expected start or end, got 'now'",
                 "log.b.path: expected a path, got none",
-                "log.a.max_line: expected from 256 to 1048576 bytes, got 1",
+                "log.a.max_line: expected from 256 to 1MiB, got 1",
             ],
         ),
     ],

@@ -61,6 +61,8 @@ def settings_undocumented(pages: Pages) -> list[str]:
             needed |= {"flag": f"--{setting.key}", "variable": setting.variable}
         row = table_row(pages[README], setting.key)
         problems += [f"{setting.key}: {what}" for what in lacking(row, needed)]
+        if setting.range and f"| {setting.range} |" not in row:
+            problems.append(f"{setting.key}: range")
     named = {variable: variable for variable in (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE)}
     return problems + list(lacking(pages[README], named))
 
@@ -186,6 +188,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_undocumented, README, "| `quiet` |", "| `calm` |"),
     (settings_undocumented, README, "`64KiB`", "`65KiB`"),
     (settings_undocumented, README, "| `max_size` |", "| `size` |"),
+    (settings_undocumented, README, "| 16 to 64KiB |", "| 16 to 64MiB |"),
     (settings_undocumented, README, "`QPS_REPORTER_INTERVAL`", "`QPS_INTERVAL`"),
     (settings_undocumented, README, "`QPS_REPORTER_CONFIG`", "a variable"),
     (commands_undocumented, README, "qps-reporter simulate", "qps-reporter imitate"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.units import SECOND, format_duration, parse_duration, parse_size
+from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,14 @@ def test_durations(text: str, nanoseconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("65536", 65536), ("100B", 100), ("64KiB", 65536), ("1 MiB", 1 << 20), ("0.5GiB", 1 << 29)],
+    [
+        ("65536", 65536),
+        ("100B", 100),
+        ("64KiB", 65536),
+        ("1 MiB", 1 << 20),
+        ("0.5GiB", 1 << 29),
+        ("1TiB", 1 << 40),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
@@ -54,6 +61,7 @@ def test_what_is_neither(text: str) -> None:
         (86_400 * SECOND, "1d"),
         (1_234_567_890, "1.23456789s"),
         (1, "0.000000001s"),
+        (0, "0s"),
     ],
 )
 def test_durations_as_they_are_shown(nanoseconds: int, text: str) -> None:
@@ -64,3 +72,15 @@ def test_durations_as_they_are_shown(nanoseconds: int, text: str) -> None:
 @example(nanoseconds=86_399_123_456_789)
 def test_what_is_shown_is_exact(nanoseconds: int) -> None:
     assert parse_duration(format_duration(nanoseconds)) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0"), (16, "16"), (1000, "1000"), (1 << 16, "64KiB"), (1 << 40, "1TiB")]
+)
+def test_sizes_as_they_are_shown(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@given(st.integers(0, 10**14))
+def test_a_size_that_is_shown_reads_back(size: int) -> None:
+    assert parse_size(format_size(size)) == size
