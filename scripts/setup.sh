@@ -20,6 +20,8 @@ run) ;;
 test)
     extra='[test]'
     packages+=(shellcheck strace faketime logrotate bzip2 xz-utils zstd)
+    # To build the man pages and read them, and to try the completions.
+    packages+=(python3-docutils man-db groff-base bash zsh fish)
     if [[ $EUID -eq 0 ]]; then
         packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi

@@ -17,7 +17,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         metavar="NAME",
-        help="the log's name in journal fields and reports (default: that of its table, or made from the path)",
+        help="the log's name in journal fields and reports (default: its table's, or made from the path)",
     )
     for setting in (*SERVICE, *LOG):
         if setting.flag:
