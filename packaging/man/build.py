@@ -1,0 +1,240 @@
+"""Writes the man pages into a directory.
+
+    python3 packaging/man/build.py DIRECTORY
+
+The prose stands in the .rst files beside this one. What the program knows better, its command line,
+settings, formats and messages, comes from the program: `@NAME@` in a page is replaced by the text of
+that name. docutils makes man pages of the result. The date in their foot is that of SOURCE_DATE_EPOCH;
+without one there is none, so that the same sources always give the same pages.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+from textwrap import indent
+
+from docutils.core import publish_string
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+# They stand beside this directory's parent.
+from qps_service import __version__  # noqa: E402
+from qps_service.cli import make_parser  # noqa: E402
+from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
+from qps_service.logformat import PRESETS, ROLES  # noqa: E402
+from qps_service.notices import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
+from qps_service.settings import HISTORY, LOG, SERVICE, Setting  # noqa: E402
+
+PRIORITIES = {
+    LOG_CRIT: "crit",
+    LOG_ERR: "err",
+    LOG_WARNING: "warning",
+    LOG_NOTICE: "notice",
+    LOG_INFO: "info",
+}
+
+DOCUTILS = {
+    "_disable_config": True,  # nor does a file of the user's change the pages
+    "file_insertion_enabled": False,
+    "halt_level": 2,  # a warning is an error
+    "output_encoding": "unicode",
+}
+
+
+def release() -> str:
+    """The fields of a page's foot."""
+    fields = [f":Version: qps-reporter {__version__}", ":Manual group: qps-reporter"]
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        fields.append(f":Date: {datetime.fromtimestamp(int(epoch), UTC):%Y-%m-%d}")
+    # No name of a file is hyphenated, and no line stretched. HY is what groff goes back to after an example.
+    return "\n".join([*fields, "", ".. raw:: manpage", "", "  .nr HY 0", "  .nh", "  .ad l"])
+
+
+def synopsis() -> str:
+    """A paragraph for each subcommand."""
+    lines = []
+    for subparser in _subparsers().values():
+        actions = [action for action in subparser._actions if action.dest != "help"]
+        options = [_usage(action) for action in actions if action.option_strings]
+        operands = [f"[*{action.metavar}*]" for action in actions if not action.option_strings]
+        lines.append(f"**{subparser.prog}** {' '.join([*options, *operands])}")
+    return "\n\n".join(lines)
+
+
+def commands() -> str:
+    """Each subcommand with its arguments, and what its help tells below them."""
+    parts = []
+    for name, subparser in _subparsers().items():
+        examples, _, rest = (subparser.epilog or "").partition("\n\n")
+        arguments = _arguments(action for action in subparser._actions if action.dest != "help")
+        parts += [f"{name}\n{'~' * len(name)}", _escape(subparser.description or ""), arguments]
+        parts += [_escape(rest.strip()), "Examples::", indent(examples.partition("\n")[2], "  ")]
+    return "\n\n".join(parts)
+
+
+def options() -> str:
+    """The options before a subcommand."""
+    return _arguments(action for action in make_parser()._actions if action.option_strings)
+
+
+def environment() -> str:
+    """The variables, which are the flags once more."""
+    named = {
+        LOG_VARIABLE: "the argument *LOG*",
+        CONFIG_VARIABLE: "**\\-\\-config**",
+        NAME_VARIABLE: "**\\-\\-name**",
+    }
+    flagged = {each.variable: f"**\\-\\-{each.key}**" for each in (*SERVICE, *LOG) if each.flag}
+    return _definitions((f"**{variable}**", f"As {flag}.") for variable, flag in (named | flagged).items())
+
+
+def settings_of_the_service() -> str:
+    """The keys at the top of the file."""
+    return _settings(SERVICE)
+
+
+def settings_of_the_history() -> str:
+    """The keys of [history]."""
+    return _settings(HISTORY)
+
+
+def settings_of_a_log() -> str:
+    """The keys of [log.NAME]."""
+    return _settings(LOG)
+
+
+def formats() -> str:
+    """The presets, spelled out."""
+    return _definitions((f"**{name}**", f"``{text}``") for name, text in PRESETS.items())
+
+
+def names() -> str:
+    """The names in a format that count, by what they count as."""
+    roles: dict[str, list[str]] = {}
+    for name, role in ROLES.items():
+        roles.setdefault(role, []).append(f"**$**\\ **{name}**".replace("_", "\\_"))
+    return _definitions((role, ", ".join(found)) for role, found in roles.items())
+
+
+def messages() -> str:
+    """The kinds of messages with their ids."""
+    entries = [(kind.name, kind.message_id, PRIORITIES[kind.priority]) for kind in KINDS]
+    rows = [("report", REPORT_MESSAGE_ID, "info"), *entries]
+    return "::\n\n" + "\n".join(f"  {name:<19} {number} {priority}" for name, number, priority in rows)
+
+
+def report_id() -> str:
+    """What finds the reports in the journal."""
+    return REPORT_MESSAGE_ID
+
+
+def loss_id() -> str:
+    """What finds possible losses there."""
+    return POSSIBLE_LOSS.message_id
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    part.__name__: part
+    for part in (
+        release,
+        synopsis,
+        commands,
+        options,
+        environment,
+        settings_of_the_service,
+        settings_of_the_history,
+        settings_of_a_log,
+        formats,
+        names,
+        messages,
+        report_id,
+        loss_id,
+    )
+}
+
+
+def page(source: str) -> str:
+    """The man page that `source`, in reStructuredText with `@NAME@` parts, makes."""
+    text = re.sub(r"@(\w+)@", lambda found: PARTS[found[1]](), source)
+    made: str = publish_string(text, writer_name="manpage", settings_overrides=DOCUTILS)
+    return made
+
+
+def _subparsers() -> dict[str, argparse.ArgumentParser]:
+    for action in make_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise LookupError("expected subcommands")
+
+
+def _arguments(actions: Iterable[argparse.Action]) -> str:
+    return _definitions((_argument(action), _sentence(action.help or "")) for action in actions)
+
+
+def _argument(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return f"*{action.metavar}*"
+    value = _value(action)
+    return ", ".join(f"**{_escape(option)}**{value}" for option in action.option_strings)
+
+
+def _usage(action: argparse.Action) -> str:
+    text = f"**{_escape(action.option_strings[0])}**{_value(action)}"
+    return text if action.required else f"[{text}]"
+
+
+def _value(action: argparse.Action) -> str:
+    if action.choices:
+        return " " + "\\|\\ ".join(f"**{choice}**" for choice in action.choices)
+    return f" *{action.metavar}*" if action.metavar else ""
+
+
+def _settings(settings: Iterable[Setting]) -> str:
+    return _definitions((f"**{_escape(each.key)}** = *{each.metavar}*", _setting(each)) for each in settings)
+
+
+def _setting(setting: Setting) -> str:
+    facts = [f"Default: **{_escape(setting.default)}**."] if setting.default else []
+    if setting.range:
+        facts.append(f"Range: {_escape(setting.range)}.")
+    if setting.flag:
+        facts.append(f"Flag: **\\-\\-{setting.key}**. Variable: **{_escape(setting.variable)}**.")
+    return f"{_sentence(setting.help)}\n\n{' '.join(facts)}"
+
+
+def _sentence(text: str) -> str:
+    return _escape(f"{text[0].upper()}{text[1:]}.")
+
+
+def _definitions(entries: Iterable[tuple[str, str]]) -> str:
+    return "\n\n".join(f"{term}\n{indent(text, '  ')}" for term, text in entries)
+
+
+def _escape(text: str) -> str:
+    """Plain text as reStructuredText; what stands between backquotes becomes a literal."""
+
+    def pieces() -> Iterator[str]:
+        for number, piece in enumerate(text.split("`")):
+            yield f"``{piece}``" if number % 2 else re.sub(r"([\\*|_<-])", r"\\\1", piece)
+
+    return "".join(pieces())
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Writes the man pages into a directory.")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+    directory = parser.parse_args().directory
+    for source in sorted(HERE.glob("*.rst")):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / source.stem).write_text(page(source.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The man pages tell of all there is, and are sound.
+
+Each check takes the pages, by file name, and returns what is wrong with them; beside it stands a page with
+just that fault.
+"""
+
+import argparse
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from qps_service import errors, notices
+from qps_service.cli import make_parser
+from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.logformat import PRESETS, ROLES
+from qps_service.model import Report
+from qps_service.outputs.journal import report_fields
+from qps_service.settings import HISTORY, LOG, SERVICE
+
+BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
+COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"
+NAMES = (COMMAND, FILE, SERVICE_PAGE)
+EPOCH = "1790000000"
+
+Pages = Mapping[str, str]  # by file name: their sources in roff, or as they are read
+Check = Callable[[Pages], list[str]]
+
+
+def build(directory: Path, **variables: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    subprocess.run([sys.executable, BUILD, directory], env=environment | variables, check=True)
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return build(tmp_path_factory.mktemp("man"))
+
+
+def man(source: str) -> subprocess.CompletedProcess[str]:
+    """The page as it is read, on lines that are never broken, and what groff complains of."""
+    return subprocess.run(
+        ["man", "--warnings", "--encoding=UTF-8", "--local-file", "-"],
+        input=source,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "MANWIDTH": "2000", "MANPAGER": "cat"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@cache
+def read(source: str) -> str:
+    return man(source).stdout
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    [found] = [each for each in make_parser()._actions if isinstance(each, argparse._SubParsersAction)]
+    return dict(found.choices)
+
+
+def section(page: str, name: str) -> str:
+    """What stands below a heading of the first or second degree."""
+    found = re.search(rf"^( *){re.escape(name)}\n(.*?)(?=^\1? {{0,3}}\S|\Z)", page, re.MULTILINE | re.DOTALL)
+    return found[2] if found else ""
+
+
+def arguments_missing(pages: Pages) -> list[str]:
+    """Subcommands, and arguments that are not in the part about theirs."""
+    problems = []
+    for name, parser in subparsers().items():
+        part = section(pages[COMMAND], name)
+        for action in (action for action in parser._actions if action.dest != "help"):
+            problems += [
+                f"{name}: {option}"
+                for option in action.option_strings or [str(action.metavar)]
+                if not re.search(rf"^ +(-\w \S+, )?{option}\b.*\n? +\S", part, re.MULTILINE)
+            ]
+    general = section(pages[COMMAND], "OPTIONS")
+    return problems + [option for option in ("-h", "--help", "--version") if option not in general]
+
+
+def variables_missing(pages: Pages) -> list[str]:
+    flagged = [setting.variable for setting in (*SERVICE, *LOG) if setting.flag]
+    part = section(pages[COMMAND], "ENVIRONMENT")
+    named = (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE, *flagged)
+    return [name for name in named if not re.search(rf"^ +{name}$", part, re.MULTILINE)]
+
+
+def settings_missing(pages: Pages) -> list[str]:
+    problems = []
+    for heading, settings in (("THE SERVICE", SERVICE), ("HISTORY", HISTORY), ("LOGS", LOG)):
+        part = section(pages[FILE], heading)
+        for setting in settings:
+            found = re.search(rf"^ +{setting.key} = .*?(?=^ +\w+ = |\Z)", part, re.MULTILINE | re.DOTALL)
+            text = found[0] if found else ""
+            needed = [f"Default: {setting.default}."] if setting.default else []
+            needed += [f"Range: {setting.range}."] if setting.range else []
+            needed += [f"Flag: --{setting.key}.", f"Variable: {setting.variable}."] if setting.flag else []
+            problems += [f"{setting.key}: {what}" for what in needed if what not in text]
+            problems += [] if text else [setting.key]
+    return problems
+
+
+def formats_missing(pages: Pages) -> list[str]:
+    part = section(pages[FILE], "FORMATS")
+    names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", part, re.MULTILINE)]
+    return names + [name for name, text in PRESETS.items() if text not in part]
+
+
+def messages_missing(pages: Pages) -> list[str]:
+    rows = [line.split() for line in section(pages[SERVICE_PAGE], "MESSAGES").splitlines()]
+    known = {kind.name: kind.message_id for kind in notices.KINDS} | {"report": notices.REPORT_MESSAGE_ID}
+    return [name for name, number in known.items() if [name, number] not in [row[:2] for row in rows]]
+
+
+def fields_missing(pages: Pages) -> list[str]:
+    part = section(pages[SERVICE_PAGE], "REPORTS IN THE JOURNAL")
+    fields = report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ()))
+    own = (name for name in fields if name.startswith("QPS_"))
+    return [name for name in own if not re.search(rf"^ +{name}$", part, re.MULTILINE)]
+
+
+def exit_statuses_missing(pages: Pages) -> list[str]:
+    statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    return [
+        f"{name}: {status}"
+        for name in (COMMAND, SERVICE_PAGE)
+        for status in sorted(statuses)
+        if not re.search(rf"^ +{status} +\S", section(pages[name], "EXIT STATUS"), re.MULTILINE)
+    ]
+
+
+def sections_missing(pages: Pages) -> list[str]:
+    return [
+        f"{name}: {heading}"
+        for name in NAMES
+        for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO")
+        if not section(pages[name], heading).strip()
+    ]
+
+
+def names_unfit(pages: Pages) -> list[str]:
+    """Pages that apropos(1) would not find: it wants `name - purpose`."""
+    return [
+        name
+        for name in NAMES
+        if not re.fullmatch(
+            rf"\s+{re.escape(name.rpartition('.')[0])} - \S.*\s+", section(pages[name], "NAME")
+        )
+    ]
+
+
+def references_broken(pages: Pages) -> list[str]:
+    """References to pages of ours that we don't have."""
+    named = set(re.findall(r"\b(qps-reporter[\w.-]*)\((\d)\)", "".join(pages.values())))
+    return [f"{name}({number})" for name, number in named if f"{name}.{number}" not in pages]
+
+
+def commands_wrong(pages: Pages) -> list[str]:
+    """Examples of ours that would be refused."""
+    problems = []
+    for text in pages.values():
+        for line in re.findall(r"^ {10}qps-reporter (.*)$", text, re.MULTILINE):
+            command = re.split(r"  +|[&|]", line)[0]
+            try:
+                make_parser().parse_args(command.split())
+            except (SystemExit, argparse.ArgumentError):
+                problems.append(command)
+    return problems
+
+
+CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what takes its place in the twin
+    (arguments_missing, COMMAND, "   audit\n", "   revise\n"),
+    (arguments_missing, COMMAND, "       --once ", "       --twice "),
+    (arguments_missing, COMMAND, "--late-writer SECONDS\n", "--late SECONDS\n"),
+    (arguments_missing, COMMAND, "--output-file FILE\n", "--output FILE\n"),
+    (arguments_missing, COMMAND, "       LOG    The", "       THE"),
+    (arguments_missing, COMMAND, "       --version\n", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
+    (settings_missing, FILE, "       quiet = TIME\n", "       calm = TIME\n"),
+    (settings_missing, FILE, "Default: 64KiB. Range", "Default: 65KiB. Range"),
+    (settings_missing, FILE, "Range: 256 to 1MiB.", "Range: 256 to 2MiB."),
+    (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
+    (formats_missing, FILE, '"$http_referer"', "$http_referer"),
+    (formats_missing, FILE, "$request_uri, ", ""),
+    (messages_missing, SERVICE_PAGE, notices.ROTATED.message_id, notices.WAITING.message_id),
+    (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
+    (exit_statuses_missing, SERVICE_PAGE, "       3      Another", "       4      Another"),
+    (sections_missing, FILE, "\nSEE ALSO\n", "\nMORE\n"),
+    (names_unfit, COMMAND, "qps-reporter - ", "qps-reporter: "),
+    (references_broken, FILE, "qps-reporter.service(8)", "qps-reporter.service(5)"),
+    (commands_wrong, SERVICE_PAGE, "qps-reporter audit --state", "qps-reporter audit --ledger"),
+]
+CHECKS = list(dict.fromkeys(check for check, *_ in CASES))
+
+
+@pytest.fixture(scope="module")
+def pages(sources: Pages) -> dict[str, str]:
+    return {name: read(source) for name, source in sources.items()}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_pages_have_no_fault(check: Check, pages: Pages) -> None:
+    assert check(pages) == []
+
+
+@pytest.mark.parametrize(("check", "page", "right", "wrong"), CASES)
+def test_a_fault_is_noticed(
+    check: Check, page: str, right: str, wrong: str, pages: Pages, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert right in pages[page]
+    assert check({**pages, page: pages[page].replace(right, wrong)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_groff_has_nothing_to_complain_of(name: str, sources: Pages) -> None:
+    assert man(sources[name]).stderr == ""
+
+
+def test_what_groff_complains_of_is_noticed(sources: Pages) -> None:
+    assert man(sources[FILE].replace(".SH FORMATS", ".SH FORMATS\n.frobnicate")).stderr
+
+
+def test_the_same_sources_give_the_same_pages(sources: Pages, tmp_path: Path) -> None:
+    assert build(tmp_path / "again", TZ="Asia/Tokyo", QPS_REPORTER_STATE="/elsewhere") == sources
+    dated = build(tmp_path / "dated", SOURCE_DATE_EPOCH=EPOCH)
+    assert all('"2026-09-21"' in dated[name] for name in NAMES)
+    assert not any('"2026-09-21"' in sources[name] for name in NAMES)
+
+
+@pytest.mark.parametrize("fault", ["*unfinished", "@unknown@", "`nowhere`_"])
+def test_a_faulty_source_makes_no_page(fault: str) -> None:
+    spec = importlib.util.spec_from_file_location("man_build", BUILD)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    source = "====\npage\n====\n\n-------\npurpose\n-------\n\n:Manual section: 1\n\nTEXT\n====\n\n"
+    assert module.page(f"{source}text\n")
+    with pytest.raises(Exception, match=r"Inline emphasis|unknown|Unknown target"):
+        module.page(f"{source}{fault}\n")
