@@ -26,6 +26,7 @@ examples:
   qps-reporter check                              the configuration of the service
   qps-reporter check access.log --format combined
   qps-reporter check --config new.toml && systemctl reload qps-reporter
+  qps-reporter check --config-only                what the unit asks before it starts or reloads
 
 Run as root, it looks with the rights of the service's user, _qps-reporter, where that exists.
 Exits 0 if all is well, 1 if there is a problem, 2 if the command line is wrong.
@@ -40,11 +41,16 @@ Answer = tuple[str, str, bool]  # what, how it is, whether that is well
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add_configuration(parser)
+    parser.add_argument(
+        "--config-only", action="store_true", help="say what is wrong with the configuration; do not look at logs"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit status."""
     config = load(flags_of(arguments), os.environ)
+    if arguments.config_only:
+        return EXIT_OK
     well = _print(_service(config))
     user = _service_user()
     for log in config.logs:
