@@ -34,6 +34,14 @@ Exits 0 if all is well, 1 if there is a problem, 2 if the command line is wrong.
 
 SERVICE_USER = "_qps-reporter"
 LOG_GROUP = "adm"  # the unit's SupplementaryGroups=
+# What the unit's sandbox hides from the service, and by which setting.
+HIDDEN = {
+    "/home": "ProtectHome=",
+    "/root": "ProtectHome=",
+    "/run/user": "ProtectHome=",
+    "/tmp": "PrivateTmp=",  # noqa: S108  nothing is written there
+    "/var/tmp": "PrivateTmp=",  # noqa: S108  likewise
+}
 
 Answer = tuple[str, str, bool]  # what, how it is, whether that is well
 
@@ -42,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add_configuration(parser)
     parser.add_argument(
-        "--config-only", action="store_true", help="say what is wrong with the configuration; do not look at logs"
+        "--config-only",
+        action="store_true",
+        help="say what is wrong with the configuration; do not look at logs",
     )
 
 
@@ -55,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     user = _service_user()
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
+        if user is not None:
+            answers += _hidden(log.path)
         well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
     return EXIT_OK if well else EXIT_PROBLEM
 
@@ -71,6 +83,14 @@ def _service(config: Config) -> list[Answer]:
         ("interval", format_duration(config.interval), True),
         ("state", config.state or "none; systemd gives the service one", True),
     ]
+
+
+def _hidden(path: str) -> Iterator[Answer]:
+    real = os.path.realpath(path)
+    for directory, setting in HIDDEN.items():
+        if os.path.commonpath([directory, real]) == directory:
+            how = f"{directory} is hidden from the service by {setting} of its unit"
+            yield "  sandbox", f"{how}, unless a drop-in says otherwise", True
 
 
 def _service_user() -> pwd.struct_passwd | None:

@@ -31,6 +31,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(path)
     monkeypatch.setattr(config, "DEFAULT_FILE", str(path / "default.toml"))
     monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
+    monkeypatch.setattr(check, "HIDDEN", {})
     for name in [
         name for name in os.environ if name.startswith("QPS_REPORTER_") or name == "STATE_DIRECTORY"
     ]:
@@ -210,6 +211,41 @@ def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: C
         1,
         [f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"],
     )
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("hidden", [True, False])
+def test_root_is_told_what_the_units_sandbox_hides(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, hidden: bool
+) -> None:
+    hiding = str(place) if hidden else f"{place}-other"
+    monkeypatch.setattr(check, "HIDDEN", {hiding: "ProtectHome="})
+    make_log(place / "access.log")
+    status, lines = looked(capsys, "access.log")
+    told = [line for line in lines if "sandbox" in line]
+    assert status == 0
+    assert told == [line for line in told if f"{place} is hidden from the service by ProtectHome=" in line]
+    assert len(told) == hidden
+
+
+@pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
+def test_the_unit_hides_what_check_says(directory: str) -> None:
+    unit = (Path(__file__).parents[2] / "packaging" / "systemd" / "qps-reporter.service").read_text()
+    assert f"\n{check.HIDDEN[directory]}yes\n" in unit
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 1)],
+)
+def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: str, status: int) -> None:
+    (place / "some.toml").write_text(text)
+    assert main(["check", "--config", "some.toml", "--config-only"]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert bool(captured.err) == bool(status)
+    assert main(["check", "--config", "some.toml"]) == 1
 
 
 @needs_root

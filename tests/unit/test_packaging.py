@@ -1,0 +1,161 @@
+"""What the package carries beside the program agrees with the program, and with itself."""
+
+import difflib
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qps_service import __version__
+from qps_service.config import DEFAULT_FILE, Flags, load
+from qps_service.errors import ConfigError
+from qps_service.settings import HISTORY, LOG, SERVICE
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+UNITS = PACKAGING / "systemd"
+
+# --- the configuration that the package installs
+
+
+def example() -> str:
+    return (PACKAGING / "qps-reporter.toml").read_text()
+
+
+def check_example(text: str, tmp_path: Path) -> None:
+    """It loads as it is. With the comments that show settings made such, it says all defaults."""
+    place = tmp_path / "qps-reporter.toml"
+    place.write_text(text)
+    as_is = load(Flags(config=str(place)), {})
+    (log,) = as_is.logs
+    assert (log.name, log.path) == ("access", "/var/log/access.log")
+
+    shown = re.sub(r"^#(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    place.write_text(shown)
+    spelled_out = load(Flags(config=str(place)), {})
+    # `default` under a name of its own: it differs in that blanks pass for tabs.
+    assert spelled_out.logs[0]._replace(format=log.format) == log
+    assert spelled_out._replace(logs=as_is.logs) == as_is
+    assert not [
+        each.key for each in (*SERVICE, *HISTORY, *LOG) if f"\n{each.key} = " not in shown and each.default
+    ]
+
+
+def test_the_example_says_the_defaults(tmp_path: Path) -> None:
+    check_example(example(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"10s"', '"15s"'),
+        ("max_routes = 1000", "max_routes = 500"),
+        ('#quiet = "60s"\n', ""),
+        ("#keep", "#kept"),
+    ],
+)
+def test_an_example_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:
+    assert right in example()
+    with pytest.raises((AssertionError, ConfigError)):
+        check_example(example().replace(right, wrong), tmp_path)
+
+
+# --- the units
+
+
+def check_template(unit: str, template: str) -> None:
+    """The template is the unit, with a configuration and a state of the instance's own."""
+    lines = difflib.ndiff(unit.splitlines(), template.splitlines())
+    changed = [line for line in lines if line[0] in "+-"]
+    assert [line for line in changed if not line[2:].startswith("Description=")] == [
+        f"- Environment=QPS_REPORTER_CONFIG={DEFAULT_FILE}",
+        "+ Environment=QPS_REPORTER_CONFIG=/etc/qps-reporter/%i.toml",
+        "- StateDirectory=qps-reporter",
+        "+ StateDirectory=qps-reporter/%i",
+    ]
+
+
+def units() -> tuple[str, str]:
+    return (UNITS / "qps-reporter.service").read_text(), (UNITS / "qps-reporter@.service").read_text()
+
+
+def test_the_template_differs_in_what_is_the_instances_own() -> None:
+    check_template(*units())
+
+
+def test_a_template_that_lags_behind_is_noticed() -> None:
+    unit, template = units()
+    with pytest.raises(AssertionError):
+        check_template(unit, template.replace("ProtectHome=yes\n", ""))
+
+
+# --- what later versions of systemd know
+
+
+def generated(version: str, tmp_path: Path, generator: str) -> set[str]:
+    """The drop-ins that the generator makes under a systemd that says this of its version."""
+    programs, output = tmp_path / "bin", tmp_path / "normal"
+    programs.mkdir(exist_ok=True)
+    output.mkdir()
+    systemctl = programs / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\necho 'systemd {version}'\necho '+PAM 999'\n")
+    systemctl.chmod(0o755)
+    script = tmp_path / "generator"
+    script.write_text(generator)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    subprocess.run(["sh", script, output, "/nowhere", "/nowhere"], env=environment, check=True)
+    links = [Path(parent) / name for parent, _, names in os.walk(output) for name in names]
+    assert all(os.readlink(link) == f"/usr/share/qps-reporter/systemd/{link.name}" for link in links)
+    return {str(link.relative_to(output)) for link in links}
+
+
+def expected(*since: int) -> set[str]:
+    units = ("qps-reporter.service.d", "qps-reporter@.service.d")
+    return {f"{unit}/since-{version}.conf" for unit in units for version in since}
+
+
+@pytest.mark.parametrize(
+    ("version", "since"),
+    [
+        ("252 (252.39-1~deb12u2)", ()),
+        ("253 (253.1)", (253,)),
+        ("254~rc1 (254~rc1-1)", (253, 254)),
+        ("257 (257.13-1~deb13u1)", (253, 254)),
+        ("1000", (253, 254)),
+        ("", ()),
+    ],
+)
+def test_each_systemd_gets_what_it_knows(version: str, since: tuple[int, ...], tmp_path: Path) -> None:
+    generator = (UNITS / "qps-reporter-generator").read_text()
+    assert generated(version, tmp_path, generator) == expected(*since)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("-ge", "-gt"), ("in 253 254", "in 253"), ("qps-reporter@", "qps-reporter")]
+)
+def test_a_generator_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:
+    generator = (UNITS / "qps-reporter-generator").read_text()
+    assert right in generator
+    try:
+        made = generated("254", tmp_path, generator.replace(right, wrong))
+    except subprocess.CalledProcessError:
+        return
+    assert made != expected(253, 254)
+
+
+def test_a_drop_in_names_the_systemd_that_knows_it() -> None:
+    """What the generator links exists, and what exists is linked."""
+    numbers = re.search(r"for since in ([\d ]+);", (UNITS / "qps-reporter-generator").read_text())
+    assert numbers
+    assert {path.name for path in UNITS.glob("since-*.conf")} == {
+        f"since-{n}.conf" for n in numbers[1].split()
+    }
+
+
+# --- the package
+
+
+def test_the_package_has_the_programs_version() -> None:
+    first, _, _ = (PACKAGING / "debian" / "changelog").read_text().partition("\n")
+    assert first.startswith(f"qps-reporter ({__version__}-")
