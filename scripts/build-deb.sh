@@ -2,6 +2,7 @@
 # Builds the Debian package and its source package from what is committed, and leaves them in dist/.
 #
 #   scripts/build-deb.sh [DIRECTORY]     into DIRECTORY instead
+#   scripts/build-deb.sh --fetch         only download what the build needs
 #
 # Wants Debian's build tools and says which are missing. The one thing that it downloads is the source of
 # inotify_simple, which Debian doesn't have: pinned by hash, kept in .cache/sources. The build itself needs no
@@ -10,12 +11,15 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+output=dist fetch_only=
 case ${1:-} in
+--fetch) fetch_only=yes ;;
 -*)
     sed -n '2,/^set/{/^#/s/^# \?//p}' "${BASH_SOURCE[0]}"
     [[ $1 == -h || $1 == --help ]]
     exit
     ;;
+?*) output=$1 ;;
 esac
 
 # The last release that the setuptools of Debian 12 builds.
@@ -28,9 +32,19 @@ die() {
     exit 1
 }
 
+# At the start, so that the build itself needs no network.
+mkdir -p .cache/sources
+if ! sha256sum --check --status <<<"$sdist_sha256  .cache/sources/$sdist" 2>/dev/null; then
+    echo "build-deb: downloading $sdist" >&2
+    python3 -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
+        "$sdist_url" ".cache/sources/$sdist" || die "cannot download $sdist_url"
+    sha256sum --check --status <<<"$sdist_sha256  .cache/sources/$sdist" || die "$sdist is not what it was: its hash differs"
+fi
+[[ -z $fetch_only ]] || exit 0
+
 command -v dpkg-buildpackage >/dev/null || die "dpkg-buildpackage is missing: apt-get install dpkg-dev"
 missing=$(dpkg-checkbuilddeps packaging/debian/control 2>&1) ||
-    die "${missing##*error: }; to install what is missing: apt-get build-dep . after ln -s packaging/debian debian, or name it to apt-get install"
+    die "${missing##*error: }; apt-get install them, without what stands in brackets"
 
 # git refuses the directory of another user, as with sudo: this names the one that is meant.
 git() {
@@ -44,15 +58,8 @@ version=$(sed -n '1s/^[^(]*(\(.*\)-[^-]*).*/\1/p' packaging/debian/changelog)
 grep -qx "__version__ = \"$version\"" qps_service/__init__.py ||
     die "packaging/debian/changelog has version $version, qps_service/__init__.py another"
 
-mkdir -p .cache/sources "${1:-dist}"
-output=$(cd "${1:-dist}" && pwd)
-if ! sha256sum --check --status <<<"$sdist_sha256  .cache/sources/$sdist" 2>/dev/null; then
-    echo "build-deb: downloading $sdist" >&2
-    python3 -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
-        "$sdist_url" ".cache/sources/$sdist" || die "cannot download $sdist_url"
-    sha256sum --check --status <<<"$sdist_sha256  .cache/sources/$sdist" || die "$sdist is not what it was: its hash differs"
-fi
-
+mkdir -p "$output"
+output=$(cd "$output" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022

@@ -1,6 +1,5 @@
-"""Fixtures: a booted guest for each module that asks, and in it the program as a package would lay it out."""
+"""Fixtures: a booted guest for each module that asks, and in it the program, as its package installs it."""
 
-import importlib.util
 import itertools
 import os
 import shutil
@@ -11,14 +10,8 @@ import pytest
 
 from tests.system.guest import Guest
 from tests.system.image import TOOLS, Image
-from tests.system.service import Service
-
-ROOT = Path(__file__).resolve().parents[2]
-LAUNCHER = """#!/usr/bin/python3
-import sys
-from qps_service.cli import main
-sys.exit(main())
-"""
+from tests.system.package import ROOT, Built, built
+from tests.system.service import UNIT, Service
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,10 +54,17 @@ def guest(image: Image) -> Iterator[Guest]:
         yield guest
 
 
+@pytest.fixture(scope="session")
+def packages(image: Image) -> Built:
+    """This checkout's package, and its successor's. Both are built under Debian 12, for every Debian."""
+    return built(Image(image.cache, "bookworm"))
+
+
 @pytest.fixture(scope="module")
-def installed(guest: Guest) -> Guest:
-    """The guest with the program, its unit and its user in it."""
-    install(guest)
+def installed(guest: Guest, packages: Built) -> Guest:
+    """The guest with the package installed, and not running."""
+    guest.install("logrotate", guest.bring(packages.deb))
+    guest.systemctl("disable", "--now", UNIT)
     return guest
 
 
@@ -75,28 +75,3 @@ def service(installed: Guest) -> Iterator[Service]:
     service.reset()
     yield service
     service.reset()
-
-
-def install(guest: Guest) -> None:
-    """Put this checkout's program into `guest`, and what it needs."""
-    guest.install("logrotate", "python3", "python3-systemd")
-    modules = guest.path("/usr/lib/python3/dist-packages")
-    shutil.copytree(
-        ROOT / "qps_service", modules / "qps_service", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    inotify = importlib.util.find_spec("inotify_simple")
-    if inotify is None or inotify.origin is None:
-        raise RuntimeError("inotify_simple is not installed")
-    guest.write("/usr/lib/python3/dist-packages/inotify_simple.py", Path(inotify.origin).read_text())
-    guest.write("/usr/bin/qps-reporter", LAUNCHER, mode=0o755)
-    systemd = ROOT / "packaging" / "systemd"
-    guest.write(
-        "/usr/lib/systemd/system/qps-reporter.service", (systemd / "qps-reporter.service").read_text()
-    )
-    guest.write("/usr/lib/sysusers.d/qps-reporter.conf", (systemd / "qps-reporter.sysusers.conf").read_text())
-    version = int(guest.systemctl("--version").split()[1])
-    if version >= 254:
-        drop_in = "qps-reporter.service.d/preserve.conf"
-        guest.write(f"/usr/lib/systemd/system/{drop_in}", (systemd / drop_in).read_text())
-    guest.run("systemd-sysusers")
-    guest.systemctl("daemon-reload")

@@ -94,3 +94,79 @@ else:
         notify(f"FDSTORE=1\\nFDNAME=gone@0@1-{number}", fds=[descriptor])
         os.close(descriptor)
 """
+
+# Tries what the sandbox denies, before the program begins and in its own process, and writes down in the
+# state directory what became of each: "allowed", or the error.
+PROBES = """
+import ctypes, glob, json, mmap, os, signal, socket
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def connect():
+    with socket.create_connection(("127.0.0.1", 8099), timeout=5):
+        pass
+
+
+def write(directory):
+    with open(directory + "/probe", "w"):
+        pass
+
+
+def spawn(*command):
+    child = os.posix_spawn(command[0], command, {})
+    if os.waitpid(child, 0)[1]:
+        raise PermissionError("it ended with an error")
+
+
+def trace():
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        call("ptrace", 16, child, None, None)  # PTRACE_ATTACH
+        os.waitpid(child, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def set_user_id():
+    write(os.environ["STATE_DIRECTORY"])
+    os.chmod(os.environ["STATE_DIRECTORY"] + "/probe", 0o4755)
+
+
+PROBES = {
+    "a socket of the network": lambda: socket.socket(socket.AF_INET).close(),
+    "a connection": connect,
+    "writing beside the log": lambda: write("/var/log/open"),
+    "writing to /etc": lambda: write("/etc/open"),
+    "writing to /run": lambda: write("/run/open"),
+    "writing to /tmp": lambda: write("/tmp"),
+    "writing to /var/tmp": lambda: write("/var/tmp"),
+    "writing to /dev/shm": lambda: write("/dev/shm"),
+    "reading /home": lambda: open("/home/somebody/secret").close(),
+    "a shell": lambda: spawn("/bin/sh", "-c", ":"),
+    "a shell by way of the loader": lambda: spawn(*glob.glob("/lib*/ld-linux*"), "/bin/sh", "-c", ":"),
+    "ptrace": trace,
+    "other processes": lambda: os.listdir("/proc/1"),
+    "a namespace": lambda: call("unshare", 0x10000000),  # CLONE_NEWUSER
+    "memory to write to and to run": lambda: mmap.mmap(-1, 4096, prot=7).close(),
+    "a set-user-ID file": set_user_id,
+}
+results = {}
+for name, probe in PROBES.items():
+    try:
+        probe()
+    except OSError as error:
+        results[name] = str(error)
+    else:
+        results[name] = "allowed"
+with open(os.environ["STATE_DIRECTORY"] + "/probes.json", "w") as file:
+    json.dump(results, file)
+"""

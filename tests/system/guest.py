@@ -11,6 +11,7 @@ Nothing of a guest outlives `Guest.stop`; what a killed test run left is removed
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -108,6 +109,12 @@ class Guest:
     def install(self, *packages: str) -> None:
         """Install Debian packages, of `DOWNLOADS` or given as paths, as an administrator would."""
         self.run(*INSTALL, *packages)
+
+    def bring(self, file: Path) -> str:
+        """Copy a file of the host's into the guest; its absolute path there."""
+        inside = f"/srv/{file.name}"
+        shutil.copy(file, self.path(inside))
+        return inside
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command inside as root; it ends with the guest, if not before."""

@@ -23,10 +23,10 @@ PACKAGES = ("dbus", "systemd", "systemd-sysv")
 # What can be installed without network, each with all that it depends on, but not what it recommends.
 DOWNLOADS = (
     # The program's dependencies, as a package of it would have them, and who rotates its logs.
-    *("logrotate", "python3", "python3-systemd"),
+    *("logrotate", "procps", "python3", "python3-systemd"),
     # To build that package, and to check it.
     *("autopkgtest", "build-essential", "ca-certificates", "debhelper", "devscripts", "dh-python", "git"),
-    *("lintian", "pybuild-plugin-pyproject", "python3-all", "python3-argparse-manpage", "python3-docutils"),
+    *("lintian", "pybuild-plugin-pyproject", "python3-all", "python3-docutils"),
     *("python3-pip", "python3-setuptools", "python3-venv"),
     # What an administrator has at hand, and file systems that hang.
     *("bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "sqlite3", "strace"),

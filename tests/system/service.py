@@ -63,7 +63,13 @@ class Service:
         """Have the service's Python run `fault` before the program; the product is not touched."""
         self.guest.write("/run/faults/sitecustomize.py", fault)
         self.guest.path("/run/faults").chmod(0o777)
-        self.override(Environment="PYTHONPATH=/run/faults", **settings)
+        # The check before the start is the real one's. The sandbox must let the trigger be taken away.
+        faulty = {
+            "Environment": "PYTHONPATH=/run/faults",
+            "ExecStartPre": "",
+            "ReadWritePaths": "/run/faults",
+        }
+        self.override(**faulty, **settings)
 
     def trigger(self) -> None:
         """Make the injected fault happen, once."""

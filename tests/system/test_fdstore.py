@@ -258,22 +258,3 @@ def test_a_full_store_does_not_hinder_the_next_start(service: Service) -> None:
 def test_a_limit_too_low_for_a_full_store_is_noticed(service: Service) -> None:
     with pytest.raises(GuestError):
         fill(service, LimitNOFILE="1024")
-
-
-# --- the unit
-
-
-def check_unit(service: Service) -> None:
-    """This systemd knows all that the unit says; of what it doesn't know it would only warn."""
-    assert service.guest.run("systemd-analyze", "verify", UNIT).stderr == ""
-
-
-def test_the_unit_says_what_this_systemd_knows(service: Service) -> None:
-    check_unit(service)
-
-
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_a_setting_of_a_later_systemd_is_noticed(service: Service) -> None:
-    service.override(FileDescriptorStorePreserve="yes")
-    with pytest.raises(AssertionError):
-        check_unit(service)

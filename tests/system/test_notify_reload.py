@@ -6,27 +6,47 @@ with a MONOTONIC_USEC not older than the signal, then for READY=1, and fails whe
 
 import pytest
 
+from qps_service.notices import RELOADED
 from tests.system import faults
 from tests.system.image import GuestError
 from tests.system.service import NEVER, Service, configuration
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["trixie"], indirect=True)]
 
-NOTIFY_RELOAD = {"Type": "notify-reload", "ExecReload": "", "TimeoutStartSec": "2s"}
+
+def reloaded(service: Service) -> int:
+    """How many new configurations are in force, by the service's own word."""
+    return sum(entry.get("MESSAGE_ID") == RELOADED.message_id for entry in service.entries())
+
+
+def test_the_unit_is_of_this_type(service: Service) -> None:
+    assert service.show("Type") == "notify-reload"
 
 
 def test_reload_ends_when_the_service_has_reloaded(service: Service) -> None:
-    service.override(**NOTIFY_RELOAD)
     service.configure(configuration(interval=NEVER))
     service.append("")
     service.start()
-    for _ in range(2):
+    for done in range(1, 3):
         service.reload()
+        assert reloaded(service) == done
     assert service.show("ActiveState") == "active"
 
 
-def test_a_refused_reload_ends_too(service: Service) -> None:
-    service.override(**NOTIFY_RELOAD)
+def test_a_refused_reload_fails_and_ends(service: Service) -> None:
+    service.configure(configuration(interval=NEVER))
+    service.append("")
+    service.start()
+    service.configure("nonsense\n")
+    with pytest.raises(GuestError, match="Reload failed"):
+        service.reload()
+    assert service.show("ActiveState") == "active"
+    service.configure(configuration(interval=NEVER))
+    service.reload()
+
+
+def test_a_reload_that_only_the_service_refuses_ends_too(service: Service) -> None:
+    service.override(ExecReload="")
     service.configure(configuration(interval=NEVER))
     service.append("")
     service.start()
@@ -36,7 +56,7 @@ def test_a_refused_reload_ends_too(service: Service) -> None:
 
 
 def test_a_service_that_does_not_tell_of_its_reload_is_noticed(service: Service) -> None:
-    service.inject(faults.RELOADING_UNTOLD, **NOTIFY_RELOAD)
+    service.inject(faults.RELOADING_UNTOLD, ExecReload="", TimeoutStartSec="2s")
     service.configure(configuration(interval=NEVER))
     service.append("")
     service.start()

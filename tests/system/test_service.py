@@ -192,8 +192,9 @@ def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Servic
     ["interval = 'often'\n", "[log.access\n", configuration() + "colour = 'red'\n", None],
     ids=["value", "syntax", "unknown key", "missing file"],
 )
-def test_reload_refuses_a_bad_configuration_and_goes_on_with_the_old(
-    service: Service, bad: str | None
+@pytest.mark.parametrize("way", ["reload", "signal"])
+def test_a_bad_configuration_is_refused_and_the_service_goes_on_with_the_old(
+    service: Service, bad: str | None, way: str
 ) -> None:
     service.configure(configuration())
     service.append("")
@@ -206,10 +207,15 @@ def test_reload_refuses_a_bad_configuration_and_goes_on_with_the_old(
             service.remove_configuration()
         else:
             service.configure(bad)
-        service.reload()
-        refused = journal.until(lambda entry: is_notice(notices.RELOAD_REFUSED, entry))
-        assert int(refused["PRIORITY"]) <= 3
-        assert "qps-reporter.toml" in refused["MESSAGE"]
+        if way == "reload":
+            with pytest.raises(GuestError, match=r"qps-reporter\.toml: "):
+                service.reload()
+        else:
+            # From who doesn't know of the check in the unit's ExecReload=.
+            service.guest.systemctl("kill", "--signal=HUP", UNIT)
+            refused = journal.until(lambda entry: is_notice(notices.RELOAD_REFUSED, entry))
+            assert int(refused["PRIORITY"]) <= 3
+            assert "qps-reporter.toml" in refused["MESSAGE"]
         service.append(lines(5))
         await_requests(journal, 15)
         journal.until(is_report)
@@ -217,6 +223,13 @@ def test_reload_refuses_a_bad_configuration_and_goes_on_with_the_old(
     assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
     service.stop()
     assert sum(map(requests, service.entries())) == 15
+
+
+def test_a_bad_configuration_is_refused_at_the_start_and_said(service: Service) -> None:
+    service.configure("interval = 'often'\n")
+    with pytest.raises(GuestError, match="interval: expected a duration"):
+        service.start()
+    assert service.show("MainPID") == "0"
 
 
 def hang_until_killed(service: Service, journal: JournalStream, timeout: float) -> None:

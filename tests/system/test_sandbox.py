@@ -1,0 +1,172 @@
+"""What the units deny is denied to the running process, which does all its work there; and how it is rated.
+
+The probes run in the service's own process (faults.PROBES). Each has a twin: the unit without the setting
+that denies it, under which the same probe succeeds.
+"""
+
+import json
+import re
+
+import pytest
+
+from tests.system import faults
+from tests.system.guest import Guest
+from tests.system.image import GuestError
+from tests.system.service import Service, await_requests, configuration, lines
+
+pytestmark = pytest.mark.system
+
+PUSH = "/usr/share/doc/qps-reporter/examples/push.conf"
+ANYWHERE = {"ProtectSystem": "no", "ReadOnlyPaths": ""}
+# What allows each, when the unit is overridden with it.
+ALLOWING = {
+    "a socket of the network": {"RestrictAddressFamilies": ""},
+    "a connection": {"RestrictAddressFamilies": "", "PrivateNetwork": "no"},
+    "writing beside the log": ANYWHERE,
+    "writing to /etc": ANYWHERE,
+    "writing to /run": ANYWHERE,
+    "writing to /tmp": ANYWHERE,
+    "writing to /var/tmp": ANYWHERE,
+    "writing to /dev/shm": ANYWHERE,
+    "reading /home": {"ProtectHome": "no"},
+    "a shell": {"NoExecPaths": "", "ExecPaths": ""},
+    "a shell by way of the loader": {"NoExecPaths": "", "ExecPaths": ""},
+    "ptrace": {"SystemCallFilter": ""},
+    "other processes": {"ProtectProc": "default"},
+    "a namespace": {"RestrictNamespaces": "no"},
+    "memory to write to and to run": {"MemoryDenyWriteExecute": "no"},
+    "a set-user-ID file": {"RestrictSUIDSGID": "no"},
+}
+
+
+@pytest.fixture
+def probed(service: Service) -> Service:
+    """The service, on a machine that would allow each probe to the service's user."""
+    guest = service.guest
+    for place in ("/var/log/open", "/etc/open", "/run/open"):
+        guest.run("install", "-d", "-m", "777", place)
+    guest.run("install", "-d", "/home/somebody")
+    guest.write("/home/somebody/secret", "secret\n")
+    if guest.run("systemctl", "is-active", "listener.socket", check=False).returncode:
+        # systemd accepts the connection; nobody need answer.
+        guest.write(
+            "/run/systemd/system/listener.socket", "[Socket]\nListenStream=127.0.0.1:8099\nAccept=yes\n"
+        )
+        guest.write("/run/systemd/system/listener@.service", "[Service]\nExecStart=/bin/true\n")
+        guest.systemctl("daemon-reload")
+        guest.systemctl("start", "listener.socket")
+    return service
+
+
+def probe(service: Service, **settings: str) -> dict[str, str]:
+    """Start the service; what its own process may do, by the name of the probe."""
+    service.inject(faults.PROBES, **settings)
+    service.configure(configuration())
+    service.append("")
+    service.start()
+    found = json.loads(service.guest.path("/var/lib/qps-reporter/probes.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_is_denied_is_denied_to_the_running_process_and_it_works(probed: Service) -> None:
+    results = probe(probed)
+    assert results.keys() == ALLOWING.keys()
+    assert "allowed" not in results.values(), results
+    with probed.follow() as journal:
+        probed.append(lines(5))
+        await_requests(journal, 5)
+        probed.log().rename(probed.log(".1"))
+        probed.append(lines(7))
+        await_requests(journal, 12)
+    probed.guest.systemctl("restart", "qps-reporter")
+    assert probed.show("StatusText").endswith("; 12 requests in total")
+
+
+@pytest.mark.parametrize("name", ALLOWING)
+def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> None:
+    assert probe(probed, **ALLOWING[name])[name] == "allowed"
+
+
+def test_a_listener_that_systemd_passes_can_be_served(service: Service) -> None:
+    """No right to open one is needed for it: what will be scraped can be in the same sandbox."""
+    guest = service.guest
+    server = (
+        "import socket; listener = socket.socket(fileno=3); connection, _ = listener.accept(); "
+        "connection.sendall(b'served'); connection.close()"
+    )
+    unit = guest.path("/run/systemd/system/served.service")
+    text = guest.run("systemctl", "cat", "qps-reporter.service").stdout
+    text = re.sub("^(ExecStartPre|ExecReload|FileDescriptorStorePreserve)=.*$", "", text, flags=re.MULTILINE)
+    text = re.sub("^Type=.*$", "Type=exec", text, flags=re.MULTILINE)
+    text = re.sub("^ExecStart=.*$", f'ExecStart=/usr/bin/python3 -c "{server}"', text, flags=re.MULTILINE)
+    unit.write_text(text)
+    guest.write("/run/systemd/system/served.socket", "[Socket]\nListenStream=127.0.0.1:8098\n")
+    guest.systemctl("daemon-reload")
+    guest.systemctl("start", "served.socket")
+    asked = "import socket; print(socket.create_connection(('127.0.0.1', 8098)).recv(99).decode())"
+    assert guest.run("python3", "-c", asked).stdout == "served\n"
+    guest.systemctl("stop", "served.socket")
+
+
+# --- how the units are rated
+
+
+def exposure(guest: Guest, unit: str) -> float:
+    """systemd's overall rating, from 0 to 10."""
+    printed = guest.run("systemd-analyze", "security", "--no-pager", unit).stdout
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", printed)
+    assert found, printed
+    return float(found[1])
+
+
+def check_exposure(guest: Guest, unit: str, most: float) -> None:
+    assert exposure(guest, unit) <= most
+
+
+@pytest.mark.parametrize("unit", ["qps-reporter.service", "qps-reporter@shop.service"])
+def test_the_exposure_of_each_unit(service: Service, unit: str) -> None:
+    check_exposure(service.guest, unit, 0.5)
+
+
+def test_a_unit_that_is_more_exposed_is_noticed(service: Service) -> None:
+    service.override(PrivateNetwork="no", ProtectHome="no")
+    with pytest.raises(AssertionError):
+        check_exposure(service.guest, "qps-reporter.service", 0.5)
+
+
+def test_the_drop_in_for_sending_opens_no_more_than_that(probed: Service) -> None:
+    text = probed.guest.path(PUSH).read_text()
+    probed.guest.write("/run/systemd/system/qps-reporter.service.d/push.conf", text)
+    results = probe(probed)
+    opened = {name for name, result in results.items() if result == "allowed"}
+    assert opened == {"a socket of the network", "a connection"}
+    check_exposure(probed.guest, "qps-reporter.service", 1.2)
+
+
+# --- what systemd thinks of their text
+
+
+def check_units(guest: Guest) -> None:
+    """systemd knows all that the units say, and finds the man pages. Else it only warns."""
+    done = guest.run("systemd-analyze", "verify", "qps-reporter.service", "qps-reporter@shop.service")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_units_say_what_this_systemd_knows(service: Service) -> None:
+    service.guest.install("man-db")
+    check_units(service.guest)
+
+
+@pytest.mark.parametrize("setting", [{"Sandbox": "yes"}, {"Type": "unheard-of"}, {"Environment": "'"}])
+def test_what_systemd_does_not_know_is_noticed(service: Service, setting: dict[str, str]) -> None:
+    service.override(**setting)
+    with pytest.raises((AssertionError, GuestError)):
+        check_units(service.guest)
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_a_setting_of_a_later_systemd_is_noticed(service: Service) -> None:
+    service.override(FileDescriptorStorePreserve="yes")
+    with pytest.raises(AssertionError):
+        check_units(service.guest)
