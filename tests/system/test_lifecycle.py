@@ -1,0 +1,302 @@
+"""The package's life on a stock server without network: install, upgrade, downgrade, disable, remove, purge.
+
+Each test begins with nothing of it on the machine.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+
+import pytest
+
+from tests.system.guest import INSTALL, Guest
+from tests.system.package import NEXT, VERSION, Built
+from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, lines, requests
+
+pytestmark = pytest.mark.system
+
+PRIVATE = "/usr/share/qps-reporter"
+STATE = "/var/lib/qps-reporter"
+REMOVE = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes")
+# What a package's installation leaves beside its files: compiled modules, systemd's and dpkg's own books.
+OF_THE_SYSTEM = (
+    *("/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow"),
+    *("/etc/.pwd.lock", "/etc/subgid", "/etc/subuid"),
+)
+TREES_OF_THE_SYSTEM = (
+    *("/var/lib/dpkg/", "/var/lib/apt/", "/var/cache/", "/var/log/", "/var/lib/systemd/", "/srv/"),
+    *("/usr/share/python3/", "/usr/lib/python3"),
+)
+
+
+@pytest.fixture
+def machine(guest: Guest, packages: Built) -> Iterator[Service]:
+    """A server that has all that the package depends on, and never had the package."""
+    for deb in (packages.deb, packages.next_deb):
+        guest.bring(deb)
+    guest.install("python3-systemd", "procps", "logrotate")
+    service = Service(guest)
+    clean(service)
+    yield service
+    clean(service)
+
+
+def clean(service: Service) -> None:
+    """Purge the package and remove logs."""
+    service.guest.run(*REMOVE, "purge", "qps-reporter")
+    for place in service.guest.path("/var/log").glob("access.log*"):
+        place.unlink()
+
+
+def apt_install(service: Service, deb: Path, *options: str) -> None:
+    service.guest.run(*INSTALL, *options, f"/srv/{deb.name}")
+
+
+def state(service: Service) -> tuple[str, str]:
+    """Whether it is active, and enabled."""
+    active, enabled = (
+        service.guest.run("systemctl", f"is-{what}", UNIT, check=False).stdout.strip()
+        for what in ("active", "enabled")
+    )
+    return active, enabled
+
+
+RUNNING = ("active", "enabled")
+
+
+def version(service: Service) -> str:
+    """Of the package that is installed; empty if none is."""
+    shown = ("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "qps-reporter")
+    status, _, found = service.guest.run(*shown, check=False).stdout.partition(" ")
+    return found.partition("-")[0] if status == "installed" else ""
+
+
+def files(guest: Guest) -> set[str]:
+    """All of the machine's files and directories that are on its disk."""
+    root = guest.directory / "root"
+    found = guest.run("find", "/", "-xdev", "-not", "-path", "/var/cache/apt/archives/*").stdout.splitlines()
+    assert len(found) > 1000, root
+    return set(found)
+
+
+def beyond(added: Set[str], owned: Set[str]) -> set[str]:
+    """The files of `added` that neither belong to the package nor are the system's own books."""
+    return {
+        path
+        for path in added - owned
+        if "__pycache__" not in path
+        and path.rstrip("-") not in OF_THE_SYSTEM
+        and not f"{path}/".startswith(TREES_OF_THE_SYSTEM)
+    }
+
+
+def totals(service: Service) -> Counter[tuple[str, str, int]]:
+    """What the ledger has, by method, route and status."""
+    # Not by way of /proc, where SQLite follows the link `root` to the host's own root.
+    place = f"{service.guest.directory}/root{STATE}/ledger.db"
+    with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as ledger:
+        found = ledger.execute("SELECT method, route, status, requests FROM totals").fetchall()
+    return Counter({(method, route, status): count for method, route, status, count in found})
+
+
+# --- install
+
+
+def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.deb)
+    assert state(machine) == RUNNING
+    assert machine.show("StatusText") == f"waiting for {LOG}; set path in {CONFIGURATION}"
+
+
+def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.deb)
+    with machine.follow() as journal:
+        # Just after a report, so that what is written now belongs to the next one.
+        journal.until(is_report)
+        machine.append(lines(7))
+        assert requests(journal.until(is_report)) == 7
+    assert LOG in machine.show("StatusText")
+
+
+MODULES = f"""
+import importlib, pathlib, sys
+sys.path.insert(0, "{PRIVATE}")
+for path in pathlib.Path("{PRIVATE}/qps_service").rglob("*.py"):
+    name = ".".join(path.relative_to("{PRIVATE}").with_suffix("").parts)
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+import inotify_simple, systemd.daemon, systemd.journal, sqlite3
+assert inotify_simple.__file__ == "{PRIVATE}/inotify_simple.py", inotify_simple.__file__
+print(len(sys.modules))
+"""
+
+
+def check_imports(machine: Service) -> None:
+    """Every module of the program can be imported, with all that it imports."""
+    assert int(machine.guest.run("python3", "-c", MODULES).stdout) > 100
+
+
+def test_every_import_of_the_installed_package_works(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.deb)
+    check_imports(machine)
+
+
+@pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/model.py"])
+def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Built, lacking: str) -> None:
+    apt_install(machine, packages.deb)
+    machine.guest.path(f"{PRIVATE}/{lacking}").unlink()
+    machine.guest.run("find", PRIVATE, "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+")
+    with pytest.raises(Exception, match="ModuleNotFoundError"):
+        check_imports(machine)
+
+
+def test_nothing_lies_outside_the_packages_paths(machine: Service, packages: Built) -> None:
+    before = files(machine.guest)
+    apt_install(machine, packages.deb)
+    owned = set(machine.guest.run("dpkg", "--listfiles", "qps-reporter").stdout.splitlines())
+    own = {STATE, f"{STATE}/ledger.db", f"{STATE}/ledger.db-shm", f"{STATE}/ledger.db-wal"}
+    enabled = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+    added = files(machine.guest) - before
+    assert beyond(added, owned) == own | {enabled}
+    # The twin: a package that does not own one of these.
+    assert beyond(added, owned - {CONFIGURATION}) == own | {enabled, CONFIGURATION}
+
+
+# --- upgrade and downgrade
+
+
+def edit(machine: Service) -> str:
+    """The administrator's own configuration."""
+    path = machine.guest.path(CONFIGURATION)
+    text = path.read_text().replace('#interval = "10s"', 'interval = "1s"')
+    assert text != path.read_text()
+    machine.configure(text)
+    machine.reload()
+    return text
+
+
+def under_traffic(machine: Service, change: Callable[[], None]) -> Counter[tuple[str, str, int]]:
+    """Have `change` happen under 2,000 lines a second and a rotation each second; what was written."""
+    guest = machine.guest
+    # A program of its own: the one that is upgraded would pull its modules from under it.
+    guest.run("cp", "-r", PRIVATE, "/srv/simulator")
+    simulator = guest.start(
+        *("/srv/simulator/qps-reporter", "simulate", "-o", LOG, "-r", "1", "--rate", "2000"),
+        *("--keep", "1000", "--truth", "/srv/truth.json"),
+    )
+    with machine.follow() as journal:
+        journal.until(lambda entry: requests(entry) > 0)
+        change()
+        journal.until(lambda entry: requests(entry) > 0)
+    guest.run("pkill", "--signal=TERM", "--full", "/srv/simulator")
+    printed, _ = simulator.communicate(timeout=120)
+    assert simulator.returncode == 0, printed
+    guest.run("rm", "-r", "/srv/simulator")
+    truth = json.loads(guest.path("/srv/truth.json").read_text())
+    rows = Counter({(row["method"], row["route"], row["status"]): row["requests"] for row in truth["rows"]})
+    assert rows.total() == truth["lines"] > 2000
+    return +rows
+
+
+def upgraded(machine: Service, packages: Built, change: Callable[[], None]) -> None:
+    """A life with an edited configuration and a change of version under traffic, in which no line is lost
+    or counted twice."""
+    apt_install(machine, packages.deb)
+    text = edit(machine)
+    truth = under_traffic(machine, change)
+    assert state(machine) == RUNNING
+    assert machine.guest.path(CONFIGURATION).read_text() == text
+    machine.stop()
+    assert totals(machine) == truth
+
+
+def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Built) -> None:
+    upgraded(machine, packages, lambda: apt_install(machine, packages.next_deb))
+    assert version(machine) == NEXT
+
+
+def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Built) -> None:
+    def change() -> None:
+        machine.stop()
+        machine.guest.run("rm", "-r", STATE)
+        apt_install(machine, packages.next_deb)
+
+    with pytest.raises(AssertionError):
+        upgraded(machine, packages, change)
+
+
+def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.next_deb)
+    machine.append("")
+    text = edit(machine)
+    machine.append(lines(5))
+    apt_install(machine, packages.deb, "--allow-downgrades")
+    assert (version(machine), state(machine)) == (VERSION, RUNNING)
+    assert machine.guest.path(CONFIGURATION).read_text() == text
+    machine.append(lines(3))
+    machine.stop()
+    assert totals(machine) == {("GET", "/", 200): 8}
+
+
+def test_running_instances_are_upgraded_too(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.deb)
+    machine.guest.write("/etc/qps-reporter/shop.toml", '[log.shop]\npath = "/var/log/shop.log"\n')
+    instance = "qps-reporter@shop.service"
+    machine.guest.systemctl("start", instance)
+    before = machine.guest.show(instance, "MainPID")
+    apt_install(machine, packages.next_deb)
+    assert machine.guest.systemctl("is-active", instance) == "active"
+    assert machine.guest.show(instance, "MainPID") != before
+    assert machine.guest.path(f"{STATE}/shop/ledger.db").exists()
+    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    assert machine.guest.show(instance, "ActiveState") == "inactive"
+    machine.guest.path("/etc/qps-reporter/shop.toml").unlink()
+
+
+# --- disable
+
+
+def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Built) -> None:
+    apt_install(machine, packages.deb)
+    machine.guest.systemctl("disable", "--now", UNIT)
+    assert state(machine) == ("inactive", "disabled")
+    apt_install(machine, packages.next_deb)
+    assert (version(machine), state(machine)) == (NEXT, ("inactive", "disabled"))
+
+
+# --- remove and purge
+
+
+def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_back(
+    machine: Service, packages: Built
+) -> None:
+    apt_install(machine, packages.deb)
+    machine.append("")
+    text = edit(machine)
+    machine.append(lines(5))
+    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    assert (version(machine), state(machine)[0]) == ("", "inactive")
+    assert not machine.guest.path("/usr/bin/qps-reporter").exists()
+    assert machine.guest.path(CONFIGURATION).read_text() == text
+    assert totals(machine) == {("GET", "/", 200): 5}
+    machine.append(lines(4))
+    apt_install(machine, packages.deb)
+    assert state(machine) == RUNNING
+    machine.stop()
+    assert totals(machine) == {("GET", "/", 200): 9}
+
+
+def test_purged_it_leaves_nothing(machine: Service, packages: Built) -> None:
+    before = files(machine.guest)
+    apt_install(machine, packages.deb)
+    machine.append(lines(5))
+    edit(machine)
+    machine.guest.run(*REMOVE, "purge", "qps-reporter")
+    left = files(machine.guest) - before
+    assert beyond(left, set()) == set()
+    assert not [
+        path for path in left if "qps-reporter" in path and not path.startswith(("/srv/", "/var/log/"))
+    ]
