@@ -15,6 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 # What packaging/debian/control wants, and what scripts/build-deb.sh uses.
 TOOLS = ("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject", "python3-all")
 BUILD = (*TOOLS, "python3-docutils", "python3-setuptools", "git")
+# What the binary package is made of: other changes need no new one.
+PACKAGED = (
+    "qps_service",
+    "packaging",
+    "scripts/build-deb.sh",
+    "pyproject.toml",
+    "README.md",
+    "OPERATIONS.md",
+    "CHANGELOG.md",
+    "LICENSE",
+)
 SOURCE = "/usr/src/qps-reporter"  # where a guest has the checkout
 VERSION, NEXT = "0.1.0", "0.1.1"
 
@@ -41,8 +52,8 @@ class Built(NamedTuple):
 def built(image: Image) -> Built:
     """The packages as built under `image`, made by the first who asks: processes of a test run share them."""
     commit = _commit()
-    tree = _git("rev-parse", f"{commit}^{{tree}}")
-    content = hashlib.sha256(f"{image.name} {tree}".encode()).hexdigest()[:16]
+    blobs = _git("ls-tree", "-r", commit, "--", *PACKAGED)
+    content = hashlib.sha256(f"{image.name} {blobs}".encode()).hexdigest()[:16]
     place = image.cache / "packages" / f"{image.suite}-{content}"
     place.parent.mkdir(exist_ok=True)
     with (place.parent / f"{image.suite}.lock").open("wb") as lock:
