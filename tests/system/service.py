@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.system.journal import Entry, JournalStream
 
 UNIT = "qps-reporter.service"
 LOG = "/var/log/access.log"
+LEDGER = "/var/lib/qps-reporter/ledger.db"
 CONFIGURATION = "/etc/qps-reporter/qps-reporter.toml"
 # Longer than any test: a report then comes only when something else asks for it.
 NEVER = "6h"
@@ -146,3 +149,26 @@ def rows(entry: Entry) -> list[dict[str, object]]:
     """A report's rows: objects with method, route, status, requests, bytes and rate."""
     decoded: list[dict[str, object]] = json.loads(entry["QPS_ROWS"])
     return decoded
+
+
+class Numbered:
+    """Lines for /0, /1, /2 and so on."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def lines(self, count: int) -> str:
+        """The next ones."""
+        first, self.written = self.written, self.written + count
+        return "".join(lines(1, f"/{number}") for number in range(first, self.written))
+
+
+def counted(service: Service) -> Counter[str]:
+    """Requests by route, as the ledger has them; every other column is as it was written."""
+    # Not by way of /proc, where SQLite follows the link `root` to the host's own root.
+    place = f"{service.guest.directory}/root{LEDGER}"
+    with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as ledger:
+        found = ledger.execute("SELECT log, method, route, status, requests, bytes FROM totals").fetchall()
+    for log, method, _, status, requests, size in found:
+        assert (log, method, status, size) == ("access", "GET", 200, 100 * requests)
+    return Counter({route: requests for _, _, route, _, requests, _ in found})

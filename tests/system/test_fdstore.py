@@ -5,7 +5,6 @@ test says otherwise, no window ends by itself: what was read since the last stop
 """
 
 import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,40 +19,18 @@ from tests.system.service import (
     LOG,
     NEVER,
     UNIT,
+    Numbered,
     Service,
     await_requests,
     configuration,
+    counted,
     is_report,
     lines,
 )
 
 pytestmark = pytest.mark.system
 
-LEDGER = "/var/lib/qps-reporter/ledger.db"
 NO_STORE = {"FileDescriptorStoreMax": "0"}
-
-
-class Numbered:
-    """Lines for /0, /1, /2 and so on."""
-
-    def __init__(self) -> None:
-        self.written = 0
-
-    def lines(self, count: int) -> str:
-        """The next ones."""
-        first, self.written = self.written, self.written + count
-        return "".join(lines(1, f"/{number}") for number in range(first, self.written))
-
-
-def counted(service: Service) -> Counter[str]:
-    """Requests by route, as the ledger has them; every other column is as it was written."""
-    # Not by way of /proc, where SQLite follows the link `root` to the host's own root.
-    place = f"{service.guest.directory}/root{LEDGER}"
-    with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as ledger:
-        found = ledger.execute("SELECT log, method, route, status, requests, bytes FROM totals").fetchall()
-    for log, method, _, status, requests, size in found:
-        assert (log, method, status, size) == ("access", "GET", 200, 100 * requests)
-    return Counter({route: requests for _, _, route, _, requests, _ in found})
 
 
 def losses(service: Service) -> list[Entry]:

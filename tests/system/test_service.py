@@ -252,6 +252,8 @@ def test_the_watchdog_kills_a_hung_read_and_the_service_goes_on(service: Service
         service.append(lines(7))
         await_requests(journal, 17)
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
+    # Where it hung stands in the journal.
+    assert any(" in hanging_pread" in entry["MESSAGE"] for entry in service.entries())
 
 
 def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:

@@ -1,0 +1,164 @@
+"""A service that hangs is restarted by systemd, and each line is counted once all the same.
+
+Each line asks for a route of its own, so that one that is lost or counted twice is seen.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from qps_service import notices
+from tests.system.image import GuestError
+from tests.system.journal import Entry, JournalStream
+from tests.system.service import UNIT, Numbered, Service, await_requests, configuration, counted, is_report
+
+pytestmark = pytest.mark.system
+
+# The real ones are 30 s and 5 s.
+IMPATIENT = {"WatchdogSec": "2s", "TimeoutAbortSec": "1s"}
+LOST = {"ExecStartPre": "+/bin/sh -c 'rm -f /var/lib/qps-reporter/ledger.db*'"}
+
+
+def struck(entry: Entry) -> bool:
+    """Whether this is systemd's word that the watchdog ended the service."""
+    return entry.get("UNIT_RESULT") == "watchdog"
+
+
+def check_counted(service: Service, numbered: Numbered) -> None:
+    """The ledger has each line once."""
+    service.stop()
+    assert counted(service) == {f"/{number}": 1 for number in range(numbered.written)}
+
+
+# --- stopped
+
+
+def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
+    """The process is stopped (SIGSTOP) while lines are written and the log is rotated."""
+    service.override(**IMPATIENT, **settings)
+    service.configure(configuration())
+    service.append(numbered.lines(10))
+    service.start()
+    with service.follow() as journal:
+        service.append(numbered.lines(10))
+        journal.until(is_report)
+        service.guest.systemctl("kill", "--signal=STOP", UNIT)
+        service.append(numbered.lines(10))
+        service.log().rename(service.log(".1"))
+        service.append(numbered.lines(10))
+        journal.until(struck)
+        journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.FOLLOWING.message_id)
+        service.append(numbered.lines(10))
+        journal.until(is_report)
+    assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
+
+
+def test_a_stopped_service_is_restarted_and_counts_on(service: Service) -> None:
+    numbered = Numbered()
+    stopped(service, numbered)
+    check_counted(service, numbered)
+
+
+def test_a_restart_that_forgets_the_ledger_is_noticed(service: Service) -> None:
+    numbered = Numbered()
+    stopped(service, numbered, **LOST)
+    with pytest.raises(AssertionError):
+        check_counted(service, numbered)
+
+
+# --- a file system that hangs
+
+
+class Hanging:
+    """A FUSE file system whose server can be stopped: whoever asks it something waits then."""
+
+    LOG = "/mnt/hanging/access.log"
+    BEHIND = "/srv/behind"
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def mount(self) -> None:
+        guest = self._service.guest
+        guest.install("bindfs", "procps")
+        guest.run("mkdir", "-p", self.BEHIND, "/mnt/hanging")
+        guest.run("bindfs", "-o", "allow_other", self.BEHIND, "/mnt/hanging")
+
+    def signal(self, name: str) -> None:
+        self._service.guest.run("pkill", f"--signal={name}", "--exact", "bindfs")
+
+    def append(self, text: str) -> None:
+        """Write to the log from behind: whoever looks through the mount sees it, once it answers."""
+        path = self._service.guest.path(f"{self.BEHIND}/access.log")
+        with path.open("a") as log:
+            log.write(text)
+        path.chmod(0o644)
+
+
+@pytest.fixture
+def hanging(service: Service) -> Iterator[Hanging]:
+    hanging = Hanging(service)
+    hanging.mount()
+    yield hanging
+    with contextlib.suppress(GuestError):
+        hanging.signal("CONT")
+    service.stop()
+    service.guest.run("umount", "/mnt/hanging")
+    service.guest.run("rm", "-r", hanging.BEHIND)
+
+
+def hung(service: Service, hanging: Hanging, journal: JournalStream, numbered: Numbered) -> None:
+    """The file system of the log hangs until the watchdog has struck, while lines are written."""
+    service.configure(configuration(path=hanging.LOG, start="end"))
+    hanging.append("")
+    service.start()
+    hanging.append(numbered.lines(10))
+    await_requests(journal, 10)
+    hanging.signal("STOP")
+    hanging.append(numbered.lines(10))
+    journal.until(struck)
+    hanging.signal("CONT")
+    journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.FOLLOWING.message_id)
+    hanging.append(numbered.lines(10))
+    journal.until(is_report)
+
+
+def test_a_service_whose_file_system_hangs_is_restarted_and_counts_on(
+    service: Service, hanging: Hanging
+) -> None:
+    numbered = Numbered()
+    service.override(**IMPATIENT)
+    with service.follow() as journal:
+        hung(service, hanging, journal, numbered)
+    assert service.show("ActiveState") == "active"
+    check_counted(service, numbered)
+
+
+def test_a_service_whose_file_system_hangs_and_that_forgets_is_noticed(
+    service: Service, hanging: Hanging
+) -> None:
+    numbered = Numbered()
+    service.override(**IMPATIENT, **LOST)
+    with service.follow() as journal:
+        hung(service, hanging, journal, numbered)
+    with pytest.raises(AssertionError):
+        check_counted(service, numbered)
+
+
+# --- a pipe where the log should be
+
+
+def test_a_pipe_in_place_of_the_log_does_not_hang_it(service: Service) -> None:
+    numbered = Numbered()
+    service.configure(configuration())
+    service.guest.run("mkfifo", "--mode=644", "/var/log/access.log")
+    service.start()
+    with service.follow() as journal:
+        journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.UNREADABLE.message_id)
+        journal.until(is_report)
+        service.log().unlink()
+        service.append(numbered.lines(5))
+        await_requests(journal, 5)
+    assert service.show("NRestarts") == "0"
+    check_counted(service, numbered)
