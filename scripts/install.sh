@@ -53,7 +53,7 @@ finish() {
     set +e
     exec >&3 2>&3
     if [[ -n $doing ]]; then
-        cat "$work/log"
+        tail -n 40 "$work/log"
         say "FAILED: $doing"
         for ((last = ${#undo[@]} - 1; last >= 0; last--)); do
             say "taking back: ${undo[last]//_/ }"
