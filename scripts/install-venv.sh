@@ -28,7 +28,7 @@ render() {
     for name in qps-reporter.service qps-reporter@.service; do
         sed "$adapt" packaging/systemd/$name >"$lib/systemd/system/$name"
         mkdir "$lib/systemd/system/$name.d"
-        printf '[Service]\nExecPaths=%s\n' "$home -/lib64 -/usr/lib64 $libraries" >"$lib/systemd/system/$name.d/opt.conf"
+        printf '[Service]\nExecPaths=%s\n' "$home -/lib64 $libraries" >"$lib/systemd/system/$name.d/opt.conf"
     done
     for name in since-253.conf since-254.conf; do
         sed "$adapt" packaging/systemd/$name >"$release/systemd/$name"
@@ -165,7 +165,7 @@ install_venv() {
     undo+=(the_units_and_the_program)
     advice="mend what is said above"
     step "installing the units, the user _qps-reporter and /usr/local/bin/qps-reporter" switch "$release" "$previous"
-    start_service restart
+    start_service "${previous:+re}start"
     [[ -n $dry_run ]] || find "$home" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$release" -exec rm -rf {} +
 }
 

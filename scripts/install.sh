@@ -109,15 +109,16 @@ is_debian() {
 }
 
 uninstall() {
-    local verb=remove
+    local verb=remove found=
     [[ $action == uninstall ]] || verb=purge
     advice="mend what is said above"
     if [[ -e $home ]]; then
+        found=yes
         step "stopping the service, and removing $home, the units and /usr/local/bin/qps-reporter" remove_venv
     fi
     if package_present || [[ $verb == purge && $(package_status) == config-files ]]; then
         step "removing the package: apt-get $verb qps-reporter" apt "$verb" qps-reporter
-    elif [[ ! -e $home ]]; then
+    elif [[ -z $found ]]; then
         say "the program is not installed"
     fi
     if [[ $verb == purge && (-e ${configuration%/*} || -e $ledger) ]]; then
