@@ -79,3 +79,10 @@ install_package() {
     step "installing the package: apt-get install $deb" apt install ${upgrade:+--reinstall} "$deb"
     start_service
 }
+
+# remove_package remove|purge
+remove_package() {
+    # dpkg knows nothing of a template's instances.
+    [[ $1 == remove ]] || systemctl disable qps-reporter@.service || true
+    apt "$1" qps-reporter
+}

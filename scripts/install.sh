@@ -117,7 +117,7 @@ uninstall() {
         step "stopping the service, and removing $home, the units and /usr/local/bin/qps-reporter" remove_venv
     fi
     if package_present || [[ $verb == purge && $(package_status) == config-files ]]; then
-        step "removing the package: apt-get $verb qps-reporter" apt "$verb" qps-reporter
+        step "removing the package: apt-get $verb qps-reporter" remove_package "$verb"
     elif [[ -z $found ]]; then
         say "the program is not installed"
     fi
