@@ -7,6 +7,7 @@ And what systemd keeps: a duplicate of each descriptor given to `keep`, which ou
 and comes back from `handed_back` in the next one, even if the file has been deleted meanwhile.
 """
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,10 @@ from typing import NamedTuple
 # this much more time, and asks again while it makes progress.
 EXTENSION = 30_000_000_000  # nanoseconds
 FIRST_HANDED = 3  # the lowest descriptor that systemd hands over (sd_listen_fds(3))
+# The kernel closes a dying process's files in the order of their numbers, and waits for a FUSE server that
+# hangs. What is handed back moves up here, so that the state directory's lock, opened next, goes first: the
+# successor of a process that can't die may have it.
+MOVED_UP = 64
 
 _NUMBER = "(0|[1-9][0-9]{0,19})"  # any of 64 bits, in its only spelling
 _STORED_NAME = re.compile(f"([A-Za-z0-9_.-]{{1,64}})@{_NUMBER}@{_NUMBER}-{_NUMBER}")
@@ -119,9 +124,9 @@ def parse_stored_name(name: str) -> StoredName | None:
 def handed_back(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
     """The descriptors that systemd hands to this process, each with its name (sd_listen_fds(3)).
 
-    They are the caller's to close, and no child inherits them. An environment that is meant for
-    another process, or that is ill-formed, hands over nothing. Call it once, before anything is opened
-    and before `occupy_standard_streams`: what a stale environment names must not be a file of ours.
+    They come under other numbers, are the caller's to close, and no child inherits them. An environment that
+    is meant for another process, or that is ill-formed, hands over nothing. Call it once, before anything is
+    opened and before `occupy_standard_streams`: what a stale environment names must not be a file of ours.
     """
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(pid) or not re.fullmatch("[1-9][0-9]{0,5}", count):
@@ -133,6 +138,13 @@ def handed_back(environment: Mapping[str, str], pid: int) -> list[tuple[int, str
     try:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
+        moved = [_move_up(descriptor) for descriptor in descriptors]
     except OSError:
         return []
-    return list(zip(descriptors, names, strict=True))
+    return list(zip(moved, names, strict=True))
+
+
+def _move_up(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, MOVED_UP)
+    os.close(descriptor)
+    return moved

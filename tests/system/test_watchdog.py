@@ -15,8 +15,8 @@ from tests.system.service import UNIT, Numbered, Service, await_requests, config
 
 pytestmark = pytest.mark.system
 
-# The real ones are 30 s and 5 s.
-IMPATIENT = {"WatchdogSec": "2s", "TimeoutAbortSec": "1s"}
+# The real ones are 30 s, 5 s and 30 s.
+IMPATIENT = {"WatchdogSec": "2s", "TimeoutAbortSec": "1s", "TimeoutStopSec": "1s"}
 LOST = {"ExecStartPre": "+/bin/sh -c 'rm -f /var/lib/qps-reporter/ledger.db*'"}
 
 

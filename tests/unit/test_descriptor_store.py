@@ -1,5 +1,6 @@
 """What systemd keeps for the service, and what it hands back. Datagrams are plain values here."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -12,6 +13,7 @@ from qps_service import systemd
 from qps_service.descriptors import DescriptorStore
 from qps_service.systemd import (
     FIRST_HANDED,
+    MOVED_UP,
     StoredName,
     Supervisor,
     handed_back,
@@ -183,13 +185,16 @@ def test_a_name_of_another_is_none(name: str) -> None:
 @pytest.fixture
 def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Three open files side by side, which an exec would hand on, and which stand for 3, 4 and 5."""
-    with (tmp_path / "access.log").open("w") as file:
-        descriptors = [fcntl.fcntl(file, fcntl.F_DUPFD, 700 + number) for number in range(3)]
+    descriptors = []
+    for number in range(700, 703):
+        with (tmp_path / f"{number}").open("w") as file:
+            descriptors.append(fcntl.fcntl(file, fcntl.F_DUPFD, number))
     assert descriptors == [700, 701, 702]
     monkeypatch.setattr(systemd, "FIRST_HANDED", 700)
     yield descriptors
     for descriptor in descriptors:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def environment_of(count: str = "3", pid: str = "42", names: str | None = "a:b:c") -> dict[str, str]:
@@ -205,8 +210,16 @@ def check_taking(take: Take, handed: list[int]) -> None:
     """Each descriptor comes with its name, and no child inherits it; what is another's stays as it is."""
     assert take(environment_of(pid="43"), 42) == []
     assert [os.get_inheritable(descriptor) for descriptor in handed] == [True, True, True]
-    assert take(environment_of(), 42) == list(zip(handed, "abc", strict=True))
-    assert [os.get_inheritable(descriptor) for descriptor in handed] == [False, False, False]
+    files = [os.fstat(descriptor).st_ino for descriptor in handed]
+    taken = take(environment_of(), 42)
+    assert [(os.fstat(number).st_ino, name) for number, name in taken] == list(zip(files, "abc", strict=True))
+    assert not any(os.get_inheritable(number) for number, _ in taken)
+    # The next files, the state directory's lock first of all, get lower numbers.
+    assert all(number >= MOVED_UP for number, _ in taken)
+    assert not {*handed} & {number for number, _ in taken}
+    for descriptor in handed:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
 def leaves_inheritable(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
@@ -215,6 +228,12 @@ def leaves_inheritable(environment: Mapping[str, str], pid: int) -> list[tuple[i
     for descriptor, _ in taken:
         os.set_inheritable(descriptor, True)
     return taken
+
+
+def leaves_them_where_they_are(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """A broken twin: a log on a file system that hangs would keep the lock of a process that dies."""
+    taken = handed_back(environment, pid)
+    return [(os.dup2(number, 700 + at, inheritable=False), name) for at, (number, name) in enumerate(taken)]
 
 
 def takes_from_another(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
@@ -232,7 +251,9 @@ def test_what_systemd_hands_back(handed: list[int]) -> None:
     assert FIRST_HANDED == 3
 
 
-@pytest.mark.parametrize("twin", [leaves_inheritable, takes_from_another, misses_the_last])
+@pytest.mark.parametrize(
+    "twin", [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
+)
 def test_other_taking_is_caught(twin: Take, handed: list[int]) -> None:
     with pytest.raises(AssertionError):
         check_taking(twin, handed)
