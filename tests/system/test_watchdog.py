@@ -115,6 +115,8 @@ def hung(service: Service, hanging: Hanging, journal: JournalStream, numbered: N
     service.start()
     hanging.append(numbered.lines(10))
     await_requests(journal, 10)
+    # What systemd hands back is open from now on.
+    service.guest.systemctl("restart", UNIT)
     hanging.signal("STOP")
     hanging.append(numbered.lines(10))
     journal.until(struck)
@@ -132,6 +134,8 @@ def test_a_service_whose_file_system_hangs_is_restarted_and_counts_on(
     with service.follow() as journal:
         hung(service, hanging, journal, numbered)
     assert service.show("ActiveState") == "active"
+    # The process that could not die did not keep the ledger from its successor.
+    assert not [entry for entry in service.entries() if "is held by" in entry["MESSAGE"]]
     check_counted(service, numbered)
 
 
