@@ -28,7 +28,7 @@ OF_THE_SYSTEM = (
 )
 TREES_OF_THE_SYSTEM = (
     *("/var/lib/dpkg/", "/var/lib/apt/", "/var/cache/", "/var/log/", "/var/lib/systemd/", "/srv/"),
-    *("/usr/share/python3/", "/usr/lib/python3"),
+    *("/usr/share/python3/", "/usr/lib/python3", "/var/tmp/systemd-private-"),
 )
 
 
