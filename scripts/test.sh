@@ -16,7 +16,8 @@ export RUFF_CACHE_DIR=$PWD/.cache/ruff
 export MYPY_CACHE_DIR=$PWD/.cache/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY=$PWD/.cache/hypothesis
 
-shellcheck scripts/*.sh .ci/run
+shellcheck scripts/*.sh .ci/run packaging/debian/qps-reporter.p* packaging/debian/tests/[a-z]*[!l] \
+    packaging/systemd/qps-reporter-generator
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --strict

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.system import package
 from tests.system.guest import Guest
 from tests.system.image import TOOLS, Image
-from tests.system.package import ROOT, Built, built
+from tests.system.package import ROOT, Packages
 from tests.system.service import UNIT, Service
 
 
@@ -55,15 +56,15 @@ def guest(image: Image) -> Iterator[Guest]:
 
 
 @pytest.fixture(scope="session")
-def packages(image: Image) -> Built:
+def packages(image: Image) -> Packages:
     """This checkout's package, and its successor's. Both are built under Debian 12, for every Debian."""
-    return built(Image(image.cache, "bookworm"))
+    return package.provide(Image(image.cache, "bookworm"))
 
 
 @pytest.fixture(scope="module")
-def installed(guest: Guest, packages: Built) -> Guest:
+def installed(guest: Guest, packages: Packages) -> Guest:
     """The guest with the package installed, and not running."""
-    guest.install("logrotate", guest.bring(packages.deb))
+    guest.install("logrotate", guest.bring(packages.current.deb))
     guest.systemctl("disable", "--now", UNIT)
     return guest
 

@@ -24,6 +24,7 @@ from tests.system.image import HANG, GuestError, Image, cgroup_of
 from tests.system.journal import Entry, JournalStream, parse_entry
 
 FUSE = "/dev/fuse"
+LONG = 4 * HANG  # for what takes half a minute when the machine has nothing else to do
 INSTALL = (
     *("env", "DEBIAN_FRONTEND=noninteractive"),
     *("apt-get", "install", "--yes", "--no-install-recommends"),
@@ -90,11 +91,14 @@ class Guest:
             self._held.close()
             self._held = None
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command inside as root and wait for its end; `check` makes a failure a GuestError."""
+    def run(self, *command: str, check: bool = True, hang: float = HANG) -> subprocess.CompletedProcess[str]:
+        """Run a command inside as root and wait for its end, `hang` seconds at most.
+
+        `check` makes a failure a GuestError.
+        """
         done = subprocess.run(
             # `timeout` ends the command too, and not only nsenter.
-            ["timeout", "--kill-after=5", str(HANG), *self._enter(command)],
+            ["timeout", "--kill-after=5", str(hang), *self._enter(command)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -108,7 +112,7 @@ class Guest:
 
     def install(self, *packages: str) -> None:
         """Install Debian packages, of `DOWNLOADS` or given as paths, as an administrator would."""
-        self.run(*INSTALL, *packages)
+        self.run(*INSTALL, *packages, hang=LONG)
 
     def bring(self, file: Path) -> str:
         """Copy a file of the host's into the guest; its absolute path there."""

@@ -1,128 +1,151 @@
-"""The Debian package, built from this checkout in a guest of its own, without network: the real .deb."""
+"""The Debian package, built from this checkout in guests, without network: the real .deb.
 
+What is built is the checkout as it is, changes that are not committed included: a commit of it, with a date
+that is always the same, in a repository of the guest's own.
+"""
+
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.system.guest import Guest
-from tests.system.image import Image
+from tests.system.guest import LONG, Guest
+from tests.system.image import HANG, Image
 
 ROOT = Path(__file__).resolve().parents[2]
 # What packaging/debian/control wants, and what scripts/build-deb.sh uses.
-TOOLS = ("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject", "python3-all")
-BUILD = (*TOOLS, "python3-docutils", "python3-setuptools", "git")
+BUILD_DEPENDS = (
+    *("build-essential", "debhelper", "dh-python", "git", "pybuild-plugin-pyproject", "python3-all"),
+    *("python3-docutils", "python3-setuptools"),
+)
 # What the binary package is made of: other changes need no new one.
 PACKAGED = (
-    "qps_service",
-    "packaging",
-    "scripts/build-deb.sh",
-    "pyproject.toml",
-    "README.md",
-    "OPERATIONS.md",
-    "CHANGELOG.md",
-    "LICENSE",
+    *("qps_service", "packaging", "scripts/build-deb.sh", "pyproject.toml"),
+    *("README.md", "OPERATIONS.md", "CHANGELOG.md", "LICENSE"),
 )
-SOURCE = "/usr/src/qps-reporter"  # where a guest has the checkout
+COMMIT = (
+    *("env", "GIT_AUTHOR_DATE=@1700000000 +0000", "GIT_COMMITTER_DATE=@1700000000 +0000"),
+    *("git", "-c", "user.name=tests", "-c", "user.email=tests@example.invalid"),
+    *("commit", "--quiet", "--allow-empty", "--message=the checkout under test"),
+)
+PRODUCTS = ("*.deb", "*.dsc", "*.changes", "*.buildinfo", "*.tar.*")
 VERSION, NEXT = "0.1.0", "0.1.1"
 
 
-class Built(NamedTuple):
-    """What a build left: each a directory with binary and source package."""
+class Package(NamedTuple):
+    """What one build left in a directory, as the host sees it."""
 
-    current: Path  # of this checkout
-    next: Path  # the same with the next version number, to upgrade to
+    directory: Path
 
     @property
     def deb(self) -> Path:
-        """This checkout's binary package."""
-        (found,) = self.current.glob("*.deb")
-        return found
+        """The binary package."""
+        (deb,) = self.directory.glob("*.deb")
+        return deb
 
-    @property
-    def next_deb(self) -> Path:
-        """The binary package to upgrade to."""
-        (found,) = self.next.glob("*.deb")
-        return found
+    def files(self) -> list[Path]:
+        """All that was built, by name."""
+        return sorted(path for pattern in PRODUCTS for path in self.directory.glob(pattern))
 
 
-def built(image: Image) -> Built:
-    """The packages as built under `image`, made by the first who asks: processes of a test run share them."""
-    commit = _commit()
-    blobs = _git("ls-tree", "-r", commit, "--", *PACKAGED)
-    content = hashlib.sha256(f"{image.name} {blobs}".encode()).hexdigest()[:16]
-    place = image.cache / "packages" / f"{image.suite}-{content}"
-    place.parent.mkdir(exist_ok=True)
-    with (place.parent / f"{image.suite}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+class Packages(NamedTuple):
+    """This checkout's package, and the same with the next version number, to upgrade to."""
+
+    current: Package
+    next: Package
+
+
+def provide(image: Image) -> Packages:
+    """The packages as built under `image`, by the first who asks: a test run's processes share them."""
+    blobs = _git("ls-tree", "-r", _snapshot(), "--", *PACKAGED)
+    content = hashlib.sha256(image.name.encode() + blobs).hexdigest()[:16]
+    place = image.cache / f"packages-{content}"
+    packages = Packages(Package(place / "current"), Package(place / "next"))
+    with _locked(image.cache / "packages.lock"):
         if not place.exists():
-            unfinished = place.with_name(f"unfinished-{place.name}")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
+            for older in image.cache.glob("packages-*"):
+                shutil.rmtree(older)
+            unfinished = Path(tempfile.mkdtemp(dir=image.cache, prefix="packages-new-"))
             with Guest(image) as guest:
-                prepare(guest)
-                _build(guest, unfinished / "current")
-                renumber(guest, NEXT)
-                _build(guest, unfinished / "next")
-            for other in place.parent.glob(f"{image.suite}-*"):
-                shutil.rmtree(other)
+                guest.install(*BUILD_DEPENDS)
+                checkout(guest, "/checkout")
+                shutil.copytree(build(guest, "/checkout", "/current").directory, unfinished / "current")
+                renumber(guest, "/checkout", NEXT)
+                shutil.copytree(build(guest, "/checkout", "/next").directory, unfinished / "next")
             unfinished.rename(place)
-    return Built(place / "current", place / "next")
+    return packages
 
 
-def prepare(guest: Guest) -> None:
-    """Give `guest` the tools, and a checkout that is committed as a whole: what is committed here, and the
-    changes to tracked files that are not."""
-    guest.install(*BUILD)
-    place = guest.path(SOURCE)
-    place.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", _commit()], cwd=ROOT, capture_output=True, check=True)
-    subprocess.run(["tar", "-x", "-C", place], input=archive.stdout, check=True)
-    # Beforehand, as a machine with network would.
-    subprocess.run([ROOT / "scripts" / "build-deb.sh", "--fetch"], check=True)
-    shutil.copytree(ROOT / ".cache" / "sources", place / ".cache" / "sources")
-    guest.run("git", "init", "--quiet", SOURCE)
-    commit(guest)
+def checkout(guest: Guest, inside: str) -> None:
+    """Copy this checkout into the guest as a repository with one commit, and what a build would download."""
+    fetch = [str(ROOT / "scripts" / "build-deb.sh"), "--fetch"]
+    fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
+    assert not fetched.returncode, fetched.stderr
+    target = guest.path(inside)
+    target.mkdir(parents=True)
+    archive = _git("archive", "--format=tar", _snapshot())
+    subprocess.run(["tar", "-x", "-C", target], input=archive, check=True, timeout=HANG)
+    shutil.copytree(ROOT / ".cache" / "sources", target / ".cache" / "sources")
+    guest.run("git", "init", "--quiet", inside)
+    commit(guest, inside)
 
 
-def commit(guest: Guest) -> None:
-    """Commit all that was changed in the guest's checkout."""
-    guest.run("git", "-C", SOURCE, "add", "--all")
-    date = "2026-11-24T00:00:00Z"
-    who = ("-c", "user.name=A Packager", "-c", "user.email=packager@localhost")
-    dates = ("env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}")
-    guest.run(*dates, "git", "-C", SOURCE, *who, "commit", "--quiet", "--message=test")
+def commit(guest: Guest, inside: str) -> None:
+    """Commit what is in the guest's copy of the checkout."""
+    guest.run("git", "-C", inside, "add", "--all")
+    guest.run("env", "--chdir", inside, *COMMIT)
 
 
-def renumber(guest: Guest, version: str) -> None:
-    """Make a next version of the guest's checkout."""
+def renumber(guest: Guest, inside: str, version: str) -> None:
+    """Make another version of the guest's copy of the checkout."""
     for name, text in (
         ("qps_service/__init__.py", f'__version__ = "{VERSION}"'),
         ("packaging/debian/changelog", f"({VERSION}-1)"),
     ):
-        path = guest.path(SOURCE) / name
+        path = guest.path(inside) / name
         old = path.read_text()
         assert text in old
         path.write_text(old.replace(text, text.replace(VERSION, version)))
-    commit(guest)
+    commit(guest, inside)
 
 
-def _build(guest: Guest, destination: Path) -> None:
-    guest.run(f"{SOURCE}/scripts/build-deb.sh", "/built")
-    shutil.copytree(guest.path("/built"), destination)
-    shutil.rmtree(guest.path("/built"))
+def build(
+    guest: Guest, inside: str, output: str, environment: Mapping[str, str] | None = None, umask: str = "022"
+) -> Package:
+    """Build the package from the guest's copy of the checkout into the guest's directory `output`."""
+    settings = [f"{name}={value}" for name, value in (environment or {}).items()]
+    script = f"umask {umask} && exec bash {inside}/scripts/build-deb.sh {output}"
+    guest.run("env", *settings, "sh", "-c", script, hang=LONG)
+    return Package(guest.path(output))
 
 
-def _commit() -> str:
-    """A commit of the tracked files as they are, changes that are not committed included."""
-    return _git("stash", "create") or _git("rev-parse", "HEAD")
+def _snapshot() -> str:
+    """The tree of this checkout as it is: what is committed, what is changed, and what is new."""
+    with tempfile.TemporaryDirectory() as directory:
+        index = {"GIT_INDEX_FILE": f"{directory}/index"}
+        _git("read-tree", "HEAD", environment=index)
+        _git("add", "--all", environment=index)
+        return _git("write-tree", environment=index).decode().strip()
 
 
-def _git(*arguments: str) -> str:
-    environment = {**os.environ, "GIT_CONFIG_COUNT": "0"}
-    command = ["git", "-c", f"safe.directory={ROOT}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+    return subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, *arguments],
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        check=True,
+        timeout=HANG,
+    ).stdout
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import INSTALL, Guest
-from tests.system.package import NEXT, VERSION, Built
+from tests.system.package import NEXT, VERSION, Packages
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, lines, requests
 
 pytestmark = pytest.mark.system
@@ -33,9 +33,9 @@ TREES_OF_THE_SYSTEM = (
 
 
 @pytest.fixture
-def machine(guest: Guest, packages: Built) -> Iterator[Service]:
+def machine(guest: Guest, packages: Packages) -> Iterator[Service]:
     """A server that has all that the package depends on, and never had the package."""
-    for deb in (packages.deb, packages.next_deb):
+    for deb in (packages.current.deb, packages.next.deb):
         guest.bring(deb)
     guest.install("python3-systemd", "procps", "logrotate")
     service = Service(guest)
@@ -105,14 +105,14 @@ def totals(service: Service) -> Counter[tuple[str, str, int]]:
 # --- install
 
 
-def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.deb)
+def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
     assert state(machine) == RUNNING
     assert machine.show("StatusText") == f"waiting for {LOG}; set path in {CONFIGURATION}"
 
 
-def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.deb)
+def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
     with machine.follow() as journal:
         # Just after a report, so that what is written now belongs to the next one.
         journal.until(is_report)
@@ -139,23 +139,23 @@ def check_imports(machine: Service) -> None:
     assert int(machine.guest.run("python3", "-c", MODULES).stdout) > 100
 
 
-def test_every_import_of_the_installed_package_works(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.deb)
+def test_every_import_of_the_installed_package_works(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
     check_imports(machine)
 
 
 @pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/model.py"])
-def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Built, lacking: str) -> None:
-    apt_install(machine, packages.deb)
+def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Packages, lacking: str) -> None:
+    apt_install(machine, packages.current.deb)
     machine.guest.path(f"{PRIVATE}/{lacking}").unlink()
     machine.guest.run("find", PRIVATE, "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+")
     with pytest.raises(Exception, match="ModuleNotFoundError"):
         check_imports(machine)
 
 
-def test_nothing_lies_outside_the_packages_paths(machine: Service, packages: Built) -> None:
+def test_nothing_lies_outside_the_packages_paths(machine: Service, packages: Packages) -> None:
     before = files(machine.guest)
-    apt_install(machine, packages.deb)
+    apt_install(machine, packages.current.deb)
     listed = machine.guest.run("dpkg", "--listfiles", "qps-reporter").stdout.splitlines()
     # Packages built under Debian 12 still name units by the link /lib.
     owned = {f"/usr{path}" if path.startswith("/lib/") else path for path in listed}
@@ -203,10 +203,10 @@ def under_traffic(machine: Service, change: Callable[[], None]) -> Counter[tuple
     return +rows
 
 
-def upgraded(machine: Service, packages: Built, change: Callable[[], None]) -> None:
+def upgraded(machine: Service, packages: Packages, change: Callable[[], None]) -> None:
     """A life with an edited configuration and a change of version under traffic, in which no line is lost
     or counted twice."""
-    apt_install(machine, packages.deb)
+    apt_install(machine, packages.current.deb)
     text = edit(machine)
     truth = under_traffic(machine, change)
     assert state(machine) == RUNNING
@@ -215,27 +215,27 @@ def upgraded(machine: Service, packages: Built, change: Callable[[], None]) -> N
     assert totals(machine) == truth
 
 
-def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Built) -> None:
-    upgraded(machine, packages, lambda: apt_install(machine, packages.next_deb))
+def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Packages) -> None:
+    upgraded(machine, packages, lambda: apt_install(machine, packages.next.deb))
     assert version(machine) == NEXT
 
 
-def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Built) -> None:
+def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Packages) -> None:
     def change() -> None:
         machine.stop()
         machine.guest.run("rm", "-r", STATE)
-        apt_install(machine, packages.next_deb)
+        apt_install(machine, packages.next.deb)
 
     with pytest.raises(AssertionError):
         upgraded(machine, packages, change)
 
 
-def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.next_deb)
+def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.next.deb)
     machine.append("")
     text = edit(machine)
     machine.append(lines(5))
-    apt_install(machine, packages.deb, "--allow-downgrades")
+    apt_install(machine, packages.current.deb, "--allow-downgrades")
     assert (version(machine), state(machine)) == (VERSION, RUNNING)
     assert machine.guest.path(CONFIGURATION).read_text() == text
     machine.append(lines(3))
@@ -243,13 +243,13 @@ def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Built) 
     assert totals(machine) == {("GET", "/", 200): 8}
 
 
-def test_running_instances_are_upgraded_too(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.deb)
+def test_running_instances_are_upgraded_too(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
     machine.guest.write("/etc/qps-reporter/shop.toml", '[log.shop]\npath = "/var/log/shop.log"\n')
     instance = "qps-reporter@shop.service"
     machine.guest.systemctl("start", instance)
     before = machine.guest.show(instance, "MainPID")
-    apt_install(machine, packages.next_deb)
+    apt_install(machine, packages.next.deb)
     assert machine.guest.systemctl("is-active", instance) == "active"
     assert machine.guest.show(instance, "MainPID") != before
     assert machine.guest.path(f"{STATE}/shop/ledger.db").exists()
@@ -261,11 +261,11 @@ def test_running_instances_are_upgraded_too(machine: Service, packages: Built) -
 # --- disable
 
 
-def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Built) -> None:
-    apt_install(machine, packages.deb)
+def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
     machine.guest.systemctl("disable", "--now", UNIT)
     assert state(machine) == ("inactive", "disabled")
-    apt_install(machine, packages.next_deb)
+    apt_install(machine, packages.next.deb)
     assert (version(machine), state(machine)) == (NEXT, ("inactive", "disabled"))
 
 
@@ -273,9 +273,9 @@ def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Bui
 
 
 def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_back(
-    machine: Service, packages: Built
+    machine: Service, packages: Packages
 ) -> None:
-    apt_install(machine, packages.deb)
+    apt_install(machine, packages.current.deb)
     machine.append("")
     text = edit(machine)
     machine.append(lines(5))
@@ -285,15 +285,15 @@ def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_ba
     assert machine.guest.path(CONFIGURATION).read_text() == text
     assert totals(machine) == {("GET", "/", 200): 5}
     machine.append(lines(4))
-    apt_install(machine, packages.deb)
+    apt_install(machine, packages.current.deb)
     assert state(machine) == RUNNING
     machine.stop()
     assert totals(machine) == {("GET", "/", 200): 9}
 
 
-def test_purged_it_leaves_nothing(machine: Service, packages: Built) -> None:
+def test_purged_it_leaves_nothing(machine: Service, packages: Packages) -> None:
     before = files(machine.guest)
-    apt_install(machine, packages.deb)
+    apt_install(machine, packages.current.deb)
     machine.append(lines(5))
     edit(machine)
     machine.guest.run(*REMOVE, "purge", "qps-reporter")

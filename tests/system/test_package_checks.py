@@ -1,0 +1,159 @@
+"""The Debian package: reproducible, silent under lintian, sound under autopkgtest and piuparts; all offline.
+
+Each check has a package beside it that is spoilt in the way that the check is for.
+"""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system import package
+from tests.system.guest import LONG, Guest
+from tests.system.image import HANG, GuestError, Image
+from tests.system.package import BUILD_DEPENDS, Package, Packages
+
+pytestmark = pytest.mark.system
+
+CHECK = "/checkout/scripts/check-package.sh"
+GOOD = "/good"
+SPOILT = "/spoilt"
+# As unlike the other build's as can be: its directory, zone, umask and locale.
+ELSEWHERE = {
+    "TZ": "Pacific/Kiritimati",
+    "LC_ALL": "C",
+    "LANG": "C",
+    "HOME": "/nowhere",
+    "TMPDIR": "/elsewhere/tmp",
+}
+# A tree that piuparts can use offline: the image's own, with an archive of what the package depends on.
+CHROOT = """
+set -e
+cd /chroot
+mkdir /archive
+chroot . apt-get install --print-uris --yes --no-install-recommends procps python3 python3-systemd |
+    sed -n "s/^'[^']*' \\([^ ]*\\) .*/\\1/p" |
+    while read -r deb; do ln "/var/cache/apt/archives/$deb" /archive/; done
+(cd /archive && dpkg-scanpackages . >Packages 2>/dev/null)
+rm -rf etc/apt/sources.list etc/apt/sources.list.d/* var/lib/apt/lists/*
+echo 'deb [trusted=yes] file:/archive ./' >etc/apt/sources.list
+"""
+SPOIL = """
+set -e
+rm -rf /spoilt /tree
+cp -r /good /spoilt
+dpkg-deb --raw-extract /spoilt/*.deb /tree
+cd /tree
+{how}
+dpkg-deb --root-owner-group --build . "$(echo /spoilt/*.deb)"
+# The .changes and .dsc stay: only what reads the .deb itself is asked about it.
+"""
+
+
+@pytest.fixture(scope="module")
+def builder(image: Image) -> Iterator[Guest]:
+    """A guest with the tools, a copy of the checkout, and the package that was built from it in /good."""
+    with Guest(image) as guest:
+        guest.install(*BUILD_DEPENDS, "autopkgtest", "dpkg-repack", "lintian", "piuparts")
+        package.checkout(guest, "/checkout")
+        package.build(guest, "/checkout", GOOD)
+        yield guest
+
+
+def sums(directory: Path) -> dict[str, str]:
+    """The hashes of what must be the same: not of .buildinfo and .changes, which tell of the machine."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in Package(directory).files()
+        if path.suffix not in (".buildinfo", ".changes")
+    }
+
+
+def spoil(guest: Guest, how: str) -> None:
+    """Put a package into /spoilt that is the good one, changed."""
+    guest.run("bash", "-c", SPOIL.format(how=how))
+
+
+def piuparts(guest: Guest, directory: str) -> None:
+    """Install, upgrade, remove and purge it in a chroot of the image's Debian."""
+    options = ("--existing-chroot=/chroot", "--keep-sources-list", "--bindmount=/archive", "--no-eatmydata")
+    guest.run("bash", CHECK, "piuparts", directory, *options, hang=LONG)
+
+
+@pytest.fixture(scope="module")
+def chroot(builder: Guest, image: Image) -> Guest:
+    """The builder with a tree for piuparts in /chroot."""
+    tree = builder.path("/chroot")
+    tree.mkdir()
+    subprocess.run(["tar", "-xf", image.tarball, "-C", tree], check=True, timeout=HANG)
+    builder.run("bash", "-c", CHROOT)
+    return builder
+
+
+def test_builds_in_other_surroundings_are_the_same(builder: Guest) -> None:
+    builder.run("mkdir", "-p", "/elsewhere/tmp")
+    package.checkout(builder, "/elsewhere/checkout")
+    other = package.build(builder, "/elsewhere/checkout", "/elsewhere/built", ELSEWHERE, umask="077")
+    assert sums(other.directory) == sums(builder.path(GOOD))
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_a_build_on_another_machine_is_the_same(builder: Guest, packages: Packages) -> None:
+    assert sums(packages.current.directory) == sums(builder.path(GOOD))
+
+
+def test_a_build_with_a_date_in_it_is_noticed(builder: Guest) -> None:
+    package.checkout(builder, "/dated")
+    rules = builder.path("/dated/packaging/debian/rules")
+    rules.write_text(
+        rules.read_text()
+        + "\nexecute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/share/qps-reporter/date\n"
+    )
+    package.commit(builder, "/dated")
+    first, second = (sums(package.build(builder, "/dated", f"/dated/{name}").directory) for name in "ab")
+    (differs,) = (name for name in first if first[name] != second[name])
+    assert differs.endswith(".deb")
+
+
+def test_lintian_is_silent(builder: Guest) -> None:
+    assert builder.run("bash", CHECK, "lintian", GOOD, hang=LONG).stdout == ""
+
+
+def test_what_lintian_is_for_is_noticed(builder: Guest) -> None:
+    package.checkout(builder, "/untidy")
+    builder.path("/untidy/packaging/debian/source/lintian-overrides").unlink()
+    rules = builder.path("/untidy/packaging/debian/rules")
+    rules.write_text(
+        rules.read_text()
+        + "\nexecute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
+    )
+    package.commit(builder, "/untidy")
+    package.build(builder, "/untidy", "/untidy/built")
+    with pytest.raises(GuestError, match=r"non-standard-file-perm[^\0]*no-homepage-field"):
+        builder.run("bash", CHECK, "lintian", "/untidy/built", hang=LONG)
+
+
+def test_piuparts_passes_the_upgrade_included(chroot: Guest) -> None:
+    piuparts(chroot, GOOD)
+
+
+def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
+    how = "sed -i '/rm -rf/d; s/^if .*purge.*/if false; then :/' DEBIAN/postrm"
+    spoil(chroot, how + "; sed -i '2i mkdir -p /var/lib/qps-reporter' DEBIAN/postinst")
+    with pytest.raises(GuestError, match="/var/lib/qps-reporter"):
+        piuparts(chroot, SPOILT)
+
+
+def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
+    spoil(builder, "echo 'raise SystemExit(3)' >usr/share/qps-reporter/qps_service/follower.py")
+    with pytest.raises(GuestError, match=r"smoke +FAIL"):
+        builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
+    builder.run("apt-get", "purge", "--yes", "qps-reporter")
+
+
+def test_autopkgtest_passes(builder: Guest) -> None:
+    printed = builder.run("bash", CHECK, "autopkgtest", GOOD, hang=LONG).stdout
+    for test in ("smoke", "service", "rotation", "upgrade"):
+        assert f"{test} " in printed
