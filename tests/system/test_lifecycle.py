@@ -5,6 +5,7 @@ Each test begins with nothing of it on the machine.
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import INSTALL, Guest
-from tests.system.package import NEXT, VERSION, Packages
+from tests.system.package import NEXT, ROOT, VERSION, Packages
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, lines, requests
 
 pytestmark = pytest.mark.system
@@ -119,6 +120,43 @@ def test_the_first_report_comes_with_the_first_traffic(machine: Service, package
         machine.append(lines(7))
         assert requests(journal.until(is_report)) == 7
     assert LOG in machine.show("StatusText")
+
+
+def readme() -> str:
+    """What README says to write for a web server."""
+    _, _, text = (ROOT / "README.md").read_text().partition("## Install")
+    block = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    assert len(block[1].splitlines()) == 3
+    return block[1]
+
+
+def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
+    machine: Service, packages: Packages
+) -> None:
+    guest = machine.guest
+    guest.install("nginx", "curl")
+    guest.systemctl("start", "nginx")
+    sums = ("sh", "-c", "find /etc/nginx /var/log/nginx -type f -exec sha256sum {} + | sort")
+    before = guest.run(*sums).stdout
+    apt_install(machine, packages.current.deb)
+    assert guest.run(*sums).stdout == before
+    machine.configure(readme())
+    machine.reload()
+    assert guest.run("qps-reporter", "check").returncode == 0
+    for path in ("/", "/", "/missing?from=mail"):
+        guest.run("curl", "--silent", f"http://127.0.0.1{path}")
+    machine.stop()
+    assert totals(machine) == {("GET", "/", 200): 2, ("GET", "/missing", 404): 1}
+    guest.run(*REMOVE, "purge", "nginx", "curl")
+
+
+def test_the_journal_explains_its_messages(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
+    explained = machine.guest.run("journalctl", "--catalog", "--no-pager", f"--unit={UNIT}").stdout
+    _, _, explanation = explained.partition(f"waiting for {LOG}")
+    assert "Subject: Log access is not there" in explanation
+    assert CONFIGURATION in explanation
 
 
 MODULES = f"""

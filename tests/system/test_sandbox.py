@@ -12,7 +12,7 @@ import pytest
 from tests.system import faults
 from tests.system.guest import Guest
 from tests.system.image import GuestError
-from tests.system.service import Service, await_requests, configuration, lines
+from tests.system.service import Service, await_requests, configuration, counted, lines
 
 pytestmark = pytest.mark.system
 
@@ -86,6 +86,35 @@ def test_what_is_denied_is_denied_to_the_running_process_and_it_works(probed: Se
 @pytest.mark.parametrize("name", ALLOWING)
 def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> None:
     assert probe(probed, **ALLOWING[name])[name] == "allowed"
+
+
+# --- and what the administrator may need nevertheless
+
+
+@pytest.mark.parametrize(
+    ("path", "settings"),
+    [
+        ("/home/somebody/access.log", {"ProtectHome": "read-only"}),
+        ("/tmp/access.log", {"PrivateTmp": "no"}),
+    ],
+)
+def test_a_log_that_is_hidden_is_followed_with_the_drop_in_of_the_documentation(
+    probed: Service, path: str, settings: dict[str, str]
+) -> None:
+    log = probed.guest.path(path)
+    log.write_text(lines(5))
+    probed.configure(configuration(path=path))
+    probed.start()
+    assert f"waiting for {path}" in probed.show("StatusText")
+    told = probed.guest.run("qps-reporter", "check").stdout
+    assert f"is hidden from the service by {next(iter(settings))}=" in told
+    probed.override(**settings)
+    probed.guest.systemctl("restart", "qps-reporter")
+    with log.open("a") as file:
+        file.write(lines(3))
+    probed.stop()
+    assert counted(probed) == {"/": 8}
+    log.unlink()
 
 
 def test_a_listener_that_systemd_passes_can_be_served(service: Service) -> None:
