@@ -15,9 +15,8 @@ def test_the_guest_is_a_stock_one(guest: Guest) -> None:
     assert guest.run("ip", "route", check=False).stdout == ""
 
 
-@pytest.mark.parametrize("package", DOWNLOADS)
-def test_all_that_a_package_needs_is_there(guest: Guest, package: str) -> None:
-    guest.run(*INSTALL, "--download-only", package)
+def test_all_that_the_packages_need_is_there(guest: Guest) -> None:
+    guest.run(*INSTALL, "--download-only", *DOWNLOADS)
 
 
 def test_a_package_that_was_not_downloaded_is_refused(guest: Guest) -> None:
