@@ -6,6 +6,7 @@ that is always the same, in a repository of the guest's own.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -125,8 +126,9 @@ def build(
     return Package(guest.path(output))
 
 
+@functools.cache
 def _snapshot() -> str:
-    """The tree of this checkout as it is: what is committed, what is changed, and what is new."""
+    """The tree of this checkout as it is at the first call: committed, changed and new files."""
     with tempfile.TemporaryDirectory() as directory:
         index = {"GIT_INDEX_FILE": f"{directory}/index"}
         _git("read-tree", "HEAD", environment=index)

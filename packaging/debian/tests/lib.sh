@@ -8,6 +8,10 @@ configuration=/etc/qps-reporter/qps-reporter.toml
 ledger=/var/lib/qps-reporter/ledger.db
 # shellcheck disable=SC2034  # the tests use it
 report=c06d9b30cc7b47849d384a0dfa9edfde # the MESSAGE_ID of reports
+# shellcheck disable=SC2034
+reloaded=1c20831ce8c04493a9c03d9da0f29625
+# shellcheck disable=SC2034
+waiting=50caf5a7bd054a4380349efbc51ce579
 hang=120                                # seconds after which what is waited for is taken to hang
 
 work=$(mktemp -d)
@@ -54,25 +58,25 @@ cursor() {
     journalctl --quiet --lines=0 --show-cursor | sed -n 's/^-- cursor: //p'
 }
 
-# await CURSOR PATTERN MATCH...: the first entry after the cursor, one line of JSON, in which the pattern stands.
-await() {
-    local from=$1 pattern=$2 end=$((SECONDS + hang)) entries reader
+# entries CURSOR ID [OPTION...]: the unit's entries after the cursor with a MESSAGE_ID, a line of JSON each. The
+# matches are not journalctl's: with an entry that doesn't match as the cursor, it leaves out the first that does.
+entries() {
+    local from=$1 id=$2
     shift 2
-    while ((SECONDS < end)); do
-        # An entry that comes just as journalctl begins to follow may not wake it: it is looked for again.
-        exec {entries}< <(
-            exec timeout 3 journalctl --quiet --follow --no-tail --all --output=json --after-cursor="$from" \
-                "_SYSTEMD_UNIT=$unit" "$@" 2>/dev/null
-        )
-        reader=$!
-        if grep --max-count=1 --extended-regexp --regexp="$pattern" <&"$entries"; then
-            kill "$reader" 2>/dev/null || true
-            exec {entries}<&-
-            return
-        fi
-        exec {entries}<&-
-    done
-    fail "waited $hang seconds for $pattern"
+    exec 2>/dev/null
+    timeout "$hang" journalctl --quiet --all --output=json --after-cursor="$from" "$@" |
+        grep --line-buffered --extended-regexp "\"_SYSTEMD_UNIT\" *: *\"$unit\"" | grep --line-buffered --fixed-strings "$id"
+}
+
+# await CURSOR ID PATTERN: the first of these entries in which the pattern stands.
+await() {
+    local stream reader found=0
+    exec {stream}< <(entries "$1" "$2" --follow --no-tail)
+    reader=$!
+    grep --max-count=1 --extended-regexp --regexp="$3" <&"$stream" || found=$?
+    pkill --parent "$reader" || true
+    exec {stream}<&-
+    ((found == 0)) || fail "waited $hang seconds for $3"
 }
 
 # field NAME: of an entry.
