@@ -6,9 +6,11 @@
 #
 # Wants Debian's build tools and says which are missing. The one thing that it downloads is the source of
 # inotify_simple, which Debian doesn't have: pinned by hash, kept in .cache/sources. The build itself needs no
-# network. The same commit gives the same packages, byte for byte, wherever and whenever it is built.
+# network. The same commit gives the same packages, byte for byte, wherever and whenever it is built on one
+# release of Debian.
 set -euo pipefail
 
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 output=dist fetch_only=
@@ -47,8 +49,10 @@ missing=$(dpkg-checkbuilddeps packaging/debian/control 2>&1) ||
     die "${missing##*error: }; apt-get install them, without what stands in brackets"
 
 # git refuses the directory of another user, as with sudo: this names the one that is meant.
+# What else git's configuration and environment say would be felt in the tarball.
 git() {
-    command git -c safe.directory="$PWD" "$@"
+    env -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null \
+        git -c safe.directory="$PWD" -c tar.umask=0002 -c core.autocrlf=false -c core.attributesFile=/dev/null "$@"
 }
 commit=$(git rev-parse --verify --quiet HEAD) || die "$PWD is no git checkout: the package is built from a commit"
 [[ -z $(git status --porcelain --untracked-files=no) ]] ||

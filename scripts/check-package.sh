@@ -11,6 +11,8 @@
 # --distribution=trixie, or --existing-chroot=TREE --keep-sources-list for one that is there. Says which tool is
 # missing. autopkgtest and piuparts want root. The exit status is 0 when there is nothing to complain about.
 set -euo pipefail
+unset CDPATH
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {
     sed -n '2,/^set/{/^#/s/^# \?//p}' "${BASH_SOURCE[0]}"
@@ -36,17 +38,18 @@ tool=$1 directory=$(cd "$2" && pwd)
 shift 2
 command -v "$tool" >/dev/null || die "$tool is missing: apt-get install $tool"
 
-# the_one PATTERN: the file that the directory has of a kind.
+# the_one SUFFIX: the file that the directory has of this checkout's version.
 the_one() {
-    local found
-    mapfile -t found < <(compgen -G "$directory/qps-reporter_$1")
-    ((${#found[@]} == 1)) || die "expected one qps-reporter_$1 in $directory"
+    local version found
+    version=$(sed -n '1s/^[^(]*(\(.*\)).*/\1/p' "$here/packaging/debian/changelog")
+    mapfile -t found < <(compgen -G "$directory/qps-reporter_$version$1")
+    ((${#found[@]} == 1)) || die "expected one qps-reporter_$version$1 in $directory"
     echo "${found[0]}"
 }
 
 check_with_lintian() {
     local changes complaints suppress=()
-    changes=$(the_one '*.changes')
+    changes=$(the_one '_*.changes')
     # What only the lintian of Debian 12 says; the one of Debian 13 calls an override of it wrong. The policy of 2025 is
     # news to it. It wants an init script, too: without systemd the program runs from cron (run --once) or by hand.
     ! dpkg --compare-versions "$(lintian --print-version)" lt 2.122 ||
@@ -59,7 +62,7 @@ check_with_lintian() {
 
 check_with_autopkgtest() {
     local deb dsc
-    deb=$(the_one '*.deb') dsc=$(the_one '*.dsc')
+    deb=$(the_one '_all.deb') dsc=$(the_one '.dsc')
     # That this machine may be changed is said by calling this; Debian 13's null no longer claims it by itself.
     autopkgtest --no-built-binaries --ignore-restrictions=isolation-container "$@" "$deb" "$dsc" -- null
 }
@@ -67,7 +70,7 @@ check_with_autopkgtest() {
 # The version to upgrade from is the package itself under a lower number, in an archive of its own.
 check_with_piuparts() {
     local deb
-    deb=$(the_one '*.deb')
+    deb=$(the_one '_all.deb')
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mkdir "$work/older" "$work/scripts"

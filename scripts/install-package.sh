@@ -2,7 +2,6 @@
 # Debian's way of scripts/install.sh, which sources this: the package.
 # shellcheck shell=bash disable=SC2034,SC2154,SC2317  # shares variables and functions with install.sh
 
-
 apt() {
     DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends -o Dpkg::Use-Pty=0 \
         -o APT::Sandbox::User=root -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
@@ -27,7 +26,7 @@ is_installed() {
 
 the_package() {
     if [[ -n $previous ]]; then
-        apt install --reinstall --allow-downgrades "$previous" && systemctl restart "$unit"
+        apt install --reinstall --allow-downgrades "$previous" && { [[ $was != active ]] || systemctl restart "$unit"; }
     elif [[ -n $upgrade ]]; then
         echo "install: the version from before is not in dist/: the new one stays installed" >&2
         return 1

@@ -106,7 +106,7 @@ switch() {
 the_units_and_the_program() {
     if [[ -n $previous ]]; then
         switch "$previous" "$release"
-        systemctl restart "$unit"
+        [[ $was != active ]] || systemctl restart "$unit"
     else
         systemctl disable --now "$unit"
         remove_outside "$release"
@@ -139,6 +139,7 @@ install_venv() {
             "then run this again"
 
     previous=$(readlink -e "$home/current") || true
+    upgrade=${previous:+yes}
     stamp=$({
         "$python" -c 'import sys; print(sys.version, sys.executable)'
         getent group adm | cut -d: -f1
@@ -166,7 +167,9 @@ install_venv() {
     advice="mend what is said above"
     step "installing the units, the user _qps-reporter and /usr/local/bin/qps-reporter" switch "$release" "$previous"
     start_service "${previous:+re}start"
-    [[ -n $dry_run ]] || find "$home" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$release" -exec rm -rf {} +
+    [[ -z $dry_run ]] || return 0
+    systemctl try-restart 'qps-reporter@*.service'
+    find "$home" -mindepth 1 -maxdepth 1 -name 'release-*' ! -path "$release" -exec rm -rf {} +
 }
 
 remove_venv() {

@@ -14,6 +14,7 @@
 # own, and the Debian packages that the build wants, which are named. pip heeds its variables (PIP_INDEX_URL).
 set -euo pipefail
 
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 022
 # The distribution's own programs: what the service is made with must still be there when it starts.
@@ -77,10 +78,15 @@ run_service() {
     return 1
 }
 
+# start_service [restart]: an upgrade leaves a service disabled, or stopped, that its administrator left so.
 start_service() {
     local verb=${1:-start}
     advice="mend what the service says above (journalctl --unit $unit has more)"
-    systemctl is-enabled --quiet $unit 2>/dev/null || step "enabling $unit" systemctl enable $unit
+    if [[ -n $upgrade && $was != active ]]; then
+        say "$unit was not running, and is left so"
+        return
+    fi
+    [[ -n $upgrade ]] || systemctl is-enabled --quiet $unit 2>/dev/null || step "enabling $unit" systemctl enable $unit
     if [[ $verb == start ]] && systemctl is-active --quiet $unit; then
         say "$unit is running"
     else
@@ -112,7 +118,7 @@ uninstall() {
     local verb=remove found=
     [[ $action == uninstall ]] || verb=purge
     advice="mend what is said above"
-    if [[ -e $home ]]; then
+    if [[ -L $home/current || -n $(compgen -G "$home/release-*/root") ]]; then
         found=yes
         step "stopping the service, and removing $home, the units and /usr/local/bin/qps-reporter" remove_venv
     fi
@@ -144,6 +150,7 @@ while (($#)); do
 done
 
 [[ -d /run/systemd/system ]] || die "this machine was not booted with systemd, which the service needs"
+was=$(systemctl is-active "$unit" 2>/dev/null) || true
 if [[ -z $dry_run ]]; then
     ((EUID == 0)) || die "this needs root: sudo scripts/install.sh (or --dry-run, to see what it would do)"
     work=$(mktemp -d)

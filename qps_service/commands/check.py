@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(flags_of(arguments), os.environ)
     if arguments.config_only:
         return EXIT_OK
-    well = _print(_service(config))
     user = _service_user()
+    well = _print([*as_user(user, partial(_source, config)), *_service(config)])
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
@@ -77,9 +77,20 @@ def _print(answers: list[Answer]) -> bool:
     return all(well for _, _, well in answers)
 
 
+def _source(config: Config) -> list[Answer]:
+    """Where the configuration came from; what we could read the current user may not be able to."""
+    if config.source is None:
+        return [("configuration", "no file", True)]
+    files = Files()
+    try:
+        files.close(files.open(config.source))
+    except OSError as error:
+        return [("configuration", f"{config.source}: {explain(error)}", False)]
+    return [("configuration", config.source, True)]
+
+
 def _service(config: Config) -> list[Answer]:
     return [
-        ("configuration", config.source or "no file", True),
         ("interval", format_duration(config.interval), True),
         ("state", config.state or "none; systemd gives the service one", True),
     ]

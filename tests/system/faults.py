@@ -124,6 +124,14 @@ def spawn(*command):
         raise PermissionError("it ended with an error")
 
 
+def spawn_copy():
+    copy = os.environ["STATE_DIRECTORY"] + "/sh"
+    with open("/bin/sh", "rb") as shell, open(copy, "wb") as file:
+        file.write(shell.read())
+    os.chmod(copy, 0o755)
+    spawn(copy, "-c", ":")
+
+
 def trace():
     child = os.fork()
     if child == 0:
@@ -153,6 +161,8 @@ PROBES = {
     "reading /home": lambda: open("/home/somebody/secret").close(),
     "a shell": lambda: spawn("/bin/sh", "-c", ":"),
     "a shell by way of the loader": lambda: spawn(*glob.glob("/lib*/ld-linux*"), "/bin/sh", "-c", ":"),
+    "a shell below /usr/lib": lambda: spawn("/usr/lib/klibc/bin/sh", "-c", ":"),
+    "a shell of its own": spawn_copy,
     "ptrace": trace,
     "other processes": lambda: os.listdir("/proc/1"),
     "a namespace": lambda: call("unshare", 0x10000000),  # CLONE_NEWUSER

@@ -338,6 +338,16 @@ def check_upgrade(machine: Machine, *way: str) -> None:
     assert len(found.split()) == 1
 
 
+def check_left_disabled(machine: Machine, *way: str) -> None:
+    """An upgrade doesn't start or enable what its administrator stopped and disabled."""
+    machine.install(*way)
+    machine.guest.systemctl("disable", "--now", UNIT)
+    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+        machine.install(*way)
+    assert not machine.invocation()
+    assert machine.guest.run("systemctl", "is-enabled", UNIT, check=False).stdout == "disabled\n"
+
+
 def check_no_adm(machine: Machine) -> None:
     """It runs where there is no group adm, and doesn't make one."""
     machine.guest.run("groupdel", "adm")
@@ -401,7 +411,7 @@ def test_without_network_only_packages_stay_which_were_named(first: First) -> No
     "check",
     [
         *(check_second_run, check_kept, check_purged, check_bad_configuration, check_no_start),
-        *(check_goes_back, check_upgrade, check_dry),
+        *(check_goes_back, check_upgrade, check_left_disabled, check_dry),
     ],
     ids=lambda check: check.__name__.removeprefix("check_"),
 )
@@ -423,6 +433,7 @@ PACKAGE_TWINS = [
     (check_no_start, "install-package", "undo=(the_package)", "undo=()"),
     (check_goes_back, "install-package", "the_package() {\n", "the_package() {\n    return 0\n"),
     (check_upgrade, "install-package", "${upgrade:+--reinstall}", ""),
+    (check_left_disabled, "install", "-n $upgrade && $was != active", "-z yes"),
     (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
 ]
 VENV_TWINS = [

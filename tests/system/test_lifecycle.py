@@ -296,6 +296,15 @@ def test_running_instances_are_upgraded_too(machine: Service, packages: Packages
     machine.guest.path("/etc/qps-reporter/shop.toml").unlink()
 
 
+def test_the_administrators_drop_in_has_the_last_word(machine: Service, packages: Packages) -> None:
+    apt_install(machine, packages.current.deb)
+    override = "/etc/systemd/system/qps-reporter.service.d/override.conf"
+    machine.guest.write(override, "[Service]\nType=notify\nMemoryMax=1G\n")
+    machine.guest.systemctl("daemon-reload")
+    assert (machine.show("Type"), machine.show("MemoryMax")) == ("notify", str(1 << 30))
+    machine.guest.run("rm", "-r", "/etc/systemd/system/qps-reporter.service.d")
+
+
 # --- disable
 
 
@@ -329,12 +338,29 @@ def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_ba
     assert totals(machine) == {("GET", "/", 200): 9}
 
 
+def test_a_state_directory_that_is_a_mount_is_emptied(machine: Service, packages: Packages) -> None:
+    guest = machine.guest
+    guest.run("mkdir", "-p", STATE)
+    guest.run("mount", "-t", "tmpfs", "state", STATE)
+    apt_install(machine, packages.current.deb)
+    machine.append(lines(5))
+    machine.stop()
+    assert guest.path(f"{STATE}/ledger.db").exists()
+    guest.run(*REMOVE, "purge", "qps-reporter")
+    assert not list(guest.path(STATE).iterdir())
+    guest.run("umount", STATE)
+    guest.run("rmdir", STATE)
+
+
 def test_purged_it_leaves_nothing(machine: Service, packages: Packages) -> None:
     before = files(machine.guest)
     apt_install(machine, packages.current.deb)
     machine.append(lines(5))
     edit(machine)
+    machine.guest.run("cp", CONFIGURATION, "/etc/qps-reporter/shop.toml")
+    machine.guest.systemctl("enable", "--now", "qps-reporter@shop.service")
     machine.guest.run(*REMOVE, "purge", "qps-reporter")
+    machine.guest.run("rm", "-r", "/etc/qps-reporter")  # the administrator's own file
     left = files(machine.guest) - before
     assert beyond(left, set()) == set()
     assert not [

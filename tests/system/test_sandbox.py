@@ -31,6 +31,8 @@ ALLOWING = {
     "reading /home": {"ProtectHome": "no"},
     "a shell": {"NoExecPaths": "", "ExecPaths": ""},
     "a shell by way of the loader": {"NoExecPaths": "", "ExecPaths": ""},
+    "a shell below /usr/lib": {"InaccessiblePaths": ""},
+    "a shell of its own": {"NoExecPaths": "", "ExecPaths": ""},
     "ptrace": {"SystemCallFilter": ""},
     "other processes": {"ProtectProc": "default"},
     "a namespace": {"RestrictNamespaces": "no"},
@@ -45,7 +47,8 @@ def probed(service: Service) -> Service:
     guest = service.guest
     for place in ("/var/log/open", "/etc/open", "/run/open"):
         guest.run("install", "-d", "-m", "777", place)
-    guest.run("install", "-d", "/home/somebody")
+    guest.run("install", "-d", "/home/somebody", "/usr/lib/klibc/bin")
+    guest.run("cp", "/bin/sh", "/usr/lib/klibc/bin/sh")
     guest.write("/home/somebody/secret", "secret\n")
     if guest.run("systemctl", "is-active", "listener.socket", check=False).returncode:
         # systemd accepts the connection; nobody need answer.

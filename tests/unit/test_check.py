@@ -229,6 +229,18 @@ def test_root_is_told_what_the_units_sandbox_hides(
     assert len(told) == hidden
 
 
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys: Captured, mode: int) -> None:
+    make_log(place / "access.log")
+    make_log(place / "some.toml", b"[log.a]\npath = 'access.log'\n", mode)
+    status = main(["check", "--config", "some.toml"])
+    first, *_ = capsys.readouterr().out.splitlines()
+    problem = f": Permission denied for user {OTHER_USER}{PROBLEM}" if mode == 0o600 else ""
+    assert (status, first) == (int(mode == 0o600), f"configuration  some.toml{problem}")
+
+
 @pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
 def test_the_unit_hides_what_check_says(directory: str) -> None:
     unit = (Path(__file__).parents[2] / "packaging" / "systemd" / "qps-reporter.service").read_text()

@@ -73,6 +73,8 @@ def check_template(unit: str, template: str) -> None:
         "+ Environment=QPS_REPORTER_CONFIG=/etc/qps-reporter/%i.toml",
         "- StateDirectory=qps-reporter",
         "+ StateDirectory=qps-reporter/%i",
+        "- NoExecPaths=/ /var/lib/qps-reporter",
+        "+ NoExecPaths=/ /var/lib/qps-reporter/%i",
     ]
 
 
@@ -106,13 +108,14 @@ def generated(version: str, tmp_path: Path, generator: str) -> set[str]:
     environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
     subprocess.run(["sh", script, output, "/nowhere", "/nowhere"], env=environment, check=True)
     links = [Path(parent) / name for parent, _, names in os.walk(output) for name in names]
-    assert all(os.readlink(link) == f"/usr/share/qps-reporter/systemd/{link.name}" for link in links)
+    for link in links:
+        assert os.readlink(link) == f"/usr/share/qps-reporter/systemd/{link.name.removeprefix('10-')}"
     return {str(link.relative_to(output)) for link in links}
 
 
 def expected(*since: int) -> set[str]:
     units = ("qps-reporter.service.d", "qps-reporter@.service.d")
-    return {f"{unit}/since-{version}.conf" for unit in units for version in since}
+    return {f"{unit}/10-since-{version}.conf" for unit in units for version in since}
 
 
 @pytest.mark.parametrize(
