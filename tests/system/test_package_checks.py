@@ -144,7 +144,7 @@ def test_piuparts_passes_the_upgrade_included(chroot: Guest) -> None:
 
 
 def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
-    how = "sed -i 's|-delete|-false|' DEBIAN/postrm"
+    how = "sed -i 's|-delete|-false|; s|rmdir|:|' DEBIAN/postrm"
     spoil(chroot, how + "; sed -i '2i mkdir -p /var/lib/qps-reporter' DEBIAN/postinst")
     with pytest.raises(GuestError, match=r"/var/lib/qps-reporter/\s+not owned"):
         piuparts(chroot, SPOILT)
