@@ -158,7 +158,8 @@ class Judge:
         if recalled:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
-            if self._remembered.is_awaited(position) or (grows and source.read(1, position.offset)):
+            is_wanted = recalled.lost is not None or self._remembered.is_awaited(position)
+            if is_wanted or (grows and source.read(1, position.offset)):
                 if recalled.lost:
                     self.losses.append(recalled.loss(path))
                 return Found(source, position._replace(name=path))

@@ -26,7 +26,9 @@ class Recalled(NamedTuple):
     """A file that is recognised, and where to go on in it."""
 
     position: Position
-    lost: int | None = None  # bytes at most that are skipped because nothing tells them from read ones
+    # Bytes at most that are skipped because nothing tells them from read ones. None where the file has all
+    # that was read of it; else `position` is a generation of its own, which is yet to be taken up.
+    lost: int | None = None
 
     def loss(self, path: str) -> Loss:
         """What is lost with these bytes of the file at `path`."""
@@ -54,12 +56,14 @@ class Remembered:
         self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
         self._strangers: OrderedDict[tuple[int, int], Stranger] = OrderedDict()
         self._rebooted = restored.rebooted if restored else False
+        self._unseen: set[int] = set()  # numbers that an earlier process gave; not found whole so far
         self._newly_retired: dict[int, Position] = {}
         self._forgotten: list[int] = []
         self._strangers_changed = False
         if restored:
             for position in (*restored.retired, *restored.held):
                 self._put(position)
+                self._unseen.add(position.number)
             if awaiting:
                 self._awaited = {position.number for position in restored.held}
             else:
@@ -118,15 +122,17 @@ class Remembered:
         position = position._replace(identity=identity)
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
+            self._unseen.discard(position.number)
             return Recalled(position)
-        if position.number not in self._awaited or not (is_certain or identity.version is not None):
+        if not (is_certain or identity.version is not None):
             return None
-        until = common(position, read) if self._rebooted else 0
-        if until == 0:
-            return Recalled(position)  # it was truncated meanwhile; whoever reads it will notice
-        # What was read of it and is gone was counted under the old number, and stays so.
-        self.give_up(position)
-        return _after_power_loss(position, until, size, read)
+        may_be_cut = self._rebooted and position.number in self._unseen
+        if may_be_cut and (until := common(position, read)):
+            # What was read of it and is gone was counted under the old number, and stays so.
+            self.give_up(position)
+            return _after_power_loss(position, until, size, read)
+        # It was truncated meanwhile; whoever reads on in it will notice.
+        return Recalled(position) if position.number in self._awaited else None
 
     def resembles(
         self, read: Read, is_present: Callable[[Position], bool]
@@ -246,9 +252,13 @@ class Remembered:
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:
     """Where to go on in a log that lost what was not yet on the disk: up to byte `until` it is the text
     that was read. What comes after that, up to the old offset, was read before it was lost, or was
-    written since the machine started: it is not counted, since nothing tells the one from the other."""
+    written since the machine started: it is not counted, since nothing tells the one from the other.
+
+    But for zeros: that a file has grown can be on the disk before the text is. Where they go up to the
+    offset, whatever was written since comes after it, on a line of its own."""
     offset = min(position.offset, size)
     prefix, marker, marks = print_of(read, offset)
+    has_zeros = marker.endswith(b"\0")
     shortened = position._replace(
         number=0,
         begun=offset,
@@ -259,6 +269,6 @@ def _after_power_loss(position: Position, until: int, size: int, read: Read) -> 
         prefix=prefix,
         marker=marker,
         marks=marks,
-        oversize=offset == position.offset and not marker.endswith(b"\n"),
+        oversize=offset == position.offset and not marker.endswith(b"\n") and not has_zeros,
     )
-    return Recalled(shortened, offset - until)
+    return Recalled(shortened, 0 if has_zeros else offset - until)

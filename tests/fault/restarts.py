@@ -15,7 +15,7 @@ import zstandard
 
 from qps_service.files import Files
 from tests.fault.scenarios import Make
-from tests.following import BlindFiles, Rig, Writer
+from tests.following import BlindFiles, NoInotify, Rig, Writer
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -479,6 +479,67 @@ def written_to_after_power_loss(make: Make) -> None:
         assert not rig.seen - rig.expected
         assert sum((rig.expected - rig.seen).values()) <= more
         assert any("lost its end when the machine stopped" in text for text in rig.losses())
+
+
+def zero(path: Path, start: int) -> None:
+    """The file has its size and times, but zeros from `start` on: its text was not on the disk yet."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\0" * (status.st_size - start))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def check_after_power_loss(rig: Rig) -> None:
+    """Without inotify each look goes by the texts, in the next process too: nothing twice, nothing lost."""
+    for turn in range(3):
+        rig.start(rebooted=turn == 0)
+        rig.look()
+        rig.writer().lines(3)
+        rig.look(61)
+        rig.stop()
+    rig.start()
+    rig.check()
+    assert rig.losses() == []
+
+
+def zeros_where_it_was_open(make: Make) -> None:
+    """A rotated file that was still open has zeros for the end that was counted, or for more than that."""
+    for unread, start in ((0, 420), (0, 699), (5, 420), (5, 700)):
+        rig, old = begun(make, watcher=NoInotify)
+        rotated = rig.rotate()
+        rig.writer().lines(1)
+        rig.look()
+        rig.kill()
+        old.raw(b"never on the disk\n" * unread)
+        zero(rotated, start)
+        check_after_power_loss(rig)
+
+
+def zeros_where_it_was_let_go(make: Make) -> None:
+    """A rotated file that had been let go has them."""
+    rig, old = begun(make, watcher=NoInotify)
+    old.lines(400)
+    rotated = rig.rotate()
+    old.close()
+    rig.writer().lines(1)
+    for _ in range(2):
+        rig.look(61)
+    assert not rig.holds((rotated.stat().st_dev, rotated.stat().st_ino))
+    rig.kill()
+    zero(rotated, 6000)
+    check_after_power_loss(rig)
+
+
+def zeros_at_the_end_of_the_log(make: Make) -> None:
+    """The log has them: it goes on after them, or was written to already."""
+    for unread, more in ((0, 0), (0, 4), (5, 0), (5, 4)):
+        rig, writer = begun(make, watcher=NoInotify)
+        rig.kill()
+        writer.raw(b"never on the disk\n" * unread)
+        zero(rig.path, 420)
+        writer.lines(more)
+        check_after_power_loss(rig)
 
 
 def damaged_archive(make: Make) -> None:

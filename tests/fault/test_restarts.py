@@ -31,6 +31,9 @@ CASES: list[tuple[Scenario, type[Follower]]] = [
     (restarts.hole_after_truncation, twins.ReadsHoles),
     (restarts.shorter_after_power_loss, twins.TakesShorterForTruncated),
     (restarts.written_to_after_power_loss, twins.TakesShorterForTruncated),
+    (restarts.zeros_where_it_was_open, twins.LeavesWhatWasCut),
+    (restarts.zeros_where_it_was_let_go, twins.DoubtsOnlyWhatWasOpen),
+    (restarts.zeros_at_the_end_of_the_log, twins.SkipsTheLineAfterZeros),
     (restarts.damaged_archive, twins.IgnoresArchives),
     (restarts.rotated_to_another_directory, twins.StaysInItsDirectory),
 ]

@@ -9,7 +9,7 @@ from qps_service.follower import Follower
 from qps_service.generations import Chunk, Generation
 from qps_service.judging import Found
 from qps_service.model import Stranger
-from qps_service.remembered import Resemblance
+from qps_service.remembered import Recalled, Resemblance
 from qps_service.rotation import Descent, is_compressed, plain_name
 
 
@@ -271,6 +271,39 @@ class TakesShorterForTruncated(Follower):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._remembered._rebooted = False
+
+
+class LeavesWhatWasCut(Follower):
+    """Sees that the machine's end has cut a rotated file, and does not remember how it is now."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        recall = self._remembered.recall
+
+        def forgetful(*rest: Any, **more: Any) -> Recalled | None:
+            recalled = recall(*rest, **more)
+            if recalled and recalled.lost is not None:
+                self._remembered._unseen.clear()
+                return recalled._replace(lost=None)
+            return recalled
+
+        self._remembered.recall = forgetful  # type: ignore[method-assign]
+
+
+class DoubtsOnlyWhatWasOpen(Follower):
+    """Takes what had been let go for whole, or for another file."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._remembered._unseen &= self._remembered._awaited
+
+
+class SkipsTheLineAfterZeros(WithOtherGenerations):
+    """Takes zeros for a line that goes on after them."""
+
+    def _changed(self, generation: Generation) -> Generation:
+        generation._oversize = generation._marker.endswith(b"\0")
+        return generation
 
 
 class StaysInItsDirectory(Follower):
