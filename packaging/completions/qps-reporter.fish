@@ -76,6 +76,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l interval -x -d 
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l state -xka "(__fish_complete_directories)" -d 'directory for the ledger, which one process at a time may use; counts live in memory without one (default: none, under systemd $STATE_DIRECTORY)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l format -xka "default common combined" -d 'the log'"'"'s line format: default, common, combined, or text with $names, as nginx'"'"'s log_format (default: default)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l config-only -d 'say what is wrong with the configuration; do not look at logs'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow (default: those of the configuration)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
