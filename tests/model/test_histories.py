@@ -294,3 +294,16 @@ def test_random_histories_catch_a_broken_follower(twin: type[Follower]) -> None:
     quick = settings(BOUNDED, max_examples=500, phases=[Phase.generate])
     with pytest.raises((AssertionError, OSError)):
         run_state_machine_as_test(Broken, settings=quick)
+
+
+def test_a_file_that_got_the_inode_number_of_one_that_was_read_is_not_taken_for_read(tmp_path: Path) -> None:
+    """Whether a number is used again is the file system's whim: a history must go the same way each time."""
+    rig = Rig(tmp_path, from_start=True)
+    rig.writer().lines(3)
+    rig.look()
+    assert rig.has_read(rig.path)
+    for number, position in rig.paper.held.items():
+        former = position.identity._replace(version=(position.identity.version or 0) ^ 1)
+        rig.paper.held[number] = position._replace(identity=former)
+    assert not rig.has_read(rig.path)
+    rig.close()
