@@ -41,8 +41,8 @@ chroot . apt-get install --print-uris --yes --no-install-recommends procps pytho
 rm -rf etc/apt/sources.list etc/apt/sources.list.d/* var/lib/apt/lists/*
 echo 'deb [trusted=yes] file:/archive ./' >etc/apt/sources.list
 """
-# A guest's file system has no devices but those in its own /dev.
-DEVICES = ("--bindmount=/dev", "--ignore-regex=/dev/.*")
+# The guest's own file system has no devices that can be opened.
+WITH_DEVICES = "mkdir /piuparts && mount -t tmpfs -o dev,suid,exec,mode=755 tmpfs /piuparts"
 SPOIL = """
 set -e
 rm -rf /spoilt /tree
@@ -81,8 +81,8 @@ def spoil(guest: Guest, how: str) -> None:
 
 def piuparts(guest: Guest, directory: str) -> None:
     """Install, upgrade, remove and purge it in a chroot of the image's Debian."""
-    chroot = ("--existing-chroot=/chroot", "--keep-sources-list", "--bindmount=/archive", *DEVICES)
-    options = (*chroot, "--no-eatmydata")
+    chroot = ("--existing-chroot=/chroot", "--keep-sources-list", "--bindmount=/archive")
+    options = (*chroot, "--no-eatmydata", "--tmpdir=/piuparts")
     guest.run("bash", CHECK, "piuparts", directory, *options, hang=LONG)
 
 
@@ -93,6 +93,7 @@ def chroot(builder: Guest, image: Image) -> Guest:
     tree.mkdir()
     subprocess.run(["tar", "-xf", image.tarball, "-C", tree], check=True, timeout=HANG)
     builder.run("bash", "-c", CHROOT)
+    builder.run("sh", "-c", WITH_DEVICES)
     return builder
 
 
