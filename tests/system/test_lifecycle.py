@@ -182,6 +182,7 @@ def test_every_import_of_the_installed_package_works(machine: Service, packages:
     check_imports(machine)
 
 
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/model.py"])
 def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Packages, lacking: str) -> None:
     apt_install(machine, packages.current.deb)
@@ -258,6 +259,7 @@ def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Packag
     assert version(machine) == NEXT
 
 
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Packages) -> None:
     def change() -> None:
         machine.stop()

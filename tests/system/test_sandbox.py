@@ -86,6 +86,7 @@ def test_what_is_denied_is_denied_to_the_running_process_and_it_works(probed: Se
     assert probed.show("StatusText").endswith("; 12 requests in total")
 
 
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("name", ALLOWING)
 def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> None:
     assert probe(probed, **ALLOWING[name])[name] == "allowed"
@@ -161,6 +162,7 @@ def test_the_exposure_of_each_unit(service: Service, unit: str) -> None:
     check_exposure(service.guest, unit, 0.5)
 
 
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_unit_that_is_more_exposed_is_noticed(service: Service) -> None:
     service.override(PrivateNetwork="no", ProtectHome="no")
     with pytest.raises(AssertionError):
@@ -190,6 +192,7 @@ def test_the_units_say_what_this_systemd_knows(service: Service) -> None:
     check_units(service.guest)
 
 
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("setting", [{"Sandbox": "yes"}, {"Type": "unheard-of"}, {"Environment": "'"}])
 def test_what_systemd_does_not_know_is_noticed(service: Service, setting: dict[str, str]) -> None:
     service.override(**setting)
