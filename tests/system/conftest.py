@@ -61,12 +61,28 @@ def packages(image: Image) -> Packages:
     return package.provide(Image(image.cache, "bookworm"))
 
 
-@pytest.fixture(scope="module")
-def installed(guest: Guest, packages: Packages) -> Guest:
-    """The guest with the package installed, and not running."""
-    guest.install("logrotate", guest.bring(packages.current.deb))
-    guest.systemctl("disable", "--now", UNIT)
-    return guest
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, Guest]]:
+    """The guests that have the package installed, by Debian: modules share them, as they share no state."""
+    guests: dict[str, Guest] = {}
+    yield guests
+    for guest in guests.values():
+        guest.stop()
+
+
+@pytest.fixture
+def installed(image: Image, packages: Packages, servers: dict[str, Guest]) -> Guest:
+    """A guest with the package installed, and not running."""
+    if image.suite not in servers:
+        servers[image.suite] = guest = Guest(image)
+        try:
+            guest.boot()
+            guest.install("logrotate", guest.bring(packages.current.deb))
+            guest.systemctl("disable", "--now", UNIT)
+        except BaseException:
+            servers.pop(image.suite).stop()
+            raise
+    return servers[image.suite]
 
 
 @pytest.fixture

@@ -96,20 +96,20 @@ def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "settings"),
+    ("path", "says", "settings"),
     [
-        ("/home/somebody/access.log", {"ProtectHome": "read-only"}),
-        ("/tmp/access.log", {"PrivateTmp": "no"}),
+        ("/home/somebody/access.log", "cannot read", {"ProtectHome": "read-only"}),
+        ("/tmp/access.log", "waiting for", {"PrivateTmp": "no"}),
     ],
 )
 def test_a_log_that_is_hidden_is_followed_with_the_drop_in_of_the_documentation(
-    probed: Service, path: str, settings: dict[str, str]
+    probed: Service, path: str, says: str, settings: dict[str, str]
 ) -> None:
     log = probed.guest.path(path)
     log.write_text(lines(5))
     probed.configure(configuration(path=path))
     probed.start()
-    assert f"waiting for {path}" in probed.show("StatusText")
+    assert f"{says} {path}" in probed.show("StatusText")
     told = probed.guest.run("qps-reporter", "check").stdout
     assert f"is hidden from the service by {next(iter(settings))}=" in told
     probed.override(**settings)
