@@ -76,6 +76,8 @@ install_package() {
     advice="mend what apt-get says above"
     undo=(the_package)
     step "installing the package: apt-get install $deb" apt install ${upgrade:+--reinstall} "$deb"
+    # apt starts one that is enabled and was stopped.
+    [[ -z $upgrade || $was == active ]] || step "stopping $unit, as it was" systemctl stop "$unit"
     start_service
 }
 

@@ -341,9 +341,12 @@ def check_upgrade(machine: Machine, *way: str) -> None:
 def check_left_disabled(machine: Machine, *way: str) -> None:
     """An upgrade doesn't start or enable what its administrator stopped and disabled."""
     machine.install(*way)
-    machine.guest.systemctl("disable", "--now", UNIT)
+    machine.stop()
     with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
         machine.install(*way)
+    assert not machine.invocation()
+    machine.guest.systemctl("disable", UNIT)
+    machine.install(*way)
     assert not machine.invocation()
     assert machine.guest.run("systemctl", "is-enabled", UNIT, check=False).stdout == "disabled\n"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import INSTALL, Guest
+from tests.system.image import GuestError
 from tests.system.package import NEXT, ROOT, VERSION, Packages
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, lines, requests
 
@@ -141,7 +142,13 @@ def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
     before = guest.run(*sums).stdout
     apt_install(machine, packages.current.deb)
     assert guest.run(*sums).stdout == before
-    machine.configure(readme())
+    shipped = guest.path(CONFIGURATION).read_text()
+    machine.configure(shipped + readme())
+    with pytest.raises(GuestError):
+        machine.reload()
+    table = re.compile(r'^\[log\.access\]$.*?^path = "/var/log/access\.log"$', re.MULTILINE | re.DOTALL)
+    assert table.search(shipped)
+    machine.configure(table.sub(readme(), shipped))
     machine.reload()
     assert guest.run("qps-reporter", "check").returncode == 0
     for path in ("/", "/", "/missing?from=mail"):
@@ -362,7 +369,9 @@ def test_purged_it_leaves_nothing(machine: Service, packages: Packages) -> None:
     machine.guest.run("cp", CONFIGURATION, "/etc/qps-reporter/shop.toml")
     machine.guest.systemctl("enable", "--now", "qps-reporter@shop.service")
     machine.guest.run(*REMOVE, "purge", "qps-reporter")
-    machine.guest.run("rm", "-r", "/etc/qps-reporter")  # the administrator's own file
+    # The administrator's own file.
+    assert [path.name for path in machine.guest.path("/etc/qps-reporter").iterdir()] == ["shop.toml"]
+    machine.guest.run("rm", "-r", "/etc/qps-reporter")
     left = files(machine.guest) - before
     assert beyond(left, set()) == set()
     assert not [

@@ -68,7 +68,9 @@ def check_template(unit: str, template: str) -> None:
     """The template is the unit, with a configuration and a state of the instance's own."""
     lines = difflib.ndiff(unit.splitlines(), template.splitlines())
     changed = [line for line in lines if line[0] in "+-"]
-    assert [line for line in changed if not line[2:].startswith("Description=")] == [
+    assert changed == [
+        "- Description=Requests per second of web logs, by route and status",
+        "+ Description=Requests per second of the web log %i, by route and status",
         f"- Environment=QPS_REPORTER_CONFIG={DEFAULT_FILE}",
         "+ Environment=QPS_REPORTER_CONFIG=/etc/qps-reporter/%i.toml",
         "- StateDirectory=qps-reporter",
