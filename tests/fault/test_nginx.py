@@ -123,6 +123,9 @@ def rotated_under_load(site: Site, options: str) -> None:
             site.rotate()
             load.wait(100)
             server.send_signal(signal.SIGUSR1)
+            # Its master may come to that later than its workers come to many a request.
+            while not site.log.exists():
+                load.wait(1)
         load.wait(300)
         site.expected.update(load.stop())
     process.stop()
