@@ -163,12 +163,17 @@ class Numbered:
         return "".join(lines(1, f"/{number}") for number in range(first, self.written))
 
 
-def counted(service: Service) -> Counter[str]:
-    """Requests by route, as the ledger has them; every other column is as it was written."""
+def totals(service: Service) -> list[tuple[str, str, str, int, int, int]]:
+    """The ledger's: log, method, route, status, requests, bytes."""
     # Not by way of /proc, where SQLite follows the link `root` to the host's own root.
     place = f"{service.guest.directory}/root{LEDGER}"
     with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as ledger:
-        found = ledger.execute("SELECT log, method, route, status, requests, bytes FROM totals").fetchall()
+        return ledger.execute("SELECT log, method, route, status, requests, bytes FROM totals").fetchall()
+
+
+def counted(service: Service) -> Counter[str]:
+    """Requests by route, as the ledger has them; every other column is as it was written."""
+    found = totals(service)
     for log, method, _, status, requests, size in found:
         assert (log, method, status, size) == ("access", "GET", 200, 100 * requests)
     return Counter({route: requests for _, _, route, _, requests, _ in found})
