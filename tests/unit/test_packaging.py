@@ -12,8 +12,10 @@ from qps_service import __version__
 from qps_service.config import DEFAULT_FILE, Flags, load
 from qps_service.errors import ConfigError
 from qps_service.settings import HISTORY, LOG, SERVICE
+from tests.system.package import BUILD_DEPENDS
 
-PACKAGING = Path(__file__).parents[2] / "packaging"
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
 UNITS = PACKAGING / "systemd"
 
 # --- the configuration that the package installs
@@ -164,3 +166,37 @@ def test_a_drop_in_names_the_systemd_that_knows_it() -> None:
 def test_the_package_has_the_programs_version() -> None:
     first, _, _ = (PACKAGING / "debian" / "changelog").read_text().partition("\n")
     assert first.startswith(f"qps-reporter ({__version__}-")
+
+
+PROVIDED_BY = {
+    "debhelper-compat": "debhelper",
+    "dh-sequence-installsysusers": "debhelper",
+    "dh-sequence-python3": "dh-python",
+}
+
+
+def build_depends(control: str) -> set[str]:
+    """The Debian packages that the build wants."""
+    _, _, rest = control.partition("Build-Depends:\n")
+    names = re.findall(r"^ ([a-z0-9-]+)", rest.partition("\nRules-Requires-Root:")[0], re.MULTILINE)
+    return {PROVIDED_BY.get(name, name) for name in names}
+
+
+def check_build_depends(control: str) -> None:
+    """Whoever builds, by hand or in a guest, is told to install all that the build wants."""
+    wanted = build_depends(control)
+    assert "python3-setuptools" in wanted
+    documented = re.search(r"^apt-get install (git .*)$", (ROOT / "OPERATIONS.md").read_text(), re.MULTILINE)
+    assert documented
+    assert wanted <= set(documented[1].split())
+    assert set(documented[1].split()) == set(BUILD_DEPENDS)
+
+
+def test_what_the_build_wants_is_named_where_it_is_installed() -> None:
+    check_build_depends((PACKAGING / "debian" / "control").read_text())
+
+
+def test_a_package_that_is_not_named_is_noticed() -> None:
+    control = (PACKAGING / "debian" / "control").read_text()
+    with pytest.raises(AssertionError):
+        check_build_depends(control.replace(" python3-docutils,\n", " python3-docutils,\n python3-more,\n"))
