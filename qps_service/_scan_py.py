@@ -1,29 +1,39 @@
-"""The pure scanner: the readable reference for what a line means.
+"""The pure scanner: counts lines as qps_service.line reads them.
 
-Every line ends in exactly one place: a request under one key, or one reject under one reason.
-The reasons:
-
-    fields    the line does not have the format's shape
-    not_http  no method, a method that is not an HTTP token (RFC 9110, 5.6.2), an empty route, or a
-              `$request` that is not `METHOD target` or `METHOD target HTTP/x`
-    status    the status is not three digits
-    bytes     the size is neither a number below 2**64 nor `-`
-    too_long  the line is longer than the limit
+Most lines are of one shape, and what counts in them stands together: `GET /help HTTP/1.1" 200 512`. Such
+cores are found for a whole block by one regular expression, counted by the standard library, and read
+once for each distinct one. Where a block has any other line, it is halved until that line stands alone:
+then it is read by itself. So the result is that of reading line by line, in a fraction of the time.
 """
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
-from qps_service.logformat import LogFormat
-from qps_service.model import SAMPLE_LIMIT, Counts, Key, Sample, Scanned
+from qps_service.line import (
+    BYTE_ORDER_MARK,
+    TOO_LONG,
+    Rejected,
+    Request,
+    TextReader,
+    make_reader,
+    patterns_of,
+    request_of,
+    time_of,
+    trim,
+)
+from qps_service.logformat import Field, LogFormat
+from qps_service.model import SAMPLE_LIMIT, Sample, Scanned
 
-REASONS = ("fields", "not_http", "status", "bytes", "too_long")
+# What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
+KEYS_LIMIT = 32 * 1024
+KEY_BYTES_LIMIT = 4 * 1024 * 1024
+TIMES_LIMIT = 4096  # spans of time; more than there are minutes in two days
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (.+?)(?: HTTP/[0-9.]+)?", re.DOTALL)
-_STATUS = re.compile(rb"[0-9]{3}")
-_BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
-_BYTES_LIMIT = 2**64
+# Distinct cores that are remembered, and the longest; together at most some 10 MB, mostly less than one.
+_CORES_LIMIT = 16 * 1024
+_CORE_LIMIT = 512  # bytes
+_ALONE = 4  # lines; fewer are read sooner one by one
 
 
 class PureScanner:
@@ -31,84 +41,165 @@ class PureScanner:
 
     name = "py"
 
-    def __init__(self, log_format: LogFormat, max_line: int) -> None:
-        """`max_line`: bytes of the longest line that is looked at, without its newline."""
-        self._format = log_format
+    def __init__(
+        self,
+        log_format: LogFormat,
+        max_line: int,
+        spill: Callable[[Scanned], None],
+        *,
+        keep_query: bool = False,
+        span: int = 0,
+    ) -> None:
+        """`max_line`: bytes of the longest line that is looked at, without its newline. `spill` takes over
+        what was counted whenever it becomes too much to keep. `span`: seconds that are counted together,
+        where the times of requests are wanted; 0 where not."""
         self._max_line = max_line
+        self._spill = spill
+        self._keep_query = keep_query
+        self._span = span
+        self._reader = make_reader(log_format)
+        self._cores = _Cores(log_format, keep_query=keep_query) if log_format.pieces and not span else None
         self._clear()
 
-    def scan(self, block: bytes) -> None:
-        """Count each line of `block`; a last line without newline counts as a line."""
-        lines = block.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        self._lines += len(lines)
-        for line in lines:
-            try:
-                key, size = self._parse(line)
-            except _Rejected as rejected:
-                self._reject(rejected.args[0], line)
-            else:
-                self._requests[key] += 1
-                self._bytes[key] += size
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        """Count each line of `block`; a last line without newline counts as a line. How many lines there
+        were, and how many of these were rejected."""
+        block = bytes(block)
+        lines = block.count(b"\n") + (block[-1:] not in (b"", b"\n"))
+        return lines, self._scan(block, lines)
 
     def reject_oversize(self, start: bytes) -> None:
         """Count a line that was too long to be handed over; `start` is its beginning."""
         self._lines += 1
-        self._reject("too_long", start)
+        self._reject(TOO_LONG, start)
 
     def take(self) -> Scanned:
         """What was found since the last call."""
-        counts = {key: Counts(requests, self._bytes[key]) for key, requests in self._requests.items()}
-        scanned = Scanned(self._lines, counts, self._rejects, self._sample)
+        rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
+        scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times)
         self._clear()
         return scanned
 
     def _clear(self) -> None:
         self._lines = 0
-        self._requests: Counter[Key] = Counter()
-        self._bytes: Counter[Key] = Counter()
+        self._requests: dict[tuple[bytes, bytes, int], int] = {}
+        self._bytes: dict[tuple[bytes, bytes, int], int] = {}
+        self._key_bytes = 0
         self._rejects: Counter[str] = Counter()
         self._sample: Sample | None = None
+        self._times: dict[int | None, list[int]] = {}
+
+    def _scan(self, block: bytes, lines: int) -> int:
+        """Count a block of so many lines; how many were rejected."""
+        if lines < _ALONE or self._cores is None or _may_exceed(block, self._max_line):
+            return sum(self._scan_line(line) for line in _lines_of(block))
+        requests = self._cores.requests(block, lines)
+        if requests is None:
+            half = block.index(b"\n", len(block) // 2) + 1 if b"\n" in block[len(block) // 2 :] else 0
+            half = half if 0 < half < len(block) else block.index(b"\n") + 1
+            first = block.count(b"\n", 0, half)
+            return self._scan(block[:half], first) + self._scan(block[half:], lines - first)
+        for request, times in requests:
+            self._count(request, times)
+        return 0
+
+    def _scan_line(self, line: bytes) -> bool:
+        """Count one line; whether it was rejected."""
+        try:
+            roles = self._reader.roles(trim(line, self._max_line))
+            request = request_of(roles, keep_query=self._keep_query)
+        except Rejected as rejected:
+            self._lines += 1
+            self._reject(rejected.args[0], line)
+            return True
+        if self._span:
+            self._count_time(time_of(roles), request.status)
+        self._count(request, 1)
+        return False
+
+    def _count(self, request: Request, times: int) -> None:
+        key = request[:3]
+        before = self._requests.get(key)
+        if before is None:
+            size = len(request.method) + len(request.target)
+            if len(self._requests) >= KEYS_LIMIT or self._key_bytes + size > KEY_BYTES_LIMIT:
+                self._spill(self.take())
+            self._key_bytes += size
+            self._requests[key] = times
+            self._bytes[key] = request.size * times
+        else:
+            self._requests[key] = before + times
+            self._bytes[key] += request.size * times
+        self._lines += times
+
+    def _count_time(self, second: int | None, status: int) -> None:
+        begin = None if second is None else second - second % self._span
+        if begin not in self._times:
+            if len(self._times) >= TIMES_LIMIT:
+                self._spill(self.take())
+            self._times[begin] = [0] * 10
+        self._times[begin][status // 100] += 1
 
     def _reject(self, reason: str, line: bytes) -> None:
         self._rejects[reason] += 1
         if self._sample is None:
             self._sample = Sample(reason, line[:SAMPLE_LIMIT])
 
-    def _parse(self, line: bytes) -> tuple[Key, int]:
-        if line.endswith(b"\r"):
-            line = line[:-1]
-        if len(line) > self._max_line:
-            raise _Rejected("too_long")
-        match = self._format.pattern.fullmatch(line)
-        status = match["status"] if match else b""
-        if self._format.lenient and not _STATUS.fullmatch(status):
-            match = self._format.lenient.fullmatch(line) or match
-        if match is None:
-            raise _Rejected("fields")
-        found = match.groupdict()
-        if "request" in found:
-            request = _REQUEST.fullmatch(found["request"])
+
+class _Cores:
+    """What counts in lines of a text format, found many at a time."""
+
+    def __init__(self, log_format: LogFormat, *, keep_query: bool) -> None:
+        pieces = log_format.pieces
+        counted = [place for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role]
+        # With the literals around, which tell where a field ends.
+        first, last = max(counted[0] - 1, 0), counted[-1] + 2
+        patterns = patterns_of(pieces)
+        before, core, after = (
+            b"".join(patterns[part]) for part in (slice(first), slice(first, last), slice(last, None))
+        )
+        self._pattern = re.compile(b"(?m)^" + before + b"(" + core + b")" + after + b"$")
+        self._reader = TextReader(pieces[first:last])
+        self._keep_query = keep_query
+        self._known: dict[bytes, Request] = {}
+
+    def requests(self, block: bytes, lines: int) -> list[tuple[Request, int]] | None:
+        """The distinct requests of a block of so many lines, with how often they are in it; None if any of
+        them needs a closer look."""
+        if b"\r" in block or BYTE_ORDER_MARK in block:
+            return None
+        cores = self._pattern.findall(block)
+        if len(cores) != lines:
+            return None
+        found = []
+        for core, times in Counter(cores).items():
+            request = self._known.get(core) or self._read(core)
             if request is None:
-                raise _Rejected("not_http")
-            method, route = request.groups()
-        else:
-            method, route = found.get("method", b"-"), found["route"]
-            if not _TOKEN.fullmatch(method) or not route:
-                raise _Rejected("not_http")
-        if not _STATUS.fullmatch(found["status"]):
-            raise _Rejected("status")
-        return Key(method, route, int(found["status"])), _size(found.get("bytes", b"-"))
+                return None
+            found.append((request, times))
+        return found
+
+    def _read(self, core: bytes) -> Request | None:
+        try:
+            request = request_of(self._reader.roles(core), keep_query=self._keep_query)
+        except Rejected:
+            return None
+        if len(core) <= _CORE_LIMIT:
+            if len(self._known) >= _CORES_LIMIT:
+                self._known.clear()
+            self._known[core] = request
+        return request
 
 
-class _Rejected(Exception):  # noqa: N818  it is an outcome, not an error
-    """Why a line is no request."""
+def _lines_of(block: bytes) -> list[bytes]:
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
 
 
-def _size(text: bytes) -> int:
-    if text == b"-":
-        return 0
-    if not _BYTES.fullmatch(text) or int(text) >= _BYTES_LIMIT:
-        raise _Rejected("bytes")
-    return int(text)
+def _may_exceed(block: bytes, limit: int) -> bool:
+    """Whether a line may be longer than `limit`: none is if every stretch of half of that has a newline."""
+    half = limit // 2
+    stretches = range(0, len(block) - half + 1, half) if len(block) > limit else ()
+    return any(block.find(b"\n", at, at + half) < 0 for at in stretches)

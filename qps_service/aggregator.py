@@ -52,13 +52,13 @@ class Aggregator:
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
-        for raw, counts in scanned.counts.items():
+        for method, target, status, requests, size in scanned.rows:
             key = Key(
-                _admit(raw.method, self._methods, METHODS_LIMIT, METHOD_LIMIT),
-                _admit(route_of(raw.route), self._routes, self.max_routes, self.max_route),
-                raw.status,
+                _admit(method, self._methods, METHODS_LIMIT, METHOD_LIMIT),
+                _admit(route_of(target), self._routes, self.max_routes, self.max_route),
+                status,
             )
-            _add(self._fresh, key, counts)
+            _add(self._fresh, key, Counts(requests, size))
         self._fresh_rejects.update(scanned.rejects)
 
     def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:

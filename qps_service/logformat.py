@@ -58,13 +58,20 @@ class Field(NamedTuple):
     role: str | None  # what it counts as, see ROLES; None for a field that is skipped over
 
 
+class Member(NamedTuple):
+    """A member of a JSON line that counts."""
+
+    path: bytes  # names from the outermost object inwards, with dots between
+    role: str  # what it counts as, see ROLES
+
+
 class LogFormat(NamedTuple):
-    """A format, compiled. `pattern` matches a whole line and has a group for each role present."""
+    """A format, taken apart; the scanners make of it what they match lines with."""
 
     text: str
-    pieces: tuple[Field | bytes, ...]
-    pattern: re.Pattern[bytes]
-    lenient: re.Pattern[bytes] | None  # tried where `pattern` fails
+    pieces: tuple[Field | bytes, ...]  # of a line of text; none where lines are JSON
+    members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
+    is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
 
     def render(self, values: Mapping[str, bytes]) -> bytes:
@@ -84,8 +91,7 @@ def compile_format(text: str) -> LogFormat:
         if needed not in roles and not (needed == "route" and "request" in roles):
             raise FormatError(text, len(text), f"the format has no {needed}: expected {names}")
     # A log copied from a terminal has blanks where the tabs were.
-    lenient = _compile(pieces, blanks=True) if PRESETS.get(text, text) == DEFAULT else None
-    return LogFormat(text, pieces, _compile(pieces, blanks=False), lenient, roles)
+    return LogFormat(text, pieces, (), PRESETS.get(text, text) == DEFAULT, roles)
 
 
 def _parse(text: str) -> tuple[Field | bytes, ...]:
@@ -119,25 +125,3 @@ def _parse(text: str) -> tuple[Field | bytes, ...]:
                 raise FormatError(text, position, "expected UTF-8") from error
             position = end
     return tuple(pieces)
-
-
-def _compile(pieces: tuple[Field | bytes, ...], *, blanks: bool) -> re.Pattern[bytes]:
-    """A pattern without backtracking: a field's class excludes the byte that ends it."""
-    source = []
-    around = zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False)
-    for before, piece, following in around:
-        if isinstance(piece, bytes):
-            source.append(rb"[ \t]+" if blanks else re.escape(piece))
-            continue
-        if not isinstance(following, bytes) or not following:
-            run = b".*"
-        elif blanks:
-            run = rb"[^ \t]+"
-        elif isinstance(before, bytes) and before.endswith(b'"') and following.startswith(b'"'):
-            run = rb'(?:[^"\\]|\\.)*'
-        else:
-            run = b"[^" + re.escape(following[:1]) + b"]*"
-        source.append(b"(?P<" + piece.role.encode() + b">" + run + b")" if piece.role else run)
-    if blanks:
-        source[-1] = source[-1].replace(b".*", rb"[^ \t]+") + rb"[ \t]*"
-    return re.compile(b"".join(source), re.DOTALL)

@@ -4,7 +4,8 @@ What came from the log stays bytes: two routes that differ in one invalid byte a
 `qps_service.escape` turns them into text where they are shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -38,9 +39,19 @@ class Scanned(NamedTuple):
     """What a scanner found since it was last asked. `lines` = requests counted + lines rejected."""
 
     lines: int
-    counts: Mapping[Key, Counts]
+    # Method, target, status, requests, bytes, in the order of first sight. A target is what the log has, up
+    # to the query unless that is kept; it is empty where the query is all there was.
+    rows: Sequence[tuple[bytes, bytes, int, int, int]]
     rejects: Mapping[str, int]  # reason -> lines
-    sample: Sample | None
+    sample: Sample | None  # the first rejected line
+    # Where times were asked for: requests by the first digit of their status, by the Unix second in which the
+    # span of time began; None for requests whose time can't be read.
+    times: Mapping[int | None, Sequence[int]] = MappingProxyType({})
+
+    @property
+    def counts(self) -> Mapping[Key, Counts]:
+        """The rows by what they are counted under."""
+        return {Key(*row[:3]): Counts(*row[3:]) for row in self.rows}
 
 
 class Window(NamedTuple):

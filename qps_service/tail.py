@@ -10,10 +10,10 @@ from qps_service.files import Files
 from qps_service.follower import Follower
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
-from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Window
+from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanned, Window
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.opening import Handed
-from qps_service.scan import make_scanner
+from qps_service.scan import Scanner, make_scanner
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 
@@ -57,12 +57,13 @@ class Tail:
             epoch=at - now if at else None,
             keeper=keeper,
         )
-        self._scanner = make_scanner(config.format, config.max_line)
+        self._scanner = self._make_scanner(config)
         self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route, restored)
         self._read: set[Generation] = set()  # at the last look
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._awaited = {position.number for position in restored.held} if restored else set()
+        self._has_rejected = False  # lines, since the last notice
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
@@ -107,7 +108,8 @@ class Tail:
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
         if (config.format, config.max_line) != (self.config.format, self.config.max_line):
-            self._scanner = make_scanner(config.format, config.max_line)
+            self._count(self._scanner.take())
+            self._scanner = self._make_scanner(config)
         self._follower.limits = _limits(config)
         self.aggregator.max_routes = config.max_routes
         self.aggregator.max_route = config.max_route
@@ -119,19 +121,17 @@ class Tail:
         self._read = set()
         for chunk in self._follower.read(now):
             self._read.add(chunk.origin)
-            self._scanner.scan(chunk.data)
+            lines, rejected = self._scanner.scan(chunk.data)
             if chunk.oversize is not None:
                 self._scanner.reject_oversize(chunk.oversize)
-            scanned = self._scanner.take()
-            self.aggregator.add(scanned)
-            chunk.origin.lines += scanned.lines
-            chunk.origin.rejected += sum(scanned.rejects.values())
-            for reason, lines in scanned.rejects.items():
-                self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
-            self._sample = self._sample or scanned.sample
+                lines, rejected = lines + 1, rejected + 1
+            chunk.origin.lines += lines
+            chunk.origin.rejected += rejected
+            self._has_rejected |= rejected > 0
             yield
-        if self._sample and self._rejects_said.allows(now):
-            self._say_rejects(self._sample)
+        if self._has_rejected and self._rejects_said.allows(now):
+            self._count(self._scanner.take())
+            self._say_rejects()
 
     def entry(self, sequence: int, now: int, at: int) -> Entry:
         """What is to be committed: everything counted since the last entry, and how far files were read.
@@ -141,6 +141,7 @@ class Tail:
         self._awaited -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(loss._replace(at=at) for loss in lost)
         self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
+        self._count(self._scanner.take())
         counts, rejects = self.aggregator.take()
         sequence = sequence if self.is_counting else 0
         return self._entry(sequence, now, at, counts, rejects, changes)._replace(losses=losses)
@@ -172,6 +173,15 @@ class Tail:
         self._follower.close()
         self._watcher.close()
 
+    def _make_scanner(self, config: LogConfig) -> Scanner:
+        return make_scanner(config.format, config.max_line, self._count)
+
+    def _count(self, scanned: Scanned) -> None:
+        self.aggregator.add(scanned)
+        for reason, lines in scanned.rejects.items():
+            self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
+        self._sample = self._sample or scanned.sample
+
     def _entry(
         self,
         sequence: int,
@@ -193,14 +203,13 @@ class Tail:
             **changes._asdict(),
         )
 
-    def _say_rejects(self, sample: Sample) -> None:
+    def _say_rejects(self) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
-        text = (
-            f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} "
-            f'({reasons}), for example ({sample.reason}): "{show(sample.line)}"'
-        )
+        text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
+        if self._sample:
+            text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
         self._say(Notice(notices.REJECTED, text, self.config.name))
-        self._unsaid, self._sample = {}, None
+        self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
 def _limits(config: LogConfig) -> Limits:

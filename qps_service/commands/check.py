@@ -159,7 +159,8 @@ def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
 
 
 def _scan(line: bytes, log_format: LogFormat, max_line: int) -> Scanned:
-    scanner = make_scanner(log_format, max_line)
+    found: list[Scanned] = []
+    scanner = make_scanner(log_format, max_line, found.append)
     scanner.scan(line + b"\n")
     return scanner.take()
 

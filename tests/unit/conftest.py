@@ -2,17 +2,25 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from qps_service._scan_py import PureScanner
 from qps_service.logformat import LogFormat
+from qps_service.model import Scanned
 from qps_service.scan import Scanner
 
 MakeScanner = Callable[[LogFormat, int], Scanner]
 
+
+def no_spill(scanned: Scanned) -> None:
+    """For what can be kept until it is taken."""
+    raise AssertionError(f"spilled {len(scanned.rows)} rows")
+
+
 # Each scanner there is; all of them must give the same results.
-SCANNERS: dict[str, MakeScanner] = {"py": PureScanner}
+SCANNERS: dict[str, MakeScanner] = {"py": partial(PureScanner, spill=no_spill)}
 
 
 @pytest.fixture(params=SCANNERS)

@@ -18,6 +18,7 @@ from qps_service.errors import QpsError, UsageError
 from qps_service.logformat import compile_format
 from qps_service.scan import make_scanner
 from qps_service.simulated_log import LogFile
+from tests.unit.conftest import no_spill
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "from qps_service.cli import main; raise SystemExit(main())"
@@ -49,7 +50,7 @@ def parse(*arguments: object) -> argparse.Namespace:
 
 def check_truth(truth: Path, *lines: bytes) -> dict[str, Any]:
     """The truth equals what the scanner finds in `lines`; the truth."""
-    scanner = make_scanner(compile_format("default"), 65_536)
+    scanner = make_scanner(compile_format("default"), 65_536, no_spill)
     for some in lines:
         scanner.scan(some)
     scanned = scanner.take()

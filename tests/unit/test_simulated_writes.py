@@ -13,6 +13,7 @@ from qps_service.scan import make_scanner
 from qps_service.simulated_log import LogFile
 from qps_service.simulator import SECOND, Simulator, SteadyPace, Traffic
 from tests.simulated import DEFAULT, Clock, make, numbered, on_disk
+from tests.unit.conftest import no_spill
 
 # --- late writers
 
@@ -112,7 +113,7 @@ def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> No
     with suppress(OSError) if room < 10**9 else nullcontext():
         simulation.run()
     log.close()
-    scanner = make_scanner(DEFAULT, 65_536)
+    scanner = make_scanner(DEFAULT, 65_536, no_spill)
     for lines in on_disk(path).values():
         scanner.scan(b"".join(line for line in lines if line.endswith(b"\n")))
     scanned = scanner.take()

@@ -11,6 +11,7 @@ from qps_service.model import Key
 from qps_service.scan import make_scanner
 from qps_service.simulator import BLOCK, SECOND, IrregularPace, Pace, Simulator, SteadyPace, Traffic
 from tests.simulated import DEFAULT, Clock, Memory, simulate
+from tests.unit.conftest import no_spill
 
 
 def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
@@ -107,7 +108,7 @@ def check_the_truth(of: type[Simulator], room: int) -> None:
         simulation.run()
     except OSError:
         assert log.lines == room
-    scanner = make_scanner(DEFAULT, 65_536)
+    scanner = make_scanner(DEFAULT, 65_536, no_spill)
     scanner.scan(b"".join(log.written))
     scanned = scanner.take()
     truth = json.loads(simulation.truth())
