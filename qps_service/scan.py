@@ -1,11 +1,24 @@
-"""Picks the scanner: blocks of whole lines in, counts out."""
+"""Picks the scanner: blocks of whole lines in, counts out.
 
-from collections.abc import Callable
-from typing import Protocol
+The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one, whose results are the same.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from qps_service._scan_py import PureScanner
-from qps_service.logformat import LogFormat
-from qps_service.model import Scanned
+from qps_service.logformat import Field, LogFormat
+from qps_service.model import Sample, Scanned
+
+try:
+    from qps_service import _scan
+except ImportError:  # there was no compiler
+    _scan = None
+
+PURE_VARIABLE = "QPS_REPORTER_PURE"
+
+_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # as _scan_core.h numbers them
 
 
 class Scanner(Protocol):
@@ -23,6 +36,50 @@ class Scanner(Protocol):
         """What was found since the last call."""
 
 
+class NativeScanner:
+    """The scanner in C."""
+
+    name = "c"
+
+    def __init__(
+        self,
+        log_format: LogFormat,
+        max_line: int,
+        spill: Callable[[Scanned], None],
+        *,
+        keep_query: bool = False,
+        span: int = 0,
+        level: str | None = None,
+        seed: bytes | None = None,
+    ) -> None:
+        """As make_scanner; `level` is one of LEVELS, the best if None; `seed` is random if None."""
+        head, fields = _program(log_format)
+        self._native = _scan.Scanner(
+            head=head,
+            fields=fields,
+            members=[(_ROLES.index(member.role), member.path) for member in log_format.members],
+            is_lenient=log_format.is_lenient,
+            max_line=max_line,
+            spill=lambda taken: spill(_scanned(taken)),
+            keep_query=keep_query,
+            span=span,
+            seed=os.urandom(_scan.SEED_BYTES) if seed is None else seed,
+            level=level,
+        )
+        self.scan: Callable[[bytes | memoryview], tuple[int, int]] = self._native.scan
+        self.reject_oversize: Callable[[bytes], None] = self._native.reject_oversize
+
+    @property
+    def probes(self) -> int:
+        """Keys that were compared in vain, since another one has their place in the table."""
+        probes: int = self._native.probes
+        return probes
+
+    def take(self) -> Scanned:
+        """What was found since the last call."""
+        return _scanned(self._native.take())
+
+
 def make_scanner(
     log_format: LogFormat,
     max_line: int,
@@ -34,4 +91,34 @@ def make_scanner(
     """A scanner for `log_format` whose lines have at most `max_line` bytes. `spill` takes over what was
     counted whenever it becomes too much to keep. `span`: seconds that are counted together, where the times
     of requests are wanted; 0 where not."""
-    return PureScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+    scanner = NativeScanner if is_native(os.environ) else PureScanner
+    return scanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+
+
+def is_native(environment: Mapping[str, str]) -> bool:
+    """Whether the native scanner is there, and wanted."""
+    return _scan is not None and environment.get(PURE_VARIABLE, "0") in ("", "0")
+
+
+def describe(environment: Mapping[str, str]) -> str:
+    """Which scanner is used, for people."""
+    if is_native(environment):
+        return f"native scanner, {_scan.LEVELS[0]}"
+    return f"pure scanner, {'the native one was not built' if _scan is None else PURE_VARIABLE + ' is set'}"
+
+
+def _program(log_format: LogFormat) -> tuple[bytes, list[tuple[int, bool, bytes]]]:
+    """What a line begins with, and each field: its role, whether it is quoted, and what follows."""
+    pieces = log_format.pieces
+    head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
+    fields = []
+    for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
+        if isinstance(piece, Field) and isinstance(before, bytes) and isinstance(following, bytes):
+            is_quoted = before.endswith(b'"') and following.startswith(b'"')
+            fields.append((_ROLES.index(piece.role), is_quoted, following))
+    return head, fields
+
+
+def _scanned(taken: tuple[Any, ...]) -> Scanned:
+    lines, rows, rejects, sample, times = taken
+    return Scanned(lines, rows, rejects, sample and Sample(*sample), times)

@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
+from qps_service import _scan
 from qps_service._scan_py import PureScanner
 from qps_service.logformat import LogFormat
 from qps_service.model import Scanned
-from qps_service.scan import Scanner
+from qps_service.scan import NativeScanner, Scanner
 
 MakeScanner = Callable[[LogFormat, int], Scanner]
 
@@ -20,7 +21,11 @@ def no_spill(scanned: Scanned) -> None:
 
 
 # Each scanner there is; all of them must give the same results.
-SCANNERS: dict[str, MakeScanner] = {"py": partial(PureScanner, spill=no_spill)}
+# The native ones must be there: scripts/setup.sh test builds them.
+SCANNERS: dict[str, MakeScanner] = {
+    "py": partial(PureScanner, spill=no_spill),
+    **{f"c-{level}": partial(NativeScanner, spill=no_spill, level=level) for level in _scan.LEVELS},
+}
 
 
 @pytest.fixture(params=SCANNERS)

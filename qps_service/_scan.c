@@ -1,0 +1,433 @@
+/* The native scanner: what _scan_py.py does, at the speed of memory. scan.py is who uses it.
+
+   The limited API of Python 3.11 keeps one build good for every later version. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "_scan_core.h"
+
+typedef struct {
+    PyObject_HEAD struct scanner scanner;
+    struct program program;
+    lines_function lines;
+    PyObject *spill;
+    int is_busy;
+} Scanner;
+
+static struct literal *copy_literal(struct literal *to, PyObject *from)
+{
+    char *bytes;
+    Py_ssize_t len;
+    if (PyBytes_AsStringAndSize(from, &bytes, &len) < 0)
+        return NULL;
+    to->bytes = malloc((size_t)len + 1);
+    if (!to->bytes)
+        return (struct literal *)PyErr_NoMemory();
+    memcpy(to->bytes, bytes, (size_t)len);
+    to->len = (size_t)len;
+    uint8_t first[8] = {0};
+    memcpy(first, bytes, len < 8 ? (size_t)len : 8);
+    to->word = load64(first);
+    to->mask = len < 8 ? (1ULL << (8 * len)) - 1 : ~0ULL;
+    return to;
+}
+
+/* The number of a byte at which fields may end; -1 if there are too many. */
+static int stop_of(struct program *g, uint8_t byte, uint8_t *number)
+{
+    const uint8_t *known = memchr(g->stops, byte, g->stops_len);
+    if (!known && g->stops_len == STOPS_LIMIT) {
+        PyErr_Format(PyExc_ValueError, "expected fields to end at %d different bytes at most", STOPS_LIMIT);
+        return -1;
+    }
+    *number = (uint8_t)(known ? (size_t)(known - g->stops) : g->stops_len);
+    if (!known)
+        g->stops[g->stops_len++] = byte;
+    return 0;
+}
+
+/* (head, [(role, is_quoted, literal), ...]) */
+static int set_fields(struct program *g, PyObject *head, PyObject *fields)
+{
+    Py_ssize_t len = PyList_Size(fields);
+    if (len < 0 || !copy_literal(&g->head, head))
+        return -1;
+    g->fields = calloc((size_t)len + 1, sizeof *g->fields);
+    if (!g->fields) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < len; i++) {
+        struct field *f = &g->fields[i];
+        PyObject *literal;
+        int role;
+        if (!PyArg_ParseTuple(PyList_GetItem(fields, i), "ipS", &role, &f->is_quoted, &literal))
+            return -1;
+        if (role < 0 || role >= ROLES) {
+            PyErr_Format(PyExc_ValueError, "expected a role, got %d", role);
+            return -1;
+        }
+        f->role = (enum role)role;
+        if (!copy_literal(&f->literal, literal))
+            return -1;
+        g->fields_len++;
+        if (f->literal.len && (stop_of(g, f->literal.bytes[0], &f->stop) < 0 ||
+                               stop_of(g, f->is_quoted ? '\\' : f->literal.bytes[0], &f->other_stop) < 0))
+            return -1;
+        if (!f->literal.len && i + 1 < len) {
+            PyErr_SetString(PyExc_ValueError, "expected text between two fields");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* [(role, path), ...] */
+static int set_members(struct program *g, PyObject *members)
+{
+    Py_ssize_t len = PyList_Size(members);
+    if (len < 0)
+        return -1;
+    if (len > MEMBERS_LIMIT) {
+        PyErr_Format(PyExc_ValueError, "expected at most %d members, got %zd", MEMBERS_LIMIT, len);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < len; i++) {
+        struct member *m = &g->members[i];
+        const char *path;
+        Py_ssize_t path_len;
+        int role;
+        if (!PyArg_ParseTuple(PyList_GetItem(members, i), "iy#", &role, &path, &path_len))
+            return -1;
+        if (role <= SKIPPED || role >= ROLES) {
+            PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);
+            return -1;
+        }
+        m->role = (enum role)role;
+        m->path = malloc((size_t)path_len + 1);
+        if (!m->path) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        memcpy(m->path, path, (size_t)path_len);
+        m->len = (size_t)path_len;
+        g->members_len++;
+    }
+    return 0;
+}
+
+static PyObject *reasons_of(const struct scanner *s, PyObject *names)
+{
+    PyObject *rejects = PyDict_New();
+    for (int i = 0; rejects && i < REASONS; i++) {
+        if (!s->rejects[i])
+            continue;
+        PyObject *lines = PyLong_FromUnsignedLongLong(s->rejects[i]);
+        if (!lines || PyDict_SetItem(rejects, PyTuple_GetItem(names, i), lines) < 0)
+            Py_CLEAR(rejects);
+        Py_XDECREF(lines);
+    }
+    return rejects;
+}
+
+static PyObject *times_of(const struct scanner *s)
+{
+    PyObject *times = PyDict_New();
+    uint64_t untimed = 0;
+    for (int i = 0; i < 10; i++)
+        untimed += s->untimed[i];
+    for (size_t i = 0; times && i < s->times_len + (untimed > 0); i++) {
+        const uint64_t *n = i < s->times_len ? s->times[i].requests : s->untimed;
+        PyObject *begin = i < s->times_len ? PyLong_FromLongLong(s->times[i].begin) : Py_BuildValue("");
+        PyObject *requests =
+            Py_BuildValue("[KKKKKKKKKK]", n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]);
+        if (!begin || !requests || PyDict_SetItem(times, begin, requests) < 0)
+            Py_CLEAR(times);
+        Py_XDECREF(begin);
+        Py_XDECREF(requests);
+    }
+    return times;
+}
+
+/* lower + (upper << 64) */
+static PyObject *sum_of(uint64_t lower, uint64_t upper)
+{
+    PyObject *low = PyLong_FromUnsignedLongLong(lower);
+    if (!upper || !low)
+        return low;
+    PyObject *high = PyLong_FromUnsignedLongLong(upper), *bits = PyLong_FromLong(64);
+    PyObject *shifted = high && bits ? PyNumber_Lshift(high, bits) : NULL;
+    PyObject *sum = shifted ? PyNumber_Add(shifted, low) : NULL;
+    Py_DECREF(low);
+    Py_XDECREF(high);
+    Py_XDECREF(bits);
+    Py_XDECREF(shifted);
+    return sum;
+}
+
+static PyObject *row_of(const struct table *t, const struct entry *e)
+{
+    const char *key = (const char *)t->names + e->key;
+    PyObject *bytes = sum_of(e->bytes, e->more_bytes);
+    if (!bytes)
+        return NULL;
+    return Py_BuildValue("(y#y#IKN)", key, (Py_ssize_t)e->method_len, key + e->method_len + 1,
+                         (Py_ssize_t)(e->key_len - e->method_len - 1), e->status, e->requests, bytes);
+}
+
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times). */
+static PyObject *take(Scanner *self)
+{
+    struct scanner *s = &self->scanner;
+    PyObject *module = PyType_GetModule(Py_TYPE((PyObject *)self));
+    PyObject *names = module ? PyObject_GetAttrString(module, "REASONS") : NULL;
+    PyObject *rejects = names ? reasons_of(s, names) : NULL, *times = times_of(s), *sample = NULL;
+    PyObject *rows = PyList_New(s->table.used);
+    uint64_t lines = 0;
+    for (int i = 0; i < REASONS; i++)
+        lines += s->rejects[i];
+    for (uint32_t i = 0; rows && i < s->table.used; i++) {
+        lines += s->table.entries[i].requests;
+        PyObject *row = row_of(&s->table, &s->table.entries[i]);
+        if (!row || PyList_SetItem(rows, i, row) < 0)
+            Py_CLEAR(rows);
+    }
+    if (rejects)
+        sample = s->has_sample ? Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
+                                               (Py_ssize_t)s->sample_len)
+                               : Py_BuildValue("");
+    Py_XDECREF(names);
+    if (!rejects || !times || !sample || !rows) {
+        Py_XDECREF(rejects);
+        Py_XDECREF(times);
+        Py_XDECREF(sample);
+        Py_XDECREF(rows);
+        return NULL;
+    }
+    PyObject *taken = Py_BuildValue("(KNNNN)", lines, rows, rejects, sample, times);
+    if (taken)
+        scanner_clear(s);
+    return taken;
+}
+
+static int spill(struct scanner *s)
+{
+    Scanner *self = (Scanner *)((char *)s - offsetof(Scanner, scanner));
+    PyObject *taken = take(self),
+             *done = taken ? PyObject_CallFunctionObjArgs(self->spill, taken, NULL) : NULL;
+    Py_XDECREF(taken);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
+{
+    struct scanner *s = &self->scanner;
+    for (int i = 0; i < LEVELS_LEN && !self->lines; i++)
+        if ((!level || !strcmp(level, LEVELS[i].name)) && level_works(&LEVELS[i]))
+            self->lines = LEVELS[i].lines;
+    if (!self->lines) {
+        PyErr_Format(PyExc_ValueError, "this processor has no %s", level);
+        return -1;
+    }
+    size_t room = self->program.max_line + SLACK;
+    s->program = &self->program;
+    s->spill = spill;
+    s->scratch = calloc(2, room);
+    s->text = calloc(ROLES, room);
+    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
+    s->round = ROUND;
+    prepare(&self->program);
+    if (!s->scratch || !s->text || !s->cores || table_open(&s->table, seed) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"head",       "fields", "members", "is_lenient", "max_line", "spill",
+                            "keep_query", "span",   "seed",    "level",      NULL};
+    PyObject *head, *fields, *members, *spill_to;
+    int is_lenient, keep_query;
+    Py_ssize_t max_line, seed_len;
+    long long span;
+    const char *seed, *level = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLy#|z", names, &head, &PyList_Type, &fields,
+                                     &PyList_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
+                                     &span, &seed, &seed_len, &level))
+        return NULL;
+    if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > KEY_BYTES_LIMIT / 4 ||
+        span < 0)
+        return PyErr_Format(PyExc_ValueError,
+                            "expected a seed of %zd bytes, a max_line of up to %d and a span",
+                            sizeof((struct table *)0)->seed, KEY_BYTES_LIMIT / 4);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Scanner *self = (Scanner *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    Py_INCREF(spill_to);
+    self->spill = spill_to;
+    self->program.is_lenient = is_lenient;
+    self->program.keep_query = keep_query;
+    self->program.max_line = (size_t)max_line;
+    self->program.span = span;
+    if (set_fields(&self->program, head, fields) < 0 || set_members(&self->program, members) < 0 ||
+        open_scanner(self, level, (const uint8_t *)seed) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int scanner_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((Scanner *)object)->spill);
+    return 0;
+}
+
+static int scanner_drop(PyObject *object)
+{
+    Py_CLEAR(((Scanner *)object)->spill);
+    return 0;
+}
+
+static void scanner_dealloc(PyObject *object)
+{
+    Scanner *self = (Scanner *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    scanner_drop(object);
+    for (size_t i = 0; i < self->program.fields_len; i++)
+        free(self->program.fields[i].literal.bytes);
+    for (size_t i = 0; i < self->program.members_len; i++)
+        free(self->program.members[i].path);
+    free(self->program.fields);
+    free(self->program.head.bytes);
+    free(self->scanner.times);
+    free(self->scanner.cores);
+    free(self->scanner.scratch);
+    free(self->scanner.text);
+    free(self->scanner.tail);
+    table_close(&self->scanner.table);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyObject *scanner_scan(PyObject *object, PyObject *block)
+{
+    Scanner *self = (Scanner *)object;
+    struct scanner *s = &self->scanner;
+    Py_buffer view;
+    if (self->is_busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the scanner is spilling");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(block, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    s->block_lines = s->block_rejects = 0;
+    self->is_busy = 1;
+    int failed = scan_block(s, self->lines, view.buf, (size_t)view.len) < 0;
+    self->is_busy = 0;
+    PyBuffer_Release(&view);
+    if (failed) {
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+        return NULL;
+    }
+    return Py_BuildValue("(KK)", s->block_lines, s->block_rejects);
+}
+
+static PyObject *scanner_reject_oversize(PyObject *object, PyObject *start)
+{
+    char *bytes;
+    Py_ssize_t len;
+    if (PyBytes_AsStringAndSize(start, &bytes, &len) < 0)
+        return NULL;
+    reject(&((Scanner *)object)->scanner, TOO_LONG, (const uint8_t *)bytes, (size_t)len);
+    Py_RETURN_NONE;
+}
+
+static PyObject *scanner_take(PyObject *object, PyObject *none)
+{
+    (void)none;
+    return take((Scanner *)object);
+}
+
+static PyObject *scanner_probes(PyObject *object, void *none)
+{
+    (void)none;
+    return PyLong_FromUnsignedLongLong(((Scanner *)object)->scanner.table.probes);
+}
+
+static PyMethodDef scanner_methods[] = {
+    {"scan", scanner_scan, METH_O,
+     "Count each line of a block; how many there were, and how many were rejected."},
+    {"reject_oversize", scanner_reject_oversize, METH_O,
+     "Count one line that was too long to be handed over."},
+    {"take", scanner_take, METH_NOARGS, "What was found since the last call."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef scanner_getset[] = {
+    {"probes", scanner_probes, NULL, "Slots of the table that were looked at in vain so far.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot scanner_slots[] = {
+    {Py_tp_doc, "Counts the lines of blocks."},
+    {Py_tp_new, scanner_new},
+    {Py_tp_dealloc, scanner_dealloc},
+    {Py_tp_traverse, scanner_traverse},
+    {Py_tp_clear, scanner_drop},
+    {Py_tp_methods, scanner_methods},
+    {Py_tp_getset, scanner_getset},
+    {0, NULL},
+};
+
+static PyType_Spec scanner_spec = {
+    .name = "qps_service._scan.Scanner",
+    .basicsize = sizeof(Scanner),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = scanner_slots,
+};
+
+static int scan_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &scanner_spec, NULL);
+    int failed = !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
+    Py_XDECREF(type);
+    PyObject *reasons = Py_BuildValue("(sssss)", "fields", "not_http", "status", "bytes", "too_long");
+    failed |= PyModule_AddObjectRef(module, "REASONS", reasons) < 0;
+    Py_XDECREF(reasons);
+    PyObject *levels = PyList_New(0);
+    for (int i = 0; levels && i < LEVELS_LEN; i++) {
+        PyObject *name = level_works(&LEVELS[i]) ? PyUnicode_FromString(LEVELS[i].name) : NULL;
+        failed |= name && PyList_Append(levels, name) < 0;
+        Py_XDECREF(name);
+    }
+    failed |= PyModule_AddObjectRef(module, "LEVELS", levels) < 0;
+    Py_XDECREF(levels);
+    failed |= PyModule_AddIntConstant(module, "KEYS_LIMIT", KEYS_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "KEY_BYTES_LIMIT", KEY_BYTES_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "TIMES_LIMIT", TIMES_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "SEED_BYTES", sizeof((struct table *)0)->seed) < 0;
+    return failed ? -1 : 0;
+}
+
+static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
+
+static struct PyModuleDef scan_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_scan",
+    .m_doc = "The native scanner; qps_service.scan picks it.",
+    .m_slots = scan_slots,
+};
+
+PyMODINIT_FUNC PyInit__scan(void)
+{
+    return PyModuleDef_Init(&scan_module);
+}

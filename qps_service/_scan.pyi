@@ -1,0 +1,28 @@
+from collections.abc import Callable
+from typing import Any
+
+REASONS: tuple[str, ...]
+LEVELS: list[str]
+KEYS_LIMIT: int
+KEY_BYTES_LIMIT: int
+TIMES_LIMIT: int
+SEED_BYTES: int
+
+class Scanner:
+    probes: int
+    def __init__(
+        self,
+        head: bytes,
+        fields: list[tuple[int, bool, bytes]],
+        members: list[tuple[int, bytes]],
+        is_lenient: bool,
+        max_line: int,
+        spill: Callable[[tuple[Any, ...]], None],
+        keep_query: bool,
+        span: int,
+        seed: bytes,
+        level: str | None = None,
+    ) -> None: ...
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]: ...
+    def reject_oversize(self, start: bytes) -> None: ...
+    def take(self) -> tuple[Any, ...]: ...

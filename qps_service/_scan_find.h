@@ -1,0 +1,124 @@
+/* Finding bytes, 64 at a time, by what the processor has.
+
+   Included once for each instruction set, with FIND(name) giving the names a suffix and one of FIND_AVX2,
+   FIND_SSE2, FIND_NEON, FIND_PLAIN defined. Everything here reads up to SLACK bytes from where it begins,
+   whatever `end` is: whoever calls sees to it that they can be read. */
+
+/* Bit i is set where p[i] is `byte`. */
+static inline uint64_t FIND(equal)(const uint8_t *p, uint8_t byte)
+{
+#if defined FIND_AVX2
+    __m256i wanted = _mm256_set1_epi8((char)byte);
+    __m256i low = _mm256_loadu_si256((const __m256i *)p),
+            high = _mm256_loadu_si256((const __m256i *)(p + 32));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)) |
+           (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)) << 32;
+#elif defined FIND_SSE2
+    __m128i wanted = _mm_set1_epi8((char)byte);
+    uint64_t found = 0;
+    for (int i = 0; i < 4; i++) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(p + 16 * i));
+        found |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted)) << (16 * i);
+    }
+    return found;
+#elif defined FIND_NEON
+    static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t wanted = vdupq_n_u8(byte), bits = vld1q_u8(weights);
+    uint8x16_t a = vandq_u8(vceqq_u8(vld1q_u8(p), wanted), bits);
+    uint8x16_t b = vandq_u8(vceqq_u8(vld1q_u8(p + 16), wanted), bits);
+    uint8x16_t c = vandq_u8(vceqq_u8(vld1q_u8(p + 32), wanted), bits);
+    uint8x16_t d = vandq_u8(vceqq_u8(vld1q_u8(p + 48), wanted), bits);
+    uint8x16_t sums = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
+#else
+    uint64_t found = 0;
+    for (int i = 0; i < 64; i += 8) {
+        /* A byte of `other` is 0 where the two are equal; then only its bit 7 is left in `zeros`. */
+        uint64_t other = load64(p + i) ^ (0x0101010101010101ULL * byte), low = 0x7f7f7f7f7f7f7f7fULL;
+        uint64_t zeros = ~(((other & low) + low) | other | low);
+        found |= (zeros >> 7) * 0x0102040810204080ULL >> 56 << i;
+    }
+    return found;
+#endif
+}
+
+/* The number of zeros below the lowest bit; 64 if there is none. */
+static inline size_t FIND(zeros)(uint64_t bits)
+{
+#if defined FIND_AVX2
+    return _tzcnt_u64(bits);
+#else
+    return bits ? (size_t)__builtin_ctzll(bits) : 64;
+#endif
+}
+
+/* Whether the first `len` bytes, CORE_LEAST to CORE_LIMIT, are others than those of `core`, which has zeros
+   behind them: then not 0. */
+static inline uint64_t FIND(differ)(const uint8_t *p, size_t len, const uint8_t *core)
+{
+#if defined FIND_AVX2
+    const uint8_t *mask = CORE_MASK + CORE_LIMIT - len;
+    __m256i bytes =
+        _mm256_and_si256(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)mask));
+    __m256i same = _mm256_cmpeq_epi8(bytes, _mm256_loadu_si256((const __m256i *)core));
+    if (len > 32) {
+        bytes = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(p + 32)),
+                                 _mm256_loadu_si256((const __m256i *)(mask + 32)));
+        same = _mm256_and_si256(same,
+                                _mm256_cmpeq_epi8(bytes, _mm256_loadu_si256((const __m256i *)(core + 32))));
+    }
+    return (uint32_t)~_mm256_movemask_epi8(same);
+#else
+    size_t last = len - 8;
+    uint64_t differ = load64(p + last) ^ load64(core + last);
+    for (size_t at = 0; at < last; at += 8)
+        differ |= load64(p + at) ^ load64(core + at);
+    return differ;
+#endif
+}
+
+/* The first byte in [p, end) that is one or the other; `end` if there is none. */
+static inline const uint8_t *FIND(find_either)(const uint8_t *p, const uint8_t *end, uint8_t one,
+                                               uint8_t other)
+{
+    for (; p < end; p += 64) {
+        uint64_t found = FIND(equal)(p, one) | FIND(equal)(p, other);
+        if (found) {
+            p += __builtin_ctzll(found);
+            return p < end ? p : end;
+        }
+    }
+    return end;
+}
+
+/* The bytes that end fields, where they are in 64 bytes. */
+struct FIND(window) {
+    const uint8_t *base;
+    uint64_t masks[STOPS_LIMIT];
+};
+
+static inline void FIND(look)(struct FIND(window) * w, const struct program *g, const uint8_t *p)
+{
+    w->base = p;
+    for (size_t i = 0; i < g->stops_len; i++)
+        w->masks[i] = FIND(equal)(p, g->stops[i]);
+}
+
+/* The first byte in [p, end) that is stop number `one` or `other`; `end` if there is none. */
+static inline const uint8_t *FIND(stop)(struct FIND(window) * w, const struct program *g, const uint8_t *p,
+                                        const uint8_t *end, size_t one, size_t other)
+{
+    for (;;) {
+        size_t from = (size_t)(p - w->base);
+        uint64_t found = from < 64 ? (w->masks[one] | w->masks[other]) >> from : 0;
+        if (found) {
+            p += __builtin_ctzll(found);
+            return p < end ? p : end;
+        }
+        if (from < 64)
+            p = w->base + 64;
+        if (p >= end)
+            return end;
+        FIND(look)(w, g, p);
+    }
+}

@@ -1,0 +1,20 @@
+"""The native scanner, which pyproject.toml can't declare. Where it can't be built, the pure one does its work."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "qps_service._scan",
+            ["qps_service/_scan.c"],
+            depends=[
+                f"qps_service/_scan_{part}.h" for part in ("core", "find", "json", "line", "table", "times")
+            ],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
