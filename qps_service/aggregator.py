@@ -39,7 +39,9 @@ class Aggregator:
         # Each name to itself: what is kept is one object, however many rows it is in.
         self._routes: dict[bytes, bytes] = {}
         self._methods: dict[bytes, bytes] = {}
-        self._fresh: dict[Key, Counts] = {}  # since the last `take`
+        # Since the last `take`: requests and bytes by what makes a Key. A list in place of Counts, because
+        # a hostile log comes here once for each of its lines.
+        self._fresh: dict[tuple[bytes, bytes, int], list[int]] = {}
         self._fresh_rejects: Counter[str] = Counter()
         self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
@@ -52,18 +54,26 @@ class Aggregator:
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
+        fresh, methods, routes = self._fresh, self._methods, self._routes
         for method, target, status, requests, size in scanned.rows:
-            key = Key(
-                _admit(method, self._methods, METHODS_LIMIT, METHOD_LIMIT),
-                _admit(route_of(target), self._routes, self.max_routes, self.max_route),
+            route = route_of(target)
+            key = (
+                methods.get(method) or _admit(method, methods, METHODS_LIMIT, METHOD_LIMIT),
+                routes.get(route) or _admit(route, routes, self.max_routes, self.max_route),
                 status,
             )
-            _add(self._fresh, key, Counts(requests, size))
+            sums = fresh.get(key)
+            if sums is None:
+                fresh[key] = [requests, size]
+            else:
+                sums[0] += requests
+                sums[1] += size
         self._fresh_rejects.update(scanned.rejects)
 
     def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
         """What came since the last call, which is part of the window and the totals from now on."""
-        fresh, rejects = self._fresh, self._fresh_rejects
+        fresh = {Key(*key): Counts(*sums) for key, sums in self._fresh.items()}
+        rejects = self._fresh_rejects
         for key, counts in fresh.items():
             _add(self._window, key, counts)
             _add(self._totals, key, counts)
@@ -115,8 +125,6 @@ def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:
 
 
 def _admit(name: bytes, admitted: dict[bytes, bytes], limit: int, length: int) -> bytes:
-    if name in admitted:
-        return admitted[name]
     if len(admitted) >= limit or len(name) > length:
         return OTHER
     return admitted.setdefault(name, name)

@@ -24,7 +24,7 @@ def closed(counting: Aggregator, now: int) -> Window:
 
 def scanned(counts: dict[Key, Counts], rejects: dict[str, int] | None = None) -> Scanned:
     lines = sum(each.requests for each in counts.values()) + sum((rejects or {}).values())
-    return Scanned(lines, counts, rejects or {}, None)
+    return Scanned(lines, [(*key, *each) for key, each in counts.items()], rejects or {}, None)
 
 
 def get(route: bytes, requests: int = 1, size: int = 0, method: bytes = b"GET", status: int = 200) -> Scanned:
@@ -237,9 +237,9 @@ def test_conservation_catches(twin: type[Aggregator]) -> None:
 
 def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
     made = Aggregator("web", 0, 1000, max_route=8)
-    made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 7, 200): Counts(1, 1)}, {}, None))
-    made.add(Scanned(2, {Key(b"GET", b"/" + b"x" * 8, 200): Counts(1, 1)}, {}, None))
-    made.add(Scanned(2, {Key(b"M" * 33, b"/", 200): Counts(1, 1)}, {}, None))
+    made.add(get(b"/" + b"x" * 7))
+    made.add(get(b"/" + b"x" * 8))
+    made.add(get(b"/", method=b"M" * 33))
     assert set(closed(made, 1).counts) == {
         Key(b"GET", b"/xxxxxxx", 200),
         Key(b"GET", OTHER, 200),
@@ -251,6 +251,6 @@ def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
 def test_a_route_is_kept_as_one_object() -> None:
     made = Aggregator("web", 0, 10)
     for status in (200, 404):
-        made.add(Scanned(1, {Key(b"GET", bytes(bytearray(b"/a")), status): Counts(1, 1)}, {}, None))
+        made.add(get(bytes(bytearray(b"/a")), status=status))
     first, second = closed(made, 1).counts
     assert first.route is second.route

@@ -26,6 +26,11 @@ def scanned(scanner: Scanner, *blocks: bytes) -> Scanned:
     return scanner.take()
 
 
+def told(found: Scanned) -> tuple[object, ...]:
+    """What was found, whatever the order of its rows."""
+    return found.lines, found.counts, found.rejects, found.sample
+
+
 def splits(data: bytes) -> Iterator[tuple[bytes, ...]]:
     """The ways in which a follower may hand over `data`: blocks end on newlines."""
     yield (data,)
@@ -131,7 +136,7 @@ def test_a_line(make_scanner: MakeScanner, text: bytes, expected: dict[Key, Coun
         rejects = {expected: 1}
         sample = Sample(expected, text[:-1][:SAMPLE_LIMIT])
     before, after = line(b"PUT", b"/before", b"201", b"7"), line(b"PUT", b"/after", b"204", b"8")
-    assert check_splits(make_scanner, before + text + after) == Scanned(3, counts, rejects, sample)
+    assert told(check_splits(make_scanner, before + text + after)) == (3, counts, rejects, sample)
 
 
 @pytest.mark.parametrize(
@@ -165,16 +170,16 @@ def test_a_request_field(
 
 def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
     found = scanned(make_scanner(compile_format("$uri $status"), LIMIT), b"/a 200\n/a 200")
-    assert found == Scanned(2, {Key(b"-", b"/a", 200): Counts(2, 0)}, {}, None)
+    assert told(found) == (2, {Key(b"-", b"/a", 200): Counts(2, 0)}, {}, None)
 
 
 def test_a_take_starts_anew_and_leaves_what_was_taken_alone(make_scanner: MakeScanner) -> None:
     scanner = make_scanner(DEFAULT, LIMIT)
     first = scanned(scanner, line(), b"?\n")
-    assert first == Scanned(2, one(), {"fields": 1}, Sample("fields", b"?"))
-    assert scanned(scanner, line(status=b"404")) == Scanned(1, one(status=404), {}, None)
-    assert first == Scanned(2, one(), {"fields": 1}, Sample("fields", b"?"))
-    assert scanned(scanner, b"") == Scanned(0, {}, {}, None)
+    assert told(first) == (2, one(), {"fields": 1}, Sample("fields", b"?"))
+    assert told(scanned(scanner, line(status=b"404"))) == (1, one(status=404), {}, None)
+    assert told(first) == (2, one(), {"fields": 1}, Sample("fields", b"?"))
+    assert told(scanned(scanner, b"")) == (0, {}, {}, None)
 
 
 def test_the_first_reject_is_the_sample_and_is_cut(make_scanner: MakeScanner) -> None:
@@ -186,7 +191,7 @@ def test_the_first_reject_is_the_sample_and_is_cut(make_scanner: MakeScanner) ->
 def test_a_line_that_was_too_long_to_be_handed_over(make_scanner: MakeScanner) -> None:
     scanner = make_scanner(DEFAULT, LIMIT)
     scanner.reject_oversize(b"start")
-    assert scanner.take() == Scanned(1, {}, {"too_long": 1}, Sample("too_long", b"start"))
+    assert told(scanner.take()) == (1, {}, {"too_long": 1}, Sample("too_long", b"start"))
 
 
 def test_the_chosen_scanner_is_one_of_those_tested(make_scanner: MakeScanner) -> None:
