@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+OTHER = b"other"  # the name of what is not told apart; no path is called so, it would begin with a slash
+
 
 class Key(NamedTuple):
     """What a request is counted under."""

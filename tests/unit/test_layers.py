@@ -15,7 +15,10 @@ ROOT = Path(qps_service.__file__).parent
 # A name stands for the modules below it too; "" is qps_service/__init__.py.
 LAYERS = (
     ("", "errors", "model", "escape", "units", "logformat", "notices"),
-    ("scan", "_scan_py", "fingerprint", "remembered", "routes", "aggregator", "grid", "rotation", "report"),
+    (
+        *("scan", "_scan_py", "fingerprint", "remembered", "routes", "admission", "aggregator"),
+        *("grid", "rotation", "report"),
+    ),
     ("settings", "config"),
     (
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
@@ -33,7 +36,19 @@ LAYERS = (
 # Bytes and values in, values out. `time` and `os` are there for ctime() and the splitting of paths alone.
 PURE = LAYERS[0] + LAYERS[1]
 PURE_IMPORTS = {
-    *("collections", "enum", "re", "types", "typing", "syslog", "time", "os", "zlib"),
+    *(
+        "collections",
+        "enum",
+        "itertools",
+        "re",
+        "types",
+        "typing",
+        "syslog",
+        "time",
+        "os",
+        "zlib",
+        "warnings",
+    ),
     "qps_service",
 }
 PURE_USES = {"time": {"ctime"}, "os": {"path"}}
