@@ -2,19 +2,19 @@
 
 Promises: what goes in comes out exactly once, in one window and in the totals; a window that an earlier
 process began is ended by this one; and memory stays bounded however many routes the log's visitors
-invent. The first `max_routes` distinct routes and METHODS_LIMIT distinct methods are admitted, for good;
-every later one, and every route of more than `max_route` bytes, is counted under OTHER. So a route
-never moves from one name to another, and the sum over all rows is always exact.
+invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first METHODS_LIMIT
+methods, for good. What is counted while its route has no place is counted under OTHER, for good too. So once
+a route is counted under its own name it always is, and the sum over all rows is always exact.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from qps_service.model import Counts, Key, Restored, Scanned, Window
-from qps_service.routes import route_of
+from qps_service.admission import Admission
+from qps_service.model import OTHER, Counts, Key, Restored, Scanned, Window
+from qps_service.routes import Routes
 
-OTHER = b"other"  # cannot be mistaken for a path, which begins with a slash
 # HTTP knows about forty registered methods, a site uses a handful, and each multiplies the rows.
 METHODS_LIMIT = 16
 METHOD_LIMIT = 32  # bytes; the longest registered one has 17
@@ -28,17 +28,14 @@ class Aggregator:
         log: str,
         started: int,
         max_routes: int,
-        max_route: int = 1024,
+        routes: Routes | None = None,
         restored: Restored | None = None,
     ) -> None:
-        """`max_routes` counts routes, `max_route` the bytes of one; `restored` is what was counted before."""
+        """`routes` makes routes of targets; `restored` is what was counted before."""
         self.log = log
-        self.max_routes = max_routes
-        self.max_route = max_route
+        self._of = (routes or Routes()).of
         self._started = restored.started if restored else started
-        # Each name to itself: what is kept is one object, however many rows it is in.
-        self._routes: dict[bytes, bytes] = {}
-        self._methods: dict[bytes, bytes] = {}
+        self._methods: dict[bytes, bytes] = {}  # each to itself, as in Admission.names
         # Since the last `take`: requests and bytes by what makes a Key. A list in place of Counts, because
         # a hostile log comes here once for each of its lines.
         self._fresh: dict[tuple[bytes, bytes, int], list[int]] = {}
@@ -47,19 +44,23 @@ class Aggregator:
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
         self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
         self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
-        for key in self._totals:
-            for name, admitted in ((key.route, self._routes), (key.method, self._methods)):
-                if name != OTHER:
-                    admitted[name] = name
+        self._methods.update((key.method, key.method) for key in self._totals if key.method != OTHER)
+        self._admission = Admission(max_routes, (key.route for key in self._totals))
+
+    def reconfigure(self, max_routes: int, routes: Routes) -> None:
+        """Go on with these for what is added from now on; what was counted stays where it is."""
+        self._admission.places = max_routes
+        self._of = routes.of
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
-        fresh, methods, routes = self._fresh, self._methods, self._routes
+        fresh, methods, of = self._fresh, self._methods, self._of
+        names, offer = self._admission.names, self._admission.offer
         for method, target, status, requests, size in scanned.rows:
-            route = route_of(target)
+            route = of(target)
             key = (
-                methods.get(method) or _admit(method, methods, METHODS_LIMIT, METHOD_LIMIT),
-                routes.get(route) or _admit(route, routes, self.max_routes, self.max_route),
+                methods.get(method) or self._admit_method(method),
+                names.get(route) or offer(route, requests),
                 status,
             )
             sums = fresh.get(key)
@@ -116,15 +117,19 @@ class Aggregator:
     @property
     def routes(self) -> int:
         """Distinct routes admitted so far."""
-        return len(self._routes)
+        return self._admission.admitted
+
+    @property
+    def folded(self) -> int:
+        """Requests added so far, by this process, that OTHER got because their route had no place."""
+        return self._admission.folded
+
+    def _admit_method(self, method: bytes) -> bytes:
+        if len(self._methods) >= METHODS_LIMIT or len(method) > METHOD_LIMIT:
+            return OTHER
+        return self._methods.setdefault(method, method)
 
 
 def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:
     before = table.get(key)
     table[key] = before.plus(counts) if before else counts
-
-
-def _admit(name: bytes, admitted: dict[bytes, bytes], limit: int, length: int) -> bytes:
-    if len(admitted) >= limit or len(name) > length:
-        return OTHER
-    return admitted.setdefault(name, name)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import LogFormat
-from qps_service.settings import HISTORY, LOG, SERVICE, Setting, parse_name
+from qps_service.routes import Routes, Rule, make_rule
+from qps_service.settings import HISTORY, LOG, RULE, SERVICE, Setting, parse_name
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
 LOG_VARIABLE = "QPS_REPORTER_LOG"
@@ -20,7 +21,7 @@ CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
 
 
 _TABLES = {
-    **{setting.key: f"; {setting.key} belongs in a [log.NAME] table" for setting in LOG},
+    **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
     **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
 }
 
@@ -34,9 +35,16 @@ class LogConfig(NamedTuple):
     start: bool  # whether what is there at the first look counts
     max_routes: int
     max_route: int  # bytes
+    keep_query: bool
+    collapse: tuple[str, ...]  # names of routes.COLLAPSES
     max_line: int  # bytes
     quiet: int  # nanoseconds
     open_generations: int
+    rules: tuple[Rule, ...] = ()  # in the order in which they are applied
+
+    def routes(self) -> Routes:
+        """What makes routes of its targets, new."""
+        return Routes(self.rules, self.collapse, self.keep_query, self.max_route)
 
 
 class History(NamedTuple):
@@ -149,11 +157,34 @@ class _Loader:
 
     def _log(self, key: str, entry: dict[str, Any]) -> dict[str, Any]:
         where = f"log.{key}."
-        self._refuse_unknown(entry, {setting.key for setting in LOG}, where)
-        values = {setting.key: self._value(setting, entry, where) for setting in LOG}
+        self._refuse_unknown(entry, {setting.key for setting in LOG} | {"route"}, where)
+        values = {setting.attribute: self._value(setting, entry, where) for setting in LOG}
         if "path" not in entry:
             self._problem(f"{where}path", "expected a path, got none")
-        return {"name": self._name(key), **values}
+        rules = self._rules(entry.get("route", []), f"{where}route")
+        return {"name": self._name(key), **values, "rules": rules}
+
+    def _rules(self, tables: Any, where: str) -> tuple[Rule, ...]:
+        if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+            self._problem(where, f"expected an array of tables, as [[{where}]]")
+            return ()
+        numbered = enumerate(tables, start=1)
+        rules = [self._rule(table, f"{where}[{number}].") for number, table in numbered]
+        return tuple(rule for rule in rules if rule)
+
+    def _rule(self, table: dict[str, Any], where: str) -> Rule | None:
+        self._refuse_unknown(table, {setting.key for setting in RULE}, where)
+        for setting in RULE:
+            if setting.key not in table:
+                self._problem(f"{where}{setting.key}", "expected a value, got none")
+        pattern, name = (self._value(setting, table, where) for setting in RULE)
+        if pattern is None or name is None:
+            return None
+        try:
+            return make_rule(pattern, name)
+        except ValueError as error:
+            self._problem(f"{where}name", f"{error}, got {name!r}")
+            return None
 
     def _name(self, key: str) -> str:
         origin, name = f"{self._in_file}log", key
@@ -179,15 +210,23 @@ class _Loader:
         ):
             if raw is None:
                 continue
-            if not isinstance(raw, str | int | float) or isinstance(raw, bool):
-                self._problems.append(f"{origin}: expected text or a number, got {raw!r}")
-                return None
-            try:
-                return setting.parse(str(raw))
-            except ValueError as error:
-                self._problems.append(f"{origin}: {error}, got {raw!r}")
-                return None
-        return None
+            if not setting.several:
+                return self._parsed(setting, origin, raw)
+            if not isinstance(raw, list):
+                self._problems.append(f"{origin}: expected a list, as [], got {raw!r}")
+                return ()
+            return tuple(self._parsed(setting, origin, each) for each in raw)
+        return () if setting.several else None
+
+    def _parsed(self, setting: Setting, origin: str, raw: Any) -> Any:
+        if not isinstance(raw, str | int | float) or isinstance(raw, bool):
+            self._problems.append(f"{origin}: expected text or a number, got {raw!r}")
+            return None
+        try:
+            return setting.parse(str(raw))
+        except ValueError as error:
+            self._problems.append(f"{origin}: {error}, got {raw!r}")
+            return None
 
     def _refuse_unknown(self, table: dict[str, Any], known: set[str], where: str) -> None:
         for key in (key for key in table if key not in known):

@@ -190,8 +190,3 @@ def _placeholder(found: re.Match[bytes]) -> bytes:
 
 def _normalised(octet: re.Match[bytes]) -> bytes:
     return _NORMALISED[octet[0]]
-
-
-def route_of(target: bytes) -> bytes:
-    """`target` up to its first `?` or `#`; a target that is nothing else stays as it is."""
-    return _QUERY.split(target, maxsplit=1)[0] or target

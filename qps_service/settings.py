@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from qps_service.errors import FormatError
 from qps_service.logformat import PRESETS, compile_format
+from qps_service.routes import COLLAPSES, compile_match
 from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -42,6 +43,13 @@ class Setting(NamedTuple):
     metavar: str
     help: str
     flag: bool = False  # whether `--KEY` and `QPS_REPORTER_KEY` exist
+    several: bool = False  # whether the file has a list, each of whose texts `parse` takes; none by default
+    field: str | None = None  # its field in the configuration, where that has another name
+
+    @property
+    def attribute(self) -> str:
+        """Its field in the configuration."""
+        return self.field or self.key
 
     @property
     def variable(self) -> str:
@@ -84,6 +92,24 @@ def _from_start(text: str) -> bool:
     if text not in ("start", "end"):
         raise ValueError("expected start or end")
     return text == "start"
+
+
+def _keep_query(text: str) -> bool:
+    if text not in ("drop", "keep"):
+        raise ValueError("expected drop or keep")
+    return text == "keep"
+
+
+def _collapse(text: str) -> str:
+    if text not in COLLAPSES:
+        raise ValueError(f"expected some of {', '.join(COLLAPSES)}")
+    return text
+
+
+def _template(text: str) -> str:
+    if not text:
+        raise ValueError("expected a route")
+    return text
 
 
 def _path(text: str) -> str:
@@ -159,7 +185,7 @@ LOG = (
         _number(1, 1_000_000),
         "1000",
         "N",
-        "routes that are told apart; further ones are counted as `other`",
+        "routes that are told apart, by their traffic; what others get is counted as `other`",
     ),
     Setting(
         "max_route",
@@ -167,6 +193,22 @@ LOG = (
         "1KiB",
         "SIZE",
         "longest route that is told apart; longer ones are counted as `other`",
+    ),
+    Setting(
+        "query",
+        _keep_query,
+        "drop",
+        "WHAT",
+        "what to do with a target's query and fragment: drop, or keep (a part of the route)",
+        field="keep_query",
+    ),
+    Setting(
+        "collapse",
+        _collapse,
+        None,
+        "LIST",
+        "segments of a path that become placeholders: numeric, uuid, hex, date (default: none)",
+        several=True,
     ),
     Setting(
         "max_line",
@@ -191,4 +233,15 @@ LOG = (
     ),
 )
 
-BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG)}
+RULE = (
+    Setting("match", compile_match, None, "REGEX", "a regular expression that is searched for in the route"),
+    Setting(
+        "name",
+        _template,
+        None,
+        "TEMPLATE",
+        r"what the route becomes where it is found; `\1` and `\g<name>` stand for what the groups found",
+    ),
+)
+
+BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}

@@ -58,7 +58,7 @@ class Tail:
             keeper=keeper,
         )
         self._scanner = self._make_scanner(config)
-        self.aggregator = Aggregator(config.name, now, config.max_routes, config.max_route, restored)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
         self._read: set[Generation] = set()  # at the last look
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
@@ -107,12 +107,10 @@ class Tail:
 
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
-        if (config.format, config.max_line) != (self.config.format, self.config.max_line):
-            self._count(self._scanner.take())
-            self._scanner = self._make_scanner(config)
+        self._count(self._scanner.take())
+        self._scanner = self._make_scanner(config)
         self._follower.limits = _limits(config)
-        self.aggregator.max_routes = config.max_routes
-        self.aggregator.max_route = config.max_route
+        self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
 
     def read(self, now: int) -> Iterator[None]:
@@ -174,7 +172,7 @@ class Tail:
         self._watcher.close()
 
     def _make_scanner(self, config: LogConfig) -> Scanner:
-        return make_scanner(config.format, config.max_line, self._count)
+        return make_scanner(config.format, config.max_line, self._count, keep_query=config.keep_query)
 
     def _count(self, scanned: Scanned) -> None:
         self.aggregator.add(scanned)

@@ -29,7 +29,7 @@ from qps_service.cli import make_parser  # noqa: E402
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
 from qps_service.logformat import PRESETS, ROLES  # noqa: E402
 from qps_service.notices import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
-from qps_service.settings import HISTORY, LOG, SERVICE, Setting  # noqa: E402
+from qps_service.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
 
 PRIORITIES = {
     LOG_CRIT: "crit",
@@ -109,6 +109,11 @@ def settings_of_a_log() -> str:
     return _settings(LOG)
 
 
+def settings_of_a_rule() -> str:
+    """The keys of [[log.NAME.route]]."""
+    return _settings(RULE)
+
+
 def formats() -> str:
     """The presets, spelled out."""
     return _definitions((f"**{name}**", f"``{text}``") for name, text in PRESETS.items())
@@ -150,6 +155,7 @@ PARTS: dict[str, Callable[[], str]] = {
         settings_of_the_service,
         settings_of_the_history,
         settings_of_a_log,
+        settings_of_a_rule,
         formats,
         names,
         messages,

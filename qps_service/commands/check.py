@@ -16,7 +16,6 @@ from qps_service.escape import show, show_path
 from qps_service.files import Files, NotRegularError, explain, group_name, user_name
 from qps_service.logformat import PRESETS, LogFormat, compile_format
 from qps_service.model import Scanned
-from qps_service.routes import route_of
 from qps_service.scan import make_scanner
 from qps_service.units import format_duration
 
@@ -119,6 +118,8 @@ def _log(log: LogConfig) -> list[Answer]:
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     yield "  format", log.format.text, True
+    if log.rules:
+        yield "  rules", f"{len(log.rules)} for routes", True
     user = user_name(os.geteuid())
     try:
         seen = files.stat(log.path)
@@ -148,7 +149,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
 def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
     scanned = _scan(line, log.format, log.max_line)
     for key, counts in scanned.counts.items():
-        how = f"{show(key.method)} {show(route_of(key.route))} {key.status:03d}, {counts.bytes} bytes"
+        how = f"{show(key.method)} {show(log.routes().of(key.route))} {key.status:03d}, {counts.bytes} bytes"
         yield "  first line", f"parses as {how}", True
     if scanned.sample:
         sample = scanned.sample

@@ -113,6 +113,21 @@ def test_the_first_line(place: Path, capsys: Captured, text: bytes, status: int,
     assert (found, lines[-1]) == (status, f"  first line   {answer}")
 
 
+def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/user/17/b?q"))
+    (place / "some.toml").write_text(
+        "[log.web]\npath = 'access.log'\ncollapse = ['numeric']\n"
+        "[[log.web.route]]\nmatch = '^/user/:id/(.)'\nname = '/user/\\1'\n"
+        "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
+    )
+    status, lines = looked(capsys, "--config", "some.toml")
+    assert (status, lines[2], lines[-1]) == (
+        0,
+        "  rules        2 for routes",
+        "  first line   parses as GET /user/b 200, 512 bytes",
+    )
+
+
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     assert looked(capsys, "access.log") == (
         1,

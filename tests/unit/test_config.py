@@ -12,6 +12,7 @@ from qps_service import config
 from qps_service.config import Config, Flags, History, LogConfig, load
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import compile_format
+from qps_service.routes import Rule, compile_match, make_rule
 from qps_service.settings import LOG, SERVICE, Setting, parse_name
 from qps_service.units import SECOND
 
@@ -42,6 +43,10 @@ def write(tmp_path: Path) -> Write:
     return write_it
 
 
+def rule(match: str, name: str) -> Rule:
+    return make_rule(compile_match(match), name)
+
+
 def problems(flags: Flags, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     with pytest.raises((ConfigError, UsageError)) as caught:
         load(flags, environment or {})
@@ -64,9 +69,12 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
                 start=False,
                 max_routes=1000,
                 max_route=1024,
+                keep_query=False,
+                collapse=(),
                 max_line=64 * 1024,
                 quiet=60 * SECOND,
                 open_generations=512,
+                rules=(),
             ),
         ),
         source=None,
@@ -86,18 +94,35 @@ def test_a_file_with_everything(write: Write) -> None:
         start = "start"
         max_routes = 7
         max_route = 32
+        query = "keep"
+        collapse = ["numeric", "hex"]
         max_line = "1KiB"
         quiet = 5
         open_generations = 3
+        [[log.web.route]]
+        match = '^/shop/(?P<what>[^/]+)'
+        name = '/shop/\\g<what>'
+        [[log.web.route]]
+        name = "/old"
+        match = "^/old/"
         [log.api]
         path = "/var/log/api.log"
     """)
     web = LogConfig(
-        "web", "/var/log/web.log", compile_format(r"$uri\t$status"), True, 7, 32, 1024, 5 * SECOND, 3
+        name="web",
+        path="/var/log/web.log",
+        format=compile_format(r"$uri\t$status"),
+        start=True,
+        max_routes=7,
+        max_route=32,
+        keep_query=True,
+        collapse=("numeric", "hex"),
+        max_line=1024,
+        quiet=5 * SECOND,
+        open_generations=3,
+        rules=(rule("^/shop/(?P<what>[^/]+)", r"/shop/\g<what>"), rule("^/old/", "/old")),
     )
-    api = LogConfig(
-        "api", "/var/log/api.log", compile_format("default"), False, 1000, 1024, 65536, 60 * SECOND, 512
-    )
+    (api,) = load(Flags(log="/var/log/api.log"), {}).logs
     assert load(flags, {}) == Config(
         2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
     )
@@ -302,7 +327,9 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 # --- problems, to the letter
 
 SERVICE_KEYS = "history, interval, log, state"
-LOG_KEYS = "format, max_line, max_route, max_routes, open_generations, path, quiet, start"
+LOG_KEYS = (
+    "collapse, format, max_line, max_route, max_routes, open_generations, path, query, quiet, route, start"
+)
 
 
 @pytest.mark.parametrize(
@@ -386,6 +413,77 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
 )
 def test_problems_of_the_logs(write: Write, text: str, expected: list[str]) -> None:
     assert problems(write(text)) == tuple(f"file.toml: {line}" for line in expected)
+
+
+RULE_A = "match = 'a'\nname = '/a'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("query = 'both'", ["query: expected drop or keep, got 'both'"]),
+        ("collapse = 'hex'", ["collapse: expected a list, as [], got 'hex'"]),
+        (
+            "collapse = ['hex', 'ids', 7, []]",
+            [
+                "collapse: expected some of uuid, date, numeric, hex, got 'ids'",
+                "collapse: expected some of uuid, date, numeric, hex, got 7",
+                "collapse: expected text or a number, got []",
+            ],
+        ),
+        ("route = 'x'", ["route: expected an array of tables, as [[log.a.route]]"]),
+        ("route = [1]", ["route: expected an array of tables, as [[log.a.route]]"]),
+        (f"[log.a.route]\n{RULE_A}", ["route: expected an array of tables, as [[log.a.route]]"]),
+        (
+            "[[log.a.route]]",
+            [
+                "route[1].match: expected a value, got none",
+                "route[1].name: expected a value, got none",
+            ],
+        ),
+        (
+            f"[[log.a.route]]\n{RULE_A}\n[[log.a.route]]\n{RULE_A}to = 1",
+            ["route[2].to: unknown; expected one of match, name"],
+        ),
+        (
+            f"[[log.a.route]]\n{RULE_A}\n[[log.a.route]]\nmatch = 'x('\nname = []",
+            [
+                "route[2].match: expected a regular expression: missing ), unterminated subpattern "
+                "(character 2), got 'x('",
+                "route[2].name: expected text or a number, got []",
+            ],
+        ),
+        (
+            "[[log.a.route]]\nmatch = '(a)'\nname = '/\\2'\n[[log.a.route]]\nmatch = 'a'\nname = '\\g<x>'",
+            [
+                r"route[1].name: expected a template: invalid group reference 2 (character 3), got '/\\2'",
+                r"route[2].name: expected a template: unknown group name 'x', got '\\g<x>'",
+            ],
+        ),
+        ("[[log.a.route]]\nmatch = ''\nname = ''", ["route[1].name: expected a route, got ''"]),
+    ],
+)
+def test_problems_of_routes(write: Write, text: str, expected: list[str]) -> None:
+    flags = write(f"[log.a]\npath = '/x'\n{text}")
+    assert problems(flags) == tuple(f"file.toml: log.a.{line}" for line in expected)
+
+
+def test_a_rule_outside_of_its_log(write: Write) -> None:
+    said = f"route: unknown; expected one of {SERVICE_KEYS}; route belongs in a [log.NAME] table"
+    assert problems(write(f"{ONE_LOG}\n[[route]]\n{RULE_A}")) == (f"file.toml: {said}",)
+
+
+def test_the_configuration_makes_its_routes(write: Write) -> None:
+    flags = write(
+        f"{ONE_LOG}query = 'keep'\ncollapse = ['numeric']\nmax_route = 16\n"
+        "[[log.access.route]]\nmatch = '^/:id'\nname = '/id'"
+    )
+    routes = load(flags, {}).logs[0].routes()
+    assert [routes.of(b"/7?x"), routes.of(b"/a?x"), routes.of(b"/a?" + b"x" * 20)] == [
+        b"/id",
+        b"/a?x",
+        b"other",
+    ]
 
 
 def test_a_problem_is_named_by_where_it_stands(write: Write) -> None:

@@ -10,17 +10,19 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
 from qps_service import errors, notices
 from qps_service._scan_py import REASONS
 from qps_service.cli import COMMANDS, make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
 from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
-from qps_service.settings import HISTORY, LOG, SERVICE
+from qps_service.routes import COLLAPSES
+from qps_service.settings import HISTORY, LOG, RULE, SERVICE
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS, ARCHITECTURE = "README.md", "OPERATIONS.md", "ARCHITECTURE.md"
@@ -53,7 +55,7 @@ def lacking(row: str, needed: Mapping[str, str]) -> Iterator[str]:
 
 def settings_undocumented(pages: Pages) -> list[str]:
     problems = []
-    for setting in (*SERVICE, *HISTORY, *LOG):
+    for setting in (*SERVICE, *HISTORY, *LOG, *RULE):
         needed = {"key": setting.key}
         if setting.default:
             needed["default"] = setting.default
@@ -88,10 +90,27 @@ def fields_undocumented(pages: Pages) -> list[str]:
 
 
 def words_undocumented(pages: Pages) -> list[str]:
-    """Presets, field names and reasons for rejects."""
-    return list(lacking(pages[README], {word: word for word in (*PRESETS, *REASONS)})) + [
+    """Presets, collapses, field names and reasons for rejects."""
+    return list(lacking(pages[README], {word: word for word in (*PRESETS, *COLLAPSES, *REASONS)})) + [
         name for name in ROLES if f"`${name}`" not in pages[README]
     ]
+
+
+def routes_wrong(pages: Pages) -> list[str]:
+    """Rules of an example that do not do what is said beside them: `# TARGET -> ROUTE`."""
+    problems = []
+    for language, block in FENCE.findall(pages[README]):
+        said = re.findall(r"# (/\S*) -> (\S+)$", block, re.MULTILINE)
+        if language != "toml" or not said:
+            continue
+        with NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(block)
+            file.flush()
+            [log] = load(Flags(config=file.name), {}).logs
+        routes = log.routes()
+        problems += [target for target, route in said if routes.of(target.encode()) != route.encode()]
+        problems += ["no example for a rule"] if len(said) < len(log.rules) else []
+    return problems
 
 
 def exit_statuses_undocumented(pages: Pages) -> list[str]:
@@ -196,9 +215,14 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (kinds_undocumented, OPERATIONS, notices.ROTATED.message_id, notices.WAITING.message_id),
     (kinds_invented, OPERATIONS, notices.ROTATED.message_id, "0" * 32),
     (fields_undocumented, OPERATIONS, "| `QPS_SECONDS` |", "| `QPS_TIME` |"),
+    (settings_undocumented, README, "| `match` |", "| `search` |"),
+    (words_undocumented, README, "`numeric`", "`number`"),
     (words_undocumented, README, "`not_http`", "`no_http`"),
     (words_undocumented, README, "`$request_uri`", "`$target`"),
     (words_undocumented, README, "`combined`", "`joined`"),
+    (routes_wrong, README, "/static/js/app.3f2a.js -> /static\n", "/static/js/app.3f2a.js -> /js\n"),
+    (routes_wrong, README, "match = '^/static/'\n", "match = '^/static$'\n"),
+    (routes_wrong, README, "# /static/js/app.3f2a.js -> /static\n", "\n"),
     (exit_statuses_undocumented, OPERATIONS, "\n| 3 | another", "\n| 4 | another"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter run access.log --rate 3\n"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter follow access.log\n"),

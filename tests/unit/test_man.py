@@ -22,7 +22,8 @@ from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
-from qps_service.settings import HISTORY, LOG, SERVICE
+from qps_service.routes import COLLAPSES
+from qps_service.settings import HISTORY, LOG, RULE, SERVICE
 
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
 COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"
@@ -96,7 +97,12 @@ def variables_missing(pages: Pages) -> list[str]:
 
 def settings_missing(pages: Pages) -> list[str]:
     problems = []
-    for heading, settings in (("THE SERVICE", SERVICE), ("HISTORY", HISTORY), ("LOGS", LOG)):
+    for heading, settings in (
+        ("THE SERVICE", SERVICE),
+        ("HISTORY", HISTORY),
+        ("LOGS", LOG),
+        ("ROUTES", RULE),
+    ):
         part = section(pages[FILE], heading)
         for setting in settings:
             found = re.search(rf"^ +{setting.key} = .*?(?=^ +\w+ = |\Z)", part, re.MULTILINE | re.DOTALL)
@@ -113,6 +119,14 @@ def formats_missing(pages: Pages) -> list[str]:
     part = section(pages[FILE], "FORMATS")
     names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", part, re.MULTILINE)]
     return names + [name for name, text in PRESETS.items() if text not in part]
+
+
+def collapses_missing(pages: Pages) -> list[str]:
+    part = section(pages[FILE], "ROUTES")
+    known = {name: placeholder.decode() for name, (placeholder, _) in COLLAPSES.items()}
+    return [
+        name for name, shown in known.items() if not re.search(rf"^ +{name}\s+{shown},", part, re.MULTILINE)
+    ]
 
 
 def messages_missing(pages: Pages) -> list[str]:
@@ -187,6 +201,8 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
     (settings_missing, FILE, "       quiet = TIME\n", "       calm = TIME\n"),
     (settings_missing, FILE, "Default: 64KiB. Range", "Default: 65KiB. Range"),
+    (settings_missing, FILE, "       match = REGEX\n", "       search = REGEX\n"),
+    (collapses_missing, FILE, "       hex    :hex", "       hex    :dec"),
     (settings_missing, FILE, "Range: 256 to 1MiB.", "Range: 256 to 2MiB."),
     (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
     (formats_missing, FILE, '"$http_referer"', "$http_referer"),

@@ -53,6 +53,7 @@ def test_the_example_says_the_defaults(tmp_path: Path) -> None:
     [
         ('"10s"', '"15s"'),
         ("max_routes = 1000", "max_routes = 500"),
+        ('"drop"', '"keep"'),
         ('#quiet = "60s"\n', ""),
         ("#keep", "#kept"),
     ],

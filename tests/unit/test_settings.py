@@ -7,7 +7,8 @@ import pytest
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.config import Config, Flags, History, LogConfig
-from qps_service.settings import BY_KEY, HISTORY, LOG, SERVICE, parse_name
+from qps_service.routes import COLLAPSES
+from qps_service.settings import BY_KEY, HISTORY, LOG, RULE, SERVICE, parse_name
 from qps_service.units import SECOND
 
 FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
@@ -24,6 +25,10 @@ FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
         ("start", "end", False),
         ("max_routes", "1", 1),
         ("max_routes", "1000000", 1_000_000),
+        ("query", "drop", False),
+        ("query", "keep", True),
+        *(("collapse", name, name) for name in COLLAPSES),
+        ("name", r"/\1", r"/\1"),
         ("max_line", "256", 256),
         ("max_line", "1MiB", 1 << 20),
         ("quiet", "1s", SECOND),
@@ -53,6 +58,10 @@ WHOLE = "expected a whole number"
         ("max_routes", "0", "expected from 1 to 1000000"),
         ("max_routes", "1.5", WHOLE),
         ("max_routes", "9" * 5000, WHOLE),
+        ("query", "yes", "expected drop or keep"),
+        ("collapse", "ids", "expected some of uuid, date, numeric, hex"),
+        ("match", "a)", "expected a regular expression: unbalanced parenthesis (character 2)"),
+        ("name", "", "expected a route"),
         ("max_line", "255", "expected from 256 to 1MiB"),
         ("max_line", "2MiB", "expected from 256 to 1MiB"),
         ("max_line", "big", "expected a size such as 65536, 64KiB or 1MiB"),
@@ -83,10 +92,10 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 
 
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
-    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG)
+    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE)
     assert {setting.key for setting in SERVICE} == set(Config._fields) - {"history", "logs", "source"}
     assert {setting.key for setting in HISTORY} == set(History._fields)
-    assert {setting.key for setting in LOG} == set(LogConfig._fields) - {"name"}
+    assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {"name", "rules"}
     assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}
 
 

@@ -10,6 +10,7 @@ from qps_service import tail as tail_module
 from qps_service.config import Flags, LogConfig, load
 from qps_service.model import Counts, Identity, Key, Position, Restored, Window
 from qps_service.notices import REJECTED, Notice, Throttle
+from qps_service.routes import compile_match, make_rule
 from qps_service.tail import Tail
 from tests.following import Paper
 
@@ -84,6 +85,40 @@ def test_other_settings_leave_the_counts_alone(log: Log) -> None:
     assert sum(counts.requests for counts in window.counts.values()) == 2
     assert dict(window.rejects) == {"too_long": 1}
     assert log.tail.config.max_line == 512
+
+
+def check_other_rules(log: Log) -> None:
+    """They are for what is read from then on; what was counted does not move."""
+    to_one = (make_rule(compile_match("^/"), "/one"),)
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 2)
+    log.read()
+    log.tail.reconfigure(log.config(collapse=("numeric",)))
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 3)
+    log.read()
+    log.tail.reconfigure(log.config(rules=to_one))
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 4)
+    log.read()
+    assert {key.route: each.requests for key, each in log.window().counts.items()} == {
+        b"/a/1": 2,
+        b"/a/:id": 3,
+        b"/one": 4,
+    }
+
+
+class KeepsItsRules(Tail):
+    """A broken twin: routes stay as they were at the start."""
+
+    def reconfigure(self, config: LogConfig) -> None:
+        super().reconfigure(self.config)
+
+
+def test_other_rules_are_for_what_is_read_from_then_on(log: Log, tmp_path: Path) -> None:
+    check_other_rules(log)
+    twin = Log(tmp_path, "twin.log", KeepsItsRules)
+    twin.read()
+    with pytest.raises(AssertionError):
+        check_other_rules(twin)
+    twin.tail.close()
 
 
 # --- what is said about rejected lines
