@@ -1,6 +1,6 @@
 """Picks the scanner: blocks of whole lines in, counts out.
 
-The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one, whose results are the same.
+The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one. Both give the same results.
 """
 
 import os

@@ -147,21 +147,20 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
 
 
 def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
-    scanned = _scan(line, log.format, log.max_line)
+    scanned = _scan(line, log.format, log)
     for key, counts in scanned.counts.items():
         how = f"{show(key.method)} {show(log.routes().of(key.route))} {key.status:03d}, {counts.bytes} bytes"
         yield "  first line", f"parses as {how}", True
     if scanned.sample:
         sample = scanned.sample
         yield "  first line", f'is rejected ({sample.reason}): "{show(sample.line)}"', False
-        fitting = [name for name in PRESETS if _scan(line, compile_format(name), log.max_line).counts]
+        fitting = [name for name in PRESETS if _scan(line, compile_format(name), log).counts]
         if fitting:
             yield "", f"but it fits the format {' or '.join(fitting)}", True
 
 
-def _scan(line: bytes, log_format: LogFormat, max_line: int) -> Scanned:
-    found: list[Scanned] = []
-    scanner = make_scanner(log_format, max_line, found.append)
+def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
+    scanner = make_scanner(log_format, log.max_line, lambda scanned: None, keep_query=log.keep_query)
     scanner.scan(line + b"\n")
     return scanner.take()
 
