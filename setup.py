@@ -1,4 +1,4 @@
-"""The native scanner, which pyproject.toml can't declare. Where it can't be built, the pure one does its work."""
+"""The native scanner, which pyproject.toml can't declare. Where it can't be built, the pure one is used."""
 
 from setuptools import Extension, setup
 

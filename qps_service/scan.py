@@ -1,6 +1,7 @@
 """Picks the scanner: blocks of whole lines in, counts out.
 
-The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one. Both give the same results.
+The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one.
+Both give the same results.
 """
 
 import os
@@ -14,7 +15,7 @@ from qps_service.model import Sample, Scanned
 try:
     from qps_service import _scan
 except ImportError:  # there was no compiler
-    _scan = None
+    _scan = None  # type: ignore[assignment]
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 

@@ -159,8 +159,12 @@ def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
             yield "", f"but it fits the format {' or '.join(fitting)}", True
 
 
+def _none_to_spill(scanned: Scanned) -> None:
+    """One line is not too much to keep."""
+
+
 def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
-    scanner = make_scanner(log_format, log.max_line, lambda scanned: None, keep_query=log.keep_query)
+    scanner = make_scanner(log_format, log.max_line, _none_to_spill, keep_query=log.keep_query)
     scanner.scan(line + b"\n")
     return scanner.take()
 

@@ -15,9 +15,9 @@ from tempfile import NamedTemporaryFile
 import pytest
 
 from qps_service import errors, notices
-from qps_service._scan_py import REASONS
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.line import REASONS
 from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields

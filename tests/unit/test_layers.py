@@ -16,11 +16,12 @@ ROOT = Path(qps_service.__file__).parent
 LAYERS = (
     ("", "errors", "model", "escape", "units", "logformat", "notices"),
     (
-        *("scan", "_scan_py", "fingerprint", "remembered", "routes", "admission", "aggregator"),
+        *("times", "line", "_scan_py", "fingerprint", "remembered", "routes", "admission", "aggregator"),
         *("grid", "rotation", "report"),
     ),
     ("settings", "config"),
     (
+        "scan",
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
         *("opening", "held", "voice", "follower", "descriptors"),
         *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),
@@ -37,6 +38,7 @@ LAYERS = (
 PURE = LAYERS[0] + LAYERS[1]
 PURE_IMPORTS = {
     *(
+        "calendar",
         "collections",
         "enum",
         "itertools",
@@ -193,7 +195,7 @@ def test_only_files_touches_logs() -> None:
         pytest.param(check_pure, "report", "now = time.time()", id="the clock"),
         pytest.param(check_pure, "rotation", "os.stat('x')", id="a look at the disk"),
         pytest.param(check_pure, "aggregator", "open('x')", id="a file"),
-        pytest.param(check_pure, "scan", "import logging", id="a logger"),
+        pytest.param(check_pure, "line", "import logging", id="a logger"),
         pytest.param(check_only_files_touches_logs, "follower", "open('x')", id="open"),
         pytest.param(check_only_files_touches_logs, "generations", "os.pread(1, 2, 3)", id="read"),
         pytest.param(check_only_files_touches_logs, "siblings", "look = os.listdir", id="list"),

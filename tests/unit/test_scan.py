@@ -3,17 +3,21 @@ every newline; beside the promises stand broken twins that the same checks catch
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service._scan_py import REASONS, PureScanner
+from qps_service import _scan
+from qps_service import _scan_py as pure
+from qps_service._scan_py import PureScanner
+from qps_service.line import REASONS
 from qps_service.logformat import compile_format
 from qps_service.model import SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from qps_service.scan import Scanner
+from qps_service.scan import PURE_VARIABLE, NativeScanner, Scanner
 from qps_service.scan import make_scanner as chosen_scanner
-from tests.unit.conftest import SCANNERS, MakeScanner
+from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -81,7 +85,10 @@ def long_route(length: int) -> bytes:
         pytest.param(line(route=b"/\xc3\xa9"), one(b"/\xc3\xa9"), id="UTF-8"),
         pytest.param(line(route=b"/\x1b[31m"), one(b"/\x1b[31m"), id="ANSI escape"),
         pytest.param(line(route=b"/a b"), one(b"/a b"), id="blank in the route"),
-        pytest.param(line(route=b"/a?q=1#x"), one(b"/a?q=1#x"), id="query"),
+        pytest.param(line(route=b"/a?q=1#x"), one(b"/a"), id="query"),
+        pytest.param(line(route=b"/a#x?q=1"), one(b"/a"), id="fragment"),
+        pytest.param(line(route=b"?q=1"), one(b""), id="nothing but a query"),
+        pytest.param(b"\xef\xbb\xbf" + line(), one(), id="byte order mark"),
         pytest.param(line(method=b"M-SEARCH"), one(method=b"M-SEARCH"), id="rare method"),
         pytest.param(line(method=b"!#$%&'*+.^_`|~"), one(method=b"!#$%&'*+.^_`|~"), id="token"),
         pytest.param(line(status=b"999"), one(status=999), id="status 999"),
@@ -194,9 +201,24 @@ def test_a_line_that_was_too_long_to_be_handed_over(make_scanner: MakeScanner) -
     assert told(scanner.take()) == (1, {}, {"too_long": 1}, Sample("too_long", b"start"))
 
 
-def test_the_chosen_scanner_is_one_of_those_tested(make_scanner: MakeScanner) -> None:
-    assert isinstance(chosen_scanner(DEFAULT, LIMIT), PureScanner)
-    assert make_scanner(DEFAULT, LIMIT).name == "py"
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("1", PureScanner), ("yes", PureScanner), ("0", NativeScanner), ("", NativeScanner)],
+)
+def test_the_native_scanner_is_chosen_unless_the_pure_one_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str, expected: type
+) -> None:
+    monkeypatch.setenv(PURE_VARIABLE, asked)
+    assert isinstance(chosen_scanner(DEFAULT, LIMIT, no_spill), expected)
+
+
+def test_both_scanners_know_the_same_reasons_and_limits() -> None:
+    assert _scan.REASONS == REASONS
+    assert (_scan.KEYS_LIMIT, _scan.KEY_BYTES_LIMIT, _scan.TIMES_LIMIT) == (
+        pure.KEYS_LIMIT,
+        pure.KEY_BYTES_LIMIT,
+        pure.TIMES_LIMIT,
+    )
 
 
 # --- nothing is lost beside anything: lines = requests + rejects
@@ -241,8 +263,8 @@ def test_conservation(data: bytes) -> None:
 class SkipsBlankLines(PureScanner):
     """A broken twin: blank lines are nothing."""
 
-    def scan(self, block: bytes) -> None:
-        super().scan(re.sub(rb"(?m)^\r?\n", b"", block))
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        return super().scan(re.sub(rb"(?m)^\r?\n", b"", block))
 
 
 class DropsBadSizes(PureScanner):
@@ -256,30 +278,30 @@ class DropsBadSizes(PureScanner):
 class WantsNewline(PureScanner):
     """A broken twin: the last line of a retired generation, which lacks a newline, is left out."""
 
-    def scan(self, block: bytes) -> None:
-        super().scan(block[: block.rfind(b"\n") + 1])
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        return super().scan(block[: bytes(block).rfind(b"\n") + 1])
 
 
 class SplitsAtReturns(PureScanner):
     """A broken twin: bytes.splitlines() sees lines where no newline is."""
 
-    def scan(self, block: bytes) -> None:
-        super().scan(b"\n".join(block.splitlines()) + b"\n" if block else b"")
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        return super().scan(b"\n".join(bytes(block).splitlines()) + b"\n" if block else b"")
 
 
 class ForgetsBetweenBlocks(PureScanner):
     """A broken twin: only the last block counts."""
 
-    def scan(self, block: bytes) -> None:
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         self._clear()
-        super().scan(block)
+        return super().scan(block)
 
 
 @pytest.mark.parametrize(
     "twin", [SkipsBlankLines, DropsBadSizes, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks]
 )
-def test_conservation_catches(twin: MakeScanner) -> None:
+def test_conservation_catches(twin: type[PureScanner]) -> None:
     data = line() + b"\n" + line(size=b"x") + b"a\rb\n" + line(end=b"")
-    check_conservation(PureScanner, data)
+    check_conservation(partial(PureScanner, spill=no_spill), data)
     with pytest.raises(AssertionError):
-        check_conservation(twin, data)
+        check_conservation(partial(twin, spill=no_spill), data)

@@ -156,8 +156,8 @@ class Forgets(Tail):
 
     def read(self, now: int) -> Iterator[None]:
         yield from super().read(now)
-        self._sample = None
-        self._unsaid = {}
+        self._count(self._scanner.take())
+        self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
 def test_rejects_are_said_at_most_once_a_minute(log: Log) -> None:
