@@ -166,8 +166,9 @@ static PyObject *sum_of(uint64_t lower, uint64_t upper)
     return sum;
 }
 
-static PyObject *row_of(const struct table *t, const struct entry *e)
+static PyObject *row_of(const struct table *t, struct entry *e)
 {
+    add_digits(e);
     const char *key = (const char *)t->names + e->key;
     PyObject *bytes = sum_of(e->bytes, e->more_bytes);
     if (!bytes)

@@ -165,30 +165,22 @@ static inline uint32_t status_of(struct span text)
     return (uint32_t)(text.start[0] - '0') * 100 + (uint32_t)(text.start[1] - '0') * 10 + text.start[2] - '0';
 }
 
-/* Up to 8 digits as a number; 0 if these are none. */
-static inline int digits_of(const uint8_t *p, size_t len, uint64_t *number)
+/* The values of 1 to 8 digits, one in each byte, the last highest, after zeros; 0 if they are no digits. */
+static inline int digits_of(const uint8_t *p, size_t len, uint64_t *digits)
 {
     /* What is not a digit has more than 9 in its byte; what comes after the digits is shifted out. */
-    uint64_t word = (load64(p) ^ 0x3030303030303030ULL) << (64 - 8 * len);
-    if (((word + 0x7676767676767676ULL) | word) & 0x8080808080808080ULL)
-        return 0;
-    word = word * 10 + (word >> 8);
-    *number = (((word & 0x000000ff000000ffULL) * 0x000f424000000064ULL) +
-               (((word >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL)) >>
-              32;
-    return 1;
+    *digits = (load64(p) ^ 0x3030303030303030ULL) << (64 - 8 * len);
+    return !(((*digits + 0x7676767676767676ULL) | *digits) & 0x8080808080808080ULL);
 }
 
 /* A size in bytes: a number below 2**64, of at most 20 digits, or `-`. */
 static inline int size_of(struct span text, uint64_t *size)
 {
-    if (text.len - 1 < 8 && digits_of(text.start, text.len, size))
-        return 1;
     if (text.len == 1 && *text.start == '-') {
         *size = 0;
         return 1;
     }
-    if (text.len <= 8 || text.len > 20)
+    if (text.len < 1 || text.len > 20)
         return 0;
     *size = 0;
     for (size_t i = 0; i < text.len; i++)
@@ -290,9 +282,33 @@ static void reject(struct scanner *s, enum reason reason, const uint8_t *line, s
     memcpy(s->sample, line, s->sample_len);
 }
 
+/* After so many sizes of digits of 9 at most, 16 bits are still enough for their sums. */
+enum { SIZES_WAITING = 4096 };
+
+static void add_digits(struct entry *e)
+{
+    uint64_t size = 0;
+    for (int i = 0; i < 64; i += 16) {
+        size = size * 10 + (e->odd_digits >> i & 0xffff);
+        size = size * 10 + (e->even_digits >> i & 0xffff);
+    }
+    e->odd_digits = e->even_digits = 0;
+    e->more_bytes += __builtin_add_overflow(e->bytes, size, &e->bytes);
+}
+
+/* Count a request whose size has these digits (digits_of). */
+static inline void count_digits(struct entry *e, uint64_t digits)
+{
+    e->odd_digits += digits & 0x00ff00ff00ff00ffULL;
+    e->even_digits += digits >> 8 & 0x00ff00ff00ff00ffULL;
+    if (++e->requests % SIZES_WAITING == 0)
+        add_digits(e);
+}
+
 static inline void count_request(struct entry *e, uint64_t size)
 {
-    e->requests++;
+    if (++e->requests % SIZES_WAITING == 0)
+        add_digits(e);
     e->more_bytes += __builtin_add_overflow(e->bytes, size, &e->bytes);
 }
 

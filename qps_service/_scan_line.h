@@ -179,7 +179,7 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
                                                              uint8_t stop_byte, struct core *cores,
                                                              const uint64_t *seed, uint64_t round)
 {
-    uint64_t stops = FIND(equal)(p, stop_byte), size;
+    uint64_t stops = FIND(equal)(p, stop_byte), digits;
     for (unsigned i = 1; i < before; i++)
         stops &= stops - 1;
     const uint8_t *start = p + FIND(zeros)(stops) + 1;
@@ -191,9 +191,9 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
         return 0;
     const struct core *core = core_at(cores, seed, start, len);
     uint64_t differ = (core->tag ^ (round | len)) | FIND(differ)(start, len, core->bytes);
-    if (differ || size_len - 1 >= 8 || !digits_of(stop + 1, size_len, &size))
+    if (differ || size_len - 1 >= 8 || !digits_of(stop + 1, size_len, &digits))
         return 0;
-    count_request(core->entry, size);
+    count_digits(core->entry, digits);
     return 1;
 }
 

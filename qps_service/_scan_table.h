@@ -11,6 +11,9 @@ struct entry {
     uint64_t hash;
     uint64_t bytes;      /* lower half of the sum */
     uint64_t more_bytes; /* upper half */
+    /* Sizes that are still to be added: 16 bits for each digit's sum, those of the 10s, 1,000s and so on, and
+       those of the 1s, 100s and so on, the last digit highest. */
+    uint64_t odd_digits, even_digits;
     uint64_t requests;
     uint32_t key; /* where it begins in `names` */
     uint32_t key_len;

@@ -8,7 +8,7 @@ from importlib import import_module
 from qps_service import __version__
 from qps_service.errors import EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "check", "audit", "simulate")
+COMMANDS = ("run", "check", "audit", "summarize", "simulate")
 
 EPILOG = """\
 examples:

@@ -30,7 +30,7 @@ _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back
 _AHEAD = 64 * 1024  # bytes
 # What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
 _XZ_MEMORY = 80 * 1024 * 1024  # bytes
-_ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
+ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
 
 
 class PackedError(OSError):
@@ -58,7 +58,7 @@ def _bzip2() -> _Format:
 def _zstd() -> _Format:
     import zstandard
 
-    library = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     return _Format(library.decompressobj, zstandard.ZstdError)
 
 

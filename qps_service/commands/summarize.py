@@ -1,0 +1,158 @@
+"""`qps-reporter summarize`: everything in whole logs, at once."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qps_service.aggregator import Aggregator
+from qps_service.commands.progress import Progress, progress_on
+from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, FormatError, UsageError
+from qps_service.escape import show_path
+from qps_service.logformat import compile_format
+from qps_service.model import Scanned
+from qps_service.routes import COLLAPSES, Routes
+from qps_service.scan import make_scanner
+from qps_service.settings import BY_KEY
+from qps_service.summary import RENDERERS, Summary
+from qps_service.units import SECOND, parse_duration
+from qps_service.whole import DamagedError, Whole
+
+HELP = "count everything in whole logs, plain or compressed, at once"
+EPILOG = """\
+examples:
+  qps-reporter summarize /var/log/nginx/access.log*            by method, route and status, all files together
+  qps-reporter summarize access.log --format combined --by 1m  and requests per second, minute by minute
+  zcat old.gz | qps-reporter summarize - --output json
+
+Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-C prints what was
+counted by then. Exits 0 if every file was read to its end, 1 if not, 130 after Ctrl-C.
+"""
+
+MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
+MAX_LINE = 64 * 1024  # bytes, the default of `max_line`
+NUMBER_LIMIT = 10_000_000
+SPAN_LIMIT = 366 * 86400 * SECOND
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
+    add("--format", metavar="FORMAT", default="default", help=BY_KEY["format"].help + " (default: default)")
+    add(
+        "--by", metavar="TIME", type=_span, default=0,
+        help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
+    )  # fmt: skip
+    add(
+        "--output", choices=tuple(RENDERERS), default="table",
+        help="a table, one JSON object, or CSV: of routes, or of times with --by (default: table)",
+    )  # fmt: skip
+    add("--top", metavar="N", type=_whole, help="only the N rows with the most requests (default: all)")
+    add(
+        "--routes", metavar="N", type=_whole, default=MAX_ROUTES,
+        help=f"routes that are told apart; further ones are counted as `other` (default: {MAX_ROUTES})",
+    )  # fmt: skip
+    add(
+        "--collapse", action="append", choices=tuple(COLLAPSES), default=[],
+        help="make one route of all that differ in such a part of the path; may be given several times",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Count, print; the exit status."""
+    counting = _Counting(arguments)
+    status = EXIT_OK
+    with progress_on(sys.stderr) as progress:
+        for path in arguments.files:
+            try:
+                counting.count(path, progress)
+            except (OSError, DamagedError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                sys.stderr.write(f"qps-reporter: {show_path(path)}: {reason}\n")
+                status = EXIT_PROBLEM
+            except KeyboardInterrupt:
+                sys.stderr.write("qps-reporter: interrupted; this is what was counted by then\n")
+                status = EXIT_INTERRUPTED
+                break
+    try:
+        sys.stdout.write(RENDERERS[arguments.output](counting.summary()))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along has seen enough, and the interpreter must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+class _Counting:
+    """What was counted in all files so far."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        try:
+            self._format = compile_format(arguments.format)
+        except FormatError as error:
+            raise UsageError(f"--format: {error}") from error
+        self._span: int = arguments.by
+        self._top: int | None = arguments.top
+        if self._span and "time" not in self._format.roles:
+            raise UsageError("--by: the format has no time")
+        routes = Routes(collapses=arguments.collapse)
+        self._aggregator = Aggregator("", 0, arguments.routes, routes)
+        self._times: dict[int | None, list[int]] = {}
+
+    def count(self, path: str, progress: Progress) -> None:
+        """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
+        whole = Whole(path)
+        scanner = make_scanner(self._format, MAX_LINE, self._add, span=self._span)
+        try:
+            progress.begin(show_path(path), whole.size)
+            for block in whole.blocks(MAX_LINE):
+                with _interrupts_held_back():
+                    scanner.scan(block.lines)
+                    if block.oversize is not None:
+                        scanner.reject_oversize(block.oversize)
+                progress.reach(whole)
+        finally:
+            with _interrupts_held_back():
+                self._add(scanner.take())
+                whole.close()
+
+    def summary(self) -> Summary:
+        """All of it."""
+        self._aggregator.take()
+        totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
+        return Summary(totals, rejects, self._times, self._span, self._top)
+
+    def _add(self, scanned: Scanned) -> None:
+        self._aggregator.add(scanned)
+        for begin, requests in scanned.times.items():
+            before = self._times.get(begin, (0,) * len(requests))
+            self._times[begin] = [a + b for a, b in zip(before, requests, strict=True)]
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C takes effect between two blocks: no block is counted by half."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _span(text: str) -> int:
+    try:
+        nanoseconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
+    if nanoseconds % SECOND or not SECOND <= nanoseconds <= SPAN_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected whole seconds, at most 366d, got {text!r}")
+    return nanoseconds // SECOND
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or not 1 <= int(text) <= NUMBER_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {NUMBER_LIMIT}, got {text!r}")
+    return int(text)
