@@ -12,6 +12,9 @@ lives through them, and says so.
 """
 
 from collections.abc import Iterable
+from textwrap import indent
+
+from qps_service.caret import point
 
 EXIT_OK = 0
 EXIT_PROBLEM = 1
@@ -25,6 +28,11 @@ class QpsError(Exception):
 
     exit_code = EXIT_PROBLEM
 
+    @property
+    def brief(self) -> str:
+        """The same on one line."""
+        return "; ".join(str(self).splitlines())
+
 
 class UsageError(QpsError):
     """The command line asks for what cannot be."""
@@ -33,21 +41,34 @@ class UsageError(QpsError):
 
 
 class ConfigError(QpsError):
-    """One or more problems in the configuration; each names its key path."""
+    """One or more problems in the configuration; each names its key path. What stands below the first line of
+    one shows the place."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    @property
+    def brief(self) -> str:
+        """The problems on one line, without the places shown."""
+        return "; ".join(problem.partition("\n")[0] for problem in self.problems)
+
 
 class FormatError(ConfigError):
-    """A log format that cannot be read; `position` counts characters of `text` from 0."""
+    """A log format that cannot be read; `position` counts characters of `text` from 0. The reason comes
+    first, then the line of the format that is at fault, with a caret under the place."""
 
     def __init__(self, text: str, position: int, reason: str) -> None:
         self.text = text
         self.position = position
         self.reason = reason
-        super().__init__([f"{reason}, at character {position + 1} of {text!r}"])
+        first = text.rfind("\n", 0, position) + 1
+        where = f"character {position - first + 1}"
+        if "\n" in text.strip():
+            where = f"line {text.count(chr(10), 0, position) + 1}, {where}"
+        shown = point(text[first:position], text[position:].partition("\n")[0].rstrip("\r"))
+        problem = f"{reason} ({where})\n{indent(shown, '  ', lambda _: True)}" if text.strip() else reason
+        super().__init__([problem])
 
 
 class StateHeldError(QpsError):
