@@ -151,7 +151,12 @@ class _Cores:
 
     def __init__(self, log_format: LogFormat, *, keep_query: bool) -> None:
         pieces = log_format.pieces
-        counted = [place for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role]
+        # Not the time, which few lines share: it is read where it is asked for, and not here.
+        counted = [
+            place
+            for place, piece in enumerate(pieces)
+            if isinstance(piece, Field) and piece.role and piece.role != "time"
+        ]
         # With the literals around, which tell where a field ends.
         first, last = max(counted[0] - 1, 0), counted[-1] + 2
         patterns = patterns_of(pieces)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qps_service.errors import ConfigError, UsageError
+from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.logformat import LogFormat
 from qps_service.routes import Routes, Rule, make_rule
 from qps_service.settings import HISTORY, LOG, RULE, SERVICE, Setting, parse_name
@@ -224,6 +224,9 @@ class _Loader:
             return None
         try:
             return setting.parse(str(raw))
+        except FormatError as error:  # it shows the place
+            self._problems.append(f"{origin}: {error}")
+            return None
         except ValueError as error:
             self._problems.append(f"{origin}: {error}, got {raw!r}")
             return None

@@ -240,7 +240,7 @@ class Daemon:
                 raise ConfigError([f"state: cannot change from {self._config.state} while running"])
             self._apply(config)
         except (QpsError, OSError) as error:
-            text = "; ".join(str(error).splitlines())
+            text = error.brief if isinstance(error, QpsError) else str(error)
             self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
             self._say(Notice(notices.RELOADED, "configuration reloaded"))

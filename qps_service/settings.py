@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.errors import FormatError
-from qps_service.logformat import PRESETS, compile_format
+from qps_service.logformat import NAMES, compile_format
 from qps_service.routes import COLLAPSES, compile_match
 from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
@@ -35,7 +34,7 @@ class Within:
 
 class Setting(NamedTuple):
     """One thing that can be set. `parse` turns text into the value; it raises ValueError with what
-    was expected."""
+    was expected, or FormatError with the place, too."""
 
     key: str
     parse: Callable[[str], Any]
@@ -79,13 +78,6 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError("expected a whole number") from None
-
-
-def _format(text: str) -> Any:
-    try:
-        return compile_format(text)
-    except FormatError as error:
-        raise ValueError(f"{error.reason} (character {error.position + 1})") from error
 
 
 def _from_start(text: str) -> bool:
@@ -166,10 +158,11 @@ LOG = (
     Setting("path", _path, None, "LOG", "the log to follow"),
     Setting(
         "format",
-        _format,
+        compile_format,
         "default",
         "FORMAT",
-        f"the log's line format: {', '.join(PRESETS)}, or text with $names, as nginx's log_format",
+        f"the log's line format: {', '.join(NAMES)}, or as it stands in the configuration of nginx "
+        "(log_format) or Apache (LogFormat)",
         flag=True,
     ),
     Setting(

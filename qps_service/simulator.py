@@ -73,8 +73,7 @@ def _template(log_format: LogFormat, kind: Key) -> str:
     """For `str.format`: the address's four bytes are arguments 0 to 3, the size is 4."""
     method, route = kind.method.decode(), kind.route.decode()
     slots = {
-        "ip_address": "{0}.{1}.{2}.{3}",
-        "remote_addr": "{0}.{1}.{2}.{3}",
+        **dict.fromkeys(("ip_address", "remote_addr", "%a", "%h"), "{0}.{1}.{2}.{3}"),
         "method": method,
         "route": route,
         "request": f"{method} {route} HTTP/1.1",
@@ -85,7 +84,7 @@ def _template(log_format: LogFormat, kind: Key) -> str:
         slots.get(piece.role or piece.name, "-")
         if isinstance(piece, Field)
         else piece.decode().replace("{", "{{").replace("}", "}}")
-        for piece in log_format.pieces
+        for piece in log_format.written
     )
     return "".join(pieces) + "\n"
 

@@ -3,6 +3,8 @@
 import argparse
 
 from qps_service.config import DEFAULT_FILE, Flags
+from qps_service.errors import FormatError, UsageError
+from qps_service.logformat import LogFormat, compile_format
 from qps_service.settings import LOG, SERVICE
 
 
@@ -28,3 +30,11 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 def flags_of(arguments: argparse.Namespace) -> Flags:
     """What the command line says about the configuration."""
     return Flags(**{key: getattr(arguments, key) for key in Flags._fields})
+
+
+def format_of(arguments: argparse.Namespace) -> LogFormat:
+    """The format that `--format` gives, for a subcommand without configuration. Raises UsageError."""
+    try:
+        return compile_format(arguments.format)
+    except FormatError as error:
+        raise UsageError(f"--format: {error}") from error

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
 
+from qps_service.commands import format_of
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
-from qps_service.logformat import compile_format
 from qps_service.simulated_log import LogFile
 from qps_service.simulator import FOREVER, SECOND, IrregularPace, Simulator, SteadyPace, Traffic
 
@@ -80,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until the end; the exit status."""
     _check(arguments)
+    log_format = format_of(arguments)
+    if log_format.is_auto:
+        raise UsageError("--format auto is for reading: name a format to write")
 
     def random(purpose: str) -> Random:
         """One stream for each purpose: the pace then has no influence on the lines."""
@@ -100,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     rate = arguments.rate
     simulation = Simulator(
-        Traffic(compile_format(arguments.format), random("lines")),
+        Traffic(log_format, random("lines")),
         SteadyPace(rate) if rate else IrregularPace(random("pace")),
         log,
         interval=nanoseconds(arguments.log_rotation_interval),

@@ -51,7 +51,11 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | int], in
         (1, 1, ""),
         (QpsError("it is so"), 1, "qps-reporter: it is so\n"),
         (ConfigError(["one", "two"]), 1, "qps-reporter: one\nqps-reporter: two\n"),
-        (FormatError("$", 0, "expected x"), 1, "qps-reporter: expected x, at character 1 of '$'\n"),
+        (
+            FormatError("$", 0, "expected x"),
+            1,
+            "qps-reporter: expected x (character 1)\nqps-reporter:   $\nqps-reporter:   ^\n",
+        ),
         (OSError(28, "No space left"), 1, "qps-reporter: [Errno 28] No space left\n"),
         (UsageError("what?"), 2, "qps-reporter: what?\n"),
         (StateHeldError("/state", 42), 3, "qps-reporter: the ledger in /state is held by PID 42\n"),

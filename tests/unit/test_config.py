@@ -382,9 +382,9 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
             [f"log.a.interval: unknown; expected one of {LOG_KEYS}"],
         ),
         (
-            "[log.a]\npath = '/x'\nformat = '$uri $'\nmax_routes = 1.5",
+            "[log.a]\npath = '/x'\nstart = 'now'\nmax_routes = 1.5",
             [
-                "log.a.format: expected a name after $ (character 6), got '$uri $'",
+                "log.a.start: expected start or end, got 'now'",
                 "log.a.max_routes: expected a whole number, got 1.5",
             ],
         ),
@@ -486,11 +486,29 @@ def test_the_configuration_makes_its_routes(write: Write) -> None:
     ]
 
 
+def test_a_wrong_format_shows_the_place(write: Write) -> None:
+    """Beside the other problems, wherever it is set."""
+    text = (
+        "[log.a]\npath = '/x'\nformat = \"\"\"\nlog_format x '$uri '\n\t'$status$';\n\"\"\"\nmax_routes = 1.5"
+    )
+    name = "expected a name after $ (line 2, character 10)"
+    shown = ("  \t'$status$';", "  \t        ^")
+    max_routes = "file.toml: log.a.max_routes: expected a whole number, got 1.5"
+    assert problems(write(text)) == (f"file.toml: log.a.format: {name}", *shown, max_routes)
+    variable = {"QPS_REPORTER_FORMAT": "%U%"}
+    said = "expected a directive after % (character 3)"
+    assert problems(write(text), variable) == (f"QPS_REPORTER_FORMAT: {said}", "  %U%", "    ^", max_routes)
+    flags = write(text)._replace(format="%U%")
+    assert problems(flags, variable) == (f"--format: {said}", "  %U%", "    ^", max_routes)
+
+
 def test_a_problem_is_named_by_where_it_stands(write: Write) -> None:
     flags = write(ONE_LOG + "quiet = 'x'\nstart = 'x'")._replace(interval="x", name="web")
     assert problems(flags, {"QPS_REPORTER_FORMAT": "$", "QPS_REPORTER_START": "y"}) == (
         "--interval: expected a duration such as 10s, 500ms or 2h, got 'x'",
-        "QPS_REPORTER_FORMAT: expected a name after $ (character 1), got '$'",
+        "QPS_REPORTER_FORMAT: expected a name after $ (character 1)",
+        "  $",
+        "  ^",
         "QPS_REPORTER_START: expected start or end, got 'y'",
         "file.toml: log.access.quiet: expected a duration such as 10s, 500ms or 2h, got 'x'",
     )

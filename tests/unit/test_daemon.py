@@ -276,6 +276,10 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
     [
         ("interval = ", "Invalid value"),
         ('interval = "soon"\n[log.access]\npath = "/x"\n', "interval: expected a duration"),
+        (
+            '[log.access]\npath = "/x"\nformat = "$uri $"\nstart = "now"\n',
+            "format: expected a name after $ (character 6); ",  # on one line, without what shows the place
+        ),
         ('state = "/elsewhere"\n[log.access]\npath = "/x"\n', "state: cannot change"),
     ],
 )

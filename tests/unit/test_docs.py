@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import shlex
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,8 +18,9 @@ import pytest
 from qps_service import errors, notices
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.errors import FormatError
 from qps_service.line import REASONS
-from qps_service.logformat import PRESETS, ROLES
+from qps_service.logformat import NAMES, ROLES, compile_format
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
@@ -90,8 +92,8 @@ def fields_undocumented(pages: Pages) -> list[str]:
 
 
 def words_undocumented(pages: Pages) -> list[str]:
-    """Presets, collapses, field names and reasons for rejects."""
-    return list(lacking(pages[README], {word: word for word in (*PRESETS, *COLLAPSES, *REASONS)})) + [
+    """Names of formats, collapses and fields, and reasons for rejects."""
+    return list(lacking(pages[README], {word: word for word in (*NAMES, *COLLAPSES, *REASONS)})) + [
         name for name in ROLES if f"`${name}`" not in pages[README]
     ]
 
@@ -110,6 +112,20 @@ def routes_wrong(pages: Pages) -> list[str]:
         routes = log.routes()
         problems += [target for target, route in said if routes.of(target.encode()) != route.encode()]
         problems += ["no example for a rule"] if len(said) < len(log.rules) else []
+    return problems
+
+
+def formats_wrong(pages: Pages) -> list[str]:
+    """Formats in examples of the configuration that would be refused."""
+    problems = []
+    for text in pages.values():
+        for language, block in FENCE.findall(text):
+            logs = tomllib.loads(block).get("log", {}) if language == "toml" else {}
+            for log in (log for log in logs.values() if "format" in log):
+                try:
+                    compile_format(log["format"])
+                except FormatError as error:
+                    problems.append(str(error))
     return problems
 
 
@@ -223,6 +239,8 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (routes_wrong, README, "/static/js/app.3f2a.js -> /static\n", "/static/js/app.3f2a.js -> /js\n"),
     (routes_wrong, README, "match = '^/static/'\n", "match = '^/static$'\n"),
     (routes_wrong, README, "# /static/js/app.3f2a.js -> /static\n", "\n"),
+    (formats_wrong, README, "$status $body_bytes_sent $upstream", "$status$body_bytes_sent $upstream"),
+    (formats_wrong, README, " %>s %O", " %>s%O"),
     (exit_statuses_undocumented, OPERATIONS, "\n| 3 | another", "\n| 4 | another"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter run access.log --rate 3\n"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter follow access.log\n"),

@@ -52,8 +52,6 @@ WHOLE = "expected a whole number"
         ("interval", "soon", "expected a duration such as 10s, 500ms or 2h"),
         ("state", "", "expected a path"),
         ("path", "a\0b", "expected a path"),
-        ("format", "$uri $", "expected a name after $ (character 6)"),
-        ("format", "$uri", "the format has no status: expected $status (character 5)"),
         ("start", "begin", "expected start or end"),
         ("max_routes", "0", "expected from 1 to 1000000"),
         ("max_routes", "1.5", WHOLE),

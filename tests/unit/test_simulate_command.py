@@ -257,6 +257,12 @@ def test_what_cannot_be_is_refused(
 def test_a_wrong_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(QpsError, match="the format has no status"):
         simulate.run(parse("-o", tmp_path / "a.log", "--format", "$route"))
+
+
+def test_a_format_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--format auto is for reading: name a format to write$"):
+        simulate.run(parse("-o", tmp_path / "a.log", "--format", "auto"))
+    assert not (tmp_path / "a.log").exists()
     assert os.listdir(tmp_path) == []
 
 

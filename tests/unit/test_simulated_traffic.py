@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from qps_service import simulator
-from qps_service.logformat import compile_format
+from qps_service.line import make_reader, request_of
+from qps_service.logformat import LogFormat, compile_format
 from qps_service.simulator import (
     BLOCK,
     GAPS,
@@ -53,6 +54,37 @@ def test_lines_are_what_the_format_renders(text: str) -> None:
             "request": b"%s %s HTTP/1.1" % (method, route),
         }
         assert line == log_format.render(values) + b"\n"
+
+
+def check_read_back(log_format: LogFormat, written: LogFormat) -> None:
+    """What the lines of `written` count as in this format is what the simulator says they are."""
+    block = Traffic(written, Random(1)).block()
+    reader = make_reader(log_format)
+    for kind, size, line in zip(block.kinds, block.sizes, block.lines, strict=True):
+        request = request_of(reader.roles(line.removesuffix(b"\n")), keep_query=False)
+        assert request == (*KINDS[kind], size)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default",
+        "combined",
+        "json",
+        "json method=a.b route=a.c status=s bytes=a.d.e",
+        "json request=r",
+        'LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %I %O" combinedio',
+        "%a {%m} %U%q %H %s %B %%{x}",
+        "log_format x '$remote_addr {$request_method} '\n  '$uri $status $bytes_sent';",
+    ],
+)
+def test_lines_of_any_format_are_read_as_what_they_are(text: str) -> None:
+    check_read_back(compile_format(text), compile_format(text))
+
+
+def test_lines_of_another_format_are_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_read_back(compile_format("%m %U %s %b"), compile_format("%m %U %s %b0"))
 
 
 def check_the_weights(traffic: Traffic) -> None:

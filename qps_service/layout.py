@@ -1,0 +1,114 @@
+"""A format as values: the pieces of its lines, and what counts in them.
+
+Real formats often tell one thing twice: nginx's `$request` and `$uri`, Apache's `%b` and `%O`. One field of a
+role counts then, the others are skipped over: that whose name stands first in its grammar's order, and of
+those alike the first in the line. A request line counts before a method and a route beside it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+ROUTES = ("request", "route")  # roles that give a route
+
+
+class Field(NamedTuple):
+    """A place in a line with a name."""
+
+    name: str
+    role: str | None  # method, route, request, status, bytes or time; None for a field that is skipped over
+
+
+class Member(NamedTuple):
+    """A member of a JSON line that counts."""
+
+    path: bytes  # names from the outermost object inwards, with dots between
+    role: str  # as a field's
+
+
+class LogFormat(NamedTuple):
+    """A format, taken apart; the scanners make of it what they match lines with."""
+
+    text: str
+    pieces: tuple[Field | bytes, ...]  # of a line of text; none where lines are JSON
+    members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
+    is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
+    roles: frozenset[str]
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether lines are yet to tell which format they have."""
+        return not self.pieces and not self.members
+
+    @property
+    def written(self) -> tuple[Field | bytes, ...]:
+        """The pieces of a line that is written: for JSON an object with the first member of each role, but no
+        time."""
+        return tuple(_object(_names(self.members))) if self.members else self.pieces
+
+    def render(self, values: Mapping[str, bytes]) -> bytes:
+        """A line without its newline; `values` by field name, a member's path for JSON, `-` for those not
+        given."""
+        escape = _escape if self.members else bytes
+        return b"".join(
+            escape(values.get(piece.name, b"-")) if isinstance(piece, Field) else piece
+            for piece in self.written
+        )
+
+
+def settle(
+    pieces: Sequence[Field | bytes], rank: Callable[[str], int]
+) -> tuple[tuple[Field | bytes, ...], frozenset[str]]:
+    """The pieces with one field a role, and the roles. `rank` tells how good a name is: 0 is the best."""
+    fields = [(place, piece) for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role]
+    kept: dict[str, int] = {}
+    for place, field in sorted(fields, key=lambda each: rank(each[1].name)):
+        kept.setdefault(str(field.role), place)
+    if "request" in kept:
+        kept.pop("method", None)
+        kept.pop("route", None)
+    places = set(kept.values())
+    settled = tuple(
+        piece._replace(role=None) if isinstance(piece, Field) and place not in places else piece
+        for place, piece in enumerate(pieces)
+    )
+    return settled, frozenset(kept)
+
+
+_Named = tuple[list[str], Member]  # the names on the way to it that are left
+
+
+def _names(members: Sequence[Member]) -> list[_Named]:
+    """The first member of each role that is written."""
+    first: dict[str, Member] = {}
+    for member in members:
+        first.setdefault(member.role, member)
+    first.pop("time", None)
+    if "route" in first:
+        first.pop("request", None)
+    return [(member.path.decode().split("."), member) for member in first.values()]
+
+
+def _object(members: list[_Named]) -> Iterator[Field | bytes]:
+    before = b"{"
+    while members:
+        (name, *rest), member = members[0]
+        yield before + b'"' + name.encode() + b'":'
+        if rest:
+            inside = [(names[1:], each) for names, each in members if names[0] == name and names[1:]]
+            members = [(names, each) for names, each in members if names[0] != name or not names[1:]]
+            yield from _object(inside)
+        else:
+            quote = b"" if member.role in ("status", "bytes") else b'"'
+            yield from (quote, Field(member.path.decode(), member.role), quote)
+            members = members[1:]
+        before = b","
+    yield b"}"
+
+
+_ESCAPED = re.compile(rb'[\x00-\x1f"\\]')
+
+
+def _escape(value: bytes) -> bytes:
+    """As it stands within a JSON string (RFC 8259)."""
+    return _ESCAPED.sub(lambda found: b"\\u%04x" % found[0][0], value)
