@@ -46,6 +46,7 @@ LEDGER_RESUMED = Kind("ledger_resumed", "5611b819991af8fc2ee5448cae456b7d", LOG_
 LEDGER_SET_ASIDE = Kind("ledger_set_aside", "cf238022d0651bcf82ea2aac1acc6e44", LOG_CRIT)
 LEDGER_VANISHED = Kind("ledger_vanished", "360416fd9a3986c8d92ace9e78716a25", LOG_CRIT)
 LET_GO = Kind("let_go", "d322156d165b45ffb8fd0cee42d80c46", LOG_WARNING)
+FORMAT_CHOSEN = Kind("format_chosen", "5426322fc9be46578981f1b00c814fa5", LOG_INFO)
 REJECTED = Kind("rejected", "95c7c2850a4f4a26a55cd441fdd59481", LOG_WARNING)
 RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
 RELOAD_REFUSED = Kind("reload_refused", "4648a8212e7947cb89c42e1068ce1d3a", LOG_ERR)
@@ -66,6 +67,7 @@ KINDS = (
     LEDGER_SET_ASIDE,
     LEDGER_VANISHED,
     LET_GO,
+    FORMAT_CHOSEN,
     REJECTED,
     RELOADED,
     RELOAD_REFUSED,

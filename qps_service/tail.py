@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qps_service import notices
 from qps_service.aggregator import Aggregator
+from qps_service.choosing import ChoosingScanner
 from qps_service.config import LogConfig
 from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.follower import Follower
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
+from qps_service.logformat import LogFormat
 from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanned, Window
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.opening import Handed
@@ -108,7 +110,8 @@ class Tail:
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
         self._count(self._scanner.take())
-        self._scanner = self._make_scanner(config)
+        if _lines_of(config) != _lines_of(self.config):
+            self._scanner = self._make_scanner(config)
         self._follower.limits = _limits(config)
         self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
@@ -172,7 +175,12 @@ class Tail:
         self._watcher.close()
 
     def _make_scanner(self, config: LogConfig) -> Scanner:
-        return make_scanner(config.format, config.max_line, self._count, keep_query=config.keep_query)
+        def make(log_format: LogFormat) -> Scanner:
+            return make_scanner(log_format, config.max_line, self._count, keep_query=config.keep_query)
+
+        if config.format.is_auto:
+            return ChoosingScanner(make, self._count, self._say_choice)
+        return make(config.format)
 
     def _count(self, scanned: Scanned) -> None:
         self.aggregator.add(scanned)
@@ -201,6 +209,10 @@ class Tail:
             **changes._asdict(),
         )
 
+    def _say_choice(self, name: str, reason: str) -> None:
+        text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
+        self._say(Notice(notices.FORMAT_CHOSEN, text, self.config.name))
+
     def _say_rejects(self) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
@@ -208,6 +220,11 @@ class Tail:
             text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
         self._say(Notice(notices.REJECTED, text, self.config.name))
         self._has_rejected, self._unsaid, self._sample = False, {}, None
+
+
+def _lines_of(config: LogConfig) -> tuple[LogFormat, int, bool]:
+    """What a scanner is made for."""
+    return config.format, config.max_line, config.keep_query
 
 
 def _limits(config: LogConfig) -> Limits:

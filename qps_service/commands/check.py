@@ -11,6 +11,7 @@ from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.config import Config, LogConfig, load
+from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show, show_path
 from qps_service.files import Files, NotRegularError, explain, group_name, user_name
@@ -117,7 +118,7 @@ def _log(log: LogConfig) -> list[Answer]:
 
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
-    yield "  format", log.format.text, True
+    yield "  format", " ".join(line.strip() for line in log.format.text.splitlines()).strip(), True
     if log.rules:
         yield "  rules", f"{len(log.rules)} for routes", True
     user = user_name(os.geteuid())
@@ -143,6 +144,12 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     if not newline and len(start) <= log.max_line:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
+    if log.format.is_auto:
+        chosen, reason = choose(first_lines(start))
+        yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
+        if chosen is None:
+            return
+        log = log._replace(format=chosen)
     yield from _first_line(log, line)
 
 

@@ -86,6 +86,7 @@ ABOUT_A_LOG = {
     notices.POSSIBLE_LOSS,
     notices.RESTORED,
     notices.LET_GO,
+    notices.FORMAT_CHOSEN,
     notices.REJECTED,
 }
 

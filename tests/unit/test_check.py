@@ -128,6 +128,49 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
     )
 
 
+COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "answers"),
+    [
+        (
+            COMMON,
+            0,
+            [
+                "  chosen       common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+                "  first line   parses as GET /a 200, 7 bytes",
+            ],
+        ),
+        (
+            GOOD + COMMON * 2 + b"cut off",
+            1,
+            [
+                "  chosen       common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
+                rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
+                "               but it fits the format default",
+            ],
+        ),
+        (b"?\n", 1, [f"  chosen       none: none of 1 lines fits json, combined, common, default{PROBLEM}"]),
+        (b"\x1f\x8b\n", 1, [f"  chosen       none: it is compressed with gzip{PROBLEM}"]),
+        (b"", 0, ["  first line   none yet"]),
+    ],
+)
+def test_a_format_that_is_found_out(
+    place: Path, capsys: Captured, text: bytes, status: int, answers: list[str]
+) -> None:
+    make_log(place / "access.log", text)
+    found, lines = looked(capsys, "access.log", "--format", "auto")
+    assert (found, lines[4:]) == (status, answers)
+
+
+def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", b"/a 200\n")
+    status, lines = looked(capsys, "access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
+    assert status == 0
+    assert lines[1] == "  format       log_format x '$uri ' '$status';"
+
+
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     assert looked(capsys, "access.log") == (
         1,

@@ -1,0 +1,55 @@
+"""Format `auto`: the scanner for a log is made when its first lines tell which format they have.
+
+As long as no preset fits any line, lines are rejected as the fallback's scanner rejects them, and each block
+is a new chance. No line is scanned twice: the block that tells is scanned in the format that it tells.
+"""
+
+from collections.abc import Callable
+
+from qps_service.detect import choose, first_lines
+from qps_service.logformat import LogFormat, compile_format
+from qps_service.model import Scanned
+from qps_service.scan import Scanner
+
+FALLBACK = "combined"  # what most web servers write; lines that don't fit it are rejected as `fields`
+
+
+class ChoosingScanner:
+    """A scanner that finds its format by itself."""
+
+    def __init__(
+        self,
+        make: Callable[[LogFormat], Scanner],
+        spill: Callable[[Scanned], None],
+        say: Callable[[str, str], None],
+    ) -> None:
+        """`make` gives a scanner for a format, `spill` takes over what was counted before the choice, `say`
+        is told the format's name and why."""
+        self._make = make
+        self._spill = spill
+        self._say = say
+        self._is_chosen = False
+        self._scanner = make(compile_format(FALLBACK))
+        self.name = self._scanner.name
+
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        """Count each line of `block`; how many lines there were, and how many of these were rejected."""
+        if not self._is_chosen:
+            self._choose(bytes(block))
+        return self._scanner.scan(block)
+
+    def reject_oversize(self, start: bytes) -> None:
+        """Count one line that was too long to be handed over."""
+        self._scanner.reject_oversize(start)
+
+    def take(self) -> Scanned:
+        """What was found since the last call."""
+        return self._scanner.take()
+
+    def _choose(self, block: bytes) -> None:
+        choice = choose(first_lines(block))
+        if choice.format is not None:
+            self._spill(self._scanner.take())
+            self._scanner = self._make(choice.format)
+            self._is_chosen = True
+            self._say(choice.format.text, choice.reason)
