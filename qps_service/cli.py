@@ -8,13 +8,14 @@ from importlib import import_module
 from qps_service import __version__
 from qps_service.errors import EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "check", "audit", "summarize", "simulate")
+COMMANDS = ("run", "check", "explain", "audit", "summarize", "simulate")
 
 EPILOG = """\
 examples:
   qps-reporter simulate -o /tmp/access.log &
   qps-reporter run /tmp/access.log
   qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
+  qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter audit --state /var/lib/qps-reporter
 """
 

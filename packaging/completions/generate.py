@@ -17,14 +17,14 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from qps_service.cli import make_parser  # noqa: E402  it stands beside this directory's parent
-from qps_service.logformat import PRESETS  # noqa: E402
+from qps_service.logformat import NAMES  # noqa: E402
 
 FILES = {"bash": "qps-reporter", "zsh": "_qps-reporter", "fish": "qps-reporter.fish"}  # by shell
 
 # What an argument is follows from the name of its value. The program itself does without shtab.
 PATHS = {"LOG": shtab.FILE, "FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 # Offered, though the program takes more than these: this parser completes and never parses.
-WORDS = {"FORMAT": tuple(PRESETS), "WHERE": ("end", "start")}
+WORDS = {"FORMAT": NAMES, "WHERE": ("end", "start")}
 
 
 def completions() -> dict[str, str]:

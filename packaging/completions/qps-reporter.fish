@@ -50,7 +50,7 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run check audit simulate
+set -g _shtab_qps_reporter_commands run check explain audit simulate
 set -g _shtab_qps_reporter_opts_with_value --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --output-file --rate --rotation --seed --start --state --truth -o -r
 
 complete -c qps-reporter -e
@@ -64,7 +64,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l config -xka "(__f
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l name -x -d 'the log'"'"'s name in journal fields and reports (default: its table'"'"'s, or made from the path)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l interval -x -d 'time between two reports, such as 10s, 500ms or 1m (default: 10s)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l state -xka "(__fish_complete_directories)" -d 'directory for the ledger, which one process at a time may use; counts live in memory without one (default: none, under systemd $STATE_DIRECTORY)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l format -xka "default common combined" -d 'the log'"'"'s line format: default, common, combined, or text with $names, as nginx'"'"'s log_format (default: default)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l format -xka "default common combined json auto" -d 'the log'"'"'s line format: default, common, combined, json, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat) (default: default)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l once -d 'read from where the ledger ends to the end of the log, report, exit; needs --state'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow (default: those of the configuration)'
@@ -74,10 +74,13 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l config -xka "(_
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l name -x -d 'the log'"'"'s name in journal fields and reports (default: its table'"'"'s, or made from the path)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l interval -x -d 'time between two reports, such as 10s, 500ms or 1m (default: 10s)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l state -xka "(__fish_complete_directories)" -d 'directory for the ledger, which one process at a time may use; counts live in memory without one (default: none, under systemd $STATE_DIRECTORY)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l format -xka "default common combined" -d 'the log'"'"'s line format: default, common, combined, or text with $names, as nginx'"'"'s log_format (default: default)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l format -xka "default common combined json auto" -d 'the log'"'"'s line format: default, common, combined, json, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat) (default: default)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l config-only -d 'say what is wrong with the configuration; do not look at logs'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow (default: those of the configuration)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a explain -d 'Show how lines are understood, field by field, and what they count as.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l format -xka "default common combined json auto" -d 'their format, as run'"'"'s --format (default: auto, the one that most of them fit)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
@@ -88,7 +91,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -s r -l log-rot
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l rotation -xka "rename copytruncate" -d 'rename FILE to FILE.<unix time> and open a new one, or copy it there and truncate it; a name that is taken gets .1, .2, ... appended (default: rename)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l keep -x -d 'rotated files to keep, the newest (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l late-writer -x -d 'write half of the lines to files renamed in the last SECONDS, as slow workers do (default: 0)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l format -xka "default common combined" -d 'the lines'"'"' format, as run'"'"'s --format (default: default)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l format -xka "default common combined json auto" -d 'the lines'"'"' format, as run'"'"'s --format (default: default)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l rate -x -d 'lines a second (default: random gaps)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l batch -d 'one write for all lines that are due (default: one each)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -l duration -x -d 'stop by itself after SECONDS'

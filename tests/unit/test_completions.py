@@ -86,6 +86,7 @@ WORDS = [
     (("run", "--format", "com"), {"common", "combined"}),
     (("check", "--start", "s"), {"start"}),
     (("simulate", "--format", "d"), {"default"}),
+    (("explain", "--format", "a"), {"auto"}),
     (("simulate", "--rotation", ""), {"rename", "copytruncate"}),
     (("run", "acc"), {"access.log", "access.d"}),
     (("check", "--config", "acc"), {"access.log", "access.d"}),
@@ -104,7 +105,7 @@ def test_bash_completes(words: tuple[str, ...], expected: set[str], directory: P
 @pytest.mark.parametrize(
     ("right", "wrong", "words"),
     [
-        ("(run check audit simulate)", "(check audit simulate)", ("ru",)),
+        ("(run check explain audit simulate)", "(check audit simulate)", ("ru",)),
         ("--name --interval --state --format", "--name --interval --state", ("run", "--for")),
         ("_audit___state_COMPGEN=", "_audit___directory_COMPGEN=", ("audit", "--state", "acc")),
     ],

@@ -14,14 +14,17 @@ ROOT = Path(qps_service.__file__).parent
 # Each module may import from the layers before its own, and from its own as long as there is no cycle.
 # A name stands for the modules below it too; "" is qps_service/__init__.py.
 LAYERS = (
-    ("", "errors", "model", "escape", "units", "logformat", "notices"),
     (
-        *("times", "line", "_scan_py", "fingerprint", "remembered", "routes", "admission", "aggregator"),
-        *("grid", "rotation", "report"),
+        *("", "errors", "caret", "model", "escape", "units", "notices", "times"),
+        *("layout", "spelled", "nginx", "apache", "jsonlines", "logformat"),
+    ),
+    (
+        *("line", "_scan_py", "detect", "explaining", "fingerprint", "remembered", "routes", "admission"),
+        *("aggregator", "grid", "rotation", "report"),
     ),
     ("settings", "config"),
     (
-        "scan",
+        *("scan", "choosing"),
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
         *("opening", "held", "voice", "follower", "descriptors"),
         *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),
@@ -37,20 +40,8 @@ LAYERS = (
 # Bytes and values in, values out. `time` and `os` are there for ctime() and the splitting of paths alone.
 PURE = LAYERS[0] + LAYERS[1]
 PURE_IMPORTS = {
-    *(
-        "calendar",
-        "collections",
-        "enum",
-        "itertools",
-        "re",
-        "types",
-        "typing",
-        "syslog",
-        "time",
-        "os",
-        "zlib",
-        "warnings",
-    ),
+    *("calendar", "collections", "enum", "itertools", "json", "re", "textwrap", "types", "typing"),
+    *("unicodedata", "syslog", "time", "os", "zlib", "warnings"),
     "qps_service",
 }
 PURE_USES = {"time": {"ctime"}, "os": {"path"}}

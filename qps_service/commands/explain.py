@@ -1,0 +1,109 @@
+"""`qps-reporter explain`: how lines are understood, field by field."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from textwrap import indent
+
+from qps_service.caret import point
+from qps_service.commands import format_of
+from qps_service.detect import Choice, choose, fits
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM
+from qps_service.escape import show
+from qps_service.explaining import Explanation, explain, title
+from qps_service.logformat import AUTO, PRESETS, LogFormat, compile_format
+from qps_service.settings import BY_KEY
+
+HELP = "show how lines are understood, field by field, and what they count as"
+EPILOG = """\
+examples:
+  qps-reporter explain '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a?b HTTP/1.1" 200 512'
+  qps-reporter explain '/help 200' --format '%U %>s'
+  tail -n 3 access.log | qps-reporter explain - --format combined
+
+Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the command line is wrong.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.add_argument(
+        "lines", nargs="+", metavar="LINE", help="a line of a log; - for those of standard input"
+    )
+    parser.add_argument(
+        "--format",
+        default=AUTO,
+        metavar="FORMAT",
+        help=f"their format, as run's --format (default: {AUTO}, the one that most of them fit)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what each line means; the exit status."""
+    log_format = format_of(arguments)
+    lines = list(_lines(arguments.lines))
+    if log_format.is_auto:
+        choice = choose(lines)
+        log_format = choice.format or _likely(lines)
+        sys.stdout.write(_chosen(choice, log_format) + "\n")
+    well = bool(lines)
+    max_line = BY_KEY["max_line"].parse(str(BY_KEY["max_line"].default))
+    for line in lines:
+        found = explain(log_format, line, max_line)
+        sys.stdout.write("\n".join(["", *_explained(log_format, found), ""]))
+        well &= found.reason is None
+    return EXIT_OK if well else EXIT_PROBLEM
+
+
+def _lines(arguments: list[str]) -> Iterator[bytes]:
+    for argument in arguments:
+        if argument == "-":
+            yield from (line.removesuffix(b"\n") for line in sys.stdin.buffer)
+        else:
+            yield os.fsencode(argument).removesuffix(b"\n")
+
+
+def _likely(lines: list[bytes]) -> LogFormat:
+    """What to explain lines by that no preset fits."""
+    is_object = bool(lines) and lines[0].lstrip().startswith(b"{")
+    return compile_format("json" if is_object else "combined")
+
+
+def _chosen(choice: Choice, log_format: LogFormat) -> str:
+    if choice.format:
+        return f"format {log_format.text}: {choice.reason}"
+    return f"no format found: {choice.reason}; shown as {log_format.text}"
+
+
+def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
+    """The lines of text about one line of the log."""
+    names = [part.name if log_format.members else title(part.name) for part in found.parts]
+    shown = [show(name.encode()) for name in names]
+    width = max(map(len, shown), default=0)
+    for name, part in zip(shown, found.parts, strict=True):
+        yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}"
+    if found.request:
+        request = found.request
+        counted = f"{show(request.method)} {show(request.target)} {request.status:03d}, {request.size} bytes"
+        yield f"counts as {counted}{_at(found)}"
+        return
+    yield f"rejected ({found.reason})" + (f": {found.fault.expected}" if found.fault else "")
+    if found.fault and found.fault.place is not None:
+        place = found.fault.place
+        before, after = (
+            part.decode(errors="surrogateescape") for part in (found.line[:place], found.line[place:])
+        )
+        yield indent(point(before, after), "  ", lambda _: True)
+    others = [name for name in PRESETS if name != log_format.text and fits(compile_format(name), found.line)]
+    yield f"it fits the format {' or '.join(others)}" if others else "no other format with a name fits it"
+
+
+def _at(found: Explanation) -> str:
+    if found.second is None:
+        return ", at no time that can be read" if any(part.role == "time" for part in found.parts) else ""
+    try:
+        return f", at {datetime.fromtimestamp(found.second, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f", {found.second} seconds after 1970"
