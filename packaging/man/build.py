@@ -62,7 +62,7 @@ def synopsis() -> str:
     for subparser in _subparsers().values():
         actions = [action for action in subparser._actions if action.dest != "help"]
         options = [_usage(action) for action in actions if action.option_strings]
-        operands = [f"[*{action.metavar}*]" for action in actions if not action.option_strings]
+        operands = [_operand(action) for action in actions if not action.option_strings]
         lines.append(f"**{subparser.prog}** {' '.join([*options, *operands])}")
     return "\n\n".join(lines)
 
@@ -188,6 +188,10 @@ def _argument(action: argparse.Action) -> str:
         return f"*{action.metavar}*"
     value = _value(action)
     return ", ".join(f"**{_escape(option)}**{value}" for option in action.option_strings)
+
+
+def _operand(action: argparse.Action) -> str:
+    return f"*{action.metavar}*..." if action.nargs == "+" else f"[*{action.metavar}*]"
 
 
 def _usage(action: argparse.Action) -> str:

@@ -8,6 +8,7 @@ import argparse
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ import pytest
 from qps_service import errors, notices
 from qps_service.cli import make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.logformat import NAMES as FORMATS
 from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
@@ -116,9 +118,10 @@ def settings_missing(pages: Pages) -> list[str]:
 
 
 def formats_missing(pages: Pages) -> list[str]:
-    part = section(pages[FILE], "FORMATS")
-    names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", part, re.MULTILINE)]
-    return names + [name for name, text in PRESETS.items() if text not in part]
+    part, nginx = section(pages[FILE], "FORMATS"), section(pages[FILE], "nginx")
+    names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", nginx, re.MULTILINE)]
+    presets = [name for name, text in PRESETS.items() if text not in part]
+    return names + presets + [name for name in FORMATS if not re.search(rf"^ +{name}\b", part, re.MULTILINE)]
 
 
 def collapses_missing(pages: Pages) -> list[str]:
@@ -185,7 +188,7 @@ def commands_wrong(pages: Pages) -> list[str]:
         for line in re.findall(r"^ {10}qps-reporter (.*)$", text, re.MULTILINE):
             command = re.split(r"  +|[&|]", line)[0]
             try:
-                make_parser().parse_args(command.split())
+                make_parser().parse_args(shlex.split(command))
             except (SystemExit, argparse.ArgumentError):
                 problems.append(command)
     return problems
@@ -207,6 +210,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
     (formats_missing, FILE, '"$http_referer"', "$http_referer"),
     (formats_missing, FILE, "$request_uri, ", ""),
+    (formats_missing, FILE, "       auto   ", "       self   "),
     (messages_missing, SERVICE_PAGE, notices.ROTATED.message_id, notices.WAITING.message_id),
     (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
     (exit_statuses_missing, SERVICE_PAGE, "       3      Another", "       4      Another"),
