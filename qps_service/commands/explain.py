@@ -14,6 +14,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show
 from qps_service.explaining import Explanation, explain, title
 from qps_service.logformat import AUTO, PRESETS, LogFormat, compile_format
+from qps_service.routes import Routes
 from qps_service.settings import BY_KEY
 
 HELP = "show how lines are understood, field by field, and what they count as"
@@ -23,6 +24,7 @@ examples:
   qps-reporter explain '/help 200' --format '%U %>s'
   tail -n 3 access.log | qps-reporter explain - --format combined
 
+Routes are those of a log without rules of its own.
 Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the command line is wrong.
 """
 
@@ -86,7 +88,8 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
         yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}"
     if found.request:
         request = found.request
-        counted = f"{show(request.method)} {show(request.target)} {request.status:03d}, {request.size} bytes"
+        route = show(Routes().of(request.target))
+        counted = f"{show(request.method)} {route} {request.status:03d}, {request.size} bytes"
         yield f"counts as {counted}{_at(found)}"
         return
     yield f"rejected ({found.reason})" + (f": {found.fault.expected}" if found.fault else "")

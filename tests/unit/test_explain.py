@@ -62,6 +62,8 @@ def test_a_line_that_is_rejected(capsys: Captured) -> None:
     ("line", "log_format", "ending"),
     [
         ("/help 200", "%U %>s", "counts as - /help 200, 0 bytes\n"),
+        ("http://x/%7ea?b 200", "%U%q %>s", "counts as - /~a 200, 0 bytes\n"),
+        ("?b 200", "%U%q %>s", "counts as - / 200, 0 bytes\n"),
         ("/help\x1b 099", "%U %>s", "counts as - /help\\x1b 099, 0 bytes\n"),
         ("x /help 200", "%{sec}t %U %>s", "counts as - /help 200, 0 bytes, at no time that can be read\n"),
         (
