@@ -22,12 +22,12 @@ ROW = Key(b"GET", b"/", 200)
 class Log:
     """A log that is followed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tail: type[Tail] = Tail) -> None:
         self.path = root / "access.log"
         self.path.touch()
         self.now = 1000 * SECOND
         self.notices: list[Notice] = []
-        self.tail = Tail(self.config(), self.now, self.notices.append)
+        self.tail = tail(self.config(), self.now, self.notices.append)
         self.read()
 
     def config(self, log_format: str = "auto") -> LogConfig:
@@ -139,6 +139,34 @@ def test_a_format_that_is_set_ends_the_choice(log: Log) -> None:
     log.read(DEFAULT)
     assert len(log.chosen()) == 2
     assert log.counts() == ({ROW: Counts(3, 15)}, {})
+
+
+def check_other_settings(log: Log) -> None:
+    """A reload that leaves the format as it is leaves the choice."""
+    log.read(DEFAULT)
+    log.tail.reconfigure(log.config()._replace(max_routes=5))
+    log.read(COMMON + DEFAULT)
+    assert len(log.chosen()) == 1
+    assert log.counts() == ({ROW: Counts(2, 10)}, {"fields": 1})
+
+
+def test_other_settings_leave_the_choice(log: Log) -> None:
+    check_other_settings(log)
+
+
+class ChoosesAnew(Tail):
+    """A broken twin: whatever is set, the format is looked for again."""
+
+    def reconfigure(self, config: LogConfig) -> None:
+        super().reconfigure(config)
+        self._scanner = self._make_scanner(config)
+
+
+def test_choosing_anew_is_caught(tmp_path: Path) -> None:
+    log = Log(tmp_path, ChoosesAnew)
+    with pytest.raises(AssertionError):
+        check_other_settings(log)
+    log.tail.close()
 
 
 def test_other_formats_say_nothing(tmp_path: Path) -> None:
