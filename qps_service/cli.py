@@ -17,6 +17,7 @@ examples:
   qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter audit --state /var/lib/qps-reporter
+  qps-reporter summarize /var/log/nginx/access.log
 """
 
 

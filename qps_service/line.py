@@ -5,19 +5,17 @@ is proportional to its length. A field runs up to the first place where the lite
 stands, and the last one to the end of the line. Between double quotes it ends at the first quote that has
 no backslash before it, as Apache and nginx escape what comes from outside.
 
-A line of JSON (RFC 8259) is one object. Its members are found by the names on the way to them; the first
-of several with the same path counts, and strings are decoded. It is read more leniently than the RFC
-wants: bytes of any kind may stand in strings, as may escapes that JSON does not know, and any word is a
-value.
+A line of JSON is one object, whose members count (members.py). The first of several with the same path does.
 
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from qps_service.logformat import Field, LogFormat, Member
+from qps_service.members import members_of
 from qps_service.times import seconds_of
 
 Piece = Field | bytes  # of a text format
@@ -31,8 +29,6 @@ NOT_HTTP = "not_http"
 STATUS = "status"  # it is not three digits
 BYTES = "bytes"  # it is neither a number below 2**64 nor `-`
 REASONS = (FIELDS, NOT_HTTP, STATUS, BYTES, TOO_LONG)
-
-DEPTH_LIMIT = 64  # objects and arrays within one another; servers write two or three
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -184,14 +180,14 @@ class JsonReader:
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Every string and word in it, with its path; None for what is not one object."""
-        found = _members(line)
+        found = members_of(line)
         if found is None:
             return None
         return [(path.decode(errors="backslashreplace"), text) for path, text in found.items()]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Those that count, by their role."""
-        found = _members(line)
+        found = members_of(line)
         if found is None:
             return None
         roles: dict[str, bytes] = {}
@@ -199,110 +195,3 @@ class JsonReader:
             if member.path in found:
                 roles.setdefault(member.role, found[member.path])
         return roles
-
-
-def _members(line: bytes) -> dict[bytes, bytes] | None:
-    found: dict[bytes, bytes] = {}
-    try:
-        for path, text in _Json(line).members():
-            found.setdefault(path, text)
-    except ValueError:
-        return None
-    return found
-
-
-class _Json:
-    """A walk through one line. Raises ValueError where it is not one object."""
-
-    _BLANK = re.compile(rb"[ \t\r]*+")
-    _TEXT = re.compile(rb'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
-    _WORD = re.compile(rb"[-+.0-9A-Za-z]++")
-
-    def __init__(self, line: bytes) -> None:
-        self._line = line
-        self._place = 0
-        self._depth = 0
-
-    def members(self) -> Iterator[tuple[bytes, bytes]]:
-        """Path and value of every string and word that is a member of objects alone, `null` left out."""
-        if self._next() != b"{":
-            raise ValueError
-        yield from self._object(b"")
-        if self._next():
-            raise ValueError
-
-    def _next(self) -> bytes:
-        """The next byte that is no blank; none at the end."""
-        match = self._BLANK.match(self._line, self._place)
-        self._place = match.end() if match else self._place
-        return self._line[self._place : self._place + 1]
-
-    def _take(self, pattern: re.Pattern[bytes]) -> bytes:
-        match = pattern.match(self._line, self._place)
-        if match is None:
-            raise ValueError
-        self._place = match.end()
-        return match[match.lastindex or 0]
-
-    def _object(self, prefix: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-        """What is in an object; `prefix` is its path with a dot behind, None within an array."""
-        for _ in self._elements(b"}"):
-            name = self._take(self._TEXT)
-            if self._next() != b":":
-                raise ValueError
-            self._place += 1
-            yield from self._value(None if prefix is None else prefix + name)
-
-    def _value(self, path: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-        first = self._next()
-        if first == b"{":
-            yield from self._object(None if path is None else path + b".")
-        elif first == b"[":
-            for _ in self._elements(b"]"):
-                yield from self._value(None)
-        elif first == b'"':
-            text = self._take(self._TEXT)
-            if path is not None:
-                yield path, decode(text)
-        else:
-            word = self._take(self._WORD)
-            if path is not None and word != b"null":
-                yield path, word
-
-    def _elements(self, closing: bytes) -> Iterator[None]:
-        """Stands before each element of an object or array in turn, and behind it in the end."""
-        self._depth += 1
-        if self._depth > DEPTH_LIMIT:
-            raise ValueError
-        self._place += 1
-        if self._next() != closing:
-            yield
-            while self._next() == b",":
-                self._place += 1
-                self._next()
-                yield
-            if self._next() != closing:
-                raise ValueError
-        self._place += 1
-        self._depth -= 1
-
-
-_ESCAPE = re.compile(
-    rb"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|(.))", re.DOTALL | re.IGNORECASE
-)
-_ESCAPED = dict(zip(b'bfnrt/"\\', b'\b\f\n\r\t/"\\', strict=True))
-
-
-def decode(text: bytes) -> bytes:
-    """What a JSON string stands for. An escape that JSON does not know stays as it is, and half a surrogate
-    pair becomes U+FFFD."""
-    return _ESCAPE.sub(_decode_escape, text) if b"\\" in text else text
-
-
-def _decode_escape(match: re.Match[bytes]) -> bytes:
-    high, low, unit, other = match.groups()
-    if other:
-        return bytes([_ESCAPED[other[0]]]) if other[0] in _ESCAPED else match[0]
-    if unit:
-        return bytes.fromhex(unit.decode()).decode("utf-16-be", "replace").encode()
-    return bytes.fromhex((high + low).decode()).decode("utf-16-be").encode()

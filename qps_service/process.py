@@ -72,6 +72,13 @@ def occupy_standard_streams() -> None:
     os.close(descriptor)
 
 
+def forget_stdout() -> None:
+    """Put /dev/null where stdout is: its reader is gone, and the interpreter must not complain of that."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, 1)
+    os.close(descriptor)
+
+
 class SignalWaker:
     """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
 

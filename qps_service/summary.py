@@ -7,8 +7,8 @@ printable text, and distinct routes stay distinct.
 import csv
 import io
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from qps_service.escape import show
@@ -134,7 +134,7 @@ def _times(summary: Summary) -> Iterable[tuple[str, int, str, Sequence[int]]]:
 
 
 def _moment(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 def _harmless(text: str) -> str:

@@ -1,8 +1,9 @@
 """Whole files, plain or compressed, read from start to end in large blocks.
 
-Promises: memory is bounded by a block and the longest line that is read; what was read before a file turned
-out to be damaged has been handed out. The compression is told by the first bytes, not by the name, so that it
-works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed.
+Promises: memory is bounded by a block, the longest line that is read and a compression's own window; what was
+read before a file turned out to be damaged has been handed out. The compression is told by the first bytes,
+not by the name, so that it works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where
+its library is installed.
 """
 
 import io

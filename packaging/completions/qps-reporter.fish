@@ -50,8 +50,8 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run check explain audit simulate
-set -g _shtab_qps_reporter_opts_with_value --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --output-file --rate --rotation --seed --start --state --truth -o -r
+set -g _shtab_qps_reporter_commands run check explain audit summarize simulate
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --output --output-file --rate --rotation --routes --seed --start --state --top --truth -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -84,6 +84,15 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l format -xka "
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a summarize -d 'Count everything in whole logs, plain or compressed, at once.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l format -xka "default common combined json auto" -d 'the log'"'"'s line format: default, common, combined, json, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat) (default: auto)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l by -x -d 'requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka "table json csv" -d 'a table, one JSON object, or CSV: of routes, or of times with --by (default: table)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize; and test $_shtab_qps_reporter_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a log, or - for standard input'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a simulate -d 'Write a web server'"'"'s log, with rotations, to try the service on.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -s o -l output-file -xka "(__fish_complete_path (commandline -ct))" -d 'the log; appended to if it exists'

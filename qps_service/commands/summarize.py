@@ -1,20 +1,22 @@
 """`qps-reporter summarize`: everything in whole logs, at once."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qps_service.aggregator import Aggregator
-from qps_service.commands.progress import Progress, progress_on
-from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, FormatError, UsageError
+from qps_service.choosing import FALLBACK
+from qps_service.detect import choose, first_lines
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, FormatError, UsageError
 from qps_service.escape import show_path
-from qps_service.logformat import compile_format
+from qps_service.logformat import LogFormat, compile_format
 from qps_service.model import Scanned
+from qps_service.process import forget_stdout
+from qps_service.progress import Progress, progress_on
 from qps_service.routes import COLLAPSES, Routes
-from qps_service.scan import make_scanner
+from qps_service.scan import Scanner, make_scanner
 from qps_service.settings import BY_KEY
 from qps_service.summary import RENDERERS, Summary
 from qps_service.units import SECOND, parse_duration
@@ -31,9 +33,11 @@ Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-
 counted by then. Exits 0 if every file was read to its end, 1 if not, 130 after Ctrl-C.
 """
 
+INTERRUPTED = 130  # the exit status, as a shell says of what SIGINT ended
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
 MAX_LINE = 64 * 1024  # bytes, the default of `max_line`
 NUMBER_LIMIT = 10_000_000
+START = 64 * 1024  # bytes that are looked at for the format
 SPAN_LIMIT = 366 * 86400 * SECOND
 
 
@@ -41,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
-    add("--format", metavar="FORMAT", default="default", help=BY_KEY["format"].help + " (default: default)")
+    add("--format", metavar="FORMAT", default="auto", help=BY_KEY["format"].help + " (default: auto)")
     add(
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
@@ -75,14 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
                 status = EXIT_PROBLEM
             except KeyboardInterrupt:
                 sys.stderr.write("qps-reporter: interrupted; this is what was counted by then\n")
-                status = EXIT_INTERRUPTED
+                status = INTERRUPTED
                 break
     try:
         sys.stdout.write(RENDERERS[arguments.output](counting.summary()))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read along has seen enough, and the interpreter must not complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
     return status
 
 
@@ -96,8 +99,8 @@ class _Counting:
             raise UsageError(f"--format: {error}") from error
         self._span: int = arguments.by
         self._top: int | None = arguments.top
-        if self._span and "time" not in self._format.roles:
-            raise UsageError("--by: the format has no time")
+        if not self._format.is_auto:
+            self._require_time(self._format)
         routes = Routes(collapses=arguments.collapse)
         self._aggregator = Aggregator("", 0, arguments.routes, routes)
         self._times: dict[int | None, list[int]] = {}
@@ -105,7 +108,11 @@ class _Counting:
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
         whole = Whole(path)
-        scanner = make_scanner(self._format, MAX_LINE, self._add, span=self._span)
+        try:
+            scanner = self._scanner(path, whole)
+        except BaseException:
+            whole.close()
+            raise
         try:
             progress.begin(show_path(path), whole.size)
             for block in whole.blocks(MAX_LINE):
@@ -124,6 +131,21 @@ class _Counting:
         self._aggregator.take()
         totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
         return Summary(totals, rejects, self._times, self._span, self._top)
+
+    def _scanner(self, path: str, whole: Whole) -> Scanner:
+        """What counts this file; with `auto` its first lines tell the format, which is said."""
+        log_format = self._format
+        if log_format.is_auto:
+            choice = choose(first_lines(whole.start(START)))
+            log_format = choice.format or compile_format(FALLBACK)
+            chosen = f"format {log_format.text}" if choice.format else "no format was found"
+            sys.stderr.write(f"qps-reporter: {show_path(path)}: {chosen}: {choice.reason}\n")
+            self._require_time(log_format)
+        return make_scanner(log_format, MAX_LINE, self._add, span=self._span)
+
+    def _require_time(self, log_format: LogFormat) -> None:
+        if self._span and "time" not in log_format.roles:
+            raise UsageError(f"--by: the format {log_format.text} has no time")
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)

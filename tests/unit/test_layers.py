@@ -19,8 +19,8 @@ LAYERS = (
         *("layout", "spelled", "nginx", "apache", "jsonlines", "logformat"),
     ),
     (
-        *("line", "_scan_py", "detect", "explaining", "fingerprint", "remembered", "routes", "admission"),
-        *("aggregator", "grid", "rotation", "report"),
+        *("members", "line", "_scan_py", "detect", "explaining", "fingerprint", "remembered", "routes"),
+        *("admission", "aggregator", "grid", "rotation", "report", "summary"),
     ),
     ("settings", "config"),
     (
@@ -28,7 +28,7 @@ LAYERS = (
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
         *("opening", "held", "voice", "follower", "descriptors"),
         *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),
-        *("outputs", "systemd", "state", "process", "simulator", "simulated_log"),
+        *("outputs", "systemd", "state", "process", "simulator", "simulated_log", "whole", "progress"),
     ),
     ("tail",),
     ("logs",),
@@ -37,19 +37,41 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-# Bytes and values in, values out. `time` and `os` are there for ctime() and the splitting of paths alone.
+# Bytes and values in, values out. `time` and `os` are there to write times down and to split paths alone.
 PURE = LAYERS[0] + LAYERS[1]
 PURE_IMPORTS = {
-    *("calendar", "collections", "enum", "itertools", "json", "re", "textwrap", "types", "typing"),
+    *(
+        "calendar",
+        "collections",
+        "csv",
+        "enum",
+        "io",
+        "itertools",
+        "json",
+        "re",
+        "textwrap",
+        "types",
+        "typing",
+    ),
     *("unicodedata", "syslog", "time", "os", "zlib", "warnings"),
     "qps_service",
 }
-PURE_USES = {"time": {"ctime"}, "os": {"path"}}
+PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the
-# simulator's own log, the ledger. process.py reads its own pipe.
+# simulator's own log, the ledger, what `summarize` is given. process.py reads its own pipe.
 OPENERS = {
-    *("files", "config", "state", "watcher", "simulated_log", "commands.simulate", "process", "database"),
+    *(
+        "files",
+        "config",
+        "state",
+        "watcher",
+        "simulated_log",
+        "commands.simulate",
+        "process",
+        "database",
+        "whole",
+    ),
 }
 OPENING = {
     "open",

@@ -555,7 +555,7 @@ def test_a_window_may_have_so_much_memory_and_no_more() -> None:
 
 def test_windows_without_a_limit_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_module, "_XZ_MEMORY", 1 << 40)
-    monkeypatch.setattr(packed_module, "_ZSTD_WINDOW", 1 << 31)
+    monkeypatch.setattr(packed_module, "ZSTD_WINDOW", 1 << 31)
     with pytest.raises(AssertionError):
         check_window(xz_of(27), ".xz", allowed=False)
     with pytest.raises(AssertionError):

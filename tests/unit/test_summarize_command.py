@@ -42,6 +42,28 @@ def test_files_are_counted_together(log: Path, capsys: pytest.CaptureFixture[str
     assert (document["lines"], document["rejected"]) == (9, {"fields": 1})
 
 
+def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = log.with_suffix(".2")
+    other.write_bytes(TIMED)
+    assert main(["summarize", str(log), str(other), "--output", "csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [
+        f"qps-reporter: {log}: format default: 3 of 4 lines fit default, 0 json, 0 combined, 0 common",
+        f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
+    ]
+    assert captured.out.splitlines()[1:] == [
+        "GET,/help,200,3,30",
+        "GET,/u/1,404,2,14",
+        "GET,/u/2,404,1,7",
+    ]
+
+
+def test_where_no_format_fits_all_is_rejected(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_bytes(b"nothing\n" * 3)
+    document = json.loads(answer(capsys, log, "--output", "json"))
+    assert document["rejected"] == {"fields": 3}
+
+
 def test_a_table_is_the_default(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, log).splitlines()[1] == "GET     /help  200            3  100.0%     30"
 
@@ -86,7 +108,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     cut.write_bytes(gzip.compress(LINE * 1000)[:-4])
     assert main(["summarize", str(log.parent / "none"), str(cut), str(log), "--output", "csv"]) == 1
     captured = capsys.readouterr()
-    assert captured.err.splitlines() == [
+    assert [text for text in captured.err.splitlines() if ": format " not in text] == [
         f"qps-reporter: {log.parent}/none: No such file or directory",
         f"qps-reporter: {cut}: Compressed file ended before the end-of-stream marker was reached",
     ]
@@ -104,7 +126,11 @@ def test_what_cannot_be_asked_for(log: Path, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--by", "1m"], "--by: the format has no time"), (["--format", "$x"], "--format: ")],
+    [
+        (["--by", "1m"], "--by: the format default has no time"),
+        (["--by", "1m", "--format", "default"], "--by: the format default has no time"),
+        (["--format", "$x"], "--format: "),
+    ],
 )
 def test_what_does_not_fit_the_format(
     log: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
@@ -176,6 +202,6 @@ def test_a_terminal_is_shown_how_far_it_is(log: Path) -> None:
 
 
 def test_a_pipe_is_shown_nothing(log: Path) -> None:
-    command = [sys.executable, "-m", "qps_service", "summarize", str(log)]
+    command = [sys.executable, "-m", "qps_service", "summarize", str(log), "--format", "default"]
     result = subprocess.run(command, capture_output=True, check=True)
     assert result.stderr == b""
