@@ -95,8 +95,7 @@ class PureScanner:
             return sum(self._scan_line(line) for line in _lines_of(block))
         requests = self._cores.requests(block, lines)
         if requests is None:
-            half = block.index(b"\n", len(block) // 2) + 1 if b"\n" in block[len(block) // 2 :] else 0
-            half = half if 0 < half < len(block) else block.index(b"\n") + 1
+            half = _halving(block)
             first = block.count(b"\n", 0, half)
             return self._scan(block[:half], first) + self._scan(block[half:], lines - first)
         for request, times in requests:
@@ -201,6 +200,14 @@ def _lines_of(block: bytes) -> list[bytes]:
     if not lines[-1]:
         lines.pop()
     return lines
+
+
+def _halving(block: bytes) -> int:
+    """Where a line begins that has half of a block of several lines before it, or most of that: beside a very
+    long line there is no place nearer to the middle. So the line is alone after two steps."""
+    middle = len(block) // 2
+    after = block.find(b"\n", middle) + 1
+    return after if 0 < after < len(block) else block.rfind(b"\n", 0, middle) + 1
 
 
 def _may_exceed(block: bytes, limit: int) -> bool:

@@ -195,6 +195,13 @@ def test_the_first_reject_is_the_sample_and_is_cut(make_scanner: MakeScanner) ->
     assert found.rejects == {"fields": 1, "status": 1}
 
 
+def test_a_long_line_behind_many_short_ones(make_scanner: MakeScanner) -> None:
+    """It stands where the block would be halved, so that the pure scanner finds no place near its middle."""
+    for end in (b"", b"\n"):
+        found = scanned(make_scanner(DEFAULT, LIMIT), b"?\n" * 2000 + b"x" * 20_000 + end)
+        assert told(found)[:3] == (2001, {}, {"fields": 2001})
+
+
 def test_a_line_that_was_too_long_to_be_handed_over(make_scanner: MakeScanner) -> None:
     scanner = make_scanner(DEFAULT, LIMIT)
     scanner.reject_oversize(b"start")
