@@ -100,7 +100,7 @@ class _Json:
 
 
 _ESCAPE = re.compile(
-    rb"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|(.))", re.DOTALL | re.IGNORECASE
+    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|(.))", re.DOTALL
 )
 _ESCAPED = dict(zip(b'bfnrt/"\\', b'\b\f\n\r\t/"\\', strict=True))
 
