@@ -1,5 +1,7 @@
 """The native scanner, which pyproject.toml can't declare. Where it can't be built, the pure one is used."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 setup(
@@ -7,9 +9,7 @@ setup(
         Extension(
             "qps_service._scan",
             ["qps_service/_scan.c"],
-            depends=[
-                f"qps_service/_scan_{part}.h" for part in ("core", "find", "json", "line", "table", "times")
-            ],
+            depends=sorted(glob("qps_service/_scan_*.h")),
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra"],
             py_limited_api=True,
