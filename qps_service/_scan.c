@@ -15,86 +15,53 @@ typedef struct {
     int is_busy;
 } Scanner;
 
-static struct literal *copy_literal(struct literal *to, PyObject *from)
-{
-    char *bytes;
-    Py_ssize_t len;
-    if (PyBytes_AsStringAndSize(from, &bytes, &len) < 0)
-        return NULL;
-    to->bytes = malloc((size_t)len + 1);
-    if (!to->bytes)
-        return (struct literal *)PyErr_NoMemory();
-    memcpy(to->bytes, bytes, (size_t)len);
-    to->len = (size_t)len;
-    uint8_t first[8] = {0};
-    memcpy(first, bytes, len < 8 ? (size_t)len : 8);
-    to->word = load64(first);
-    to->mask = len < 8 ? (1ULL << (8 * len)) - 1 : ~0ULL;
-    return to;
-}
-
-/* The number of a byte at which fields may end; -1 if there are too many. */
-static int stop_of(struct program *g, uint8_t byte, uint8_t *number)
-{
-    const uint8_t *known = memchr(g->stops, byte, g->stops_len);
-    if (!known && g->stops_len == STOPS_LIMIT) {
-        PyErr_Format(PyExc_ValueError, "expected fields to end at %d different bytes at most", STOPS_LIMIT);
-        return -1;
-    }
-    *number = (uint8_t)(known ? (size_t)(known - g->stops) : g->stops_len);
-    if (!known)
-        g->stops[g->stops_len++] = byte;
-    return 0;
-}
-
 /* (head, [(role, is_quoted, literal), ...]) */
 static int set_fields(struct program *g, PyObject *head, PyObject *fields)
 {
-    Py_ssize_t len = PyList_Size(fields);
-    if (len < 0 || !copy_literal(&g->head, head))
+    char *bytes;
+    Py_ssize_t len, fields_len = PyList_Size(fields);
+    unsigned known = 0; /* a bit for each role */
+    if (PyBytes_AsStringAndSize(head, &bytes, &len) < 0)
         return -1;
-    g->fields = calloc((size_t)len + 1, sizeof *g->fields);
-    if (!g->fields) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < len; i++) {
-        struct field *f = &g->fields[i];
+    if (program_open(g, bytes, (size_t)len, (size_t)fields_len) < 0)
+        goto no_memory;
+    for (Py_ssize_t i = 0; i < fields_len; i++) {
         PyObject *literal;
-        int role;
-        if (!PyArg_ParseTuple(PyList_GetItem(fields, i), "ipS", &role, &f->is_quoted, &literal))
+        int role, is_quoted;
+        if (!PyArg_ParseTuple(PyList_GetItem(fields, i), "ipS", &role, &is_quoted, &literal) ||
+            PyBytes_AsStringAndSize(literal, &bytes, &len) < 0)
             return -1;
-        if (role < 0 || role >= ROLES) {
-            PyErr_Format(PyExc_ValueError, "expected a role, got %d", role);
+        if (role < 0 || role >= ROLES || known >> role & 1) {
+            PyErr_Format(PyExc_ValueError, "expected a role, and each once, got %d", role);
             return -1;
         }
-        f->role = (enum role)role;
-        if (!copy_literal(&f->literal, literal))
-            return -1;
-        g->fields_len++;
-        if (f->literal.len && (stop_of(g, f->literal.bytes[0], &f->stop) < 0 ||
-                               stop_of(g, f->is_quoted ? '\\' : f->literal.bytes[0], &f->other_stop) < 0))
-            return -1;
-        if (!f->literal.len && i + 1 < len) {
+        known |= role == SKIPPED ? 0 : 1U << role;
+        if (!len && i + 1 < fields_len) {
             PyErr_SetString(PyExc_ValueError, "expected text between two fields");
             return -1;
         }
+        if (add_field(g, (enum role)role, is_quoted, bytes, (size_t)len) < 0)
+            goto no_memory;
     }
     return 0;
+no_memory:
+    PyErr_NoMemory();
+    return -1;
 }
 
 /* [(role, path), ...] */
 static int set_members(struct program *g, PyObject *members)
 {
     Py_ssize_t len = PyList_Size(members);
-    if (len < 0)
-        return -1;
     if (len > MEMBERS_LIMIT) {
         PyErr_Format(PyExc_ValueError, "expected at most %d members, got %zd", MEMBERS_LIMIT, len);
         return -1;
     }
+    if (!len == !g->fields_len) {
+        PyErr_SetString(PyExc_ValueError, "expected either fields or members");
+        return -1;
+    }
     for (Py_ssize_t i = 0; i < len; i++) {
-        struct member *m = &g->members[i];
         const char *path;
         Py_ssize_t path_len;
         int role;
@@ -104,15 +71,10 @@ static int set_members(struct program *g, PyObject *members)
             PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);
             return -1;
         }
-        m->role = (enum role)role;
-        m->path = malloc((size_t)path_len + 1);
-        if (!m->path) {
+        if (add_member(g, (enum role)role, path, (size_t)path_len) < 0) {
             PyErr_NoMemory();
             return -1;
         }
-        memcpy(m->path, path, (size_t)path_len);
-        m->len = (size_t)path_len;
-        g->members_len++;
     }
     return 0;
 }
@@ -232,15 +194,7 @@ static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
         PyErr_Format(PyExc_ValueError, "this processor has no %s", level);
         return -1;
     }
-    size_t room = self->program.max_line + SLACK;
-    s->program = &self->program;
-    s->spill = spill;
-    s->scratch = calloc(2, room);
-    s->text = calloc(ROLES, room);
-    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
-    s->round = ROUND;
-    prepare(&self->program);
-    if (!s->scratch || !s->text || !s->cores || table_open(&s->table, seed) < 0) {
+    if (scanner_open(s, &self->program, seed, spill) < 0) {
         PyErr_NoMemory();
         return -1;
     }
@@ -302,20 +256,18 @@ static void scanner_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     scanner_drop(object);
-    for (size_t i = 0; i < self->program.fields_len; i++)
-        free(self->program.fields[i].literal.bytes);
-    for (size_t i = 0; i < self->program.members_len; i++)
-        free(self->program.members[i].path);
-    free(self->program.fields);
-    free(self->program.head.bytes);
-    free(self->scanner.times);
-    free(self->scanner.cores);
-    free(self->scanner.scratch);
-    free(self->scanner.text);
-    free(self->scanner.tail);
-    table_close(&self->scanner.table);
+    program_close(&self->program);
+    scanner_close(&self->scanner);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
+}
+
+/* Whatever Python runs may come back here: a spill, or a finalizer while something is allocated. */
+static int is_idle(const Scanner *self)
+{
+    if (self->is_busy)
+        PyErr_SetString(PyExc_RuntimeError, "the scanner is busy");
+    return !self->is_busy;
 }
 
 static PyObject *scanner_scan(PyObject *object, PyObject *block)
@@ -323,13 +275,10 @@ static PyObject *scanner_scan(PyObject *object, PyObject *block)
     Scanner *self = (Scanner *)object;
     struct scanner *s = &self->scanner;
     Py_buffer view;
-    if (self->is_busy) {
-        PyErr_SetString(PyExc_RuntimeError, "the scanner is spilling");
+    if (!is_idle(self))
         return NULL;
-    }
     if (PyObject_GetBuffer(block, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    s->block_lines = s->block_rejects = 0;
     self->is_busy = 1;
     int failed = scan_block(s, self->lines, view.buf, (size_t)view.len) < 0;
     self->is_busy = 0;
@@ -346,7 +295,7 @@ static PyObject *scanner_reject_oversize(PyObject *object, PyObject *start)
 {
     char *bytes;
     Py_ssize_t len;
-    if (PyBytes_AsStringAndSize(start, &bytes, &len) < 0)
+    if (!is_idle((Scanner *)object) || PyBytes_AsStringAndSize(start, &bytes, &len) < 0)
         return NULL;
     reject(&((Scanner *)object)->scanner, TOO_LONG, (const uint8_t *)bytes, (size_t)len);
     Py_RETURN_NONE;
@@ -355,7 +304,13 @@ static PyObject *scanner_reject_oversize(PyObject *object, PyObject *start)
 static PyObject *scanner_take(PyObject *object, PyObject *none)
 {
     (void)none;
-    return take((Scanner *)object);
+    Scanner *self = (Scanner *)object;
+    if (!is_idle(self))
+        return NULL;
+    self->is_busy = 1;
+    PyObject *taken = take(self);
+    self->is_busy = 0;
+    return taken;
 }
 
 static PyObject *scanner_probes(PyObject *object, void *none)

@@ -27,9 +27,12 @@ static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, 
 /* In the order of REASONS in line.py. */
 enum reason { BAD_FIELDS, BAD_HTTP, BAD_STATUS, BAD_BYTES, TOO_LONG, REASONS, COUNTED, FAILED };
 enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
-enum { MEMBERS_LIMIT = 64, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, TIMES_LIMIT = 4096, NO_STATUS = 1000 };
-/* Literals begin with so many different bytes at most. */
-enum { STOPS_LIMIT = 16 };
+enum { MEMBERS_LIMIT = 64, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, NO_STATUS = 1000 };
+#if !defined TIMES_LIMIT
+enum { TIMES_LIMIT = 4096 };
+#endif
+/* Bytes at which fields may end: any. */
+enum { STOPS_LIMIT = 256 };
 /* How many lines are found before they are read. */
 enum { LINES_AHEAD = 128 };
 
@@ -312,35 +315,7 @@ static inline void count_request(struct entry *e, uint64_t size)
     e->more_bytes += __builtin_add_overflow(e->bytes, size, &e->bytes);
 }
 
-/* Find out how a program's lines can be read fast. */
-static void prepare(struct program *g)
-{
-    size_t first = g->fields_len, last = 0;
-    for (size_t i = 0; i < g->fields_len; i++) {
-        enum role role = g->fields[i].role;
-        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
-            first = i < first ? i : first;
-            last = i;
-        }
-    }
-    g->has_core = first < g->fields_len;
-    g->core_first = first;
-    g->core_last = last;
-    /* The size must be all that comes after the core. */
-    if (!first || !g->has_core || g->head.len || g->span || g->max_line < 64 || last + 2 != g->fields_len ||
-        g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
-        return;
-    g->before = (unsigned)first;
-    g->plain_stop = g->fields[last].stop;
-    for (size_t i = 0; i <= last; i++) {
-        const struct field *f = &g->fields[i];
-        if (f->is_quoted || f->literal.len != 1 || (i < first && f->stop != g->plain_stop))
-            return;
-        g->within += i >= first && f->stop == g->plain_stop;
-    }
-    g->is_plain = 1;
-}
-
+#include "_scan_program.h"
 #include "_scan_times.h"
 
 #define JOIN_(name, suffix) name##_##suffix
@@ -424,6 +399,9 @@ static int level_works(const struct level *level)
 /* Count the lines of a block; the last one may lack its newline. -1 if that failed. */
 static int scan_block(struct scanner *s, lines_function lines, const uint8_t *block, size_t len)
 {
+    s->block_lines = s->block_rejects = 0;
+    if (!len)
+        return 0;
     size_t whole = len > SLACK ? len - SLACK : 0;
     while (whole && block[whole - 1] != '\n')
         whole--;

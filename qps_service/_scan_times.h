@@ -119,7 +119,7 @@ static int count_time(struct scanner *s, struct span text, uint32_t status)
     if (!is_known || memcmp(text.start, s->time_text, text.len)) {
         int64_t time = 0, span = s->program->span;
         s->is_time = text.start && time_of(text, &time);
-        s->time_begin = time - ((time % span) + span) % span;
+        s->time_begin = time - time % span - (time % span < 0 ? span : 0);
         s->time_text_len = text.start && text.len <= sizeof s->time_text ? text.len : 0;
         if (s->time_text_len)
             memcpy(s->time_text, text.start, text.len);

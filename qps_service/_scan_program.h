@@ -1,0 +1,129 @@
+/* Making programs and scanners, and giving their memory back.
+
+   What can fail does so for want of memory, with -1, and leaves what program_close() and scanner_close()
+   take. */
+
+static int literal_set(struct literal *l, const void *bytes, size_t len)
+{
+    uint8_t first[8] = {0};
+    l->bytes = malloc(len + 1);
+    if (!l->bytes)
+        return -1;
+    memcpy(l->bytes, bytes, len);
+    memcpy(first, bytes, len < 8 ? len : 8);
+    l->len = len;
+    l->word = load64(first);
+    l->mask = len < 8 ? (1ULL << (8 * len)) - 1 : ~0ULL;
+    return 0;
+}
+
+/* A program whose lines begin with these bytes, for so many fields. All of it was zeros. */
+static int program_open(struct program *g, const void *head, size_t len, size_t fields)
+{
+    g->fields = calloc(fields + 1, sizeof *g->fields);
+    return g->fields ? literal_set(&g->head, head, len) : -1;
+}
+
+/* The number of a byte at which fields may end. */
+static uint8_t stop_of(struct program *g, uint8_t byte)
+{
+    const uint8_t *known = memchr(g->stops, byte, g->stops_len);
+    if (known)
+        return (uint8_t)(known - g->stops);
+    g->stops[g->stops_len] = byte;
+    return (uint8_t)g->stops_len++;
+}
+
+/* The next field. No role but SKIPPED comes twice, and only behind the last field there may be nothing. */
+static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
+{
+    struct field *f = &g->fields[g->fields_len];
+    f->role = role;
+    f->is_quoted = is_quoted;
+    if (literal_set(&f->literal, literal, len) < 0)
+        return -1;
+    g->fields_len++;
+    if (len) {
+        f->stop = stop_of(g, f->literal.bytes[0]);
+        f->other_stop = stop_of(g, is_quoted ? '\\' : f->literal.bytes[0]);
+    }
+    return 0;
+}
+
+/* The next of MEMBERS_LIMIT members at most. */
+static int add_member(struct program *g, enum role role, const void *path, size_t len)
+{
+    struct member *m = &g->members[g->members_len];
+    m->role = role;
+    m->path = malloc(len + 1);
+    if (!m->path)
+        return -1;
+    memcpy(m->path, path, len);
+    m->len = len;
+    g->members_len++;
+    return 0;
+}
+
+static void program_close(struct program *g)
+{
+    for (size_t i = 0; i < g->fields_len; i++)
+        free(g->fields[i].literal.bytes);
+    for (size_t i = 0; i < g->members_len; i++)
+        free(g->members[i].path);
+    free(g->fields);
+    free(g->head.bytes);
+}
+
+/* Find out how a program's lines can be read fast. */
+static void prepare(struct program *g)
+{
+    size_t first = g->fields_len, last = 0;
+    for (size_t i = 0; i < g->fields_len; i++) {
+        enum role role = g->fields[i].role;
+        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
+            first = i < first ? i : first;
+            last = i;
+        }
+    }
+    g->has_core = first < g->fields_len;
+    g->core_first = first;
+    g->core_last = last;
+    /* The size must be all that comes after the core. */
+    if (!first || !g->has_core || g->head.len || g->span || g->max_line < 64 || last + 2 != g->fields_len ||
+        g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+        return;
+    g->before = (unsigned)first;
+    g->plain_stop = g->fields[last].stop;
+    for (size_t i = 0; i <= last; i++) {
+        const struct field *f = &g->fields[i];
+        if (f->is_quoted || f->literal.len != 1 || (i < first && f->stop != g->plain_stop))
+            return;
+        g->within += i >= first && f->stop == g->plain_stop;
+    }
+    g->is_plain = 1;
+}
+
+/* A scanner for a complete program. All of it was zeros. */
+static int scanner_open(struct scanner *s, struct program *g, const uint8_t *seed,
+                        int (*spill)(struct scanner *))
+{
+    size_t room = g->max_line + SLACK;
+    prepare(g);
+    s->program = g;
+    s->spill = spill;
+    s->round = ROUND;
+    s->scratch = calloc(2, room);
+    s->text = calloc(ROLES, room);
+    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
+    return s->scratch && s->text && s->cores ? table_open(&s->table, seed) : -1;
+}
+
+static void scanner_close(struct scanner *s)
+{
+    free(s->times);
+    free(s->cores);
+    free(s->scratch);
+    free(s->text);
+    free(s->tail);
+    table_close(&s->table);
+}
