@@ -15,6 +15,18 @@
 /* How many bytes behind a block are read, and never used. */
 enum { SLACK = 64 };
 
+/* What is kept before it has to be taken, and room for how much of it is made at first; 1 << CORES_BITS cores
+   in the cache; LINES_AHEAD lines that are found before they are read. */
+#if !defined SCAN_SMALL
+enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024, TIMES_LIMIT = 4096 };
+enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64 };
+enum { CORES_BITS = 13, LINES_AHEAD = 128 };
+#else /* for tests: a few lines fill everything */
+enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
+enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3 };
+#endif
+
 #include "_scan_table.h"
 
 #include "_scan_cores.h"
@@ -28,13 +40,8 @@ static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, 
 enum reason { BAD_FIELDS, BAD_HTTP, BAD_STATUS, BAD_BYTES, TOO_LONG, REASONS, COUNTED, FAILED };
 enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
 enum { MEMBERS_LIMIT = 64, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, NO_STATUS = 1000 };
-#if !defined TIMES_LIMIT
-enum { TIMES_LIMIT = 4096 };
-#endif
 /* Bytes at which fields may end: any. */
 enum { STOPS_LIMIT = 256 };
-/* How many lines are found before they are read. */
-enum { LINES_AHEAD = 128 };
 
 struct span {
     const uint8_t *start; /* NULL where there is none */
@@ -412,7 +419,7 @@ static int scan_block(struct scanner *s, lines_function lines, const uint8_t *bl
         return 0;
     if (rest + 1 + SLACK > s->tail_room) {
         free(s->tail);
-        s->tail_room = rest + 4096 + SLACK;
+        s->tail_room = rest + 1 + SLACK;
         s->tail = malloc(s->tail_room);
         if (!s->tail) {
             s->tail_room = 0;

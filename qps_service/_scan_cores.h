@@ -5,7 +5,7 @@
    format whose cores are the same bytes count for the same entry, since a line is read from left to right: so
    one of them need be taken apart. Where the cache misses, that costs time and nothing else. */
 
-enum { CORE_LEAST = 8, CORE_LIMIT = 64, CORES_BITS = 13, ROUND = 256 };
+enum { CORE_LEAST = 8, CORE_LIMIT = 64, ROUND = 256 };
 
 struct core {
     uint8_t bytes[CORE_LIMIT]; /* and zeros */

@@ -5,9 +5,6 @@
    it can be observed from outside, and the table takes KEYS_LIMIT keys of KEY_BYTES_LIMIT bytes together:
    then it has to be emptied. Entries keep the order in which they came. */
 
-#if !defined KEYS_LIMIT /* the fuzzer has smaller ones, so that tables become full */
-enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024 };
-#endif
 enum { STRIPE = 256, SEED_WORDS = STRIPE / 8 + 4 };
 
 struct entry {
@@ -109,10 +106,10 @@ static int table_resize(struct table *t, uint32_t room)
 static int table_open(struct table *t, const uint8_t *seed)
 {
     memcpy(t->seed, seed, sizeof t->seed);
-    t->names_room = 4096;
+    t->names_room = KEY_BYTES_AT_FIRST;
     t->names = malloc(t->names_room + SLACK);
     t->entries = malloc(KEYS_LIMIT * sizeof *t->entries);
-    if (!t->names || !t->entries || table_resize(t, 128) < 0)
+    if (!t->names || !t->entries || table_resize(t, KEYS_AT_FIRST) < 0)
         return -1;
     memset(t->names, 0, t->names_room + SLACK);
     return 0;

@@ -144,7 +144,7 @@ static int count_time(struct scanner *s, struct span text, uint32_t status)
                 low = 0;
             }
             if (s->times_len == s->times_room) {
-                size_t room = s->times_room ? 2 * s->times_room : 64;
+                size_t room = s->times_room ? 2 * s->times_room : TIMES_AT_FIRST;
                 struct time_span *times = realloc(s->times, room * sizeof *times);
                 if (!times)
                     return -1;
