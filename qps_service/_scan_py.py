@@ -30,9 +30,10 @@ KEYS_LIMIT = 32 * 1024
 KEY_BYTES_LIMIT = 4 * 1024 * 1024
 TIMES_LIMIT = 4096  # spans of time; more than there are minutes in two days
 
-# Distinct cores that are remembered, and the longest; together at most some 10 MB, mostly less than one.
+# Cores that are remembered, and the bytes that were looked at for them: what is more is settled and
+# forgotten. The memory for both is mostly less than one MB, and never more than twice _CORE_BYTES_LIMIT.
 _CORES_LIMIT = 16 * 1024
-_CORE_LIMIT = 512  # bytes
+_CORE_BYTES_LIMIT = 16 * 1024 * 1024
 _ALONE = 4  # lines; fewer are read sooner one by one
 
 
@@ -75,6 +76,7 @@ class PureScanner:
 
     def take(self) -> Scanned:
         """What was found since the last call."""
+        self._settle()
         rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
         scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times)
         self._clear()
@@ -93,14 +95,18 @@ class PureScanner:
         """Count a block of so many lines; how many were rejected."""
         if lines < _ALONE or self._cores is None or _may_exceed(block, self._max_line):
             return sum(self._scan_line(line) for line in _lines_of(block))
-        requests = self._cores.requests(block, lines)
-        if requests is None:
-            half = _halving(block)
-            first = block.count(b"\n", 0, half)
-            return self._scan(block[:half], first) + self._scan(block[half:], lines - first)
-        for request, times in requests:
+        is_counted = self._cores.count(block, lines)
+        if self._cores.is_full:
+            self._settle()
+        if is_counted:
+            return 0
+        half = _halving(block)
+        first = block.count(b"\n", 0, half)
+        return self._scan(block[:half], first) + self._scan(block[half:], lines - first)
+
+    def _settle(self) -> None:
+        for request, times in self._cores.settle() if self._cores else ():
             self._count(request, times)
-        return 0
 
     def _scan_line(self, line: bytes) -> bool:
         """Count one line; whether it was rejected."""
@@ -162,37 +168,47 @@ class _Cores:
         before, core, after = (
             b"".join(patterns[part]) for part in (slice(first), slice(first, last), slice(last, None))
         )
+        if last >= len(pieces):  # all that follows is the core, which is looked at closely once
+            core = b".++"
         self._pattern = re.compile(b"(?m)^" + before + b"(" + core + b")" + after + b"$")
         self._reader = TextReader(pieces[first:last])
         self._keep_query = keep_query
         self._known: dict[bytes, Request] = {}
+        self._counts: Counter[bytes] = Counter()
+        self._bytes = 0  # of the blocks that were counted and not settled
 
-    def requests(self, block: bytes, lines: int) -> list[tuple[Request, int]] | None:
-        """The distinct requests of a block of so many lines, with how often they are in it; None if any of
-        them needs a closer look."""
+    def count(self, block: bytes, lines: int) -> bool:
+        """Count a block of so many lines, to be settled later; False, and nothing is counted, if any of them
+        needs a closer look."""
         if b"\r" in block or BYTE_ORDER_MARK in block:
-            return None
+            return False
         cores = self._pattern.findall(block)
         if len(cores) != lines:
-            return None
-        found = []
-        for core, times in Counter(cores).items():
-            request = self._known.get(core) or self._read(core)
-            if request is None:
-                return None
-            found.append((request, times))
-        return found
+            return False
+        if not all(map(self._known.__contains__, cores)):
+            for core in set(cores).difference(self._known):
+                try:
+                    roles = self._reader.roles(core)
+                    self._known[core] = request_of(roles, keep_query=self._keep_query)
+                except Rejected:
+                    return False
+        self._counts.update(cores)
+        self._bytes += len(block)
+        return True
 
-    def _read(self, core: bytes) -> Request | None:
-        try:
-            request = request_of(self._reader.roles(core), keep_query=self._keep_query)
-        except Rejected:
-            return None
-        if len(core) <= _CORE_LIMIT:
-            if len(self._known) >= _CORES_LIMIT:
-                self._known.clear()
-            self._known[core] = request
-        return request
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to settle."""
+        return len(self._known) > _CORES_LIMIT or self._bytes > _CORE_BYTES_LIMIT
+
+    def settle(self) -> list[tuple[Request, int]]:
+        """What was counted since the last call: requests, and how often they came."""
+        found = [(self._known[core], times) for core, times in self._counts.items()]
+        self._counts.clear()
+        self._bytes = 0
+        if len(self._known) > _CORES_LIMIT:
+            self._known.clear()
+        return found
 
 
 def _lines_of(block: bytes) -> list[bytes]:

@@ -41,8 +41,8 @@ class Scanned(NamedTuple):
     """What a scanner found since it was last asked. `lines` = requests counted + lines rejected."""
 
     lines: int
-    # Method, target, status, requests, bytes, in the order of first sight. A target is what the log has, up
-    # to the query unless that is kept; it is empty where the query is all there was.
+    # Method, target, status, requests, bytes. A target is what the log has, up to the query unless that is
+    # kept; it is empty where the query is all there was.
     rows: Sequence[tuple[bytes, bytes, int, int, int]]
     rejects: Mapping[str, int]  # reason -> lines
     sample: Sample | None  # the first rejected line
