@@ -6,7 +6,6 @@ is a new chance. No line is scanned twice: the block that tells is scanned in th
 
 from collections.abc import Callable
 
-from qps_service.detect import choose, first_lines
 from qps_service.logformat import LogFormat, compile_format
 from qps_service.model import Scanned
 from qps_service.scan import Scanner
@@ -47,6 +46,8 @@ class ChoosingScanner:
         return self._scanner.take()
 
     def _choose(self, block: bytes) -> None:
+        from qps_service.detect import choose, first_lines  # most logs are told their format
+
         choice = choose(first_lines(block))
         if choice.format is not None:
             self._spill(self._scanner.take())

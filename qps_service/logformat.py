@@ -12,7 +12,7 @@ the end of the line. A field between double quotes may hold quotes behind a back
 time for a hostile line proportional to its length. `line.py` has the whole of it.
 """
 
-from qps_service import apache, jsonlines, nginx
+from qps_service import jsonlines, nginx
 from qps_service.errors import FormatError
 from qps_service.layout import Field, LogFormat, Member
 from qps_service.nginx import ROLES
@@ -40,6 +40,8 @@ def compile_format(text: str) -> LogFormat:
 
 
 def _read(text: str) -> LogFormat:
+    from qps_service import apache  # a few formats need it
+
     if jsonlines.is_named(text):
         return jsonlines.read(text)
     if apache.is_directive(text):

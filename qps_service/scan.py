@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from qps_service._scan_py import PureScanner
 from qps_service.logformat import Field, LogFormat
 from qps_service.model import Sample, Scanned
 
@@ -92,8 +91,11 @@ def make_scanner(
     """A scanner for `log_format` whose lines have at most `max_line` bytes. `spill` takes over what was
     counted whenever it becomes too much to keep. `span`: seconds that are counted together, where the times
     of requests are wanted; 0 where not."""
-    scanner = NativeScanner if is_native(os.environ) else PureScanner
-    return scanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+    if is_native(os.environ):
+        return NativeScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+    from qps_service._scan_py import PureScanner  # 1 MB that is not needed beside the native one
+
+    return PureScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
 
 
 def is_native(environment: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
 # this much more time, and asks again while it makes progress.
@@ -119,6 +119,18 @@ def parse_stored_name(name: str) -> StoredName | None:
     """The inverse of `stored_name`; None for a name that it did not make."""
     found = _STORED_NAME.fullmatch(name)
     return StoredName(found[1], *map(int, found.groups()[1:])) if found else None
+
+
+def bindings() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """sd_notify(3) and sd_journal_sendv(3). Only who runs as a service needs libsystemd, and nobody what else
+    its Python packages load: logging, threading, uuid and the like, some 3 MB."""
+    try:
+        from systemd._daemon import notify
+        from systemd._journal import sendv
+    except ImportError:  # they are where systemd-python has had them since 2012, but not documented
+        from systemd.daemon import notify
+        from systemd.journal import sendv
+    return notify, sendv
 
 
 def handed_back(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_j
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.state import StateDirectory
-from qps_service.systemd import Supervisor, handed_back, watchdog_of
+from qps_service.systemd import Supervisor, bindings, handed_back, watchdog_of
 from qps_service.tail import Tail
 
 HELP = "follow a log and report its requests per second"
@@ -52,10 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Follow until told to stop; the exit status."""
     handed = handed_back(os.environ, os.getpid())
-    # libsystemd's bindings cost 4 MB; `simulate` and --help do without.
-    from systemd.daemon import notify
-    from systemd.journal import sendv
-
+    notify, sendv = bindings()
     occupy_standard_streams()
     flags = flags_of(arguments)
     config = load(flags, os.environ)
