@@ -128,10 +128,28 @@ static PyObject *sum_of(uint64_t lower, uint64_t upper)
     return sum;
 }
 
-static PyObject *row_of(const struct table *t, struct entry *e)
+/* What was counted: a sequence of (method, target, status, requests, bytes). Each is made when it is asked
+   for, since there may be many, and few of them at a time are looked at. */
+typedef struct {
+    PyObject_HEAD struct entry *entries;
+    uint8_t *names;
+    uint32_t len;
+} Rows;
+
+static Py_ssize_t rows_length(PyObject *object)
 {
-    add_digits(e);
-    const char *key = (const char *)t->names + e->key;
+    return ((Rows *)object)->len;
+}
+
+static PyObject *rows_item(PyObject *object, Py_ssize_t i)
+{
+    const Rows *self = (const Rows *)object;
+    if (i < 0 || i >= self->len) {
+        PyErr_SetString(PyExc_IndexError, "there are no more rows");
+        return NULL;
+    }
+    const struct entry *e = &self->entries[i];
+    const char *key = (const char *)self->names + e->key;
     PyObject *bytes = sum_of(e->bytes, e->more_bytes);
     if (!bytes)
         return NULL;
@@ -139,39 +157,77 @@ static PyObject *row_of(const struct table *t, struct entry *e)
                          (Py_ssize_t)(e->key_len - e->method_len - 1), e->status, e->requests, bytes);
 }
 
+static void rows_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    free(((Rows *)object)->entries);
+    free(((Rows *)object)->names);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot rows_slots[] = {
+    {Py_tp_doc, "What was counted: (method, target, status, requests, bytes) of each key."},
+    {Py_tp_dealloc, rows_dealloc},
+    {Py_sq_length, rows_length},
+    {Py_sq_item, rows_item},
+    {0, NULL},
+};
+
+static PyType_Spec rows_spec = {
+    .name = "qps_service._scan.Rows",
+    .basicsize = sizeof(Rows),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = rows_slots,
+};
+
+/* The table's entries, which it has no longer. */
+static PyObject *take_rows(struct table *t, PyTypeObject *type)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct table old = *t;
+    Rows *rows = (Rows *)allocate(type, 0);
+    if (!rows || table_fill(t) < 0) {
+        Py_XDECREF((PyObject *)rows);
+        return rows ? PyErr_NoMemory() : NULL;
+    }
+    rows->entries = old.entries;
+    rows->names = old.names;
+    rows->len = old.used;
+    return (PyObject *)rows;
+}
+
 /* Everything counted since the last call: (lines, rows, rejects, sample or None, times). */
 static PyObject *take(Scanner *self)
 {
     struct scanner *s = &self->scanner;
-    PyObject *module = PyType_GetModule(Py_TYPE((PyObject *)self));
+    PyObject *module = PyType_GetModule(Py_TYPE((PyObject *)self)), *rows = NULL, *sample = NULL;
     PyObject *names = module ? PyObject_GetAttrString(module, "REASONS") : NULL;
-    PyObject *rejects = names ? reasons_of(s, names) : NULL, *times = times_of(s), *sample = NULL;
-    PyObject *rows = PyList_New(s->table.used);
+    PyObject *type = module ? PyObject_GetAttrString(module, "Rows") : NULL;
+    PyObject *rejects = names ? reasons_of(s, names) : NULL, *times = times_of(s);
     uint64_t lines = 0;
     for (int i = 0; i < REASONS; i++)
         lines += s->rejects[i];
-    for (uint32_t i = 0; rows && i < s->table.used; i++) {
+    for (uint32_t i = 0; i < s->table.used; i++) {
         lines += s->table.entries[i].requests;
-        PyObject *row = row_of(&s->table, &s->table.entries[i]);
-        if (!row || PyList_SetItem(rows, i, row) < 0)
-            Py_CLEAR(rows);
+        add_digits(&s->table.entries[i]);
     }
     if (rejects)
         sample = s->has_sample ? Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
                                                (Py_ssize_t)s->sample_len)
                                : Py_BuildValue("");
+    if (sample && times && type)
+        rows = take_rows(&s->table, (PyTypeObject *)type);
     Py_XDECREF(names);
-    if (!rejects || !times || !sample || !rows) {
+    Py_XDECREF(type);
+    if (!rows) {
         Py_XDECREF(rejects);
         Py_XDECREF(times);
         Py_XDECREF(sample);
-        Py_XDECREF(rows);
         return NULL;
     }
-    PyObject *taken = Py_BuildValue("(KNNNN)", lines, rows, rejects, sample, times);
-    if (taken)
-        scanner_clear(s);
-    return taken;
+    scanner_clear(s);
+    return Py_BuildValue("(KNNNN)", lines, rows, rejects, sample, times);
 }
 
 static int spill(struct scanner *s)
@@ -353,9 +409,13 @@ static PyType_Spec scanner_spec = {
 
 static int scan_exec(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &scanner_spec, NULL);
-    int failed = !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
-    Py_XDECREF(type);
+    int failed = 0;
+    PyType_Spec *specs[] = {&scanner_spec, &rows_spec};
+    for (int i = 0; i < 2; i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
+        failed |= !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
+        Py_XDECREF(type);
+    }
     PyObject *reasons = Py_BuildValue("(sssss)", "fields", "not_http", "status", "bytes", "too_long");
     failed |= PyModule_AddObjectRef(module, "REASONS", reasons) < 0;
     Py_XDECREF(reasons);

@@ -8,6 +8,12 @@ KEY_BYTES_LIMIT: int
 TIMES_LIMIT: int
 SEED_BYTES: int
 
+class Rows:
+    """A sequence of what was counted."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int) -> tuple[bytes, bytes, int, int, int]: ...
+
 class Scanner:
     probes: int
     def __init__(

@@ -103,16 +103,26 @@ static int table_resize(struct table *t, uint32_t room)
     return 0;
 }
 
+/* Room for entries and their names; what there was before belongs to somebody else. */
+static int table_fill(struct table *t)
+{
+    uint8_t *names = calloc(1, KEY_BYTES_AT_FIRST + SLACK);
+    struct entry *entries = malloc(KEYS_LIMIT * sizeof *entries);
+    if (!names || !entries) {
+        free(names);
+        free(entries);
+        return -1;
+    }
+    t->names = names;
+    t->names_room = KEY_BYTES_AT_FIRST;
+    t->entries = entries;
+    return 0;
+}
+
 static int table_open(struct table *t, const uint8_t *seed)
 {
     memcpy(t->seed, seed, sizeof t->seed);
-    t->names_room = KEY_BYTES_AT_FIRST;
-    t->names = malloc(t->names_room + SLACK);
-    t->entries = malloc(KEYS_LIMIT * sizeof *t->entries);
-    if (!t->names || !t->entries || table_resize(t, KEYS_AT_FIRST) < 0)
-        return -1;
-    memset(t->names, 0, t->names_room + SLACK);
-    return 0;
+    return table_fill(t) < 0 || table_resize(t, KEYS_AT_FIRST) < 0 ? -1 : 0;
 }
 
 static void table_close(struct table *t)
