@@ -40,8 +40,6 @@ static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, 
 enum reason { BAD_FIELDS, BAD_HTTP, BAD_STATUS, BAD_BYTES, TOO_LONG, REASONS, COUNTED, FAILED };
 enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
 enum { MEMBERS_LIMIT = 64, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, NO_STATUS = 1000 };
-/* Bytes at which fields may end: any. */
-enum { STOPS_LIMIT = 256 };
 
 struct span {
     const uint8_t *start; /* NULL where there is none */
@@ -57,8 +55,6 @@ struct literal {
 struct field {
     enum role role;
     int is_quoted;
-    uint8_t stop,
-        other_stop; /* numbers of the bytes at which to look closer: the literal's first, a backslash */
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
@@ -73,8 +69,6 @@ struct program {
     struct literal head;
     struct field *fields;
     size_t fields_len;
-    uint8_t stops[STOPS_LIMIT];
-    size_t stops_len;
     struct member members[MEMBERS_LIMIT];
     size_t members_len;
     int is_lenient, keep_query;

@@ -77,6 +77,19 @@ static inline uint64_t FIND(differ)(const uint8_t *p, size_t len, const uint8_t 
 #endif
 }
 
+/* The first `byte` in [p, end); `end` if there is none. */
+static inline const uint8_t *FIND(find)(const uint8_t *p, const uint8_t *end, uint8_t byte)
+{
+    for (; p < end; p += 64) {
+        uint64_t found = FIND(equal)(p, byte);
+        if (found) {
+            p += __builtin_ctzll(found);
+            return p < end ? p : end;
+        }
+    }
+    return end;
+}
+
 /* The first byte in [p, end) that is one or the other; `end` if there is none. */
 static inline const uint8_t *FIND(find_either)(const uint8_t *p, const uint8_t *end, uint8_t one,
                                                uint8_t other)
@@ -89,36 +102,4 @@ static inline const uint8_t *FIND(find_either)(const uint8_t *p, const uint8_t *
         }
     }
     return end;
-}
-
-/* The bytes that end fields, where they are in 64 bytes. */
-struct FIND(window) {
-    const uint8_t *base;
-    uint64_t masks[STOPS_LIMIT];
-};
-
-static inline void FIND(look)(struct FIND(window) * w, const struct program *g, const uint8_t *p)
-{
-    w->base = p;
-    for (size_t i = 0; i < g->stops_len; i++)
-        w->masks[i] = FIND(equal)(p, g->stops[i]);
-}
-
-/* The first byte in [p, end) that is stop number `one` or `other`; `end` if there is none. */
-static inline const uint8_t *FIND(stop)(struct FIND(window) * w, const struct program *g, const uint8_t *p,
-                                        const uint8_t *end, size_t one, size_t other)
-{
-    for (;;) {
-        size_t from = (size_t)(p - w->base);
-        uint64_t found = from < 64 ? (w->masks[one] | w->masks[other]) >> from : 0;
-        if (found) {
-            p += __builtin_ctzll(found);
-            return p < end ? p : end;
-        }
-        if (from < 64)
-            p = w->base + 64;
-        if (p >= end)
-            return end;
-        FIND(look)(w, g, p);
-    }
 }

@@ -9,23 +9,20 @@ static inline int FIND(match)(const struct program *g, const uint8_t *p, const u
     if (!starts_with(p, end, &g->head))
         return 0;
     p += g->head.len;
-    struct FIND(window) w;
-    FIND(look)(&w, g, p);
     for (const struct field *f = g->fields; f < g->fields + g->fields_len; f++) {
         const uint8_t *start = p;
         if (!f->literal.len) {
             p = end;
+        } else if (f->is_quoted) {
+            while ((p = FIND(find_either)(p, end, '"', '\\')) < end && *p == '\\')
+                if ((p += 2) > end)
+                    return 0;
+            if (!starts_with(p, end, &f->literal))
+                return 0;
         } else {
-            for (;; p += 1 + f->is_quoted) {
-                if (p > end)
-                    return 0;
-                p = FIND(stop)(&w, g, p, end, f->stop, f->other_stop);
-                if (p == end)
-                    return 0;
-                if (f->is_quoted ? *p == '"' : starts_with(p, end, &f->literal))
-                    break;
-            }
-            if (f->is_quoted && !starts_with(p, end, &f->literal))
+            while ((p = FIND(find)(p, end, f->literal.bytes[0])) < end && !starts_with(p, end, &f->literal))
+                p++;
+            if (p == end)
                 return 0;
         }
         fields[f->role] = (struct span){start, (size_t)(p - start)};
@@ -38,7 +35,7 @@ static inline int FIND(match)(const struct program *g, const uint8_t *p, const u
 static inline void FIND(split_request)(struct span request, struct span *method, struct span *target)
 {
     const uint8_t *p = request.start, *end = p + request.len;
-    const uint8_t *blank = FIND(find_either)(p, end, ' ', ' ');
+    const uint8_t *blank = FIND(find)(p, end, ' ');
     const uint8_t *rest = blank < end ? blank + 1 : end, *stop = end;
     /* HTTP/1.1 and the like, or else a closer look. */
     if (end - rest >= 9 && end[-9] == ' ' && (load64(end - 8) & VERSION_MASK) == VERSION &&
@@ -207,7 +204,7 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
     const int is_plain = g->is_plain;
     const unsigned before = g->before, within = g->within;
     const int is_default = before == 1 && within == 2; /* for this the compiler needs no loops */
-    const uint8_t stop_byte = g->stops[g->plain_stop];
+    const uint8_t stop_byte = g->plain_stop;
     struct core *cores = s->cores;
     const uint64_t *seed = s->table.seed;
     uint64_t round = s->round;

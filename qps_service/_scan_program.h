@@ -24,16 +24,6 @@ static int program_open(struct program *g, const void *head, size_t len, size_t 
     return g->fields ? literal_set(&g->head, head, len) : -1;
 }
 
-/* The number of a byte at which fields may end. */
-static uint8_t stop_of(struct program *g, uint8_t byte)
-{
-    const uint8_t *known = memchr(g->stops, byte, g->stops_len);
-    if (known)
-        return (uint8_t)(known - g->stops);
-    g->stops[g->stops_len] = byte;
-    return (uint8_t)g->stops_len++;
-}
-
 /* The next field. No role but SKIPPED comes twice, and only behind the last field there may be nothing. */
 static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
 {
@@ -43,10 +33,6 @@ static int add_field(struct program *g, enum role role, int is_quoted, const voi
     if (literal_set(&f->literal, literal, len) < 0)
         return -1;
     g->fields_len++;
-    if (len) {
-        f->stop = stop_of(g, f->literal.bytes[0]);
-        f->other_stop = stop_of(g, is_quoted ? '\\' : f->literal.bytes[0]);
-    }
     return 0;
 }
 
@@ -93,12 +79,13 @@ static void prepare(struct program *g)
         g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
-    g->plain_stop = g->fields[last].stop;
+    g->plain_stop = g->fields[last].literal.bytes[0];
     for (size_t i = 0; i <= last; i++) {
         const struct field *f = &g->fields[i];
-        if (f->is_quoted || f->literal.len != 1 || (i < first && f->stop != g->plain_stop))
+        int is_stop = f->literal.bytes[0] == g->plain_stop;
+        if (f->is_quoted || f->literal.len != 1 || (i < first && !is_stop))
             return;
-        g->within += i >= first && f->stop == g->plain_stop;
+        g->within += i >= first && is_stop;
     }
     g->is_plain = 1;
 }
