@@ -1,9 +1,11 @@
 """The command line: a table of subcommands."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from typing import Any
 
 from qps_service import __version__
 from qps_service.errors import EXIT_PROBLEM, QpsError
@@ -21,6 +23,24 @@ examples:
 """
 
 
+# argparse's own, which shtab knows and so the completions.
+class _Version(argparse._VersionAction):
+    """Says the version and the scanner that is used, which is loaded only when somebody asks."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        """Print it, and exit."""
+        from qps_service.scan import describe
+
+        self.version = f"{parser.prog} {__version__} ({describe(os.environ)})"
+        super().__call__(parser, namespace, values, option)
+
+
 def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
     """The parser for these subcommands; the service imports no other than its own."""
     parser = argparse.ArgumentParser(
@@ -29,7 +49,7 @@ def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"qps-reporter {__version__}")
+    parser.add_argument("--version", action=_Version)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in commands:
         command = import_module(f"qps_service.commands.{name}")

@@ -1,20 +1,17 @@
 """Picks the scanner: blocks of whole lines in, counts out.
 
-The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one.
-Both give the same results.
+The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one: then nothing of the
+native one is loaded. Both give the same results.
 """
 
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Protocol
 
 from qps_service.logformat import Field, LogFormat
 from qps_service.model import Sample, Scanned
-
-try:
-    from qps_service import _scan
-except ImportError:  # there was no compiler
-    _scan = None  # type: ignore[assignment]
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 
@@ -53,8 +50,9 @@ class NativeScanner:
         seed: bytes | None = None,
     ) -> None:
         """As make_scanner; `level` is one of LEVELS, the best if None; `seed` is random if None."""
+        native = _load()
         head, fields = _program(log_format)
-        self._native = _scan.Scanner(
+        self._native = native.Scanner(
             head=head,
             fields=fields,
             members=[(_ROLES.index(member.role), member.path) for member in log_format.members],
@@ -63,7 +61,7 @@ class NativeScanner:
             spill=lambda taken: spill(_scanned(taken)),
             keep_query=keep_query,
             span=span,
-            seed=os.urandom(_scan.SEED_BYTES) if seed is None else seed,
+            seed=os.urandom(native.SEED_BYTES) if seed is None else seed,
             level=level,
         )
         self.scan: Callable[[bytes | memoryview], tuple[int, int]] = self._native.scan
@@ -99,15 +97,31 @@ def make_scanner(
 
 
 def is_native(environment: Mapping[str, str]) -> bool:
-    """Whether the native scanner is there, and wanted."""
-    return _scan is not None and environment.get(PURE_VARIABLE, "0") in ("", "0")
+    """Whether the native scanner is wanted, and there."""
+    return why_pure(environment) is None
 
 
 def describe(environment: Mapping[str, str]) -> str:
     """Which scanner is used, for people."""
-    if is_native(environment):
-        return f"native scanner, {_scan.LEVELS[0]}"
-    return f"pure scanner, {'the native one was not built' if _scan is None else PURE_VARIABLE + ' is set'}"
+    reason = why_pure(environment)
+    return f"native scanner, {_load().LEVELS[0]}" if reason is None else f"pure scanner, {reason}"
+
+
+def why_pure(environment: Mapping[str, str]) -> str | None:
+    """Why the pure scanner is used, for people; None if it isn't."""
+    if environment.get(PURE_VARIABLE, "0") not in ("", "0"):
+        return f"{PURE_VARIABLE} is set"
+    try:
+        _load()
+    except ModuleNotFoundError:  # there was no compiler
+        return "the native one was not built"
+    except ImportError as error:
+        return f"the native one can't be loaded: {error}"
+    return None
+
+
+def _load() -> ModuleType:
+    return import_module("qps_service._scan")
 
 
 def _program(log_format: LogFormat) -> tuple[bytes, list[tuple[int, bool, bytes]]]:

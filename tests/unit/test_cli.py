@@ -15,6 +15,7 @@ import pytest
 from qps_service import __version__, cli, commands
 from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
+from qps_service.scan import describe
 from qps_service.state import StateDirectory
 
 Captured = pytest.CaptureFixture[str]
@@ -111,7 +112,7 @@ def test_the_version(capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out == f"qps-reporter {__version__}\n"
+    assert capsys.readouterr().out == f"qps-reporter {__version__} ({describe(os.environ)})\n"
 
 
 def test_the_table_of_subcommands_is_complete() -> None:
