@@ -2,7 +2,7 @@
 # Makes what this checkout needs to run, on Debian and its relatives: apt packages, .venv and, for
 # the tests, nginx's program in .cache: unpacked, not installed.
 #
-#   scripts/setup.sh run     to run qps-reporter
+#   scripts/setup.sh run     to run qps-reporter; with the native scanner where there is a compiler
 #   scripts/setup.sh test    to run every check too (as root: with a systemd guest for tests/system)
 #
 # Says what it is going to install before it does. When nothing is missing it is quick, silent and
@@ -20,6 +20,8 @@ run) ;;
 test)
     extra='[test]'
     packages+=(shellcheck strace faketime logrotate bzip2 xz-utils zstd)
+    # To build the native scanner: it must be there.
+    packages+=(gcc libc6-dev python3-dev)
     # To build the man pages and read them, and to try the completions.
     packages+=(python3-docutils man-db groff-base bash zsh fish)
     if [[ $EUID -eq 0 ]]; then
@@ -88,9 +90,19 @@ if [[ ! -e .venv/origin || $(<.venv/origin) != "$origin" ]]; then
     echo "$origin" >.venv/origin
 fi
 
+# What pip builds the native scanner with, or nothing.
+compiler=
+if [[ -e $("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]]; then
+    compiler=$(command -v "${CC:-gcc}") || true
+fi
+# state: what the installation was made of and with, and whether the native scanner came of it.
+state() {
+    cat pyproject.toml setup.py qps_service/_scan.c qps_service/_scan_*.h | sha256sum
+    echo "${compiler:-no compiler}" qps_service/_scan*.so
+}
+
 stamp=.venv/made-to-$purpose
-project=$(sha256sum <pyproject.toml)
-if [[ ! -e $stamp || $(<"$stamp") != "$project" ]]; then
+if [[ ! -e $stamp || $(<"$stamp") != "$(state)" ]]; then
     needs=$("$python" - "$purpose" <<'END'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
@@ -99,8 +111,15 @@ print(*project["dependencies"], *project["optional-dependencies"].get(sys.argv[1
 END
     )
     echo "setup: installing into .venv what is missing of these Python packages: $needs" >&2
+    rm -f qps_service/_scan*.so
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
         .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check --editable ".$extra" >&2
-    echo "$project" >"$stamp"
-    [[ $purpose == run ]] || echo "$project" >.venv/made-to-run
+    scanner=$(.venv/bin/python -c 'from qps_service.scan import describe; print(describe({}))')
+    case $purpose:$scanner in
+    test:native*) ;;
+    test:*) die "the native scanner must be there to be tested, and it is the $scanner" ;;
+    *) echo "setup: it has the $scanner" >&2 ;;
+    esac
+    state >"$stamp"
+    [[ $purpose == run ]] || state >.venv/made-to-run
 fi

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every check: shellcheck, ruff, mypy --strict, and all tests. Arguments go to pytest.
+# Runs every check: shellcheck, the compiler's warnings, clang-format, ruff, mypy --strict, and all tests. Arguments go to pytest.
 #
 # Installs what is missing first (scripts/setup.sh test). As root it also boots systemd guests for
 # tests/system; other users see those tests skipped. With CI=true a skipped test fails the run.
@@ -18,6 +18,11 @@ export HYPOTHESIS_STORAGE_DIRECTORY=$PWD/.cache/hypothesis
 
 shellcheck scripts/*.sh .ci/run packaging/debian/qps-reporter.p* packaging/debian/tests/[a-z]*[!l] \
     packaging/systemd/qps-reporter-generator
+# Optimised, since some warnings come of that. Where it is built for use, none of them is an error.
+includes=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')
+gcc -O3 -std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes -Wundef -Werror \
+    -DPy_LIMITED_API=0x030B0000 -isystem "$includes" -fPIC -c -o /dev/null qps_service/_scan.c
+.venv/bin/clang-format --dry-run --Werror qps_service/_scan.c qps_service/_scan_*.h
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --strict
