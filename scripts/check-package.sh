@@ -62,7 +62,7 @@ check_with_lintian() {
 
 check_with_autopkgtest() {
     local deb dsc
-    deb=$(the_one '_all.deb') dsc=$(the_one '.dsc')
+    deb=$(the_one "_$(dpkg --print-architecture).deb") dsc=$(the_one '.dsc')
     # That this machine may be changed is said by calling this; Debian 13's null no longer claims it by itself.
     autopkgtest --no-built-binaries --ignore-restrictions=isolation-container "$@" "$deb" "$dsc" -- null
 }
@@ -70,7 +70,7 @@ check_with_autopkgtest() {
 # The version to upgrade from is the package itself under a lower number, in an archive of its own.
 check_with_piuparts() {
     local deb
-    deb=$(the_one '_all.deb')
+    deb=$(the_one "_$(dpkg --print-architecture).deb")
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mkdir "$work/older" "$work/scripts"

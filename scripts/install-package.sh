@@ -53,7 +53,7 @@ install_package() {
     fi
 
     version=$(sed -n '1s/^[^(]*(\(.*\)).*/\1/p' packaging/debian/changelog)
-    deb=./dist/qps-reporter_${version}_all.deb
+    deb=./dist/qps-reporter_${version}_$(dpkg --print-architecture).deb
     [[ $(package_status) != installed ]] || upgrade=yes
     [[ ! -e ${configuration%/*} && ! -e $ledger ]] || kept=remove
     if [[ -z $dry_run && -e $deb ]] && is_installed "$deb"; then
@@ -71,7 +71,7 @@ install_package() {
         advice="nothing was changed; correct $configuration"
         [[ -n $dry_run ]] || dpkg-deb --extract "$deb" "$work/tree"
         step "checking $configuration" \
-            check_configuration /usr/bin/python3 "$work/tree/usr/share/qps-reporter/qps-reporter"
+            check_configuration /usr/bin/python3 "$work/tree/usr/lib/qps-reporter/qps-reporter"
     fi
     advice="mend what apt-get says above"
     undo=(the_package)

@@ -21,7 +21,7 @@ render() {
     local lib=$release/root/usr/local/lib libraries adapt name
     libraries=$("$python" -c 'import sys; print(f"-{sys.base_prefix}/lib -{sys.base_prefix}/lib64")')
     adapt="s|/usr/bin/qps-reporter|$home/current/bin/qps-reporter|g"
-    adapt+="; s|/usr/bin/python3|$(readlink -f "$python")|g; s|/usr/share/qps-reporter/systemd|$home/current/systemd|g"
+    adapt+="; s|/usr/bin/python3|$(readlink -f "$python")|g; s|/usr/lib/qps-reporter/systemd|$home/current/systemd|g"
     getent group adm >/dev/null || adapt+='; /^SupplementaryGroups=adm$/d; /^m _qps-reporter adm$/d'
     mkdir -p "$lib/systemd/system-generators" "$lib/systemd/system" "$lib/sysusers.d" "$release/systemd" \
         "$release/root/usr/local/bin"

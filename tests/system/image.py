@@ -26,7 +26,7 @@ DOWNLOADS = (
     *("logrotate", "procps", "python3", "python3-systemd"),
     # To build that package, and to check it.
     *("autopkgtest", "build-essential", "ca-certificates", "debhelper", "devscripts", "dh-python", "git"),
-    *("lintian", "pybuild-plugin-pyproject", "python3-all", "python3-docutils"),
+    *("lintian", "pybuild-plugin-pyproject", "python3-dev", "python3-docutils"),
     *("dpkg-repack", "piuparts", "python3-pip", "python3-setuptools", "python3-venv"),
     # What an administrator has at hand, and file systems that hang.
     *("bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "sqlite3", "strace"),

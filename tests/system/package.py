@@ -22,12 +22,12 @@ from tests.system.image import HANG, Image
 ROOT = Path(__file__).resolve().parents[2]
 # What packaging/debian/control wants, and what scripts/build-deb.sh uses.
 BUILD_DEPENDS = (
-    *("build-essential", "debhelper", "dh-python", "git", "pybuild-plugin-pyproject", "python3-all"),
+    *("build-essential", "debhelper", "dh-python", "git", "pybuild-plugin-pyproject", "python3-dev"),
     *("python3-docutils", "python3-setuptools"),
 )
 # What the binary package is made of: other changes need no new one.
 PACKAGED = (
-    *("qps_service", "packaging", "scripts/build-deb.sh", "pyproject.toml"),
+    *("qps_service", "packaging", "scripts/build-deb.sh", "pyproject.toml", "setup.py"),
     *("README.md", "OPERATIONS.md", "CHANGELOG.md", "LICENSE"),
 )
 COMMIT = (

@@ -333,7 +333,7 @@ def check_upgrade(machine: Machine, *way: str) -> None:
     machine.log(4)
     machine.stop()
     assert counted(machine, cursor) == 7
-    places = ("/usr/share/qps-reporter", "/opt")
+    places = ("/usr/lib/qps-reporter", "/opt")
     found = machine.guest.run("grep", "-rl", "--include=*.py", '^"""Newer. ', *places, check=False).stdout
     assert len(found.split()) == 1
 

@@ -18,7 +18,7 @@ from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, l
 
 pytestmark = pytest.mark.system
 
-PRIVATE = "/usr/share/qps-reporter"
+PRIVATE = "/usr/lib/qps-reporter"
 STATE = "/var/lib/qps-reporter"
 REMOVE = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes")
 # What a package's installation leaves beside its files: compiled modules, systemd's and dpkg's own books.
@@ -105,6 +105,8 @@ def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages
     apt_install(machine, packages.current.deb)
     assert state(machine) == RUNNING
     assert machine.show("StatusText") == f"waiting for {LOG}; set path in {CONFIGURATION}"
+    said = machine.guest.run("qps-reporter", "--version").stdout
+    assert said.startswith(f"qps-reporter {VERSION} (native scanner, ")
 
 
 def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Packages) -> None:

@@ -115,12 +115,47 @@ def test_a_build_with_a_date_in_it_is_noticed(builder: Guest) -> None:
     rules = builder.path("/dated/packaging/debian/rules")
     rules.write_text(
         rules.read_text()
-        + "\nexecute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/share/qps-reporter/date\n"
+        + "\nexecute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/lib/qps-reporter/date\n"
     )
     package.commit(builder, "/dated")
     first, second = (sums(package.build(builder, "/dated", f"/dated/{name}").directory) for name in "ab")
     (differs,) = (name for name in first if first[name] != second[name])
     assert differs.endswith(".deb")
+
+
+def check_depends(depends: str) -> None:
+    """Debian 12's Python and libraries will do, and so will all later ones."""
+    assert "python3 (>= 3.11~)" in depends.split(", ")
+    assert "<<" not in depends
+    assert not re.search(r"python3\.\d", depends)
+    least = re.search(r"\blibc6 \(>= 2\.(\d+)\)", depends)
+    assert least
+    assert int(least[1]) <= 36
+
+
+def depends(builder: Guest) -> str:
+    return builder.run("sh", "-c", f"dpkg-deb --field {GOOD}/*.deb Depends").stdout
+
+
+def test_it_can_be_installed_on_each_later_debian(builder: Guest) -> None:
+    check_depends(depends(builder))
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("python3:any", "python3 (<< 3.12)"),  # what dh_python3 says of an extension
+        ("python3:any", "python3.11"),
+        ("python3 (>= 3.11~)", "python3"),
+        ("libc6 (>= 2.", "libc6 (>= 2.9"),
+    ],
+)
+def test_a_dependency_on_one_debian_is_noticed(builder: Guest, right: str, wrong: str) -> None:
+    found = depends(builder)
+    assert right in found
+    with pytest.raises(AssertionError):
+        check_depends(found.replace(right, wrong))
 
 
 def test_lintian_is_silent(builder: Guest) -> None:
@@ -156,7 +191,7 @@ def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
 
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
-    spoil(builder, "echo 'raise SystemExit(3)' >usr/share/qps-reporter/qps_service/follower.py")
+    spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/follower.py")
     with pytest.raises(GuestError, match=r"smoke +FAIL"):
         builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
     builder.run("apt-get", "purge", "--yes", "qps-reporter")

@@ -79,11 +79,36 @@ def test_what_is_denied_is_denied_to_the_running_process_and_it_works(probed: Se
     with probed.follow() as journal:
         probed.append(lines(5))
         await_requests(journal, 5)
+        check_native(probed)
         probed.log().rename(probed.log(".1"))
         probed.append(lines(7))
         await_requests(journal, 12)
     probed.guest.systemctl("restart", "qps-reporter")
     assert probed.show("StatusText").endswith("; 12 requests in total")
+
+
+def check_native(service: Service) -> None:
+    """The running process has the native scanner, which is code that it must be allowed to map."""
+    maps = service.guest.run("cat", f"/proc/{service.show('MainPID')}/maps").stdout
+    assert re.search(r" r-xp .* /usr/lib/qps-reporter/qps_service/_scan\.abi3\.so$", maps, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+@pytest.mark.parametrize(
+    "setting", [{"Environment": "QPS_REPORTER_PURE=1"}, {"NoExecPaths": "/usr/lib/qps-reporter/qps_service"}]
+)
+def test_without_the_native_scanner_it_works_and_that_is_noticed(
+    service: Service, setting: dict[str, str]
+) -> None:
+    service.override(**setting)
+    service.configure(configuration())
+    service.append("")
+    service.start()
+    with pytest.raises(AssertionError):
+        check_native(service)
+    service.append(lines(5))
+    service.stop()
+    assert counted(service) == {"/": 5}
 
 
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)

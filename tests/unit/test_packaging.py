@@ -114,7 +114,7 @@ def generated(version: str, tmp_path: Path, generator: str) -> set[str]:
     subprocess.run(["sh", script, output, "/nowhere", "/nowhere"], env=environment, check=True)
     links = [Path(parent) / name for parent, _, names in os.walk(output) for name in names]
     for link in links:
-        assert os.readlink(link) == f"/usr/share/qps-reporter/systemd/{link.name.removeprefix('10-')}"
+        assert os.readlink(link) == f"/usr/lib/qps-reporter/systemd/{link.name.removeprefix('10-')}"
     return {str(link.relative_to(output)) for link in links}
 
 
