@@ -51,7 +51,7 @@ make_release() {
     "$python" -m venv "${site[@]}" "$release"
     # pip would leave directories in the checkout.
     mkdir "$work/source"
-    cp -r pyproject.toml README.md LICENSE qps_service "$work/source"
+    cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE qps_service "$work/source"
     "$release/bin/pip" install --no-cache-dir --disable-pip-version-check "$work/source"
     render
     echo "$stamp" >"$release/stamp"
@@ -59,6 +59,15 @@ make_release() {
     while read -r path; do
         [[ ! -e $path ]] || die "$path is there, and not from here: move it away"
     done < <(outside "$release")
+}
+
+# Without a compiler the program is installed all the same.
+say_scanner() {
+    local scanner
+    scanner=$("$release/bin/python" -c 'from qps_service.scan import describe; print(describe({}))')
+    say "it has the $scanner"
+    [[ $scanner == native* ]] || say "to have the native one: a C compiler and Python's headers (Debian: gcc and" \
+        "python3-dev; Fedora: gcc and python3-devel); then run this again"
 }
 
 the_new_directory() {
@@ -143,7 +152,9 @@ install_venv() {
     stamp=$({
         "$python" -c 'import sys; print(sys.version, sys.executable)'
         getent group adm | cut -d: -f1
-        find qps_service packaging pyproject.toml scripts/install*.sh -type f ! -name '*.pyc' -print0 |
+        "$python" scripts/compiler.py
+        find qps_service packaging pyproject.toml setup.py MANIFEST.in scripts/install*.sh -type f \
+            ! -name '*.pyc' ! -name '*.so' -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum)
     if is_current; then
@@ -155,6 +166,7 @@ install_venv() {
     undo=(the_new_directory)
     advice="mend what pip says above"
     step "making a virtual environment below $home with $python" make_release
+    [[ -n $dry_run ]] || say_scanner
     if [[ -e $configuration ]]; then
         advice="nothing was changed; correct $configuration"
         step "checking $configuration" check_configuration "$release/bin/qps-reporter"

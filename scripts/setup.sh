@@ -90,15 +90,11 @@ if [[ ! -e .venv/origin || $(<.venv/origin) != "$origin" ]]; then
     echo "$origin" >.venv/origin
 fi
 
-# What pip builds the native scanner with, or nothing.
-compiler=
-if [[ -e $("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]]; then
-    compiler=$(command -v "${CC:-gcc}") || true
-fi
+compiler=$("$python" scripts/compiler.py)
 # state: what the installation was made of and with, and whether the native scanner came of it.
 state() {
     cat pyproject.toml setup.py qps_service/_scan.c qps_service/_scan_*.h | sha256sum
-    echo "${compiler:-no compiler}" qps_service/_scan*.so
+    echo "$compiler" qps_service/_scan*.so
 }
 
 stamp=.venv/made-to-$purpose

@@ -60,11 +60,14 @@ class Machine:
     guest: Guest
     checkout: Path  # as the host sees it
 
-    def attempt(self, *options: str, wheels: str = WHEELS, user: str = "root") -> tuple[int, str]:
+    def attempt(
+        self, *options: str, wheels: str = WHEELS, user: str = "root", compiler: str = ""
+    ) -> tuple[int, str]:
         """Run the script: its exit status and all that it printed."""
         # More time than `Guest.run` has: it installs a compiler.
         process = self.guest.start(
             *("setpriv", f"--reuid={user}", "env", "PIP_NO_INDEX=1", f"PIP_FIND_LINKS={wheels}"),
+            *([f"CC={compiler}"] if compiler else ()),
             *(f"{CHECKOUT}/scripts/install.sh", *options),
         )
         printed, _ = process.communicate(timeout=5 * HANG)
@@ -93,6 +96,11 @@ class Machine:
         """Changes with each start of the service; empty while it doesn't run."""
         active = self.guest.run("systemctl", "is-active", UNIT, check=False).stdout.strip() == "active"
         return self.guest.show(UNIT, "InvocationID") if active else ""
+
+    def is_native(self) -> bool:
+        """Whether the running service has loaded the native scanner."""
+        maps = self.guest.run("cat", f"/proc/{self.guest.show(UNIT, 'MainPID')}/maps").stdout
+        return "/qps_service/_scan.abi3.so" in maps
 
     def log(self, count: int) -> None:
         """Let the web server write `count` lines."""
@@ -378,6 +386,20 @@ def check_no_wheels(machine: Machine) -> None:
     check_failure(machine, "--venv", wheels="/nowhere", says="mend what pip says above")
 
 
+def check_no_compiler(machine: Machine) -> None:
+    """Without a compiler it is pure, runs and says so; with one, a second run makes it native."""
+    status, printed = machine.attempt("--venv", compiler="/nowhere/cc")
+    assert status == 0, printed
+    assert "install: it has the pure scanner, the native one was not built\n" in printed
+    assert "python3-dev" in printed
+    assert machine.invocation()
+    assert not machine.is_native()
+    printed = machine.install("--venv")
+    assert "install: it has the native scanner, " in printed
+    assert "python3-dev" not in printed
+    assert machine.is_native()
+
+
 def check_dry(machine: Machine, *way: str) -> None:
     """A dry run does nothing: before an installation, and when there is one."""
     check_nothing_is_done(machine, *way, "--dry-run")
@@ -423,7 +445,7 @@ def test_it_keeps_its_promise(machine: Machine, way: tuple[str, ...], check: Cal
 
 
 @pytest.mark.parametrize("image", ["trixie"], indirect=True)
-@pytest.mark.parametrize("check", [check_no_adm, check_no_wheels])
+@pytest.mark.parametrize("check", [check_no_adm, check_no_compiler, check_no_wheels])
 def test_on_other_distributions(machine: Machine, check: Callable[[Machine], None]) -> None:
     check(machine)
 
@@ -450,6 +472,13 @@ VENV_TWINS = [
     (check_upgrade, "install-venv", '"${previous:+re}start"', ""),
     (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
     (check_no_adm, "install-venv", "getent group adm >/dev/null ||", "true ||"),
+    (check_no_compiler, "install-venv", '"$python" scripts/compiler.py', ":"),
+    (
+        check_no_compiler,
+        "install-venv",
+        "pyproject.toml setup.py MANIFEST.in README.md",
+        "pyproject.toml README.md",
+    ),
     (check_no_wheels, "install-venv", "undo=(the_new_directory)", "undo=()"),
 ]
 
@@ -468,7 +497,7 @@ VENV_TWINS = [
 def test_a_fault_is_caught(
     machine: Machine, way: tuple[str, ...], check: Callable[..., None], name: str, old: str, new: str
 ) -> None:
-    options = () if check in (check_no_adm, check_no_wheels) else way
+    options = () if check in (check_no_adm, check_no_compiler, check_no_wheels) else way
     with machine.twin(name, old, new), pytest.raises(AssertionError):
         check(machine, *options)
 
