@@ -24,6 +24,7 @@ from qps_service.logformat import NAMES, ROLES, compile_format
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
+from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, RULE, SERVICE
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,7 @@ def settings_undocumented(pages: Pages) -> list[str]:
         if setting.range and f"| {setting.range} |" not in row:
             problems.append(f"{setting.key}: range")
     named = {variable: variable for variable in (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE)}
+    named[PURE_VARIABLE] = f"{PURE_VARIABLE}=1"
     return problems + list(lacking(pages[README], named))
 
 
@@ -226,6 +228,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_undocumented, README, "| 16 to 64KiB |", "| 16 to 64MiB |"),
     (settings_undocumented, README, "`QPS_REPORTER_INTERVAL`", "`QPS_INTERVAL`"),
     (settings_undocumented, README, "`QPS_REPORTER_CONFIG`", "a variable"),
+    (settings_undocumented, README, "`QPS_REPORTER_PURE=1`", "a variable"),
     (commands_undocumented, README, "qps-reporter simulate", "qps-reporter imitate"),
     (kinds_undocumented, OPERATIONS, "| `let_go` |", "| `gone` |"),
     (kinds_undocumented, OPERATIONS, notices.ROTATED.message_id, notices.WAITING.message_id),

@@ -25,6 +25,7 @@ from qps_service.logformat import PRESETS, ROLES
 from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
+from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, RULE, SERVICE
 
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
@@ -87,13 +88,15 @@ def arguments_missing(pages: Pages) -> list[str]:
                 if not re.search(rf"^ +(-\w \S+, )?{option}\b.*\n? +\S", part, re.MULTILINE)
             ]
     general = section(pages[COMMAND], "OPTIONS")
-    return problems + [option for option in ("-h", "--help", "--version") if option not in general]
+    return problems + [
+        option for option in ("-h, --help", "--version") if f"       {option}\n" not in general
+    ]
 
 
 def variables_missing(pages: Pages) -> list[str]:
     flagged = [setting.variable for setting in (*SERVICE, *LOG) if setting.flag]
     part = section(pages[COMMAND], "ENVIRONMENT")
-    named = (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE, *flagged)
+    named = (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE, PURE_VARIABLE, *flagged)
     return [name for name in named if not re.search(rf"^ +{name}$", part, re.MULTILINE)]
 
 
@@ -202,6 +205,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (arguments_missing, COMMAND, "       LOG    The", "       THE"),
     (arguments_missing, COMMAND, "       --version\n", ""),
     (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_PURE\n", ""),
     (settings_missing, FILE, "       quiet = TIME\n", "       calm = TIME\n"),
     (settings_missing, FILE, "Default: 64KiB. Range", "Default: 65KiB. Range"),
     (settings_missing, FILE, "       match = REGEX\n", "       search = REGEX\n"),
