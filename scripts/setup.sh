@@ -1,9 +1,10 @@
 #!/bin/bash
 # Makes what this checkout needs to run, on Debian and its relatives: apt packages, .venv and, for
-# the tests, nginx's program in .cache: unpacked, not installed.
+# the tests, nginx's program in .cache, and for the benchmarks those of our peers: unpacked, not installed.
 #
 #   scripts/setup.sh run     to run qps-reporter; with the native scanner where there is a compiler
 #   scripts/setup.sh test    to run every check too (as root: with a systemd guest for tests/system)
+#   scripts/setup.sh bench   to run python -m benchmarks
 #
 # Says what it is going to install before it does. When nothing is missing it is quick, silent and
 # needs no network.
@@ -28,8 +29,11 @@ test)
         packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi
     ;;
+bench)
+    packages+=(gcc libc6-dev python3-dev mawk coreutils util-linux)
+    ;;
 *)
-    echo "usage: scripts/setup.sh run|test" >&2
+    echo "usage: scripts/setup.sh run|test|bench" >&2
     exit 2
     ;;
 esac
@@ -45,11 +49,16 @@ for package in "${packages[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
 done
 
-# The package would start a web server, now and at each boot: its program alone is enough for the tests.
-unpack=
-[[ $purpose != test || -x .cache/nginx/usr/sbin/nginx ]] || unpack=nginx
+# nginx's package would start a web server, now and at each boot, mtail's a daemon too, and gawk's would become
+# the system's awk: their programs alone are enough. gawk and GoAccess bring the libraries that may be missing.
+unpack=()
+case $purpose in
+test) folder=.cache/nginx unpacked=usr/sbin/nginx unpack=(nginx) ;;
+bench) folder=.cache/peers unpacked=complete unpack=(mtail gawk goaccess libsigsegv2 libmaxminddb0) ;;
+esac
+[[ $purpose == run || ! -e $folder/$unpacked ]] || unpack=()
 
-if ((${#missing[@]})) || [[ -n $unpack ]]; then
+if ((${#missing[@]} + ${#unpack[@]})); then
     as_root=()
     if [[ $EUID -ne 0 ]]; then
         command -v sudo >/dev/null || die "this needs root or sudo"
@@ -64,12 +73,19 @@ if ((${#missing[@]})); then
     "${as_root[@]}" "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
 fi
 
-if [[ -n $unpack ]]; then
-    echo "setup: unpacking Debian's nginx into .cache/nginx, without installing it" >&2
-    rm -rf .cache/nginx
-    mkdir -p .cache/nginx
-    (cd .cache/nginx && "${apt[@]}" -o APT::Sandbox::User=root download nginx && dpkg-deb --extract nginx_*.deb . &&
-        rm nginx_*.deb) >&2
+if ((${#unpack[@]})); then
+    echo "setup: unpacking Debian's packages into $folder, without installing them: ${unpack[*]}" >&2
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+        cd "$folder"
+        "${apt[@]}" -o APT::Sandbox::User=root download "${unpack[@]}"
+        for package in *.deb; do
+            dpkg-deb --extract "$package" .
+        done
+        rm -- *.deb
+        [[ $purpose != bench ]] || touch complete
+    ) >&2
 fi
 
 # Debian's own interpreter, whatever else PATH offers: python3-systemd belongs to it.
@@ -118,4 +134,12 @@ END
     esac
     state >"$stamp"
     [[ $purpose == run ]] || state >.venv/made-to-run
+fi
+
+# In an environment of its own: it is old, and asks for what we don't. The benchmarks go on without it.
+if [[ $purpose == bench && ! -x .cache/peers/ngxtop/bin/ngxtop ]]; then
+    echo "setup: installing ngxtop into .cache/peers/ngxtop" >&2
+    "$python" -m venv .cache/peers/ngxtop
+    .cache/peers/ngxtop/bin/pip install --no-cache-dir --quiet --disable-pip-version-check ngxtop >&2 ||
+        echo "setup: ngxtop can't be installed" >&2
 fi
