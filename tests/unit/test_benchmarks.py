@@ -1,0 +1,219 @@
+"""The benchmarks' pure parts: what is compared is alike, and the figures say what was measured."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks import peers, traffic
+from benchmarks.agreement import DisagreementError, compare, counted
+from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
+from benchmarks.figures import HEAD, Run, markdown, ratio, section
+from benchmarks.processes import cores
+from qps_service._scan_py import PureScanner
+from qps_service.logformat import compile_format
+from qps_service.model import Counts, Key
+
+KEY = Key(b"GET", b"/a", 200)
+ROWS = [
+    traffic.Row(KEY, 10, b"x\n"),
+    traffic.Row(KEY, 5, b"y\n"),
+    traffic.Row(KEY._replace(status=404), 1, b"z\n"),
+]
+TOTALS = truth(ROWS)
+
+
+def by_name(name: str) -> Dataset:
+    return next(dataset for dataset in DATASETS if dataset.name == name)
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_the_same_seed_gives_the_same_lines(dataset: Dataset) -> None:
+    first = list(rows(dataset, 3000))
+    assert first == list(rows(dataset, 3000))
+    assert first != list(islice(dataset.make(Random("another")), 3000))
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_our_own_scanner_counts_a_log_as_its_maker_does(dataset: Dataset) -> None:
+    made = list(rows(dataset, 3000))
+    scanner = PureScanner(compile_format(dataset.own_format), 65_536, lambda _: None)
+    scanner.scan(b"".join(row.line for row in made))
+    scanned = scanner.take()
+    found: dict[Key, Counts] = {}
+    for method, target, status, requests, size in scanned.rows:
+        key = Key(method, target.partition(b"?")[0], status)
+        before = found.get(key, Counts(0, 0))
+        found[key] = Counts(before.requests + requests, before.bytes + size)
+    assert found == truth(made)
+
+
+def test_zipf_has_its_routes_and_three_statuses() -> None:
+    made = list(rows(by_name("zipf"), 20_000))
+    counts: dict[bytes, int] = {}
+    for row in made:
+        counts[row.key.route] = counts.get(row.key.route, 0) + 1
+    assert {row.key.status for row in made} == set(traffic.STATUSES)
+    assert 1500 < counts[b"/"] < 2700  # 1 / (1 + 1/2 + ... + 1/10,000) = 10.2%
+    assert len(counts) > 3000
+    assert all(row.line.count(b"\t") == 3 for row in made)
+
+
+def test_combined_lines_have_queries_agents_and_referers() -> None:
+    made = [row.line for row in rows(by_name("combined"), 1000)]
+    assert 150 < sum(b"?id=" in line for line in made) < 350
+    assert all(line.count(b'"') == 6 for line in made)
+    assert len({line.split(b'"')[5] for line in made}) == len(traffic.AGENTS)
+
+
+def test_caddys_request_is_an_object_in_the_lines() -> None:
+    document = json.loads(next(iter(rows(by_name("caddy"), 1))).line)
+    assert {"method", "uri", "headers"} < document["request"].keys()
+    assert {"status", "size", "ts"} < document.keys()
+
+
+def test_a_log_is_its_pool_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "POOL", 100)
+    dataset = by_name("zipf")
+    made = log(dataset, 250, tmp_path)
+    pool = [row.line for row in rows(dataset, 100)]
+    assert made.read_bytes().splitlines(keepends=True) == [*pool, *pool, *pool[:50]]
+    assert list(tmp_path.iterdir()) == [made]
+    assert repeated(dataset, 250) == truth([*islice(rows(dataset, 100), 100)] * 2 + [*rows(dataset, 50)])
+
+
+def test_a_log_that_does_not_fit_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.datasets.RESERVE", 1 << 62)
+    with pytest.raises(DiskFullError, match=r"expected \d+ bytes free, found \d+$"):
+        log(by_name("zipf"), 10, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_truth_is_counts_and_sums() -> None:
+    assert {KEY: Counts(2, 15), KEY._replace(status=404): Counts(1, 1)} == TOTALS
+
+
+RIGHT: peers.Tally = {("GET", "/a", "200"): (2, 15), ("GET", "/a", "404"): (1, 1)}
+
+
+def test_right_counts_agree() -> None:
+    compare("awk", RIGHT, dict(reversed(RIGHT.items())))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({**RIGHT, ("GET", "/a", "404"): (2, 1)}, "awk: GET /a 404: expected (1, 1), found (2, 1)"),
+        ({**RIGHT, ("GET", "/a", "404"): (1, 2)}, "awk: GET /a 404: expected (1, 1), found (1, 2)"),
+        ({("GET", "/a", "200"): (2, 15)}, "awk: GET /a 404: expected (1, 1), found None"),
+        ({**RIGHT, ("GET", "/b", "200"): (1, 1)}, "awk: GET /b 200: expected None, found (1, 1)"),
+    ],
+)
+def test_a_wrong_count_is_an_error(found: peers.Tally, said: str) -> None:
+    with pytest.raises(DisagreementError) as raised:
+        compare("awk", RIGHT, found)
+    assert str(raised.value) == said
+
+
+def test_a_run_that_counts_less_is_an_error(tmp_path: Path) -> None:
+    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == "wc -l")
+    made = tmp_path / "access.log"
+    made.write_bytes(b"".join(row.line for row in ROWS))
+    core = cores()[0]
+    assert counted(peer, made, 3, TOTALS, core).lines == 3
+    lazy = peer._replace(command=lambda path: ["sh", "-c", f"head -n 2 {path} | wc -l"])
+    with pytest.raises(
+        DisagreementError, match=r"^wc -l on access.log: lines: expected \(3,\), found \(2,\)$"
+    ):
+        counted(lazy, made, 3, TOTALS, core)
+
+
+def mtail_json() -> str:
+    def metric(name: str, index: int) -> list[object]:
+        values = [{"Labels": key, "Value": {"Value": counts[index]}} for key, counts in RIGHT.items()]
+        return [{"Name": name, "LabelValues": values}]
+
+    return json.dumps({"requests": metric("requests", 0), "sent": metric("sent", 1)})
+
+
+GOACCESS = {
+    "status_codes": {
+        "data": [
+            {
+                "data": "2xx Success",
+                "items": [{"data": "200 - OK", "hits": {"count": 2}, "bytes": {"count": 15}}],
+            },
+            {
+                "data": "4xx Client",
+                "items": [{"data": "404 - No", "hits": {"count": 1}, "bytes": {"count": 1}}],
+            },
+        ]
+    }
+}
+ANSWERS = {
+    "qps-reporter": "method,route,status,requests,bytes\r\nGET,/a,200,2,15\r\nGET,/a,404,1,1\r\n",
+    "wc -l": "3 access.log\n",
+    "mawk": "GET\t/a\t404\t1\t1\nGET\t/a\t200\t2\t15\n",
+    "mtail": mtail_json(),
+    "GoAccess": json.dumps(GOACCESS),
+    "ngxtop": "| request_path | status | count |\n| /a |   200 |  2 | 7 |\n| /a |   404 |  1 | 1 |\n",
+    "cat": "",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_peers_answer_is_read_and_held_against_what_it_can_tell(name: str) -> None:
+    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
+    compare(name, peer.expected(TOTALS), peer.answer(ANSWERS[name]))
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name != "cat"])
+def test_a_peers_wrong_answer_is_caught(name: str) -> None:
+    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
+    more = truth([*ROWS, ROWS[0]])
+    with pytest.raises(DisagreementError):
+        compare(name, peer.expected(more), peer.answer(ANSWERS[name]))
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_every_peers_program_is_there(dataset: Dataset) -> None:
+    named = [
+        Path(word)
+        for peer in peers.peers(dataset.name, dataset.own_format)
+        for word in peer.command("x.log")
+        if word.endswith((".awk", ".mtail"))
+    ]
+    assert len(named) == 3
+    assert all(path.exists() for path in named)
+
+
+def test_the_ratio_is_the_median_of_the_rounds_ratios_a_line() -> None:
+    ours = [Run(1.0, 1.0, 1000), Run(2.0, 2.0, 1000), Run(1.0, 1.0, 1000)]
+    peer = [Run(0.3, 0.3, 100), Run(0.4, 0.4, 100), Run(0.5, 0.5, 100)]
+    assert ratio(peer, ours) == pytest.approx((3.0, 2.0, 5.0))
+    assert str(ratio(peer, ours)) == "3.00 (2.00 to 5.00)"
+
+
+def test_fewer_rounds_are_compared_with_the_same_of_ours() -> None:
+    assert ratio([Run(3, 3, 1)], [Run(1, 1, 1), Run(100, 1, 1)]).median == 3
+
+
+def test_no_round_is_no_ratio() -> None:
+    with pytest.raises(ValueError, match="expected at least one round of both"):
+        ratio([], [Run(1, 1, 1)])
+
+
+def test_a_section_has_medians_and_ratios() -> None:
+    results = {"own": [Run(1, 0.5, 10**9), Run(3, 1.5, 10**9), Run(2, 1, 10**9)], "peer": [Run(4, 3, 10**9)]}
+    assert section(results, "own") == [
+        ("own", "1,000,000,000", "2.00", "1.00", "2.0", "1.00 (1.00 to 1.00)", "3"),
+        ("peer", "1,000,000,000", "4.00", "3.00", "4.0", "4.00 (4.00 to 4.00)", "1"),
+    ]
+    assert section({"peer": results["peer"]}, "own")[0][5] == "-"
+
+
+def test_the_table_is_markdown() -> None:
+    assert markdown(("a", "b"), [("tail | awk", "1")]) == "| a | b |\n| --- | ---: |\n| tail \\| awk | 1 |\n"
+    assert all(len(cells) == len(HEAD) for cells in section({"own": [Run(1, 1, 1)]}, "own"))
