@@ -2,6 +2,8 @@
 
     .venv/bin/python -m benchmarks.footprint
 
+also the last part of `python -m benchmarks`, which has the comparison with others.
+
 Prints one table. Machines are noisy: the start and the commits are medians of several, the start given
 with that of an empty Python in the same run; CPU is seconds of the process for a stated number of lines.
 """
