@@ -33,6 +33,8 @@ CANDIDATES = {
 }
 TEXT = " ".join((NAME, *(f"{role}={path}" for role, paths in CANDIDATES.items() for path in paths)))
 
+MEMBERS_LIMIT = 64  # the native scanner has a bit of one word for each
+
 _SHAPE = re.compile(rf"\s*{NAME}(?:\s[^$%]*)?")
 # One way to a request rules the others out: whoever names it would be surprised by another that wins.
 _INSTEAD = {"request": {"method", "route"}, "method": {"request"}, "route": {"request"}}
@@ -66,4 +68,6 @@ def read(text: str) -> LogFormat:
         if role not in ruled_out
         for path in given.get(role, paths)
     )
+    if len(members) > MEMBERS_LIMIT:
+        raise FormatError(text, len(text), f"expected {MEMBERS_LIMIT} members at most, got {len(members)}")
     return LogFormat(text, (), members, is_lenient=False, roles=frozenset(member.role for member in members))

@@ -165,6 +165,7 @@ def test_a_name_of_ones_own_rules_out_another_way_to_the_request() -> None:
         ("json status=a..b", "json status=", "expected the names on the way to a member, with dots between"),
         ('json status="a"', "json status=", "expected the names on the way to a member, with dots between"),
         ("json status=\udcff", "json status=", "expected UTF-8"),
+        ("json" + " time=t" * 45, "json" + " time=t" * 45, "expected 64 members at most, got 65"),
     ],
 )
 def test_refuses_and_names_the_place(text: str, place: str, reason: str) -> None:
