@@ -21,8 +21,8 @@ run) ;;
 test)
     extra='[test]'
     packages+=(shellcheck strace faketime logrotate bzip2 xz-utils zstd)
-    # To build the native scanner: it must be there.
-    packages+=(gcc libc6-dev python3-dev)
+    # To build the native scanner, which must be there, and to fuzz it.
+    packages+=(gcc libc6-dev python3-dev clang libclang-rt-dev)
     # To build the man pages and read them, and to try the completions.
     packages+=(python3-docutils man-db groff-base bash zsh fish)
     if [[ $EUID -eq 0 ]]; then
