@@ -16,15 +16,16 @@
 enum { SLACK = 64 };
 
 /* What is kept before it has to be taken, and room for how much of it is made at first; 1 << CORES_BITS cores
-   in the cache; LINES_AHEAD lines that are found before they are read. */
+   in the cache; LINES_AHEAD lines that are found before they are read; SIZES_WAITING sizes of digits of 9 at
+   most, for whose sums 16 bits are still enough, before they are added. */
 #if !defined SCAN_SMALL
 enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024, TIMES_LIMIT = 4096 };
 enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64 };
-enum { CORES_BITS = 13, LINES_AHEAD = 128 };
+enum { CORES_BITS = 13, LINES_AHEAD = 128, SIZES_WAITING = 4096 };
 #else /* for tests: a few lines fill everything */
 enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
 enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
-enum { CORES_BITS = 3, LINES_AHEAD = 3 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2 };
 #endif
 
 #include "_scan_table.h"
@@ -285,9 +286,6 @@ static void reject(struct scanner *s, enum reason reason, const uint8_t *line, s
     s->sample_len = len < SAMPLE_LIMIT ? len : SAMPLE_LIMIT;
     memcpy(s->sample, line, s->sample_len);
 }
-
-/* After so many sizes of digits of 9 at most, 16 bits are still enough for their sums. */
-enum { SIZES_WAITING = 4096 };
 
 static void add_digits(struct entry *e)
 {

@@ -1,0 +1,61 @@
+"""A bounded run of the fuzzer (fuzz_scan.c), and scanners with planted faults that its corpus finds.
+
+scripts/fuzz.sh runs it for as long as one likes.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.building import CORPUS, HEADERS, build_fuzzer, fuzz
+
+RUNS = 30_000
+
+
+def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
+    build_fuzzer(tmp_path / "fuzzer")
+    result = fuzz(tmp_path / "fuzzer", [CORPUS], RUNS, tmp_path / "found")
+    assert result.returncode == 0, result.stderr[-5000:]
+    executed = re.search(r"number_of_executed_units: (\d+)", result.stderr)
+    assert executed
+    assert int(executed[1]) >= RUNS
+
+
+@pytest.mark.parametrize(
+    ("header", "sound", "faulty"),
+    [
+        pytest.param(
+            "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
+        ),
+        pytest.param("program", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
+        pytest.param("core", "s->round += ROUND;", "", id="cores outlive their entries"),
+        pytest.param(
+            "line",
+            "core->tag == (s->round | len)",
+            "(core->tag & ~255ULL) == s->round",
+            id="cores of any length",
+        ),
+        pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
+        pytest.param(
+            "table", "len > KEY_BYTES_LIMIT", "len > 2 * KEY_BYTES_LIMIT", id="no limit on their bytes"
+        ),
+        pytest.param("times", "s->times_len == TIMES_LIMIT", "0", id="no limit on times"),
+    ],
+)
+def test_the_corpus_finds(tmp_path: Path, header: str, sound: str, faulty: str) -> None:
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    for each in HEADERS.glob("_scan_*.h"):
+        shutil.copy(each, headers)
+    planted = headers / f"_scan_{header}.h"
+    text = planted.read_text()
+    assert text.count(sound) == 1
+    planted.write_text(text.replace(sound, faulty))
+    build_fuzzer(tmp_path / "fuzzer", headers, optimise="-O0")
+    result = fuzz(tmp_path / "fuzzer", [CORPUS], 0, tmp_path / "found")
+    assert result.returncode
+    assert re.search("ERROR: AddressSanitizer|runtime error|: expected ", result.stderr), result.stderr[
+        -5000:
+    ]
