@@ -1,0 +1,250 @@
+"""Formats and lines for tests that compare scanners: drawn at random, close to real ones, and hostile.
+
+Drawn by `random` and not by Hypothesis, which would take twenty times as long: what counts here is how many.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from qps_service.line import Piece
+from qps_service.logformat import Field, LogFormat, Member, compile_format
+
+# What a field of each role may hold: the usual first, and what is odd.
+_VALUES: dict[str | None, tuple[bytes, ...]] = {
+    "method": (b"GET", b"POST", b"M-SEARCH", b"", b"G(T", b"-", b"\xef\xbb\xbfGET"),
+    "route": (
+        b"/",
+        b"/help",
+        b"/a?q=1#x",
+        b"/a#x?q",
+        b"?q",
+        b"",
+        b"/a b",
+        b'/\\"',
+        b"/\\",
+        b"/\r",
+        b"/a-b|c]",
+    ),
+    "request": (
+        *(b"GET / HTTP/1.1", b"GET /help HTTP/1.1", b"GET /a b HTTP/2", b"GET /a", b"GET", b"-", b""),
+        *(
+            b"GET  HTTP/1.0",
+            b"GET /a HTTP/1.",
+            b"GET /a HTTP/",
+            b"GET /a?b HTTP/1x1",
+            b'G\\"T /\\\\ HTTP/1.1',
+        ),
+    ),
+    "status": (b"200", b"404", b"099", b"999", b"000", b"-1", b"20", b"2000", b"", b"2 0"),
+    "bytes": (
+        *(b"512", b"-", b"0", b"12345678", b"123456789", b"%d" % (2**64 - 1), b"%d" % 2**64),
+        *(b"0" * 20, b"0" * 21, b"", b"1x", b"12345678x", b"--"),
+    ),
+    "time": (
+        *(b"24/Nov/2026:14:50:08 +0000", b"[24/Nov/2026:14:50:08 -0130]", b"2026-11-24T14:50:08.123+01:00"),
+        *(
+            b"2026-02-31 23:59:60Z",
+            b"1795531808",
+            b"1795531808.5",
+            b"1795531808123",
+            b"9" * 19,
+            b"9" * 20,
+            b"0",
+        ),
+        *(
+            b"-",
+            b"",
+            b"1969-12-31T00:00:00",
+            b"24/nov/2026:14:50:08",
+            b"1970-01-01T00:00:00+99:99",
+            b"1" * 70,
+        ),
+    ),
+    None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
+}
+_LITERALS = (
+    b" ",
+    b"\t",
+    b'"',
+    b'" "',
+    b'" ',
+    b' "',
+    b"|",
+    b" - ",
+    b"--",
+    b"---",
+    b"] ",
+    b"\\",
+    b"\xc3\xa9",
+    b"-----------",
+)
+# What makes a difference somewhere.
+_BITS = (
+    *(b"\t", b" ", b'"', b"\\", b'\\"', b"\n", b"\r", b"\r\n", b"\0", b"\xef\xbb\xbf", b"\xff", b"\x1b[31m"),
+    *(b"0", b"9", b"?", b"#", b"%", b"-", b"|", b"]", b"HTTP/1.1", b"\\u0041", b"\\U0041", b"\\ud83d\\ude00"),
+    *(b"\\udc00", b"{", b"}", b"[", b"]", b",", b":", b"null"),
+)
+_PATHS = (b"a", b"b", b"c", b"a.b", b"a.c", b"a.b.c", b"b.", b".a", b"")
+_ESCAPES = (
+    *(rb"\u0041", rb"\U0041", rb"\u00e9", rb"\uD83D\udE00", rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\u0041"),
+    *(rb"\n", rb"\/", rb"\q", rb"\u004", rb"\u0000", rb"\ufffe", rb"\\u0041", b"\\\0"),
+)
+
+
+class Settings(NamedTuple):
+    """What a scanner is made with."""
+
+    log_format: LogFormat
+    max_line: int
+    keep_query: bool
+    span: int
+
+
+class Case(NamedTuple):
+    """What is asked of a scanner, and what it scans: blocks of whole lines, several between two takes."""
+
+    asked: Settings
+    log: list[list[bytes]]
+
+
+def case_of(seed: int, most: int) -> Case:
+    """With `most` bytes of a line at most."""
+    random = Random(seed)
+    asked = Settings(
+        _format(random),
+        random.choice([most, most, most, most, 300, 80, 64, 20]),
+        random.random() < 0.3,
+        random.choice([0, 0, 1, 60, 86400]),
+    )
+    return Case(asked, _log(random, asked))
+
+
+def _text_format(pieces: Sequence[Piece]) -> LogFormat:
+    roles = frozenset(piece.role for piece in pieces if isinstance(piece, Field) and piece.role)
+    return LogFormat("drawn", tuple(pieces), (), is_lenient=False, roles=roles)
+
+
+_PRESETS = [compile_format(name) for name in ("default", "combined", "common", "json", "$uri $status")]
+
+
+def _format(random: Random) -> LogFormat:
+    kind = random.random()
+    if kind < 0.4:
+        return random.choice(_PRESETS)
+    return _format_of_text(random) if kind < 0.8 else _format_of_json(random)
+
+
+def _format_of_text(random: Random) -> LogFormat:
+    """Fields in any order between any literals."""
+    roles: list[str | None] = ["status", *[None] * random.randrange(3)]
+    roles += random.choice(["route", "request", "method route", "request method"]).split()
+    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
+    random.shuffle(roles)
+    # Often one literal for all: then fields hold what ends others.
+    one = random.choice(_LITERALS) if random.random() < 0.5 else None
+    pieces: list[Piece] = []
+    for role in roles:
+        if pieces or random.random() < 0.3:
+            pieces.append(one or _literal(random))
+        pieces.append(Field(role or "other", role))
+    if random.random() < 0.3:
+        pieces.append(one or _literal(random))
+    return _text_format(pieces)
+
+
+def _literal(random: Random) -> bytes:
+    if random.random() < 0.8:
+        return random.choice(_LITERALS)
+    return random.randbytes(random.randint(1, 10)).translate(None, b"\n\r") or b"~"
+
+
+def _format_of_json(random: Random) -> LogFormat:
+    names = ("method", "route", "request", "status", "bytes", "time")
+    roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
+    draw = random.sample if random.random() < 0.7 else random.choices
+    members = tuple(map(Member, draw(_PATHS, k=len(roles)), roles))
+    return LogFormat("drawn", (), members, is_lenient=False, roles=frozenset(roles))
+
+
+def _log(random: Random, asked: Settings) -> list[list[bytes]]:
+    """Lines come again and again, as in a real log: only then there is something to remember."""
+    lines = [_line(random, asked) for _ in range(random.randint(1, 6))]
+    routes = random.choice([0, 0, 0, 3, 40])  # as many of each line; 0 for that alone
+    return [
+        [_block(random, lines, routes) for _ in range(random.randint(1, 2))]
+        for _ in range(random.randint(1, 2))
+    ]
+
+
+def _block(random: Random, lines: Sequence[bytes], routes: int) -> bytes:
+    some = random.sample(lines, random.randint(1, len(lines)))  # so that some blocks have good lines only
+    chosen = random.choices(some, k=random.choice([0, 1, 3, 6, 20, 60]))
+    if routes:
+        chosen = [_varied(line, place % routes) for place, line in enumerate(chosen)]
+    return b"\n".join(chosen) + random.choice([b"\n", b"\n", b"\n", b"", b"\r\n"])
+
+
+def _varied(line: bytes, number: int) -> bytes:
+    """The same for another route, at another time."""
+    line = line.replace(b"/", b"/%d" % number, 1)
+    return line.replace(b"14:50", b"%02d:50" % (number % 24)).replace(
+        b"795531808", b"7%08d" % (number * 7919)
+    )
+
+
+def _line(random: Random, asked: Settings) -> bytes:
+    """One line, or more where a newline gets into it."""
+    if asked.log_format.members:
+        line = _json(random, asked.log_format.members)
+    else:
+        line = b"".join(
+            _value(random, piece.role) if isinstance(piece, Field) else piece
+            for piece in asked.log_format.pieces
+        )
+    for _ in range(random.choice([0, 0, 0, 0, 1, 1, 2, 4])):
+        line = _mutated(random, line, asked.max_line)
+    return line
+
+
+def _value(random: Random, role: str | None) -> bytes:
+    values = _VALUES[role]
+    return random.choice(values[:2] if random.random() < 0.8 else values)
+
+
+def _json(random: Random, members: Sequence[Member]) -> bytes:
+    """An object with these members, in one of several ways to write the same."""
+    parts = []
+    some = len(members) if random.random() < 0.7 else random.randint(1, len(members))
+    for member in random.sample(members, some):
+        value = _value(random, member.role).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        value += random.choice(_ESCAPES) if random.random() < 0.1 else b""
+        text = value if value.isdigit() and random.random() < 0.5 else b'"' + value + b'"'
+        *outer, name = member.path.split(b".") if random.random() < 0.8 else [member.path]
+        opening = b"".join(b'"' + each + b'": {' for each in outer)
+        parts.append(opening + b'"' + name + b'":' + text + b"}" * len(outer))
+    return b"{" + b", ".join(parts) + b"}"
+
+
+def _mutated(random: Random, line: bytes, max_line: int) -> bytes:
+    place = random.choice([0, len(line), *[random.randint(0, len(line))] * 4])
+    count = random.choice([1, 2, 7, 8, 16])
+    match random.randrange(7):
+        case 0:
+            return line[:place] + random.choice(_BITS) + line[place:]
+        case 1:
+            return line[:place] + random.choice(_BITS) + line[place + 1 :]
+        case 2:
+            return line[:place] + line[place + count :]
+        case 3:
+            return line[: place + count] + line[place:]
+        case 4:
+            return line[:place] + random.randbytes(random.randint(1, 2)) + line[place + 1 :]
+        case 5:
+            other = random.randint(0, len(line))
+            return line[:place] + line[other : other + count] + line[place:]
+        case _:
+            # Up to where the native scanner begins another word or window, or the line is too long.
+            length = random.choice([8, 16, 24, 32, 40, 48, 56, 64, 72, 128, 256, 320, max_line])
+            length += random.randint(-2, 2)
+            return line[:place] + b"x" * (length - len(line)) + line[place:]
