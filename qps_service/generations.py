@@ -111,7 +111,7 @@ class Generation:
         self.is_behind = False
         while True:
             back = len(self._marker)
-            there = max(end - self.offset, 0) + 1  # and one more, to see a file that has grown
+            there = max(seen.size - self.offset, 0) + 1  # and one more, to see a file that has grown
             data = self.source.read(back + min(there, self._block), self.offset - back)
             change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
             if change is Change.TRUNCATED:

@@ -79,7 +79,7 @@ class Whole:
                 oversize = bytes(view[rest : rest + SAMPLE_LIMIT])
                 is_skipping, kept = True, 0
             yield Block(view[begin:rest], oversize)
-            buffer[:kept] = view[rest : rest + kept]
+            buffer[:kept] = bytes(view[rest : rest + kept])  # the two may overlap
         yield Block(view[:kept], None)
 
     def close(self) -> None:
