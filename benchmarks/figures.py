@@ -1,7 +1,7 @@
 """From measurements to a table: medians, ratios with their spread, Markdown."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -29,14 +29,19 @@ def per_line(run: Run) -> float:
     return run.wall / run.lines * 1e9
 
 
-def ratio(peer: Sequence[Run], ours: Sequence[Run]) -> Ratio:
+def cpu_per_line(run: Run) -> float:
+    """Nanoseconds of CPU time; the figure to trust where others use the core too."""
+    return run.cpu / run.lines * 1e9
+
+
+def ratio(peer: Sequence[Run], ours: Sequence[Run], cost: Callable[[Run], float] = per_line) -> Ratio:
     """The median of the rounds' ratios: the two runs of a round were neighbours, so noise hit both alike.
 
     A peer with fewer rounds is compared with ours of the same rounds. Raises ValueError if there is no round.
     """
     if not peer or not ours:
         raise ValueError("expected at least one round of both")
-    each = [per_line(one) / per_line(other) for one, other in zip(peer, ours, strict=False)]
+    each = [cost(one) / cost(other) for one, other in zip(peer, ours, strict=False)]
     return Ratio(statistics.median(each), min(each), max(each))
 
 
@@ -44,20 +49,31 @@ def row(name: str, runs: Sequence[Run], ours: Sequence[Run] | None) -> tuple[str
     """The program's cells; `ours` is None where there is nothing of ours to compare with."""
     wall = statistics.median(run.wall for run in runs)
     cpu = statistics.median(run.cpu for run in runs)
-    nanoseconds = statistics.median(map(per_line, runs))
-    against = "-" if ours is None else str(ratio(runs, ours))
+    costs = (per_line, cpu_per_line)
+    nanoseconds = (f"{statistics.median(map(cost, runs)):.1f}" for cost in costs)
+    against = ("-" if ours is None else str(ratio(runs, ours, cost)) for cost in costs)
     return (
         name,
         f"{runs[0].lines:,}",
         f"{wall:.2f}",
         f"{cpu:.2f}",
-        f"{nanoseconds:.1f}",
-        against,
+        *nanoseconds,
+        *against,
         str(len(runs)),
     )
 
 
-HEAD = ("program", "lines", "wall s", "CPU s", "ns/line", "times ours (spread)", "runs")
+HEAD = (
+    "program",
+    "lines",
+    "wall s",
+    "CPU s",
+    "ns/line",
+    "CPU ns/line",
+    "times ours (spread)",
+    "CPU times ours (spread)",
+    "runs",
+)
 
 
 def section(results: Mapping[str, Sequence[Run]], own: str) -> list[tuple[str, ...]]:

@@ -39,5 +39,6 @@ def description() -> str:
     versions = ", ".join(f"{name} {version(command)}" for name, command in VERSIONS.items())
     return (
         f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}; qps-reporter {__version__}, {versions}."
+        f"Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the end; "
+        f"qps-reporter {__version__}, {versions}."
     )

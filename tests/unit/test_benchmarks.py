@@ -208,10 +208,20 @@ def test_no_round_is_no_ratio() -> None:
 def test_a_section_has_medians_and_ratios() -> None:
     results = {"own": [Run(1, 0.5, 10**9), Run(3, 1.5, 10**9), Run(2, 1, 10**9)], "peer": [Run(4, 3, 10**9)]}
     assert section(results, "own") == [
-        ("own", "1,000,000,000", "2.00", "1.00", "2.0", "1.00 (1.00 to 1.00)", "3"),
-        ("peer", "1,000,000,000", "4.00", "3.00", "4.0", "4.00 (4.00 to 4.00)", "1"),
+        ("own", "1,000,000,000", "2.00", "1.00", "2.0", "1.0", *["1.00 (1.00 to 1.00)"] * 2, "3"),
+        (
+            "peer",
+            "1,000,000,000",
+            "4.00",
+            "3.00",
+            "4.0",
+            "3.0",
+            "4.00 (4.00 to 4.00)",
+            "6.00 (6.00 to 6.00)",
+            "1",
+        ),
     ]
-    assert section({"peer": results["peer"]}, "own")[0][5] == "-"
+    assert section({"peer": results["peer"]}, "own")[0][6:8] == ("-", "-")
 
 
 def test_the_table_is_markdown() -> None:
