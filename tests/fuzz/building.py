@@ -1,5 +1,6 @@
 """Builds what fuzzes the native scanner, with every overrun and undefined behaviour an abort, and runs it."""
 
+import shutil
 import subprocess
 import sysconfig
 from collections.abc import Sequence
@@ -7,30 +8,44 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-HEADERS = ROOT / "qps_service"
+SOURCES = ROOT / "qps_service"
 CORPUS = HERE / "corpus"
-LONGEST = 2048  # bytes of an input
+LONGEST = 3072  # bytes of an input
+MODULE_VARIABLE = "FUZZ_MODULE"  # where the extension is that tests are to use instead of building one
 
 # The limits are small, so that a few lines fill everything.
 _FLAGS = ("-std=c11", "-g", "-DSCAN_SMALL", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all")
 
 
-def build_fuzzer(program: Path, headers: Path = HEADERS, *, optimise: str = "-O1") -> None:
-    """The harness with the scanner of `headers`."""
+def plant(directory: Path, part: str, sound: str, faulty: str) -> Path:
+    """A copy of the scanner's sources in which one text of a header is another."""
+    sources = directory / "faulty"
+    sources.mkdir()
+    for each in SOURCES.glob("_scan*.[ch]"):
+        shutil.copy(each, sources)
+    header = sources / f"_scan_{part}.h"
+    text = header.read_text()
+    if text.count(sound) != 1:
+        raise ValueError(f"expected {sound!r} once in {header.name}, found it {text.count(sound)} times")
+    header.write_text(text.replace(sound, faulty))
+    return sources
+
+
+def build_fuzzer(program: Path, sources: Path = SOURCES, *, optimise: str = "-O1") -> None:
+    """The harness with the scanner of these sources."""
     sanitizers = "-fsanitize=fuzzer,address,undefined"
     source = HERE / "fuzz_scan.c"
     subprocess.run(
-        ["clang", *_FLAGS, optimise, sanitizers, f"-I{headers}", "-o", program, source], check=True
+        ["clang", *_FLAGS, optimise, sanitizers, f"-I{sources}", "-o", program, source], check=True
     )
 
 
-def build_extension(directory: Path, *flags: str, compiler: str = "gcc") -> Path:
-    """The extension module with small limits and these flags."""
+def build_extension(directory: Path, *flags: str, sources: Path = SOURCES) -> Path:
+    """The extension with small limits, allocations that can be made to fail (failing.h), and these flags."""
     module = directory / "_scan.abi3.so"
     include = f"-I{sysconfig.get_path('include')}"
-    options = ("-shared", "-fPIC", "-DPy_LIMITED_API=0x030B0000", include, *flags)
-    source = HEADERS / "_scan.c"
-    subprocess.run([compiler, *_FLAGS[:3], *options, "-o", module, source], check=True)
+    options = ("-shared", "-fPIC", "-DPy_LIMITED_API=0x030B0000", "-include", HERE / "failing.h", include)
+    subprocess.run(["gcc", *_FLAGS, *options, *flags, "-o", module, sources / "_scan.c"], check=True)
     return module
 
 

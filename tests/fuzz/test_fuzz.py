@@ -4,14 +4,13 @@ scripts/fuzz.sh runs it for as long as one likes.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.building import CORPUS, HEADERS, build_fuzzer, fuzz
+from tests.fuzz.building import CORPUS, build_fuzzer, fuzz, plant
 
-RUNS = 30_000
+RUNS = 20_000
 
 
 def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
@@ -24,7 +23,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "sound", "faulty"),
+    ("part", "sound", "faulty"),
     [
         pytest.param(
             "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
@@ -39,21 +38,13 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
-            "table", "len > KEY_BYTES_LIMIT", "len > 2 * KEY_BYTES_LIMIT", id="no limit on their bytes"
+            "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"
         ),
         pytest.param("times", "s->times_len == TIMES_LIMIT", "0", id="no limit on times"),
     ],
 )
-def test_the_corpus_finds(tmp_path: Path, header: str, sound: str, faulty: str) -> None:
-    headers = tmp_path / "headers"
-    headers.mkdir()
-    for each in HEADERS.glob("_scan_*.h"):
-        shutil.copy(each, headers)
-    planted = headers / f"_scan_{header}.h"
-    text = planted.read_text()
-    assert text.count(sound) == 1
-    planted.write_text(text.replace(sound, faulty))
-    build_fuzzer(tmp_path / "fuzzer", headers, optimise="-O0")
+def test_the_corpus_finds(tmp_path: Path, part: str, sound: str, faulty: str) -> None:
+    build_fuzzer(tmp_path / "fuzzer", plant(tmp_path, part, sound, faulty), optimise="-O0")
     result = fuzz(tmp_path / "fuzzer", [CORPUS], 0, tmp_path / "found")
     assert result.returncode
     assert re.search("ERROR: AddressSanitizer|runtime error|: expected ", result.stderr), result.stderr[

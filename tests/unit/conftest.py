@@ -1,8 +1,12 @@
-"""What several unit tests share: a scanner to test, and a local time zone."""
+"""What several unit tests share: a scanner to test, one with small limits, and a local time zone."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +15,7 @@ from qps_service._scan_py import PureScanner
 from qps_service.logformat import LogFormat
 from qps_service.model import Scanned
 from qps_service.scan import NativeScanner, Scanner
+from tests.fuzz.building import MODULE_VARIABLE, build_extension
 
 MakeScanner = Callable[[LogFormat, int], Scanner]
 
@@ -31,6 +36,18 @@ SCANNERS: dict[str, MakeScanner] = {
 @pytest.fixture(params=SCANNERS)
 def make_scanner(request: pytest.FixtureRequest) -> MakeScanner:
     return SCANNERS[request.param]
+
+
+@pytest.fixture(scope="session")
+def small_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The native scanner with limits that a few lines reach, and allocations that can be made to fail."""
+    path = os.environ.get(MODULE_VARIABLE) or str(build_extension(tmp_path_factory.mktemp("small"), "-O1"))
+    loader = ExtensionFileLoader("_scan", path)
+    spec = spec_from_loader("_scan", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

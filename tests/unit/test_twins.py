@@ -8,8 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +23,6 @@ from qps_service.line import Rejected, Request, make_reader, request_of, time_of
 from qps_service.logformat import compile_format
 from qps_service.model import SAMPLE_LIMIT, Sample, Scanned
 from qps_service.scan import NativeScanner
-from tests.fuzz.building import build_extension
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
 
@@ -172,18 +169,6 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
     return Scanned(sum(part.lines for part in parts), rows, dict(rejects), sample, times)
-
-
-@pytest.fixture(scope="module")
-def small_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The native scanner with limits that a few lines reach."""
-    path = str(build_extension(tmp_path_factory.mktemp("small"), "-O1"))
-    loader = ExtensionFileLoader("_scan", path)
-    spec = spec_from_loader("_scan", loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

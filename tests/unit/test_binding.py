@@ -1,0 +1,273 @@
+"""The native scanner as a Python type: wrong arguments, spills that misbehave, memory that is not there.
+
+The module under test has small limits. tests/fuzz/test_sanitized.py runs this once more, with sanitizers.
+"""
+
+import ctypes
+import gc
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
+FIELDS = [(0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b"")]
+
+Taken = tuple[int, list[Any], dict[str, int], Any, dict[Any, Any]]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def make(small_module: ModuleType) -> Make:
+    """Makes scanners for the default format, or what is asked."""
+
+    def scanner(**asked: object) -> Any:
+        usual = {"head": b"", "fields": FIELDS, "members": [], "is_lenient": True, "max_line": 300}
+        usual |= {"spill": lambda taken: None, "keep_query": False, "span": 0}
+        usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
+        return small_module.Scanner(**(usual | asked))
+
+    return scanner
+
+
+@pytest.fixture
+def left(small_module: ModuleType) -> Iterator[ctypes.c_long]:
+    """How many allocations succeed from now on; all if it is below 0."""
+    assert small_module.__file__
+    number = ctypes.c_long.in_dll(ctypes.CDLL(small_module.__file__), "allocations_left")
+    yield number
+    number.value = -1
+
+
+def lines(count: int, start: int = 0) -> bytes:
+    return b"".join(LINE % number for number in range(start, start + count))
+
+
+def requests(*takes: Taken) -> int:
+    """How many there are in all; each take is whole."""
+    for number, rows, rejects, _, _ in takes:
+        assert number == sum(row[3] for row in rows) + sum(rejects.values())
+    return sum(row[3] for _, rows, *_ in takes for row in rows)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"head": "text"},
+        {"fields": ()},
+        {"fields": [(0, False)]},
+        {"fields": [(0, False, "text")]},
+        {"fields": [("role", False, b"")]},
+        {"fields": [(-1, False, b"")]},
+        {"fields": [(7, False, b"")]},
+        {"fields": [(2**40, False, b"")]},
+        {"fields": [(4, False, b" "), (4, False, b"")]},
+        {"fields": [(2, False, b""), (4, False, b"")]},
+        {"fields": []},
+        {"members": [(4, b"status")]},
+        {"fields": [], "members": ()},
+        {"fields": [], "members": [(4,)]},
+        {"fields": [], "members": [(4, "text")]},
+        {"fields": [], "members": [(0, b"skipped")]},
+        {"fields": [], "members": [(7, b"role")]},
+        {"fields": [], "members": [(4, b"status")] * 65},
+        {"max_line": -1},
+        {"max_line": 2048 // 4 + 1},
+        {"max_line": 2**63},
+        {"max_line": "much"},
+        {"span": -1},
+        {"span": 2**63},
+        {"seed": b""},
+        {"seed": b"s" * 1000},
+        {"seed": "text"},
+        {"level": "none"},
+        {"level": 1},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_wrong_arguments(make: Make, asked: dict[str, object]) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        make(**asked)
+
+
+@pytest.mark.parametrize("block", ["text", None, 1, memoryview(b"abcd")[::2]], ids=str)
+def test_what_is_no_block(make: Make, block: object) -> None:
+    scanner = make()
+    with pytest.raises((TypeError, BufferError)):
+        scanner.scan(block)
+    with pytest.raises(TypeError):
+        scanner.reject_oversize(block)
+    assert scanner.scan(b"") == (0, 0)
+    assert scanner.take() == (0, [], {}, None, {})
+
+
+def test_blocks_of_any_kind(make: Make) -> None:
+    scanner = make()
+    for block in (lines(3), bytearray(lines(3)), memoryview(lines(3)), memoryview(b"-" + lines(3))[1:]):
+        assert scanner.scan(block) == (3, 0)
+    assert requests(scanner.take()) == 12
+
+
+def test_many_bytes_end_fields(make: Make) -> None:
+    separators = [bytes([byte]) for byte in range(32, 128) if byte not in b"0123456789ab"]
+    roles = [(0, False, each) for each in separators]
+    scanner = make(fields=[*roles[:-1], (2, False, separators[-1]), (4, False, b"")], is_lenient=False)
+    line = b"".join(b"a" + each for each in separators[:-1]) + b"b" + separators[-1] + b"200\n"
+    assert scanner.scan(line * 3) == (3, 0)
+    assert scanner.take()[1] == [(b"-", b"b", 200, 3, 0)]
+
+
+def test_a_spill_that_comes_back(make: Make) -> None:
+    """It is refused, whatever it wants; the scanner goes on."""
+    refused: list[object] = []
+
+    def spill(taken: Taken) -> None:
+        takes.append(taken)
+        for again in (lambda: scanner.scan(lines(1)), scanner.take, lambda: scanner.reject_oversize(b"x")):
+            with pytest.raises(RuntimeError, match="busy"):
+                again()
+            refused.append(again)
+
+    takes: list[Taken] = []
+    scanner = make(spill=spill)
+    assert scanner.scan(lines(100)) == (100, 0)
+    assert len(refused) == 3 * len(takes) > 0
+    assert requests(*takes, scanner.take()) == 100
+
+
+def test_a_spill_that_fails(make: Make) -> None:
+    def spill(taken: Taken) -> None:
+        raise KeyError("full")
+
+    scanner = make(spill=spill)
+    with pytest.raises(KeyError, match="full"):
+        scanner.scan(lines(100))
+    assert requests(scanner.take()) == 0
+    assert scanner.scan(lines(5)) == (5, 0)
+    assert requests(scanner.take()) == 5
+    with pytest.raises(TypeError):
+        make(spill=None).scan(lines(100))
+
+
+def test_a_spill_that_grows_the_block(make: Make) -> None:
+    """The block is held while it is scanned."""
+    block = bytearray(lines(100))
+
+    def spill(taken: Taken) -> None:
+        block.extend(b"more")
+
+    scanner = make(spill=spill)
+    with pytest.raises(BufferError):
+        scanner.scan(block)
+    block.clear()
+
+
+def test_what_was_taken_outlives_the_scanner(make: Make) -> None:
+    scanner = make()
+    scanner.scan(lines(5))
+    rows = scanner.take()[1]
+    scanner.scan(lines(5, start=10))
+    del scanner
+    assert [row[1] for row in rows] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+
+
+def test_a_scanner_that_refers_to_itself_is_collected(make: Make) -> None:
+    class Holder:
+        scanner: Any = None
+
+        def spill(self, taken: Taken) -> None: ...
+
+    holder = Holder()
+    holder.scanner = make(spill=holder.spill)
+    gone = weakref.ref(holder)
+    del holder
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_finalizer_that_takes_in_the_middle_of_a_take(make: Make) -> None:
+    """Whatever is allocated there may run one."""
+    outcomes: list[str] = []
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            try:
+                scanner.take()
+            except RuntimeError:
+                outcomes.append("refused")
+            else:
+                outcomes.append("taken")
+
+    scanner = make()
+    threshold = gc.get_threshold()
+    try:
+        for _ in range(50):
+            scanner.scan(lines(10))
+            Garbage()
+            gc.set_threshold(1)
+            found = scanner.take()
+            gc.set_threshold(*threshold)
+            assert all(len(row) == 5 for row in found[1])
+            requests(found)
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    assert outcomes
+
+
+def test_nothing_leaks(make: Make) -> None:
+    def fails(**asked: object) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            make(**asked)
+
+    def everything() -> None:
+        scanner = make(span=60)
+        scanner.scan(lines(40) + b"?\n")
+        scanner.reject_oversize(b"x")
+        scanner.take()
+        make(fields=[], members=[(4, b"a"), (2, b"b")]).scan(b'{"a":200,"b":"/\\u0041"}\n')
+        fails(fields=[(2, False, b" "), (4, False, b""), (5, False, b"")])
+        fails(fields=[], members=[(4, b"a"), (7, b"b")])
+        fails(level="none")
+
+    blocks = []
+    for _ in range(5):
+        for _ in range(100):
+            everything()
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+    assert blocks[-1] - blocks[1] < 150, blocks  # of 300 rounds
+
+
+def test_memory_that_is_not_there(make: Make, left: ctypes.c_long) -> None:
+    """Each allocation fails once, and all after it; then the scanner goes on where it was."""
+    made = scanned = 0
+    for number in range(1, 40):
+        left.value = number
+        try:
+            scanner = make(span=1)
+        except MemoryError:
+            continue
+        finally:
+            left.value = -1
+        made += 1
+        for block in (lines(1), lines(16), b"%b" % (b"x" * 400)):
+            left.value = number - made
+            try:
+                scanner.scan(block)
+            except MemoryError:
+                left.value = -1
+                requests(scanner.take())
+                assert scanner.scan(block)[0] == block.count(b"\n") + (not block.endswith(b"\n"))
+            left.value = -1
+            scanned += 1
+        requests(scanner.take())
+    assert 0 < made < 39
+    assert scanned
