@@ -2,6 +2,7 @@
 
     python -m tests.fuzz.hostile line BYTES FIRST    one line of so many bytes that begins with FIRST
     python -m tests.fuzz.hostile routes NUMBER       as many lines, nine of ten for a route of their own
+    python -m tests.fuzz.hostile admit NUMBER        the same with a place for each of them
 
 Prints as JSON what was counted, and `peak`, the most kibibytes of memory that it had.
 """
@@ -25,9 +26,9 @@ PART = 20_000  # lines that are written before they are read
 class Reading:
     """A log and what reads it, from its start."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, places: int = 1000) -> None:
         self._now = 1000 * SECOND
-        config = load(Flags(log=str(path)), {}).logs[0]._replace(start=True)
+        config = load(Flags(log=str(path)), {}).logs[0]._replace(start=True, max_routes=places)
         self.tail = Tail(config, self._now, lambda notice: None)
 
     def read(self) -> None:
@@ -60,10 +61,10 @@ def one_line(path: Path, size: int, first: bytes) -> dict[str, object]:
     return reading.found()
 
 
-def many_routes(path: Path, number: int) -> dict[str, object]:
+def many_routes(path: Path, number: int, places: int) -> dict[str, object]:
     """Every tenth line is for one of KNOWN routes."""
     path.touch()
-    reading = Reading(path)
+    reading = Reading(path, places)
     with path.open("ab", buffering=0) as file:
         for start in range(0, number, PART):
             file.write(b"".join(map(_route_line, range(start, min(start + PART, number)))))
@@ -91,5 +92,5 @@ if __name__ == "__main__":
         if what == "line":
             found = one_line(log, number, os.fsencode(sys.argv[3]))
         else:
-            found = many_routes(log, number)
+            found = many_routes(log, number, number if what == "admit" else 1000)
     json.dump(found | {"peak": _peak(), "seconds": round(time.monotonic() - begun, 1)}, sys.stdout)
