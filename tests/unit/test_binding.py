@@ -7,7 +7,7 @@ import ctypes
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 FIELDS = [(0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b"")]
 
-Taken = tuple[int, list[Any], dict[str, int], Any, dict[Any, Any]]
+Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any]]
 Make = Callable[..., Any]
 
 
@@ -102,7 +102,8 @@ def test_what_is_no_block(make: Make, block: object) -> None:
     with pytest.raises(TypeError):
         scanner.reject_oversize(block)
     assert scanner.scan(b"") == (0, 0)
-    assert scanner.take() == (0, [], {}, None, {})
+    taken = scanner.take()
+    assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {})
 
 
 def test_blocks_of_any_kind(make: Make) -> None:
@@ -118,7 +119,7 @@ def test_many_bytes_end_fields(make: Make) -> None:
     scanner = make(fields=[*roles[:-1], (2, False, separators[-1]), (4, False, b"")], is_lenient=False)
     line = b"".join(b"a" + each for each in separators[:-1]) + b"b" + separators[-1] + b"200\n"
     assert scanner.scan(line * 3) == (3, 0)
-    assert scanner.take()[1] == [(b"-", b"b", 200, 3, 0)]
+    assert list(scanner.take()[1]) == [(b"-", b"b", 200, 3, 0)]
 
 
 def test_a_spill_that_comes_back(make: Make) -> None:
@@ -173,6 +174,18 @@ def test_what_was_taken_outlives_the_scanner(make: Make) -> None:
     scanner.scan(lines(5, start=10))
     del scanner
     assert [row[1] for row in rows] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+
+
+def test_rows_end_where_they_end(make: Make, small_module: ModuleType) -> None:
+    scanner = make()
+    scanner.scan(lines(3))
+    rows = scanner.take()[1]
+    assert (len(rows), rows[2], rows[-3]) == (3, rows[-1], rows[0])
+    for beyond in (3, -4, 2**31, 2**32, 2**63 - 1, -(2**63)):
+        with pytest.raises(IndexError):
+            rows[beyond]
+    with pytest.raises(TypeError):
+        small_module.Rows()
 
 
 def test_a_scanner_that_refers_to_itself_is_collected(make: Make) -> None:
