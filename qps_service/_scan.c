@@ -15,6 +15,14 @@ typedef struct {
     int is_busy;
 } Scanner;
 
+static int check_literal(const char *bytes, Py_ssize_t len)
+{
+    if (!memchr(bytes, '\n', (size_t)len) && !memchr(bytes, '\r', (size_t)len))
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "expected text without the ends of lines");
+    return -1;
+}
+
 /* (head, [(role, is_quoted, literal), ...]) */
 static int set_fields(struct program *g, PyObject *head, PyObject *fields)
 {
@@ -22,6 +30,8 @@ static int set_fields(struct program *g, PyObject *head, PyObject *fields)
     Py_ssize_t len, fields_len = PyList_Size(fields);
     unsigned known = 0; /* a bit for each role */
     if (PyBytes_AsStringAndSize(head, &bytes, &len) < 0)
+        return -1;
+    if (check_literal(bytes, len) < 0)
         return -1;
     if (program_open(g, bytes, (size_t)len, (size_t)fields_len) < 0)
         goto no_memory;
@@ -40,6 +50,8 @@ static int set_fields(struct program *g, PyObject *head, PyObject *fields)
             PyErr_SetString(PyExc_ValueError, "expected text between two fields");
             return -1;
         }
+        if (check_literal(bytes, len) < 0)
+            return -1;
         if (add_field(g, (enum role)role, is_quoted, bytes, (size_t)len) < 0)
             goto no_memory;
     }

@@ -141,10 +141,12 @@ static int is_token(struct span text)
     return text.len > 0;
 }
 
+/* Whether a literal stands here. None has a byte that is behind a line, so that none matches beyond its end.
+ */
 static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct literal *l)
 {
-    return (size_t)(end - p) >= l->len && (load64(p) & l->mask) == l->word &&
-           (l->len <= 8 || !memcmp(p + 8, l->bytes + 8, l->len - 8));
+    return (load64(p) & l->mask) == l->word &&
+           (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
 }
 
 /* `HTTP/?.?`, read as a little-endian word. */
@@ -312,6 +314,20 @@ static inline void count_request(struct entry *e, uint64_t size)
     if (++e->requests % SIZES_WAITING == 0)
         add_digits(e);
     e->more_bytes += __builtin_add_overflow(e->bytes, size, &e->bytes);
+}
+
+/* Count a request whose size is this text; 0 if that is none. */
+static inline int count_size(struct entry *e, struct span text)
+{
+    uint64_t number;
+    if (text.len - 1 < 8 && digits_of(text.start, text.len, &number)) {
+        count_digits(e, number);
+        return 1;
+    }
+    if (!size_of(text, &number))
+        return 0;
+    count_request(e, number);
+    return 1;
 }
 
 #include "_scan_program.h"

@@ -25,7 +25,8 @@ static inline int FIND(match)(const struct program *g, const uint8_t *p, const u
             if (p == end)
                 return 0;
         }
-        fields[f->role] = (struct span){start, (size_t)(p - start)};
+        if (f->role != SKIPPED)
+            fields[f->role] = (struct span){start, (size_t)(p - start)};
         p += f->literal.len;
     }
     return p == end;
@@ -111,7 +112,6 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
     struct entry *e;
     enum reason reason = COUNTED;
     int is_known = 0;
-    uint64_t size = 0;
     const uint8_t *start = NULL;
     size_t len = 0;
     if (has_core) {
@@ -123,27 +123,28 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
             is_known = core->tag == (s->round | len) && !FIND(differ)(start, len, core->bytes);
         }
     }
-    if (is_known && (!fields[BYTES].start || size_of(fields[BYTES], &size)))
+    if (is_known) {
         e = core->entry;
-    else {
+    } else {
         e = FIND(entry)(s, fields, &reason);
         if (!e)
             return reason;
-        if (fields[BYTES].start)
-            size_of(fields[BYTES], &size);
         if (core)
             core_set(core, start, len, s->round, e);
     }
-    count_request(e, size);
+    if (!fields[BYTES].start)
+        count_request(e, 0);
+    else if (!count_size(e, fields[BYTES]))
+        return BAD_BYTES;
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
-/* Count the line [p, end), which has no newline. */
-static inline enum reason FIND(line)(struct scanner *s, const uint8_t *p, const uint8_t *end)
+/* Count the line [p, end), which has no newline. `fields` is zeros at first: lines of text all have the same.
+ */
+static inline enum reason FIND(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
+                                     struct span *fields)
 {
     const struct program *g = s->program;
-    struct span fields[ROLES];
-    memset(fields, 0, sizeof fields);
     if (end > p && end[-1] == '\r')
         end--;
     if ((size_t)(end - p) > g->max_line)
@@ -151,6 +152,7 @@ static inline enum reason FIND(line)(struct scanner *s, const uint8_t *p, const 
     if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
         p += 3;
     if (g->members_len) {
+        memset(fields, 0, ROLES * sizeof *fields);
         if (!FIND(json)(s, p, end, fields))
             return BAD_FIELDS;
     } else {
@@ -199,6 +201,7 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
    Where lines end is found for many of them at a time: then reading one does not wait for the one before. */
 static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
 {
+    struct span fields[ROLES] = {{NULL, 0}};
     const uint8_t *ends[LINES_AHEAD + 68], *from = p;
     const struct program *g = s->program;
     const int is_plain = g->is_plain;
@@ -227,7 +230,7 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
                 (is_default ? FIND(plain)(p, stop, 1, 2, stop_byte, cores, seed, round)
                             : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
                 continue;
-            enum reason reason = FIND(line)(s, p, stop);
+            enum reason reason = FIND(line)(s, p, stop, fields);
             if (reason == FAILED)
                 return -1;
             if (reason != COUNTED)

@@ -24,7 +24,8 @@ static int program_open(struct program *g, const void *head, size_t len, size_t 
     return g->fields ? literal_set(&g->head, head, len) : -1;
 }
 
-/* The next field. No role but SKIPPED comes twice, and only behind the last field there may be nothing. */
+/* The next field. No role but SKIPPED comes twice, only behind the last field there may be nothing, and no
+   literal has a byte that ends a line. */
 static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
 {
     struct field *f = &g->fields[g->fields_len];

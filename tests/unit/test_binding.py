@@ -74,6 +74,8 @@ def requests(*takes: Taken) -> int:
         {"fields": [], "members": [(0, b"skipped")]},
         {"fields": [], "members": [(7, b"role")]},
         {"fields": [], "members": [(4, b"status")] * 65},
+        {"head": b"\n"},
+        {"fields": [(4, False, b"a\r")]},
         {"max_line": -1},
         {"max_line": 2048 // 4 + 1},
         {"max_line": 2**63},
@@ -94,7 +96,9 @@ def test_wrong_arguments(make: Make, asked: dict[str, object]) -> None:
         make(**asked)
 
 
-@pytest.mark.parametrize("block", ["text", None, 1, memoryview(b"abcd")[::2]], ids=str)
+@pytest.mark.parametrize(
+    "block", ["text", None, 1, memoryview(b"abcd")[::2]], ids=["text", "None", "a number", "steps"]
+)
 def test_what_is_no_block(make: Make, block: object) -> None:
     scanner = make()
     with pytest.raises((TypeError, BufferError)):
