@@ -16,16 +16,16 @@
 enum { SLACK = 64 };
 
 /* What is kept before it has to be taken, and room for how much of it is made at first; 1 << CORES_BITS cores
-   in the cache; LINES_AHEAD lines that are found before they are read; SIZES_WAITING sizes of digits of 9 at
-   most, for whose sums 16 bits are still enough, before they are added. */
+   in the cache; LINES_AHEAD lines, and MARKS_AHEAD quotes, that are found before they are read; SIZES_WAITING
+   sizes of digits of 9 at most, for whose sums 16 bits are still enough, before they are added. */
 #if !defined SCAN_SMALL
 enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024, TIMES_LIMIT = 4096 };
 enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64 };
-enum { CORES_BITS = 13, LINES_AHEAD = 128, SIZES_WAITING = 4096 };
+enum { CORES_BITS = 12, LINES_AHEAD = 128, MARKS_AHEAD = 2048, SIZES_WAITING = 4096 };
 #else /* for tests: a few lines fill everything */
 enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
 enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
-enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 70, SIZES_WAITING = 2 };
 #endif
 
 #include "_scan_table.h"
@@ -78,8 +78,9 @@ struct program {
     /* Numbers of the first and last field of a core; is_plain: one byte ends every field but those within a
        core, `before` of them stand before it, `within` in it and at its end, and the size ends the line. */
     size_t core_first, core_last;
-    int has_core, is_plain;
+    int has_core, is_plain, is_quoted; /* is_quoted: _scan_quoted.h can read its lines, with so many quotes */
     unsigned before, within;
+    size_t quotes;
     uint8_t plain_stop;
 };
 

@@ -2,15 +2,13 @@
 
    Included once for each instruction set after _scan_find.h. */
 
-/* Where the format's fields are in [p, end); 0 if the line has another shape. */
-static inline int FIND(match)(const struct program *g, const uint8_t *p, const uint8_t *end,
-                              struct span *fields)
+/* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
+static inline int FIND(match_some)(const struct field *f, const struct field *last, const uint8_t **start,
+                                   const uint8_t *end, struct span *fields)
 {
-    if (!starts_with(p, end, &g->head))
-        return 0;
-    p += g->head.len;
-    for (const struct field *f = g->fields; f < g->fields + g->fields_len; f++) {
-        const uint8_t *start = p;
+    const uint8_t *p = *start;
+    for (; f < last; f++) {
+        const uint8_t *begin = p;
         if (!f->literal.len) {
             p = end;
         } else if (f->is_quoted) {
@@ -26,10 +24,21 @@ static inline int FIND(match)(const struct program *g, const uint8_t *p, const u
                 return 0;
         }
         if (f->role != SKIPPED)
-            fields[f->role] = (struct span){start, (size_t)(p - start)};
+            fields[f->role] = (struct span){begin, (size_t)(p - begin)};
         p += f->literal.len;
     }
-    return p == end;
+    *start = p;
+    return 1;
+}
+
+/* Where the format's fields are in [p, end); 0 if the line has another shape. */
+static inline int FIND(match)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                              struct span *fields)
+{
+    if (!starts_with(p, end, &g->head))
+        return 0;
+    p += g->head.len;
+    return FIND(match_some)(g->fields, g->fields + g->fields_len, &p, end, fields) && p == end;
 }
 
 /* Splits `GET /path HTTP/1.1`; where there is no method it has no bytes. */
@@ -196,6 +205,8 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
     return 1;
 }
 
+#include "_scan_quoted.h"
+
 /* Count the lines of [p, end), which ends on a newline; SLACK bytes more can be read. -1 if that failed.
 
    Where lines end is found for many of them at a time: then reading one does not wait for the one before. */
@@ -211,9 +222,13 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
     struct core *cores = s->cores;
     const uint64_t *seed = s->table.seed;
     uint64_t round = s->round;
+    struct FIND(ahead) ahead;
+    FIND(forget_all)(&ahead);
     while (p < end) {
         size_t found = 0;
         for (; from < end && found < LINES_AHEAD; from += 64) {
+            if (g->is_quoted)
+                FIND(look_ahead)(&ahead, from, end);
             uint64_t newlines = FIND(equal)(from, '\n');
             if (end - from < 64)
                 newlines &= (1ULL << (end - from)) - 1;
@@ -230,7 +245,14 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
                 (is_default ? FIND(plain)(p, stop, 1, 2, stop_byte, cores, seed, round)
                             : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
                 continue;
-            enum reason reason = FIND(line)(s, p, stop, fields);
+            enum reason reason;
+            if (g->is_quoted && FIND(quotes_fit)(&ahead, g, p, stop) &&
+                FIND(match_quoted)(g, p, stop, ahead.quotes.at + ahead.quotes.next, fields)) {
+                ahead.quotes.next += g->quotes;
+                reason = FIND(count)(s, fields, g->has_core);
+            } else {
+                reason = FIND(line)(s, p, stop, fields);
+            }
             if (reason == FAILED)
                 return -1;
             if (reason != COUNTED)
@@ -238,6 +260,8 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
             round = s->round;
         }
         s->block_lines += found;
+        FIND(forget)(&ahead.quotes);
+        FIND(forget)(&ahead.backslashes);
     }
     return 0;
 }

@@ -61,6 +61,34 @@ static void program_close(struct program *g)
     free(g->head.bytes);
 }
 
+static size_t count_quotes(const struct literal *l)
+{
+    size_t quotes = 0;
+    for (size_t i = 0; i < l->len; i++)
+        quotes += l->bytes[i] == '"';
+    return quotes;
+}
+
+/* Whether lines are as _scan_quoted.h reads them: fields, a quoted request, the status, the size, quoted
+   fields. No literal has a quote but where those begin and end. */
+static int is_quoted(struct program *g)
+{
+    const struct field *request = &g->fields[g->core_first], *last = g->fields + g->fields_len - 1;
+    if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
+        g->core_last + 1 >= g->fields_len || request->role != REQUEST || !request->is_quoted ||
+        request[2].role != BYTES || is_digit(request[1].literal.bytes[0]))
+        return 0;
+    for (const struct field *f = g->fields; f <= last; f++) {
+        int begins = f + 1 == request || (f >= request + 2 && f < last); /* a quoted field behind it */
+        if (f->is_quoted != (f == request || f > request + 2) || (f->role == TIME && f > request) ||
+            count_quotes(&f->literal) != (size_t)(begins + f->is_quoted) ||
+            (begins && f->literal.bytes[f->literal.len - 1] != '"'))
+            return 0;
+        g->quotes += count_quotes(&f->literal);
+    }
+    return 1;
+}
+
 /* Find out how a program's lines can be read fast. */
 static void prepare(struct program *g)
 {
@@ -75,6 +103,7 @@ static void prepare(struct program *g)
     g->has_core = first < g->fields_len;
     g->core_first = first;
     g->core_last = last;
+    g->is_quoted = g->has_core && is_quoted(g);
     /* The size must be all that comes after the core. */
     if (!first || !g->has_core || g->head.len || g->span || g->max_line < 64 || last + 2 != g->fields_len ||
         g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)

@@ -307,7 +307,7 @@ static void run(struct found *f, const struct program *g, struct input log, stru
     memset(f, 0, sizeof *f);
     NEED(!scanner_open(&f->scanner, &own, seed, take_over));
     if (way.has_no_core)
-        own.has_core = own.is_plain = 0;
+        own.has_core = own.is_plain = own.is_quoted = 0;
     for (int i = 0; i < PASSES; i++)
         count(f, way.level->lines, log.p, (size_t)(log.end - log.p), i ? way.step : way.step / 3);
     take_over(&f->scanner);

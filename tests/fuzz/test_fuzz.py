@@ -36,6 +36,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
             "(core->tag & ~255ULL) == s->round",
             id="cores of any length",
         ),
+        pytest.param("quoted", "b->at[b->next] > end", "b->at[b->next] > p", id="quotes behind backslashes"),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"

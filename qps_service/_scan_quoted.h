@@ -1,0 +1,113 @@
+/* Lines whose request is quoted, as in the combined format, read by where quotes are.
+
+   All quotes and backslashes of many lines are found before the lines are read. In a line with as many quotes
+   as the format has, and no backslash, each quote is the one that the format has there: then nothing has to
+   be looked for but what stands before the first one.
+
+   Included once for each instruction set after _scan_find.h and match(). */
+
+struct FIND(marks) {
+    const uint8_t *at[MARKS_AHEAD + 4]; /* room for what note() writes too much */
+    size_t len, next;                   /* the first `next` are those of lines that were read */
+};
+
+static inline void FIND(note)(struct FIND(marks) * m, const uint8_t *from, uint64_t found)
+{
+    size_t next = m->len + (size_t)__builtin_popcountll(found);
+    /* As in lines(): up to 4 are handled alike. */
+    for (size_t i = m->len; found; i += 4)
+        for (int j = 0; j < 4; j++, found &= found - 1)
+            m->at[i + (size_t)j] = from + FIND(zeros)(found);
+    m->len = next;
+}
+
+static inline void FIND(forget)(struct FIND(marks) * m)
+{
+    m->len -= m->next;
+    memmove(m->at, m->at + m->next, m->len * sizeof *m->at);
+    m->next = 0;
+}
+
+static inline void FIND(pass)(struct FIND(marks) * m, const uint8_t *p)
+{
+    while (m->next < m->len && m->at[m->next] < p)
+        m->next++;
+}
+
+struct FIND(ahead) {
+    struct FIND(marks) quotes, backslashes;
+};
+
+static inline void FIND(forget_all)(struct FIND(ahead) * a)
+{
+    a->quotes.len = a->quotes.next = a->backslashes.len = a->backslashes.next = 0;
+}
+
+/* Whether the line [p, end), the next one, has at least the format's quotes, and nothing odd. */
+static inline int FIND(quotes_fit)(struct FIND(ahead) * a, const struct program *g, const uint8_t *p,
+                                   const uint8_t *end)
+{
+    FIND(pass)(&a->quotes, p);
+    FIND(pass)(&a->backslashes, p);
+    const struct FIND(marks) *q = &a->quotes, *b = &a->backslashes;
+    size_t next = q->next + g->quotes;
+    return next <= q->len && q->at[next - 1] < end && (b->next == b->len || b->at[b->next] > end) &&
+           (size_t)(end - p) <= g->max_line && *p != 0xef;
+}
+
+/* Note what is in the 64 bytes from `from`, or up to `end`. */
+static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from, const uint8_t *end)
+{
+    uint64_t quotes = FIND(equal)(from, '"'), backslashes = FIND(equal)(from, '\\');
+    if (end - from < 64) {
+        quotes &= (1ULL << (end - from)) - 1;
+        backslashes &= (1ULL << (end - from)) - 1;
+    }
+    const size_t most = MARKS_AHEAD - 64;
+    /* What is forgotten is missed where the format has its first quote: such a line is read as any other. */
+    if (a->quotes.len > most || a->backslashes.len > most) {
+        FIND(forget_all)(a);
+        return;
+    }
+    FIND(note)(&a->quotes, from, quotes);
+    if (backslashes)
+        FIND(note)(&a->backslashes, from, backslashes);
+}
+
+/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status and the size
+   are numbers or `-`; 0 for any other line, which may have the format's shape too. */
+static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                                     const uint8_t *const *quotes, struct span *fields)
+{
+    const struct field *request = &g->fields[g->core_first], *status = request + 1, *size = status + 1;
+    const struct field *last = g->fields + g->fields_len;
+    if (!FIND(match_some)(g->fields, request, &p, end, fields) || p != quotes[0] + 1 ||
+        !starts_with(quotes[1], end, &request->literal))
+        return 0;
+    fields[REQUEST] = (struct span){p, (size_t)(quotes[1] - p)};
+    fields[STATUS] = (struct span){quotes[1] + request->literal.len, 3};
+    p = fields[STATUS].start + 3;
+    if (status_of(fields[STATUS]) == NO_STATUS || !starts_with(p, end, &status->literal))
+        return 0;
+    p += status->literal.len;
+    const uint8_t *size_end = size->literal.len ? quotes[2] + 1 - size->literal.len : end;
+    uint64_t unused;
+    if (size_end <= p)
+        return 0;
+    fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
+    if (!(fields[BYTES].len <= 8 && digits_of(p, fields[BYTES].len, &unused)) &&
+        !size_of(fields[BYTES], &unused))
+        return 0;
+    if (!size->literal.len)
+        return 1;
+    if (!starts_with(size_end, end, &size->literal))
+        return 0;
+    p = quotes[2] + 1;
+    quotes += 3;
+    for (const struct field *f = size + 1; f < last; f++, quotes += 2) {
+        if (!starts_with(*quotes, end, &f->literal))
+            return 0;
+        p = *quotes + f->literal.len;
+    }
+    return p == end;
+}
