@@ -115,8 +115,9 @@ static PyObject *times_of(const struct scanner *s)
         const uint64_t *n = i < s->times_len ? s->times[i].requests : s->untimed;
         PyObject *begin = i < s->times_len ? PyLong_FromLongLong(s->times[i].begin) : Py_BuildValue("");
         PyObject *requests =
-            Py_BuildValue("[KKKKKKKKKK]", n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]);
-        if (!begin || !requests || PyDict_SetItem(times, begin, requests) < 0)
+            begin ? Py_BuildValue("[KKKKKKKKKK]", n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9])
+                  : NULL;
+        if (!requests || PyDict_SetItem(times, begin, requests) < 0)
             Py_CLEAR(times);
         Py_XDECREF(begin);
         Py_XDECREF(requests);
@@ -209,14 +210,22 @@ static PyObject *take_rows(struct table *t, PyTypeObject *type)
     return (PyObject *)rows;
 }
 
-/* Everything counted since the last call: (lines, rows, rejects, sample or None, times). */
+static PyObject *sample_of(const struct scanner *s, PyObject *names)
+{
+    if (!s->has_sample)
+        return Py_BuildValue("");
+    return Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
+                         (Py_ssize_t)s->sample_len);
+}
+
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times).
+
+   What fails does so before the rows are taken, so that nothing is lost. */
 static PyObject *take(Scanner *self)
 {
     struct scanner *s = &self->scanner;
-    PyObject *module = PyType_GetModule(Py_TYPE((PyObject *)self)), *rows = NULL, *sample = NULL;
-    PyObject *names = module ? PyObject_GetAttrString(module, "REASONS") : NULL;
-    PyObject *type = module ? PyObject_GetAttrString(module, "Rows") : NULL;
-    PyObject *rejects = names ? reasons_of(s, names) : NULL, *times = times_of(s);
+    PyObject *names = NULL, *type = NULL, *rejects = NULL, *times = NULL, *sample = NULL;
+    PyObject *rows = NULL, *taken = NULL, *module = PyType_GetModule(Py_TYPE((PyObject *)self));
     uint64_t lines = 0;
     for (int i = 0; i < REASONS; i++)
         lines += s->rejects[i];
@@ -224,22 +233,22 @@ static PyObject *take(Scanner *self)
         lines += s->table.entries[i].requests;
         add_digits(&s->table.entries[i]);
     }
-    if (rejects)
-        sample = s->has_sample ? Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
-                                               (Py_ssize_t)s->sample_len)
-                               : Py_BuildValue("");
-    if (sample && times && type)
-        rows = take_rows(&s->table, (PyTypeObject *)type);
+    if (module && (names = PyObject_GetAttrString(module, "REASONS")) &&
+        (type = PyObject_GetAttrString(module, "Rows")) && (rejects = reasons_of(s, names)) &&
+        (times = times_of(s)) && (sample = sample_of(s, names)) &&
+        (taken = Py_BuildValue("(KOOOO)", lines, Py_None, rejects, sample, times)) &&
+        (rows = take_rows(&s->table, (PyTypeObject *)type))) {
+        PyTuple_SetItem(taken, 1, rows);
+        scanner_clear(s);
+    } else {
+        Py_CLEAR(taken);
+    }
     Py_XDECREF(names);
     Py_XDECREF(type);
-    if (!rows) {
-        Py_XDECREF(rejects);
-        Py_XDECREF(times);
-        Py_XDECREF(sample);
-        return NULL;
-    }
-    scanner_clear(s);
-    return Py_BuildValue("(KNNNN)", lines, rows, rejects, sample, times);
+    Py_XDECREF(rejects);
+    Py_XDECREF(times);
+    Py_XDECREF(sample);
+    return taken;
 }
 
 static int spill(struct scanner *s)

@@ -3,6 +3,7 @@
 The module under test has small limits. tests/fuzz/test_sanitized.py runs this once more, with sanitizers.
 """
 
+import _testcapi  # type: ignore[import-not-found]  # CPython's own
 import ctypes
 import gc
 import sys
@@ -288,3 +289,21 @@ def test_memory_that_is_not_there(make: Make, left: ctypes.c_long) -> None:
         requests(scanner.take())
     assert 0 < made < 39
     assert scanned
+
+
+def test_a_take_without_memory_loses_nothing(make: Make) -> None:
+    """Each allocation of Python's fails once. Where `take` fails, all is still there."""
+    failures = 0
+    for number in range(60):
+        scanner = make(span=1)
+        scanner.scan(lines(10) + b"?\n")
+        _testcapi.set_nomemory(number, number + 1)
+        try:
+            taken = scanner.take()
+        except MemoryError:
+            failures += 1
+            taken = None
+        finally:
+            _testcapi.remove_mem_hooks()
+        assert requests(taken or scanner.take()) == 10
+    assert 0 < failures < 60
