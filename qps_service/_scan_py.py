@@ -30,10 +30,10 @@ KEYS_LIMIT = 32 * 1024
 KEY_BYTES_LIMIT = 4 * 1024 * 1024
 TIMES_LIMIT = 4096  # spans of time; more than there are minutes in two days
 
-# Cores that are remembered, and the bytes that were looked at for them: what is more is settled and
-# forgotten. The memory for both is mostly less than one MB, and never more than twice _CORE_BYTES_LIMIT.
+# Distinct cores that are remembered, and their bytes: when there are more, they are settled and forgotten.
+# The memory for both is mostly less than one MB; it is three times _CORE_BYTES_LIMIT at most, and a block.
 _CORES_LIMIT = 16 * 1024
-_CORE_BYTES_LIMIT = 16 * 1024 * 1024
+_CORE_BYTES_LIMIT = 4 * 1024 * 1024
 _ALONE = 4  # lines; fewer are read sooner one by one
 
 
@@ -175,7 +175,7 @@ class _Cores:
         self._keep_query = keep_query
         self._known: dict[bytes, Request] = {}
         self._counts: Counter[bytes] = Counter()
-        self._bytes = 0  # of the blocks that were counted and not settled
+        self._bytes = 0  # of the cores that are known
 
     def count(self, block: bytes, lines: int) -> bool:
         """Count a block of so many lines, to be settled later; False, and nothing is counted, if any of them
@@ -192,8 +192,8 @@ class _Cores:
                     self._known[core] = request_of(roles, keep_query=self._keep_query)
                 except Rejected:
                     return False
+                self._bytes += len(core)
         self._counts.update(cores)
-        self._bytes += len(block)
         return True
 
     @property
@@ -205,9 +205,9 @@ class _Cores:
         """What was counted since the last call: requests, and how often they came."""
         found = [(self._known[core], times) for core, times in self._counts.items()]
         self._counts.clear()
-        self._bytes = 0
-        if len(self._known) > _CORES_LIMIT:
+        if self.is_full:
             self._known.clear()
+            self._bytes = 0
         return found
 
 

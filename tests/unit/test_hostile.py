@@ -1,5 +1,6 @@
 """What an attacker may try on every scanner: keys that collide, sums beyond 64 bits, other encodings."""
 
+import tracemalloc
 from random import Random
 
 import pytest
@@ -65,6 +66,21 @@ def test_every_line_of_another_encoding_is_rejected(
         assert scanner.scan(encoded) == (10, rejected)
         found = scanner.take()
         assert (found.lines, sum(found.rejects.values())) == (10, rejected)
+
+
+def test_long_targets_do_not_fill_the_memory(make_scanner: MakeScanner) -> None:
+    """Of what is allocated by Python; the native scanner's table is as large as it is."""
+    scanner = make_scanner(DEFAULT, LIMIT)
+    line = b"1.2.3.4\tGET /%d" + b"x" * 30_000 + b"\t200\t5\n"
+    tracemalloc.start()
+    try:
+        for start in range(0, 3000, 4):
+            scanner.scan(b"".join(line % number for number in range(start, start + 4)))
+            scanner.take()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20  # bytes; 90 MB were read
 
 
 def test_a_key_as_long_as_a_line(make_scanner: MakeScanner) -> None:

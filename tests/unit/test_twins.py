@@ -177,6 +177,8 @@ def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
     monkeypatch.setattr(scan, "_load", lambda: small_module)
     for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
         monkeypatch.setattr(pure, limit, getattr(small_module, limit))
+    monkeypatch.setattr(pure, "_CORES_LIMIT", 3)
+    monkeypatch.setattr(pure, "_CORE_BYTES_LIMIT", 100)
     return small_module
 
 
