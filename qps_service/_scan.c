@@ -23,11 +23,11 @@ static int check_literal(const char *bytes, Py_ssize_t len)
     return -1;
 }
 
-/* (head, [(role, is_quoted, literal), ...]) */
+/* (head, ((role, is_quoted, literal), ...)); what is read here runs no Python that could change them. */
 static int set_fields(struct program *g, PyObject *head, PyObject *fields)
 {
     char *bytes;
-    Py_ssize_t len, fields_len = PyList_Size(fields);
+    Py_ssize_t len, fields_len = PyTuple_Size(fields);
     unsigned known = 0; /* a bit for each role */
     if (PyBytes_AsStringAndSize(head, &bytes, &len) < 0)
         return -1;
@@ -38,7 +38,7 @@ static int set_fields(struct program *g, PyObject *head, PyObject *fields)
     for (Py_ssize_t i = 0; i < fields_len; i++) {
         PyObject *literal;
         int role, is_quoted;
-        if (!PyArg_ParseTuple(PyList_GetItem(fields, i), "ipS", &role, &is_quoted, &literal) ||
+        if (!PyArg_ParseTuple(PyTuple_GetItem(fields, i), "ipS", &role, &is_quoted, &literal) ||
             PyBytes_AsStringAndSize(literal, &bytes, &len) < 0)
             return -1;
         if (role < 0 || role >= ROLES || known >> role & 1) {
@@ -61,10 +61,10 @@ no_memory:
     return -1;
 }
 
-/* [(role, path), ...] */
+/* ((role, path), ...) */
 static int set_members(struct program *g, PyObject *members)
 {
-    Py_ssize_t len = PyList_Size(members);
+    Py_ssize_t len = PyTuple_Size(members);
     if (len > MEMBERS_LIMIT) {
         PyErr_Format(PyExc_ValueError, "expected at most %d members, got %zd", MEMBERS_LIMIT, len);
         return -1;
@@ -77,7 +77,7 @@ static int set_members(struct program *g, PyObject *members)
         const char *path;
         Py_ssize_t path_len;
         int role;
-        if (!PyArg_ParseTuple(PyList_GetItem(members, i), "iy#", &role, &path, &path_len))
+        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iy#", &role, &path, &path_len))
             return -1;
         if (role <= SKIPPED || role >= ROLES) {
             PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);
@@ -287,8 +287,8 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_ssize_t max_line, seed_len;
     long long span;
     const char *seed, *level = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLy#|z", names, &head, &PyList_Type, &fields,
-                                     &PyList_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLy#|z", names, &head, &PyTuple_Type, &fields,
+                                     &PyTuple_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
                                      &span, &seed, &seed_len, &level))
         return NULL;
     if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > KEY_BYTES_LIMIT / 4 ||

@@ -19,8 +19,8 @@ class Scanner:
     def __init__(
         self,
         head: bytes,
-        fields: list[tuple[int, bool, bytes]],
-        members: list[tuple[int, bytes]],
+        fields: tuple[tuple[int, bool, bytes], ...],
+        members: tuple[tuple[int, bytes], ...],
         is_lenient: bool,
         max_line: int,
         spill: Callable[[tuple[Any, ...]], None],

@@ -55,7 +55,7 @@ class NativeScanner:
         self._native = native.Scanner(
             head=head,
             fields=fields,
-            members=[(_ROLES.index(member.role), member.path) for member in log_format.members],
+            members=tuple((_ROLES.index(member.role), member.path) for member in log_format.members),
             is_lenient=log_format.is_lenient,
             max_line=max_line,
             spill=lambda taken: spill(_scanned(taken)),
@@ -124,7 +124,7 @@ def _load() -> ModuleType:
     return import_module("qps_service._scan")
 
 
-def _program(log_format: LogFormat) -> tuple[bytes, list[tuple[int, bool, bytes]]]:
+def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes], ...]]:
     """What a line begins with, and each field: its role, whether it is quoted, and what follows."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
@@ -133,7 +133,7 @@ def _program(log_format: LogFormat) -> tuple[bytes, list[tuple[int, bool, bytes]
         if isinstance(piece, Field) and isinstance(before, bytes) and isinstance(following, bytes):
             is_quoted = before.endswith(b'"') and following.startswith(b'"')
             fields.append((_ROLES.index(piece.role), is_quoted, following))
-    return head, fields
+    return head, tuple(fields)
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
-FIELDS = [(0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b"")]
+FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
 
 Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any]]
 Make = Callable[..., Any]
@@ -26,7 +26,7 @@ def make(small_module: ModuleType) -> Make:
     """Makes scanners for the default format, or what is asked."""
 
     def scanner(**asked: object) -> Any:
-        usual = {"head": b"", "fields": FIELDS, "members": [], "is_lenient": True, "max_line": 300}
+        usual = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True, "max_line": 300}
         usual |= {"spill": lambda taken: None, "keep_query": False, "span": 0}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))
@@ -58,25 +58,25 @@ def requests(*takes: Taken) -> int:
     "asked",
     [
         {"head": "text"},
-        {"fields": ()},
-        {"fields": [(0, False)]},
-        {"fields": [(0, False, "text")]},
-        {"fields": [("role", False, b"")]},
-        {"fields": [(-1, False, b"")]},
-        {"fields": [(7, False, b"")]},
-        {"fields": [(2**40, False, b"")]},
-        {"fields": [(4, False, b" "), (4, False, b"")]},
-        {"fields": [(2, False, b""), (4, False, b"")]},
         {"fields": []},
-        {"members": [(4, b"status")]},
-        {"fields": [], "members": ()},
-        {"fields": [], "members": [(4,)]},
-        {"fields": [], "members": [(4, "text")]},
-        {"fields": [], "members": [(0, b"skipped")]},
-        {"fields": [], "members": [(7, b"role")]},
-        {"fields": [], "members": [(4, b"status")] * 65},
+        {"fields": ((0, False),)},
+        {"fields": ((0, False, "text"),)},
+        {"fields": (("role", False, b""),)},
+        {"fields": ((-1, False, b""),)},
+        {"fields": ((7, False, b""),)},
+        {"fields": ((2**40, False, b""),)},
+        {"fields": ((4, False, b" "), (4, False, b""))},
+        {"fields": ((2, False, b""), (4, False, b""))},
+        {"fields": ()},
+        {"members": ((4, b"status"),)},
+        {"fields": (), "members": []},
+        {"fields": (), "members": ((4,),)},
+        {"fields": (), "members": ((4, "text"),)},
+        {"fields": (), "members": ((0, b"skipped"),)},
+        {"fields": (), "members": ((7, b"role"),)},
+        {"fields": (), "members": ((4, b"status"),) * 65},
         {"head": b"\n"},
-        {"fields": [(4, False, b"a\r")]},
+        {"fields": ((4, False, b"a\r"),)},
         {"max_line": -1},
         {"max_line": 2048 // 4 + 1},
         {"max_line": 2**63},
@@ -121,7 +121,7 @@ def test_blocks_of_any_kind(make: Make) -> None:
 def test_many_bytes_end_fields(make: Make) -> None:
     separators = [bytes([byte]) for byte in range(32, 128) if byte not in b"0123456789ab"]
     roles = [(0, False, each) for each in separators]
-    scanner = make(fields=[*roles[:-1], (2, False, separators[-1]), (4, False, b"")], is_lenient=False)
+    scanner = make(fields=(*roles[:-1], (2, False, separators[-1]), (4, False, b"")), is_lenient=False)
     line = b"".join(b"a" + each for each in separators[:-1]) + b"b" + separators[-1] + b"200\n"
     assert scanner.scan(line * 3) == (3, 0)
     assert list(scanner.take()[1]) == [(b"-", b"b", 200, 3, 0)]
@@ -250,9 +250,9 @@ def test_nothing_leaks(make: Make) -> None:
         scanner.scan(lines(40) + b"?\n")
         scanner.reject_oversize(b"x")
         scanner.take()
-        make(fields=[], members=[(4, b"a"), (2, b"b")]).scan(b'{"a":200,"b":"/\\u0041"}\n')
-        fails(fields=[(2, False, b" "), (4, False, b""), (5, False, b"")])
-        fails(fields=[], members=[(4, b"a"), (7, b"b")])
+        make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
+        fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
+        fails(fields=(), members=((4, b"a"), (7, b"b")))
         fails(level="none")
 
     blocks = []
