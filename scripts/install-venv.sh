@@ -64,7 +64,8 @@ make_release() {
 # Without a compiler the program is installed all the same.
 say_scanner() {
     local scanner
-    scanner=$("$release/bin/python" -c 'from qps_service.scan import describe; print(describe({}))')
+    # -I: not the checkout's.
+    scanner=$("$release/bin/python" -I -c 'from qps_service.scan import describe; print(describe({}))')
     say "it has the $scanner"
     [[ $scanner == native* ]] || say "to have the native one: a C compiler and Python's headers (Debian: gcc and" \
         "python3-dev; Fedora: gcc and python3-devel); then run this again"
