@@ -46,9 +46,9 @@ threading.Thread(target=ping, daemon=True).start()
 # The service never gets beyond telling that it stops.
 STOP_HANGS = """
 import os
-import systemd.daemon
+import systemd._daemon
 
-notify = systemd.daemon.notify
+notify = systemd._daemon.notify
 never, _ = os.pipe()
 
 def hanging_notify(text, **rest):
@@ -57,7 +57,7 @@ def hanging_notify(text, **rest):
     notify(text, **rest)
     os.read(never, 1)
 
-systemd.daemon.notify = hanging_notify
+systemd._daemon.notify = hanging_notify
 """
 
 # Broken: keeps it to itself that it stops.
@@ -65,18 +65,18 @@ STOP_HANGS_UNTOLD = STOP_HANGS.replace("    notify(text, **rest)\n    os.read", 
 
 # Broken: keeps its reloads to itself.
 RELOADING_UNTOLD = """
-import systemd.daemon
+import systemd._daemon
 
-notify = systemd.daemon.notify
-systemd.daemon.notify = lambda text, **rest: "RELOADING=1" in text or notify(text, **rest)
+notify = systemd._daemon.notify
+systemd._daemon.notify = lambda text, **rest: "RELOADING=1" in text or notify(text, **rest)
 """
 
 # Broken: what was given to systemd to keep stays there for good.
 NOTHING_DROPPED = """
-import systemd.daemon
+import systemd._daemon
 
-notify = systemd.daemon.notify
-systemd.daemon.notify = lambda text, **rest: "FDSTOREREMOVE=1" in text or notify(text, **rest)
+notify = systemd._daemon.notify
+systemd._daemon.notify = lambda text, **rest: "FDSTOREREMOVE=1" in text or notify(text, **rest)
 """
 
 # The next start fills the store with files of a log that nobody follows any longer.
