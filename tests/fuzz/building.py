@@ -31,12 +31,13 @@ def plant(directory: Path, part: str, sound: str, faulty: str) -> Path:
     return sources
 
 
-def build_fuzzer(program: Path, sources: Path = SOURCES, *, optimise: str = "-O1") -> None:
+def build_fuzzer(program: Path, sources: Path = SOURCES, *flags: str) -> None:
     """The harness with the scanner of these sources."""
     sanitizers = "-fsanitize=fuzzer,address,undefined"
     source = HERE / "fuzz_scan.c"
     subprocess.run(
-        ["clang", *_FLAGS, optimise, sanitizers, f"-I{sources}", "-o", program, source], check=True
+        ["clang", *_FLAGS, *(flags or ("-O1",)), sanitizers, f"-I{sources}", "-o", program, source],
+        check=True,
     )
 
 

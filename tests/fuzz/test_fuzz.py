@@ -45,7 +45,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_the_corpus_finds(tmp_path: Path, part: str, sound: str, faulty: str) -> None:
-    build_fuzzer(tmp_path / "fuzzer", plant(tmp_path, part, sound, faulty), optimise="-O0")
+    build_fuzzer(tmp_path / "fuzzer", plant(tmp_path, part, sound, faulty), "-O0", "-DSCAN_PLAIN")
     result = fuzz(tmp_path / "fuzzer", [CORPUS], 0, tmp_path / "found")
     assert result.returncode
     assert re.search("ERROR: AddressSanitizer|runtime error|: expected ", result.stderr), result.stderr[
