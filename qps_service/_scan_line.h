@@ -62,8 +62,10 @@ static inline void FIND(split_request)(struct span request, struct span *method,
     *target = (struct span){rest, (size_t)(stop - rest)};
 }
 
-/* The entry that the fields of one line count for, added if it is new; NULL and the reason if they do not. */
-static struct entry *FIND(entry)(struct scanner *s, const struct span *fields, enum reason *reason)
+/* The entry that the fields of one line count for, added if it is new; NULL and the reason if they do not.
+ *is_cut tells whether the target has a query, which is left out. */
+static struct entry *FIND(entry)(struct scanner *s, const struct span *fields, enum reason *reason,
+                                 int *is_cut)
 {
     const struct program *g = s->program;
     struct span method = fields[METHOD], target = fields[ROUTE];
@@ -78,6 +80,7 @@ static struct entry *FIND(entry)(struct scanner *s, const struct span *fields, e
     const uint8_t *cut = target.start + target.len;
     if (!g->keep_query)
         cut = FIND(find_either)(target.start, cut, '?', '#');
+    *is_cut = cut != target.start + target.len;
 
     uint32_t status = status_of(fields[STATUS]);
     *reason = !target.len || !is_token(method)                          ? BAD_HTTP
@@ -120,7 +123,7 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
     struct core *core = NULL;
     struct entry *e;
     enum reason reason = COUNTED;
-    int is_known = 0;
+    int is_known = 0, is_cut;
     const uint8_t *start = NULL;
     size_t len = 0;
     if (has_core) {
@@ -135,10 +138,10 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
     if (is_known) {
         e = core->entry;
     } else {
-        e = FIND(entry)(s, fields, &reason);
+        e = FIND(entry)(s, fields, &reason, &is_cut);
         if (!e)
             return reason;
-        if (core)
+        if (core && !is_cut) /* a query mostly comes once */
             core_set(core, start, len, s->round, e);
     }
     if (!fields[BYTES].start)

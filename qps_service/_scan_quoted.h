@@ -52,7 +52,7 @@ static inline int FIND(quotes_fit)(struct FIND(ahead) * a, const struct program 
     const struct FIND(marks) *q = &a->quotes, *b = &a->backslashes;
     size_t next = q->next + g->quotes;
     return next <= q->len && q->at[next - 1] < end && (b->next == b->len || b->at[b->next] > end) &&
-           (size_t)(end - p) <= g->max_line && *p != 0xef;
+           (size_t)(end - p) <= g->max_line && *p != 0xef && end[-1] != '\r';
 }
 
 /* Note what is in the 64 bytes from `from`, or up to `end`. */
@@ -74,8 +74,8 @@ static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from,
         FIND(note)(&a->backslashes, from, backslashes);
 }
 
-/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status and the size
-   are numbers or `-`; 0 for any other line, which may have the format's shape too. */
+/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status is one; 0
+   for any other line, which may have the format's shape too. */
 static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, const uint8_t *end,
                                      const uint8_t *const *quotes, struct span *fields)
 {
@@ -91,13 +91,9 @@ static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, 
         return 0;
     p += status->literal.len;
     const uint8_t *size_end = size->literal.len ? quotes[2] + 1 - size->literal.len : end;
-    uint64_t unused;
-    if (size_end <= p)
+    if (size_end < p)
         return 0;
     fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
-    if (!(fields[BYTES].len <= 8 && digits_of(p, fields[BYTES].len, &unused)) &&
-        !size_of(fields[BYTES], &unused))
-        return 0;
     if (!size->literal.len)
         return 1;
     if (!starts_with(size_end, end, &size->literal))
