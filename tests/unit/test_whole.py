@@ -27,7 +27,7 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 }
 # No compression makes so little of it that one read takes it all.
 NOISE = random.Random(1).randbytes(200).hex().encode()
-LINES = b"".join(b"%d %s\n" % (number, NOISE[: number % MAX_LINE]) for number in range(8000))
+LINES = b"".join((b"%d %s" % (number, NOISE))[: number % (MAX_LINE + 1)] + b"\n" for number in range(8000))
 
 
 @pytest.fixture(params=COMPRESSIONS)
