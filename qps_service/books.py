@@ -54,6 +54,7 @@ class Books:
     ) -> None:
         """`boot` is the kernel's boot id; `is_ours` tells whether nobody else may use the directory that is
         there now; `unix` tells Unix nanoseconds, to name what is set aside."""
+        self.commits = self.failures = 0  # of commits to the ledger, so far
         self._ledger = Ledger(path, boot=boot) if path else None
         self._say = say
         self._pruner = Pruner(history)
@@ -125,8 +126,10 @@ class Books:
         try:
             self._write(self._ledger, whole, entries)
         except LedgerUnavailable as error:
+            self.failures += 1
             self._say_failing(self._ledger, error)
             return False
+        self.commits += 1
         if self._failing:
             self._failing = False
             text = f"the ledger {show_path(self._ledger.path)} is written again; it has all that was counted"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.logformat import LogFormat
 from qps_service.routes import Routes, Rule, make_rule
-from qps_service.settings import HISTORY, LOG, RULE, SERVICE, Setting, parse_name
+from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting, parse_name
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
 LOG_VARIABLE = "QPS_REPORTER_LOG"
@@ -54,6 +54,62 @@ class History(NamedTuple):
     max_size: int  # bytes
 
 
+class PrometheusConfig(NamedTuple):
+    """`[output.prometheus]`."""
+
+    listen: tuple[str, int]  # host and port
+
+
+class GangliaConfig(NamedTuple):
+    """`[output.ganglia]`."""
+
+    gmond_conf: str | None  # absolute path; in place of host and port
+    host: str
+    port: int
+    dmax: int  # nanoseconds
+
+
+class StatsdConfig(NamedTuple):
+    """`[output.statsd]`."""
+
+    host: str
+    port: int
+    prefix: str
+    tags: bool  # whether log, method, route and status become DogStatsD tags
+    datagram: int  # bytes, at most
+
+
+class GraphiteConfig(NamedTuple):
+    """`[output.graphite]`."""
+
+    host: str
+    port: int
+    prefix: str
+
+
+class JsonConfig(NamedTuple):
+    """`[output.json]`."""
+
+    path: str  # absolute
+
+
+class TextfileConfig(NamedTuple):
+    """`[output.textfile]`."""
+
+    path: str  # absolute
+
+
+OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
+_OUTPUTS: dict[str, type[OutputConfig]] = {
+    "prometheus": PrometheusConfig,
+    "ganglia": GangliaConfig,
+    "statsd": StatsdConfig,
+    "graphite": GraphiteConfig,
+    "json": JsonConfig,
+    "textfile": TextfileConfig,
+}
+
+
 class Config(NamedTuple):
     """Everything that can be set."""
 
@@ -62,6 +118,7 @@ class Config(NamedTuple):
     history: History
     logs: tuple[LogConfig, ...]
     source: str | None  # the file it was read from
+    outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal
 
 
 class Flags(NamedTuple):
@@ -110,12 +167,13 @@ class _Loader:
         self._problems: list[str] = []
 
     def load(self, table: dict[str, Any], log: str | None) -> Config:
-        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"history", "log"}, "")
+        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"history", "log", "output"}, "")
         values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
         if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
             # systemd may name several, with colons between (systemd.exec(5)).
             values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
         history = self._history(table.get("history", {}))
+        outputs = self._outputs(table.get("output", {}))
         logs = [self._log(key, entry) for key, entry in self._log_tables(table, log)]
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
@@ -129,6 +187,7 @@ class _Loader:
             history=History(**history),
             logs=tuple(LogConfig(**each) for each in logs),
             source=self._source,
+            outputs=tuple(_OUTPUTS[name](**each) for name, each in outputs.items()),
         )
 
     def _history(self, table: Any) -> dict[str, Any]:
@@ -137,6 +196,21 @@ class _Loader:
             return {}
         self._refuse_unknown(table, {setting.key for setting in HISTORY}, "history.")
         return {setting.key: self._value(setting, table, "history.") for setting in HISTORY}
+
+    def _outputs(self, tables: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+            self._problem("output", "expected tables, as [output.json]")
+            return {}
+        self._refuse_unknown(tables, set(OUTPUTS), "output.")
+        return {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
+
+    def _output(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
+        settings, where = OUTPUTS[name], f"output.{name}."
+        self._refuse_unknown(table, {setting.key for setting in settings}, where)
+        values = {setting.attribute: self._value(setting, table, where) for setting in settings}
+        if "path" in values and "path" not in table:
+            self._problem(f"{where}path", "expected a path, got none")
+        return values
 
     def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
         tables = table.get("log", {})

@@ -12,15 +12,17 @@ before the ledger has what was in it.
 import signal
 from collections.abc import Callable, Sequence
 
-from qps_service import notices
+from qps_service import __version__, notices
 from qps_service.books import Books
 from qps_service.config import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.escape import show_path
 from qps_service.grid import Grid
 from qps_service.logs import Logs
+from qps_service.model import Overview
 from qps_service.notices import Notice, Say
-from qps_service.outputs import Output, OutputClosed
+from qps_service.outputs import OutputClosed
+from qps_service.outputs.chosen import Outputs
 from qps_service.process import Clock, Waker
 from qps_service.report import format_rate, make_report
 from qps_service.systemd import Supervisor
@@ -47,14 +49,16 @@ class Daemon:
         reload: Callable[[], Config],
         make_tail: Callable[..., Tail],
         drop_kept: Callable[[str], object],
-        outputs: Sequence[Output],
+        outputs: Outputs,
         clock: Clock,
         waker: Waker,
         supervisor: Supervisor,
         say: Say,
+        scanner: str = "",
     ) -> None:
         """`reload` reads the configuration anew; `make_tail(log_config, now, say, restored=…, at=…)` follows
-        one log, with what the ledger knows of it; `drop_kept(name)` lets go of what systemd keeps of one."""
+        one log, with what the ledger knows of it; `drop_kept(name)` lets go of what systemd keeps of one;
+        `scanner` is what `--version` calls it."""
         self._config = config
         self._books = books
         self._reload_config = reload
@@ -64,6 +68,7 @@ class Daemon:
         self._supervisor = supervisor
         self._say = say
         self._logs = Logs(books, make_tail, drop_kept, clock, say)
+        self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
         self._stopping = False
@@ -78,6 +83,7 @@ class Daemon:
             while not self._stopping:
                 self._wait()
                 now = self._look()
+                self._answer(now)
                 if self._reload_wanted:
                     self._reload()
                     continue
@@ -93,8 +99,7 @@ class Daemon:
             self._logs.commit(now, report=True)
             self._report(now)
             self._say_totals()
-            for output in self._outputs:
-                output.close()
+            self._outputs.close()
         except OutputClosed:
             pass
         finally:
@@ -109,8 +114,7 @@ class Daemon:
             if not self._books.is_written or not self._logs.commit(now, report=True):
                 return EXIT_PROBLEM
             self._report(now)
-            for output in self._outputs:
-                output.close()
+            self._outputs.close()
         except OutputClosed:
             pass
         finally:
@@ -148,6 +152,7 @@ class Daemon:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
         A log that the ledger knows goes on in the window that was open there."""
         self._books.open()
+        self._outputs.reconfigure(self._config.outputs)
         self._logs.follow(self._config.logs, self._clock.now())
         now = self._catch_up(self._logs.tails)
         self._logs.commit(now)
@@ -158,15 +163,15 @@ class Daemon:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
         if any(tail.is_behind for tail in self._logs.tails):
             return
-        feed_due = self._supervisor.feed_due(self._clock.now())
-        until = min(self._grid.deadline, self._looked + TICK)
-        until = until if feed_due is None else min(until, feed_due)
-        descriptors = [number for tail in self._logs.tails if (number := tail.fileno()) is not None]
+        dues = (self._supervisor.feed_due(self._clock.now()), *(output.due() for output in self._outputs))
+        until = min(self._grid.deadline, self._looked + TICK, *(due for due in dues if due is not None))
+        sources = (*self._logs.tails, *self._outputs)
+        descriptors = [number for source in sources if (number := source.fileno()) is not None]
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
             if any(tail.is_hinted() for tail in self._logs.tails):
                 return
             self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until:
+            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
                 return
 
     def _look(self) -> int:
@@ -174,10 +179,10 @@ class Daemon:
         stand for."""
         self._heed_signals()
         now = self._clock.now()
+        for output in self._outputs:
+            output.flush(now)
         for tail in self._logs.tails:
             self._read(tail, now)
-        for output in self._outputs:
-            output.flush()
         self._looked = self._clock.now()
         self._supervisor.alive(self._looked)
         self._checkpoint(now)
@@ -208,20 +213,41 @@ class Daemon:
         for _ in tail.read(now):
             self.alive()
 
+    def _answer(self, now: int) -> None:
+        """Answer those who asked before the last look. What they are told is in the ledger first, if it takes
+        anything: a crash must not take it back."""
+        is_behind = any(tail.is_behind for tail in self._logs.tails)
+        asked = [output for output in self._outputs if output.is_asked(now, is_behind=is_behind)]
+        if asked:
+            self._logs.commit(now)
+            for output in asked:
+                output.answer(self._overview(now), now)
+
+    def _overview(self, now: int) -> Overview:
+        return Overview(
+            logs=tuple(tail.standing(now) for tail in self._logs.tails),
+            commits=self._books.commits,
+            commit_failures=self._books.failures,
+            output_failures={output.name: output.trouble.failures for output in self._outputs},
+            version=__version__,
+            scanner=self._scanner,
+        )
+
     def _report(self, now: int) -> float:
         """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
         sequence, at = self._books.sequence, self._clock.unix()
         named = len(self._config.logs) > 1
-        rates = []
+        reports = []
         for tail in self._logs.tails:
             if not tail.is_counting:
                 continue
             window, losses = tail.close_window(now), tail.losses(at)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
-            rates.append(report.rate)
-            for output in self._outputs:
-                output.emit(report)
-        return sum(rates)
+            reports.append(report)
+        overview = self._overview(now)
+        for output in self._outputs:
+            output.emit(reports, overview, now)
+        return sum(report.rate for report in reports)
 
     def _heed_signals(self) -> None:
         for number in self._waker.signals():
@@ -265,6 +291,7 @@ class Daemon:
         if config.interval != self._config.interval:
             self._grid = Grid(now, config.interval)
         self._books.reconfigure(config.history)
+        self._outputs.reconfigure(config.outputs)
         self._config = config
         if arriving:
             now = self._look()

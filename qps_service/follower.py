@@ -114,6 +114,16 @@ class Follower:
         return any(generation.is_behind for generation in self._held) or self._siblings.is_full
 
     @property
+    def rotations(self) -> int:
+        """How often a new generation took the log's place, or one was found."""
+        return self._voice.rotations
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the last read saw and did not consume."""
+        return sum(generation.pending for generation in self._held)
+
+    @property
     def open_generations(self) -> int:
         """How many files are held."""
         return len(self._held)

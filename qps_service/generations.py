@@ -17,7 +17,7 @@ from typing import NamedTuple
 from qps_service.fingerprint import take_marks
 from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, SAMPLE_LIMIT, Position
 from qps_service.rotation import Change, Look, decide
-from qps_service.sources import Source
+from qps_service.sources import ENDLESS, Source
 
 # What a writer without O_APPEND leaves before its next line when its log is truncated under it: it
 # goes on at its old offset, and reading the hole gives zeros. No line begins with one.
@@ -64,6 +64,7 @@ class Generation:
         self.rejected = position.rejected
         self.max_line = max_line
         self.is_behind = False  # whether the last drain left more than it read
+        self._size = 0  # of the file at the last drain, bytes
         self.is_finished = False  # read to its end for good; it is let go once the ledger knows
         self._marker = position.marker
         self._marks = position.marks
@@ -97,6 +98,11 @@ class Generation:
         )
 
     @property
+    def pending(self) -> int:
+        """Bytes that the last drain saw and did not consume; 0 where the size of a text is not known."""
+        return max(self._size - self.offset, 0) if self._size != ENDLESS else 0
+
+    @property
     def _block(self) -> int:
         return max(BLOCK, 2 * self.max_line)  # bytes; a line of the greatest length fits in
 
@@ -127,7 +133,7 @@ class Generation:
             if self.offset >= end:
                 self.is_behind = end < seen.size
                 break
-        self._modified = seen.modified
+        self._modified, self._size = seen.modified, seen.size
 
     def last_line(self) -> Iterator[Chunk]:
         """The line without newline that ends a drained generation which nobody writes to any more."""

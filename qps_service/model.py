@@ -97,6 +97,37 @@ class Report(NamedTuple):
     losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
 
 
+class Standing(NamedTuple):
+    """How one log stands: everything counted so far, for what keeps counters of its own."""
+
+    log: str
+    counts: Mapping[Key, Counts]  # since the ledger began
+    rejects: Mapping[str, int]  # reason -> lines, likewise
+    rotations: int  # seen by this process
+    losses: int  # possible ones, told by this process
+    loss_bytes: int  # how many bytes they had at most, where that is known
+    folded: int  # requests that OTHER got in this process because their route had no place
+    routes: int  # told apart
+    pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
+    last_line_age: float | None  # seconds since this process last read a line; None before the first
+
+    @property
+    def lines(self) -> int:
+        """Read in all: counted as requests, or rejected."""
+        return sum(counts.requests for counts in self.counts.values()) + sum(self.rejects.values())
+
+
+class Overview(NamedTuple):
+    """How all logs stand at one moment, and the service itself. It is read at once: the counts go on."""
+
+    logs: tuple[Standing, ...]  # in the configuration's order
+    commits: int  # to the ledger, by this process
+    commit_failures: int  # likewise
+    output_failures: Mapping[str, int]  # by output, likewise
+    version: str
+    scanner: str  # as `--version` names it
+
+
 class Identity(NamedTuple):
     """What tells one file from another under the same name.
 

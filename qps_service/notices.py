@@ -52,6 +52,7 @@ RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
 RELOAD_REFUSED = Kind("reload_refused", "4648a8212e7947cb89c42e1068ce1d3a", LOG_ERR)
 STOPPED = Kind("stopped", "ee308bfc60584f278228898b372c1b51", LOG_INFO)
 OUTPUT_FAILED = Kind("output_failed", "b5acb13eeba64f74be21b61d5008a808", LOG_WARNING)
+OUTPUT_RESUMED = Kind("output_resumed", "5c66518b54024a5cb8ff129af4b62016", LOG_NOTICE)
 
 KINDS = (
     FOLLOWING,
@@ -73,6 +74,7 @@ KINDS = (
     RELOAD_REFUSED,
     STOPPED,
     OUTPUT_FAILED,
+    OUTPUT_RESUMED,
 )
 
 

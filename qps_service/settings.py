@@ -110,6 +110,32 @@ def _path(text: str) -> str:
     return os.path.abspath(text)
 
 
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", text):
+        raise ValueError("expected a host name or an address")
+    return text
+
+
+def _address(text: str) -> tuple[str, int]:
+    """A host, of which an IPv6 one stands in brackets, and a port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not int(port) <= 65535:
+        raise ValueError("expected an address and a port, such as 127.0.0.1:9145 or [::1]:9145")
+    return _host(host[1:-1] if host.startswith("[") and host.endswith("]") else host), int(port)
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})*", text) or len(text) > 128:
+        raise ValueError("expected letters, digits, _ and -, with single dots between")
+    return text
+
+
+def _tags(text: str) -> bool:
+    if text not in ("none", "datadog"):
+        raise ValueError("expected none or datadog")
+    return text == "datadog"
+
+
 def parse_name(text: str) -> str:
     """A log's name: it goes into journal fields and reports. Raises ValueError."""
     if not _NAME.fullmatch(text):
@@ -236,5 +262,75 @@ RULE = (
         r"what the route becomes where it is found; `\1` and `\g<name>` stand for what the groups found",
     ),
 )
+
+_HOST = Setting("host", _host, "127.0.0.1", "HOST", "who is sent to: a name or an address")
+
+
+def _port(default: int) -> Setting:
+    return Setting("port", _number(1, 65535), str(default), "N", "its port")
+
+
+_PREFIX = Setting("prefix", _prefix, "qps", "TEXT", "what every name begins with")
+
+# A table [output.NAME] each: an output is on where its table stands.
+OUTPUTS = {
+    "prometheus": (
+        Setting(
+            "listen",
+            _address,
+            "127.0.0.1:9145",
+            "ADDRESS",
+            "where to answer scrapes: an address and a port; qps-reporter.socket goes before it",
+        ),
+    ),
+    "ganglia": (
+        Setting(
+            "gmond_conf",
+            _path,
+            None,
+            "FILE",
+            "a gmond.conf, to whose udp_send_channel sections to send, in place of host and port",
+        ),
+        _HOST,
+        _port(8649),
+        Setting(
+            "dmax",
+            _duration(60 * SECOND, 30 * 86400 * SECOND),
+            "1h",
+            "TIME",
+            "after how long gmond forgets a metric of which nothing comes",
+        ),
+    ),
+    "statsd": (
+        _HOST,
+        _port(8125),
+        _PREFIX,
+        Setting(
+            "tags",
+            _tags,
+            "none",
+            "WHAT",
+            "where to put log, method, route and status: none (all into the name), or datadog (into tags)",
+        ),
+        Setting(
+            "datagram",
+            _size(128, 65507),
+            "1432",
+            "SIZE",
+            "the largest datagram: so many metrics go into one as fit",
+        ),
+    ),
+    "graphite": (_HOST, _port(2003), _PREFIX),
+    "json": (Setting("path", _path, None, "FILE", "the file to append a line to for each report"),),
+    "textfile": (
+        Setting(
+            "path",
+            _path,
+            None,
+            "FILE",
+            "a .prom file in the directory of node_exporter's textfile collector; each report replaces it",
+        ),
+    ),
+}
 
 BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}

@@ -12,10 +12,11 @@ from qps_service.follower import Follower
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
 from qps_service.logformat import LogFormat
-from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanned, Window
+from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanned, Standing, Window
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.opening import Handed
 from qps_service.scan import Scanner, make_scanner
+from qps_service.units import SECOND
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 
@@ -65,6 +66,8 @@ class Tail:
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._awaited = {position.number for position in restored.held} if restored else set()
+        self._line_read_at: int | None = None  # nanoseconds
+        self._losses_told = self._loss_bytes = 0
         self._has_rejected = False  # lines, since the last notice
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
@@ -129,6 +132,8 @@ class Tail:
             chunk.origin.lines += lines
             chunk.origin.rejected += rejected
             self._has_rejected |= rejected > 0
+            if lines:
+                self._line_read_at = now
             yield
         if self._has_rejected and self._rejects_said.allows(now):
             self._count(self._scanner.take())
@@ -142,6 +147,8 @@ class Tail:
         self._awaited -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(loss._replace(at=at) for loss in lost)
         self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
+        self._losses_told += len(losses)
+        self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
         self._count(self._scanner.take())
         counts, rejects = self.aggregator.take()
         sequence = sequence if self.is_counting else 0
@@ -164,6 +171,21 @@ class Tail:
         """The counts of all entries since the last call; the next window begins."""
         self.is_counting = True
         return self.aggregator.close_window(now)
+
+    def standing(self, now: int) -> Standing:
+        """How the log stands, up to the last entry."""
+        return Standing(
+            log=self.config.name,
+            counts=self.aggregator.totals,
+            rejects=self.aggregator.total_rejects,
+            rotations=self._follower.rotations,
+            losses=self._losses_told,
+            loss_bytes=self._loss_bytes,
+            folded=self.aggregator.folded,
+            routes=self.aggregator.routes,
+            pending=self._follower.pending,
+            last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
+        )
 
     def losses(self, at: int) -> tuple[Loss, ...]:
         """The recent ones at this Unix time, in nanoseconds."""

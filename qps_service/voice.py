@@ -22,12 +22,13 @@ class Voice:
     def __init__(self, path: str, name: str, say: Say) -> None:
         """`name` is the log's name in the configuration."""
         self.trouble: str | None = None
+        self.rotations = 0  # so far
         self._path = show_path(path)
         self._name = name
         self._say_notice = say
         self._following = False
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
-        self._rotations = 0  # not yet said
+        self._rotations_said = 0
         self._files_open = 0  # at the last rotation
         self._rotation_said = Throttle(ROTATIONS_SAID_EVERY)
         self._let_go = 0  # files, not yet said
@@ -53,7 +54,7 @@ class Voice:
 
     def rotated(self, now: int, files_open: int) -> None:
         """A new generation is there. `now` in nanoseconds."""
-        self._rotations += 1
+        self.rotations += 1
         self._files_open = files_open
         self.catch_up(now)
 
@@ -89,11 +90,12 @@ class Voice:
         """Say what repeats, and was held back, once its time has come."""
         if self._burst.allows(now):
             self._said = 0
-        if self._rotations and self._rotation_said.allows(now):
-            times = "" if self._rotations == 1 else f" {self._rotations} times"
+        unsaid = self.rotations - self._rotations_said
+        if unsaid and self._rotation_said.allows(now):
+            times = "" if unsaid == 1 else f" {unsaid} times"
             open_now = f"{self._files_open} of its files are open"
             self._say(notices.ROTATED, f"{self._path} was rotated{times}; {open_now}")
-            self._rotations = 0
+            self._rotations_said = self.rotations
         if self._let_go and self._let_go_said.allows(now):
             files = f"{self._let_go} files of {self._path} that may still be written to were let go"
             self._say(notices.LET_GO, f"{files}, the last {self._last_let_go}")

@@ -29,7 +29,7 @@ from qps_service.cli import make_parser  # noqa: E402
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
 from qps_service.logformat import PRESETS, ROLES  # noqa: E402
 from qps_service.notices import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
-from qps_service.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
 
 PRIORITIES = {
     LOG_CRIT: "crit",
@@ -114,6 +114,11 @@ def settings_of_a_rule() -> str:
     return _settings(RULE)
 
 
+def settings_of_outputs() -> str:
+    """The keys of each [output.NAME]."""
+    return _definitions((f"**[output.{name}]**", _settings(settings)) for name, settings in OUTPUTS.items())
+
+
 def formats() -> str:
     """The presets, spelled out."""
     return _definitions((f"**{name}**", f"``{text}``") for name, text in PRESETS.items())
@@ -156,6 +161,7 @@ PARTS: dict[str, Callable[[], str]] = {
         settings_of_the_history,
         settings_of_a_log,
         settings_of_a_rule,
+        settings_of_outputs,
         formats,
         names,
         messages,

@@ -14,9 +14,12 @@ from qps_service.files import Files
 from qps_service.model import Restored
 from qps_service.notices import Say
 from qps_service.outputs import Output
+from qps_service.outputs.chosen import Outputs
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
+from qps_service.outputs.making import make_output
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
+from qps_service.scan import describe
 from qps_service.state import StateDirectory
 from qps_service.systemd import Supervisor, bindings, handed_back, watchdog_of
 from qps_service.tail import Tail
@@ -62,11 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     # Cron mails whatever is said.
     least = LOG_WARNING if arguments.once else LOG_DEBUG
     board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2, least=least)
-    outputs: list[Output] = []
+    fixed: list[Output] = []
     if send:
-        outputs.append(JournalOutput(send, board.say))
+        fixed.append(JournalOutput(send, board.say))
     if not (send and is_journal(1, os.environ)):
-        outputs.append(StdoutOutput(1, board.say))
+        fixed.append(StdoutOutput(1, board.say))
     waker = SignalWaker()
     waker.install()
     clock = SystemClock()
@@ -105,11 +108,12 @@ def run(arguments: argparse.Namespace) -> int:
             reload=lambda: load(flags, os.environ),
             make_tail=make_tail,
             drop_kept=store.drop,
-            outputs=outputs,
+            outputs=Outputs(fixed, lambda each: make_output(each, board.say)),
             clock=clock,
             waker=waker,
             supervisor=supervisor,
             say=board.say,
+            scanner=describe(os.environ),
         )
         if arguments.once:
             return daemon.run_once()

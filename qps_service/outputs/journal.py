@@ -23,14 +23,14 @@ be lost:
 import json
 import os
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
-from qps_service import notices
 from qps_service.escape import show
-from qps_service.model import Report
+from qps_service.model import Overview, Report
 from qps_service.notices import REPORT_MESSAGE_ID, Notice, Say
+from qps_service.outputs import Output, Trouble
 from qps_service.report import render_text
 
 IDENTIFIER = "qps-reporter"
@@ -100,34 +100,28 @@ def _sayable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-class JournalOutput:
+class JournalOutput(Output):
     """Reports to the journal; its failures are said elsewhere, once a change of state.
 
     libsystemd waits where journald has stopped reading and its socket is full (some hundred entries
     later): then the counting waits too, until journald or the watchdog ends it.
     """
 
+    name = "journal"
+
     def __init__(self, send: Send, say: Say) -> None:
+        self.trouble = Trouble(say, "the journal takes reports again")
         self._send = send
-        self._say = say
-        self._failing = False
 
-    def emit(self, report: Report) -> None:
-        """Send one entry."""
-        try:
-            self._send(*(f"{name}={value}" for name, value in report_fields(report).items()))
-        except OSError as error:
-            if not self._failing:
-                self._failing = True
-                self._say(Notice(notices.OUTPUT_FAILED, f"cannot write to the journal: {error.strerror}"))
-        else:
-            self._failing = False
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def close(self) -> None:
-        """Nothing waits here."""
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        """Send one entry for each."""
+        for report in reports:
+            try:
+                self._send(*(f"{name}={value}" for name, value in report_fields(report).items()))
+            except OSError as error:
+                self.trouble.failed(f"cannot write to the journal: {error.strerror}")
+            else:
+                self.trouble.works()
 
 
 class NoticeBoard:

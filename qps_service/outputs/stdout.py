@@ -6,11 +6,11 @@ limit; what does not fit is dropped whole and said once. A reader that has gone 
 
 import os
 import select
+from collections.abc import Sequence
 
-from qps_service import notices
-from qps_service.model import Report
-from qps_service.notices import Notice, Say
-from qps_service.outputs import OutputClosed
+from qps_service.model import Overview, Report
+from qps_service.notices import Say
+from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.report import render_text
 
 # Days of ordinary reports; a stopped reader costs no more memory than this.
@@ -19,29 +19,29 @@ BACKLOG = 1 << 20  # bytes
 LAST_WAIT = 1000  # milliseconds
 
 
-class StdoutOutput:
+class StdoutOutput(Output):
     """Writes to a descriptor without making it non-blocking: others may share it."""
 
+    name = "stdout"
+
     def __init__(self, descriptor: int, say: Say) -> None:
+        self.trouble = Trouble(say, "stdout takes reports again")
         self._descriptor = descriptor
-        self._say = say
         self._waiting = bytearray()
-        self._dropping = False
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
-    def emit(self, report: Report) -> None:
-        """Write the report, or keep it until the reader is ready. Raises OutputClosed."""
-        text = render_text(report).encode()
-        if self._waiting and len(self._waiting) + len(text) > BACKLOG:
-            if not self._dropping:
-                self._dropping = True
-                self._say(Notice(notices.OUTPUT_FAILED, "nobody reads stdout; dropping reports there"))
-            return
-        self._waiting += text
-        self.flush()
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        """Write the reports, or keep them until the reader is ready. Raises OutputClosed."""
+        for report in reports:
+            text = render_text(report).encode()
+            if self._waiting and len(self._waiting) + len(text) > BACKLOG:
+                self.trouble.failed("nobody reads stdout; dropping reports there")
+                continue
+            self._waiting += text
+            self.flush(now)
 
-    def flush(self) -> None:
+    def flush(self, now: int) -> None:
         """Write as much as is taken without waiting. Raises OutputClosed."""
         self._write(0)
 
@@ -61,10 +61,8 @@ class StdoutOutput:
                 return
             except OSError as error:
                 self._waiting.clear()
-                if not self._dropping:
-                    self._dropping = True
-                    self._say(Notice(notices.OUTPUT_FAILED, f"cannot write to stdout: {error.strerror}"))
+                self.trouble.failed(f"cannot write to stdout: {error.strerror}")
                 return
             del self._waiting[:written]
             if not self._waiting:
-                self._dropping = False
+                self.trouble.works()

@@ -11,9 +11,10 @@ from qps_service.books import Books
 from qps_service.config import Config, Flags, LogConfig, load
 from qps_service.daemon import Daemon
 from qps_service.files import Files
-from qps_service.model import Report, Restored
+from qps_service.model import Overview, Report, Restored
 from qps_service.notices import Notice, Say
-from qps_service.outputs import OutputClosed
+from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.outputs.chosen import Outputs
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
 
@@ -94,24 +95,27 @@ class World:
         return taken
 
 
-class Recorder:
+class Recorder(Output):
     """An output that keeps the reports."""
 
+    name = "recorder"
+
     def __init__(self, told: list[str]) -> None:
+        self.trouble = Trouble(lambda notice: None, "")
+        self.overviews: list[Overview] = []
         self.reports: list[Report] = []
         self.moments: list[int] = []  # how much systemd had been told when each report came
         self.closed = False
         self.close_after: int | None = None  # reports, then the reader is gone
         self._told = told
 
-    def emit(self, report: Report) -> None:
-        if len(self.reports) == self.close_after:
-            raise OutputClosed
-        self.moments.append(len(self._told))
-        self.reports.append(report)
-
-    def flush(self) -> None:
-        pass
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self.overviews.append(overview)
+        for report in reports:
+            if len(self.reports) == self.close_after:
+                raise OutputClosed
+            self.moments.append(len(self._told))
+            self.reports.append(report)
 
     def close(self) -> None:
         self.closed = True
@@ -149,7 +153,7 @@ class Service:
             reload=self.load,
             make_tail=self._make_tail,
             drop_kept=self.dropped.append,
-            outputs=[self.recorder, *(outputs or [])],
+            outputs=Outputs([self.recorder, *(outputs or [])]),
             clock=self.world,
             waker=self.world,
             supervisor=Supervisor(self._tell, watchdog),

@@ -326,7 +326,7 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 
 # --- problems, to the letter
 
-SERVICE_KEYS = "history, interval, log, state"
+SERVICE_KEYS = "history, interval, log, output, state"
 LOG_KEYS = (
     "collapse, format, max_line, max_route, max_routes, open_generations, path, query, quiet, route, start"
 )

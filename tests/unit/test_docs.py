@@ -25,7 +25,7 @@ from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, RULE, SERVICE
+from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS, ARCHITECTURE = "README.md", "OPERATIONS.md", "ARCHITECTURE.md"
@@ -68,6 +68,15 @@ def settings_undocumented(pages: Pages) -> list[str]:
         problems += [f"{setting.key}: {what}" for what in lacking(row, needed)]
         if setting.range and f"| {setting.range} |" not in row:
             problems.append(f"{setting.key}: range")
+    for output, settings in OUTPUTS.items():
+        for setting in settings:
+            row = table_row(pages[README], f"{output}.{setting.key}")
+            needed = {"key": f"{output}.{setting.key}"} | (
+                {"default": setting.default} if setting.default else {}
+            )
+            problems += [f"{output}.{setting.key}: {what}" for what in lacking(row, needed)]
+            if setting.range and f"| {setting.range} |" not in row:
+                problems.append(f"{output}.{setting.key}: range")
     named = {variable: variable for variable in (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE)}
     named[PURE_VARIABLE] = f"{PURE_VARIABLE}=1"
     return problems + list(lacking(pages[README], named))
@@ -225,6 +234,9 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_undocumented, README, "| `quiet` |", "| `calm` |"),
     (settings_undocumented, README, "`64KiB`", "`65KiB`"),
     (settings_undocumented, README, "| `max_size` |", "| `size` |"),
+    (settings_undocumented, README, "| `json.path` |", "| `path` |"),
+    (settings_undocumented, README, "| `8125` |", "| `8126` |"),
+    (settings_undocumented, README, "| 1m to 30d |", "| 1m to 3d |"),
     (settings_undocumented, README, "| 16 to 64KiB |", "| 16 to 64MiB |"),
     (settings_undocumented, README, "`QPS_REPORTER_INTERVAL`", "`QPS_INTERVAL`"),
     (settings_undocumented, README, "`QPS_REPORTER_CONFIG`", "a variable"),

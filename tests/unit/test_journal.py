@@ -4,13 +4,21 @@ import errno
 import json
 import os
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from qps_service.model import Counts, Key, Loss, Report, Window
-from qps_service.notices import OUTPUT_FAILED, POSSIBLE_LOSS, REPORT_MESSAGE_ID, ROTATED, UNREADABLE, Notice
+from qps_service.model import Counts, Key, Loss, Overview, Report, Window
+from qps_service.notices import (
+    OUTPUT_FAILED,
+    OUTPUT_RESUMED,
+    POSSIBLE_LOSS,
+    REPORT_MESSAGE_ID,
+    ROTATED,
+    UNREADABLE,
+    Notice,
+)
 from qps_service.outputs.journal import (
     JournalOutput,
     NoticeBoard,
@@ -20,6 +28,7 @@ from qps_service.outputs.journal import (
     report_fields,
 )
 from qps_service.report import make_report, render_text
+from tests.unit.reporting import emit
 
 SECOND = 10**9
 
@@ -187,11 +196,12 @@ def check_failures_are_said_once(make: Callable[[Send, Callable[[Notice], None]]
     said: list[Notice] = []
     output = make(journal.send, said.append)
     failed = Notice(OUTPUT_FAILED, "cannot write to the journal: No such file or directory")
-    for fails, expected in ((0, 0), (1, 1), (1, 1), (0, 1), (1, 2), (1, 2)):
+    resumed = Notice(OUTPUT_RESUMED, "the journal takes reports again")
+    for fails, expected in ((0, 0), (1, 1), (1, 1), (0, 2), (1, 3), (1, 3)):
         journal.fails = bool(fails)
-        output.emit(REPORT)
-        assert said == [failed] * expected
-    output.flush()
+        emit(output, REPORT)
+        assert said == [failed, resumed, failed][:expected]
+    output.flush(0)
     output.close()
     assert journal.entries == [tuple(f"{name}={value}" for name, value in report_fields(REPORT).items())] * 2
 
@@ -199,18 +209,18 @@ def check_failures_are_said_once(make: Callable[[Send, Callable[[Notice], None]]
 class SaysEach(JournalOutput):
     """A broken twin: says it with each report."""
 
-    def emit(self, report: Report) -> None:
-        self._failing = False
-        super().emit(report)
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self.trouble._is_failing = False
+        super().emit(reports, overview, now)
 
 
 class SaysOnlyTheFirst(JournalOutput):
     """A broken twin: a second failure, a week later, is never said."""
 
-    def emit(self, report: Report) -> None:
-        failing = self._failing
-        super().emit(report)
-        self._failing |= failing
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        failing = self.trouble._is_failing
+        super().emit(reports, overview, now)
+        self.trouble._is_failing |= failing
 
 
 def test_a_failing_journal_is_said_once_a_change_of_state() -> None:

@@ -26,7 +26,7 @@ from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, RULE, SERVICE
+from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
 COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"
@@ -102,13 +102,19 @@ def variables_missing(pages: Pages) -> list[str]:
 
 def settings_missing(pages: Pages) -> list[str]:
     problems = []
-    for heading, settings in (
-        ("THE SERVICE", SERVICE),
-        ("HISTORY", HISTORY),
-        ("LOGS", LOG),
-        ("ROUTES", RULE),
-    ):
-        part = section(pages[FILE], heading)
+    outputs = section(pages[FILE], "OUTPUTS")
+    parts = [
+        (section(pages[FILE], "THE SERVICE"), SERVICE),
+        (section(pages[FILE], "HISTORY"), HISTORY),
+        (section(pages[FILE], "LOGS"), LOG),
+        (section(pages[FILE], "ROUTES"), RULE),
+    ]
+    for name, settings in OUTPUTS.items():
+        found = re.search(
+            rf"^ +\[output\.{name}\]$.*?(?=^ +\[output\.|\Z)", outputs, re.MULTILINE | re.DOTALL
+        )
+        parts.append((found[0] if found else "", settings))
+    for part, settings in parts:
         for setting in settings:
             found = re.search(rf"^ +{setting.key} = .*?(?=^ +\w+ = |\Z)", part, re.MULTILINE | re.DOTALL)
             text = found[0] if found else ""
@@ -211,6 +217,8 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_missing, FILE, "       match = REGEX\n", "       search = REGEX\n"),
     (collapses_missing, FILE, "       hex    :hex", "       hex    :dec"),
     (settings_missing, FILE, "Range: 256 to 1MiB.", "Range: 256 to 2MiB."),
+    (settings_missing, FILE, "       [output.json]\n", "       [output.jsonl]\n"),
+    (settings_missing, FILE, "Default: 8125.", "Default: 8126."),
     (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
     (formats_missing, FILE, '"$http_referer"', "$http_referer"),
     (formats_missing, FILE, "$request_uri, ", ""),

@@ -11,7 +11,7 @@ import pytest
 from qps_service import __version__
 from qps_service.config import DEFAULT_FILE, Flags, load
 from qps_service.errors import ConfigError
-from qps_service.settings import HISTORY, LOG, SERVICE
+from qps_service.settings import HISTORY, LOG, OUTPUTS, SERVICE
 from tests.system.package import BUILD_DEPENDS
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,17 @@ def check_example(text: str, tmp_path: Path) -> None:
     spelled_out = load(Flags(config=str(place)), {})
     # `default` under a name of its own: it differs in that blanks pass for tabs.
     assert spelled_out.logs[0]._replace(format=log.format) == log
-    assert spelled_out._replace(logs=as_is.logs) == as_is
+    assert spelled_out._replace(logs=as_is.logs, outputs=()) == as_is
+    tables = re.sub(r"^(?!path)\w+ = .*\n", "", shown[shown.index("[output.") :], flags=re.MULTILINE)
+    place.write_text(f"{text}\n{tables[: tables.index('[history]')]}")
+    assert spelled_out.outputs == load(Flags(config=str(place)), {}).outputs
+    assert len(spelled_out.outputs) == len(OUTPUTS)
+    assert not [
+        f"{name}.{each.key}"
+        for name, settings in OUTPUTS.items()
+        for each in settings
+        if f"\n{each.key} = " not in shown and each.default
+    ]
     assert not [
         each.key for each in (*SERVICE, *HISTORY, *LOG) if f"\n{each.key} = " not in shown and each.default
     ]
@@ -56,6 +66,8 @@ def test_the_example_says_the_defaults(tmp_path: Path) -> None:
         ('"drop"', '"keep"'),
         ('#quiet = "60s"\n', ""),
         ("#keep", "#kept"),
+        ("#port = 8649", "#port = 8650"),
+        ("#[output.json]", "[output.json]"),
     ],
 )
 def test_an_example_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import Config, Flags, History, LogConfig
+from qps_service.config import _OUTPUTS, Config, Flags, History, LogConfig
 from qps_service.routes import COLLAPSES
-from qps_service.settings import BY_KEY, HISTORY, LOG, RULE, SERVICE, parse_name
+from qps_service.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE, parse_name
 from qps_service.units import SECOND
 
 FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
@@ -91,7 +91,12 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
     assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE)
-    assert {setting.key for setting in SERVICE} == set(Config._fields) - {"history", "logs", "source"}
+    assert {setting.key for setting in SERVICE} == set(Config._fields) - {
+        *("history", "logs", "outputs", "source"),
+    }
+    assert {name: tuple(each.attribute for each in settings) for name, settings in OUTPUTS.items()} == {
+        name: make._fields for name, make in _OUTPUTS.items()
+    }
     assert {setting.key for setting in HISTORY} == set(History._fields)
     assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {"name", "rules"}
     assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}

@@ -6,19 +6,21 @@ block for good fails instead.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from qps_service.model import Report
-from qps_service.notices import OUTPUT_FAILED, Notice
+from qps_service.model import Overview, Report
+from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import Output, OutputClosed, stdout
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.report import render_text
+from tests.unit.reporting import emit
 
 MakeOutput = Callable[[int, Callable[[Notice], None]], Output]
 
 DROPPING = Notice(OUTPUT_FAILED, "nobody reads stdout; dropping reports there")
+RESUMED = Notice(OUTPUT_RESUMED, "stdout takes reports again")
 
 
 def report(sequence: int, padding: int = 0) -> Report:
@@ -85,14 +87,14 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
 def check_visible(make: MakeOutput, pipe: Pipe) -> None:
     """A report is in the pipe when `emit` returns."""
     output = make(pipe.write_end, say_nothing)
-    output.emit(report(1))
+    emit(output, report(1))
     assert pipe.read() == render_text(report(1)).encode()
 
 
 class Buffered(StdoutOutput):
     """A broken twin: reports sit in a buffer, as a pipe's writers do by default."""
 
-    def flush(self) -> None:
+    def flush(self, now: int) -> None:
         pass
 
 
@@ -115,55 +117,57 @@ def check_slow_reader(make: MakeOutput, pipe: Pipe) -> None:
     number = 1000
     texts = [render_text(report(sequence, 4000)).encode() for sequence in range(number)]
     for sequence in range(number):
-        output.emit(report(sequence, 4000))
-        output.flush()
+        emit(output, report(sequence, 4000))
+        output.flush(0)
     output.close()
     assert said == [DROPPING]
 
     while pipe.read(10_000):
-        output.flush()
+        output.flush(0)
     kept = len(pipe.received) // len(texts[0])
     assert pipe.received == b"".join(texts[:kept])
     assert BACKLOG <= len(pipe.received) + len(texts[0]) <= BACKLOG + 200_000  # with what the pipe holds
 
-    output.emit(report(5))  # the reader is back
+    emit(output, report(5))  # the reader is back
     assert pipe.read() == render_text(report(5)).encode()
-    assert said == [DROPPING]
+    assert said == [DROPPING, RESUMED]
     for sequence in range(number):
-        output.emit(report(sequence, 4000))
-    assert said == [DROPPING, DROPPING]
+        emit(output, report(sequence, 4000))
+    assert said == [DROPPING, RESUMED, DROPPING]
 
 
 class Blocks(StdoutOutput):
     """A broken twin: a plain write."""
 
-    def emit(self, report: Report) -> None:
-        os.write(self._descriptor, render_text(report).encode())
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        for report in reports:
+            os.write(self._descriptor, render_text(report).encode())
 
 
 class Unbounded(StdoutOutput):
     """A broken twin: keeps everything."""
 
-    def emit(self, report: Report) -> None:
-        self._waiting += render_text(report).encode()
-        self.flush()
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        for report in reports:
+            self._waiting += render_text(report).encode()
+        self.flush(now)
 
 
 class SaysEach(StdoutOutput):
     """A broken twin: says each report that it drops."""
 
-    def emit(self, report: Report) -> None:
-        self._dropping = False
-        super().emit(report)
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self.trouble._is_failing = False
+        super().emit(reports, overview, now)
 
 
 class KeepsTheStart(StdoutOutput):
     """A broken twin: drops the part that does not fit."""
 
-    def emit(self, report: Report) -> None:
-        super().emit(report)
-        if self._dropping and len(self._waiting) < BACKLOG:
-            self._waiting += render_text(report).encode()[: BACKLOG - len(self._waiting)]
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        super().emit(reports, overview, now)
+        if self.trouble.failures and len(self._waiting) < BACKLOG:
+            self._waiting += render_text(reports[0]).encode()[: BACKLOG - len(self._waiting)]
 
 
 def test_a_slow_reader_never_blocks_the_counting(pipe: Pipe) -> None:
@@ -177,7 +181,7 @@ def test_other_ways_with_a_slow_reader_are_caught(twin: MakeOutput, pipe: Pipe) 
 
 
 def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
-    StdoutOutput(pipe.write_end, say_nothing).emit(report(1))
+    emit(StdoutOutput(pipe.write_end, say_nothing), report(1))
     assert os.get_blocking(pipe.write_end)
 
 
@@ -188,10 +192,14 @@ def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
 def test_a_reader_who_has_gone_ends_the_program(pipe: Pipe, call: str) -> None:
     output = StdoutOutput(pipe.write_end, say_nothing)
     for sequence in range(30):
-        output.emit(report(sequence, 4000))  # more than the pipe holds
+        emit(output, report(sequence, 4000))  # more than the pipe holds
     pipe.leave()
     with pytest.raises(OutputClosed):
-        output.emit(report(1)) if call == "emit" else getattr(output, call)()
+        {
+            "emit": lambda: emit(output, report(1)),
+            "flush": lambda: output.flush(0),
+            "close": output.close,
+        }[call]()
     output.close()  # what waited is gone with the reader
 
 
@@ -211,11 +219,11 @@ def check_faults_are_said_once(make: MakeOutput, monkeypatch: pytest.MonkeyPatch
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", fail)
             for sequence in range(3):
-                output.emit(report(sequence))
-                output.flush()
-        output.emit(report(9))
+                emit(output, report(sequence))
+                output.flush(0)
+        emit(output, report(9))
         assert pipe.read() == render_text(report(9)).encode()
-    assert said == [full, full]
+    assert said == [full, RESUMED] * 2
 
 
 def test_a_full_disk_is_said_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +239,6 @@ def test_a_pipe_that_another_made_nonblocking_and_filled(pipe: Pipe, monkeypatch
     output = StdoutOutput(pipe.write_end, say_nothing)
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        output.emit(report(1))
-    output.flush()
+        emit(output, report(1))
+    output.flush(0)
     assert pipe.read() == render_text(report(1)).encode()
