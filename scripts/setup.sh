@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes what this checkout needs to run, on Debian and its relatives: apt packages, .venv and, for
-# the tests, nginx's program in .cache, and for the benchmarks those of our peers: unpacked, not installed.
+# the tests, servers in .cache, and for the benchmarks our peers: unpacked, not installed.
 #
 #   scripts/setup.sh run     to run qps-reporter; with the native scanner where there is a compiler
 #   scripts/setup.sh test    to run every check too (as root: with a systemd guest for tests/system)
@@ -50,13 +50,13 @@ for package in "${packages[@]}"; do
 done
 
 # nginx's package would start a web server, now and at each boot, mtail's a daemon too, and gawk's would become
-# the system's awk: their programs alone are enough. gawk and GoAccess bring the libraries that may be missing.
+# the system's awk: their programs alone are enough, with the libraries that may be missing.
 unpack=()
 case $purpose in
-test) folder=.cache/nginx unpacked=usr/sbin/nginx unpack=(nginx) ;;
-bench) folder=.cache/peers unpacked=complete unpack=(mtail gawk goaccess libsigsegv2 libmaxminddb0) ;;
+test) folder=.cache/servers unpack=(nginx) ;;
+bench) folder=.cache/peers unpack=(mtail gawk goaccess libsigsegv2 libmaxminddb0) ;;
 esac
-[[ $purpose == run || ! -e $folder/$unpacked ]] || unpack=()
+[[ $purpose == run || ! -e $folder/unpacked || $(<"$folder/unpacked") != "${unpack[*]}" ]] || unpack=()
 
 if ((${#missing[@]} + ${#unpack[@]})); then
     as_root=()
@@ -84,7 +84,7 @@ if ((${#unpack[@]})); then
             dpkg-deb --extract "$package" .
         done
         rm -- *.deb
-        [[ $purpose != bench ]] || touch complete
+        echo "${unpack[*]}" >unpacked
     ) >&2
 fi
 

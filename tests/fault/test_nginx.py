@@ -15,7 +15,7 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, WRONG, Site
 
-NGINX = ROOT / ".cache" / "nginx" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
+NGINX = ROOT / ".cache" / "servers" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
 
 # Workers need not change to another user, who could not write here. `buffer` makes workers late: they write
 # what they have gathered when they reopen the log, to the file that was renamed before.
