@@ -32,7 +32,7 @@ enum { CORES_BITS = 14, LINES_AHEAD = 128, MARKS_AHEAD = 2048, SIZES_WAITING = 4
 #else /* for tests: a few lines fill everything */
 enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
 enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
-enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 70, SIZES_WAITING = 2 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 100, SIZES_WAITING = 2 };
 #endif
 
 #include "_scan_table.h"
@@ -452,7 +452,7 @@ static int scan_block(struct scanner *s, lines_function lines, const uint8_t *bl
 static void scanner_clear(struct scanner *s)
 {
     table_clear(&s->table);
-    s->round += ROUND;
+    s->round += 1ULL << TAG_ROUND;
     memset(s->rejects, 0, sizeof s->rejects);
     s->has_sample = 0;
     s->times_len = s->last_time = 0;

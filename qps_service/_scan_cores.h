@@ -5,12 +5,14 @@
    format whose cores are the same bytes count for the same entry, since a line is read from left to right: so
    one of them need be taken apart. Where the cache misses, that costs time and nothing else. */
 
-enum { CORE_LEAST = 8, CORE_LIMIT = 64, ROUND = 256 };
+enum { CORE_LEAST = 8, CORE_LIMIT = 64, TAG_CUT = 256, TAG_STATUS = 9, TAG_ROUND = 33 };
 
 struct core {
     uint8_t bytes[CORE_LIMIT]; /* and zeros */
     struct entry *entry;
-    uint64_t tag; /* its length, and the round in which its entry was made */
+    /* Its length; for a request that is a core without what follows whether its query was left out, and the
+       three bytes of its status; and the round in which its entry was made. */
+    uint64_t tag;
 };
 
 static inline size_t at_most(size_t number, size_t limit)
@@ -18,24 +20,26 @@ static inline size_t at_most(size_t number, size_t limit)
     return number < limit ? number : limit;
 }
 
-/* Where a core of CORE_LEAST to CORE_LIMIT bytes is, or would be.
+/* Where a core of CORE_LEAST to CORE_LIMIT bytes is, or would be; `more` is what its tag tells besides.
 
    The words that are hashed overlap, so that they are as many for a short core as for one of 24 bytes. */
-static inline struct core *core_at(struct core *cores, const uint64_t *seed, const uint8_t *p, size_t len)
+static inline struct core *core_at(struct core *cores, const uint64_t *seed, const uint8_t *p, size_t len,
+                                   uint64_t more)
 {
     size_t last = len - 8;
-    uint64_t hash = load64(p) * seed[0] + load64(p + last / 2) * seed[1] + load64(p + last) * seed[2];
+    uint64_t hash =
+        load64(p) * seed[0] + load64(p + last / 2) * seed[1] + load64(p + last) * seed[2] + more * seed[8];
     if (len > 24)
         hash += load64(p + 8) * seed[3] + load64(p + 16) * seed[4] + load64(p + at_most(last, 24)) * seed[5] +
                 load64(p + at_most(last, 32)) * seed[6] + load64(p + at_most(last, 40)) * seed[7];
     return &cores[hash >> (64 - CORES_BITS)];
 }
 
-static inline void core_set(struct core *core, const uint8_t *p, size_t len, uint64_t round,
+static inline void core_set(struct core *core, const uint8_t *p, size_t len, uint64_t tag,
                             struct entry *entry)
 {
     memset(core->bytes, 0, CORE_LIMIT);
     memcpy(core->bytes, p, len);
-    core->tag = round | len;
+    core->tag = tag;
     core->entry = entry;
 }

@@ -58,15 +58,14 @@ static inline uint64_t FIND(differ)(const uint8_t *p, size_t len, const uint8_t 
 {
 #if defined FIND_AVX2
     const uint8_t *mask = CORE_MASK + CORE_LIMIT - len;
-    __m256i bytes =
-        _mm256_and_si256(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)mask));
-    __m256i same = _mm256_cmpeq_epi8(bytes, _mm256_loadu_si256((const __m256i *)core));
-    if (len > 32) {
-        bytes = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(p + 32)),
-                                 _mm256_loadu_si256((const __m256i *)(mask + 32)));
-        same = _mm256_and_si256(same,
-                                _mm256_cmpeq_epi8(bytes, _mm256_loadu_si256((const __m256i *)(core + 32))));
-    }
+    /* All 64 bytes: how long cores are cannot be guessed. */
+    __m256i low = _mm256_loadu_si256((const __m256i *)p),
+            high = _mm256_loadu_si256((const __m256i *)(p + 32));
+    low = _mm256_and_si256(low, _mm256_loadu_si256((const __m256i *)mask));
+    high = _mm256_and_si256(high, _mm256_loadu_si256((const __m256i *)(mask + 32)));
+    __m256i same =
+        _mm256_and_si256(_mm256_cmpeq_epi8(low, _mm256_loadu_si256((const __m256i *)core)),
+                         _mm256_cmpeq_epi8(high, _mm256_loadu_si256((const __m256i *)(core + 32))));
     return (uint32_t)~_mm256_movemask_epi8(same);
 #else
     size_t last = len - 8;

@@ -131,7 +131,7 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
         start = fields[g->fields[g->core_first].role].start;
         len = (size_t)(last->start + last->len - start);
         if (len >= CORE_LEAST && len <= CORE_LIMIT) {
-            core = core_at(s->cores, s->table.seed, start, len);
+            core = core_at(s->cores, s->table.seed, start, len, 0);
             is_known = core->tag == (s->round | len) && !FIND(differ)(start, len, core->bytes);
         }
     }
@@ -142,7 +142,7 @@ static inline enum reason FIND(count)(struct scanner *s, const struct span *fiel
         if (!e)
             return reason;
         if (core && !is_cut) /* a query mostly comes once */
-            core_set(core, start, len, s->round, e);
+            core_set(core, start, len, s->round | len, e);
     }
     if (!fields[BYTES].start)
         count_request(e, 0);
@@ -200,7 +200,7 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
     size_t len = (size_t)(stop - start), size_len = (size_t)(end - stop) - 1;
     if (stop >= end || len < CORE_LEAST)
         return 0;
-    const struct core *core = core_at(cores, seed, start, len);
+    const struct core *core = core_at(cores, seed, start, len, 0);
     uint64_t differ = (core->tag ^ (round | len)) | FIND(differ)(start, len, core->bytes);
     if (differ || size_len - 1 >= 8 || !digits_of(stop + 1, size_len, &digits))
         return 0;
@@ -248,14 +248,14 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
                 (is_default ? FIND(plain)(p, stop, 1, 2, stop_byte, cores, seed, round)
                             : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
                 continue;
-            enum reason reason;
+            enum reason reason = REASONS;
             if (g->is_quoted && FIND(quotes_fit)(&ahead, g, p, stop) &&
                 FIND(match_quoted)(g, p, stop, ahead.quotes.at + ahead.quotes.next, fields)) {
                 ahead.quotes.next += g->quotes;
-                reason = FIND(count)(s, fields, g->has_core);
-            } else {
-                reason = FIND(line)(s, p, stop, fields);
+                reason = FIND(count_quoted)(s, fields);
             }
+            if (reason == REASONS)
+                reason = FIND(line)(s, p, stop, fields);
             if (reason == FAILED)
                 return -1;
             if (reason != COUNTED)

@@ -128,7 +128,7 @@ static int scanner_open(struct scanner *s, struct program *g, const uint8_t *see
     prepare(g);
     s->program = g;
     s->spill = spill;
-    s->round = ROUND;
+    s->round = 1ULL << TAG_ROUND;
     s->scratch = calloc(2, room);
     s->text = calloc(ROLES, room);
     s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);

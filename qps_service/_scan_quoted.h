@@ -74,8 +74,8 @@ static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from,
         FIND(note)(&a->backslashes, from, backslashes);
 }
 
-/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status is one; 0
-   for any other line, which may have the format's shape too. */
+/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status has three
+   bytes; 0 for any other line, which may have the format's shape too. */
 static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, const uint8_t *end,
                                      const uint8_t *const *quotes, struct span *fields)
 {
@@ -87,7 +87,7 @@ static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, 
     fields[REQUEST] = (struct span){p, (size_t)(quotes[1] - p)};
     fields[STATUS] = (struct span){quotes[1] + request->literal.len, 3};
     p = fields[STATUS].start + 3;
-    if (status_of(fields[STATUS]) == NO_STATUS || !starts_with(p, end, &status->literal))
+    if (!starts_with(p, end, &status->literal))
         return 0;
     p += status->literal.len;
     const uint8_t *size_end = size->literal.len ? quotes[2] + 1 - size->literal.len : end;
@@ -106,4 +106,37 @@ static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, 
         p = *quotes + f->literal.len;
     }
     return p == end;
+}
+
+/* Count what the fields of one line say, as count() does; the reason why not, or REASONS for a line that has
+   to be read as any other.
+
+   The core is the request alone, up to its query if that is left out, and the status: neither the method nor
+   what is left of the target depends on what follows. A request that ends after some bytes has another core
+   than one that has a query there, since it may end in a version: their tags differ. */
+static inline enum reason FIND(count_quoted)(struct scanner *s, const struct span *fields)
+{
+    const struct program *g = s->program;
+    const uint8_t *start = fields[REQUEST].start;
+    size_t whole = fields[REQUEST].len;
+    uint64_t cuts = g->keep_query ? 0 : FIND(equal)(start, '?') | FIND(equal)(start, '#');
+    size_t len = at_most(whole, FIND(zeros)(cuts));
+    uint64_t more = (load64(fields[STATUS].start) & 0xffffff) << TAG_STATUS | (len < whole ? TAG_CUT : 0);
+    int has_core = len >= CORE_LEAST && (len == whole || cuts);
+    struct core *core = core_at(s->cores, s->table.seed, start, has_core ? len : CORE_LEAST, more);
+    struct entry *e = core->entry;
+    if (!has_core || (core->tag ^ (s->round | more | len)) | FIND(differ)(start, len, core->bytes)) {
+        enum reason reason;
+        int unused;
+        if (status_of(fields[STATUS]) == NO_STATUS)
+            return REASONS;
+        e = FIND(entry)(s, fields, &reason, &unused);
+        if (!e)
+            return reason;
+        if (has_core)
+            core_set(core, start, len, s->round | more | len, e);
+    }
+    if (!count_size(e, fields[BYTES]))
+        return BAD_BYTES;
+    return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }

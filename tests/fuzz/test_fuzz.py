@@ -29,13 +29,16 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
             "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
         ),
         pytest.param("program", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
-        pytest.param("core", "s->round += ROUND;", "", id="cores outlive their entries"),
+        pytest.param("core", "s->round += 1ULL << TAG_ROUND;", "", id="cores outlive their entries"),
         pytest.param(
             "line",
             "core->tag == (s->round | len)",
             "(core->tag & ~255ULL) == s->round",
             id="cores of any length",
         ),
+        pytest.param("quoted", "? TAG_CUT : 0", "? 0 : 0", id="cores up to a query like others"),
+        pytest.param("quoted", "& 0xffffff)", "& 0)", id="requests of any status"),
+        pytest.param("quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"),
         pytest.param("quoted", "b->at[b->next] > end", "b->at[b->next] > p", id="quotes behind backslashes"),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
