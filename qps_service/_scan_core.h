@@ -66,6 +66,17 @@ struct field {
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
+/* The literals of a format that _scan_quoted.h reads, each of 8 bytes at most: those of the fields before the
+   request, `leads` of them, of the request, the status and the size, and of the fields behind it. */
+enum { SHAPE_LIMIT = 16 };
+struct shape {
+    struct {
+        uint64_t word, mask;
+        size_t len;
+    } parts[SHAPE_LIMIT];
+    size_t leads, parts_len, time; /* time: which lead it is, or SHAPE_LIMIT */
+};
+
 struct member {
     uint8_t *path;
     size_t len;
@@ -88,6 +99,7 @@ struct program {
     int has_core, is_plain, is_quoted; /* is_quoted: _scan_quoted.h can read its lines, with so many quotes */
     unsigned before, within;
     size_t quotes;
+    struct shape shape;
     uint8_t plain_stop;
 };
 

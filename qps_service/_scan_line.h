@@ -225,16 +225,17 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
     struct core *cores = s->cores;
     const uint64_t *seed = s->table.seed;
     uint64_t round = s->round;
+    const struct shape shape = g->shape;
+    const size_t quotes = g->is_quoted ? g->quotes : 0, max_line = g->max_line;
     struct FIND(ahead) ahead;
     FIND(forget_all)(&ahead);
     while (p < end) {
         size_t found = 0;
         for (; from < end && found < LINES_AHEAD; from += 64) {
-            if (g->is_quoted)
-                FIND(look_ahead)(&ahead, from, end);
-            uint64_t newlines = FIND(equal)(from, '\n');
-            if (end - from < 64)
-                newlines &= (1ULL << (end - from)) - 1;
+            uint64_t valid = end - from < 64 ? (1ULL << (end - from)) - 1 : ~0ULL;
+            if (quotes)
+                FIND(look_ahead)(&ahead, from, valid);
+            uint64_t newlines = FIND(equal)(from, '\n') & valid;
             size_t next = found + (size_t)__builtin_popcountll(newlines);
             /* Mostly there are up to 4: all are handled alike, since how many cannot be guessed. */
             for (size_t i = found; newlines || i == found; i += 4)
@@ -249,13 +250,16 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
                             : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
                 continue;
             enum reason reason = REASONS;
-            if (g->is_quoted && FIND(quotes_fit)(&ahead, g, p, stop) &&
-                FIND(match_quoted)(g, p, stop, ahead.quotes.at + ahead.quotes.next, fields)) {
-                ahead.quotes.next += g->quotes;
+            if (quotes && (size_t)(stop - p) <= max_line &&
+                FIND(match_quoted)(&shape, &ahead, quotes, p, stop, fields)) {
+                ahead.quotes.next += quotes;
                 reason = FIND(count_quoted)(s, fields);
             }
-            if (reason == REASONS)
+            if (reason == REASONS) {
                 reason = FIND(line)(s, p, stop, fields);
+                FIND(pass)(&ahead.quotes, stop);
+                FIND(pass)(&ahead.backslashes, stop);
+            }
             if (reason == FAILED)
                 return -1;
             if (reason != COUNTED)

@@ -70,21 +70,28 @@ static size_t count_quotes(const struct literal *l)
 }
 
 /* Whether lines are as _scan_quoted.h reads them: fields, a quoted request, the status, the size, quoted
-   fields. No literal has a quote but where those begin and end. */
+   fields. No literal has a quote but where those begin and end. If so, its shape is made. */
 static int is_quoted(struct program *g)
 {
+    struct shape *h = &g->shape;
+    *h = (struct shape){.leads = g->core_first, .time = SHAPE_LIMIT};
     const struct field *request = &g->fields[g->core_first], *last = g->fields + g->fields_len - 1;
     if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
         g->core_last + 1 >= g->fields_len || request->role != REQUEST || !request->is_quoted ||
-        request[2].role != BYTES || is_digit(request[1].literal.bytes[0]))
+        g->fields_len > SHAPE_LIMIT || request[2].role != BYTES || is_digit(request[1].literal.bytes[0]))
         return 0;
     for (const struct field *f = g->fields; f <= last; f++) {
         int begins = f + 1 == request || (f >= request + 2 && f < last); /* a quoted field behind it */
         if (f->is_quoted != (f == request || f > request + 2) || (f->role == TIME && f > request) ||
-            count_quotes(&f->literal) != (size_t)(begins + f->is_quoted) ||
+            count_quotes(&f->literal) != (size_t)(begins + f->is_quoted) || f->literal.len > 8 ||
             (begins && f->literal.bytes[f->literal.len - 1] != '"'))
             return 0;
         g->quotes += count_quotes(&f->literal);
+        if (f->role == TIME)
+            h->time = h->parts_len;
+        h->parts[h->parts_len].word = f->literal.word;
+        h->parts[h->parts_len].mask = f->literal.mask;
+        h->parts[h->parts_len++].len = f->literal.len;
     }
     return 1;
 }

@@ -43,67 +43,61 @@ static inline void FIND(forget_all)(struct FIND(ahead) * a)
     a->quotes.len = a->quotes.next = a->backslashes.len = a->backslashes.next = 0;
 }
 
-/* Whether the line [p, end), the next one, has at least the format's quotes, and nothing odd. */
-static inline int FIND(quotes_fit)(struct FIND(ahead) * a, const struct program *g, const uint8_t *p,
-                                   const uint8_t *end)
+/* Note what is in the 64 bytes from `from`; `valid` has a bit for each that counts. */
+static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from, uint64_t valid)
 {
-    FIND(pass)(&a->quotes, p);
-    FIND(pass)(&a->backslashes, p);
-    const struct FIND(marks) *q = &a->quotes, *b = &a->backslashes;
-    size_t next = q->next + g->quotes;
-    return next <= q->len && q->at[next - 1] < end && (b->next == b->len || b->at[b->next] > end) &&
-           (size_t)(end - p) <= g->max_line && *p != 0xef && end[-1] != '\r';
-}
-
-/* Note what is in the 64 bytes from `from`, or up to `end`. */
-static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from, const uint8_t *end)
-{
-    uint64_t quotes = FIND(equal)(from, '"'), backslashes = FIND(equal)(from, '\\');
-    if (end - from < 64) {
-        quotes &= (1ULL << (end - from)) - 1;
-        backslashes &= (1ULL << (end - from)) - 1;
-    }
     const size_t most = MARKS_AHEAD - 64;
     /* What is forgotten is missed where the format has its first quote: such a line is read as any other. */
     if (a->quotes.len > most || a->backslashes.len > most) {
         FIND(forget_all)(a);
         return;
     }
-    FIND(note)(&a->quotes, from, quotes);
+    uint64_t backslashes = FIND(equal)(from, '\\') & valid;
+    FIND(note)(&a->quotes, from, FIND(equal)(from, '"') & valid);
     if (backslashes)
         FIND(note)(&a->backslashes, from, backslashes);
 }
 
-/* Where the format's fields are in [p, end), if its quotes are all of the line's, and the status has three
-   bytes; 0 for any other line, which may have the format's shape too. */
-static inline int FIND(match_quoted)(const struct program *g, const uint8_t *p, const uint8_t *end,
-                                     const uint8_t *const *quotes, struct span *fields)
+/* Where the fields of the line [p, end) are, if it has the quotes that the format has, and nothing odd; 0 for
+   any other line, which may have the format's shape too. The first of the quotes that are ahead is not before
+   p. */
+static inline int FIND(match_quoted)(const struct shape *h, const struct FIND(ahead) * a, size_t quotes_len,
+                                     const uint8_t *p, const uint8_t *end, struct span *fields)
 {
-    const struct field *request = &g->fields[g->core_first], *status = request + 1, *size = status + 1;
-    const struct field *last = g->fields + g->fields_len;
-    if (!FIND(match_some)(g->fields, request, &p, end, fields) || p != quotes[0] + 1 ||
-        !starts_with(quotes[1], end, &request->literal))
+    const struct FIND(marks) *b = &a->backslashes;
+    const uint8_t *const *quotes = a->quotes.at + a->quotes.next, *const *last = quotes + quotes_len - 1;
+    if (a->quotes.next + quotes_len > a->quotes.len || *last >= end || end[-1] == '\r' || *p == 0xef ||
+        (b->next < b->len && b->at[b->next] < end))
+        return 0;
+    size_t i = 0;
+    for (; i < h->leads; i++) {
+        const uint8_t *begin = p;
+        p += FIND(zeros)(FIND(equal)(p, (uint8_t)h->parts[i].word));
+        /* The quote is in the line: what is behind it is not looked at. */
+        if (p > *quotes || (load64(p) & h->parts[i].mask) != h->parts[i].word)
+            return 0;
+        if (i == h->time)
+            fields[TIME] = (struct span){begin, (size_t)(p - begin)};
+        p += h->parts[i].len;
+    }
+    if (p != *quotes + 1 || (load64(quotes[1]) & h->parts[i].mask) != h->parts[i].word)
         return 0;
     fields[REQUEST] = (struct span){p, (size_t)(quotes[1] - p)};
-    fields[STATUS] = (struct span){quotes[1] + request->literal.len, 3};
-    p = fields[STATUS].start + 3;
-    if (!starts_with(p, end, &status->literal))
+    p = quotes[1] + h->parts[i++].len;
+    fields[STATUS] = (struct span){p, 3};
+    p += 3;
+    if (p > end || (load64(p) & h->parts[i].mask) != h->parts[i].word)
         return 0;
-    p += status->literal.len;
-    const uint8_t *size_end = size->literal.len ? quotes[2] + 1 - size->literal.len : end;
-    if (size_end < p)
+    p += h->parts[i++].len;
+    const uint8_t *size_end = h->parts[i].len ? quotes[2] + 1 - h->parts[i].len : end;
+    if (size_end < p || (load64(size_end) & h->parts[i].mask) != h->parts[i].word)
         return 0;
     fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
-    if (!size->literal.len)
-        return 1;
-    if (!starts_with(size_end, end, &size->literal))
-        return 0;
-    p = quotes[2] + 1;
-    quotes += 3;
-    for (const struct field *f = size + 1; f < last; f++, quotes += 2) {
-        if (!starts_with(*quotes, end, &f->literal))
+    p = size_end + h->parts[i++].len;
+    for (quotes += 3; i < h->parts_len; i++, quotes += 2) {
+        if ((load64(*quotes) & h->parts[i].mask) != h->parts[i].word)
             return 0;
-        p = *quotes + f->literal.len;
+        p = *quotes + h->parts[i].len;
     }
     return p == end;
 }

@@ -39,7 +39,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param("quoted", "? TAG_CUT : 0", "? 0 : 0", id="cores up to a query like others"),
         pytest.param("quoted", "& 0xffffff)", "& 0)", id="requests of any status"),
         pytest.param("quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"),
-        pytest.param("quoted", "b->at[b->next] > end", "b->at[b->next] > p", id="quotes behind backslashes"),
+        pytest.param("quoted", "b->at[b->next] < end", "b->at[b->next] < p", id="quotes behind backslashes"),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"
