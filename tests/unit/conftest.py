@@ -1,12 +1,15 @@
-"""What several unit tests share: a scanner to test, one with small limits, and a local time zone."""
+"""What several unit tests share: a scanner to test, one with small limits, a local time zone, and sockets
+that are closed in the end."""
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -61,3 +64,19 @@ def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
     yield set_zone
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def tidy_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes what a test leaves open, as it may that ends with a failing assertion."""
+    made: list[socket.socket] = []
+
+    class Remembered(socket.socket):
+        def __init__(self, *args: Any, **keywords: Any) -> None:
+            super().__init__(*args, **keywords)
+            made.append(self)
+
+    monkeypatch.setattr(socket, "socket", Remembered)
+    yield
+    for each in made:
+        each.close()

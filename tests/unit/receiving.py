@@ -1,0 +1,124 @@
+"""Receivers on loopback, and names that are looked up when a test says so."""
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qps_service.notices import Notice
+from qps_service.outputs import Trouble
+
+DEADLINE = 10  # seconds that a test which fails may take
+RESUMED = "it takes metrics again"
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return when `condition` holds: the kernel may take a moment, even on loopback."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        os.sched_yield()
+
+
+class Said:
+    """What a Trouble said."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+        self.trouble = Trouble(self.notices.append, RESUMED)
+
+    @property
+    def texts(self) -> list[str]:
+        return [notice.text for notice in self.notices]
+
+
+class UdpReceiver:
+    """A bound UDP socket."""
+
+    def __init__(self, family: socket.AddressFamily = socket.AF_INET, port: int = 0) -> None:
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+        self.port: int = self.socket.getsockname()[1]
+
+    def receive(self, count: int = 0) -> list[bytes]:
+        """What is there, when there are `count` datagrams or none came for long."""
+        received: list[bytes] = []
+        while select.select([self.socket], [], [], DEADLINE if len(received) < count else 0)[0]:
+            received.append(self.socket.recv(65536))
+        return received
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class TcpReceiver:
+    """A listening TCP socket, and the connections it took."""
+
+    def __init__(self, port: int = 0, receive_buffer: int | None = None) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.bind(("127.0.0.1", port))
+        self.socket.listen()
+        self.port: int = self.socket.getsockname()[1]
+        self.connection: socket.socket | None = None
+
+    def accept(self) -> None:
+        self.socket.settimeout(DEADLINE)
+        self.connection, _ = self.socket.accept()
+        self.connection.setblocking(False)
+
+    def receive(self) -> bytes:
+        """What is there now."""
+        assert self.connection
+        received = b""
+        while select.select([self.connection], [], [], 0)[0]:
+            data = self.connection.recv(1 << 20)
+            if not data:
+                break
+            received += data
+        return received
+
+    def hang_up(self) -> None:
+        """Reset the connection."""
+        assert self.connection
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, (1).to_bytes(4, "little") + bytes(4))
+        self.connection.close()
+        self.connection = None
+
+    def close(self) -> None:
+        if self.connection:
+            self.hang_up()
+        self.socket.close()
+
+
+class Names:
+    """A name service: lookups begin when asked for, and end when the test says so."""
+
+    def __init__(self, *addresses: tuple[str, int]) -> None:
+        self.addresses: list[tuple[str, int]] = list(addresses)
+        self.error: OSError | None = None
+        self.begun = 0
+        self._tasks: list[Callable[[], None]] = []
+
+    def begin(self, task: Callable[[], None]) -> None:
+        self.begun += 1
+        self._tasks.append(task)
+
+    def look_up(self, *asked: Any) -> list[Any]:
+        if self.error:
+            raise self.error
+        return [
+            (socket.AF_INET6 if ":" in host else socket.AF_INET, asked[3], 17, "", (host, port))
+            for host, port in self.addresses
+        ]
+
+    def finish(self) -> None:
+        """Let the lookups under way end."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task()
