@@ -1,0 +1,129 @@
+"""Metrics for StatsD: in its lines (https://github.com/statsd/statsd/blob/master/docs/metric_types.md), or
+with tags (https://docs.datadoghq.com/extend/dogstatsd/datagram_shell).
+
+Promise: the counters' sum is the sum of the reports, each window's requests once; a route that has no
+requests any longer has the rate 0; nothing that a log says can add a line or a field. Names and tags are
+made by qps_service.outputs.names.
+
+    qps.access.GET._help.200.requests:32|c              requests in the window
+    qps.access.GET._help.200.bytes:16384|c              sum of their sizes
+    qps.access.GET._help.200.rate:3.2|g                 requests per second
+    qps.access.requests:136|c                           the log's: requests, bytes, rate, and
+    qps.access.rejected:0|c                             lines that were no requests
+
+With tags, where the receiver sums up itself:
+
+    qps.requests:32|c|#log:access,method:GET,route:/help,status:200        and bytes and rate
+    qps.rejected:0|c|#log:access
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from qps_service.config import StatsdConfig
+from qps_service.model import Key, Overview, Report
+from qps_service.notices import Say
+from qps_service.outputs import Output, Trouble
+from qps_service.outputs.datagrams import Datagrams
+from qps_service.outputs.fading import Fading
+from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log
+from qps_service.outputs.resolving import endpoint
+
+_WORD = Alphabet("A-Za-z0-9_-", 64, flat=False)
+# 200 characters may a tag have, with its key (https://docs.datadoghq.com/getting_started/tagging/).
+_ROUTE = Alphabet("A-Za-z0-9_./-", 190, flat=False)
+
+
+class Renderer:
+    """A window's reports -> lines. It remembers what it told, so that gauges end at 0."""
+
+    def __init__(self, prefix: str, *, tags: bool) -> None:
+        self._prefix = prefix
+        self._tags = tags
+        self._fading: Fading[tuple[str, Key]] | None = None
+
+    def lines(self, reports: Sequence[Report], overview: Overview) -> Iterator[str]:
+        """The lines for these, made one by one as they are taken."""
+        if self._fading is None:
+            self._fading = Fading()
+            self._fading.remember((log.log, key) for log in overview.logs for key in log.counts)
+        vanished = self._fading.vanished(
+            (report.log, Key(*row[:3])) for report in reports for row in report.rows
+        )
+        told = chain.from_iterable(map(self._report, reports))
+        return chain(told, (self._line(*self._of_key(log, key), "rate", "0|g") for log, key in vanished))
+
+    def _report(self, report: Report) -> Iterator[str]:
+        log = self._of_log(report.log)
+        size = sum(row.bytes for row in report.rows)
+        if not self._tags:
+            yield from self._values(log, report.requests, size, report.rate)
+        yield self._line(*log, "rejected", f"{report.rejected}|c")
+        for row in report.rows:
+            yield from self._values(self._of_key(report.log, row), row.requests, row.bytes, row.rate)
+
+    def _values(self, name: tuple[str, str], requests: int, size: int, rate: float) -> Iterator[str]:
+        yield self._line(*name, "requests", f"{requests}|c")
+        yield self._line(*name, "bytes", f"{size}|c")
+        # A sign in front would make it a change of the gauge: a rate has none.
+        yield self._line(*name, "rate", f"{rate!r}|g")
+
+    def _line(self, path: str, tags: str, what: str, value: str) -> str:
+        return f"{path}.{what}:{value}{tags}"
+
+    def _of_log(self, log: str) -> tuple[str, str]:
+        """What a line of the log's begins and ends with."""
+        if self._tags:
+            return self._prefix, f"|#log:{_WORD.spell(log.encode())}"
+        return path_of_log(self._prefix, log), ""
+
+    def _of_key(self, log: str, key: Counted) -> tuple[str, str]:
+        path, tags = self._of_log(log)
+        if self._tags:
+            route, method = _ROUTE.spell(key.route), _WORD.spell(key.method)
+            return path, f"{tags},method:{method},route:{route},status:{key.status:03d}"
+        return path_of_key(path, key), ""
+
+
+def pack(lines: Iterable[str], limit: int) -> Iterator[bytes]:
+    """Datagrams of whole lines, as many as fit into `limit` bytes; a line that does not, alone."""
+    packed: list[str] = []
+    size = 0
+    for line in lines:
+        if packed and size + len(line) > limit:
+            yield "\n".join(packed).encode("ascii")
+            packed, size = [], 0
+        packed.append(line)
+        size += len(line) + 1
+    if packed:
+        yield "\n".join(packed).encode("ascii")
+
+
+class StatsdOutput(Output):
+    """Sends each window's metrics."""
+
+    name = "statsd"
+
+    def __init__(self, config: StatsdConfig, say: Say) -> None:
+        where = endpoint(config.host, config.port)
+        self.trouble = Trouble(say, f"sending to StatsD at {where} works again")
+        self._datagrams = Datagrams(config.host, config.port, self.trouble)
+        self._renderer = Renderer(config.prefix, tags=config.tags)
+        self._limit = config.datagram
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        """Begin to send them."""
+        self._datagrams.send(pack(self._renderer.lines(reports, overview), self._limit))
+        self._datagrams.flush(now)
+
+    def flush(self, now: int) -> None:
+        """Send what waits, as far as its pace allows."""
+        self._datagrams.flush(now)
+
+    def due(self) -> int | None:
+        """When more may be sent."""
+        return self._datagrams.due()
+
+    def close(self) -> None:
+        """Send the rest, within a second."""
+        self._datagrams.close()
