@@ -25,6 +25,8 @@ test)
     packages+=(gcc libc6-dev python3-dev clang libclang-rt-dev)
     # To build the man pages and read them, and to try the completions.
     packages+=(python3-docutils man-db groff-base bash zsh fish)
+    # To have StatsD, which is Node's; a Node that is not Debian's may have brought it.
+    command -v npm >/dev/null || packages+=(npm)
     if [[ $EUID -eq 0 ]]; then
         packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi
@@ -49,11 +51,16 @@ for package in "${packages[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
 done
 
-# nginx's package would start a web server, now and at each boot, mtail's a daemon too, and gawk's would become
-# the system's awk: their programs alone are enough, with the libraries that may be missing.
+# nginx's package would start a web server, now and at each boot, carbon's and mtail's a daemon too, and gawk's would
+# become the system's awk: their programs alone are enough, with the libraries that may be missing.
 unpack=()
 case $purpose in
-test) folder=.cache/servers unpack=(nginx) ;;
+test)
+    folder=.cache/servers unpack=(nginx)
+    unpack+=(graphite-carbon python3-whisper python3-cachetools python3-twisted python3-attr python3-automat)
+    unpack+=(python3-constantly python3-hyperlink python3-idna python3-incremental python3-six)
+    unpack+=(python3-typing-extensions python3-zope.interface)
+    ;;
 bench) folder=.cache/peers unpack=(mtail gawk goaccess libsigsegv2 libmaxminddb0) ;;
 esac
 [[ $purpose == run || ! -e $folder/unpacked || $(<"$folder/unpacked") != "${unpack[*]}" ]] || unpack=()
@@ -134,6 +141,17 @@ END
     esac
     state >"$stamp"
     [[ $purpose == run ]] || state >.venv/made-to-run
+fi
+
+# Its optional parts would be compiled, and nothing here wants them.
+statsd=statsd@0.9.0
+if [[ $purpose == test && (! -e .cache/statsd/made || $(<.cache/statsd/made) != "$statsd") ]]; then
+    echo "setup: installing $statsd into .cache/statsd" >&2
+    rm -rf .cache/statsd
+    mkdir -p .cache/statsd
+    npm install --prefix .cache/statsd --cache .cache/statsd/npm --omit=optional --ignore-scripts --no-audit --no-fund \
+        --loglevel=error "$statsd" >&2
+    echo "$statsd" >.cache/statsd/made
 fi
 
 # In an environment of its own: it is old, and asks for what we don't. The benchmarks go on without it.

@@ -1,0 +1,164 @@
+"""The real receivers of metrics, on loopback: StatsD itself, and Graphite's carbon; from scripts/setup.sh."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.fault.program import GUARD, ROOT
+
+SERVERS = ROOT / ".cache" / "servers"
+STATSD = ROOT / ".cache" / "statsd" / "node_modules" / "statsd" / "stats.js"
+PACKAGES = SERVERS / "usr" / "lib" / "python3" / "dist-packages"
+PYTHON = "/usr/bin/python3"  # Debian's, for which the packages are
+
+CARBON = """
+[cache]
+STORAGE_DIR = {root}
+LOCAL_DATA_DIR = {root}/whisper
+CONF_DIR = {root}
+LOG_DIR = {root}
+PID_DIR = {root}
+USER =
+LINE_RECEIVER_INTERFACE = 127.0.0.1
+LINE_RECEIVER_PORT = {port}
+PICKLE_RECEIVER_PORT = 0
+CACHE_QUERY_PORT = 0
+MAX_UPDATES_PER_SECOND = inf
+MAX_CREATES_PER_MINUTE = inf
+ENABLE_LOGROTATION = False
+ENABLE_TAGS = False
+"""
+SCHEMAS = "[all]\npattern = .*\nretentions = 1s:1h\n"
+# Prints what carbon has stored: path -> [value, ...], oldest first.
+READ = """
+import json, os, sys, whisper
+found = {}
+for folder, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        path = os.path.join(folder, name)
+        key = os.path.relpath(path, sys.argv[1]).removesuffix(".wsp").replace("/", ".")
+        found[key] = [value for value in whisper.fetch(path, 0)[1] if value is not None]
+print(json.dumps(found))
+"""
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port on loopback that nobody has now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def poll(condition: Callable[[], bool], what: Callable[[], object], guard: float = GUARD) -> None:
+    """Return when `condition` holds; `what` tells what there is instead after `guard` seconds."""
+    end = time.monotonic() + guard
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(command: Sequence[object], root: Path, environment: dict[str, str]) -> Iterator[None]:
+    """A server, until the block ends; what it prints is in `root`/output."""
+    with (root / "output").open("wb") as output:
+        server = subprocess.Popen(
+            [str(each) for each in command],
+            cwd=root,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield
+        assert server.poll() is None, (root / "output").read_text()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def talk(port: int, words: bytes = b"", end: bytes = b"") -> bytes | None:
+    """What a server answers, up to `end`; None while it is not there."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=GUARD) as connection:
+            connection.sendall(words)
+            answer = b""
+            while not answer.endswith(end):
+                answer += connection.recv(1 << 20)
+            return answer
+    except ConnectionRefusedError:
+        return None
+
+
+class Statsd:
+    """StatsD, which never flushes: its counters are sums since its start."""
+
+    def __init__(self, root: Path) -> None:
+        self.port = free_port(socket.SOCK_DGRAM)
+        self._root = root
+        self._management = free_port()
+
+    @contextmanager
+    def running(self) -> Iterator["Statsd"]:
+        """Until the block ends."""
+        self._root.mkdir()
+        configuration = {
+            "address": "127.0.0.1",
+            "port": self.port,
+            "mgmt_address": "127.0.0.1",
+            "mgmt_port": self._management,
+            "flushInterval": 86_400_000,
+            "backends": [],
+        }
+        (self._root / "config.js").write_text(json.dumps(configuration))
+        with running(["node", STATSD, "config.js"], self._root, {}):
+            poll(lambda: talk(self._management) is not None, (self._root / "output").read_text)
+            yield self
+
+    def values(self, what: str) -> dict[str, float]:
+        """Its `counters` or `gauges`, as Node prints an object."""
+        answer = talk(self._management, f"{what}\n".encode(), b"END\n\n")
+        assert answer is not None
+        return {
+            name: float(value) for name, value in re.findall(r"([\w.;=-]+)'?: ([-\d.e+]+)", answer.decode())
+        }
+
+
+class Carbon:
+    """carbon-cache, which writes at once, with a value for each second."""
+
+    def __init__(self, root: Path) -> None:
+        self.port = free_port()
+        self._root = root
+        self._environment = {"PYTHONPATH": str(PACKAGES)}
+
+    @contextmanager
+    def running(self) -> Iterator["Carbon"]:
+        """Until the block ends."""
+        self._root.mkdir()
+        (self._root / "carbon.conf").write_text(CARBON.format(root=self._root, port=self.port))
+        (self._root / "storage-schemas.conf").write_text(SCHEMAS)
+        program = SERVERS / "usr" / "bin" / "carbon-cache"
+        command = [PYTHON, program, f"--config={self._root}/carbon.conf", "--nodaemon", "start"]
+        with running(command, self._root, self._environment):
+            poll(lambda: talk(self.port) is not None, (self._root / "output").read_text)
+            yield self
+
+    def values(self) -> dict[str, list[float]]:
+        """Everything that it has stored."""
+        found = subprocess.run(
+            [PYTHON, "-c", READ, self._root / "whisper"],
+            env={**os.environ, **self._environment},
+            capture_output=True,
+            text=True,
+        )
+        with suppress(ValueError):  # a file that is just being made
+            return dict(json.loads(found.stdout))
+        return {}
