@@ -15,6 +15,7 @@ most or `unknown`, and what happened.
 
 import time
 from collections import Counter
+from typing import Any
 
 from qps_service.escape import show, show_path
 from qps_service.model import Loss, Report, Row, Window
@@ -59,6 +60,21 @@ def render_text(report: Report) -> str:
     ]
     lines += [f"total\t-\t{format_rate(report.rate)}", *map(_render_loss, report.losses), "", ""]
     return "\n".join(lines)
+
+
+def row_objects(report: Report) -> list[dict[str, Any]]:
+    """The rows for programs, as objects of JSON: methods apart, numbers as they were counted."""
+    return [
+        {
+            "method": show(row.method),
+            "route": show(row.route),
+            "status": row.status,
+            "requests": row.requests,
+            "bytes": row.bytes,
+            "rate": row.rate,
+        }
+        for row in report.rows
+    ]
 
 
 def _render_loss(loss: Loss) -> str:

@@ -27,11 +27,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
-from qps_service.escape import show
 from qps_service.model import Overview, Report
 from qps_service.notices import REPORT_MESSAGE_ID, Notice, Say
 from qps_service.outputs import Output, Trouble
-from qps_service.report import render_text
+from qps_service.report import render_text, row_objects
 
 IDENTIFIER = "qps-reporter"
 SOCKET = "/run/systemd/journal/socket"
@@ -53,17 +52,6 @@ def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:
 
 def report_fields(report: Report) -> dict[str, str]:
     """The journal fields of a report."""
-    rows = [
-        {
-            "method": show(row.method),
-            "route": show(row.route),
-            "status": row.status,
-            "requests": row.requests,
-            "bytes": row.bytes,
-            "rate": row.rate,
-        }
-        for row in report.rows
-    ]
     return {
         "MESSAGE": render_text(report),
         "MESSAGE_ID": REPORT_MESSAGE_ID,
@@ -75,7 +63,7 @@ def report_fields(report: Report) -> dict[str, str]:
         "QPS_REQUESTS": str(report.requests),
         "QPS_TOTAL": repr(report.rate),
         "QPS_REJECTED": str(report.rejected),
-        "QPS_ROWS": json.dumps(rows, separators=(",", ":")),
+        "QPS_ROWS": json.dumps(row_objects(report), separators=(",", ":")),
     }
 
 
