@@ -1,6 +1,6 @@
 """A configured output, made. The modules are loaded where they are wanted: most services use none of them."""
 
-from qps_service.config import GraphiteConfig, OutputConfig, StatsdConfig
+from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, StatsdConfig
 from qps_service.notices import Say
 from qps_service.outputs import Output
 
@@ -16,4 +16,10 @@ def make_output(config: OutputConfig, say: Say) -> Output:
             from qps_service.outputs.graphite import GraphiteOutput
 
             return GraphiteOutput(config, say)
+        case JsonConfig(path):
+            from qps_service.outputs.reports_json import JsonOutput
+
+            output = JsonOutput(path, say)
+            output.reopen()
+            return output
     raise NotImplementedError(config, say)

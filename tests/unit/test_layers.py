@@ -59,7 +59,7 @@ PURE_IMPORTS = {
 PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the
-# simulator's own log, the ledger, what `summarize` is given. process.py reads its own pipe.
+# simulator's own log, the ledger, what `summarize` is given, reports as JSON. process.py reads its own pipe.
 OPENERS = {
     *(
         "files",
@@ -71,6 +71,7 @@ OPENERS = {
         "process",
         "database",
         "whole",
+        "outputs.reports_json",
     ),
 }
 OPENING = {

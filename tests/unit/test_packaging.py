@@ -76,6 +76,23 @@ def test_an_example_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: P
         check_example(example().replace(right, wrong), tmp_path)
 
 
+# --- the schema of reports
+
+
+def schema_misplaced(install: str, pages: str) -> bool:
+    """Whether the package has it elsewhere than the pages say."""
+    placed = re.search(r"^packaging/(qps-report\.schema\.json) (\S+)$", install, re.MULTILINE)
+    return not placed or f"/{placed[2]}/{placed[1]}" not in pages
+
+
+def test_the_schema_is_where_the_pages_say() -> None:
+    install = (PACKAGING / "debian/qps-reporter.install").read_text()
+    page = (PACKAGING / "man/qps-reporter.1.rst").read_text()
+    assert not schema_misplaced(install, page)
+    assert schema_misplaced(install.replace("share/qps-reporter\n", "share/schemas\n"), page)
+    assert schema_misplaced(install.replace("packaging/qps-report.schema.json", "#"), page)
+
+
 # --- the units
 
 
