@@ -67,6 +67,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l state -xka "(__fi
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l format -xka "default common combined json auto" -d 'the log'"'"'s line format: default, common, combined, json, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat) (default: default)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l once -d 'read from where the ledger ends to the end of the log, report, exit; needs --state'
+complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l json -d 'reports on stdout as JSON, one object a line, in place of the text'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow (default: those of the configuration)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a check -d 'Say what is configured, and whether each log can be read and understood.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -s h -l help -d 'show this help message and exit'

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from syslog import LOG_DEBUG, LOG_WARNING
 
 from qps_service.books import Books
@@ -11,7 +12,7 @@ from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files import Files
-from qps_service.model import Restored
+from qps_service.model import Report, Restored
 from qps_service.notices import Say
 from qps_service.outputs import Output
 from qps_service.outputs.chosen import Outputs
@@ -19,6 +20,7 @@ from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_j
 from qps_service.outputs.making import make_output
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
+from qps_service.report import render_text
 from qps_service.scan import describe
 from qps_service.state import StateDirectory
 from qps_service.systemd import Supervisor, bindings, handed_back, watchdog_of
@@ -31,6 +33,7 @@ examples:
   qps-reporter run access.log --interval 1s --format combined
   qps-reporter run --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter run access.log --state DIR --once  what came since the last time, for cron and timers
+  qps-reporter run access.log --json | jq .rate
 
 With a state directory, counts and places are kept in DIR/ledger.db, and the next run goes on there:
 nothing is lost or counted twice, however this one ends. Without one they live in memory.
@@ -50,6 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read from where the ledger ends to the end of the log, report, exit; needs --state",
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="reports on stdout as JSON, one object a line, in place of the text",
+    )
+
+
+def _renderer(arguments: argparse.Namespace) -> Callable[[Report], str]:
+    if arguments.json:
+        from qps_service.outputs.reports_json import render_json
+
+        return render_json
+    return render_text
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,8 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     fixed: list[Output] = []
     if send:
         fixed.append(JournalOutput(send, board.say))
-    if not (send and is_journal(1, os.environ)):
-        fixed.append(StdoutOutput(1, board.say))
+    # The text is in the journal already; JSON there is somebody's wish.
+    if arguments.json or not (send and is_journal(1, os.environ)):
+        fixed.append(StdoutOutput(1, board.say, _renderer(arguments)))
     waker = SignalWaker()
     waker.install()
     clock = SystemClock()

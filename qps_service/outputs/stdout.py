@@ -1,4 +1,4 @@
-"""The text report on standard output.
+"""Reports on standard output.
 
 Promise: a reader that is slow, or stopped, never blocks the counting. Reports wait in memory up to a
 limit; what does not fit is dropped whole and said once. A reader that has gone ends the program.
@@ -6,7 +6,7 @@ limit; what does not fit is dropped whole and said once. A reader that has gone 
 
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qps_service.model import Overview, Report
 from qps_service.notices import Say
@@ -24,9 +24,10 @@ class StdoutOutput(Output):
 
     name = "stdout"
 
-    def __init__(self, descriptor: int, say: Say) -> None:
+    def __init__(self, descriptor: int, say: Say, render: Callable[[Report], str] = render_text) -> None:
         self.trouble = Trouble(say, "stdout takes reports again")
         self._descriptor = descriptor
+        self._render = render
         self._waiting = bytearray()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
@@ -34,7 +35,7 @@ class StdoutOutput(Output):
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Write the reports, or keep them until the reader is ready. Raises OutputClosed."""
         for report in reports:
-            text = render_text(report).encode()
+            text = self._render(report).encode()
             if self._waiting and len(self._waiting) + len(text) > BACKLOG:
                 self.trouble.failed("nobody reads stdout; dropping reports there")
                 continue

@@ -83,6 +83,7 @@ WORDS = [
     (("",), set(COMMANDS)),
     (("run", "--for"), {"--format"}),
     (("run", "access.log", "--on"), {"--once"}),
+    (("run", "--js"), {"--json"}),
     (("run", "--format", "com"), {"common", "combined"}),
     (("check", "--start", "s"), {"start"}),
     (("simulate", "--format", "d"), {"default"}),

@@ -5,6 +5,7 @@ just that fault.
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import pytest
+from jsonschema import ValidationError
 
 from qps_service import errors, notices
 from qps_service.cli import COMMANDS, make_parser
@@ -26,6 +28,7 @@ from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from tests.reports_schema import validate
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS, ARCHITECTURE = "README.md", "OPERATIONS.md", "ARCHITECTURE.md"
@@ -138,6 +141,23 @@ def formats_wrong(pages: Pages) -> list[str]:
                 except FormatError as error:
                     problems.append(str(error))
     return problems
+
+
+def examples_of_json_wrong(pages: Pages) -> list[str]:
+    """Reports that are none by the schema, or whose rates are not those of their counts."""
+    problems = []
+    blocks = [block for _, block in FENCE.findall(pages[README]) if block.startswith('{"log"')]
+    for block in blocks:
+        report = json.loads(block.replace("\n", ""))
+        try:
+            validate(report)
+        except ValidationError as error:
+            problems.append(error.message)
+            continue
+        rates = {each["requests"] / report["seconds"] - each["rate"] for each in (report, *report["rows"])}
+        problems += [] if rates == {0} else ["rates"]
+        problems += [] if report["requests"] == sum(row["requests"] for row in report["rows"]) else ["sum"]
+    return problems if blocks else ["no example"]
 
 
 def exit_statuses_undocumented(pages: Pages) -> list[str]:
@@ -256,6 +276,10 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (routes_wrong, README, "# /static/js/app.3f2a.js -> /static\n", "\n"),
     (formats_wrong, README, "$status $body_bytes_sent $upstream", "$status$body_bytes_sent $upstream"),
     (formats_wrong, README, " %>s %O", " %>s%O"),
+    (examples_of_json_wrong, README, '"sequence":1,', '"number":1,'),
+    (examples_of_json_wrong, README, '"requests":6,', '"requests":7,'),
+    (examples_of_json_wrong, README, '{"log":"access",', '{"name":"access",'),
+    (examples_of_json_wrong, README, '"rate":2.99', '"rate":2.98'),
     (exit_statuses_undocumented, OPERATIONS, "\n| 3 | another", "\n| 4 | another"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter run access.log --rate 3\n"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter follow access.log\n"),
