@@ -163,8 +163,9 @@ class Daemon:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
         if any(tail.is_behind for tail in self._logs.tails):
             return
-        dues = (self._supervisor.feed_due(self._clock.now()), *(output.due() for output in self._outputs))
-        until = min(self._grid.deadline, self._looked + TICK, *(due for due in dues if due is not None))
+        feed_due = self._supervisor.feed_due(self._clock.now())
+        until = min(self._grid.deadline, self._looked + TICK, *self._outputs.due())
+        until = until if feed_due is None else min(until, feed_due)
         sources = (*self._logs.tails, *self._outputs)
         descriptors = [number for source in sources if (number := source.fileno()) is not None]
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
@@ -179,8 +180,7 @@ class Daemon:
         stand for."""
         self._heed_signals()
         now = self._clock.now()
-        for output in self._outputs:
-            output.flush(now)
+        self._outputs.flush(now)
         for tail in self._logs.tails:
             self._read(tail, now)
         self._looked = self._clock.now()
@@ -217,18 +217,17 @@ class Daemon:
         """Answer those who asked before the last look. What they are told is in the ledger first, if it takes
         anything: a crash must not take it back."""
         is_behind = any(tail.is_behind for tail in self._logs.tails)
-        asked = [output for output in self._outputs if output.is_asked(now, is_behind=is_behind)]
+        asked = self._outputs.asked(now, is_behind=is_behind)
         if asked:
             self._logs.commit(now)
-            for output in asked:
-                output.answer(self._overview(now), now)
+            self._outputs.answer(asked, self._overview(now), now)
 
     def _overview(self, now: int) -> Overview:
         return Overview(
             logs=tuple(tail.standing(now) for tail in self._logs.tails),
             commits=self._books.commits,
             commit_failures=self._books.failures,
-            output_failures={output.name: output.trouble.failures for output in self._outputs},
+            output_failures=self._outputs.failures(),
             version=__version__,
             scanner=self._scanner,
         )
@@ -244,9 +243,7 @@ class Daemon:
             window, losses = tail.close_window(now), tail.losses(at)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
             reports.append(report)
-        overview = self._overview(now)
-        for output in self._outputs:
-            output.emit(reports, overview, now)
+        self._outputs.emit(reports, self._overview(now), now)
         return sum(report.rate for report in reports)
 
     def _heed_signals(self) -> None:

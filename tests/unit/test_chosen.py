@@ -1,0 +1,142 @@
+"""The outputs in force: they come and go with the configuration, and none of them harms the others."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, TextfileConfig
+from qps_service.model import Overview, Report
+from qps_service.notices import OUTPUT_FAILED, Notice
+from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.outputs.chosen import Outputs
+from tests.unit.reporting import OVERVIEW
+
+REPORT = Report("access", False, 1, 1, 10.0, 0, 0.0, 0, ())
+JSON, TEXT = JsonConfig("/x"), TextfileConfig("/x")
+HERE, THERE = GraphiteConfig("here", 2003, "qps"), GraphiteConfig("there", 2003, "qps")
+
+
+class Recorder(Output):
+    """Keeps what is done with it; raises what it is given."""
+
+    name = "recorder"
+
+    def __init__(self, say: Callable[[Notice], None], log: list[str], mark: object) -> None:
+        self.trouble = Trouble(say, "works")
+        self.fault: Exception | None = None
+        self._log = log
+        self._mark = mark
+
+    def _note(self, what: str) -> None:
+        self._log.append(f"{what} {self._mark}")
+        if self.fault:
+            raise self.fault
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self._note("emit")
+
+    def flush(self, now: int) -> None:
+        self._note("flush")
+
+    def answer(self, overview: Overview, now: int) -> None:
+        self._note("answer")
+
+    def reopen(self) -> None:
+        self._note("reopen")
+
+    def close(self) -> None:
+        self._note("close")
+
+
+class Scene:
+    def __init__(self, kind: type[Outputs]) -> None:
+        self.log: list[str] = []
+        self.said: list[Notice] = []
+        self.outputs = kind([], self._make)
+
+    def _make(self, config: OutputConfig) -> Output:
+        self.log.append(f"make {config}")
+        return Recorder(self.said.append, self.log, config)
+
+
+def check_coming_and_going(kind: type[Outputs]) -> None:
+    scene = Scene(kind)
+    scene.outputs.reconfigure([HERE, JSON])
+    assert scene.log == [f"make {HERE}", f"make {JSON}"]
+    scene.log.clear()
+    scene.outputs.reconfigure([THERE, JSON])
+    assert scene.log == [f"close {HERE}", f"reopen {JSON}", f"make {THERE}"]
+    scene.log.clear()
+    scene.outputs.reconfigure([])
+    assert scene.log == [f"close {THERE}", f"close {JSON}"]
+    assert not list(scene.outputs)
+
+
+def check_two_kinds_with_the_same_values(kind: type[Outputs]) -> None:
+    scene = Scene(kind)
+    scene.outputs.reconfigure([JSON, TEXT])
+    assert scene.log == [f"make {JSON}", f"make {TEXT}"]
+    scene.outputs.reconfigure([TEXT])
+    assert scene.log[2:] == [f"close {JSON}", f"reopen {TEXT}"]
+
+
+class MakesFirst(Outputs):
+    """A broken twin: the new one finds its address taken by the old one."""
+
+    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+        before = dict(self._chosen)
+        assert self._make
+        self._chosen = [(config, before.get(config) or self._make(config)) for config in configs]
+        for config, output in before.items():
+            output.reopen() if config in configs else output.close()
+
+
+class ByValue(Outputs):
+    """A broken twin: tuples of two kinds with the same values are one."""
+
+    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+        super().reconfigure(list(dict.fromkeys(configs)))
+
+
+def test_outputs_come_and_go_with_the_configuration() -> None:
+    check_coming_and_going(Outputs)
+    with pytest.raises(AssertionError):
+        check_coming_and_going(MakesFirst)
+
+
+def test_outputs_of_two_kinds_are_two() -> None:
+    check_two_kinds_with_the_same_values(Outputs)
+    with pytest.raises(AssertionError):
+        check_two_kinds_with_the_same_values(ByValue)
+
+
+@pytest.mark.parametrize("call", ["emit", "flush", "answer", "reopen", "close"])
+def test_a_fault_of_one_is_said_once_and_touches_no_other(call: str) -> None:
+    scene = Scene(Outputs)
+    scene.outputs.reconfigure([HERE, JSON])
+    first, second = scene.outputs
+    assert isinstance(first, Recorder)
+    first.fault = UnicodeEncodeError("ascii", "é", 0, 1, "no such letter")
+    scene.log.clear()
+    for _ in range(2):
+        {
+            "emit": lambda: scene.outputs.emit([REPORT], OVERVIEW, 0),
+            "flush": lambda: scene.outputs.flush(0),
+            "answer": lambda: scene.outputs.answer([first, second], OVERVIEW, 0),
+            "reopen": lambda: scene.outputs.reconfigure([HERE, JSON]),
+            "close": scene.outputs.close,
+        }[call]()
+    assert scene.log == [f"{call} {HERE}", f"{call} {JSON}"] * 2
+    text = f"the output recorder has a fault: UnicodeEncodeError: {first.fault}"
+    assert scene.said == [Notice(OUTPUT_FAILED, text)]
+    assert scene.outputs.failures() == {"recorder": 0}  # of the second, which has the same name here
+
+
+def test_a_reader_who_has_gone_is_told_on() -> None:
+    scene = Scene(Outputs)
+    scene.outputs.reconfigure([HERE])
+    (output,) = scene.outputs
+    assert isinstance(output, Recorder)
+    output.fault = OutputClosed()
+    with pytest.raises(OutputClosed):
+        scene.outputs.flush(0)
