@@ -110,7 +110,10 @@ class Logs:
         if restored:
             self._gone.pop(log.name, None)
             past = max(0, now - restored.started) // SECOND
-            place = f"going on with {show_path(log.path)} where the ledger ends"
+            path, before = show_path(log.path), show_path(restored.path)
+            place = f"going on with {path} where the ledger ends"
+            if log.path != restored.path:
+                place = f"log {log.name} is now {path}, and was {before}: its counts go on"
             text = f"{place}, {past} s after the last report"
             self._say(Notice(notices.RESTORED, text, log.name))
         return self._make_tail(log, now, self._say, restored=restored, at=at)

@@ -126,6 +126,8 @@ def a_log_may_move(root: Path, _: Patch) -> None:
     service.write_at(6, 1)
     stop(service, 8)
     assert known(root, "access") == (9, 9, str(link))
+    now = f"log access is now {link}, and was {log}: its counts go on"
+    assert service.said("restored") == [f"{now}, 0 s after the last report"]
     assert requests_of(service) == [(1, "access", 5), (2, "access", 1)]
     assert service.said("stopped") == ["stopped; 9 requests counted and 0 lines rejected in total"]
 
