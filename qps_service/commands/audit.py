@@ -20,11 +20,11 @@ examples:
   qps-reporter audit                    the ledger of the service
   qps-reporter audit --state DIR
 
-Lists each generation of each log: the bytes and lines that were read of it, how many lines were rejected,
-bytes that are still to be read, and the lines in its file counted again: `gone` where there is none,
-`unreadable` where there is one that can't be read. Then the sums, and what may have been lost. Reads only,
-and may run while the service does. Exits 0 if the books balance, as far as files could be read, 1 if they
-don't or can't be read.
+Lists each generation of each log, which is one file from one rotation to the next: the bytes and lines that
+were read of it, how many lines were rejected, bytes that are still to be read, and the lines in its file
+counted again: `gone` where there is none, `unreadable` where there is one that can't be read. Then the sums,
+and what may have been lost. Reads only, and may run while the service does. Exits 0 if the books balance, as
+far as files could be read, 1 if they don't or can't be read.
 """
 
 STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=

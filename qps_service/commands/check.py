@@ -25,7 +25,8 @@ EPILOG = """\
 examples:
   qps-reporter check                              the configuration of the service
   qps-reporter check access.log --format combined
-  qps-reporter check --config new.toml && systemctl reload qps-reporter
+  qps-reporter check && systemctl reload qps-reporter
+  qps-reporter check --config new.toml            a file that is to take its place
   qps-reporter check --config-only                what the unit asks before it starts or reloads
 
 Run as root, it looks with the rights of the service's user, _qps-reporter, where that exists.
