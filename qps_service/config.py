@@ -153,7 +153,14 @@ def _read(path: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, no UTF-8, endless numbers or nesting
-        raise ConfigError([f"{path}: {error}"]) from error
+        text = re.sub(r"Cannot declare \((.+)\) twice", _twice, str(error))
+        raise ConfigError([f"{path}: {text}"]) from error
+
+
+def _twice(found: re.Match[str]) -> str:
+    """tomllib shows the table's name as Python's tuple."""
+    name = ".".join(re.findall("'([^']*)'", found[1]))
+    return f"the table [{name}] stands there twice"
 
 
 class _Loader:

@@ -526,6 +526,10 @@ def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
     assert problems(Flags(config="none.toml")) == ("none.toml: No such file or directory",)
     assert problems(Flags(config=str(tmp_path))) == (f"{tmp_path}: Is a directory",)
     assert problems(write("interval = ")) == ("file.toml: Invalid value (at end of document)",)
+    twice = "file.toml: the table [log.a] stands there twice (at line 3, column 7)"
+    assert problems(write("[log.a]\npath = '/x'\n[log.a]\npath = '/y'")) == (twice,)
+    twice = "file.toml: the table [history] stands there twice (at line 2, column 9)"
+    assert problems(write("[history]\n[history]")) == (twice,)
     (tmp_path / "latin.toml").write_bytes(b"# gr\xf6\xdfe")
     (problem,) = problems(Flags(config="latin.toml"))
     assert problem.startswith("latin.toml: 'utf-8' codec can't decode byte 0xf6 in position 4")
