@@ -2,8 +2,8 @@
 
 Promise: sending never waits, and never floods. A window's packets leave in batches that a receiver's socket
 has room for, with pauses between. They are made as they are sent, so that the rest of a window costs no
-memory. What still waits when the next window comes is dropped for it: old values have no worth, and the next
-must not queue behind them. A failure ends its window; each window lost so is one failure.
+memory. One window may wait behind another; when a third comes, what is left of the first is dropped. A
+failure drops all that waits. Each time something is dropped is one failure.
 
 The socket is connected: where nobody listens, the kernel says so (ECONNREFUSED) a moment after the packet. So
 a window was delivered, as far as anybody can know, if no error came until the next one.
@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from qps_service.outputs import Trouble
@@ -24,6 +25,8 @@ BATCH = 106_496  # bytes
 # Long enough for a receiver to read a batch, even one that shares its core with the service; 10,000 routes
 # still pass in about a second.
 PAUSE = 20_000_000  # nanoseconds
+# How many may wait: the one that is being sent, and the next, as at a stop right after a report.
+WINDOWS = 2
 # At the end, how often a batch is tried before what is left is dropped: one second in all.
 LAST_ROUNDS = 50
 
@@ -56,8 +59,8 @@ class Datagrams:
         self._socket: socket.socket | None = None
         self._address: Address | None = None
         self._turn = 0  # which of the addresses is tried next
-        self._packets: Iterator[bytes] = iter(())
-        self._packet: bytes | None = None  # the next of them
+        self._windows: deque[Iterator[bytes]] = deque()  # what is still to be sent of each
+        self._packet: bytes | None = None  # the next, of the first of them
         self._is_delivered = False  # whether this window has been sent whole, and nothing said otherwise
         self._was_lost = False
         self._due: int | None = None
@@ -66,13 +69,16 @@ class Datagrams:
     def send(self, packets: Iterable[bytes]) -> None:
         """Take the packets of a window; `flush` sends them."""
         self._hear()
-        if self._packet is not None:
-            self._lose(self._delay)
-        elif self._is_delivered:
+        if self._is_delivered:
             self._trouble.works()
         self._is_delivered = False
-        self._packets = iter(packets)
-        self._packet = next(self._packets, None)
+        self._windows.append(iter(packets))
+        if len(self._windows) > WINDOWS:
+            self._windows.popleft()
+            self._packet = None
+            self._lost(self._delay)
+        if self._packet is None:
+            self._advance()
 
     def flush(self, now: int) -> None:
         """Send as much as may go now, CLOCK_BOOTTIME nanoseconds."""
@@ -88,7 +94,7 @@ class Datagrams:
         return self._due
 
     def take_loss(self) -> bool:
-        """Whether a window was lost since this was last asked: who listens now may know nothing of before."""
+        """Whether something was lost since the last call: who listens now may know nothing of before."""
         was_lost, self._was_lost = self._was_lost, False
         return was_lost
 
@@ -100,7 +106,8 @@ class Datagrams:
                 self.flush(self._now + PAUSE)
         self._hear()
         if self._packet is not None:
-            self._lose(self._delay)
+            self._windows.clear()
+            self._lost(self._delay)
         self._disconnect()
 
     def _send_batch(self) -> None:
@@ -113,8 +120,15 @@ class Datagrams:
                     self._give_up(error.strerror)
                 return
             room -= charge(len(self._packet))
-            self._packet = next(self._packets, None)
+            self._advance()
             self._is_delivered = self._packet is None
+
+    def _advance(self) -> None:
+        self._packet = None
+        while self._windows and self._packet is None:
+            self._packet = next(self._windows[0], None)
+            if self._packet is None:
+                self._windows.popleft()
 
     @property
     def _delay(self) -> str:
@@ -163,14 +177,15 @@ class Datagrams:
         return made
 
     def _give_up(self, why: str | None) -> None:
-        """There is no way to where this window went."""
+        """There is no way to where this went."""
         self._turn += 1
         self._disconnect()
-        self._lose(why)
+        self._windows.clear()
+        self._packet, self._due = None, None
+        self._lost(why)
 
-    def _lose(self, why: str | None) -> None:
-        """What is left of this window is dropped."""
-        self._packets, self._packet, self._due = iter(()), None, None
+    def _lost(self, why: str | None) -> None:
+        """Something was dropped."""
         self._is_delivered = False
         self._was_lost = True
         self._trouble.failed(f"cannot send to {self._to}: {why}")
