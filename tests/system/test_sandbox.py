@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from qps_service.notices import OUTPUT_FAILED
 from tests.system import faults
 from tests.system.guest import Guest
 from tests.system.image import GuestError
@@ -201,6 +202,43 @@ def test_the_drop_in_for_sending_opens_no_more_than_that(probed: Service) -> Non
     opened = {name for name, result in results.items() if result == "allowed"}
     assert opened == {"a socket of the network", "a connection"}
     check_exposure(probed.guest, "qps-reporter.service", 1.1)
+
+
+def test_metrics_leave_with_the_drop_in_and_without_it_that_is_said(service: Service) -> None:
+    """With it, names are looked up inside the sandbox too."""
+    guest = service.guest
+    heard = (
+        "import socket\nreceiver = socket.socket(type=socket.SOCK_DGRAM)\n"
+        "receiver.bind(('127.0.0.1', 8125))\n"
+        "while True: print(receiver.recv(9999).decode(), flush=True)\n"
+    )
+    guest.write("/run/heard.py", heard)
+    guest.write(
+        "/run/systemd/system/heard.service",
+        "[Service]\nType=exec\nExecStart=/usr/bin/python3 /run/heard.py\nStandardOutput=file:/run/heard\n",
+    )
+    guest.systemctl("daemon-reload")
+    guest.systemctl("start", "heard.service")
+    service.configure(configuration() + "[output.statsd]\n")
+    service.append(lines(5))
+    with service.follow() as journal:
+        service.start()
+        failed = journal.until(lambda entry: entry.get("MESSAGE_ID") == OUTPUT_FAILED.message_id)
+    assert failed["MESSAGE"] == "cannot send to 127.0.0.1:8125: Address family not supported by protocol"
+    service.stop()
+    assert guest.path("/run/heard").read_text() == ""
+    guest.write("/run/systemd/system/qps-reporter.service.d/push.conf", guest.path(PUSH).read_text())
+    guest.systemctl("daemon-reload")
+    guest.write("/etc/hosts", "127.0.0.1 metrics.example\n")
+    service.configure(configuration() + '[output.statsd]\nhost = "metrics.example"\n')
+    service.start()
+    service.append(lines(7))
+    guest.run("sh", "-c", "until grep -q ^qps.access.requests:7 /run/heard; do sleep 0.1; done")
+    service.stop()
+    guest.systemctl("stop", "heard.service")
+    said = [entry.get("MESSAGE_ID") for entry in service.entries()]
+    assert said.count(OUTPUT_FAILED.message_id) == 1
+    assert counted(service) == {"/": 12}
 
 
 # --- what systemd thinks of their text
