@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from qps_service.outputs.datagrams import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
-from qps_service.outputs.resolving import AGAIN, RETRY, Resolver
+from qps_service.outputs.resolving import AGAIN, RETRY, Begin, Resolver
 from tests.unit.receiving import RESUMED, Names, Said, UdpReceiver, until
 
 SMALL = b"a:1|c"
@@ -98,12 +98,15 @@ def check_pacing(make: Make, receiver: UdpReceiver) -> None:
     before its time."""
     said = Said()
     output = make("127.0.0.1", receiver.port, said.trouble)
-    sent, received, now = numbered(1000, 100), [], NOW
+    sent, now = numbered(1000, 100), NOW
+    received: list[bytes] = []
+    full = -(-BATCH // charge(100))
     output.send(sent)
     for _ in range(1000):
         output.flush(now)
-        batch = receiver.receive(1)
-        assert sum(charge(len(packet)) for packet in batch) <= BATCH + charge(100)
+        expected = min(full, len(sent) - len(received))
+        batch = receiver.receive(expected)
+        assert len(batch) == expected
         received += batch
         due = output.due()
         if due is None:
@@ -137,7 +140,8 @@ def test_a_window_is_paced(receiver: UdpReceiver) -> None:
 
 
 @pytest.mark.parametrize("twin", [Floods, Restless])
-def test_other_paces_are_caught(twin: Make, receiver: UdpReceiver) -> None:
+def test_other_paces_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
     with pytest.raises(AssertionError):
         check_pacing(twin, receiver)
 
@@ -151,7 +155,7 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for packet in numbered(2 * count, size):
         sender.sendto(packet, receiver.socket.getsockname())
-    kept = len(receiver.receive(1))
+    kept = len(receiver.receive(BATCH // charge(size)))
     assert BATCH // charge(size) <= kept, "it is charged more than we think"
     assert kept <= 2 * count
     receiver.close()
@@ -360,17 +364,45 @@ def test_a_sandbox_without_sockets_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 # --- the end
 
 
-def test_the_end_sends_the_rest(receiver: UdpReceiver) -> None:
+def check_end(make: Make, receiver: UdpReceiver) -> None:
+    """What waits is sent, at its pace."""
     said = Said()
     received: list[bytes] = []
-    output = Datagrams(
+    output = make(
         "127.0.0.1", receiver.port, said.trouble, sleep=lambda _: received.extend(receiver.receive(1))
     )
     output.send(numbered(1000, 100))
     output.flush(NOW)
     output.close()
-    assert received + receiver.receive(1) == numbered(1000, 100)
+    received += receiver.receive(1000 - len(received))
+    assert received == numbered(1000, 100)
     assert said.texts == []
+
+
+class JustLeaves(Datagrams):
+    """A broken twin: the end is the end."""
+
+    def close(self) -> None:
+        self._disconnect()
+
+
+class Pours(Datagrams):
+    """A broken twin: at the end all goes at once."""
+
+    def close(self) -> None:
+        for turn in range(LAST_ROUNDS):
+            self.flush(self._now + turn * PAUSE)
+
+
+def test_the_end_sends_the_rest(receiver: UdpReceiver) -> None:
+    check_end(Datagrams, receiver)
+
+
+@pytest.mark.parametrize("twin", [JustLeaves, Pours])
+def test_other_ends_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
+    with pytest.raises(AssertionError):
+        check_end(twin, receiver)
 
 
 def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
@@ -387,14 +419,16 @@ def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
 # --- names
 
 
-def named(names: Names, port: int, said: Said) -> Datagrams:
-    resolver = Resolver("metrics.example", port, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
+def named(names: Names, port: int, said: Said, begin: Begin | None = None) -> Datagrams:
+    begin = begin or names.begin
+    resolver = Resolver("metrics.example", port, socket.SOCK_DGRAM, look_up=names.look_up, begin=begin)
     return Datagrams("metrics.example", port, said.trouble, resolver=resolver)
 
 
-def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
+def check_lookup(receiver: UdpReceiver, begin: Begin | None = None) -> None:
+    """It is begun once, and not waited for."""
     names, said = Names(("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said)
+    output = named(names, receiver.port, said, begin)
     output.send([SMALL])
     for _ in range(3):
         output.flush(NOW)
@@ -404,6 +438,15 @@ def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
     output.flush(NOW)
     assert receiver.receive(1) == [SMALL]
     assert said.texts == []
+
+
+def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
+    check_lookup(receiver)
+
+
+def test_a_lookup_within_the_loop_is_caught(receiver: UdpReceiver) -> None:
+    with pytest.raises(AssertionError):
+        check_lookup(receiver, begin=lambda task: task())
 
 
 def test_a_lookup_that_never_ends_costs_windows_and_nothing_else() -> None:

@@ -170,12 +170,25 @@ def test_gauges_that_stay_are_caught(twin: type[Renderer]) -> None:
         check_vanished(lambda: twin("qps", tags=False))
 
 
-def test_after_a_restart_what_vanished_meanwhile_has_the_rate_0() -> None:
-    renderer = Renderer("qps", tags=False)
+def check_restart(renderer: Renderer) -> None:
+    """What vanished while nobody ran has the rate 0 as well."""
     known = {HELP: Counts(500, 0), ROOT: Counts(20, 0)}
     for _ in range(WINDOWS):
         assert rates(renderer, {ROOT: Counts(20, 0)}, known)[1:] == ["qps.access.GET._help.200.rate:0|g"]
     assert rates(renderer, {ROOT: Counts(20, 0)}, known)[1:] == []
+
+
+class Newborn(Renderer):
+    """A broken twin: knows nothing of what was told before."""
+
+    def lines(self, reports: Any, overview: Any) -> Iterator[str]:
+        return super().lines(reports, OVERVIEW)
+
+
+def test_after_a_restart_what_vanished_meanwhile_has_the_rate_0() -> None:
+    check_restart(Renderer("qps", tags=False))
+    with pytest.raises(AssertionError):
+        check_restart(Newborn("qps", tags=False))
 
 
 def test_vanished_routes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,14 +203,44 @@ def test_vanished_routes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- datagrams
 
 
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(10, 60))
-def test_datagrams_have_whole_lines_and_are_full(sizes: list[int], limit: int) -> None:
+Pack = Callable[[list[str], int], Iterator[bytes]]
+
+
+def check_packed(pack: Pack, sizes: list[int], limit: int) -> None:
+    """Datagrams have whole lines, within the limit, and as many as fit."""
     lines = [f"{number % 10}" * size for number, size in enumerate(sizes)]
     packets = [packet.decode() for packet in pack(lines, limit)]
     assert "\n".join(packets).split("\n") == (lines or [""])
     assert all(len(packet) <= limit or "\n" not in packet for packet in packets)
     for packet, after in pairwise(packets):
         assert len(packet) + 1 + len(after.split("\n")[0]) > limit, "another line would have had room"
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(10, 60))
+def test_datagrams_have_whole_lines_and_are_full(sizes: list[int], limit: int) -> None:
+    check_packed(pack, sizes, limit)
+
+
+def cutting(lines: list[str], limit: int) -> Iterator[bytes]:
+    """A broken twin: datagrams end wherever they are full."""
+    text = "\n".join(lines).encode()
+    return (text[at : at + limit] for at in range(0, len(text), limit))
+
+
+def one_by_one(lines: list[str], limit: int) -> Iterator[bytes]:
+    """A broken twin: a datagram a line."""
+    return (line.encode() for line in lines)
+
+
+def one_too_many(lines: list[str], limit: int) -> Iterator[bytes]:
+    """A broken twin: the line breaks are not counted."""
+    return pack(lines, limit + 1)
+
+
+@pytest.mark.parametrize("twin", [cutting, one_by_one, one_too_many])
+def test_other_datagrams_are_caught(twin: Pack) -> None:
+    with pytest.raises(AssertionError):
+        check_packed(twin, [5] * 20, 22)
 
 
 # --- with the service

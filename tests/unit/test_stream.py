@@ -203,7 +203,7 @@ def check_hanging(make: Make) -> None:
     """Nothing waits, memory is bounded, what is dropped is the oldest, whole, and it is said once."""
     said, receiver = Said(), TcpReceiver(receive_buffer=4096)
     output = make("127.0.0.1", receiver.port, said.trouble)
-    windows = 40
+    windows = 15
     for window in range(windows):
         output.send(messages(window, 10_000))
         output.flush(NOW + window * TEN)
@@ -345,7 +345,12 @@ def check_restart(make: Make) -> None:
     assert receiver.connection
     receiver.connection.close()
     receiver.connection = None
-    output.flush(NOW + TEN - 1)
+
+    def is_closed() -> bool:
+        output.flush(NOW + TEN - 1)
+        return output._socket is None
+
+    until(is_closed)
     output.send(messages(2, 1))
     output.flush(NOW + TEN)
     receiver.accept()
@@ -425,7 +430,8 @@ def test_a_sandbox_without_sockets_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     assert said.texts == ["cannot send to 127.0.0.1:2003: Address family not supported by protocol"]
 
 
-def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
+def check_end(make: Make, receiver: TcpReceiver) -> None:
+    """What waits is sent, as the receiver takes it."""
     said = Said()
     received = []
 
@@ -434,16 +440,35 @@ def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
             receiver.accept()
         received.append(receiver.receive())
 
-    output = Stream("127.0.0.1", receiver.port, said.trouble, sleep=sleep)
+    output = make("127.0.0.1", receiver.port, said.trouble, sleep=sleep)
     sent = messages(1, 40_000)
     output.send(sent)
+    output.flush(NOW)
     output.close()
+    if not receiver.connection:
+        receiver.accept()
     assert receiver.connection
     receiver.connection.setblocking(True)
     while data := receiver.connection.recv(1 << 20):
         received.append(data)
     assert b"".join(received) == b"".join(sent)
     assert said.texts == []
+
+
+class JustLeaves(Stream):
+    """A broken twin: the end is the end."""
+
+    def close(self) -> None:
+        self._disconnect()
+
+
+def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
+    check_end(Stream, receiver)
+
+
+def test_another_end_is_caught(receiver: TcpReceiver) -> None:
+    with pytest.raises(AssertionError):
+        check_end(JustLeaves, receiver)
 
 
 def test_the_end_does_not_wait_for_long(receiver: TcpReceiver) -> None:
