@@ -47,7 +47,7 @@ _ROLES = {
     "t": "time",
 }
 _ORDER = tuple(_ROLES)
-_DIRECTIVE = re.compile(r"(?:\s|#[^\n]*)*LogFormat(?=\s)", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
 _ITEM = re.compile(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)
 _ARGUMENT = re.compile(r"\{(?:begin:|end:)?([^}]*)\}")
 _SPACE = re.compile(r"\s*")

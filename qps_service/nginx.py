@@ -45,9 +45,9 @@ _ORDER = {name: rank for rank, name in enumerate(ROLES)}
 _NAME = re.compile(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))", re.IGNORECASE)
 _ALONE = re.compile(r" (?=\$)")  # a blank that is all between two fields
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n", '"': '"', "'": "'", "\\": "\\"}
-_SPACE = re.compile(r"(?:\s|#[^\n]*)*")
+_SPACE = re.compile(r"(?:\s|#[^\n]*+)*+")
 _WORD = re.compile(r"(?:\\.|[^\s;\\])+", re.DOTALL)
-_DIRECTIVE = re.compile(r"(?:\s|#[^\n]*)*log_format(?=\s)")
+_DIRECTIVE = re.compile(_SPACE.pattern + r"log_format(?=\s)")
 _ESCAPE = re.compile(r"escape=(?:default|json|none)")
 
 

@@ -136,6 +136,8 @@ def read_or_refuse(text: str) -> LogFormat | FormatError:
 @example(text="%U %\n")
 @example(text="%U %\udcff")
 @example(text="auto")
+@example(text="#" * 100 + "\n$uri $status")
+@example(text="#" * 100 + "\n%U %>s")
 def test_whatever_is_given_is_a_format_or_refused_at_a_place(text: str) -> None:
     """And a format that is read can be written and scanned."""
     read = read_or_refuse(text)
