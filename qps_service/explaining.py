@@ -143,7 +143,7 @@ def _json_fault(line: bytes) -> Fault:
         json.loads(line.decode("latin-1"), strict=False)  # a character is a byte then
     except json.JSONDecodeError as error:
         return Fault(f"expected a JSON object: {error.msg[0].lower()}{error.msg[1:]}", error.pos)
-    except RecursionError:
+    except (RecursionError, ValueError):  # nested too deep; a number of too many digits
         pass
     return Fault("expected a JSON object", 0)
 

@@ -237,6 +237,7 @@ def check_agreement(log_format: LogFormat, line: bytes) -> None:
 @example(log_format=FORMATS[1], line=COMMON.encode() + rb' "\"" "x"')
 @example(log_format=FORMATS[3], line=b'{"request":"GET /","status":200,"method":"x"}')
 @example(log_format=FORMATS[3], line=b"[" * 5000)
+@example(log_format=FORMATS[3], line=b"[" + b"1" * 5000)
 def test_it_says_what_the_scanner_does(log_format: LogFormat, line: bytes) -> None:
     check_agreement(log_format, line)
 
