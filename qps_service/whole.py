@@ -9,6 +9,7 @@ its library is installed.
 import io
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.model import SAMPLE_LIMIT
@@ -40,7 +41,11 @@ class Whole:
         """`path` may be `-`. Raises OSError, and DamagedError for a compression that can't be read here."""
         self._raw = io.FileIO(0 if path == "-" else path, closefd=path != "-")
         self._file = io.BufferedReader(self._raw, BLOCK)
-        self._text = _text_of(self._file)
+        try:
+            self._text = _text_of(self._file)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def size(self) -> int | None:
@@ -55,8 +60,9 @@ class Whole:
     def start(self, size: int) -> bytes:
         """The text's first bytes, about `size` of them if there are as many; they are read again."""
         start, room = b"", memoryview(bytearray(size))
-        while len(start) < size and (read := self._text.readinto1(room)):
-            start += room[:read]
+        with suppress(OSError, DamagedError):  # blocks() comes to it, too
+            while len(start) < size and (read := self._text.readinto1(room)):
+                start += room[:read]
         self._text = _Joined(start, self._text)
         return start
 
@@ -102,21 +108,31 @@ class _Joined:
 
 
 class _Unpacked:
-    """The text of a compressed file, whose library raises `faults` where it is damaged."""
+    """The text of a compressed file; where that is damaged, its library raises `fault`, or an OSError without
+    a number."""
 
-    def __init__(self, text: Any, *faults: type[Exception]) -> None:
+    def __init__(self, text: Any, fault: type[Exception] = OSError) -> None:
         self._text = text
-        self._faults: tuple[type[Exception], ...] = (*faults, EOFError)
+        self._faults = (fault, OSError, EOFError)
+        self._fault: Exception | None = None  # that the text ends with
 
     def readinto1(self, room: memoryview) -> int:
-        """As io.BufferedIOBase's. Raises DamagedError."""
-        try:
-            read: int = self._text.readinto(room)
-        except self._faults as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise DamagedError(str(error)) from error
-        return read
+        """As io.BufferedIOBase's, but as much as there is room for. Raises OSError and DamagedError when all
+        that comes before was handed out, and from then on."""
+        filled = 0
+        while filled < len(room) and not self._fault:
+            try:
+                read = self._text.readinto1(room[filled:])
+            except self._faults as error:
+                is_of_disk = isinstance(error, OSError) and error.errno is not None
+                self._fault = error if is_of_disk else DamagedError(str(error))
+            else:
+                if not read:
+                    break
+                filled += read
+        if self._fault and not filled:
+            raise self._fault
+        return filled
 
 
 class _Zstd:
@@ -131,8 +147,8 @@ class _Zstd:
         self._frame = new()
         self._packed = self._text = b""
 
-    def readinto(self, room: memoryview) -> int:
-        """As io.RawIOBase's. Raises EOFError in the middle of a frame."""
+    def readinto1(self, room: memoryview) -> int:
+        """As io.BufferedIOBase's. Raises EOFError in the middle of a frame."""
         while not self._text:
             self._packed = self._packed or self._file.read1(BLOCK)
             if not self._packed:
@@ -157,7 +173,7 @@ def _text_of(file: Any) -> _Text:
         import gzip
         import zlib
 
-        return _Unpacked(gzip.GzipFile(fileobj=file), gzip.BadGzipFile, zlib.error)
+        return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
     if start.startswith(b"\xfd7zXZ\x00"):
         import lzma
 
@@ -165,7 +181,7 @@ def _text_of(file: Any) -> _Text:
     if start.startswith(b"BZh"):
         import bz2
 
-        return _Unpacked(bz2.BZ2File(file), OSError)
+        return _Unpacked(bz2.BZ2File(file))
     if start.startswith(b"\x28\xb5\x2f\xfd"):
         try:
             import zstandard

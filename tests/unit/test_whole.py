@@ -1,6 +1,7 @@
 """Whole files: every line of any file comes out once, in blocks of whole lines, whatever the compression."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -156,9 +157,11 @@ def test_the_longest_line_is_handed_out(tmp_path: Path) -> None:
     check(tmp_path / "log", text)
 
 
-def check_damaged(path: Path, text: bytes) -> None:
-    """What comes before the damage is read, and then it is said."""
+def check_damaged(path: Path, text: bytes, lost: int, start: int) -> None:
+    """What comes before the damage is read, but for `lost` bytes of it, and then it is said; whether or not
+    the first bytes were looked at before."""
     whole = Whole(str(path))
+    assert text.startswith(whole.start(start))
     found = b""
 
     def read_all() -> None:
@@ -170,15 +173,36 @@ def check_damaged(path: Path, text: bytes) -> None:
         read_all()
     whole.close()
     assert text.startswith(found)
-    assert len(found) > len(text) // 4
+    assert len(found) >= len(text) - lost
 
 
-def test_a_text_that_is_cut_off(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
-    if compress is bytes:
-        return  # such a text ends where it ends
-    packed = compress(LINES)
-    (tmp_path / "log").write_bytes(packed[: len(packed) - 9])
-    check_damaged(tmp_path / "log", LINES)
+@pytest.mark.parametrize("start", [0, 1000, 2 * len(LINES)])
+@pytest.mark.parametrize(
+    ("name", "lost"), [("gzip", MAX_LINE), ("xz", MAX_LINE), ("bzip2", 900_000), ("zstd", 128 * 1024)]
+)
+def test_a_text_that_is_cut_off(tmp_path: Path, name: str, lost: int, start: int) -> None:
+    """What is lost is the line that is cut, or the compression's last block."""
+    (tmp_path / "log").write_bytes(COMPRESSIONS[name](LINES)[:-9])
+    check_damaged(tmp_path / "log", LINES, lost, start)
+
+
+def test_a_fault_of_the_disk_comes_after_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_later(file: gzip.GzipFile, size: int) -> bytes:
+        if file.tell():
+            raise OSError(errno.EIO, "Input/output error")
+        return read1(file, 1000)
+
+    read1 = gzip.GzipFile.read1
+    monkeypatch.setattr(gzip.GzipFile, "read1", fail_later)
+    (tmp_path / "log").write_bytes(gzip.compress(LINES))
+    whole = Whole(str(tmp_path / "log"))
+    blocks = whole.blocks(MAX_LINE)
+    assert bytes(next(blocks).lines) == LINES[: LINES.rindex(b"\n", 0, 1000) + 1]
+    with pytest.raises(OSError, match="Input/output error"):
+        next(blocks)
+    whole.close()
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
