@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
+from qps_service.process import interrupts_held_back
+
 
 class Reading(Protocol):
     """A file that is being read."""
@@ -57,5 +59,10 @@ def progress_on(stream: TextIO) -> Iterator[Progress]:
         rich.progress.TransferSpeedColumn(),
         rich.progress.TimeRemainingColumn(),
     )
-    with rich.progress.Progress(*columns, console=rich.console.Console(file=stream), transient=True) as bar:
+    bar = rich.progress.Progress(*columns, console=rich.console.Console(file=stream), transient=True)
+    with interrupts_held_back():  # it draws in a thread of its own
+        bar.start()
+    try:
         yield _Bar(bar)
+    finally:
+        bar.stop()

@@ -1,10 +1,7 @@
 """`qps-reporter summarize`: everything in whole logs, at once."""
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
@@ -13,7 +10,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM, FormatError, UsageError
 from qps_service.escape import show_path
 from qps_service.logformat import LogFormat, compile_format
 from qps_service.model import Scanned
-from qps_service.process import forget_stdout
+from qps_service.process import forget_stdout, interrupts_held_back
 from qps_service.progress import Progress, progress_on
 from qps_service.routes import COLLAPSES, Routes
 from qps_service.scan import Scanner, make_scanner
@@ -116,13 +113,13 @@ class _Counting:
         try:
             progress.begin(show_path(path), whole.size)
             for block in whole.blocks(MAX_LINE):
-                with _interrupts_held_back():
+                with interrupts_held_back():  # no block is counted by half
                     scanner.scan(block.lines)
                     if block.oversize is not None:
                         scanner.reject_oversize(block.oversize)
                 progress.reach(whole)
         finally:
-            with _interrupts_held_back():
+            with interrupts_held_back():
                 self._add(scanner.take())
                 whole.close()
 
@@ -152,16 +149,6 @@ class _Counting:
         for begin, requests in scanned.times.items():
             before = self._times.get(begin, (0,) * len(requests))
             self._times[begin] = [a + b for a, b in zip(before, requests, strict=True)]
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C takes effect between two blocks: no block is counted by half."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _span(text: str) -> int:

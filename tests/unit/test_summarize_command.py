@@ -173,10 +173,10 @@ def test_no_block_is_counted_by_half() -> None:
 # --- progress
 
 
-def run_on_terminal(*arguments: str | Path) -> tuple[str, str]:
-    """stdout, which is a pipe, and what was shown on the terminal that is stderr."""
+def on_terminal(*arguments: str | Path) -> tuple[str, str, int]:
+    """What Python wrote to stdout, a pipe; what it showed on a terminal, which is stderr; its exit status."""
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "qps_service", "summarize", *map(str, arguments)]
+    command = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as process:
         os.close(terminal)
@@ -189,16 +189,38 @@ def run_on_terminal(*arguments: str | Path) -> tuple[str, str]:
         os.close(controller)
         assert process.stdout
         out = process.stdout.read().decode()
-    assert process.returncode == 0
-    return out, shown.decode()
+    return out, shown.decode(), process.returncode
 
 
 def test_a_terminal_is_shown_how_far_it_is(log: Path) -> None:
     log.write_bytes(LINE * 50_000)
-    out, shown = run_on_terminal(log, "--output", "csv")
+    out, shown, status = on_terminal("-m", "qps_service", "summarize", log, "--output", "csv")
+    assert status == 0
     assert out.splitlines()[1:] == ["GET,/help,200,50000,500000"]
     assert str(log) in shown.replace("\r\n", "")
     assert "MiB" in shown
+
+
+# Ends by SIGINT, but not before it went on.
+HOLDS_BACK = """
+import os, signal, sys, threading, time
+from qps_service.process import interrupts_held_back
+from qps_service.progress import progress_on
+
+with progress_on(sys.stderr), interrupts_held_back():
+    assert threading.active_count() > 1
+    os.kill(os.getpid(), signal.SIGINT)
+    deadline = time.monotonic() + 0.2
+    while time.monotonic() < deadline:
+        pass
+    os.write(1, b"went on\\n")
+"""
+
+
+def test_the_bar_lets_no_interruption_through() -> None:
+    """The kernel gives a signal that one thread holds back to another."""
+    out, _, status = on_terminal("-c", HOLDS_BACK)
+    assert (out, status) == ("went on\n", -signal.SIGINT)
 
 
 def test_a_pipe_is_shown_nothing(log: Path) -> None:
