@@ -49,7 +49,8 @@ _ROLES = {
 _ORDER = tuple(_ROLES)
 _DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
 _ITEM = re.compile(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)
-_ARGUMENT = re.compile(r"\{(?:begin:|end:)?([^}]*)\}")
+# A time may be that of the request's begin or end, in a format of its own or in that of %t.
+_ARGUMENT = re.compile(r"\{(?:(?:begin|end)(?::|(?=\})))?([^}]*)\}")
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"\S+")
 _CONTROLS = {"\\": "\\", "r": "\r", "n": "\n", "t": "\t"}
@@ -110,9 +111,10 @@ def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
     if tag == "U" and spelled.text.startswith("%q", end):
         end += 2
     name = spelled.text[place:end]
-    argument = _ARGUMENT.search(modifiers)
-    if tag == "t" and argument and argument[1]:
-        _time(pieces, name, argument[1], place, spelled.text[end:])
+    found = _ARGUMENT.search(modifiers)
+    argument = found[1] if found else ""
+    if tag == "t" and argument:
+        _time(pieces, name, argument, place, spelled.text[end:])
         return end
     has_condition = re.search(r"[0-9]", re.sub(r"\{.*\}", "", modifiers)) is not None
     is_plain = not has_condition and not argument and len(tag) == 1

@@ -69,6 +69,12 @@ COUNTED = {
             {"time": b"1795531808123", "route": b"/a", "status": b"200"},
         ),
         (
+            "%{end}t %U %>s",
+            b"[24/Nov/2026:14:50:08 +0100] /a 200",
+            {"time": b"24/Nov/2026:14:50:08 +0100", "route": b"/a", "status": b"200"},
+        ),
+        ("%{ended}t %U %>s", b"ended /a 200", {"route": b"/a", "status": b"200"}),
+        (
             "%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s",
             b"1 2 3 4 5 6 7 /a 200",
             {"route": b"/a", "status": b"200"},
