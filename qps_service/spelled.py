@@ -76,6 +76,7 @@ class Pieces:
     def __init__(self, spelled: Spelled) -> None:
         self._spelled = spelled
         self._pieces: list[Field | bytes] = []
+        self._places: list[int] = []  # of each
 
     def literal(self, text: str, place: int) -> None:
         """Text that stands as it is in every line. Raises FormatError."""
@@ -89,20 +90,29 @@ class Pieces:
         if isinstance(before, bytes):
             self._pieces[-1] = before + raw
         else:
-            self._pieces.append(raw)
+            self._add(raw, place)
 
     def field(self, field: Field, place: int) -> None:
         """A field. Raises FormatError for one that stands right behind another: nothing tells where that
         ends."""
         if self._pieces and isinstance(self._pieces[-1], Field):
             raise self._spelled.fault(place, "expected some text between two fields")
-        self._pieces.append(field)
+        self._add(field, place)
 
     def finish(self, rank: Callable[[str], int], needed: Mapping[str, str], *, lenient: bool) -> LogFormat:
-        """The format; `needed` has words for the status and the route, which it has to have."""
+        """The format; `needed` has words for the status and the route, which it has to have. Raises
+        FormatError."""
         pieces, roles = settle(self._pieces, rank)
+        for place, piece, following in zip(self._places, pieces, (*pieces[1:], b""), strict=False):
+            if isinstance(piece, Field) and piece.role == "request" and following == b" ":
+                reason = "expected quotes around the request: it has blanks in it, and a blank would end it"
+                raise self._spelled.fault(place, reason)
         for role, names in needed.items():
             if role not in roles and not (role == "route" and roles.intersection(ROUTES)):
                 end = len(self._spelled.text)
                 raise self._spelled.fault(end, f"the format has no {role}: expected {names}")
         return LogFormat(self._spelled.original, pieces, (), lenient, roles)
+
+    def _add(self, piece: Field | bytes, place: int) -> None:
+        self._pieces.append(piece)
+        self._places.append(place)

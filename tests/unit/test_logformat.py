@@ -79,6 +79,7 @@ def test_the_default_alone_also_takes_blanks_for_its_tabs(line: bytes, matches: 
     assert [name for name in NAMES if compile_format(name).is_lenient] == ["default"]
 
 
+QUOTES = "expected quotes around the request: it has blanks in it, and a blank would end it"
 EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ", ".join(NAMES)
 
 
@@ -99,12 +100,29 @@ EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ",
         ("$route $host", 12, "the format has no status: expected $status"),
         ("$route $host\n", 12, "the format has no status: expected $status"),
         ("$status $host", 13, "the format has no route: expected $route or $request"),
+        ("$host $request $status", 6, QUOTES),
+        ("%h %r %>s", 3, QUOTES),
+        ("$status $request ", 8, QUOTES),
     ],
 )
 def test_refuses_and_names_the_place(text: str, position: int, reason: str) -> None:
     with pytest.raises(FormatError) as caught:
         compile_format(text)
     assert (caught.value.position, caught.value.reason) == (position, reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("$request  $status", b"GET /a HTTP/1.1  200"),
+        ("$request [$host] $status", b"GET /a HTTP/1.1 [x] 200"),
+        ("$status $request", b"200 GET /a HTTP/1.1"),
+        ("'$request' $status", b"'GET /a HTTP/1.1' 200"),
+    ],
+)
+def test_a_request_needs_no_quotes_where_more_than_a_blank_ends_it(text: str, line: bytes) -> None:
+    expected = {"request": b"GET /a HTTP/1.1", "status": b"200"}
+    assert roles(compile_format(text), line) == expected
 
 
 WORDS = (
@@ -136,6 +154,7 @@ def read_or_refuse(text: str) -> LogFormat | FormatError:
 @example(text="%U %\n")
 @example(text="%U %\udcff")
 @example(text="auto")
+@example(text="log_format x ''")
 @example(text="#" * 100 + "\n$uri $status")
 @example(text="#" * 100 + "\n%U %>s")
 def test_whatever_is_given_is_a_format_or_refused_at_a_place(text: str) -> None:
@@ -168,7 +187,7 @@ ORDERS = [
     ("$msec $uri $status [$time_local] $time_iso8601", "uri status time_local"),
     ("$status $uri $status", "status uri"),
     ("%O %b %U %s %<s %>s %B", "%b %U %>s"),
-    ("%U %m %r %s", "%r %s"),
+    ('%U %m "%r" %s', "%r %s"),
     ("%U %m %U%q %s", "%m %U%q %s"),
 ]
 
