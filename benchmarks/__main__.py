@@ -1,6 +1,6 @@
 """qps-reporter and its peers, measured in the same run on the same logs.
 
-    .venv/bin/python -m benchmarks                 everything; 6 GB of disk, some twenty minutes
+    .venv/bin/python -m benchmarks                 everything; 7 GB of disk, some twenty minutes
     .venv/bin/python -m benchmarks --lines 300000  a quick look: every log has at most so many lines
     .venv/bin/python -m benchmarks --only live     one part: a log's name, live, or footprint
 

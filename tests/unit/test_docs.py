@@ -274,7 +274,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (routes_wrong, README, "/static/js/app.3f2a.js -> /static\n", "/static/js/app.3f2a.js -> /js\n"),
     (routes_wrong, README, "match = '^/static/'\n", "match = '^/static$'\n"),
     (routes_wrong, README, "# /static/js/app.3f2a.js -> /static\n", "\n"),
-    (formats_wrong, README, "$status $body_bytes_sent $upstream", "$status$body_bytes_sent $upstream"),
+    (formats_wrong, README, '$status $body_bytes_sent "$http', '$status$body_bytes_sent "$http'),
     (formats_wrong, README, " %>s %O", " %>s%O"),
     (examples_of_json_wrong, README, '"sequence":1,', '"number":1,'),
     (examples_of_json_wrong, README, '"requests":6,', '"requests":7,'),
