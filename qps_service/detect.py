@@ -13,7 +13,8 @@ from qps_service.logformat import LogFormat, compile_format
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first
 
-_COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"))
+# What files of each begin with.
+_COMPRESSIONS = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0", "bzip2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -28,6 +29,11 @@ def first_lines(start: bytes) -> list[bytes]:
     """The lines that the start of a log has, LINES at most; one that is cut off only if it is the first."""
     lines = start.split(b"\n", LINES)
     return lines[:LINES] if len(lines) > LINES else lines[:-1] or lines
+
+
+def compression_of(start: bytes) -> str | None:
+    """The name of the compression whose files start so; None for none that is known."""
+    return next((name for name, magic in _COMPRESSIONS.items() if start.startswith(magic)), None)
 
 
 def choose(lines: Sequence[bytes]) -> Choice:
@@ -70,9 +76,8 @@ def _counts_else(roles: dict[str, bytes]) -> bool:
 
 def _oddity(lines: Sequence[bytes]) -> str | None:
     """What a log is that has no lines of text."""
-    for magic, name in _COMPRESSED:
-        if lines[0].startswith(magic):
-            return f"it is compressed with {name}"
+    if compression := compression_of(lines[0]):
+        return f"it is compressed with {compression}"
     if lines[0].startswith(_UTF16):
         return "it is in UTF-16, expected UTF-8"
     if any(b"\0" in line for line in lines):

@@ -23,7 +23,7 @@ from qps_service.files import Files
 _CHUNK = 64 * 1024  # bytes of the compressed file read at once
 # What a decompressor gets at once. Zstandard's takes no limit on what it gives: 64 bytes hold at most 16
 # blocks of 128 KiB. And what stands in one slice with a damage is lost with it.
-_SLICE = 64  # bytes
+SLICE = 64  # bytes
 _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
@@ -31,6 +31,7 @@ _AHEAD = 64 * 1024  # bytes
 # What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
 _XZ_MEMORY = 80 * 1024 * 1024  # bytes
 ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
+NO_ZSTD = "zstandard is not installed (Debian: python3-zstandard)"
 
 
 class PackedError(OSError):
@@ -79,7 +80,7 @@ def why_not(name: str) -> str | None:
     try:
         _FORMATS[suffix]()
     except ImportError:
-        return "zstandard is not installed (Debian: python3-zstandard)"
+        return NO_ZSTD
     return None
 
 
@@ -210,7 +211,7 @@ class _Stream:
         return bytes(text)
 
     def _feed_slice(self) -> bytes:
-        data = b"" if self._has_more else self._taken[self._fed : self._fed + _SLICE]
+        data = b"" if self._has_more else self._taken[self._fed : self._fed + SLICE]
         self._fed += len(data)
         if self._member is None:
             data = data.lstrip(b"\0") if self._has_begun else data

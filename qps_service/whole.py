@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
+from qps_service.detect import compression_of
 from qps_service.model import SAMPLE_LIMIT
-from qps_service.packed import ZSTD_WINDOW
+from qps_service.packed import NO_ZSTD, SLICE, ZSTD_WINDOW
 
 # It stays in a processor's own cache, beside what counts it.
 BLOCK = 256 * 1024  # bytes
@@ -138,8 +139,6 @@ class _Unpacked:
 class _Zstd:
     """The text of Zstandard frames one after another; its library takes no limit on what it gives."""
 
-    _SLICE = 64  # bytes that hold at most 16 blocks of 128 KiB
-
     def __init__(self, file: Any, new: Any) -> None:
         """`new` makes a decompressor of one frame."""
         self._file = file
@@ -156,7 +155,7 @@ class _Zstd:
                     return 0
                 raise EOFError("the compressed data ends in the middle")
             self._frame = self._frame or self._new()
-            part, self._packed = self._packed[: self._SLICE], self._packed[self._SLICE :]
+            part, self._packed = self._packed[:SLICE], self._packed[SLICE:]
             self._text = self._frame.decompress(part)
             if self._frame.eof:
                 self._packed = self._frame.unused_data + self._packed
@@ -168,26 +167,26 @@ class _Zstd:
 
 def _text_of(file: Any) -> _Text:
     """What is in the file, by its first bytes. The libraries are loaded where they are needed."""
-    start = file.peek(8)
-    if start.startswith(b"\x1f\x8b"):
-        import gzip
-        import zlib
+    match compression_of(file.peek(8)):
+        case "gzip":
+            import gzip
+            import zlib
 
-        return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
-    if start.startswith(b"\xfd7zXZ\x00"):
-        import lzma
+            return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
+        case "xz":
+            import lzma
 
-        return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
-    if start.startswith(b"BZh"):
-        import bz2
+            return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
+        case "bzip2":
+            import bz2
 
-        return _Unpacked(bz2.BZ2File(file))
-    if start.startswith(b"\x28\xb5\x2f\xfd"):
-        try:
-            import zstandard
-        except ImportError as error:
-            raise DamagedError("zstandard is not installed (Debian: python3-zstandard)") from error
-        library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
-        return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
+            return _Unpacked(bz2.BZ2File(file))
+        case "zstd":
+            try:
+                import zstandard
+            except ImportError as error:
+                raise DamagedError(NO_ZSTD) from error
+            library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+            return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
     text: _Text = file
     return text

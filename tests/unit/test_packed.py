@@ -463,7 +463,7 @@ def test_keeping_all_is_caught(suffix: str, walk: Callable[[Packed], None]) -> N
 
 
 def test_feeding_zstd_without_measure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed_module, "_SLICE", 64 * 1024)
+    monkeypatch.setattr(packed_module, "SLICE", 64 * 1024)
     with pytest.raises(AssertionError):
         check_bomb(Packed, ".zst", read_onward)
 

@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -203,6 +204,13 @@ def test_a_fault_of_the_disk_comes_after_what_was_read(
     with pytest.raises(OSError, match="Input/output error"):
         next(blocks)
     whole.close()
+
+
+def test_a_compression_whose_library_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log").write_bytes(COMPRESSIONS["zstd"](LINES))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(DamagedError, match="zstandard is not installed"):
+        Whole(str(tmp_path / "log"))
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
