@@ -5,7 +5,9 @@ import argparse
 from qps_service.config import DEFAULT_FILE, Flags
 from qps_service.errors import FormatError, UsageError
 from qps_service.logformat import LogFormat, compile_format
-from qps_service.settings import LOG, SERVICE
+from qps_service.settings import BY_KEY, LOG, SERVICE
+
+MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
 
 
 def add_configuration(parser: argparse.ArgumentParser) -> None:

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from textwrap import indent
 
 from qps_service.caret import point
-from qps_service.commands import format_of
+from qps_service.commands import MAX_LINE, format_of
 from qps_service.detect import Choice, choose, fits
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show
 from qps_service.explaining import Explanation, explain, title
 from qps_service.logformat import AUTO, PRESETS, LogFormat, compile_format
 from qps_service.routes import Routes
-from qps_service.settings import BY_KEY
 
 HELP = "show how lines are understood, field by field, and what they count as"
 EPILOG = """\
@@ -51,9 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         log_format = choice.format or _likely(lines)
         sys.stdout.write(_chosen(choice, log_format) + "\n")
     well = bool(lines)
-    max_line = BY_KEY["max_line"].parse(str(BY_KEY["max_line"].default))
     for line in lines:
-        found = explain(log_format, line, max_line)
+        found = explain(log_format, line, MAX_LINE)
         sys.stdout.write("\n".join(["", *_explained(log_format, found), ""]))
         well &= found.reason is None
     return EXIT_OK if well else EXIT_PROBLEM

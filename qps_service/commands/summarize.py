@@ -5,10 +5,11 @@ import sys
 
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
+from qps_service.commands import MAX_LINE, format_of
 from qps_service.detect import choose, first_lines
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM, FormatError, UsageError
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.escape import show_path
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.logformat import AUTO, LogFormat, compile_format
 from qps_service.model import Scanned
 from qps_service.process import forget_stdout, interrupts_held_back
 from qps_service.progress import Progress, progress_on
@@ -32,7 +33,6 @@ counted by then. Exits 0 if every file was read to its end, 1 if not, 130 after 
 
 INTERRUPTED = 130  # the exit status, as a shell says of what SIGINT ended
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
-MAX_LINE = 64 * 1024  # bytes, the default of `max_line`
 NUMBER_LIMIT = 10_000_000
 START = 64 * 1024  # bytes that are looked at for the format
 SPAN_LIMIT = 366 * 86400 * SECOND
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
-    add("--format", metavar="FORMAT", default="auto", help=BY_KEY["format"].help + " (default: auto)")
+    add("--format", metavar="FORMAT", default=AUTO, help=f"{BY_KEY['format'].help} (default: {AUTO})")
     add(
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
@@ -90,10 +90,7 @@ class _Counting:
     """What was counted in all files so far."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        try:
-            self._format = compile_format(arguments.format)
-        except FormatError as error:
-            raise UsageError(f"--format: {error}") from error
+        self._format = format_of(arguments)
         self._span: int = arguments.by
         self._top: int | None = arguments.top
         if not self._format.is_auto:
