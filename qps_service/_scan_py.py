@@ -51,9 +51,7 @@ class PureScanner:
         keep_query: bool = False,
         span: int = 0,
     ) -> None:
-        """`max_line`: bytes of the longest line that is looked at, without its newline. `spill` takes over
-        what was counted whenever it becomes too much to keep. `span`: seconds that are counted together,
-        where the times of requests are wanted; 0 where not."""
+        """As qps_service.scan.make_scanner."""
         self._max_line = max_line
         self._spill = spill
         self._keep_query = keep_query

@@ -19,6 +19,16 @@ class Field(NamedTuple):
     role: str | None  # method, route, request, status, bytes or time; None for a field that is skipped over
 
 
+def is_quoted(before: Field | bytes, following: Field | bytes) -> bool:
+    """Whether a field between these is in double quotes, so that it may hold some behind a backslash."""
+    return (
+        isinstance(before, bytes)
+        and isinstance(following, bytes)
+        and before.endswith(b'"')
+        and following.startswith(b'"')
+    )
+
+
 class Member(NamedTuple):
     """A member of a JSON line that counts."""
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from qps_service.layout import is_quoted
 from qps_service.logformat import Field, LogFormat, Member
 from qps_service.members import members_of
 from qps_service.times import seconds_of
@@ -159,7 +160,7 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
     if not following:
         return b".*+"
     end = re.escape(following)
-    if before.endswith(b'"') and following.startswith(b'"'):
+    if is_quoted(before, following):
         return rb'(?:[^"\\\n]|\\.)*+'
     if len(following) == 1:
         return rb"[^\n" + end + b"]*+"

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
+from qps_service.layout import is_quoted
 from qps_service.logformat import Field, LogFormat
 from qps_service.model import Sample, Scanned
 
@@ -86,9 +87,9 @@ def make_scanner(
     keep_query: bool = False,
     span: int = 0,
 ) -> Scanner:
-    """A scanner for `log_format` whose lines have at most `max_line` bytes. `spill` takes over what was
-    counted whenever it becomes too much to keep. `span`: seconds that are counted together, where the times
-    of requests are wanted; 0 where not."""
+    """A scanner for `log_format` whose lines have at most `max_line` bytes without their end. `spill` takes
+    over what was counted whenever it becomes too much to keep. `span`: seconds that are counted together,
+    where the times of requests are wanted; 0 where not."""
     if is_native(os.environ):
         return NativeScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
     from qps_service._scan_py import PureScanner  # 1 MB that is not needed beside the native one
@@ -130,9 +131,8 @@ def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
     for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
-        if isinstance(piece, Field) and isinstance(before, bytes) and isinstance(following, bytes):
-            is_quoted = before.endswith(b'"') and following.startswith(b'"')
-            fields.append((_ROLES.index(piece.role), is_quoted, following))
+        if isinstance(piece, Field) and isinstance(following, bytes):
+            fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
     return head, tuple(fields)
 
 
