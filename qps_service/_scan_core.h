@@ -39,11 +39,6 @@ enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 100, SIZES_WAITING = 2 };
 
 #include "_scan_cores.h"
 
-/* As many ones from CORE_LIMIT - n on as n, and zeros. */
-#define ONES 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
-static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
-#undef ONES
-
 /* In the order of REASONS in line.py. */
 enum reason { BAD_FIELDS, BAD_HTTP, BAD_STATUS, BAD_BYTES, TOO_LONG, REASONS, COUNTED, FAILED };
 enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
@@ -134,32 +129,7 @@ struct scanner {
     int (*spill)(struct scanner *); /* takes over and clears what was counted; -1 if that failed */
 };
 
-static inline int is_digit(uint8_t byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static inline int is_letter(uint8_t byte)
-{
-    return (byte | 32) >= 'a' && (byte | 32) <= 'z';
-}
-
-static inline int is_word(uint8_t byte)
-{
-    return is_digit(byte) || is_letter(byte) || byte == '-' || byte == '+' || byte == '.';
-}
-
-/* Whether these are all bytes of an HTTP token, and some. */
-static int is_token(struct span text)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.start[i];
-        if (!is_digit(byte) && !is_letter(byte) && !memchr(others, byte, sizeof others - 1))
-            return 0;
-    }
-    return text.len > 0;
-}
+#include "_scan_values.h"
 
 /* Whether a literal stands here. None has a byte that is behind a line, so that none matches beyond its end.
  */
@@ -167,54 +137,6 @@ static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct
 {
     return (load64(p) & l->mask) == l->word &&
            (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
-}
-
-/* `HTTP/?.?`, read as a little-endian word. */
-#define VERSION_MASK 0x00ff00ffffffffffULL
-#define VERSION 0x002e002f50545448ULL
-
-/* Whether this is `HTTP/` and digits and dots. */
-static int is_version(const uint8_t *p, const uint8_t *end)
-{
-    if (end - p < 6 || memcmp(p, "HTTP/", 5))
-        return 0;
-    for (p += 5; p < end; p++)
-        if (!is_digit(*p) && *p != '.')
-            return 0;
-    return 1;
-}
-
-/* Three digits as a number, or NO_STATUS. */
-static inline uint32_t status_of(struct span text)
-{
-    if (text.len != 3 || !is_digit(text.start[0]) || !is_digit(text.start[1]) || !is_digit(text.start[2]))
-        return NO_STATUS;
-    return (uint32_t)(text.start[0] - '0') * 100 + (uint32_t)(text.start[1] - '0') * 10 + text.start[2] - '0';
-}
-
-/* The values of 1 to 8 digits, one in each byte, the last highest, after zeros; 0 if they are no digits. */
-static inline int digits_of(const uint8_t *p, size_t len, uint64_t *digits)
-{
-    /* What is not a digit has more than 9 in its byte; what comes after the digits is shifted out. */
-    *digits = (load64(p) ^ 0x3030303030303030ULL) << (64 - 8 * len);
-    return !(((*digits + 0x7676767676767676ULL) | *digits) & 0x8080808080808080ULL);
-}
-
-/* A size in bytes: a number below 2**64, of at most 20 digits, or `-`. */
-static inline int size_of(struct span text, uint64_t *size)
-{
-    if (text.len == 1 && *text.start == '-') {
-        *size = 0;
-        return 1;
-    }
-    if (text.len < 1 || text.len > 20)
-        return 0;
-    *size = 0;
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_digit(text.start[i]) || __builtin_mul_overflow(*size, 10, size) ||
-            __builtin_add_overflow(*size, text.start[i] - '0', size))
-            return 0;
-    return 1;
 }
 
 /* The fields of a line whose literals are all runs of blanks and tabs. */
@@ -234,67 +156,6 @@ static int match_blanks(const struct program *g, const uint8_t *p, const uint8_t
             return 0;
     }
     return p == end;
-}
-
-static int hex_of(const uint8_t *p, uint32_t *unit)
-{
-    *unit = 0;
-    for (int i = 0; i < 4; i++) {
-        uint8_t low = p[i] | 32;
-        if (is_digit(p[i]))
-            *unit = *unit << 4 | (uint32_t)(p[i] - '0');
-        else if (low >= 'a' && low <= 'f')
-            *unit = *unit << 4 | (uint32_t)(low - 'a' + 10);
-        else
-            return 0;
-    }
-    return 1;
-}
-
-/* What a JSON string stands for, written to `out`, which has room for as much; its length. */
-static size_t decode(struct span text, uint8_t *out)
-{
-    static const char names[] = "bfnrt/\"\\", values[] = "\b\f\n\r\t/\"\\";
-    const uint8_t *p = text.start, *end = p + text.len;
-    uint8_t *begin = out;
-    while (p < end) {
-        uint32_t unit, low;
-        const char *name;
-        if (*p != '\\' || end - p < 2) {
-            *out++ = *p++;
-        } else if (p[1] == 'u' && end - p >= 6 && hex_of(p + 2, &unit)) {
-            p += 6;
-            if (unit >> 10 == 0x36 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' && hex_of(p + 2, &low) &&
-                low >> 10 == 0x37) {
-                unit = 0x10000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
-                p += 6;
-            } else if (unit >> 11 == 0x1b) {
-                unit = 0xfffd;
-            }
-            if (unit < 0x80) {
-                *out++ = (uint8_t)unit;
-            } else if (unit < 0x800) {
-                *out++ = (uint8_t)(0xc0 | unit >> 6);
-                *out++ = (uint8_t)(0x80 | (unit & 0x3f));
-            } else {
-                if (unit < 0x10000) {
-                    *out++ = (uint8_t)(0xe0 | unit >> 12);
-                } else {
-                    *out++ = (uint8_t)(0xf0 | unit >> 18);
-                    *out++ = (uint8_t)(0x80 | (unit >> 12 & 0x3f));
-                }
-                *out++ = (uint8_t)(0x80 | (unit >> 6 & 0x3f));
-                *out++ = (uint8_t)(0x80 | (unit & 0x3f));
-            }
-        } else if (p[1] && (name = strchr(names, p[1]))) {
-            *out++ = (uint8_t)values[name - names];
-            p += 2;
-        } else {
-            *out++ = *p++;
-            *out++ = *p++;
-        }
-    }
-    return (size_t)(out - begin);
 }
 
 static void reject(struct scanner *s, enum reason reason, const uint8_t *line, size_t len)
@@ -353,83 +214,7 @@ static inline int count_size(struct entry *e, struct span text)
 #include "_scan_program.h"
 #include "_scan_times.h"
 
-#define JOIN_(name, suffix) name##_##suffix
-#define JOIN(name, suffix) JOIN_(name, suffix)
-
-#define FIND(name) JOIN(name, plain)
-#define FIND_PLAIN
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
-#undef FIND_PLAIN
-#undef FIND
-
-#if defined SCAN_X86
-#define FIND(name) JOIN(name, sse2)
-#define FIND_SSE2
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
-#undef FIND_SSE2
-#undef FIND
-
-#if defined __clang__
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
-#endif
-#define FIND(name) JOIN(name, avx2)
-#define FIND_AVX2
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
-#undef FIND_AVX2
-#undef FIND
-#if defined __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
-#elif defined SCAN_ARM
-#define FIND(name) JOIN(name, neon)
-#define FIND_NEON
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
-#undef FIND_NEON
-#undef FIND
-#endif
-
-typedef int (*lines_function)(struct scanner *, const uint8_t *, const uint8_t *);
-
-/* What this processor can, the best first. */
-static const struct level {
-    const char *name;
-    lines_function lines;
-} LEVELS[] = {
-#if defined SCAN_X86
-    {"avx2", lines_avx2},
-    {"sse2", lines_sse2},
-#elif defined SCAN_ARM
-    {"neon", lines_neon},
-#endif
-    {"plain", lines_plain},
-};
-enum { LEVELS_LEN = sizeof LEVELS / sizeof *LEVELS };
-
-static int level_works(const struct level *level)
-{
-#if defined SCAN_X86
-    __builtin_cpu_init();
-    if (level->lines == lines_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-               __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-#endif
-    (void)level;
-    return 1;
-}
+#include "_scan_levels.h"
 
 /* Count the lines of a block; the last one may lack its newline. -1 if that failed. */
 static int scan_block(struct scanner *s, lines_function lines, const uint8_t *block, size_t len)

@@ -15,6 +15,11 @@ struct core {
     uint64_t tag;
 };
 
+/* As many ones from CORE_LIMIT - n on as n, and zeros. */
+#define ONES 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
+#undef ONES
+
 static inline size_t at_most(size_t number, size_t limit)
 {
     return number < limit ? number : limit;
