@@ -73,13 +73,6 @@ def occupy_standard_streams() -> None:
     os.close(descriptor)
 
 
-def forget_stdout() -> None:
-    """Put /dev/null where stdout is: its reader is gone, and the interpreter must not complain of that."""
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, 1)
-    os.close(descriptor)
-
-
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
     """Ctrl-C takes effect when the context ends. Threads that are started in it never see any: one that did

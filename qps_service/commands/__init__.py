@@ -1,10 +1,12 @@
 """The subcommands: one module each, with HELP, EPILOG, `add_arguments` and `run`."""
 
 import argparse
+import sys
 
 from qps_service.config import DEFAULT_FILE, Flags
 from qps_service.errors import FormatError, UsageError
 from qps_service.logformat import LogFormat, compile_format
+from qps_service.process import discard_stdout
 from qps_service.settings import BY_KEY, LOG, SERVICE
 
 MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
@@ -32,6 +34,15 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 def flags_of(arguments: argparse.Namespace) -> Flags:
     """What the command line says about the configuration."""
     return Flags(**{key: getattr(arguments, key) for key in Flags._fields})
+
+
+def answer(text: str) -> None:
+    """Print it. Where nobody reads any longer, the exit status is told all the same."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
 
 
 def format_of(arguments: argparse.Namespace) -> LogFormat:

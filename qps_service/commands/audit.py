@@ -2,16 +2,16 @@
 
 import argparse
 import os
-import sys
 import time
 
 from qps_service.audit import Audit, Checked, audit
+from qps_service.commands import answer
 from qps_service.database import LedgerError
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
 from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.ledger import Ledger
-from qps_service.process import boot_id, discard_stdout
+from qps_service.process import boot_id
 from qps_service.state import LEDGER
 
 HELP = "check the ledger against itself and against the logs that still exist"
@@ -51,12 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         ledger.close()
     balance = all(each.balances for each in audits)
-    try:
-        sys.stdout.writelines(map(render, audits))
-        sys.stdout.write(f"the books {_verdict(audits, balance=balance)}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        discard_stdout()  # the status is told all the same
+    answer("".join(map(render, audits)) + f"the books {_verdict(audits, balance=balance)}\n")
     return EXIT_OK if balance else EXIT_PROBLEM
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from textwrap import indent
 
 from qps_service.caret import point
-from qps_service.commands import MAX_LINE, format_of
+from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.detect import Choice, choose, fits
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show
@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     if log_format.is_auto:
         choice = choose(lines)
         log_format = choice.format or _likely(lines)
-        sys.stdout.write(_chosen(choice, log_format) + "\n")
+        answer(_chosen(choice, log_format) + "\n")
     well = bool(lines)
     for line in lines:
         found = explain(log_format, line, MAX_LINE)
-        sys.stdout.write("\n".join(["", *_explained(log_format, found), ""]))
+        answer("\n".join(["", *_explained(log_format, found), ""]))
         well &= found.reason is None
     return EXIT_OK if well else EXIT_PROBLEM
 

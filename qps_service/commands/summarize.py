@@ -5,13 +5,13 @@ import sys
 
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
-from qps_service.commands import MAX_LINE, format_of
+from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.escape import show_path
 from qps_service.logformat import AUTO, LogFormat, compile_format
 from qps_service.model import Scanned
-from qps_service.process import forget_stdout, interrupts_held_back
+from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
 from qps_service.routes import COLLAPSES, Routes
 from qps_service.scan import Scanner, make_scanner
@@ -78,11 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stderr.write("qps-reporter: interrupted; this is what was counted by then\n")
                 status = INTERRUPTED
                 break
-    try:
-        sys.stdout.write(RENDERERS[arguments.output](counting.summary()))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        forget_stdout()
+    answer(RENDERERS[arguments.output](counting.summary()))
     return status
 
 

@@ -105,6 +105,23 @@ def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["explain", "--format", "%U %>s", *["/help 200"] * 9], 0),
+        (["explain", "x"], 1),
+        (["summarize", "--format", "default", "/dev/null"], 0),
+    ],
+)
+def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str], status: int) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "qps_service", *arguments]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 # --- help
 
 
