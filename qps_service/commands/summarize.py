@@ -78,7 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stderr.write("qps-reporter: interrupted; this is what was counted by then\n")
                 status = INTERRUPTED
                 break
-    answer(RENDERERS[arguments.output](counting.summary()))
+    summary = counting.summary()
+    answer(RENDERERS[arguments.output](summary))
+    if arguments.output == "csv" and summary.rejects:  # there is no place for them in it
+        reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(summary.rejects.items()))
+        sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
     return status
 
 

@@ -50,6 +50,7 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixtu
     assert captured.err.splitlines() == [
         f"qps-reporter: {log}: format default: 3 of 4 lines fit default, 0 json, 0 combined, 0 common",
         f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
+        "qps-reporter: rejected 1 lines (fields 1)",
     ]
     assert captured.out.splitlines()[1:] == [
         "GET,/help,200,3,30",
@@ -111,6 +112,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     assert [text for text in captured.err.splitlines() if ": format " not in text] == [
         f"qps-reporter: {log.parent}/none: No such file or directory",
         f"qps-reporter: {cut}: Compressed file ended before the end-of-stream marker was reached",
+        "qps-reporter: rejected 1 lines (fields 1)",
     ]
     assert captured.out.splitlines()[1:] == ["GET,/help,200,1003,10030"]  # the damage is behind the last line
 
