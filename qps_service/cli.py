@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from qps_service import __version__
-from qps_service.errors import EXIT_PROBLEM, QpsError
+from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
 
 COMMANDS = ("run", "check", "explain", "audit", "summarize", "simulate")
 
@@ -78,4 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"qps-reporter: {error}", file=sys.stderr)  # noqa: T201  the user's answer
         return EXIT_PROBLEM
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return status

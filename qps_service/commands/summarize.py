@@ -7,7 +7,7 @@ from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.detect import choose, first_lines
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.escape import show_path
 from qps_service.logformat import AUTO, LogFormat, compile_format
 from qps_service.model import Scanned
@@ -31,7 +31,6 @@ Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-
 counted by then. Exits 0 if every file was read to its end, 1 if not, 130 after Ctrl-C.
 """
 
-INTERRUPTED = 130  # the exit status, as a shell says of what SIGINT ended
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
 NUMBER_LIMIT = 10_000_000
 START = 64 * 1024  # bytes that are looked at for the format
@@ -76,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
                 status = EXIT_PROBLEM
             except KeyboardInterrupt:
                 sys.stderr.write("qps-reporter: interrupted; this is what was counted by then\n")
-                status = INTERRUPTED
+                status = EXIT_INTERRUPTED
                 break
     summary = counting.summary()
     answer(RENDERERS[arguments.output](summary))

@@ -21,16 +21,16 @@ from qps_service.state import StateDirectory
 Captured = pytest.CaptureFixture[str]
 
 
-# --- exit statuses: 0 well, 1 a problem, 2 usage, 3 the state is held
+# --- exit statuses: 0 well, 1 a problem, 2 usage, 3 the state is held, 130 Ctrl-C
 
 
 @pytest.fixture
-def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | int], int]:
+def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int], int]:
     """Runs a command that returns this, or raises it; the exit status."""
 
-    def end(outcome: Exception | int) -> int:
+    def end(outcome: BaseException | int) -> int:
         def run(_arguments: argparse.Namespace) -> int:
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
 
@@ -60,12 +60,13 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | int], in
         (OSError(28, "No space left"), 1, "qps-reporter: [Errno 28] No space left\n"),
         (UsageError("what?"), 2, "qps-reporter: what?\n"),
         (StateHeldError("/state", 42), 3, "qps-reporter: the ledger in /state is held by PID 42\n"),
+        (KeyboardInterrupt(), 130, ""),
     ],
 )
 def test_each_end_has_its_status(
-    ends_with: Callable[[Exception | int], int],
+    ends_with: Callable[[BaseException | int], int],
     capsys: Captured,
-    outcome: Exception | int,
+    outcome: BaseException | int,
     status: int,
     said: str,
 ) -> None:
@@ -73,7 +74,7 @@ def test_each_end_has_its_status(
     assert capsys.readouterr() == ("", said)
 
 
-def test_a_fault_of_ours_is_not_hidden(ends_with: Callable[[Exception | int], int]) -> None:
+def test_a_fault_of_ours_is_not_hidden(ends_with: Callable[[BaseException | int], int]) -> None:
     with pytest.raises(ZeroDivisionError):
         ends_with(ZeroDivisionError())
 
