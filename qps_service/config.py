@@ -100,6 +100,9 @@ class TextfileConfig(NamedTuple):
 
 
 OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
+# What an output needs besides: a library, and Debian's package that has it.
+_PROMETHEUS = ("prometheus_client", "python3-prometheus-client")
+_LIBRARIES = {"prometheus": _PROMETHEUS, "textfile": _PROMETHEUS}
 _OUTPUTS: dict[str, type[OutputConfig]] = {
     "prometheus": PrometheusConfig,
     "ganglia": GangliaConfig,
@@ -220,6 +223,9 @@ class _Loader:
         values = {setting.attribute: self._value(setting, table, where) for setting in settings}
         if "path" in values and "path" not in table:
             self._problem(f"{where}path", "expected a path, got none")
+        library, package = _LIBRARIES.get(name, (None, None))
+        if library and not _is_installed(library):
+            self._problem(f"output.{name}", f"needs {library}, which is not installed (Debian: {package})")
         return values
 
     def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
@@ -323,6 +329,15 @@ class _Loader:
     def _problem(self, where: str, text: str) -> None:
         """A problem of the file; `where` is a key path."""
         self._problems.append(f"{self._in_file}{where}: {text}")
+
+
+def _is_installed(library: str) -> bool:
+    from importlib.util import find_spec  # looks for it, and does not load it
+
+    try:
+        return find_spec(library) is not None
+    except ValueError:  # it is loaded, and not by the import system
+        return False
 
 
 def _name_of(path: str) -> str:

@@ -1,6 +1,6 @@
 """A configured output, made. The modules are loaded where they are wanted: most services use none of them."""
 
-from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, StatsdConfig
+from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, StatsdConfig, TextfileConfig
 from qps_service.notices import Say
 from qps_service.outputs import Output
 
@@ -22,4 +22,8 @@ def make_output(config: OutputConfig, say: Say) -> Output:
             output = JsonOutput(path, say)
             output.reopen()
             return output
+        case TextfileConfig():
+            from qps_service.outputs.textfile import TextfileOutput
+
+            return TextfileOutput(config, say)
     raise NotImplementedError(config, say)

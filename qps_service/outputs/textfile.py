@@ -1,0 +1,55 @@
+"""A file for node_exporter's textfile collector (https://github.com/prometheus/node_exporter#textfile-collector).
+
+Promise: whoever opens it finds one report's figures, whole; a process that is killed leaves nothing that
+grows in number. A file that can't be written is said once, and tried again at the next report.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from qps_service.config import TextfileConfig
+from qps_service.escape import show_path
+from qps_service.model import Overview, Report
+from qps_service.notices import Say
+from qps_service.outputs import Output, Trouble
+from qps_service.outputs.exposition import render
+
+# node_exporter is another user, and the service's umask lets nobody in.
+MODE = 0o644
+
+
+class TextfileOutput(Output):
+    """Replaces the file at each report."""
+
+    name = "textfile"
+
+    def __init__(self, config: TextfileConfig, say: Say) -> None:
+        self.trouble = Trouble(say, f"{show_path(config.path)} is written again")
+        self._path = config.path
+        # One name, which the next process takes over; node_exporter reads only what ends in .prom.
+        self._new = f"{config.path}.new"
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        """Put a new file in its place."""
+        text, _ = render(overview)
+        try:
+            self._remove_new()
+            self._write(text)
+            os.rename(self._new, self._path)
+        except OSError as error:
+            self.trouble.failed(f"cannot write {show_path(self._path)}: {error.strerror}")
+            with suppress(OSError):
+                self._remove_new()
+        else:
+            self.trouble.works()
+
+    def _write(self, text: bytes) -> None:
+        # What others put under this name meanwhile, a link or a pipe, is not opened.
+        with open(self._new, "xb") as file:
+            os.fchmod(file.fileno(), MODE)
+            file.write(text)
+
+    def _remove_new(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._new)
