@@ -230,6 +230,7 @@ class Daemon:
             output_failures=self._outputs.failures(),
             version=__version__,
             scanner=self._scanner,
+            is_written=self._books.is_written,
         )
 
     def _report(self, now: int) -> float:

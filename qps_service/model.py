@@ -110,6 +110,7 @@ class Standing(NamedTuple):
     routes: int  # told apart
     pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
     last_line_age: float | None  # seconds since this process last read a line; None before the first
+    waiting: str | None = None  # why it is not followed; None if it is
 
     @property
     def lines(self) -> int:
@@ -126,6 +127,7 @@ class Overview(NamedTuple):
     output_failures: Mapping[str, int]  # by output, likewise
     version: str
     scanner: str  # as `--version` names it
+    is_written: bool = True  # whether the ledger, if there is one, has all that was committed
 
 
 class Identity(NamedTuple):

@@ -119,9 +119,22 @@ def _host(text: str) -> str:
 def _address(text: str) -> tuple[str, int]:
     """A host, of which an IPv6 one stands in brackets, and a port."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not int(port) <= 65535:
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    if not colon or not is_port or not _is_address(bare) or (":" in bare) != (bare != host):
         raise ValueError("expected an address and a port, such as 127.0.0.1:9145 or [::1]:9145")
-    return _host(host[1:-1] if host.startswith("[") and host.endswith("]") else host), int(port)
+    return bare, int(port)
+
+
+def _is_address(text: str) -> bool:
+    """No name: to look one up may take long."""
+    from ipaddress import ip_address
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _prefix(text: str) -> str:

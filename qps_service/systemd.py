@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 # While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
 # this much more time, and asks again while it makes progress.
 EXTENSION = 30_000_000_000  # nanoseconds
+# FileDescriptorName= of qps-reporter.socket; logs in the store have an @ in their names.
+LISTENER = "prometheus"
 FIRST_HANDED = 3  # the lowest descriptor that systemd hands over (sd_listen_fds(3))
 # The kernel closes a dying process's files in the order of their numbers, and waits for a FUSE server that
 # hangs. What is handed back moves up here, so that the state directory's lock, opened next, goes first: the

@@ -185,6 +185,7 @@ class Tail:
             routes=self.aggregator.routes,
             pending=self._follower.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
+            waiting=self.waiting,
         )
 
     def losses(self, at: int) -> tuple[Loss, ...]:

@@ -7,7 +7,7 @@ from syslog import LOG_DEBUG, LOG_WARNING
 
 from qps_service.books import Books
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import LogConfig, load
+from qps_service.config import LogConfig, PrometheusConfig, load
 from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
@@ -23,7 +23,7 @@ from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standa
 from qps_service.report import render_text
 from qps_service.scan import describe
 from qps_service.state import StateDirectory
-from qps_service.systemd import Supervisor, bindings, handed_back, watchdog_of
+from qps_service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
 from qps_service.tail import Tail
 
 HELP = "follow a log and report its requests per second"
@@ -77,6 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(flags, os.environ)
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
+    if arguments.once:  # nobody could ask in that time
+        outputs = [each for each in config.outputs if not isinstance(each, PrometheusConfig)]
+        config = config._replace(outputs=tuple(outputs))
     send = sendv if os.path.exists(SOCKET) else None
     # Cron mails whatever is said.
     least = LOG_WARNING if arguments.once else LOG_DEBUG
@@ -92,7 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
     clock = SystemClock()
     watchdog = watchdog_of(os.environ, os.getpid())
     supervisor = Supervisor(lambda text, fds: notify(text, fds=list(fds)), watchdog)
-    store = DescriptorStore(supervisor, handed, {log.name for log in config.logs})
+    # They stay open for all of its life: a reload may bring the output that serves them.
+    inherited = [descriptor for descriptor, name in handed if name == LISTENER]
+    kept = [(descriptor, name) for descriptor, name in handed if name != LISTENER]
+    store = DescriptorStore(supervisor, kept, {log.name for log in config.logs})
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
@@ -125,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             reload=lambda: load(flags, os.environ),
             make_tail=make_tail,
             drop_kept=store.drop,
-            outputs=Outputs(fixed, lambda each: make_output(each, board.say)),
+            outputs=Outputs(fixed, lambda each: make_output(each, board.say, inherited)),
             clock=clock,
             waker=waker,
             supervisor=supervisor,

@@ -1,12 +1,22 @@
 """A configured output, made. The modules are loaded where they are wanted: most services use none of them."""
 
-from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, StatsdConfig, TextfileConfig
+from collections.abc import Sequence
+
+from qps_service.config import (
+    GraphiteConfig,
+    JsonConfig,
+    OutputConfig,
+    PrometheusConfig,
+    StatsdConfig,
+    TextfileConfig,
+)
 from qps_service.notices import Say
 from qps_service.outputs import Output
 
 
-def make_output(config: OutputConfig, say: Say) -> Output:
-    """The output that `config` asks for. It never fails: one that can't work says so, and tries again."""
+def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -> Output:
+    """The output that `config` asks for. It never fails: one that can't work says so, and tries again.
+    `inherited` are descriptors of sockets that systemd listens on for Prometheus."""
     match config:
         case StatsdConfig():
             from qps_service.outputs.statsd import StatsdOutput
@@ -22,6 +32,10 @@ def make_output(config: OutputConfig, say: Say) -> Output:
             output = JsonOutput(path, say)
             output.reopen()
             return output
+        case PrometheusConfig():
+            from qps_service.outputs.prometheus import PrometheusOutput
+
+            return PrometheusOutput(config, say, inherited)
         case TextfileConfig():
             from qps_service.outputs.textfile import TextfileOutput
 

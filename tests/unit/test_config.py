@@ -1,5 +1,7 @@
 """Flags, environment, file and defaults: who wins, and what is said to what is wrong."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service import config
-from qps_service.config import Config, Flags, History, LogConfig, load
+from qps_service.config import Config, Flags, History, LogConfig, PrometheusConfig, load
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import compile_format
 from qps_service.routes import Rule, compile_match, make_rule
@@ -19,6 +21,7 @@ from qps_service.units import SECOND
 WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
 
 Load = Callable[[Flags, Mapping[str, str]], Config]
+ROOT = Path(__file__).parents[2]
 Write = Callable[[str], Flags]
 
 ONE_LOG = '[log.access]\npath = "/var/log/access.log"\n'
@@ -548,3 +551,57 @@ def test_a_bad_flag_is_a_wrong_command_line(flags: Flags, error: type[Exception]
 
 def test_an_empty_variable_is_not_set() -> None:
     assert load(Flags(log="/x"), {"QPS_REPORTER_INTERVAL": ""}).interval == load(Flags(log="/x"), {}).interval
+
+
+# --- what outputs need
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [("127.0.0.1:9145", ("127.0.0.1", 9145)), ("[::]:1", ("::", 1)), ("192.0.2.1:1", ("192.0.2.1", 1))],
+)
+def test_addresses_to_listen_on(write: Write, listen: str, address: tuple[str, int]) -> None:
+    text = f'[log.a]\npath = "/a"\n[output.prometheus]\nlisten = "{listen}"\n'
+    assert load(write(text), {}).outputs == (PrometheusConfig(address),)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        *("localhost:9145", ":9145", "9145", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:+1", "127.0.0.1:"),
+        *("::1:9145", "[127.0.0.1]:9145", "[::1:9145", "127.0.0.1:100000000000000000000"),
+    ],
+)
+def test_what_is_no_address_is_refused(write: Write, listen: str) -> None:
+    """A name is none: to look it up may take long, and nothing else is done meanwhile."""
+    said = "expected an address and a port, such as 127.0.0.1:9145 or [::1]:9145"
+    text = f'[log.a]\npath = "/a"\n[output.prometheus]\nlisten = "{listen}"\n'
+    assert problems(write(text)) == (f"file.toml: output.prometheus.listen: {said}, got {listen!r}",)
+
+
+OUTPUTS_OF_PROMETHEUS = '[output.prometheus]\n[output.textfile]\npath = "/t"\n[output.json]\npath = "/j"\n'
+
+
+def test_a_library_that_is_missing_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f'[log.a]\npath = "/a"\n{OUTPUTS_OF_PROMETHEUS}'
+    assert len(load(write(text), {}).outputs) == 3
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    needs = "needs prometheus_client, which is not installed (Debian: python3-prometheus-client)"
+    assert problems(write(text)) == (
+        f"file.toml: output.prometheus: {needs}",
+        f"file.toml: output.textfile: {needs}",
+    )
+
+
+def test_a_library_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
+    """`check` and the service's start before an output is made cost nothing for it."""
+    file = tmp_path / "a.toml"
+    file.write_text(f'[log.a]\npath = "/a"\n{OUTPUTS_OF_PROMETHEUS}')
+    script = (
+        "import sys; from qps_service.config import Flags, load; "
+        "import qps_service.commands.run; load(Flags(config=sys.argv[1]), {}); "
+        "print([name for name in ('prometheus_client', 'http', 'socket', 'gzip') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
