@@ -25,6 +25,7 @@ render() {
     getent group adm >/dev/null || adapt+='; /^SupplementaryGroups=adm$/d; /^m _qps-reporter adm$/d'
     mkdir -p "$lib/systemd/system-generators" "$lib/systemd/system" "$lib/sysusers.d" "$release/systemd" \
         "$release/root/usr/local/bin"
+    sed "$adapt" packaging/systemd/qps-reporter.socket >"$lib/systemd/system/qps-reporter.socket"
     for name in qps-reporter.service qps-reporter@.service; do
         sed "$adapt" packaging/systemd/$name >"$lib/systemd/system/$name"
         mkdir "$lib/systemd/system/$name.d"
@@ -187,9 +188,10 @@ install_venv() {
 
 remove_venv() {
     local release
-    systemctl stop "$unit" 'qps-reporter@*.service' || true
+    # The socket before what it would start again.
+    systemctl stop qps-reporter.socket "$unit" 'qps-reporter@*.service' || true
     # With a template its instances are disabled, too.
-    systemctl disable "$unit" qps-reporter@.service || true
+    systemctl disable qps-reporter.socket "$unit" qps-reporter@.service || true
     for release in "$home"/release-*; do
         [[ ! -d $release/root ]] || remove_outside "$release"
     done

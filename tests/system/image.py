@@ -29,7 +29,8 @@ DOWNLOADS = (
     *("lintian", "pybuild-plugin-pyproject", "python3-dev", "python3-docutils"),
     *("dpkg-repack", "piuparts", "python3-pip", "python3-setuptools", "python3-venv"),
     # What an administrator has at hand, and file systems that hang.
-    *("bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "sqlite3", "strace"),
+    *("bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "python3-prometheus-client", "sqlite3"),
+    "strace",
 )
 # Lists as they are take 50 MB of each guest, and apt's memory of having read them 70 MB more.
 COMPRESSED_LISTS = (

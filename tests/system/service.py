@@ -12,7 +12,7 @@ from qps_service.notices import REPORT_MESSAGE_ID
 from tests.system.guest import Guest
 from tests.system.journal import Entry, JournalStream
 
-UNIT = "qps-reporter.service"
+UNIT, SOCKET = "qps-reporter.service", "qps-reporter.socket"
 LOG = "/var/log/access.log"
 LEDGER = "/var/lib/qps-reporter/ledger.db"
 CONFIGURATION = "/etc/qps-reporter/qps-reporter.toml"
@@ -39,9 +39,10 @@ class Service:
 
     def reset(self) -> None:
         """Stop it and remove what it and its log left."""
-        self.guest.run("systemctl", "stop", UNIT)
+        self.guest.run("systemctl", "stop", SOCKET, UNIT)
         self.guest.run("systemctl", "reset-failed", UNIT, check=False)
-        for place in ("/run/systemd/system/qps-reporter.service.d", "/var/lib/qps-reporter", "/run/faults"):
+        drop_ins = (f"/run/systemd/system/{unit}.d" for unit in (SOCKET, UNIT))
+        for place in (*drop_ins, "/var/lib/qps-reporter", "/run/faults"):
             shutil.rmtree(self.guest.path(place), ignore_errors=True)
         for generation in self.guest.path("/var/log").glob("access.log*"):
             generation.unlink()

@@ -14,7 +14,7 @@ import pytest
 from tests.system.guest import INSTALL, Guest
 from tests.system.image import GuestError
 from tests.system.package import NEXT, ROOT, VERSION, Packages
-from tests.system.service import CONFIGURATION, LOG, UNIT, Service, is_report, lines, requests, totals
+from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
 pytestmark = pytest.mark.system
 
@@ -55,10 +55,10 @@ def apt_install(service: Service, deb: Path, *options: str) -> None:
     service.guest.run(*INSTALL, *options, f"/srv/{deb.name}")
 
 
-def state(service: Service) -> tuple[str, str]:
+def state(service: Service, unit: str = UNIT) -> tuple[str, str]:
     """Whether it is active, and enabled."""
     active, enabled = (
-        service.guest.run("systemctl", f"is-{what}", UNIT, check=False).stdout.strip()
+        service.guest.run("systemctl", f"is-{what}", unit, check=False).stdout.strip()
         for what in ("active", "enabled")
     )
     return active, enabled
@@ -177,6 +177,7 @@ print(len(sys.modules))
 
 def check_imports(machine: Service) -> None:
     """Every module of the program can be imported, with all that it imports."""
+    machine.guest.install("python3-prometheus-client")  # which only some need, and the package suggests
     assert int(machine.guest.run("python3", "-c", MODULES).stdout) > 100
 
 
@@ -319,6 +320,42 @@ def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Pac
     assert state(machine) == ("inactive", "disabled")
     apt_install(machine, packages.next.deb)
     assert (version(machine), state(machine)) == (NEXT, ("inactive", "disabled"))
+
+
+# --- the socket
+
+
+def check_socket(machine: Service, packages: Packages, fault: str = "") -> None:
+    """It is the administrator's to enable; then an upgrade leaves it as it is, and a removal closes it.
+    `fault` is taken out of the package's prerm."""
+    apt_install(machine, packages.current.deb)
+    apt_install(machine, packages.next.deb)
+    assert state(machine, SOCKET) == ("inactive", "disabled")
+    machine.stop()
+    machine.guest.systemctl("enable", "--now", SOCKET)
+    machine.start()
+    apt_install(machine, packages.current.deb, "--allow-downgrades")
+    assert (state(machine), state(machine, SOCKET)) == (RUNNING, RUNNING)
+    prerm = machine.guest.path("/var/lib/dpkg/info/qps-reporter.prerm")
+    assert fault in prerm.read_text()
+    prerm.write_text(prerm.read_text().replace(fault, ""))
+    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    try:
+        assert state(machine, SOCKET)[0] == "inactive"
+    finally:
+        machine.guest.run("systemctl", "stop", SOCKET, check=False)
+    machine.guest.run(*REMOVE, "purge", "qps-reporter")
+    assert not machine.guest.path(f"/etc/systemd/system/sockets.target.wants/{SOCKET}").is_symlink()
+
+
+def test_the_socket_is_the_administrators(machine: Service, packages: Packages) -> None:
+    check_socket(machine, packages)
+
+
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_a_socket_that_outlives_the_package_is_noticed(machine: Service, packages: Packages) -> None:
+    with pytest.raises(AssertionError):
+        check_socket(machine, packages, SOCKET)
 
 
 # --- remove and purge

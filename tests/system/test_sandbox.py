@@ -246,7 +246,8 @@ def test_metrics_leave_with_the_drop_in_and_without_it_that_is_said(service: Ser
 
 def check_units(guest: Guest) -> None:
     """systemd knows all that the units say, and finds the man pages. Else it only warns."""
-    done = guest.run("systemd-analyze", "verify", "qps-reporter.service", "qps-reporter@shop.service")
+    units = ("qps-reporter.service", "qps-reporter.socket", "qps-reporter@shop.service")
+    done = guest.run("systemd-analyze", "verify", *units)
     assert (done.stdout, done.stderr) == ("", "")
 
 

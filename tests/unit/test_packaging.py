@@ -12,6 +12,7 @@ from qps_service import __version__
 from qps_service.config import DEFAULT_FILE, Flags, load
 from qps_service.errors import ConfigError
 from qps_service.settings import HISTORY, LOG, OUTPUTS, SERVICE
+from qps_service.systemd import LISTENER
 from tests.system.package import BUILD_DEPENDS
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,26 @@ def test_a_template_that_lags_behind_is_noticed() -> None:
     unit, template = units()
     with pytest.raises(AssertionError):
         check_template(unit, template.replace("ProtectHome=yes\n", ""))
+
+
+def check_socket(text: str) -> None:
+    """It listens where the service would by itself, and has the name by which that knows it."""
+    settings = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
+    [listen] = OUTPUTS["prometheus"]
+    assert settings["ListenStream"] == listen.default
+    assert settings["FileDescriptorName"] == LISTENER
+
+
+def test_the_socket_is_the_one_that_the_service_knows() -> None:
+    check_socket((UNITS / "qps-reporter.socket").read_text())
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("9145", "9146"), ("Name=prometheus", "Name=metrics")])
+def test_another_socket_is_noticed(right: str, wrong: str) -> None:
+    text = (UNITS / "qps-reporter.socket").read_text()
+    assert right in text
+    with pytest.raises(AssertionError):
+        check_socket(text.replace(right, wrong))
 
 
 # --- what later versions of systemd know
