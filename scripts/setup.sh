@@ -60,6 +60,8 @@ test)
     unpack+=(graphite-carbon python3-whisper python3-cachetools python3-twisted python3-attr python3-automat)
     unpack+=(python3-constantly python3-hyperlink python3-idna python3-incremental python3-six)
     unpack+=(python3-typing-extensions python3-zope.interface)
+    # prometheus_client: the oldest that is supported, beside the newest in .venv.
+    unpack+=(prometheus prometheus-node-exporter python3-prometheus-client python3-decorator)
     ;;
 bench) folder=.cache/peers unpack=(mtail gawk goaccess libsigsegv2 libmaxminddb0) ;;
 esac

@@ -1,0 +1,431 @@
+"""The real Prometheus scrapes the real program: its counters are the truth, over a SIGKILL too.
+
+`scripts/scrapes.sh` scrapes for longer than CI has time for. Two prometheus_clients are tried: the newest,
+and that of Debian 12, the oldest that is supported.
+"""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from queue import Empty
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from prometheus_client import parser
+
+from tests.fault import program
+from tests.fault.program import GUARD, ROOT, Site
+
+SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
+DEBIAN = SERVERS / "lib" / "python3" / "dist-packages"
+SECONDS = int(os.environ.get("QPS_REPORTER_SCRAPED", "8"))  # of traffic
+EVERY = 0.5  # seconds between scrapes; answers are a quarter of a second apart
+RATE = 2000  # lines a second
+OURS = re.compile(r"^(# (HELP|TYPE) )?qps_reporter_")
+
+Rows = Counter[tuple[str, str, str]]  # by method, route and status
+
+# Counts live in memory, and the log is read from its beginning; what was rotated away is older than that.
+FORGETS = """
+from qps_service.books import Books
+Books.restore = lambda self, log, **keywords: None
+"""
+# A server as one writes it who does not think of clients.
+WAITS_FOR_CLIENTS = """
+from qps_service.outputs import listener
+receive = listener.Listener._receive
+def waits(self, client, now):
+    client.socket.setblocking(True)
+    receive(self, client, now)
+listener.Listener._receive = waits
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def until(condition: Callable[[], bool], seconds: int = 0) -> None:
+    """Wait for what takes so long at least."""
+    end = time.monotonic() + GUARD + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(EVERY / 2)
+
+
+class Scraped(Site):
+    """A site whose program answers scrapes."""
+
+    def __init__(self, root: Path, *, interval: str = "1s", twin: str = "", more: str = "") -> None:
+        super().__init__(root, interval=interval, twin=twin)
+        self.port = free_port()
+        with self.config.open("a") as config:
+            config.write(f'[output.prometheus]\nlisten = "127.0.0.1:{self.port}"\n{more}')
+
+    def use_debians_library(self) -> None:
+        """From now on the program has that, and not the one of .venv."""
+        for name in ("prometheus_client", "decorator.py"):
+            (self.root / name).symlink_to(DEBIAN / name)
+
+    def scrape(self, name: str = "http_requests") -> Rows:
+        """One of the counters of rows."""
+        status, text = get(self.port, "/metrics")
+        assert status == 200
+        families = {family.name: family for family in parser.text_string_to_metric_families(text.decode())}
+        return Counter(
+            {row_of(sample.labels): int(sample.value) for sample in families[f"qps_reporter_{name}"].samples}
+        )
+
+    def simulate(self, seconds: int, rate: int = RATE) -> subprocess.Popen[bytes]:
+        """Traffic, with a rotation each second."""
+        command = [sys.executable, "-m", "qps_service", "simulate", "-o", str(self.log), "-r", "1", "--batch"]
+        options = {"rate": rate, "duration": seconds, "truth": self.truth, "seed": 1}
+        return subprocess.Popen(
+            [*command, *(f"--{name}={value}" for name, value in options.items())],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+
+    @property
+    def truth(self) -> Path:
+        return self.root / "truth.json"
+
+    def truths(self, what: str) -> Rows:
+        """`requests` or `bytes` of the last traffic."""
+        rows = json.loads(self.truth.read_text())["rows"]
+        return Counter({(row["method"], row["route"], f"{row['status']:03}"): row[what] for row in rows})
+
+
+def row_of(labels: dict[str, str]) -> tuple[str, str, str]:
+    return labels["method"], labels["route"], labels["status"]
+
+
+class Prometheus:
+    """The server, asked by its API."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def query(self, query: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """An instant vector: labels and value of each series."""
+        time = "" if at is None else f"&time={at:.3f}"
+        status, body = get(self._port, f"/api/v1/query?query={quote(query)}{time}")
+        assert status == 200, body
+        return [(each["metric"], float(each["value"][1])) for each in json.loads(body)["data"]["result"]]
+
+    def value(self, query: str, at: float | None = None) -> float:
+        """Of the only series; 0 if there is none."""
+        found = self.query(query, at)
+        assert len(found) <= 1
+        return found[0][1] if found else 0.0
+
+    def rows(self, query: str, at: float | None = None) -> dict[tuple[str, str, str], float]:
+        return {row_of(labels): value for labels, value in self.query(query, at)}
+
+    def await_scrape(self) -> None:
+        """Until it has one that began from now on."""
+        now = time.time()
+        until(lambda: self.value("timestamp(qps_reporter_lines_total)") > now)
+
+    def is_ready(self) -> bool:
+        with suppress(OSError):
+            return get(self._port, "/-/ready")[0] == 200
+        return False
+
+
+@contextmanager
+def server(*command: str | Path) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def prometheus(site: Scraped) -> Iterator[Prometheus]:
+    """It scrapes the site's program, twice a second."""
+    port = free_port()
+    configuration = site.root / "prometheus.json"  # which is YAML, too
+    every = f"{EVERY * 1000:.0f}ms"
+    scrape: dict[str, Any] = {
+        "job_name": "qps",
+        "scrape_interval": every,
+        "scrape_timeout": every,
+        "static_configs": [{"targets": [f"127.0.0.1:{site.port}"]}],
+    }
+    configuration.write_text(json.dumps({"scrape_configs": [scrape]}))
+    with server(
+        SERVERS / "bin" / "prometheus",
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={site.root}/prometheus",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ):
+        instance = Prometheus(port)
+        until(instance.is_ready)
+        yield instance
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Scraped]]:
+    """Builds the one site of a test."""
+    sites: list[Scraped] = []
+
+    def build(twin: str = "", **keywords: str) -> Scraped:
+        sites.append(Scraped(tmp_path / "site", twin=twin, **keywords))
+        return sites[-1]
+
+    yield build
+    for site in sites:
+        site.close()
+
+
+LIBRARY = pytest.mark.parametrize("debian", [False, True], ids=["newest library", "Debian's library"])
+
+
+# --- the truth
+
+
+def check_truth(site: Scraped, seconds: int) -> str:
+    """Traffic in which every row occurs, and more of it, with a SIGKILL in between: nobody sees that."""
+    process = site.start()
+    process.told("READY=1")
+    with prometheus(site) as instance:
+        assert site.simulate(1, 20_000).wait(GUARD) == 0
+        before, bytes_before = site.truths("requests"), site.truths("bytes")
+        assert site.scrape() == before
+        began = time.time()
+        instance.await_scrape()
+        traffic = site.simulate(seconds)
+        half = before.total() + seconds * RATE / 2
+        requests = "sum(qps_reporter_http_requests_total)"
+        until(lambda: instance.value(requests) >= half, seconds)
+        process.close()
+        process = site.start()
+        assert traffic.wait(GUARD + seconds) == 0
+        process.told("READY=1")
+        truth = site.truths("requests")
+        assert truth.total() == seconds * RATE
+        # Fresh: the writer has ended, and one scrape has all of it.
+        assert site.scrape() == before + truth
+        assert site.scrape("http_response_bytes") == bytes_before + site.truths("bytes")
+        instance.await_scrape()
+        ended = time.time()
+        assert instance.rows("qps_reporter_http_requests_total", ended) == before + truth
+        age = f"[{(ended - began) * 1000:.0f}ms]"
+        # The SIGKILL was seen, by what is counted from the process's start.
+        assert instance.value(f"resets(qps_reporter_ledger_commits_total{age})", ended) == 1
+        for name in ("http_requests", "http_response_bytes", "lines", "rejected_lines"):
+            resets = instance.query(f"resets(qps_reporter_{name}_total{age})", ended)
+            assert {value for _, value in resets} == {0}
+        return check_increase(instance, ended, age, before, truth)
+
+
+def check_increase(instance: Prometheus, at: float, age: str, before: Rows, truth: Rows) -> str:
+    """Of the rows that were there at the first scrape: what a series begins with is in no increase().
+    Prometheus takes the rise between the first and the last scrape for that of a little more time, of 1.1
+    scrapes at most at either end."""
+    increases = instance.rows(f"increase(qps_reporter_http_requests_total{age})", at)
+    scrapes = instance.value(f"count_over_time(qps_reporter_lines_total{age})", at)
+    failed = instance.value(f"count_over_time(up{age}) - sum_over_time(up{age})", at)
+    most = 1 + 2.2 / (scrapes - 1)
+    known = Counter({row: requests for row, requests in truth.items() if row in before})
+    assert known.total() > 0.99 * truth.total()
+    for row, requests in known.items():
+        assert requests * (1 - 1e-9) <= increases[row] <= requests * most, row
+    total = sum(increases[row] for row in known)
+    return (
+        f"{scrapes:.0f} scrapes, {failed:.0f} failed; {truth.total()} requests, {known.total()} of them in "
+        f"series that were there; increase() {total:.1f}, which is {total / known.total():.5f} of these, "
+        f"of at most {most:.5f}"
+    )
+
+
+def test_what_is_scraped_is_the_truth_over_a_sigkill(make: Callable[..., Scraped]) -> None:
+    site = make()
+    site.use_debians_library()  # which the package suggests
+    print(check_truth(site, SECONDS))  # noqa: T201  the campaign's result
+
+
+def test_counters_that_begin_anew_are_caught(make: Callable[..., Scraped]) -> None:
+    with pytest.raises(AssertionError):
+        check_truth(make(FORGETS), 3)
+
+
+def test_once_does_not_listen(make: Callable[..., Scraped]) -> None:
+    """From cron it comes beside a service, which has the address."""
+    site = make()
+    with socket.create_server(("127.0.0.1", site.port)):
+        site.once()
+    assert "cannot listen" not in site.stderr
+
+
+# --- what is told is well-formed
+
+
+HOSTILE = [
+    b'/"',
+    b"/\\n",
+    b"/\xff\xfe",
+    b"/\x1b[31m",
+    b"/{}=,#",
+    "/\u202e\u00e9".encode(),
+    b'/",status="200"}',
+    b"/" + b"x" * 900,
+]
+
+
+def lint(text: bytes) -> tuple[int, bytes]:
+    """promtool's opinion."""
+    command = [str(SERVERS / "bin" / "promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, timeout=GUARD, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def hostile_lines(site: Scraped) -> None:
+    writer = site.writer()
+    for route in HOSTILE:
+        os.write(writer.descriptor, b"10.0.0.1\tGET %s\t200\t10\n" % route)
+    os.write(writer.descriptor, b"no request\n")
+
+
+@LIBRARY
+def test_promtool_has_nothing_to_say(make: Callable[..., Scraped], debian: bool) -> None:
+    site = make(interval="1h")
+    if debian:
+        site.use_debians_library()
+    hostile_lines(site)
+    process = site.start()
+    process.told("READY=1")
+    _, text = get(site.port, "/metrics")
+    assert lint(text) == (0, b"")
+    assert len(site.scrape()) == len(HOSTILE)
+    for wrong in (text.replace(b"_requests_total", b"_requests"), text.replace(b'route="/', b'route="/"', 1)):
+        assert wrong != text
+        assert lint(wrong)[0] != 0
+    process.stop()
+
+
+@LIBRARY
+def test_node_exporter_tells_what_is_in_the_file(
+    make: Callable[..., Scraped], debian: bool, tmp_path: Path
+) -> None:
+    place = tmp_path / "textfile"
+    place.mkdir()
+    site = make(interval="1h", more=f'[output.textfile]\npath = "{place}/qps.prom"\n')
+    if debian:
+        site.use_debians_library()
+    hostile_lines(site)
+    site.run()
+    text = (place / "qps.prom").read_text()
+    assert lint(text.encode()) == (0, b"")
+    port = free_port()
+    with server(
+        SERVERS / "bin" / "prometheus-node-exporter",
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={place}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ):
+
+        def answers() -> bool:
+            with suppress(OSError):
+                return get(port, "/metrics")[0] == 200
+            return False
+
+        until(answers)
+        told = get(port, "/metrics")[1].decode()
+    assert "node_textfile_scrape_error 0" in told
+    assert samples(told) == samples(text)
+    assert len([series for series in samples(text) if "http_requests_total" in series[0]]) == len(HOSTILE)
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    ours = "".join(f"{line}\n" for line in text.split("\n") if OURS.match(line))
+    families = parser.text_string_to_metric_families(ours)
+    found = [sample for family in families for sample in family.samples]
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in found}
+
+
+# --- hostile clients
+
+
+def connect(port: int, data: bytes = b"") -> socket.socket:
+    """A client who waits for nothing, and has sent so much of this as is taken."""
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", port))
+    with suppress(OSError):
+        client.send(data)
+    return client
+
+
+def check_hostile_clients(site: Scraped) -> None:
+    """Silent, slow, loud and deaf ones all the time: reports come, counts are exact, scrapes are answered."""
+    process = site.start()
+    process.told("READY=1")
+    writer = site.writer()
+    clients = [connect(site.port) for _ in range(500)]
+    clients += [connect(site.port, b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 180_000) for _ in range(10)]
+    ending = threading.Event()
+
+    def drip() -> None:
+        while not ending.wait(0.01):
+            clients.append(connect(site.port, b"GET /metrics HTTP/1.1\r\n\r\n"[: len(clients) % 30]))
+
+    dripping = threading.Thread(target=drip, daemon=True)
+    dripping.start()
+    try:
+        written = 0
+        for _ in range(3):
+            writer.lines(1000)
+            written += 1000
+            assert process.has_counted(written)
+        assert site.scrape().total() == written
+        assert get(site.port, "/healthz") == (200, b"ok\n")
+    finally:
+        ending.set()
+        dripping.join(GUARD)
+        for client in clients:
+            client.close()
+    process.stop()
+    site.check()
+    numbers = [number for _, number in site.query("SELECT DISTINCT log, sequence FROM windows")]
+    assert all(later - earlier == 1 for earlier, later in pairwise(sorted(numbers)))
+
+
+def test_hostile_clients_delay_nothing(make: Callable[..., Scraped]) -> None:
+    check_hostile_clients(make())
+
+
+def test_a_server_that_waits_for_clients_is_caught(
+    make: Callable[..., Scraped], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "GUARD", 5)  # it hangs for good
+    with pytest.raises(Empty):
+        check_hostile_clients(make(WAITS_FOR_CLIENTS))
