@@ -1,0 +1,132 @@
+"""OPERATIONS.md's arithmetic for ten thousand hosts, computed again; and its closed list of routes is closed.
+
+That a host has so many series of its own is for tests/fault/test_fleet.py, which counts them.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import pytest
+
+from qps_service.config import Flags, load
+from qps_service.settings import BY_KEY
+from tests.unit.test_docs import FENCE
+
+ROOT = Path(__file__).parents[2]
+HOSTS = 10_000
+ROUTES = 50
+ROWS = 2 * ROUTES
+OF_A_LOG, OF_THE_SERVICE, OF_THE_SCRAPE = 5 + 5 + 3, 2 + 1 + 2, 1 + 4
+OWN = OF_A_LOG + OF_THE_SERVICE + OF_THE_SCRAPE
+INSTANCE_RULES = 5  # beside the first, which makes a series for each route and status
+BYTES_OF_MEMORY, BYTES_OF_DISK = 8000, 2  # a series; a sample
+METHODS = 17
+STATUSES = 5
+
+
+def page() -> str:
+    return (ROOT / "OPERATIONS.md").read_text().partition("\n## A fleet\n")[2].partition("\n## ")[0]
+
+
+def series_table() -> Iterator[tuple[int, ...]]:
+    """Of a host, and of all."""
+    rows = (ROWS, ROWS, OF_A_LOG, OF_THE_SERVICE, OF_THE_SCRAPE, 2 * ROWS + OWN)
+    for of_a_host in (*rows, ROWS + INSTANCE_RULES, INSTANCE_RULES):
+        yield of_a_host, of_a_host * HOSTS
+
+
+def costs_table() -> Iterator[tuple[float, ...]]:
+    """All series, with those of the first rule, and without bytes."""
+    a_host = 2 * ROWS + OWN + INSTANCE_RULES
+    columns = [each * HOSTS for each in (a_host, a_host + ROWS, a_host - ROWS)]
+    yield tuple(columns)
+    for interval in (15, 60):
+        yield tuple(round(series / interval) for series in columns)
+    yield tuple(round(series * BYTES_OF_MEMORY / 1e9, 1) for series in columns)
+    yield tuple(round(series / 15 * 86400 * BYTES_OF_DISK / 1e9, 1) for series in columns)
+
+
+def numbers(row: str) -> tuple[float, ...]:
+    """Those of a table's row, but for its first cell."""
+    return tuple(float(cell.replace(",", "")) for cell in row.strip("|").split("|")[1:])
+
+
+def problems(text: str) -> list[str]:
+    """Which numbers are not what they should be."""
+    wrong = []
+    for heading, expected in (
+        ("| series | of a host", series_table()),
+        ("| 10,000 hosts | all", costs_table()),
+    ):
+        rows = text.partition(f"\n{heading}")[2].partition("\n\n")[0].splitlines()[2:]
+        wrong += [row for row, values in zip(rows, expected, strict=True) if numbers(row) != values]
+    default = int(BY_KEY["max_routes"].default or 0)
+    worst = 3 * default + OWN
+    listed = ROUTES * METHODS * STATUSES
+    limit = int(re.findall(r"sample_limit: (\d+)", example())[0])
+    for sentence in (
+        f"With the default of {default}, three rows a route",
+        f"a host has {worst:,} series, and 10,000 hosts\n  {worst * HOSTS:,}: "
+        f"{worst * HOSTS * BYTES_OF_MEMORY / 1e9:.0f} GB of memory",
+        f"a host that gives more than {limit:,}.",
+        f"up to {default // 2} names from each host",
+        f"{ROWS} + 2 + 3 + 5 = {ROWS + 2 + 3 + 5} series for a log",
+        f"With {ROUTES} names in the list, at most {METHODS} methods (16 and `other`) and "
+        f"{STATUSES} statuses each a host has {listed:,} rows at the very worst, and "
+        f"{listed + OWN:,} series without bytes; about {ROWS} and {ROWS + OWN} in",
+    ):
+        if " ".join(sentence.split()) not in " ".join(text.split()):
+            wrong.append(sentence)
+    # It lets the worst of a closed list through, and that of the default.
+    assert limit > max(worst, listed + OWN)
+    return wrong
+
+
+def example() -> str:
+    return (ROOT / "packaging" / "prometheus" / "scrape.example.yml").read_text()
+
+
+def test_the_numbers_are_what_they_come_to() -> None:
+    assert problems(page()) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("| 223 | 2,230,000 |", "| 223 | 2,240,000 |"),
+        ("| 13 | 130,000 |", "| 12 | 120,000 |"),
+        ("| 152,000 |", "| 152,001 |"),
+        ("| 10.2 |\n", "| 10.3 |\n"),
+        ("242 GB", "240 GB"),
+        ("= 110 series", "= 111 series"),
+        ("4,250 rows", "4,200 rows"),
+    ],
+)
+def test_a_number_that_is_wrong_is_noticed(right: str, wrong: str) -> None:
+    assert right in page()
+    assert problems(page().replace(right, wrong))
+
+
+def test_a_closed_list_takes_every_target() -> None:
+    """The example's rules leave the names of its list, and one for all others."""
+    [block] = [text for language, text in FENCE.findall(page()) if language == "toml"]
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(block)
+        file.flush()
+        [log] = load(Flags(config=file.name), {}).logs
+    routes = log.routes()
+    listed = {b"/": b"/", b"/login": b"/login", b"/user/7": b"/user/:id", b"/static/a.js": b"/static"}
+    assert {target: routes.of(target) for target in listed} == listed
+    for target in (
+        b"/wp-login.php",
+        b"/login/",
+        b"/loginx",
+        b"//",
+        b"/user/x",
+        b"*",
+        b"example.org:443",
+        b"/\xff\n/",
+    ):
+        assert routes.of(target) == b"/unlisted", target
