@@ -1,0 +1,96 @@
+"""A real Prometheus on loopback, with its data in a test's directory, and what it answers."""
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.fault.program import GUARD, ROOT
+
+PROMETHEUS = ROOT / ".cache" / "servers" / "usr" / "bin" / "prometheus"  # scripts/setup.sh unpacks it there
+
+Sample = tuple[dict[str, str], float]
+POLL = 0.2  # seconds between two looks at what has to come
+
+
+class PrometheusServer:
+    """Runs until it is closed."""
+
+    def __init__(self, directory: Path, configuration: str, port: int) -> None:
+        """Rule files and targets are named in `configuration` by absolute paths."""
+        (directory / "prometheus.yml").write_text(configuration)
+        self._address = f"127.0.0.1:{port}"
+        with (directory / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    PROMETHEUS,
+                    f"--config.file={directory}/prometheus.yml",
+                    f"--storage.tsdb.path={directory}/data",
+                    f"--web.listen-address={self._address}",
+                    "--log.level=warn",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+            )
+        self._log = directory / "prometheus.log"
+
+    def get(self, path: str, **parameters: str) -> bytes:
+        """A page of it; raises OSError where there is none."""
+        with urllib.request.urlopen(
+            f"http://{self._address}{path}?{urlencode(parameters)}", timeout=GUARD
+        ) as answer:
+            data = answer.read()
+            assert isinstance(data, bytes)
+            return data
+
+    def api(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of its API. An answer that refuses is an AssertionError with its words."""
+        try:
+            text = self.get(f"/api/v1/{path}", **parameters)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+        answer = json.loads(text)
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression: str, at: float | None = None) -> list[Sample]:
+        """Labels and values at a Unix time, or now."""
+        parameters = {"query": expression} | ({"time": f"{at:.3f}"} if at else {})
+        return [
+            (each["metric"], float(each["value"][1])) for each in self.api("query", **parameters)["result"]
+        ]
+
+    def recorded(self, expression: str) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Labels, and Unix times and values, of a selector with a range."""
+        return [
+            (each["metric"], [(at, float(value)) for at, value in each["values"]])
+            for each in self.api("query", query=expression)["result"]
+        ]
+
+    def wait_for(self, expression: str, value: float) -> None:
+        """Until the only answer is this."""
+        seen: list[Sample] = []
+        for _ in range(round(GUARD / POLL)):
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                seen = self.query(expression)
+            except OSError:  # it does not listen yet, or is not ready
+                seen = []
+            except AssertionError as error:
+                if "Service Unavailable" not in str(error):
+                    raise
+            if [each for _, each in seen] == [value]:
+                return
+            time.sleep(POLL)
+        raise AssertionError(f"{expression}: expected {value}, got {seen}; {self._log.read_text()}")
+
+    def close(self) -> None:
+        """No process is left."""
+        self._process.kill()
+        self._process.wait()
