@@ -12,6 +12,7 @@ a window was delivered, as far as anybody can know, if no error came until the n
 import errno
 import os
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -47,13 +48,16 @@ class Datagrams:
         trouble: Trouble,
         *,
         ttl: int | None = None,
+        interface: str | None = None,
         resolver: Resolver | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`ttl` is how far multicast reaches; by the kernel's default, 1, no router passes it on."""
+        """`ttl` is how far multicast reaches; by the kernel's default, 1, no router passes it on. `interface`
+        is the one that it leaves by, where that is not for the routes to tell."""
         self._to = endpoint(host, port)
         self._trouble = trouble
         self._ttl = ttl
+        self._interface = interface
         self._resolver = resolver or Resolver(host, port, socket.SOCK_DGRAM)
         self._sleep = sleep
         self._socket: socket.socket | None = None
@@ -61,17 +65,20 @@ class Datagrams:
         self._turn = 0  # which of the addresses is tried next
         self._windows: deque[Iterator[bytes]] = deque()  # what is still to be sent of each
         self._packet: bytes | None = None  # the next, of the first of them
+        self._batch = BATCH
         self._is_delivered = False  # whether this window has been sent whole, and nothing said otherwise
         self._was_lost = False
         self._due: int | None = None
         self._now = 0  # CLOCK_BOOTTIME nanoseconds at the last flush
 
-    def send(self, packets: Iterable[bytes]) -> None:
-        """Take the packets of a window; `flush` sends them."""
+    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
+        """Take the packets of a window; `flush` sends them. Where there is time, a `batch` may be smaller, in
+        bytes as they are charged: a receiver may stand still for longer then."""
         self._hear()
         if self._is_delivered:
             self._trouble.works()
         self._is_delivered = False
+        self._batch = BATCH if self._windows else batch
         self._windows.append(iter(packets))
         if len(self._windows) > WINDOWS:
             self._windows.popleft()
@@ -94,12 +101,14 @@ class Datagrams:
         return self._due
 
     def take_loss(self) -> bool:
-        """Whether something was lost since the last call: who listens now may know nothing of before."""
+        """Whether there was no way to the receiver since the last call: who listens now may know nothing of
+        before. Packets that did not leave in time tell nothing of that."""
         was_lost, self._was_lost = self._was_lost, False
         return was_lost
 
     def close(self) -> None:
         """Send the rest, within a second."""
+        self._batch = BATCH
         for _ in range(LAST_ROUNDS):
             if self._packet is not None:
                 self._sleep(PAUSE / 1e9)
@@ -111,7 +120,7 @@ class Datagrams:
         self._disconnect()
 
     def _send_batch(self) -> None:
-        room = BATCH
+        room = self._batch
         while self._socket and self._packet is not None and room > 0:
             try:
                 self._socket.send(self._packet)
@@ -153,7 +162,7 @@ class Datagrams:
             try:
                 self._socket = self._connected(address)
             except OSError as error:
-                failure = error.strerror
+                failure = error.strerror or str(error)
                 self._turn += 1
             else:
                 self._address = address
@@ -166,18 +175,29 @@ class Datagrams:
         made = socket.socket(address.family, socket.SOCK_DGRAM)
         try:
             made.setblocking(False)
-            if self._ttl is not None and address.family == socket.AF_INET:
-                made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self._ttl)
-            elif self._ttl is not None:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, self._ttl)
+            self._prepare(made)
             made.connect(address.sockaddr)
         except OSError:
             made.close()
             raise
         return made
 
+    def _prepare(self, made: socket.socket) -> None:
+        """Say how multicast is to leave."""
+        if made.family == socket.AF_INET:
+            level, reach, way = socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, socket.IP_MULTICAST_IF
+        else:
+            level, reach, way = socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, socket.IPV6_MULTICAST_IF
+        if self._ttl is not None:
+            made.setsockopt(level, reach, self._ttl)
+        if self._interface is not None:
+            number = socket.if_nametoindex(self._interface).to_bytes(4, sys.byteorder)
+            # IPv4 takes a struct ip_mreqn, with two addresses before it (ip(7)).
+            made.setsockopt(level, way, bytes(8) + number if level == socket.IPPROTO_IP else number)
+
     def _give_up(self, why: str | None) -> None:
         """There is no way to where this went."""
+        self._was_lost = True
         self._turn += 1
         self._disconnect()
         self._windows.clear()
@@ -187,7 +207,6 @@ class Datagrams:
     def _lost(self, why: str | None) -> None:
         """Something was dropped."""
         self._is_delivered = False
-        self._was_lost = True
         self._trouble.failed(f"cannot send to {self._to}: {why}")
 
     def _disconnect(self) -> None:
