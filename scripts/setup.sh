@@ -27,6 +27,8 @@ test)
     packages+=(python3-docutils man-db groff-base bash zsh fish)
     # To have StatsD, which is Node's; a Node that is not Debian's may have brought it.
     command -v npm >/dev/null || packages+=(npm)
+    # What gmond and gmetad load, and who reads what gmetad writes.
+    packages+=(libganglia1 libpcre3 rrdtool)
     if [[ $EUID -eq 0 ]]; then
         packages+=(systemd-container mmdebstrap debian-archive-keyring uidmap util-linux mount e2fsprogs)
     fi
@@ -51,12 +53,12 @@ for package in "${packages[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
 done
 
-# nginx's package would start a web server, now and at each boot, carbon's and mtail's a daemon too, and gawk's would
-# become the system's awk: their programs alone are enough, with the libraries that may be missing.
+# nginx's package would start a web server, now and at each boot, those of carbon, Ganglia and mtail daemons, and
+# gawk's would become the system's awk: their programs alone are enough, with the libraries that may be missing.
 unpack=()
 case $purpose in
 test)
-    folder=.cache/servers unpack=(nginx)
+    folder=.cache/servers unpack=(nginx ganglia-monitor gmetad)
     unpack+=(graphite-carbon python3-whisper python3-cachetools python3-twisted python3-attr python3-automat)
     unpack+=(python3-constantly python3-hyperlink python3-idna python3-incremental python3-six)
     unpack+=(python3-typing-extensions python3-zope.interface)
