@@ -47,16 +47,20 @@ def make_report(
     )
 
 
-def render_text(report: Report) -> str:
-    """The report for people: local time as C's ctime() writes it, methods summed out."""
+def rates(report: Report) -> dict[tuple[bytes, int], float]:
+    """Requests per second by route and status, methods summed out, in order."""
     requests: Counter[tuple[bytes, int]] = Counter()
     for row in report.rows:
         requests[row.route, row.status] += row.requests
+    return {key: _rate(count, report.seconds) for key, count in requests.items()}
+
+
+def render_text(report: Report) -> str:
+    """The report for people: local time as C's ctime() writes it, methods summed out."""
     date = time.ctime(report.at)
     lines = [f"{date} {show(report.log.encode())}" if report.named else date, RULE]
     lines += [
-        f"{show(route)}\t{status:03d}\t{format_rate(_rate(count, report.seconds))}"
-        for (route, status), count in requests.items()
+        f"{show(route)}\t{status:03d}\t{format_rate(rate)}" for (route, status), rate in rates(report).items()
     ]
     lines += [f"total\t-\t{format_rate(report.rate)}", *map(_render_loss, report.losses), "", ""]
     return "\n".join(lines)
