@@ -67,6 +67,7 @@ class GangliaConfig(NamedTuple):
     host: str
     port: int
     dmax: int  # nanoseconds
+    interval: int  # of reports, nanoseconds
 
 
 class StatsdConfig(NamedTuple):
@@ -200,7 +201,11 @@ class _Loader:
             history=History(**history),
             logs=tuple(LogConfig(**each) for each in logs),
             source=self._source,
-            outputs=tuple(_OUTPUTS[name](**each) for name, each in outputs.items()),
+            outputs=tuple(
+                # Ganglia is told how often to expect a value.
+                _OUTPUTS[name](**each, **({"interval": values["interval"]} if name == "ganglia" else {}))
+                for name, each in outputs.items()
+            ),
         )
 
     def _history(self, table: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from qps_service.config import (
+    GangliaConfig,
     GraphiteConfig,
     JsonConfig,
     OutputConfig,
@@ -18,6 +19,10 @@ def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -
     """The output that `config` asks for. It never fails: one that can't work says so, and tries again.
     `inherited` are descriptors of sockets that systemd listens on for Prometheus."""
     match config:
+        case GangliaConfig():
+            from qps_service.outputs.ganglia import GangliaOutput
+
+            return GangliaOutput(config, say)
         case StatsdConfig():
             from qps_service.outputs.statsd import StatsdOutput
 

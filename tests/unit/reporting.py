@@ -1,6 +1,8 @@
 """What tests of outputs hand over, and when."""
 
-from qps_service.model import Overview, Report
+from collections.abc import Mapping
+
+from qps_service.model import Counts, Key, Overview, Report, Standing
 from qps_service.outputs import Output
 
 OVERVIEW = Overview(
@@ -11,3 +13,9 @@ OVERVIEW = Overview(
 def emit(output: Output, *reports: Report, overview: Overview = OVERVIEW, now: int = 0) -> None:
     """One window's reports."""
     output.emit(reports, overview, now)
+
+
+def standing(log: str, requests: Mapping[Key, int]) -> Standing:
+    """A log that has counted these, and nothing else to tell."""
+    counts = {key: Counts(count, 0) for key, count in requests.items()}
+    return Standing(log, counts, {}, 0, 0, 0, 0, 0, 0, None)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service import config
-from qps_service.config import Config, Flags, History, LogConfig, PrometheusConfig, load
+from qps_service.config import Config, Flags, GangliaConfig, History, LogConfig, PrometheusConfig, load
 from qps_service.errors import ConfigError, UsageError
 from qps_service.logformat import compile_format
 from qps_service.routes import Rule, compile_match, make_rule
@@ -129,6 +129,15 @@ def test_a_file_with_everything(write: Write) -> None:
     assert load(flags, {}) == Config(
         2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
     )
+
+
+def test_ganglia_is_told_the_interval(write: Write) -> None:
+    """A new one makes another output of it."""
+    flags = write(f"{ONE_LOG}[output.ganglia]\nport = 1\n")
+    [output] = load(flags, {}).outputs
+    assert output == GangliaConfig(None, "127.0.0.1", 1, 3600 * SECOND, 10 * SECOND)
+    [other] = load(flags._replace(interval="1s"), {}).outputs
+    assert other == GangliaConfig(None, "127.0.0.1", 1, 3600 * SECOND, SECOND)
 
 
 # --- precedence: flag, environment, file, default

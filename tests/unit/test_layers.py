@@ -58,8 +58,8 @@ PURE_IMPORTS = {
 }
 PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 
-# Who opens what is not a log that is followed: the configuration, the lock, the watched directory, the
-# simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file.
+# Who opens what is not a log that is followed: the configuration, gmond's, the lock, the watched directory,
+# the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file.
 # process.py reads its own pipe.
 OPENERS = {
     *(
@@ -72,6 +72,7 @@ OPENERS = {
         "process",
         "database",
         "whole",
+        "outputs.gmond_conf",
         "outputs.reports_json",
         "outputs.textfile",
     ),
