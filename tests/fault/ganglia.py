@@ -1,0 +1,200 @@
+"""The real gmond and gmetad on loopback, each with a directory and ports of its own."""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from tests.fault.program import GUARD, ROOT
+
+SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
+CLUSTER = "qps"
+HOST = "localhost"  # what gmond calls whoever sends from 127.0.0.1
+
+GMOND = """
+globals { daemonize = no setuid = no cleanup_threshold = 1 }
+cluster { name = "%(cluster)s" }
+udp_send_channel { %(send)s port = %(port)d }
+udp_recv_channel { %(receive)s port = %(port)d family = inet4 }
+tcp_accept_channel { bind = 127.0.0.1 port = %(port)d family = inet4 }
+"""
+# gmetad waits for half to one and a half steps between two polls. By default a file has 630 KB.
+GMETAD = """
+data_source "%(cluster)s" 1 127.0.0.1:%(gmond)d
+RRAs "RRA:AVERAGE:0.5:1:60"
+rrd_rootdir "%(rrds)s"
+setuid off
+xml_port %(port)d
+interactive_port %(interactive)d
+"""
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Ask again and again until it is so."""
+    deadline = time.monotonic() + GUARD
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.002)
+
+
+def free_port() -> int:
+    """Free for UDP and TCP on 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port: int = udp.getsockname()[1]
+        try:
+            tcp.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+        return port
+
+
+def read_all(port: int) -> bytes:
+    """What a server says to who connects."""
+    with socket.create_connection(("127.0.0.1", port), timeout=GUARD) as connection:
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+class Shown(NamedTuple):
+    """A metric in gmond's XML."""
+
+    value: str
+    attributes: dict[str, str]
+    extra: dict[str, str]
+
+
+class Server:
+    """A process that listens on `port`."""
+
+    def __init__(self, program: str, configuration: Path, port: int) -> None:
+        self.port = port
+        self.said = configuration.with_suffix(".out")
+        self._command: list[str | Path] = [SERVERS / "sbin" / program, "-c", configuration, "-d", "1"]
+        self.start()
+
+    def start(self) -> None:
+        """Return when it listens."""
+        with self.said.open("ab") as said:
+            self._process = subprocess.Popen(self._command, stdout=said, stderr=subprocess.STDOUT)
+        until(self._listens, f"{self._command[0]} to listen")
+
+    def kill(self) -> None:
+        """It is gone when this returns; a second time does nothing."""
+        self._process.kill()
+        self._process.wait(GUARD)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def xml(self) -> ElementTree.Element:
+        """What it says. Raises ParseError where a name has broken it."""
+        return ElementTree.fromstring(read_all(self.port))  # noqa: S314  our own server's
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, self.said.read_text(errors="replace")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=GUARD).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+
+class Gmond(Server):
+    """Takes packets and gives XML at one port."""
+
+    def __init__(
+        self, root: Path, *, send: str = "host = 127.0.0.1", receive: str = "bind = 127.0.0.1"
+    ) -> None:
+        """`send` and `receive` are its channels, without the port."""
+        port = free_port()
+        self.configuration = root / "gmond.conf"
+        self.configuration.write_text(
+            GMOND % {"cluster": CLUSTER, "port": port, "send": send, "receive": receive}
+        )
+        super().__init__("gmond", self.configuration, port)
+
+    def metrics(self) -> dict[str, Shown]:
+        """Of all hosts, by name."""
+        return {
+            metric.attrib["NAME"]: Shown(
+                metric.attrib["VAL"],
+                metric.attrib,
+                {each.attrib["NAME"]: each.attrib["VAL"] for each in metric.iter("EXTRA_ELEMENT")},
+            )
+            for metric in self.xml().iter("METRIC")
+        }
+
+    def values(self) -> dict[str, str]:
+        return {name: metric.value for name, metric in self.metrics().items()}
+
+    def drops(self) -> int:
+        """Packets that its socket had no room for."""
+        return int(self._socket()[-1])
+
+    def has_read_all(self) -> bool:
+        """Whether nothing waits in its socket."""
+        return self._socket()[4].endswith(":00000000")
+
+    def _socket(self) -> list[str]:
+        """Its line in proc_net_udp(5), in fields."""
+        lines = (line.split() for line in Path("/proc/net/udp").read_text().splitlines())
+        [own] = (line for line in lines if line[1] == f"0100007F:{self.port:04X}")
+        return own
+
+
+class Gmetad(Server):
+    """Polls a gmond every second and writes RRD files."""
+
+    def __init__(self, root: Path, gmond: Gmond) -> None:
+        self.rrds = root / "rrds"
+        self.rrds.mkdir()
+        port, interactive = free_port(), free_port()
+        configuration = root / "gmetad.conf"
+        configuration.write_text(
+            GMETAD
+            % {
+                "cluster": CLUSTER,
+                "gmond": gmond.port,
+                "rrds": self.rrds,
+                "port": port,
+                "interactive": interactive,
+            }
+        )
+        super().__init__("gmetad", configuration, port)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What it could not do."""
+        return re.findall(
+            r".*(?:Unable to write|RRD_create:|RRD_update|error on line).*",
+            self.said.read_text(errors="replace"),
+        )
+
+    def files(self) -> set[Path]:
+        """All below the directory around its own."""
+        return {path.relative_to(self.rrds.parent) for path in self.rrds.parent.rglob("*.rrd")}
+
+    def last(self, names: Iterable[str]) -> dict[str, str]:
+        """What was last written for each metric that has a file."""
+        paths = {name: self.rrds / CLUSTER / HOST / f"{name}.rrd" for name in names}
+        there = {name: path for name, path in paths.items() if path.exists()}
+        commands = "".join(f"lastupdate {path}\n" for path in there.values())
+        done = subprocess.run(["rrdtool", "-"], input=commands, capture_output=True, text=True, check=True)
+        answers = re.findall(r"^(?:\d+: (\S+)|(ERROR: .*))$", done.stdout, re.M)
+        assert len(answers) == len(there), done.stdout
+        return dict(zip(there, (value or error for value, error in answers), strict=True))
+
+
+def run_gmetric(configuration: Path, *arguments: str) -> None:
+    """Send a metric as the real one does."""
+    subprocess.run(
+        [SERVERS / "bin" / "gmetric", "-c", configuration, *arguments],
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )

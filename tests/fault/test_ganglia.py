@@ -1,0 +1,543 @@
+"""The real gmond and gmetad: every rate and counter is there, whatever the log holds, and comes back.
+
+What the two do with packets that are not like ours is held here, too: it is why ours are as they are.
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from qps_service.config import GangliaConfig
+from qps_service.model import Counts, Key, Window
+from qps_service.outputs import ganglia
+from qps_service.outputs.ganglia import GangliaOutput
+from qps_service.outputs.ganglia_names import COUNT, name_of
+from qps_service.outputs.ganglia_series import Announcements, Series
+from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from qps_service.outputs.gmond_conf import Channel, read_sending
+from qps_service.report import format_rate, make_report
+from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
+from tests.fault.program import ROOT, Site
+from tests.unit.reporting import OVERVIEW, standing
+
+SECOND = 1_000_000_000
+ORIGIN = Origin("here", spoof=False)
+
+
+@pytest.fixture
+def gmond(tmp_path: Path) -> Iterator[Gmond]:
+    server = Gmond(tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def make_gmetad(tmp_path: Path, gmond: Gmond) -> Iterator[Callable[[], Gmetad]]:
+    """Starts it when there is something to poll."""
+    servers: list[Gmetad] = []
+
+    def make() -> Gmetad:
+        servers.append(Gmetad(tmp_path, gmond))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, gmond: Gmond) -> Iterator[Callable[..., Site]]:
+    """A service that reports to that gmond every second."""
+    sites: list[Site] = []
+
+    def make(twin: str = "") -> Site:
+        site = Site(tmp_path / "site", interval="1s", twin=twin)
+        with site.config.open("a") as config:
+            config.write(f'max_route = "64KiB"\n[output.ganglia]\ngmond_conf = "{gmond.configuration}"\n')
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.close()
+
+
+class Sender:
+    """Sends packets of any kind to a gmond."""
+
+    def __init__(self, gmond: Gmond) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._address = ("127.0.0.1", gmond.port)
+
+    def announce(self, name: str, *, slope: int = BOTH, dmax: int = 0, units: str = "req/s") -> None:
+        self.send(metadata(ORIGIN, Metric(name, units, slope, 10, dmax, ())))
+
+    def value(self, name: str, text: str = "1") -> None:
+        self.send(value(ORIGIN, name, text))
+
+    def metric(self, name: str, text: str = "1", *, slope: int = BOTH) -> None:
+        self.announce(name, slope=slope)
+        self.value(name, text)
+
+    def send(self, packet: bytes) -> None:
+        self._socket.sendto(packet, self._address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def sender(gmond: Gmond) -> Iterator[Sender]:
+    sender = Sender(gmond)
+    yield sender
+    sender.close()
+
+
+# --- packets
+
+
+@pytest.mark.parametrize(
+    ("settings", "metric", "text", "arguments"),
+    [
+        (
+            "",
+            Metric("qps_a_b_200", "req/s", BOTH, 10, 3600, (("GROUP", "a"), ("DESC", "b c"), ("TITLE", "d"))),
+            "10.3",
+            "-u req/s -s both -x 10 -d 3600 -g a -T d -D",
+        ),
+        ("globals { override_hostname = web.example override_ip = 10.1.2.3 }", None, "7", "-s positive"),
+        ("globals { override_hostname = web }", None, "7", "-s positive"),
+        ("globals { override_ip = 10.1.2.3 }", None, "7", "-s positive"),
+    ],
+    ids=["full", "spoofed", "spoofed by name", "no name"],
+)
+def test_packets_are_gmetrics(
+    tmp_path: Path, settings: str, metric: Metric | None, text: str, arguments: str
+) -> None:
+    """Ours go where the real gmetric sends its own, and are the same, byte for byte."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(10)
+        receiver.bind(("127.0.0.1", 0))
+        port = receiver.getsockname()[1]
+        configuration = tmp_path / "gmond.conf"
+        configuration.write_text(f"{settings}\nudp_send_channel {{ host = 127.0.0.1 port = {port} }}\n")
+        metric = metric or Metric("a", "", POSITIVE, 60, 0, ())
+        more = arguments.split() + (["b c"] if metric.extra else [])
+        run_gmetric(configuration, "-n", metric.name, "-v", text, "-t", "double", *more)
+        sent = [receiver.recv(2048), receiver.recv(2048)]
+    channels, origin = read_sending(str(configuration))
+    origin = origin or Origin(socket.gethostname(), spoof=False)
+    assert sent == [metadata(origin, metric), value(origin, metric.name, text)]
+    assert channels == (Channel("127.0.0.1", port),)
+
+
+# --- a run
+
+
+def simulate(site: Site, seconds: float, seed: int) -> dict[tuple[str, int], int]:
+    """Traffic as of a web server, rotated meanwhile; the truth of it, by route and status."""
+    truth = site.root / "truth.json"
+    options = f"--rate 1000 --batch -r 0.5 --duration {seconds} --seed {seed} --truth {truth}"
+    subprocess.run(
+        [sys.executable, "-m", "qps_service", "simulate", "-o", str(site.log), *options.split()],
+        cwd=ROOT,
+        check=True,
+    )
+    requests: Counter[tuple[str, int]] = Counter()
+    for row in json.loads(truth.read_text())["rows"]:
+        requests[row["route"], row["status"]] += row["requests"]
+    return requests
+
+
+def last_report(site: Site) -> dict[tuple[str, str], str]:
+    """Rates as printed, by route and status."""
+    rows = [line.split("\t") for line in site.stdout.strip().split("\n\n")[-1].splitlines()[2:]]
+    return {(route, status): rate for route, status, rate in rows}
+
+
+def check_shown(site: Site, gmond: Gmond, truth: dict[tuple[str, int], int]) -> dict[str, str]:
+    """gmond has the rates of the last report and the truth's counters, and nothing else; its values."""
+    report = last_report(site)
+    expected = {
+        name_of("access") + COUNT: str(sum(truth.values())),
+        name_of("access"): report["total", "-"],
+    }
+    for (route, status), requests in truth.items():
+        name = name_of("access", route.encode(), status)
+        expected[name + COUNT] = str(requests)
+        expected[name] = report.get((route, f"{status:03d}"), "0")
+    values = gmond.values()
+    assert expected == {
+        name: text if name.endswith(COUNT) else format_rate(float(text)) for name, text in values.items()
+    }
+    return values
+
+
+def check_files(gmetad: Gmetad, values: dict[str, str]) -> None:
+    """Every metric has its file with its value, and there is no other file; gmetad complains of nothing."""
+    directories = ((CLUSTER, HOST), (CLUSTER, "__SummaryInfo__"), ("__SummaryInfo__",))
+    files = {Path("rrds", *directory, f"{name}.rrd") for directory in directories for name in values}
+    until(lambda: gmetad.complaints or files <= gmetad.files(), "gmetad to make all files")
+    until(lambda: gmetad.complaints or gmetad.last(values) == values, "gmetad to write all")
+    assert gmetad.complaints == []
+    assert gmetad.files() == files
+
+
+def test_every_rate_and_counter_of_a_run(
+    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
+) -> None:
+    site = make_site()
+    process = site.start()
+    process.told("READY=1")
+    truth = Counter(simulate(site, 2, seed=1))
+    assert process.has_counted(sum(truth.values()))
+    truth += Counter(simulate(site, 0.5, seed=2))
+    process.stop()
+    site.audit()
+    values = check_shown(site, gmond, truth)
+    assert sum(1 for name, text in values.items() if not name.endswith(COUNT) and float(text)) > 5
+    metric = gmond.metrics()["qps_access_root_200_count"]
+    assert (metric.attributes["SLOPE"], metric.attributes["TYPE"]) == ("positive", "double")
+    assert (metric.attributes["TMAX"], metric.attributes["DMAX"]) == ("1", "3600")
+    assert metric.extra["GROUP"] == "access"
+    check_files(make_gmetad(), values)
+
+
+def test_a_counter_with_a_decimal_point_is_nothing_to_gmetad(
+    sender: Sender, make_gmetad: Callable[[], Gmetad]
+) -> None:
+    """Why counters are written as whole numbers."""
+    sender.metric("whole", "5", slope=POSITIVE)
+    sender.metric("pointed", "5.0", slope=POSITIVE)
+    gmetad = make_gmetad()
+    with pytest.raises(AssertionError, match="not a simple unsigned integer"):
+        check_files(gmetad, {"whole": "5", "pointed": "5.0"})
+
+
+# --- hostile routes
+
+HOSTILE = [
+    *(b'/"', b"/<b>", b"/a&b", b"/&lt;", b"/'", b"/%s%n", b'/"/><METRIC NAME="x"'),
+    *(
+        b"/../../escaped",
+        b"/..",
+        b"/.",
+        b".hidden",
+        b"..",
+        b"/a/../../../b",
+        b"//",
+        b"/a//b",
+        b"/a/b",
+        b"/a_b",
+    ),
+    *(
+        b"/" + b"x" * 4095,
+        b"/" + b"\xc3\xa9\xe2\x82\xac",
+        b"/\xff\xfe",
+        b"/\0",
+        b"/a\0b",
+        b"/\x1b[31m",
+        b"/\r",
+    ),
+    *(b"/root", b"/", b"/other", b"/a b", b"/total", b"heartbeat", b"location", b"/~x;rm|`ls`$(id)"),
+]
+
+
+def check_hostile(
+    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad], twin: str = ""
+) -> None:
+    """Whatever routes there are, gmond's XML and gmetad's are well-formed, and each metric has its value and
+    its file."""
+    site = make_site(twin)
+    process = site.start()
+    process.told("READY=1")
+    site.log.write_bytes(b"".join(b"10.0.0.1\tGET %b\t200\t10\n" % route * 3 for route in HOSTILE))
+    assert process.has_counted(3 * len(HOSTILE))
+    process.stop()
+    assert site.query("SELECT reason, lines FROM rejects") == []
+    values = gmond.values()
+    names = {name_of("access", route, 200) for route in HOSTILE}
+    assert len(names) == len(HOSTILE)
+    assert values.keys() == {each + end for each in (*names, "qps_access_total") for end in ("", COUNT)}
+    assert {values[name + COUNT] for name in names} == {"3"}
+    gmetad = make_gmetad()
+    check_files(gmetad, values)
+    assert values.keys() == {metric.attrib["NAME"] for metric in gmetad.xml().iter("METRIC")}
+
+
+def test_hostile_routes_harm_nothing(
+    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
+) -> None:
+    check_hostile(make_site, gmond, make_gmetad)
+
+
+AS_THEY_COME = """
+from qps_service.outputs import ganglia_names
+def name_of(log, route=None, status=0):
+    text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
+    return f"qps_{log}_{text}"
+ganglia_names.name_of = name_of
+"""
+
+
+def test_names_as_they_come_are_caught(
+    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
+) -> None:
+    with pytest.raises(ElementTree.ParseError):
+        check_hostile(make_site, gmond, make_gmetad, AS_THEY_COME)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a<b", "a&b"])
+def test_gmond_takes_names_as_they_come(sender: Sender, gmond: Gmond, name: str) -> None:
+    """Why names are ours to make safe."""
+    sender.metric("good")
+    until(gmond.values, "the first metric")
+    sender.metric(name)
+
+    def is_broken() -> bool:
+        try:
+            gmond.xml()
+        except ElementTree.ParseError:
+            return True
+        return False
+
+    until(is_broken, "gmond's XML to break")
+
+
+def test_units_and_titles_are_taken_as_they_come_too(sender: Sender, gmond: Gmond) -> None:
+    """Why these are safe, too."""
+    sender.announce("a", units='"')
+    sender.value("a")
+    with pytest.raises(ElementTree.ParseError):
+        until(lambda: gmond.xml() is None, "gmond's XML to break")
+
+
+def test_a_slash_breaks_the_files_of_the_whole_host(
+    sender: Sender, make_gmetad: Callable[[], Gmetad]
+) -> None:
+    """And `../` leaves their directory."""
+    good = {f"good_{number}": "1" for number in range(50)}
+    for name in (*good, "a/b", "../../escaped"):
+        sender.metric(name)
+    gmetad = make_gmetad()
+    with pytest.raises(AssertionError, match="RRD"):
+        check_files(gmetad, good)
+    until(lambda: gmetad.files() & {Path("escaped.rrd"), Path("rrds/escaped.rrd")}, "a file outside")
+
+
+# --- gmond forgets
+
+
+def test_dmax_is_counted_from_the_last_metadata(sender: Sender, gmond: Gmond) -> None:
+    """Values alone keep no metric: why each is announced again."""
+
+    def is_forgotten() -> bool:
+        sender.announce("kept", dmax=2)
+        for name in ("kept", "forgotten"):
+            sender.value(name)
+        values = gmond.values()
+        return bool(values) and "forgotten" not in values
+
+    sender.announce("forgotten", dmax=2)
+    sender.value("forgotten")
+    until(lambda: "forgotten" in gmond.values(), "the metric")
+    until(is_forgotten, "gmond to forget it")
+    assert "kept" in gmond.values()
+
+
+def test_a_value_that_was_not_announced_is_invisible(sender: Sender, gmond: Gmond) -> None:
+    """As all are after a restart."""
+    sender.value("silent")
+    sender.metric("good")
+    until(gmond.values, "the good one")
+    assert gmond.values() == {"good": "1"}
+    sender.announce("silent")
+    until(lambda: gmond.values() == {"good": "1", "silent": "1"}, "the other")
+
+
+def check_restart(make_site: Callable[..., Site], gmond: Gmond, twin: str = "") -> None:
+    """gmond is killed under way: that is said. Three reports after it came back it has everything."""
+    site = make_site(twin)
+    process = site.start()
+    writer = site.writer()
+    writer.lines(30)
+    process.told("READY=1")
+    names = {
+        each + end for number in range(30) for each in (f"qps_access_{number}_200",) for end in ("", COUNT)
+    }
+    until(lambda: names < gmond.values().keys(), "gmond to know all")
+    gmond.kill()
+    until(lambda: "Connection refused" in site.stderr, "the service to notice")
+    gmond.start()
+    started = site.stdout.count("total\t-")
+    while site.stdout.count("total\t-") < started + 3:
+        assert process.next_told("STATUS=")
+        writer.lines(1)
+    assert names < gmond.values().keys()
+    assert f"gmond at 127.0.0.1:{gmond.port} takes metrics again" in site.stderr
+    process.stop()
+
+
+def test_a_restarted_gmond_has_all_again(make_site: Callable[..., Site], gmond: Gmond) -> None:
+    check_restart(make_site, gmond)
+
+
+ANNOUNCES_ONCE = """
+from qps_service.outputs.ganglia_series import Announcements
+Announcements.forget = lambda self: None
+"""
+
+
+def test_not_to_announce_again_is_caught(make_site: Callable[..., Site], gmond: Gmond) -> None:
+    with pytest.raises(AssertionError, match="qps_access_"):
+        check_restart(make_site, gmond, ANNOUNCES_ONCE)
+
+
+class Once(Announcements):
+    """A broken twin: a metric is announced when it is new."""
+
+    def window(self, live: Iterator[Series]) -> Iterator[tuple[Series, bool]]:  # type: ignore[override]
+        for series in live:
+            yield series, series not in self._told
+            self._told[series] = None
+
+
+class Feed:
+    """The output, in simulated time: a pause lasts until gmond has read, however busy the machine is."""
+
+    def __init__(
+        self, gmond: Gmond, routes: int, interval: int = 10 * SECOND, gmond_conf: Path | None = None
+    ) -> None:
+        self.now = 0
+        self._gmond = gmond
+        self._interval = interval
+        self._routes = routes
+        self.said: list[str] = []
+        path = str(gmond_conf) if gmond_conf else None
+        configuration = GangliaConfig(path, "127.0.0.1", gmond.port, 3600 * SECOND, interval)
+        self.output = GangliaOutput(configuration, lambda notice: self.said.append(notice.text))
+
+    def begin(self) -> None:
+        """The first packets of a window leave."""
+        requests = {Key(b"GET", b"/%d" % number, 200): number for number in range(self._routes)}
+        counts = {key: Counts(count, 0) for key, count in requests.items()}
+        self.now += self._interval
+        window = Window("access", self.now - self._interval, self.now, counts, {})
+        report = make_report(window, sequence=1, at=0, named=False)
+        self.output.emit([report], OVERVIEW._replace(logs=(standing("access", requests),)), self.now)
+
+    def finish(self) -> None:
+        """The others leave."""
+        while (due := self.output.due()) is not None:
+            until(self._gmond.has_read_all, "gmond to read")
+            self.now = due
+            self.output.flush(self.now)
+
+    def window(self) -> None:
+        """A window's packets leave, in time for the next."""
+        self.begin()
+        begun = self.now
+        self.finish()
+        assert self.now - begun < self._interval
+
+
+MakeFeed = Callable[..., Feed]
+
+
+@pytest.fixture
+def make_feed(gmond: Gmond) -> Iterator[MakeFeed]:
+    feeds: list[Feed] = []
+
+    def make(routes: int, interval: int = 10 * SECOND) -> Feed:
+        feeds.append(Feed(gmond, routes, interval))
+        return feeds[-1]
+
+    yield make
+    for feed in feeds:
+        feed.output.close()
+
+
+def check_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
+    """gmond restarts between two packets, so that none is refused, and has all within a minute."""
+    feed = make_feed(routes=100)
+    for _ in range(3):
+        feed.window()
+    until(lambda: len(gmond.values()) == 202, "all metrics")
+    gmond.kill()
+    gmond.start()
+    for _ in range(5):
+        feed.window()
+    assert feed.said == []
+    until(lambda: len(gmond.values()) == 202, "all metrics")
+
+
+def test_an_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
+    check_unseen_restart(gmond, make_feed)
+
+
+def test_an_unseen_restart_is_caught(
+    gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ganglia, "Announcements", Once)
+    monkeypatch.setattr("tests.fault.ganglia.GUARD", 2)
+    with pytest.raises(AssertionError, match="all metrics"):
+        check_unseen_restart(gmond, make_feed)
+
+
+def test_a_multicast_group_hears_it(tmp_path: Path) -> None:
+    """By the interface that gmond.conf names: no route leads to a group by loopback."""
+    group = "mcast_join = 239.2.11.71 mcast_if = lo"
+    gmond = Gmond(tmp_path, send=f"{group} ttl = 0", receive=f"{group} bind = 239.2.11.71")
+    feed = Feed(gmond, routes=2, gmond_conf=gmond.configuration)
+    try:
+        feed.begin()
+        until(lambda: len(gmond.values()) == 6, "all metrics")
+        assert feed.said == []
+    finally:
+        feed.output.close()
+        gmond.kill()
+
+
+# --- very many
+
+
+def test_ten_thousand_routes_do_not_overrun_gmond(gmond: Gmond, make_feed: MakeFeed) -> None:
+    """Its socket has the default buffer, and room for each batch. In three windows all are announced."""
+    feed = make_feed(routes=10_000)
+    for _ in range(3):
+        feed.window()
+    until(lambda: len(gmond.values()) == 20_002 or gmond.drops(), "all metrics")
+    assert gmond.drops() == 0
+    values = gmond.values()
+    assert all(values[f"qps_access_{number}_200_count"] == str(number) for number in range(10_000))
+    assert feed.said == []
+
+
+def check_standstill(gmond: Gmond, make_feed: MakeFeed) -> None:
+    """gmond does not run for a moment, as on a busy machine: its buffer has room for what comes meanwhile."""
+    feed = make_feed(routes=300)
+    gmond.signal(signal.SIGSTOP)
+    feed.begin()
+    gmond.signal(signal.SIGCONT)
+    feed.finish()
+    until(lambda: len(gmond.values()) == 602 or gmond.drops(), "all metrics")
+    assert gmond.drops() == 0
+
+
+def test_gmond_may_stand_still_for_a_moment(gmond: Gmond, make_feed: MakeFeed) -> None:
+    check_standstill(gmond, make_feed)
+
+
+def test_a_flood_is_caught(gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ganglia, "LEAST_BATCH", 1 << 30)
+    monkeypatch.setattr(ganglia, "BATCH", 1 << 30)
+    with pytest.raises(AssertionError):
+        check_standstill(gmond, make_feed)
