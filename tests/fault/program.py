@@ -187,9 +187,9 @@ class Site:
         self.log.rename(rotated)
         return rotated
 
-    def start(self, *, prefix: Sequence[str] = (), once: bool = False) -> Process:
+    def start(self, *more: str, prefix: Sequence[str] = (), once: bool = False) -> Process:
         """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`."""
-        arguments = ["--config", str(self.config), *(["--once"] if once else [])]
+        arguments = ["--config", str(self.config), *(["--once"] if once else []), *more]
         environment = {
             "PYTHONPATH": f"{self.root}:{ROOT}",
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "python"),
