@@ -1,20 +1,23 @@
 """The benchmarks' pure parts: what is compared is alike, and the figures say what was measured."""
 
 import json
+import socket
+import time
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from benchmarks import peers, traffic
+from benchmarks import outputs, peers, traffic
 from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
-from benchmarks.processes import cores
+from benchmarks.processes import FailedError, cores
 from qps_service._scan_py import PureScanner
 from qps_service.logformat import compile_format
 from qps_service.model import Counts, Key
+from qps_service.settings import OUTPUTS
 
 KEY = Key(b"GET", b"/a", 200)
 ROWS = [
@@ -227,3 +230,34 @@ def test_a_section_has_medians_and_ratios() -> None:
 def test_the_table_is_markdown() -> None:
     assert markdown(("a", "b"), [("tail | awk", "1")]) == "| a | b |\n| --- | ---: |\n| tail \\| awk | 1 |\n"
     assert all(len(cells) == len(HEAD) for cells in section({"own": [Run(1, 1, 1)]}, "own"))
+
+
+def test_each_output_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check() -> None:
+        assert list(outputs.OUTPUTS) == list(OUTPUTS)
+
+    check()
+    monkeypatch.setitem(OUTPUTS, "new", ())
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_what_an_output_adds() -> None:
+    alone = outputs.Cost(0.5, 20.0)
+    assert outputs.row("none", alone, None) == ("none", "0.50", "", "", "20.0", "")
+    assert outputs.row("json", outputs.Cost(0.75, 21.5), alone) == (
+        *("json", "0.75", "+0.25", "12.5", "21.5", "+1.5"),
+    )
+
+
+def test_a_receiver_takes_all_and_tells_where_nothing_came(tmp_path: Path) -> None:
+    ends = outputs.Ends(tmp_path)
+    [port, silent] = [int(ends.datagrams().rpartition("= ")[2]) for _ in range(2)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"metric", ("127.0.0.1", port))
+    while not ends.taken[f"port {port}"]:
+        ends.take(time.monotonic() + 0.1)
+    ends.file()
+    with pytest.raises(FailedError, match=rf"^outputs: nothing came to port {silent}, 0.prom$"):
+        ends.close()
+    assert ends.taken[f"port {port}"] == 6
