@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from qps_service import notices
-from qps_service.config import History
+from qps_service.configured import History
 from qps_service.database import (
     COMPANIONS,
     LedgerDamaged,

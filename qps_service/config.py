@@ -9,10 +9,22 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from qps_service.configured import (
+    Config,
+    GangliaConfig,
+    GraphiteConfig,
+    History,
+    JsonConfig,
+    LogConfig,
+    OutputConfig,
+    PrometheusConfig,
+    StatsdConfig,
+    TextfileConfig,
+)
 from qps_service.errors import ConfigError, FormatError, UsageError
-from qps_service.logformat import LogFormat
-from qps_service.routes import Routes, Rule, make_rule
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting, parse_name
+from qps_service.readers import parse_name
+from qps_service.routes import Rule, make_rule
+from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
 LOG_VARIABLE = "QPS_REPORTER_LOG"
@@ -26,81 +38,6 @@ _TABLES = {
 }
 
 
-class LogConfig(NamedTuple):
-    """One log to follow."""
-
-    name: str
-    path: str  # absolute
-    format: LogFormat
-    start: bool  # whether what is there at the first look counts
-    max_routes: int
-    max_route: int  # bytes
-    keep_query: bool
-    collapse: tuple[str, ...]  # names of routes.COLLAPSES
-    max_line: int  # bytes
-    quiet: int  # nanoseconds
-    open_generations: int
-    rules: tuple[Rule, ...] = ()  # in the order in which they are applied
-
-    def routes(self) -> Routes:
-        """What makes routes of its targets, new."""
-        return Routes(self.rules, self.collapse, self.keep_query, self.max_route)
-
-
-class History(NamedTuple):
-    """What bounds the ledger's history."""
-
-    keep: int  # nanoseconds
-    max_size: int  # bytes
-
-
-class PrometheusConfig(NamedTuple):
-    """`[output.prometheus]`."""
-
-    listen: tuple[str, int]  # host and port
-
-
-class GangliaConfig(NamedTuple):
-    """`[output.ganglia]`."""
-
-    gmond_conf: str | None  # absolute path; in place of host and port
-    host: str
-    port: int
-    dmax: int  # nanoseconds
-    interval: int  # of reports, nanoseconds
-
-
-class StatsdConfig(NamedTuple):
-    """`[output.statsd]`."""
-
-    host: str
-    port: int
-    prefix: str
-    tags: bool  # whether log, method, route and status become DogStatsD tags
-    datagram: int  # bytes, at most
-
-
-class GraphiteConfig(NamedTuple):
-    """`[output.graphite]`."""
-
-    host: str
-    port: int
-    prefix: str
-
-
-class JsonConfig(NamedTuple):
-    """`[output.json]`."""
-
-    path: str  # absolute
-
-
-class TextfileConfig(NamedTuple):
-    """`[output.textfile]`."""
-
-    path: str  # absolute
-
-
-OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
 # What an output needs besides: a library, and Debian's package that has it.
 _PROMETHEUS = ("prometheus_client", "python3-prometheus-client")
 _LIBRARIES = {"prometheus": _PROMETHEUS, "textfile": _PROMETHEUS}
@@ -112,17 +49,6 @@ _OUTPUTS: dict[str, type[OutputConfig]] = {
     "json": JsonConfig,
     "textfile": TextfileConfig,
 }
-
-
-class Config(NamedTuple):
-    """Everything that can be set."""
-
-    interval: int  # nanoseconds
-    state: str | None  # absolute path of a directory
-    history: History
-    logs: tuple[LogConfig, ...]
-    source: str | None  # the file it was read from
-    outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal
 
 
 class Flags(NamedTuple):

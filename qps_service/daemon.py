@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 
 from qps_service import __version__, notices
 from qps_service.books import Books
-from qps_service.config import Config
+from qps_service.configured import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
-from qps_service.escape import show_path
 from qps_service.grid import Grid
 from qps_service.logs import Logs
 from qps_service.model import Overview
@@ -24,7 +23,7 @@ from qps_service.notices import Notice, Say
 from qps_service.outputs import OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.process import Clock, Waker
-from qps_service.report import format_rate, make_report
+from qps_service.report import make_report
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
 from qps_service.units import SECOND
@@ -128,20 +127,7 @@ class Daemon:
 
     def status(self) -> str:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        tails = self._logs.tails
-        waiting = [tail.waiting for tail in tails if tail.waiting]
-        if len(waiting) == len(tails):
-            source = f"; set path in {show_path(self._config.source)}" if self._config.source else ""
-            return "; ".join(waiting) + source
-        routes = sum(tail.aggregator.routes for tail in tails)
-        followed = ", ".join(show_path(tail.config.path) for tail in tails if not tail.waiting)
-        return "; ".join(
-            [
-                f"{format_rate(self._rate)} requests/s, {routes} routes, {followed}",
-                *waiting,
-                f"{self._logs.requests} requests in total",
-            ]
-        )
+        return self._logs.status(self._rate, self._config.source)
 
     def _say_totals(self) -> None:
         requests, rejected = self._logs.requests, self._logs.rejected

@@ -12,7 +12,7 @@ fits. Merging conserves every sum exactly. A window that was not reported yet is
 import sqlite3
 from collections.abc import Iterator
 
-from qps_service.config import History
+from qps_service.configured import History
 from qps_service.ledger import Ledger
 from qps_service.rows import ADD_COUNTS, ADD_LINES
 from qps_service.units import SECOND

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from qps_service import notices
 from qps_service.books import Books
-from qps_service.config import LogConfig
+from qps_service.configured import LogConfig
 from qps_service.escape import show_path
 from qps_service.model import Entry, Restored
 from qps_service.notices import Notice, Say
 from qps_service.pending import merge
 from qps_service.process import Clock
+from qps_service.report import format_rate
 from qps_service.tail import Tail
 from qps_service.units import SECOND
 
@@ -51,6 +52,17 @@ class Logs:
         """Lines rejected in all, likewise."""
         gone = (lines for entry in self._gone.values() for lines in entry.rejects.values())
         return sum(gone) + sum(tail.aggregator.total_rejected for tail in self.tails)
+
+    def status(self, rate: float, source: str | None) -> str:
+        """One line: the current total of requests per second, the routes, what is followed or waited for, all
+        requests so far. `source` is the file that the configuration was read from."""
+        waiting = [tail.waiting for tail in self.tails if tail.waiting]
+        if len(waiting) == len(self.tails):
+            return "; ".join(waiting) + (f"; set path in {show_path(source)}" if source else "")
+        routes = sum(tail.aggregator.routes for tail in self.tails)
+        followed = ", ".join(show_path(tail.config.path) for tail in self.tails if not tail.waiting)
+        now = f"{format_rate(rate)} requests/s, {routes} routes, {followed}"
+        return "; ".join([now, *waiting, f"{self.requests} requests in total"])
 
     def commit(self, now: int, *, report: bool = False) -> bool:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.

@@ -4,32 +4,27 @@ The command line, the environment and the configuration file are read by this on
 they can't differ in what they accept.
 """
 
-import os
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qps_service.logformat import NAMES, compile_format
-from qps_service.routes import COLLAPSES, compile_match
-from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-
-class Within:
-    """Reads a number; raises ValueError for what is none, and for one that is out of range."""
-
-    def __init__(
-        self, read: Callable[[str], int], low: int, high: int, show: Callable[[int], str] = str
-    ) -> None:
-        self._read, self._low, self._high = read, low, high
-        self.range = f"{show(low)} to {show(high)}"  # in words
-
-    def __call__(self, text: str) -> int:
-        value = self._read(text)
-        if not self._low <= value <= self._high:
-            raise ValueError(f"expected from {self.range}")
-        return value
+from qps_service.readers import (
+    Within,
+    duration,
+    number,
+    parse_address,
+    parse_collapse,
+    parse_host,
+    parse_path,
+    parse_prefix,
+    parse_query,
+    parse_start,
+    parse_tags,
+    parse_template,
+    size,
+)
+from qps_service.routes import compile_match
+from qps_service.units import SECOND
 
 
 class Setting(NamedTuple):
@@ -61,105 +56,10 @@ class Setting(NamedTuple):
         return self.parse.range if isinstance(self.parse, Within) else None
 
 
-def _duration(low: int, high: int) -> Within:
-    return Within(parse_duration, low, high, format_duration)
-
-
-def _size(low: int, high: int) -> Within:
-    return Within(parse_size, low, high, format_size)
-
-
-def _number(low: int, high: int) -> Within:
-    return Within(_whole, low, high)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("expected a whole number") from None
-
-
-def _from_start(text: str) -> bool:
-    if text not in ("start", "end"):
-        raise ValueError("expected start or end")
-    return text == "start"
-
-
-def _keep_query(text: str) -> bool:
-    if text not in ("drop", "keep"):
-        raise ValueError("expected drop or keep")
-    return text == "keep"
-
-
-def _collapse(text: str) -> str:
-    if text not in COLLAPSES:
-        raise ValueError(f"expected some of {', '.join(COLLAPSES)}")
-    return text
-
-
-def _template(text: str) -> str:
-    if not text:
-        raise ValueError("expected a route")
-    return text
-
-
-def _path(text: str) -> str:
-    if not text or "\0" in text:
-        raise ValueError("expected a path")
-    return os.path.abspath(text)
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", text):
-        raise ValueError("expected a host name or an address")
-    return text
-
-
-def _address(text: str) -> tuple[str, int]:
-    """A host, of which an IPv6 one stands in brackets, and a port."""
-    host, colon, port = text.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
-    if not colon or not is_port or not _is_address(bare) or (":" in bare) != (bare != host):
-        raise ValueError("expected an address and a port, such as 127.0.0.1:9145 or [::1]:9145")
-    return bare, int(port)
-
-
-def _is_address(text: str) -> bool:
-    """No name: to look one up may take long."""
-    from ipaddress import ip_address
-
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _prefix(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})*", text) or len(text) > 128:
-        raise ValueError("expected letters, digits, _ and -, with single dots between")
-    return text
-
-
-def _tags(text: str) -> bool:
-    if text not in ("none", "datadog"):
-        raise ValueError("expected none or datadog")
-    return text == "datadog"
-
-
-def parse_name(text: str) -> str:
-    """A log's name: it goes into journal fields and reports. Raises ValueError."""
-    if not _NAME.fullmatch(text):
-        raise ValueError("expected up to 64 letters, digits, and _ . - after the first")
-    return text
-
-
 SERVICE = (
     Setting(
         "interval",
-        _duration(SECOND // 10, 86400 * SECOND),
+        duration(SECOND // 10, 86400 * SECOND),
         "10s",
         "TIME",
         "time between two reports, such as 10s, 500ms or 1m",
@@ -167,7 +67,7 @@ SERVICE = (
     ),
     Setting(
         "state",
-        _path,
+        parse_path,
         None,
         "DIR",
         "directory for the ledger, which one process at a time may use; counts live in memory without one "
@@ -179,14 +79,14 @@ SERVICE = (
 HISTORY = (
     Setting(
         "keep",
-        _duration(0, 3650 * 86400 * SECOND),
+        duration(0, 3650 * 86400 * SECOND),
         "7d",
         "TIME",
         "how long the ledger keeps windows; totals are kept for good",
     ),
     Setting(
         "max_size",
-        _size(1 << 20, 1 << 40),
+        size(1 << 20, 1 << 40),
         "64MiB",
         "SIZE",
         "how large the ledger may become; the oldest windows are merged or dropped for it",
@@ -194,7 +94,7 @@ HISTORY = (
 )
 
 LOG = (
-    Setting("path", _path, None, "LOG", "the log to follow"),
+    Setting("path", parse_path, None, "LOG", "the log to follow"),
     Setting(
         "format",
         compile_format,
@@ -206,7 +106,7 @@ LOG = (
     ),
     Setting(
         "start",
-        _from_start,
+        parse_start,
         "end",
         "WHERE",
         "where to begin in a log that is there already: end, or start (counted in the totals, not in a rate)",
@@ -214,21 +114,21 @@ LOG = (
     ),
     Setting(
         "max_routes",
-        _number(1, 1_000_000),
+        number(1, 1_000_000),
         "1000",
         "N",
         "routes that are told apart, by their traffic; what others get is counted as `other`",
     ),
     Setting(
         "max_route",
-        _size(16, 1 << 16),
+        size(16, 1 << 16),
         "1KiB",
         "SIZE",
         "longest route that is told apart; longer ones are counted as `other`",
     ),
     Setting(
         "query",
-        _keep_query,
+        parse_query,
         "drop",
         "WHAT",
         "what to do with a target's query and fragment: drop, or keep (a part of the route)",
@@ -236,7 +136,7 @@ LOG = (
     ),
     Setting(
         "collapse",
-        _collapse,
+        parse_collapse,
         None,
         "LIST",
         "segments of a path that become placeholders: numeric, uuid, hex, date (default: none)",
@@ -244,21 +144,21 @@ LOG = (
     ),
     Setting(
         "max_line",
-        _size(256, 1 << 20),
+        size(256, 1 << 20),
         "64KiB",
         "SIZE",
         "longest line that is read; longer ones are rejected as `too_long`",
     ),
     Setting(
         "quiet",
-        _duration(SECOND, 86400 * SECOND),
+        duration(SECOND, 86400 * SECOND),
         "60s",
         "TIME",
         "how long a rotated file must be quiet before it is let go, where its writers cannot be seen",
     ),
     Setting(
         "open_generations",
-        _number(2, 100_000),
+        number(2, 100_000),
         "512",
         "N",
         "how many rotated files are kept open at most, while they may still be written to",
@@ -269,28 +169,28 @@ RULE = (
     Setting("match", compile_match, None, "REGEX", "a regular expression that is searched for in the route"),
     Setting(
         "name",
-        _template,
+        parse_template,
         None,
         "TEMPLATE",
         r"what the route becomes where it is found; `\1` and `\g<name>` stand for what the groups found",
     ),
 )
 
-_HOST = Setting("host", _host, "127.0.0.1", "HOST", "who is sent to: a name or an address")
+_HOST = Setting("host", parse_host, "127.0.0.1", "HOST", "who is sent to: a name or an address")
 
 
 def _port(default: int) -> Setting:
-    return Setting("port", _number(1, 65535), str(default), "N", "its port")
+    return Setting("port", number(1, 65535), str(default), "N", "its port")
 
 
-_PREFIX = Setting("prefix", _prefix, "qps", "TEXT", "what every name begins with")
+_PREFIX = Setting("prefix", parse_prefix, "qps", "TEXT", "what every name begins with")
 
 # A table [output.NAME] each: an output is on where its table stands.
 OUTPUTS = {
     "prometheus": (
         Setting(
             "listen",
-            _address,
+            parse_address,
             "127.0.0.1:9145",
             "ADDRESS",
             "where to answer scrapes: an address and a port; qps-reporter.socket goes before it",
@@ -299,7 +199,7 @@ OUTPUTS = {
     "ganglia": (
         Setting(
             "gmond_conf",
-            _path,
+            parse_path,
             None,
             "FILE",
             "a gmond.conf, to whose udp_send_channel sections to send, in place of host and port",
@@ -308,7 +208,7 @@ OUTPUTS = {
         _port(8649),
         Setting(
             "dmax",
-            _duration(60 * SECOND, 30 * 86400 * SECOND),
+            duration(60 * SECOND, 30 * 86400 * SECOND),
             "1h",
             "TIME",
             "after how long gmond forgets a metric of which nothing comes",
@@ -320,25 +220,25 @@ OUTPUTS = {
         _PREFIX,
         Setting(
             "tags",
-            _tags,
+            parse_tags,
             "none",
             "WHAT",
             "where to put log, method, route and status: none (all into the name), or datadog (into tags)",
         ),
         Setting(
             "datagram",
-            _size(128, 65507),
+            size(128, 65507),
             "1432",
             "SIZE",
             "the largest datagram: so many metrics go into one as fit",
         ),
     ),
     "graphite": (_HOST, _port(2003), _PREFIX),
-    "json": (Setting("path", _path, None, "FILE", "the file to append a line to for each report"),),
+    "json": (Setting("path", parse_path, None, "FILE", "the file to append a line to for each report"),),
     "textfile": (
         Setting(
             "path",
-            _path,
+            parse_path,
             None,
             "FILE",
             "a .prom file in the directory of node_exporter's textfile collector; each report replaces it",

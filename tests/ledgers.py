@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qps_service.books import Books
-from qps_service.config import History
+from qps_service.configured import History
 from qps_service.database import Database
 from qps_service.ledger import Ledger
 from qps_service.model import Counts, Entry, Identity, Key, Position, Restored

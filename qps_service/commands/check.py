@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import Config, LogConfig, load
+from qps_service.config import load
+from qps_service.configured import Config, LogConfig
 from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show, show_path

@@ -14,7 +14,7 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.names.
 
 from collections.abc import Iterator, Sequence
 
-from qps_service.config import GraphiteConfig
+from qps_service.configured import GraphiteConfig
 from qps_service.model import Overview, Report, Standing
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble

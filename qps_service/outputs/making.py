@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qps_service.config import (
+from qps_service.configured import (
     GangliaConfig,
     GraphiteConfig,
     JsonConfig,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from http import HTTPStatus
 
-from qps_service.config import PrometheusConfig
+from qps_service.configured import PrometheusConfig
 from qps_service.model import Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble

@@ -20,7 +20,7 @@ With tags, where the receiver sums up itself:
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from qps_service.config import StatsdConfig
+from qps_service.configured import StatsdConfig
 from qps_service.model import Key, Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from qps_service.config import TextfileConfig
+from qps_service.configured import TextfileConfig
 from qps_service.escape import show_path
 from qps_service.model import Overview, Report
 from qps_service.notices import Say

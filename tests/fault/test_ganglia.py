@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from qps_service.config import GangliaConfig
+from qps_service.configured import GangliaConfig
 from qps_service.model import Counts, Key, Window
 from qps_service.outputs import ganglia
 from qps_service.outputs.ganglia import GangliaOutput

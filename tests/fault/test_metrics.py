@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.config import GraphiteConfig, StatsdConfig
+from qps_service.configured import GraphiteConfig, StatsdConfig
 from qps_service.model import Counts, Key
 from qps_service.notices import Notice
 from qps_service.outputs.making import make_output

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qps_service.books import Books
-from qps_service.config import Config, Flags, LogConfig, load
+from qps_service.config import Flags, load
+from qps_service.configured import Config, LogConfig
 from qps_service.daemon import Daemon
 from qps_service.files import Files
 from qps_service.model import Overview, Report, Restored

@@ -8,7 +8,7 @@ from contextlib import suppress
 from http.client import HTTPResponse
 from io import BytesIO
 
-from qps_service.config import PrometheusConfig
+from qps_service.configured import PrometheusConfig
 from qps_service.model import Overview
 from qps_service.notices import Notice
 from qps_service.outputs.prometheus import PrometheusOutput

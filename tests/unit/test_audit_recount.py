@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from qps_service import audit as audit_module
 from qps_service import held
 from qps_service.audit import Audit, audit
-from qps_service.config import Flags, LogConfig, load
+from qps_service.config import Flags, load
+from qps_service.configured import LogConfig
 from qps_service.files import Files
 from qps_service.generations import Chunk, Generation
 from qps_service.ledger import Ledger

@@ -11,7 +11,7 @@ import pytest
 
 from qps_service import notices
 from qps_service.books import REOPEN, Books
-from qps_service.config import History
+from qps_service.configured import History
 from qps_service.database import COMPANIONS, Database, LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger import Ledger

@@ -7,7 +7,8 @@ import pytest
 
 from qps_service import tail as tail_module
 from qps_service.choosing import ChoosingScanner
-from qps_service.config import Flags, LogConfig, load
+from qps_service.config import Flags, load
+from qps_service.configured import LogConfig
 from qps_service.model import Counts, Key, Scanned
 from qps_service.notices import FORMAT_CHOSEN, Notice
 from qps_service.scan import Scanner

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from qps_service.config import GraphiteConfig, JsonConfig, OutputConfig, TextfileConfig
+from qps_service.configured import GraphiteConfig, JsonConfig, OutputConfig, TextfileConfig
 from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs import Output, OutputClosed, Trouble

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.config import GangliaConfig
+from qps_service.configured import GangliaConfig
 from qps_service.model import Counts, Key, Overview, Report, Standing, Window
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs import Trouble

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qps_service.outputs import ganglia_names
 from qps_service.outputs.ganglia_names import COUNT, MOST, name_of, safe_host, title_of
-from qps_service.settings import parse_name
+from qps_service.readers import parse_name
 
 NameOf = Callable[..., str]
 Which = tuple[str, bytes | None, int]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qps_service.config import GraphiteConfig
+from qps_service.configured import GraphiteConfig
 from qps_service.model import Counts, Key, Overview, Report
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs.graphite import GraphiteOutput, render

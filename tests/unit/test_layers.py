@@ -22,7 +22,7 @@ LAYERS = (
         *("members", "line", "_scan_py", "detect", "explaining", "fingerprint", "remembered", "routes"),
         *("admission", "aggregator", "grid", "rotation", "report", "summary"),
     ),
-    ("settings", "config"),
+    ("readers", "settings", "configured", "config"),
     (
         *("scan", "choosing"),
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),

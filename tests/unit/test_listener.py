@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from qps_service.config import PrometheusConfig
+from qps_service.configured import PrometheusConfig
 from qps_service.model import Overview
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import listener, prometheus

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.config import GraphiteConfig, OutputConfig
+from qps_service.configured import GraphiteConfig, OutputConfig
 from qps_service.notices import OUTPUT_FAILED, Notice, Say
 from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.outputs.chosen import Outputs

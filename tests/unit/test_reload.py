@@ -10,7 +10,7 @@ import pytest
 from qps_service import daemon as daemon_module
 from qps_service import generations
 from qps_service.books import Books
-from qps_service.config import LogConfig
+from qps_service.configured import LogConfig
 from qps_service.daemon import Daemon
 from qps_service.database import LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from qps_service.config import Flags, JsonConfig, load
+from qps_service.config import Flags, load
+from qps_service.configured import JsonConfig
 from qps_service.errors import ConfigError
 from qps_service.model import Counts, Key, Loss, Report, Window
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say

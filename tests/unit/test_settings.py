@@ -6,9 +6,11 @@ import re
 import pytest
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import _OUTPUTS, Config, Flags, History, LogConfig
+from qps_service.config import _OUTPUTS, Flags
+from qps_service.configured import Config, History, LogConfig
+from qps_service.readers import parse_name
 from qps_service.routes import COLLAPSES
-from qps_service.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE, parse_name
+from qps_service.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.units import SECOND
 
 FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]

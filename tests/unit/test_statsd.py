@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.config import StatsdConfig
+from qps_service.configured import StatsdConfig
 from qps_service.model import Counts, Key, Report
 from qps_service.notices import Notice
 from qps_service.outputs import fading

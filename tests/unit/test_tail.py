@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qps_service import tail as tail_module
-from qps_service.config import Flags, LogConfig, load
+from qps_service.config import Flags, load
+from qps_service.configured import LogConfig
 from qps_service.model import Counts, Identity, Key, Position, Restored, Window
 from qps_service.notices import REJECTED, Notice, Throttle
 from qps_service.routes import compile_match, make_rule

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.config import TextfileConfig
+from qps_service.configured import TextfileConfig
 from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs.exposition import render
