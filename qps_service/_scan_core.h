@@ -85,6 +85,7 @@ struct program {
     size_t fields_len;
     struct member members[MEMBERS_LIMIT];
     size_t members_len;
+    uint64_t members_by_first[256]; /* those whose path begins with a byte */
     int is_lenient, keep_query;
     size_t max_line;
     int64_t span; /* seconds; 0 where times are not wanted */

@@ -101,11 +101,15 @@ static int FIND(object)(struct FIND(walk) * w, uint64_t members, size_t prefix)
                 return 0;
             w->p++;
             uint64_t exact = 0, inside = 0;
-            for (uint64_t left = members; left; left &= left - 1) {
+            uint64_t left = members;
+            if (!prefix) /* behind an empty name stands a dot, or nothing */
+                left &= w->program->members_by_first[name.len ? *name.start : '.'];
+            for (; left; left &= left - 1) {
                 int i = __builtin_ctzll(left);
                 const struct member *m = &w->program->members[i];
                 size_t rest = m->len - prefix;
-                if (rest < name.len || memcmp(m->path + prefix, name.start, name.len))
+                if (rest < name.len || (name.len && m->path[prefix] != *name.start) ||
+                    memcmp(m->path + prefix, name.start, name.len))
                     continue;
                 if (rest == name.len)
                     exact |= 1ULL << i;

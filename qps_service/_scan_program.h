@@ -47,7 +47,7 @@ static int add_member(struct program *g, enum role role, const void *path, size_
         return -1;
     memcpy(m->path, path, len);
     m->len = len;
-    g->members_len++;
+    g->members_by_first[len ? m->path[0] : '.'] |= 1ULL << g->members_len++;
     return 0;
 }
 
