@@ -141,3 +141,23 @@ def test_without_the_library_the_configuration_is_refused(scraped: Service) -> N
     scraped.stop()
     with pytest.raises(GuestError, match=needs):
         scraped.start()
+
+
+def test_a_file_for_node_exporter_wants_the_drop_in_of_the_documentation(scraped: Service) -> None:
+    place = "/var/lib/prometheus/node-exporter"
+    path = f"{place}/qps-reporter.prom"
+    scraped.guest.run("install", "-d", "-o", "_qps-reporter", place)
+    scraped.configure(configuration() + f'[output.textfile]\npath = "{path}"\n')
+    scraped.start()
+    scraped.append(lines(3))
+    with scraped.follow() as journal:
+        await_requests(journal, 3)
+        scraped.override(ReadWritePaths=place)
+        scraped.guest.systemctl("restart", UNIT)
+        scraped.append(lines(4))
+        await_requests(journal, 7)
+    scraped.stop()
+    assert troubles(scraped) == [f"cannot write {path}: Read-only file system"]
+    written = scraped.guest.path(path)
+    assert 'route="/",status="200"} 7.0\n' in written.read_text()
+    assert written.stat().st_mode & 0o777 == 0o644
