@@ -4,7 +4,7 @@
 # Installs what is missing first (scripts/setup.sh test). As root it also boots systemd guests for
 # tests/system; other users see those tests skipped. With CI=true a skipped test fails the run.
 #
-# Two processes share the tests; `scripts/test.sh -n 0` runs them in one.
+# Three processes share the tests, since much of their time is waiting; `scripts/test.sh -n 0` runs them in one.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,4 +28,4 @@ gcc -O3 -std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-protot
 .venv/bin/mypy --strict
 # A file's tests stay together, so that its guest boots once. Files go in their order: the long ones,
 # tests/fault and tests/system, come first, and the short ones of tests/unit keep both busy to the end.
-exec .venv/bin/pytest -o cache_dir=.cache/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
+exec .venv/bin/pytest -o cache_dir=.cache/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
