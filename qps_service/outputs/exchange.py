@@ -40,7 +40,8 @@ class Exchange(BaseHTTPRequestHandler):
                     self.send_error(HTTPStatus.BAD_REQUEST)
                 return False
             self.path = urlsplit(self.path).path
-        except ValueError:
+        # The base reads headers as those of a mail, and whoever asks chooses what goes wrong in there.
+        except Exception:
             self.send_error(HTTPStatus.BAD_REQUEST)
             return False
         if self.command not in METHODS:

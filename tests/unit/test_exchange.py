@@ -56,6 +56,9 @@ def test_a_path_that_is_there_is_granted(method: str, target: str, version: str)
         (b"GET /metrics HTTP/1.1 more\r\n\r\n", 400),
         (b"GET /metrics HTTP/x\r\n\r\n", 400),
         (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
+        # Python's mail parser would sort these parts, a number and None: TypeError.
+        (b"GET /metrics HTTP/1.1\r\nContent-Type: multipart/a; x*=a; x*0=b\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nContent-Type: multipart/a; x*" + b"9" * 5000 + b"=b\r\n\r\n", 400),
         (b"GET /metrics HTTP/2.0\r\n\r\n", 505),
         (b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
