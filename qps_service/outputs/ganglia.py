@@ -116,7 +116,7 @@ class GangliaOutput(Output):
 
     def reopen(self) -> None:
         """Read the gmond.conf again with the next window."""
-        self._is_settled = self._config.gmond_conf is None
+        self._is_settled = False
 
     def close(self) -> None:
         """Send what can be sent now."""

@@ -588,6 +588,13 @@ def test_host_and_port() -> None:
     assert len(site.wires) == 1
 
 
+def test_a_reload_before_the_first_report_changes_nothing() -> None:
+    site = Site()
+    site.output.reopen()
+    site.window({})
+    assert "qps_access_total" in site.wire.names
+
+
 # --- packets
 
 
