@@ -10,7 +10,7 @@ Each connection has one request. Times are CLOCK_BOOTTIME nanoseconds, and come 
 import os
 import select
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -114,6 +114,12 @@ class Listener:
         slow = [each for each in self._clients.values() if each.state == SENDING]
         while len({id(each.body) for each in slow}) > 1 and _bytes_of(slow) > IN_FLIGHT:
             self._drop(slow.pop(0))
+
+    def dismiss(self, clients: Iterable[Client]) -> None:
+        """Let those of them go who still wait for an answer."""
+        for client in clients:
+            if client.state == ASKED:
+                self._drop(client)
 
     def close(self) -> None:
         """Let everything go."""

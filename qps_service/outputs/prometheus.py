@@ -91,13 +91,18 @@ class PrometheusOutput(Output):
         """Answer those, all from one rendering."""
         begun = self._clock()
         bodies = _Bodies(overview)
-        for client in self._asked:
-            if client.exchange is not None:
-                body = bodies.answer(client.exchange)
-                self._listener.send(client, client.exchange.written, body, now)
-        self._asked = []
-        ended = self._clock()
-        self._next_at = ended + max(APART, REST * (ended - begun))
+        try:
+            for client in self._asked:
+                if client.exchange is not None:
+                    body = bodies.answer(client.exchange)
+                    self._listener.send(client, client.exchange.written, body, now)
+            self.trouble.works()
+        finally:
+            # Whoever got none because of a fault would be due at once, and again, for good.
+            self._listener.dismiss(self._asked)
+            self._asked = []
+            ended = self._clock()
+            self._next_at = ended + max(APART, REST * (ended - begun))
 
     def close(self) -> None:
         """Let all connections go."""

@@ -10,6 +10,7 @@ from prometheus_client import parser
 
 from qps_service.configured import PrometheusConfig, TextfileConfig
 from qps_service.model import Counts, Key, Overview, Standing
+from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs import prometheus
 from qps_service.outputs.exposition import render
 from qps_service.outputs.making import make_output
@@ -253,6 +254,32 @@ def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> No
     assert endpoint.output.due() == endpoint.now + SECOND // 20
     assert endpoint.look(seconds=0.05)
     assert endpoint.output.due() is None
+
+
+def test_who_cannot_be_answered_is_not_due_for_good(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop would look again at once, and commit each time."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise OverflowError
+
+    client = endpoint.ask()
+    with monkeypatch.context() as faulty:
+        faulty.setattr(prometheus, "render", broken)
+        with pytest.raises(OverflowError):
+            endpoint.look()
+    assert endpoint.output.due() is None
+    assert not endpoint.look(seconds=1)
+    assert endpoint.receive(client) == b""
+    assert endpoint.connections == 0
+
+
+def test_an_answer_ends_the_trouble(endpoint: Endpoint) -> None:
+    endpoint.output.trouble.failed("a fault")
+    endpoint.ask()
+    endpoint.look()
+    assert [notice.kind for notice in endpoint.said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
 
 
 # --- made where it is configured
