@@ -73,6 +73,7 @@ class Listener:
         self._sockets: dict[int, socket.socket] = {}  # that listen
         self._clients: dict[int, Client] = {}  # oldest first
         self._retry_at = 0
+        self._lets_in = True  # whether the last one who came could be let in
 
     def fileno(self) -> int:
         """Readable when there is something to do."""
@@ -137,7 +138,9 @@ class Listener:
         except OSError as error:
             self._rest(error, now)
         else:
-            self._trouble.works()
+            # That it listens is no news where nobody could be let in before: an answer will tell.
+            if self._lets_in:
+                self._trouble.works()
 
     def _watch(self, listening: socket.socket) -> None:
         listening.setblocking(False)
@@ -170,8 +173,10 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
+                self._lets_in = False
                 self._rest(error, now)
                 return
+            self._lets_in = True
             if leaving is not None:
                 self._drop(leaving)
             connection.setblocking(False)

@@ -381,6 +381,18 @@ def test_no_descriptors_are_left_for_clients(endpoint: Endpoint) -> None:
     assert [notice.kind for notice in endpoint.said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
 
 
+def test_nobody_let_in_for_long_is_said_once() -> None:
+    """A socket that is not connected polls ready, and takes nobody in."""
+    said: list[Notice] = []
+    with socket.socket() as idle:
+        output = PrometheusOutput(PrometheusConfig(("127.0.0.1", 1)), said.append, [idle.fileno()])
+        for second in range(5):
+            output.flush(second * SECOND)
+        output.close()
+    assert output.trouble.failures > 1
+    assert [notice.kind for notice in said] == [OUTPUT_FAILED]
+
+
 def test_what_was_passed_and_does_not_listen_is_said() -> None:
     said: list[Notice] = []
     read_end, write_end = os.pipe()
