@@ -23,7 +23,7 @@ from typing import NamedTuple
 from benchmarks.agreement import DisagreementError
 from benchmarks.figures import markdown
 from benchmarks.peers import PROGRAMS, UNPACKED, mtail
-from benchmarks.processes import FailedError, Use, environment, memory, pinned, use
+from benchmarks.processes import FailedError, Use, environment, memory, pinned, service, use
 
 RATE = 10_000  # lines/s
 SECONDS = 20
@@ -46,14 +46,7 @@ Follower = Callable[[Path, int], AbstractContextManager[Following]]  # of a log,
 @contextmanager
 def ours(log: Path, core: int) -> Iterator[Following]:
     """The service as it is by default, with a ledger."""
-    command = [sys.executable, "-m", "qps_service", "run", str(log), "--state", str(log.parent / "state")]
-    with subprocess.Popen(
-        pinned(command, core),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment({}),
-    ) as process:
+    with service(str(log), "--state", str(log.parent / "state"), core=core) as process:
 
         def stop() -> int:
             process.send_signal(signal.SIGTERM)

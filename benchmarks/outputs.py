@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -25,7 +24,7 @@ from typing import NamedTuple
 
 from benchmarks.agreement import DisagreementError
 from benchmarks.figures import markdown
-from benchmarks.processes import FailedError, environment, memory, pinned, use
+from benchmarks.processes import FailedError, memory, service, use
 
 ROUTES = 1000
 STEPS = 10  # writes a second, each with a line a route
@@ -165,14 +164,7 @@ def measure(names: Iterable[str], core: int) -> Cost:
 
 @contextmanager
 def _service(config: Path, core: int) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "qps_service", "run", "--config", str(config)]
-    with subprocess.Popen(
-        pinned(command, core),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment({}),
-    ) as process:
+    with service("--config", str(config), core=core) as process:
         try:
             yield process
         finally:

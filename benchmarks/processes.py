@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,17 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 def pinned(command: Sequence[str], core: int) -> list[str]:
     """The command, kept on one core with all its threads. taskset's own start is about a millisecond."""
     return ["taskset", "--cpu-list", str(core), *command]
+
+
+def service(*arguments: str, core: int) -> "subprocess.Popen[str]":
+    """The program on one core; what it says on stderr can be read, and its reports are thrown away."""
+    return subprocess.Popen(
+        pinned([sys.executable, "-m", "qps_service", "run", *arguments], core),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment({}),
+    )
 
 
 def cores() -> tuple[int, int]:

@@ -47,8 +47,7 @@ class Output:
     trouble: Trouble
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        """Hand over the reports of a window, one for each log, in order."""
-        raise NotImplementedError
+        """Take the reports of a window, one for each log, in order."""
 
     def flush(self, now: int) -> None:
         """Go on with what was held back, and take in what clients sent; called at every look."""
@@ -76,4 +75,8 @@ class Output:
         """Open files anew: SIGHUP came."""
 
     def close(self) -> None:
-        """Deliver what can be delivered now; nothing comes after."""
+        """The program ends: deliver what can be delivered within a second or so."""
+
+    def dismiss(self) -> None:
+        """The configuration has it no longer, and the counting goes on: close, and wait for nobody."""
+        self.close()

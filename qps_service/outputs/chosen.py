@@ -35,7 +35,7 @@ class Outputs:
         after = {(type(config), config): before.get((type(config), config)) for config in configs}
         # Those that go do so first: the new ones may want their addresses.
         for key, output in before.items():
-            _guard(output, output.reopen if key in after else output.close)
+            _guard(output, output.reopen if key in after else output.dismiss)
         if self._make:
             self._chosen = [(config, output or self._make(config)) for (_, config), output in after.items()]
 
@@ -67,7 +67,7 @@ class Outputs:
         return {output.name: output.trouble.failures for output in self}
 
     def close(self) -> None:
-        """Deliver what can be delivered now; nothing comes after. Raises OutputClosed."""
+        """The program ends: let each deliver what it can. Raises OutputClosed."""
         for output in self:
             _guard(output, output.close)
 

@@ -106,12 +106,13 @@ class Datagrams:
         was_lost, self._was_lost = self._was_lost, False
         return was_lost
 
-    def close(self) -> None:
-        """Send the rest, within a second."""
+    def close(self, *, wait: bool = True) -> None:
+        """Send the rest, within a second; without `wait`, one more batch of it."""
         self._batch = BATCH
-        for _ in range(LAST_ROUNDS):
+        for _ in range(LAST_ROUNDS if wait else 1):
             if self._packet is not None:
-                self._sleep(PAUSE / 1e9)
+                if wait:
+                    self._sleep(PAUSE / 1e9)
                 self.flush(self._now + PAUSE)
         self._hear()
         if self._packet is not None:

@@ -5,6 +5,7 @@ what is wrong with it; nothing of it is taken over into an answer's head. The re
 library's (http.server).
 """
 
+import re
 from collections.abc import Collection
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 METHODS = ("GET", "HEAD")
 TEXT = "text/plain; charset=utf-8"
+_WEIGHT_0 = re.compile(r"q=0(\.0*)?")
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -53,9 +55,13 @@ class Exchange(BaseHTTPRequestHandler):
         return True
 
     def accepts(self, header: str, value: str) -> bool:
-        """Whether the list in this header names the value, whatever its parameters are."""
-        named = (each.partition(";")[0].strip().lower() for each in self.headers.get(header, "").split(","))
-        return value in named
+        """Whether the list in this header names the value, with any parameters but a weight of 0 (RFC 9110,
+        12.4.2)."""
+        for each in self.headers.get(header, "").split(","):
+            name, *parameters = (part.strip().lower() for part in each.split(";"))
+            if name == value and not any(map(_WEIGHT_0.fullmatch, parameters)):
+                return True
+        return False
 
     def answer(self, status: HTTPStatus, media_type: str, size: int, encoding: str | None = None) -> None:
         """Write the head of an answer whose body has this size in bytes."""

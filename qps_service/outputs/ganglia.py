@@ -119,9 +119,14 @@ class GangliaOutput(Output):
         self._is_settled = False
 
     def close(self) -> None:
-        """Send what can be sent now."""
+        """Send the rest, each within a second."""
         for datagrams, _ in self._channels.values():
             datagrams.close()
+
+    def dismiss(self) -> None:
+        """Send what can be sent now."""
+        for datagrams, _ in self._channels.values():
+            datagrams.close(wait=False)
 
     def _settle(self) -> None:
         """Find out where to send. As long as a gmond.conf tells nothing, that is where it told before."""
@@ -135,7 +140,7 @@ class GangliaOutput(Output):
         self._is_settled = True
         for channel in self._channels.keys() - set(channels):
             datagrams, _ = self._channels.pop(channel)
-            datagrams.close()
+            datagrams.close(wait=False)
         for channel in channels:
             if channel not in self._channels:
                 self._channels[channel] = self._open(channel)

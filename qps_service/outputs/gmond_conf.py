@@ -99,7 +99,7 @@ def _origin(options: Mapping[str, _Token]) -> Origin | None:
 
 def _name(option: _Token) -> str:
     """Of a host or an interface. libconfuse would replace variables by what is in gmond's environment."""
-    if not option.text or "${" in option.text:
+    if not option.text or "${" in option.text or "\0" in option.text:
         _refuse(option, "a name")
     if len(option.text) > LONGEST_HOST:
         _refuse(option, f"at most {LONGEST_HOST} characters")

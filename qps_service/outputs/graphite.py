@@ -75,3 +75,7 @@ class GraphiteOutput(Output):
     def close(self) -> None:
         """Send the rest, within a second."""
         self._stream.close()
+
+    def dismiss(self) -> None:
+        """Send what can be sent now."""
+        self._stream.close(wait=False)

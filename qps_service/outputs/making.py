@@ -1,6 +1,7 @@
 """A configured output, made. The modules are loaded where they are wanted: most services use none of them."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from qps_service.configured import (
     GangliaConfig,
@@ -45,4 +46,4 @@ def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -
             from qps_service.outputs.textfile import TextfileOutput
 
             return TextfileOutput(config, say)
-    raise NotImplementedError(config, say)
+    assert_never(config)

@@ -3,7 +3,8 @@
 Promises: an answer has everything that was written to the logs before its request came, unless they have a
 backlog, for which it waits some seconds; what it tells is in the ledger, if that takes anything; however
 often clients ask, what they cost is bounded: requests that come close together share one rendering, and the
-next one waits four times as long as the last one took.
+next one waits four times as long as the last one took. Nobody is answered before the service is ready, which
+it is when it has read what the last process left: until then counters would stand too low.
 """
 
 import gzip
@@ -13,7 +14,7 @@ from functools import cache
 from http import HTTPStatus
 
 from qps_service.configured import PrometheusConfig
-from qps_service.model import Overview, Report
+from qps_service.model import Overview
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.outputs.exchange import TEXT, Exchange
@@ -55,9 +56,6 @@ class PrometheusOutput(Output):
         self._clock = clock
         self._next_at = 0  # when the next answers may be given
         self._asked: list[Client] = []  # who is answered now
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        """Nobody asked."""
 
     def flush(self, now: int) -> None:
         """Take in requests, and go on sending answers."""

@@ -127,3 +127,7 @@ class StatsdOutput(Output):
     def close(self) -> None:
         """Send the rest, within a second."""
         self._datagrams.close()
+
+    def dismiss(self) -> None:
+        """Send what can be sent now."""
+        self._datagrams.close(wait=False)

@@ -108,13 +108,14 @@ class Stream:
         """When `flush` wants to be called, CLOCK_BOOTTIME nanoseconds; None if the next look will do."""
         return self._due
 
-    def close(self) -> None:
-        """Send the rest, within a second."""
-        for _ in range(LAST_ROUNDS):
+    def close(self, *, wait: bool = True) -> None:
+        """Send the rest, within a second; without `wait`, what is taken now."""
+        for _ in range(LAST_ROUNDS if wait else 1):
             self.flush(self._now + PAUSE)
             if not self._is_waiting:
                 break
-            self._sleep(PAUSE / 1e9)
+            if wait:
+                self._sleep(PAUSE / 1e9)
         else:
             self._trouble.failed(f"{self._to} does not take the last metrics; dropping them")
         self._disconnect()

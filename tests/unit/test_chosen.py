@@ -4,15 +4,28 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from qps_service.configured import GraphiteConfig, JsonConfig, OutputConfig, TextfileConfig
+from qps_service.configured import (
+    GangliaConfig,
+    GraphiteConfig,
+    JsonConfig,
+    OutputConfig,
+    StatsdConfig,
+    TextfileConfig,
+)
 from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.outputs.chosen import Outputs
+from qps_service.outputs.datagrams import Datagrams
+from qps_service.outputs.making import make_output
+from qps_service.outputs.stream import Stream
+from qps_service.units import SECOND
 from tests.unit.reporting import OVERVIEW
 
 REPORT = Report("access", False, 1, 1, 10.0, 0, 0.0, 0, ())
 JSON, TEXT = JsonConfig("/x"), TextfileConfig("/x")
+STATSD, GRAPHITE = StatsdConfig("127.0.0.1", 1, "qps", False, 1432), GraphiteConfig("127.0.0.1", 1, "qps")
+GANGLIA = GangliaConfig(None, "127.0.0.1", 1, 3600 * SECOND, 10 * SECOND)
 HERE, THERE = GraphiteConfig("here", 2003, "qps"), GraphiteConfig("there", 2003, "qps")
 
 
@@ -47,6 +60,9 @@ class Recorder(Output):
     def close(self) -> None:
         self._note("close")
 
+    def dismiss(self) -> None:
+        self._note("dismiss")
+
 
 class Scene:
     def __init__(self, kind: type[Outputs]) -> None:
@@ -65,10 +81,10 @@ def check_coming_and_going(kind: type[Outputs]) -> None:
     assert scene.log == [f"make {HERE}", f"make {JSON}"]
     scene.log.clear()
     scene.outputs.reconfigure([THERE, JSON])
-    assert scene.log == [f"close {HERE}", f"reopen {JSON}", f"make {THERE}"]
+    assert scene.log == [f"dismiss {HERE}", f"reopen {JSON}", f"make {THERE}"]
     scene.log.clear()
     scene.outputs.reconfigure([])
-    assert scene.log == [f"close {THERE}", f"close {JSON}"]
+    assert scene.log == [f"dismiss {THERE}", f"dismiss {JSON}"]
     assert not list(scene.outputs)
 
 
@@ -77,7 +93,7 @@ def check_two_kinds_with_the_same_values(kind: type[Outputs]) -> None:
     scene.outputs.reconfigure([JSON, TEXT])
     assert scene.log == [f"make {JSON}", f"make {TEXT}"]
     scene.outputs.reconfigure([TEXT])
-    assert scene.log[2:] == [f"close {JSON}", f"reopen {TEXT}"]
+    assert scene.log[2:] == [f"dismiss {JSON}", f"reopen {TEXT}"]
 
 
 class MakesFirst(Outputs):
@@ -140,3 +156,25 @@ def test_a_reader_who_has_gone_is_told_on() -> None:
     output.fault = OutputClosed()
     with pytest.raises(OutputClosed):
         scene.outputs.flush(0)
+
+
+@pytest.mark.parametrize("config", [STATSD, GRAPHITE, GANGLIA], ids=lambda each: type(each).__name__)
+def test_what_sends_is_not_waited_for_when_it_is_dismissed(
+    config: OutputConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bool] = []
+
+    def watch(close: Callable[..., None]) -> Callable[..., None]:
+        def watched(self: object, *, wait: bool = True) -> None:
+            waited.append(wait)
+            close(self, wait=False)
+
+        return watched
+
+    for transport in (Datagrams, Stream):
+        monkeypatch.setattr(transport, "close", watch(transport.close))
+    output = make_output(config, lambda notice: None)
+    output.emit([REPORT], OVERVIEW, 0)
+    output.dismiss()
+    output.close()
+    assert waited == [False, True]

@@ -420,14 +420,14 @@ def check_end(make: Make, receiver: UdpReceiver) -> None:
 class JustLeaves(Datagrams):
     """A broken twin: the end is the end."""
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         self._disconnect()
 
 
 class Pours(Datagrams):
     """A broken twin: at the end all goes at once."""
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         for turn in range(LAST_ROUNDS):
             self.flush(self._now + turn * PAUSE)
 
@@ -441,6 +441,27 @@ def test_other_ends_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: p
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
     with pytest.raises(AssertionError):
         check_end(twin, receiver)
+
+
+def check_dismissed(make: Make, receiver: UdpReceiver) -> None:
+    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
+    said = Said()
+    slept: list[float] = []
+    output = make("127.0.0.1", receiver.port, said.trouble, sleep=slept.append)
+    output.send([SMALL])
+    output.close(wait=False)
+    assert slept == []
+    assert said.texts == [f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"]
+
+
+def test_who_is_dismissed_is_not_waited_for(receiver: UdpReceiver) -> None:
+    class Waits(stuffed(errno.EAGAIN, 1000)):  # type: ignore[misc]  # a broken twin
+        def close(self, *, wait: bool = True) -> None:
+            super().close()
+
+    check_dismissed(stuffed(errno.EAGAIN, 1000), receiver)
+    with pytest.raises(AssertionError):
+        check_dismissed(Waits, receiver)
 
 
 def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:

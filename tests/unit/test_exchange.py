@@ -78,6 +78,8 @@ def test_what_is_allowed_is_told() -> None:
     [
         ("gzip", True),
         ("deflate, gzip;q=0.5", True),
+        ("gzip; q=0", False),
+        ("gzip;q=0.000, br", False),
         ("GZIP", True),
         ("x-gzip, deflate", False),
         ("", False),

@@ -78,7 +78,7 @@ class Wire(Datagrams):
         was_lost, self._is_lost = self._is_lost, False
         return was_lost
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         self.closed = True
 
 

@@ -457,7 +457,7 @@ def check_end(make: Make, receiver: TcpReceiver) -> None:
 class JustLeaves(Stream):
     """A broken twin: the end is the end."""
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         self._disconnect()
 
 
@@ -468,6 +468,31 @@ def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
 def test_another_end_is_caught(receiver: TcpReceiver) -> None:
     with pytest.raises(AssertionError):
         check_end(JustLeaves, receiver)
+
+
+def check_dismissed(make: Make) -> None:
+    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
+    said = Said()
+    slept: list[float] = []
+    port = closed_port()
+    output = make("127.0.0.1", port, said.trouble, sleep=slept.append)
+    output.send(messages(1, 1))
+    output.close(wait=False)
+    assert slept == []
+    assert said.trouble.failures == 2  # nobody is there, and so it is dropped
+
+
+class Waits(Stream):
+    """A broken twin: whoever is dismissed is waited for as at the end."""
+
+    def close(self, *, wait: bool = True) -> None:
+        super().close()
+
+
+def test_who_is_dismissed_is_not_waited_for() -> None:
+    check_dismissed(Stream)
+    with pytest.raises(AssertionError):
+        check_dismissed(Waits)
 
 
 def test_the_end_does_not_wait_for_long(receiver: TcpReceiver) -> None:
