@@ -11,13 +11,24 @@ from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.config import load
-from qps_service.configured import Config, LogConfig
+from qps_service.configured import (
+    Config,
+    GangliaConfig,
+    GraphiteConfig,
+    JsonConfig,
+    LogConfig,
+    OutputConfig,
+    PrometheusConfig,
+    StatsdConfig,
+    TextfileConfig,
+)
 from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.escape import show, show_path
 from qps_service.files import Files, NotRegularError, explain, group_name, user_name
 from qps_service.logformat import PRESETS, LogFormat, compile_format
 from qps_service.model import Scanned
+from qps_service.outputs.resolving import endpoint
 from qps_service.scan import make_scanner
 from qps_service.units import format_duration
 
@@ -65,6 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     user = _service_user()
     well = _print([*as_user(user, partial(_source, config)), *_service(config)])
+    for output in config.outputs:
+        _print([("output", _output(output), True)])
+        if user is not None and isinstance(output, JsonConfig | TextfileConfig):
+            _print(list(_hidden(output.path)))
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
@@ -96,6 +111,25 @@ def _service(config: Config) -> list[Answer]:
         ("interval", format_duration(config.interval), True),
         ("state", config.state or "none; systemd gives the service one", True),
     ]
+
+
+def _output(output: OutputConfig) -> str:
+    """Its name and where it leads. Whether somebody is there, only the running service finds out."""
+    match output:
+        case PrometheusConfig(listen):
+            return f"prometheus: listens on {endpoint(*listen)}, or on the socket that systemd passes"
+        case GangliaConfig(gmond_conf=str(path)):
+            return f"ganglia: to the udp_send_channels of {show_path(path)}"
+        case GangliaConfig(host=host, port=port):
+            return f"ganglia: UDP to {endpoint(host, port)}"
+        case StatsdConfig(host=host, port=port):
+            return f"statsd: UDP to {endpoint(host, port)}"
+        case GraphiteConfig(host=host, port=port):
+            return f"graphite: TCP to {endpoint(host, port)}"
+        case JsonConfig(path):
+            return f"json: {show_path(path)}"
+        case TextfileConfig(path):
+            return f"textfile: {show_path(path)}"
 
 
 def _hidden(path: str) -> Iterator[Answer]:

@@ -16,6 +16,7 @@ from http import HTTPStatus
 
 from qps_service.outputs import Trouble
 from qps_service.outputs.exchange import Exchange, refusal
+from qps_service.outputs.resolving import endpoint
 from qps_service.units import SECOND
 
 # Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go.
@@ -148,9 +149,7 @@ class Listener:
         self._epoll.register(listening, select.EPOLLIN)
 
     def _rest(self, error: OSError, now: int) -> None:
-        host, port = self._address
-        shown = f"[{host}]" if ":" in host else host
-        where = "the socket that systemd passed" if self._inherited else f"{shown}:{port}"
+        where = "the socket that systemd passed" if self._inherited else endpoint(*self._address)
         self._trouble.failed(f"cannot listen on {where}: {error.strerror}")
         self._retry_at = now + RETRY
         self._close_sockets()

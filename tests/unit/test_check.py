@@ -271,6 +271,65 @@ def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: C
     )
 
 
+OUTPUTS = """
+[output.prometheus]
+listen = "[::1]:9310"
+[output.ganglia]
+host = "metrics.example"
+[output.statsd]
+[output.graphite]
+port = 2013
+[output.json]
+path = "reports.jsonl"
+[output.textfile]
+path = "collector/qps.prom"
+"""
+
+
+def test_it_says_where_each_output_leads(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    (place / "file.toml").write_text(OUTPUTS)
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:9] == [
+        "output         prometheus: listens on [::1]:9310, or on the socket that systemd passes",
+        "output         ganglia: UDP to metrics.example:8649",
+        "output         statsd: UDP to 127.0.0.1:8125",
+        "output         graphite: TCP to 127.0.0.1:2013",
+        f"output         json: {place}/reports.jsonl",
+        f"output         textfile: {place}/collector/qps.prom",
+    ]
+    assert lines[9].startswith("log ")
+
+
+def test_channels_are_gmonds(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    (place / "file.toml").write_text('[output.ganglia]\ngmond_conf = "gmond.conf"\n')
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    told = f"output         ganglia: to the udp_send_channels of {place}/gmond.conf\n"
+    assert told in capsys.readouterr().out
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_an_output_that_the_sandbox_hides_is_told(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_log(place / "access.log")
+    (place / "hidden").mkdir()
+    (place / "file.toml").write_text(
+        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b"\n'
+    )
+    monkeypatch.setattr(check, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
+    assert capsys.readouterr().out.splitlines()[3:6] == [
+        f"output         json: {place}/hidden/a",
+        f"  sandbox      {place}/{hidden}",
+        f"output         textfile: {place}/other/b",
+    ]
+
+
 @needs_root
 @pytest.mark.usefixtures("as_nobody")
 @pytest.mark.parametrize("hidden", [True, False])
