@@ -45,7 +45,7 @@ class Service:
                 *(sys.executable, "-m", "qps_service", "run", str(root / "access.log")),
                 *("--interval", "1s", "--state", state or str(root / "state")),
             ],
-            env={**os.environ, "NOTIFY_SOCKET": str(path)},
+            env=environment({"NOTIFY_SOCKET": str(path)}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -34,6 +34,7 @@ test)
     fi
     ;;
 bench)
+    extra='[bench]'
     packages+=(gcc libc6-dev python3-dev mawk coreutils util-linux)
     ;;
 *)
