@@ -171,6 +171,14 @@ static void reject(struct scanner *s, enum reason reason, const uint8_t *line, s
     memcpy(s->sample, line, s->sample_len);
 }
 
+/* Keep what came of the line [p, end); -1 if that failed. */
+static inline int settle(struct scanner *s, enum reason reason, const uint8_t *p, const uint8_t *end)
+{
+    if (reason != COUNTED && reason != FAILED)
+        reject(s, reason, p, (size_t)(end - p));
+    return reason == FAILED ? -1 : 0;
+}
+
 static void add_digits(struct entry *e)
 {
     uint64_t size = 0;

@@ -208,6 +208,34 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
     return 1;
 }
 
+/* As lines(), for a plain format. Its end is found with each line: that is less work than to find many ends
+   first, and the processor reads ahead by itself. */
+static int FIND(plain_lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
+{
+    struct span fields[ROLES] = {{NULL, 0}};
+    const struct program *g = s->program;
+    const unsigned before = g->before, within = g->within;
+    const int is_default = before == 1 && within == 2; /* for this the compiler needs no loops */
+    const uint8_t stop_byte = g->plain_stop;
+    struct core *cores = s->cores;
+    const uint64_t *seed = s->table.seed;
+    uint64_t round = s->round;
+    for (const uint8_t *stop; p < end; p = stop + 1) {
+        uint64_t newlines = FIND(equal)(p, '\n');
+        stop = p + FIND(zeros)(newlines);
+        s->block_lines++;
+        if (newlines && (is_default ? FIND(plain)(p, stop, 1, 2, stop_byte, cores, seed, round)
+                                    : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
+            continue;
+        if (!newlines)
+            stop = FIND(find)(stop, end, '\n');
+        if (settle(s, FIND(line)(s, p, stop, fields), p, stop) < 0)
+            return -1;
+        round = s->round;
+    }
+    return 0;
+}
+
 #include "_scan_quoted.h"
 
 /* Count the lines of [p, end), which ends on a newline; SLACK bytes more can be read. -1 if that failed.
@@ -218,16 +246,11 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
     struct span fields[ROLES] = {{NULL, 0}};
     const uint8_t *ends[LINES_AHEAD + 68], *from = p;
     const struct program *g = s->program;
-    const int is_plain = g->is_plain;
-    const unsigned before = g->before, within = g->within;
-    const int is_default = before == 1 && within == 2; /* for this the compiler needs no loops */
-    const uint8_t stop_byte = g->plain_stop;
-    struct core *cores = s->cores;
-    const uint64_t *seed = s->table.seed;
-    uint64_t round = s->round;
     const struct shape shape = g->shape;
     const size_t quotes = g->is_quoted ? g->quotes : 0, max_line = g->max_line;
     struct FIND(ahead) ahead;
+    if (g->is_plain)
+        return FIND(plain_lines)(s, p, end);
     FIND(forget_all)(&ahead);
     while (p < end) {
         size_t found = 0;
@@ -245,10 +268,6 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
         }
         for (size_t i = 0; i < found; p = ends[i++] + 1) {
             const uint8_t *stop = ends[i];
-            if (is_plain && stop - p <= 64 &&
-                (is_default ? FIND(plain)(p, stop, 1, 2, stop_byte, cores, seed, round)
-                            : FIND(plain)(p, stop, before, within, stop_byte, cores, seed, round)))
-                continue;
             enum reason reason = REASONS;
             if (quotes && (size_t)(stop - p) <= max_line &&
                 FIND(match_quoted)(&shape, &ahead, quotes, p, stop, fields)) {
@@ -260,11 +279,8 @@ static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
                 FIND(pass)(&ahead.quotes, stop);
                 FIND(pass)(&ahead.backslashes, stop);
             }
-            if (reason == FAILED)
+            if (settle(s, reason, p, stop) < 0)
                 return -1;
-            if (reason != COUNTED)
-                reject(s, reason, p, (size_t)(stop - p));
-            round = s->round;
         }
         s->block_lines += found;
         FIND(forget)(&ahead.quotes);
