@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import environment
 from qps_service.ledger import Ledger
 from qps_service.model import Counts, Entry, Key
 from qps_service.units import SECOND
@@ -76,7 +77,7 @@ def starts(root: Path) -> tuple[float, float]:
         service.stop()
         ready.append(service.start)
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-c", ""], check=True)
+        subprocess.run([sys.executable, "-c", ""], check=True, env=environment({}))
         empty.append(time.monotonic() - begun)
     return statistics.median(ready), statistics.median(empty)
 

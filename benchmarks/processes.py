@@ -18,7 +18,8 @@ class FailedError(Exception):
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What a program sees: the C locale, in which every peer is at its fastest, and nothing that changes how
-    Python runs. Without bytecode, say, a third of our start would be compiling, which an installation does once."""
+    Python runs. Without bytecode, say, a third of our start would be compiling: an installation does it once.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return {**kept, "LC_ALL": "C", **extra}
 

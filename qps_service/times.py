@@ -8,7 +8,6 @@ A time without a zone is taken as UTC. Fractions are cut off, so that every part
 """
 
 import re
-from calendar import timegm
 
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _CLF = re.compile(
@@ -47,5 +46,7 @@ def _seconds(year: int, month: int, day: int, rest: list[bytes | None]) -> int |
         return None
     if hour > 23 or minute > 59 or second > 60:
         return None
+    from calendar import timegm  # 0.7 MB that a service does without
+
     offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-60 if sign == b"-" else 60)
     return timegm((year, month, day, hour, minute, second)) - offset
