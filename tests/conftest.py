@@ -6,6 +6,7 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 """
 
 import os
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -15,6 +16,10 @@ from hypothesis import settings
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "developer")
+
+
+# A background job of a shell ignores Ctrl-C, and so would every program that the tests start and send one to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.
