@@ -75,7 +75,8 @@ class GangliaOutput(Output):
         connect: Connect = connect,
         hostname: Callable[[], str] = socket.gethostname,
     ) -> None:
-        self.trouble = Trouble(say, "gmond is sent metrics again")
+        # Its own trouble is with gmond.conf alone: whether gmond is reached, each receiver's says.
+        self.trouble = Trouble(say, "gmond.conf says again where metrics go")
         self._config = config
         self._say = say
         self._connect = connect

@@ -537,7 +537,7 @@ def test_a_gmond_conf_tells_where_to(tmp_path: Path) -> None:
     site.window({})
     assert [wire.channel.port for wire in site.wires] == [1, 2]
     assert all(len(wire.gmond.shown(site.now)) == 2 for wire in site.wires)
-    again = "gmond is sent metrics again"
+    again = "gmond.conf says again where metrics go"
     assert site.texts == [missing, again]
 
     path.write_text(send_to(2, 3, more="globals { override_hostname = web override_ip = 10.1.2.3 }\n"))
