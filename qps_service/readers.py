@@ -83,6 +83,14 @@ def parse_path(text: str) -> str:
     return os.path.abspath(text)
 
 
+def parse_textfile(text: str) -> str:
+    """The path of a file for node_exporter's textfile collector, which reads no other names."""
+    path = parse_path(text)
+    if not path.endswith(".prom"):
+        raise ValueError("expected a path that ends in .prom")
+    return path
+
+
 def parse_host(text: str) -> str:
     """A host's name or address."""
     if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", text):

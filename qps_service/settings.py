@@ -21,6 +21,7 @@ from qps_service.readers import (
     parse_start,
     parse_tags,
     parse_template,
+    parse_textfile,
     size,
 )
 from qps_service.routes import compile_match
@@ -238,7 +239,7 @@ OUTPUTS = {
     "textfile": (
         Setting(
             "path",
-            parse_path,
+            parse_textfile,
             None,
             "FILE",
             "a .prom file in the directory of node_exporter's textfile collector; each report replaces it",

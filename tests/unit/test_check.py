@@ -318,7 +318,7 @@ def test_an_output_that_the_sandbox_hides_is_told(
     make_log(place / "access.log")
     (place / "hidden").mkdir()
     (place / "file.toml").write_text(
-        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b"\n'
+        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
     )
     monkeypatch.setattr(check, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
     assert main(["check", "access.log", "--config", "file.toml"]) == 0
@@ -326,7 +326,7 @@ def test_an_output_that_the_sandbox_hides_is_told(
     assert capsys.readouterr().out.splitlines()[3:6] == [
         f"output         json: {place}/hidden/a",
         f"  sandbox      {place}/{hidden}",
-        f"output         textfile: {place}/other/b",
+        f"output         textfile: {place}/other/b.prom",
     ]
 
 

@@ -590,7 +590,16 @@ def test_what_is_no_address_is_refused(write: Write, listen: str) -> None:
     assert problems(write(text)) == (f"file.toml: output.prometheus.listen: {said}, got {listen!r}",)
 
 
-OUTPUTS_OF_PROMETHEUS = '[output.prometheus]\n[output.textfile]\npath = "/t"\n[output.json]\npath = "/j"\n'
+@pytest.mark.parametrize("path", ["/t", "/t.prom.txt", "/prom", "/t.PROM"])
+def test_what_node_exporter_would_not_read_is_refused(write: Write, path: str) -> None:
+    text = f'[log.a]\npath = "/a"\n[output.textfile]\npath = "{path}"\n'
+    said = f"expected a path that ends in .prom, got {path!r}"
+    assert problems(write(text)) == (f"file.toml: output.textfile.path: {said}",)
+
+
+OUTPUTS_OF_PROMETHEUS = (
+    '[output.prometheus]\n[output.textfile]\npath = "/t.prom"\n[output.json]\npath = "/j"\n'
+)
 
 
 def test_a_library_that_is_missing_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

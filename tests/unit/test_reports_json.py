@@ -602,10 +602,11 @@ def test_a_fifo_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["json", "textfile"])
 def test_a_log_is_no_place_for_reports(output: str, tmp_path: Path) -> None:
     config = tmp_path / "qps-reporter.toml"
-    text = f'[log.a]\npath = "/log/a"\n[output.{output}]\npath = "/log/%s"\n'
+    text = f'[log.a]\npath = "/log/a.prom"\n[output.{output}]\npath = "/log/%s.prom"\n'
     config.write_text(text % "b")
     assert load(Flags(config=str(config)), {}).outputs
     config.write_text(text % "../log/a")
     with pytest.raises(ConfigError) as raised:
         load(Flags(config=str(config)), {})
-    assert str(raised.value) == f"{config}: output.{output}.path: expected another file, got a log: /log/a"
+    problem = "expected another file, got a log: /log/a.prom"
+    assert str(raised.value) == f"{config}: output.{output}.path: {problem}"
