@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 import pytest
 
 from qps_service.config import Flags, load
+from qps_service.model import OTHER
 from qps_service.settings import BY_KEY
 from tests.unit.test_docs import FENCE
 
@@ -63,17 +64,19 @@ def problems(text: str) -> list[str]:
         rows = text.partition(f"\n{heading}")[2].partition("\n\n")[0].splitlines()[2:]
         wrong += [row for row, values in zip(rows, expected, strict=True) if numbers(row) != values]
     default = int(BY_KEY["max_routes"].default or 0)
-    worst = 3 * default + OWN
-    listed = ROUTES * METHODS * STATUSES
+    # Beside those that have a name each there is `other`.
+    worst = 3 * (default + 1) + OWN
+    listed = (ROUTES + 1) * METHODS * STATUSES
     limit = int(re.findall(r"sample_limit: (\d+)", example())[0])
     for sentence in (
-        f"With the default of {default}, three rows a route",
+        f"With the default of {default}, and `other`, three rows a route",
         f"a host has {worst:,} series, and 10,000 hosts\n  {worst * HOSTS:,}: "
         f"{worst * HOSTS * BYTES_OF_MEMORY / 1e9:.0f} GB of memory",
         f"a host that gives more than {limit:,}.",
         f"up to {default // 2} names from each host",
         f"{ROWS} + 2 + 3 + 5 = {ROWS + 2 + 3 + 5} series for a log",
-        f"With {ROUTES} names in the list, at most {METHODS} methods (16 and `other`) and "
+        f"With {ROUTES} names, `/unlisted` among them, and `other` for targets longer than `max_route`, "
+        f"at most {METHODS} methods (16 and `other`) and "
         f"{STATUSES} statuses each a host has {listed:,} rows at the very worst, and "
         f"{listed + OWN:,} series without bytes; about {ROWS} and {ROWS + OWN} in",
     ):
@@ -101,7 +104,7 @@ def test_the_numbers_are_what_they_come_to() -> None:
         ("| 10.2 |\n", "| 10.3 |\n"),
         ("242 GB", "240 GB"),
         ("= 110 series", "= 111 series"),
-        ("4,250 rows", "4,200 rows"),
+        ("4,335 rows", "4,250 rows"),
     ],
 )
 def test_a_number_that_is_wrong_is_noticed(right: str, wrong: str) -> None:
@@ -130,3 +133,4 @@ def test_a_closed_list_takes_every_target() -> None:
         b"/\xff\n/",
     ):
         assert routes.of(target) == b"/unlisted", target
+    assert routes.of(b"/static/" + b"x" * log.max_route) == OTHER
