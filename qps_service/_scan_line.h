@@ -208,8 +208,8 @@ static inline __attribute__((always_inline)) int FIND(plain)(const uint8_t *p, c
     return 1;
 }
 
-/* As lines(), for a plain format. Its end is found with each line: that is less work than to find many ends
-   first, and the processor reads ahead by itself. */
+/* As lines(), for a plain format. Each line's end is found when it is read: that is less work than to find
+   many first, and the processor reads ahead by itself. */
 static int FIND(plain_lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
 {
     struct span fields[ROLES] = {{NULL, 0}};
@@ -243,14 +243,14 @@ static int FIND(plain_lines)(struct scanner *s, const uint8_t *p, const uint8_t 
    Where lines end is found for many of them at a time: then reading one does not wait for the one before. */
 static int FIND(lines)(struct scanner *s, const uint8_t *p, const uint8_t *end)
 {
+    if (s->program->is_plain)
+        return FIND(plain_lines)(s, p, end);
     struct span fields[ROLES] = {{NULL, 0}};
     const uint8_t *ends[LINES_AHEAD + 68], *from = p;
     const struct program *g = s->program;
     const struct shape shape = g->shape;
     const size_t quotes = g->is_quoted ? g->quotes : 0, max_line = g->max_line;
     struct FIND(ahead) ahead;
-    if (g->is_plain)
-        return FIND(plain_lines)(s, p, end);
     FIND(forget_all)(&ahead);
     while (p < end) {
         size_t found = 0;
