@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.processes import environment
 from qps_service.ledger import Ledger
 from qps_service.model import Counts, Entry, Key
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 STARTS = 21
 RATE = 10_000  # lines/s

@@ -25,13 +25,13 @@ from qps_service.database import (
     LedgerVanished,
 )
 from qps_service.errors import LedgerUnreadableError
-from qps_service.escape import show_path
 from qps_service.history import Pruner
 from qps_service.ledger import Ledger
 from qps_service.model import Entry, Restored
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.pending import Pending
-from qps_service.units import SECOND
+from qps_service.text.escape import show_path
+from qps_service.text.units import SECOND
 
 # A connection is made anew, after trouble, so often: the whole file is checked each time.
 REOPEN = 10 * SECOND

@@ -26,7 +26,7 @@ from qps_service.process import Clock, Waker
 from qps_service.report import make_report
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
 TICK = 1_000_000_000  # nanoseconds

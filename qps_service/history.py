@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from qps_service.configured import History
 from qps_service.ledger import Ledger
 from qps_service.rows import ADD_COUNTS, ADD_LINES
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
 MINUTES_AFTER, HOURS_AFTER = 6 * HOUR, 48 * HOUR

@@ -18,7 +18,7 @@ from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
 from qps_service.sources import Source, goes_beyond, open_source
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
 ALIKE = 1 << 20  # bytes

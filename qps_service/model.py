@@ -1,7 +1,7 @@
 """The values that travel from the log to the report. Frozen, and free of files, clocks and sockets.
 
 What came from the log stays bytes: two routes that differ in one invalid byte are two routes.
-`qps_service.escape` turns them into text where they are shown.
+`qps_service.text.escape` turns them into text where they are shown.
 """
 
 from collections.abc import Mapping, Sequence

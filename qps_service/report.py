@@ -17,8 +17,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from qps_service.escape import show, show_path
 from qps_service.model import Loss, Report, Row, Window
+from qps_service.text.escape import show, show_path
 
 RULE = "=" * 29
 

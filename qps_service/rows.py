@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qps_service.escape import show
 from qps_service.model import Counts, Identity, Key, Loss, Position, Stranger
+from qps_service.text.escape import show
 
 # A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
 LOSSES_KEPT = 1000

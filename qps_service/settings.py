@@ -25,7 +25,7 @@ from qps_service.readers import (
     size,
 )
 from qps_service.routes import compile_match
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 
 class Setting(NamedTuple):

@@ -29,7 +29,7 @@ from qps_service.rotation import (
     plain_name,
 )
 from qps_service.sources import goes_beyond, open_source
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
 # the others with the sweep once a minute, so that whoever fills a directory with them costs little.

@@ -1,6 +1,6 @@
 """All that one look at whole logs found, as a table, as JSON and as CSV.
 
-What came from the logs is shown as qps_service.escape does it, so that a terminal and a spreadsheet get
+What came from the logs is shown as qps_service.text.escape does it, so that a terminal and a spreadsheet get
 printable text, and distinct routes stay distinct.
 """
 
@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from qps_service.escape import show
 from qps_service.model import Counts, Key
 from qps_service.report import format_rate
+from qps_service.text.escape import show
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 

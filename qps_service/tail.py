@@ -6,7 +6,6 @@ from qps_service import notices
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
-from qps_service.escape import show, show_path
 from qps_service.files import Files
 from qps_service.follower import Follower
 from qps_service.generations import Generation
@@ -16,7 +15,8 @@ from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanne
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.opening import Handed
 from qps_service.scan import Scanner, make_scanner
-from qps_service.units import SECOND
+from qps_service.text.escape import show, show_path
+from qps_service.text.units import SECOND
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 

@@ -25,7 +25,7 @@ from qps_service.outputs.ganglia_series import Announcements, LiveSeries, Series
 from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
 from qps_service.outputs.gmond_conf import Channel, read_sending
 from qps_service.outputs.resolving import endpoint
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # In this time all are announced again: gmond hears of each twice within a minute of its restart, for a third
 # more packets.

@@ -11,7 +11,7 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_REJECTED   lines that were no requests
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
 
-Routes in QPS_ROWS are escaped as in the text (qps_service.escape).
+Routes in QPS_ROWS are escaped as in the text (qps_service.text.escape).
 
 A notice is one entry too: MESSAGE, MESSAGE_ID, PRIORITY, QPS_LOG if it is about a log, and where lines may
 be lost:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from qps_service.outputs import Trouble
 from qps_service.outputs.exchange import Exchange, refusal
 from qps_service.outputs.resolving import endpoint
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go.
 CLIENTS = 32

@@ -20,7 +20,7 @@ from qps_service.outputs import Output, Trouble
 from qps_service.outputs.exchange import TEXT, Exchange
 from qps_service.outputs.exposition import OPENMETRICS, render
 from qps_service.outputs.listener import Client, Listener
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 METRICS, HEALTH = "/metrics", "/healthz"
 # At most a fifth of the time goes into answers.

@@ -2,7 +2,7 @@
 
 packaging/qps-report.schema.json (JSON Schema 2020-12) describes the object. Numbers are as they were counted,
 in all their digits: a sum of bytes may be beyond 2^53, where readers that take numbers for doubles round it
-(RFC 8259, 6). Routes are escaped as in the text (qps_service.escape), and everything is ASCII.
+(RFC 8259, 6). Routes are escaped as in the text (qps_service.text.escape), and everything is ASCII.
 
 Promise of the file: each line is one write(2) at the file's end, whole or taken back. A file that was rotated
 or removed is made anew. What is no regular file is never written to, and nobody is waited for.
@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from qps_service.escape import show_path
 from qps_service.model import Loss, Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.report import row_objects
+from qps_service.text.escape import show_path
 
 # Reading is for the last byte alone. Nobody is waited for at the other end of a FIFO. A symbolic link is not
 # followed: whoever may write to the directory could lay one to a file of ours.

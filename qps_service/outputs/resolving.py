@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # Nothing tells that a name has moved: datagrams to where it was vanish in silence.
 AGAIN = 60 * SECOND  # nanoseconds from one lookup to the next

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 
 from qps_service.outputs import Trouble
 from qps_service.outputs.resolving import Resolver, endpoint
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 # Messages are kept and dropped by blocks of so many bytes.
 BLOCK = 1 << 14

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from qps_service.caret import point
 from qps_service.errors import ConfigError, FormatError
+from qps_service.text.caret import point
 
 Point = Callable[[str, str], str]
 

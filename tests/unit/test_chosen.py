@@ -19,7 +19,7 @@ from qps_service.outputs.chosen import Outputs
 from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.making import make_output
 from qps_service.outputs.stream import Stream
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 from tests.unit.reporting import OVERVIEW
 
 REPORT = Report("access", False, 1, 1, 10.0, 0, 0.0, 0, ())

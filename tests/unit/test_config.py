@@ -18,7 +18,7 @@ from qps_service.logformat import compile_format
 from qps_service.readers import parse_name
 from qps_service.routes import Rule, compile_match, make_rule
 from qps_service.settings import LOG, SERVICE, Setting
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
 

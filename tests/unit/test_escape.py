@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.escape import show
+from qps_service.text.escape import show
 
 Show = Callable[[bytes], str]
 

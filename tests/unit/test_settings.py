@@ -11,7 +11,7 @@ from qps_service.configured import Config, History, LogConfig
 from qps_service.readers import parse_name
 from qps_service.routes import COLLAPSES
 from qps_service.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
-from qps_service.units import SECOND
+from qps_service.text.units import SECOND
 
 FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
 

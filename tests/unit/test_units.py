@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.units import SECOND, format_duration, format_size, parse_duration, parse_size
+from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
