@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from qps_service.aggregator import Aggregator
-from qps_service.model import Scanned
 from qps_service.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.values.counts import Scanned
 
 ROWS = 300_000
 PART = 3000

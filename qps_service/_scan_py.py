@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from qps_service.line import (
     BYTE_ORDER_MARK,
-    TOO_LONG,
     Rejected,
     Request,
     TextReader,
@@ -23,7 +22,7 @@ from qps_service.line import (
     trim,
 )
 from qps_service.logformat import Field, LogFormat
-from qps_service.model import SAMPLE_LIMIT, Sample, Scanned
+from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
 KEYS_LIMIT = 32 * 1024

@@ -17,7 +17,7 @@ thousandth of the requests of those without a place has a counter for certain.
 
 from collections.abc import Iterable
 
-from qps_service.model import OTHER
+from qps_service.values.counts import OTHER
 
 
 class Summary:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from qps_service.admission import Admission
-from qps_service.model import OTHER, Counts, Key, Restored, Scanned, Window
 from qps_service.routes import Routes
+from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Window
 
 # HTTP knows about forty registered methods, a site uses a handful, and each multiplies the rows.
 METHODS_LIMIT = 16

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from qps_service import notices
-from qps_service.configured import History
 from qps_service.database import (
     COMPANIONS,
     LedgerDamaged,
@@ -27,11 +26,12 @@ from qps_service.database import (
 from qps_service.errors import LedgerUnreadableError
 from qps_service.history import Pruner
 from qps_service.ledger import Ledger
-from qps_service.model import Entry, Restored
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.pending import Pending
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
+from qps_service.values.entries import Entry, Restored
+from qps_service.values.history import History
 
 # A connection is made anew, after trouble, so often: the whole file is checked each time.
 REOPEN = 10 * SECOND

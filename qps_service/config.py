@@ -13,7 +13,6 @@ from qps_service.configured import (
     Config,
     GangliaConfig,
     GraphiteConfig,
-    History,
     JsonConfig,
     LogConfig,
     OutputConfig,
@@ -25,6 +24,7 @@ from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.readers import parse_name
 from qps_service.routes import Rule, make_rule
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
+from qps_service.values.history import History
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
 LOG_VARIABLE = "QPS_REPORTER_LOG"

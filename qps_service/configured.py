@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from qps_service.logformat import LogFormat
 from qps_service.routes import Routes, Rule
+from qps_service.values.history import History
 
 
 class LogConfig(NamedTuple):
@@ -28,13 +29,6 @@ class LogConfig(NamedTuple):
     def routes(self) -> Routes:
         """What makes routes of its targets, new."""
         return Routes(self.rules, self.collapse, self.keep_query, self.max_route)
-
-
-class History(NamedTuple):
-    """What bounds the ledger's history."""
-
-    keep: int  # nanoseconds
-    max_size: int  # bytes
 
 
 class PrometheusConfig(NamedTuple):

@@ -18,7 +18,6 @@ from qps_service.configured import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.grid import Grid
 from qps_service.logs import Logs
-from qps_service.model import Overview
 from qps_service.notices import Notice, Say
 from qps_service.outputs import OutputClosed
 from qps_service.outputs.chosen import Outputs
@@ -27,6 +26,7 @@ from qps_service.report import make_report
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
 from qps_service.text.units import SECOND
+from qps_service.values.reports import Overview
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
 TICK = 1_000_000_000  # nanoseconds

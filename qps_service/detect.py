@@ -7,8 +7,9 @@ counts but for its request, as when somebody speaks TLS to a plain port: such li
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qps_service.line import NOT_HTTP, Reader, Rejected, make_reader, request_of, trim
+from qps_service.line import Reader, Rejected, make_reader, request_of, trim
 from qps_service.logformat import LogFormat, compile_format
+from qps_service.values.counts import NOT_HTTP
 
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first

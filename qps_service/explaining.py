@@ -8,20 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qps_service.line import (
-    BYTES,
-    FIELDS,
-    NOT_HTTP,
-    STATUS,
-    Rejected,
-    Request,
-    make_reader,
-    patterns_of,
-    request_of,
-    time_of,
-    trim,
-)
+from qps_service.line import Rejected, Request, make_reader, patterns_of, request_of, time_of, trim
 from qps_service.logformat import Field, LogFormat
+from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS
 
 _EXPECTED = {
     NOT_HTTP: "expected METHOD target, as in GET /path HTTP/1.1",

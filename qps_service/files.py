@@ -12,7 +12,7 @@ import stat
 import struct
 from typing import NamedTuple
 
-from qps_service.model import Identity
+from qps_service.values.positions import Identity
 
 # _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
 _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) | 1

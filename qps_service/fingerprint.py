@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from zlib import crc32
 
-from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, Position
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
 
 # Four a doubling, up to 4 TiB: two texts that part are compared again within a fifth, and the marks of
 # the longest log take 512 bytes. Marks are kept in ledgers: other places would make those of no use.

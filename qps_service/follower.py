@@ -22,7 +22,6 @@ from qps_service.files import Files, NotRegularError, Seen
 from qps_service.generations import Chunk, Generation
 from qps_service.held import Changes, Held, Keeper, Limits
 from qps_service.judging import Found
-from qps_service.model import Loss, Position, Restored
 from qps_service.notices import Throttle
 from qps_service.opening import Handed, Opening, is_replaced
 from qps_service.places import Place, Places
@@ -30,6 +29,8 @@ from qps_service.remembered import Remembered
 from qps_service.rotation import Hint
 from qps_service.siblings import Siblings
 from qps_service.sources import Plain
+from qps_service.values.entries import Loss, Restored
+from qps_service.values.positions import Position
 from qps_service.voice import Voice
 
 # A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qps_service.fingerprint import take_marks
-from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, SAMPLE_LIMIT, Position
 from qps_service.rotation import Change, Look, decide
 from qps_service.sources import ENDLESS, Source
+from qps_service.values.counts import SAMPLE_LIMIT
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
 
 # What a writer without O_APPEND leaves before its next line when its log is truncated under it: it
 # goes on at its old offset, and reading the hole gives zeros. No line begins with one.

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 
 from qps_service.generations import Chunk, Generation
 from qps_service.judging import Found
-from qps_service.model import Position, Stranger
 from qps_service.packed import PackedError
 from qps_service.remembered import Remembered
+from qps_service.values.positions import Position, Stranger
 from qps_service.voice import Voice
 
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's

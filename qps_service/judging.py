@@ -13,12 +13,13 @@ from typing import NamedTuple
 from qps_service.files import Files, Seen, explain
 from qps_service.fingerprint import Kinship, compare
 from qps_service.generations import Generation
-from qps_service.model import PREFIX_LIMIT, Identity, Loss, Position, Stranger
 from qps_service.packed import PackedError, why_not
 from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.rotation import Lineage, is_compressed, plain_name
 from qps_service.sources import Source, goes_beyond, open_source
 from qps_service.text.units import SECOND
+from qps_service.values.entries import Loss
+from qps_service.values.positions import PREFIX_LIMIT, Identity, Position, Stranger
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
 ALIKE = 1 << 20  # bytes

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from qps_service.database import Database, LedgerVanished
-from qps_service.model import Counts, Entry, Key, Loss, Position, Restored
 from qps_service.rows import (
     add_counts,
     add_losses,
@@ -29,6 +28,9 @@ from qps_service.rows import (
     totals_of,
     window_of,
 )
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Entry, Loss, Restored
+from qps_service.values.positions import Position
 
 
 class Ledger:
@@ -147,7 +149,7 @@ class Ledger:
             return row or (0, 0)
 
     def losses(self, log: str) -> list[Loss]:
-        """The last LOSSES_KEPT possible losses, oldest first."""
+        """The last LOSSES_LIMIT possible losses, oldest first."""
         with self.database.snapshot() as reading:
             return list(losses_of(reading, _number_of(reading, log)))
 

@@ -18,18 +18,9 @@ from qps_service.layout import is_quoted
 from qps_service.logformat import Field, LogFormat, Member
 from qps_service.members import members_of
 from qps_service.times import seconds_of
+from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format
-
-# Why a line is rejected; the first that applies, in this order.
-TOO_LONG = "too_long"  # it is longer than the limit
-FIELDS = "fields"  # it does not have the format's shape
-# No method or one that is not an HTTP token (RFC 9110, 5.6.2), no target, or a `$request` that is not
-# `METHOD target` or `METHOD target HTTP/x`.
-NOT_HTTP = "not_http"
-STATUS = "status"  # it is not three digits
-BYTES = "bytes"  # it is neither a number below 2**64 nor `-`
-REASONS = (FIELDS, NOT_HTTP, STATUS, BYTES, TOO_LONG)
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from qps_service import notices
 from qps_service.books import Books
 from qps_service.configured import LogConfig
-from qps_service.model import Entry, Restored
 from qps_service.notices import Notice, Say
 from qps_service.pending import merge
 from qps_service.process import Clock
@@ -18,6 +17,7 @@ from qps_service.report import format_rate
 from qps_service.tail import Tail
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
+from qps_service.values.entries import Entry, Restored
 
 
 class Logs:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from typing import NamedTuple
 
-from qps_service.model import Loss
+from qps_service.values.entries import Loss
 
 
 class Kind(NamedTuple):

@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from qps_service.model import Counts, Entry, Key, Position
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import LOSSES_LIMIT, Entry
+from qps_service.values.positions import Position
 
 # A quarter of an hour of one log at the default interval, before windows grow: some megabytes at
 # most, where 1,000 routes are seen in each.
 WAITING_LIMIT = 100
-LOSSES_LIMIT = 1000  # as many as the ledger keeps
 
 
 class _Waiting(NamedTuple):

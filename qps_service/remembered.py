@@ -11,7 +11,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.fingerprint import Kinship, common, compare, print_of
-from qps_service.model import Identity, Loss, Position, Restored, Stranger
+from qps_service.values.entries import Loss, Restored
+from qps_service.values.positions import Identity, Position, Stranger
 
 # Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), a stranger some 300
 # bytes. A generation that falls out becomes a stranger: that matters only if it then grows, or comes back

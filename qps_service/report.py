@@ -17,8 +17,9 @@ import time
 from collections import Counter
 from typing import Any
 
-from qps_service.model import Loss, Report, Row, Window
 from qps_service.text.escape import show, show_path
+from qps_service.values.entries import Loss
+from qps_service.values.reports import Report, Row, Window
 
 RULE = "=" * 29
 

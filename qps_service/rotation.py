@@ -5,7 +5,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.model import Position
+from qps_service.values.positions import Position
 
 _ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
 _WORDS = r"\.(?:old|prev|bak|rotated)"

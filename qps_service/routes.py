@@ -23,7 +23,7 @@ from collections.abc import Collection, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from qps_service.model import OTHER
+from qps_service.values.counts import OTHER
 
 _DAY = rb"(?:0[1-9]|[12][0-9]|3[01])"
 _MONTH = rb"(?:0[1-9]|1[0-2])"

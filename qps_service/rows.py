@@ -8,11 +8,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qps_service.model import Counts, Identity, Key, Loss, Position, Stranger
 from qps_service.text.escape import show
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.values.positions import Identity, Position, Stranger
 
-# A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
-LOSSES_KEPT = 1000
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
 LARGEST = (1 << 63) - 1
 
@@ -84,7 +84,7 @@ def put_strangers(writing: sqlite3.Connection, log: int, strangers: Sequence[Str
 
 
 def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss]) -> None:
-    """Add them; the newest LOSSES_KEPT stay."""
+    """Add them; the newest LOSSES_LIMIT stay."""
     writing.executemany(
         "INSERT INTO loss (log, at, what, name, bytes) VALUES (?, ?, ?, ?, ?)",
         ((log, at, os.fsencode(what), os.fsencode(name), most) for at, what, name, most in losses),
@@ -92,7 +92,7 @@ def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss]) ->
     writing.execute(
         """DELETE FROM loss WHERE log = ?1 AND id <=
            (SELECT id FROM loss WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
-        (log, LOSSES_KEPT),
+        (log, LOSSES_LIMIT),
     )
 
 

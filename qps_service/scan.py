@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from qps_service.layout import is_quoted
 from qps_service.logformat import Field, LogFormat
-from qps_service.model import Sample, Scanned
+from qps_service.values.counts import Sample, Scanned
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 

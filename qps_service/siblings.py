@@ -14,7 +14,6 @@ from qps_service.files import Files, Seen
 from qps_service.fingerprint import Kinship, compare
 from qps_service.generations import Generation
 from qps_service.judging import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
-from qps_service.model import Loss, Position, Stranger
 from qps_service.places import Place
 from qps_service.remembered import Remembered
 from qps_service.rotation import (
@@ -30,6 +29,8 @@ from qps_service.rotation import (
 )
 from qps_service.sources import goes_beyond, open_source
 from qps_service.text.units import SECOND
+from qps_service.values.entries import Loss
+from qps_service.values.positions import Position, Stranger
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
 # the others with the sweep once a minute, so that whoever fills a directory with them costs little.

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from qps_service.grid import Grid
 from qps_service.logformat import Field, LogFormat
-from qps_service.model import Counts, Key
+from qps_service.values.counts import Counts, Key
 
 SECOND = 10**9  # nanoseconds
 FOREVER = 2**62  # nanoseconds; 146 years

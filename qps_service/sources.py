@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from qps_service.files import Files, Seen
-from qps_service.model import Identity
 from qps_service.packed import Packed
+from qps_service.values.positions import Identity
 
 # A compressed text's length is known at its end only.
 ENDLESS = 1 << 62  # bytes

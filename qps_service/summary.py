@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from qps_service.model import Counts, Key
 from qps_service.report import format_rate
 from qps_service.text.escape import show
+from qps_service.values.counts import Counts, Key
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 

@@ -11,12 +11,14 @@ from qps_service.follower import Follower
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
 from qps_service.logformat import LogFormat
-from qps_service.model import Counts, Entry, Key, Loss, Restored, Sample, Scanned, Standing, Window
 from qps_service.notices import Notice, Say, Throttle
 from qps_service.opening import Handed
 from qps_service.scan import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
+from qps_service.values.counts import Counts, Key, Sample, Scanned
+from qps_service.values.entries import Entry, Loss, Restored
+from qps_service.values.reports import Standing, Window
 from qps_service.voice import Voice
 from qps_service.watcher import Watcher
 

@@ -3,10 +3,10 @@
 from qps_service import notices
 from qps_service.files import Seen, explain
 from qps_service.generations import Generation
-from qps_service.model import Loss, Position
 from qps_service.notices import Kind, Notice, Say, Throttle
-from qps_service.pending import LOSSES_LIMIT
 from qps_service.text.escape import show_path
+from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.values.positions import Position
 
 # A log that rotates ten times a second should not fill the journal.
 ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.detect import compression_of
-from qps_service.model import SAMPLE_LIMIT
 from qps_service.packed import NO_ZSTD, SLICE, ZSTD_WINDOW
+from qps_service.values.counts import SAMPLE_LIMIT
 
 # It stays in a processor's own cache, beside what counts it.
 BLOCK = 256 * 1024  # bytes

@@ -5,8 +5,8 @@ from typing import Any
 
 from qps_service.books import Books
 from qps_service.ledger import Ledger
-from qps_service.model import Restored
 from qps_service.pending import Pending
+from qps_service.values.entries import Restored
 
 
 class Drops(Books):

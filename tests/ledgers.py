@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from qps_service.books import Books
-from qps_service.configured import History
 from qps_service.database import Database
 from qps_service.ledger import Ledger
-from qps_service.model import Counts, Entry, Identity, Key, Position, Restored
 from qps_service.notices import Kind, Notice
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Entry, Restored
+from qps_service.values.history import History
+from qps_service.values.positions import Identity, Position
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0

@@ -26,11 +26,11 @@ from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files import Files, NotRegularError, explain, group_name, user_name
 from qps_service.logformat import PRESETS, LogFormat, compile_format
-from qps_service.model import Scanned
 from qps_service.outputs.resolving import endpoint
 from qps_service.scan import make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
+from qps_service.values.counts import Scanned
 
 HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\

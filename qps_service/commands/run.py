@@ -13,7 +13,6 @@ from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files import Files
-from qps_service.model import Report, Restored
 from qps_service.notices import Say
 from qps_service.outputs import Output
 from qps_service.outputs.chosen import Outputs
@@ -26,6 +25,8 @@ from qps_service.scan import describe
 from qps_service.state import StateDirectory
 from qps_service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
 from qps_service.tail import Tail
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Report
 
 HELP = "follow a log and report its requests per second"
 EPILOG = """\

@@ -7,8 +7,8 @@ delivered is dropped within bounds, and a failing output says so once, and once 
 from collections.abc import Sequence
 
 from qps_service import notices
-from qps_service.model import Overview, Report
 from qps_service.notices import Notice, Say
+from qps_service.values.reports import Overview, Report
 
 
 class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
 from qps_service.configured import OutputConfig
-from qps_service.model import Overview, Report
 from qps_service.outputs import Output, OutputClosed
+from qps_service.values.reports import Overview, Report
 
 _P = ParamSpec("_P")
 

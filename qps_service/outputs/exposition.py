@@ -14,9 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from qps_service.line import REASONS
-from qps_service.model import Counts, Overview, Standing
 from qps_service.text.escape import show
+from qps_service.values.counts import REASONS, Counts
+from qps_service.values.reports import Overview, Standing
 
 # One spelling of what scrapers may accept each: what others write must not choose among many renderings.
 OPENMETRICS = "application/openmetrics-text"

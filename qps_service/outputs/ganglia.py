@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from qps_service.configured import GangliaConfig
 from qps_service.errors import ConfigError
-from qps_service.model import Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.outputs.datagrams import BATCH, PAUSE, Datagrams, charge
@@ -26,6 +25,7 @@ from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata
 from qps_service.outputs.gmond_conf import Channel, read_sending
 from qps_service.outputs.resolving import endpoint
 from qps_service.text.units import SECOND
+from qps_service.values.reports import Overview, Report
 
 # In this time all are announced again: gmond hears of each twice within a minute of its restart, for a third
 # more packets.

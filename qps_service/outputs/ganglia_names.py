@@ -21,8 +21,8 @@ behind it, which those above never have: `/a//b` becomes `qps_access_a_b___<16 h
 
 import re
 
-from qps_service.model import OTHER
 from qps_service.text.escape import show
+from qps_service.values.counts import OTHER
 
 MOST = 200  # bytes; with `.rrd` it is a file name, of which 255 are allowed
 # What stands behind the name of a counter; no other name ends so.

@@ -14,13 +14,13 @@ from functools import cache
 from http import HTTPStatus
 
 from qps_service.configured import PrometheusConfig
-from qps_service.model import Overview
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.outputs.exchange import TEXT, Exchange
 from qps_service.outputs.exposition import OPENMETRICS, render
 from qps_service.outputs.listener import Client, Listener
 from qps_service.text.units import SECOND
+from qps_service.values.reports import Overview
 
 METRICS, HEALTH = "/metrics", "/healthz"
 # At most a fifth of the time goes into answers.

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from qps_service.model import Loss, Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.report import row_objects
 from qps_service.text.escape import show_path
+from qps_service.values.entries import Loss
+from qps_service.values.reports import Overview, Report
 
 # Reading is for the last byte alone. Nobody is waited for at the other end of a FIFO. A symbolic link is not
 # followed: whoever may write to the directory could lay one to a file of ours.

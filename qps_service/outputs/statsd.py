@@ -21,13 +21,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from qps_service.configured import StatsdConfig
-from qps_service.model import Key, Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.fading import Fading
 from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log
 from qps_service.outputs.resolving import endpoint
+from qps_service.values.counts import Key
+from qps_service.values.reports import Overview, Report
 
 _WORD = Alphabet("A-Za-z0-9_-", 64, flat=False)
 # 200 characters may a tag have, with its key (https://docs.datadoghq.com/getting_started/tagging/).

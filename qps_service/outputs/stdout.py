@@ -8,10 +8,10 @@ import os
 import select
 from collections.abc import Callable, Sequence
 
-from qps_service.model import Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.report import render_text
+from qps_service.values.reports import Overview, Report
 
 # Days of ordinary reports; a stopped reader costs no more memory than this.
 BACKLOG = 1 << 20  # bytes

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from qps_service.configured import TextfileConfig
-from qps_service.model import Overview, Report
 from qps_service.notices import Say
 from qps_service.outputs import Output, Trouble
 from qps_service.outputs.exposition import render
 from qps_service.text.escape import show_path
+from qps_service.values.reports import Overview, Report
 
 # node_exporter is another user, and the service's umask lets nobody in.
 MODE = 0o644

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.fingerprint import PLACES
-from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, Loss
 from qps_service.schema import VERSION
+from qps_service.values.entries import Loss
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
 from tests.fault.mounts import needs_root
 from tests.fault.program import GUARD, ROOT, Site, Writer, line
 from tests.fault.test_stopped import PACKERS

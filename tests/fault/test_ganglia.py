@@ -16,7 +16,6 @@ from xml.etree import ElementTree
 import pytest
 
 from qps_service.configured import GangliaConfig
-from qps_service.model import Counts, Key, Window
 from qps_service.outputs import ganglia
 from qps_service.outputs.ganglia import GangliaOutput
 from qps_service.outputs.ganglia_names import COUNT, name_of
@@ -24,6 +23,8 @@ from qps_service.outputs.ganglia_series import Announcements, Series
 from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
 from qps_service.outputs.gmond_conf import Channel, read_sending
 from qps_service.report import format_rate, make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Window
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
 from tests.fault.program import ROOT, Site
 from tests.unit.reporting import OVERVIEW, standing

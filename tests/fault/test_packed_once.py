@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.model import Identity, Position, Restored
 from qps_service.remembered import Remembered
+from qps_service.values.entries import Restored
+from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
 from tests.fault.test_signs_of_life import Counting

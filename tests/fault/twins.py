@@ -8,9 +8,9 @@ from qps_service.files import Seen
 from qps_service.follower import Follower
 from qps_service.generations import Chunk, Generation
 from qps_service.judging import Found
-from qps_service.model import Stranger
 from qps_service.remembered import Recalled, Resemblance
 from qps_service.rotation import Descent, is_compressed, plain_name
+from qps_service.values.positions import Stranger
 
 
 class ClosesFirst(Follower):

@@ -12,12 +12,13 @@ from qps_service.config import Flags, load
 from qps_service.configured import Config, LogConfig
 from qps_service.daemon import Daemon
 from qps_service.files import Files
-from qps_service.model import Overview, Report, Restored
 from qps_service.notices import Notice, Say
 from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.outputs.chosen import Outputs
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Overview, Report
 
 SECOND = 1_000_000_000
 START = 5000 * SECOND

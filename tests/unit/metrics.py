@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from qps_service.model import Counts, Key, Overview, Report, Standing, Window
 from qps_service.report import make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report, Standing, Window
 from tests.unit.reporting import OVERVIEW
 
 AT = 1_473_414_194  # Unix seconds

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from qps_service.model import Counts, Key, Overview, Report, Standing
 from qps_service.outputs import Output
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report, Standing
 
 OVERVIEW = Overview(
     logs=(), commits=0, commit_failures=0, output_failures={}, version="1", scanner="native scanner, avx2"

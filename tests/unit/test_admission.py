@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.admission import Admission, Summary
-from qps_service.model import OTHER
+from qps_service.values.counts import OTHER
 
 # --- the summary
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from qps_service.admission import Admission
 from qps_service.aggregator import METHODS_LIMIT, Aggregator
-from qps_service.model import OTHER, Counts, Key, Restored, Scanned, Window
 from qps_service.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Window
 
 MAX_ROUTES = 3
 

@@ -18,9 +18,9 @@ from qps_service.configured import LogConfig
 from qps_service.files import Files
 from qps_service.generations import Chunk, Generation
 from qps_service.ledger import Ledger
-from qps_service.model import Position
 from qps_service.sources import Source
 from qps_service.tail import Tail
+from qps_service.values.positions import Position
 from tests.following import BlindFiles
 
 SECOND = 10**9

@@ -16,8 +16,8 @@ from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
 from qps_service._scan_py import PureScanner
 from qps_service.logformat import compile_format
-from qps_service.model import Counts, Key
 from qps_service.settings import OUTPUTS
+from qps_service.values.counts import Counts, Key
 
 KEY = Key(b"GET", b"/a", 200)
 ROWS = [

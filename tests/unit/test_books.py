@@ -11,14 +11,14 @@ import pytest
 
 from qps_service import notices
 from qps_service.books import REOPEN, Books
-from qps_service.configured import History
 from qps_service.database import COMPANIONS, Database, LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger import Ledger
-from qps_service.model import Counts
 from qps_service.notices import Kind
 from qps_service.pending import WAITING_LIMIT
 from qps_service.state import StateDirectory
+from qps_service.values.counts import Counts
+from qps_service.values.history import History
 from tests.broken_books import (
     Doubles,
     Drops,

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pytest
 
 from qps_service import notices
-from qps_service.model import Loss, Report
 from qps_service.outputs.journal import notice_fields, report_fields
+from qps_service.values.entries import Loss
+from qps_service.values.reports import Report
 
 CATALOG = Path(__file__).parents[2] / "packaging/systemd/qps-reporter.catalog"
 

@@ -12,7 +12,6 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
-from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs import Output, OutputClosed, Trouble
 from qps_service.outputs.chosen import Outputs
@@ -20,6 +19,7 @@ from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.making import make_output
 from qps_service.outputs.stream import Stream
 from qps_service.text.units import SECOND
+from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW
 
 REPORT = Report("access", False, 1, 1, 10.0, 0, 0.0, 0, ())

@@ -14,7 +14,7 @@ from qps_service.config import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files import Files
 from qps_service.grid import Grid
-from qps_service.model import Report
+from qps_service.values.reports import Report
 from tests.unit.daemons import LINE, SECOND, Service
 
 Check = Callable[[Path, type[Daemon]], None]

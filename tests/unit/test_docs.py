@@ -21,13 +21,13 @@ from qps_service import errors, notices
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
 from qps_service.errors import FormatError
-from qps_service.line import REASONS
 from qps_service.logformat import NAMES, ROLES, compile_format
-from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.values.counts import REASONS
+from qps_service.values.reports import Report
 from tests.reports_schema import validate
 
 ROOT = Path(__file__).parents[2]

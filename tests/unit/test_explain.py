@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from qps_service import explaining
 from qps_service.cli import main
 from qps_service.explaining import explain, walk
-from qps_service.line import REASONS, Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
+from qps_service.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
 from qps_service.logformat import LogFormat, compile_format
+from qps_service.values.counts import REASONS
 
 Captured = pytest.CaptureFixture[str]
 

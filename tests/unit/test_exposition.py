@@ -7,9 +7,10 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from qps_service.model import Counts, Key, Overview, Standing
 from qps_service.outputs import exposition
 from qps_service.outputs.exposition import render
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Standing
 
 Render = Callable[..., tuple[bytes, str]]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

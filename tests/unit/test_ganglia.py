@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qps_service.configured import GangliaConfig
-from qps_service.model import Counts, Key, Overview, Report, Standing, Window
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs import Trouble
 from qps_service.outputs.datagrams import BATCH, PAUSE, Datagrams, charge
@@ -22,6 +21,8 @@ from qps_service.outputs.gmetric import BOTH, POSITIVE, Origin
 from qps_service.outputs.gmond_conf import LONGEST_HOST, Channel
 from qps_service.outputs.making import make_output
 from qps_service.report import make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report, Standing, Window
 from tests.unit.daemons import Service, World
 from tests.unit.receiving import UdpReceiver
 from tests.unit.reporting import OVERVIEW, standing

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from qps_service.configured import GraphiteConfig
-from qps_service.model import Counts, Key, Overview, Report
 from qps_service.notices import OUTPUT_FAILED, Notice
 from qps_service.outputs.graphite import GraphiteOutput, render
 from qps_service.outputs.making import make_output
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report
 from tests.unit.daemons import SECOND, Service, World
 from tests.unit.metrics import AT, HOSTILE, overview, report, standing
 from tests.unit.receiving import TcpReceiver

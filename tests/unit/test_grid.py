@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qps_service.aggregator import Aggregator
 from qps_service.grid import Grid
-from qps_service.model import Window
+from qps_service.values.reports import Window
 
 SECOND = 10**9
 DAY = 86_400 * SECOND

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qps_service import history
-from qps_service.configured import History
 from qps_service.history import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.ledger import Ledger
-from qps_service.model import Counts
+from qps_service.values.counts import Counts
+from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
 
 NUMBERS = itertools.count()

@@ -7,8 +7,8 @@ import pytest
 
 from qps_service import _scan
 from qps_service.logformat import compile_format
-from qps_service.model import Counts, Key
 from qps_service.scan import NativeScanner
+from qps_service.values.counts import Counts, Key
 from tests.unit.conftest import MakeScanner, no_spill
 
 LIMIT = 64 * 1024

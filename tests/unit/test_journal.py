@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.model import Counts, Key, Loss, Overview, Report, Window
 from qps_service.notices import (
     OUTPUT_FAILED,
     OUTPUT_RESUMED,
@@ -28,6 +27,9 @@ from qps_service.outputs.journal import (
     report_fields,
 )
 from qps_service.report import make_report, render_text
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Loss
+from qps_service.values.reports import Overview, Report, Window
 from tests.unit.reporting import emit
 
 SECOND = 10**9

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from qps_service import ledger as ledger_module
 from qps_service.database import LedgerError
 from qps_service.ledger import Ledger
-from qps_service.model import Counts, Entry, Key, Loss, Stranger
-from qps_service.rows import LARGEST, LOSSES_KEPT
+from qps_service.rows import LARGEST
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
+from qps_service.values.positions import Stranger
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
 
 # --- what is committed is there
@@ -167,7 +169,7 @@ def test_the_newest_losses_stay(tmp_path: Path) -> None:
     for start in range(0, 3000, 300):
         losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
         ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
-    assert [loss.at for loss in ledger.losses("access")] == list(range(3000 - LOSSES_KEPT, 3000))
+    assert [loss.at for loss in ledger.losses("access")] == list(range(3000 - LOSSES_LIMIT, 3000))
     assert ledger.losses("other") == []
     ledger.close()
 

@@ -10,11 +10,11 @@ from contextlib import suppress
 import pytest
 
 from qps_service.configured import PrometheusConfig
-from qps_service.model import Overview
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import listener, prometheus
 from qps_service.outputs.listener import CLIENTS, HEAD, READING, Client, Listener
 from qps_service.outputs.prometheus import PrometheusOutput
+from qps_service.values.reports import Overview
 from tests.unit.reporting import OVERVIEW
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
 

@@ -22,11 +22,11 @@ from qps_service.cli import make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.logformat import NAMES as FORMATS
 from qps_service.logformat import PRESETS, ROLES
-from qps_service.model import Report
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.values.reports import Report
 
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
 COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"

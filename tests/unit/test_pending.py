@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qps_service import pending as pending_module
-from qps_service.model import Entry, Key, Loss, Position, Stranger
 from qps_service.pending import Pending, merge, thin
+from qps_service.values.counts import Key
+from qps_service.values.entries import Entry, Loss
+from qps_service.values.positions import Position, Stranger
 from tests.ledgers import SECOND, entry, key, position
 
 LIMIT = 6

@@ -9,13 +9,14 @@ import pytest
 from prometheus_client import parser
 
 from qps_service.configured import PrometheusConfig, TextfileConfig
-from qps_service.model import Counts, Key, Overview, Standing
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs import prometheus
 from qps_service.outputs.exposition import render
 from qps_service.outputs.making import make_output
 from qps_service.outputs.prometheus import PrometheusOutput, health
 from qps_service.outputs.textfile import TextfileOutput
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Standing
 from tests.unit.reporting import OVERVIEW, emit
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
 

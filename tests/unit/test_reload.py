@@ -17,8 +17,8 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.files import Files
 from qps_service.ledger import Ledger
 from qps_service.logs import Logs
-from qps_service.model import Restored
 from qps_service.tail import Tail
+from qps_service.values.entries import Restored
 from tests.unit.daemons import LINE, SECOND, Service
 
 Patch = pytest.MonkeyPatch

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.model import Counts, Key, Report, Row, Window
 from qps_service.report import format_rate, make_report, render_text
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Report, Row, Window
 
 SECOND = 10**9
 AT = 1473414194  # Fri Sep  9 09:43:14 UTC 2016

@@ -19,12 +19,14 @@ from jsonschema import Draft202012Validator, ValidationError
 from qps_service.config import Flags, load
 from qps_service.configured import JsonConfig
 from qps_service.errors import ConfigError
-from qps_service.model import Counts, Key, Loss, Report, Window
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs import reports_json
 from qps_service.outputs.making import make_output
 from qps_service.outputs.reports_json import JsonOutput, render_json
 from qps_service.report import make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Loss
+from qps_service.values.reports import Report, Window
 from tests.reports_schema import SCHEMA, validate
 from tests.unit.reporting import emit
 

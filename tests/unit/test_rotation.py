@@ -2,7 +2,6 @@
 
 import pytest
 
-from qps_service.model import Identity, Position
 from qps_service.rotation import (
     Appeared,
     Change,
@@ -16,6 +15,7 @@ from qps_service.rotation import (
     is_sibling,
     plain_name,
 )
+from qps_service.values.positions import Identity, Position
 
 HELD = Position(Identity(1, 2, 3), "/log", 100, b"prefix", b"marker", False)
 

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service import routes as module
-from qps_service.model import OTHER
 from qps_service.routes import CACHE_BYTES, CACHE_ENTRIES, COLLAPSES, Routes, Rule, compile_match, make_rule
+from qps_service.values.counts import OTHER
 
 Of = Callable[[bytes], bytes]
 

@@ -7,9 +7,9 @@ import pytest
 
 from qps_service import simulator
 from qps_service.grid import Grid
-from qps_service.model import Key
 from qps_service.scan import make_scanner
 from qps_service.simulator import BLOCK, SECOND, IrregularPace, Pace, Simulator, SteadyPace, Traffic
+from qps_service.values.counts import Key
 from tests.simulated import DEFAULT, Clock, Memory, simulate
 from tests.unit.conftest import no_spill
 

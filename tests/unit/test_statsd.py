@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qps_service.configured import StatsdConfig
-from qps_service.model import Counts, Key, Report
 from qps_service.notices import Notice
 from qps_service.outputs import fading
 from qps_service.outputs.fading import WINDOWS, Fading
 from qps_service.outputs.making import make_output
 from qps_service.outputs.statsd import Renderer, StatsdOutput, pack
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Report
 from tests.unit.daemons import SECOND, Service, World
 from tests.unit.metrics import HOSTILE, overview, report, standing
 from tests.unit.receiving import UdpReceiver

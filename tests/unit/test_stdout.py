@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import Output, OutputClosed, stdout
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.report import render_text
+from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import emit
 
 MakeOutput = Callable[[int, Callable[[Notice], None]], Output]

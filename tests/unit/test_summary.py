@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from qps_service.model import Counts, Key
 from qps_service.summary import Summary, render_csv, render_json, render_table
+from qps_service.values.counts import Counts, Key
 
 TOTALS = {
     Key(b"GET", b"/", 200): Counts(600, 6000),

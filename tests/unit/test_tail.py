@@ -9,10 +9,13 @@ import pytest
 from qps_service import tail as tail_module
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
-from qps_service.model import Counts, Identity, Key, Position, Restored, Window
 from qps_service.notices import REJECTED, Notice, Throttle
 from qps_service.routes import compile_match, make_rule
 from qps_service.tail import Tail
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Restored
+from qps_service.values.positions import Identity, Position
+from qps_service.values.reports import Window
 from tests.following import Paper
 
 SECOND = 10**9

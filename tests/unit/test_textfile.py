@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from qps_service.configured import TextfileConfig
-from qps_service.model import Overview, Report
 from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
+from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW, emit
 
 Make = Callable[[TextfileConfig, Say], TextfileOutput]

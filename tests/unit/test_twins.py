@@ -21,8 +21,8 @@ from qps_service._scan_py import PureScanner
 from qps_service.jsonlines import MEMBERS_LIMIT
 from qps_service.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.logformat import compile_format
-from qps_service.model import SAMPLE_LIMIT, Sample, Scanned
 from qps_service.scan import NativeScanner
+from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
 

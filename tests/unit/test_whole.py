@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from qps_service.model import SAMPLE_LIMIT
+from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.whole import BLOCK, DamagedError, Whole
 
 MAX_LINE = 300
