@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from qps_service import notices
 from qps_service.database import (
     COMPANIONS,
     LedgerDamaged,
@@ -26,7 +25,9 @@ from qps_service.database import (
 from qps_service.errors import LedgerUnreadableError
 from qps_service.history import Pruner
 from qps_service.ledger import Ledger
-from qps_service.notices import Notice, Say, Throttle
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.throttle import Throttle
 from qps_service.pending import Pending
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
@@ -133,7 +134,7 @@ class Books:
         if self._failing:
             self._failing = False
             text = f"the ledger {show_path(self._ledger.path)} is written again; it has all that was counted"
-            self._say(Notice(notices.LEDGER_RESUMED, text))
+            self._say(Notice(kinds.LEDGER_RESUMED, text))
         return True
 
     def reconfigure(self, history: History) -> None:
@@ -216,7 +217,7 @@ class Books:
         moved = _move(ledger.path, f"{_label(error)}-{_stamp(self._unix())}", error)
         # Not before: the last to close a ledger copies its write-ahead log into it.
         ledger.close()
-        kind = notices.LEDGER_VANISHED if isinstance(error, LedgerVanished) else notices.LEDGER_SET_ASIDE
+        kind = kinds.LEDGER_VANISHED if isinstance(error, LedgerVanished) else kinds.LEDGER_SET_ASIDE
         aside = f"what is there is kept as {show_path(moved)}; " if moved else ""
         text = f"the ledger {show_path(ledger.path)} cannot be used: {error}; {aside}"
         self._say(Notice(kind, f"{text}a new one is begun, {remark}"))
@@ -225,7 +226,7 @@ class Books:
         if not self._failing:
             self._failing = True
             text = f"cannot write the ledger {show_path(ledger.path)}: {error}; counting goes on in memory"
-            self._say(Notice(notices.LEDGER_UNAVAILABLE, text))
+            self._say(Notice(kinds.LEDGER_UNAVAILABLE, text))
 
 
 def _label(error: LedgerError) -> str:

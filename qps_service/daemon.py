@@ -12,13 +12,14 @@ before the ledger has what was in it.
 import signal
 from collections.abc import Callable, Sequence
 
-from qps_service import __version__, notices
+from qps_service import __version__
 from qps_service.books import Books
 from qps_service.configured import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.grid import Grid
 from qps_service.logs import Logs
-from qps_service.notices import Notice, Say
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Say
 from qps_service.outputs import OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.process import Clock, Waker
@@ -132,7 +133,7 @@ class Daemon:
     def _say_totals(self) -> None:
         requests, rejected = self._logs.requests, self._logs.rejected
         text = f"stopped; {requests} requests counted and {rejected} lines rejected in total"
-        self._say(Notice(notices.STOPPED, text))
+        self._say(Notice(kinds.STOPPED, text))
 
     def _start(self) -> None:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
@@ -251,9 +252,9 @@ class Daemon:
             self._apply(config)
         except (QpsError, OSError) as error:
             text = error.brief if isinstance(error, QpsError) else str(error)
-            self._say(Notice(notices.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
+            self._say(Notice(kinds.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
-            self._say(Notice(notices.RELOADED, "configuration reloaded"))
+            self._say(Notice(kinds.RELOADED, "configuration reloaded"))
         if not self._stopping:
             self._supervisor.ready(self.status())
 

@@ -22,7 +22,7 @@ from qps_service.files import Files, NotRegularError, Seen
 from qps_service.generations import Chunk, Generation
 from qps_service.held import Changes, Held, Keeper, Limits
 from qps_service.judging import Found
-from qps_service.notices import Throttle
+from qps_service.notices.throttle import Throttle
 from qps_service.opening import Handed, Opening, is_replaced
 from qps_service.places import Place, Places
 from qps_service.remembered import Remembered

@@ -7,10 +7,10 @@ was ever followed, and a ledger that has to be written anew gets them all.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from qps_service import notices
 from qps_service.books import Books
 from qps_service.configured import LogConfig
-from qps_service.notices import Notice, Say
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Say
 from qps_service.pending import merge
 from qps_service.process import Clock
 from qps_service.report import format_rate
@@ -127,7 +127,7 @@ class Logs:
             if log.path != restored.path:
                 place = f"log {log.name} is now {path}, and was {before}: its counts go on"
             text = f"{place}, {past} s after the last report"
-            self._say(Notice(notices.RESTORED, text, log.name))
+            self._say(Notice(kinds.RESTORED, text, log.name))
         return self._make_tail(log, now, self._say, restored=restored, at=at)
 
     def _leave(self, tail: Tail, now: int, at: int) -> None:

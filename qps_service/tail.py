@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service import notices
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
@@ -11,7 +10,9 @@ from qps_service.follower import Follower
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
 from qps_service.logformat import LogFormat
-from qps_service.notices import Notice, Say, Throttle
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.throttle import Throttle
 from qps_service.opening import Handed
 from qps_service.scan import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
@@ -236,14 +237,14 @@ class Tail:
 
     def _say_choice(self, name: str, reason: str) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
-        self._say(Notice(notices.FORMAT_CHOSEN, text, self.config.name))
+        self._say(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
 
     def _say_rejects(self) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
         if self._sample:
             text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
-        self._say(Notice(notices.REJECTED, text, self.config.name))
+        self._say(Notice(kinds.REJECTED, text, self.config.name))
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 

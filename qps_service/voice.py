@@ -1,9 +1,10 @@
 """What a follower says about its log: each change of state once, and each possible loss."""
 
-from qps_service import notices
 from qps_service.files import Seen, explain
 from qps_service.generations import Generation
-from qps_service.notices import Kind, Notice, Say, Throttle
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Kind, Notice, Say
+from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
 from qps_service.values.entries import LOSSES_LIMIT, Loss
 from qps_service.values.positions import Position
@@ -42,15 +43,15 @@ class Voice:
         """The log is there and open."""
         if not self._following:
             self._following, self.trouble = True, None
-            self._say(notices.FOLLOWING, f"following {self._path}")
+            self._say(kinds.FOLLOWING, f"following {self._path}")
 
     def absent(self) -> None:
         """There is no log."""
-        self._troubled(notices.WAITING, f"waiting for {self._path}")
+        self._troubled(kinds.WAITING, f"waiting for {self._path}")
 
     def unreadable(self, error: OSError, seen: Seen | None = None) -> None:
         """There is a log, but it can't be opened."""
-        self._troubled(notices.UNREADABLE, f"cannot read {self._path}: {explain(error, seen)}; trying again")
+        self._troubled(kinds.UNREADABLE, f"cannot read {self._path}: {explain(error, seen)}; trying again")
 
     def rotated(self, now: int, files_open: int) -> None:
         """A new generation is there. `now` in nanoseconds."""
@@ -65,7 +66,7 @@ class Voice:
             text += f"the rest, if any, is read from its copy {show_path(copy)}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
-        self._say(notices.TRUNCATED, text)
+        self._say(kinds.TRUNCATED, text)
 
     def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
         """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
@@ -73,7 +74,7 @@ class Voice:
         # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
         self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
         most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
-        self._say(notices.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
+        self._say(kinds.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
 
     def take_losses(self) -> tuple[Loss, ...]:
         """Those since the last call, without a date."""
@@ -94,11 +95,11 @@ class Voice:
         if unsaid and self._rotation_said.allows(now):
             times = "" if unsaid == 1 else f" {unsaid} times"
             open_now = f"{self._files_open} of its files are open"
-            self._say(notices.ROTATED, f"{self._path} was rotated{times}; {open_now}")
+            self._say(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
             self._rotations_said = self.rotations
         if self._let_go and self._let_go_said.allows(now):
             files = f"{self._let_go} files of {self._path} that may still be written to were let go"
-            self._say(notices.LET_GO, f"{files}, the last {self._last_let_go}")
+            self._say(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
             self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
@@ -106,7 +107,7 @@ class Voice:
         if generation.key not in self._failing:
             self._failing.add(generation.key)
             self._say(
-                notices.READ_FAILED,
+                kinds.READ_FAILED,
                 f"cannot read {_shown(generation)} beyond byte {generation.offset}: {explain(error)}; "
                 "trying again",
             )

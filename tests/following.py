@@ -12,7 +12,7 @@ from qps_service.files import Files
 from qps_service.follower import Follower
 from qps_service.generations import Chunk
 from qps_service.held import Limits
-from qps_service.notices import Notice
+from qps_service.notices.kinds import Notice
 from qps_service.opening import Handed
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Position, Stranger

@@ -13,7 +13,7 @@ from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files import Files
-from qps_service.notices import Say
+from qps_service.notices.kinds import Say
 from qps_service.outputs import Output
 from qps_service.outputs.chosen import Outputs
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal

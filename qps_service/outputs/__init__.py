@@ -6,37 +6,12 @@ delivered is dropped within bounds, and a failing output says so once, and once 
 
 from collections.abc import Sequence
 
-from qps_service import notices
-from qps_service.notices import Notice, Say
+from qps_service.notices.trouble import Trouble
 from qps_service.values.reports import Overview, Report
 
 
 class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error
     """Whoever read this output has gone; the program has nobody left to report to."""
-
-
-class Trouble:
-    """Says that an output fails, and that it works again, once each; counts the failures."""
-
-    def __init__(self, say: Say, works: str) -> None:
-        """`works` is what is said when it does again."""
-        self.failures = 0
-        self._say = say
-        self._works = works
-        self._is_failing = False
-
-    def failed(self, text: str) -> None:
-        """Something could not be delivered; `text` tells what and why."""
-        self.failures += 1
-        if not self._is_failing:
-            self._is_failing = True
-            self._say(Notice(notices.OUTPUT_FAILED, text))
-
-    def works(self) -> None:
-        """Something was delivered."""
-        if self._is_failing:
-            self._is_failing = False
-            self._say(Notice(notices.OUTPUT_RESUMED, self._works))
 
 
 class Output:

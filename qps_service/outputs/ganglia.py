@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from qps_service.configured import GangliaConfig
 from qps_service.errors import ConfigError
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.outputs.datagrams import BATCH, PAUSE, Datagrams, charge
 from qps_service.outputs.ganglia_names import COUNT, safe_host, title_of
 from qps_service.outputs.ganglia_series import Announcements, LiveSeries, Series

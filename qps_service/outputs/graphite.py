@@ -15,8 +15,9 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.names.
 from collections.abc import Iterator, Sequence
 
 from qps_service.configured import GraphiteConfig
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.outputs.names import path_of_key, path_of_log
 from qps_service.outputs.resolving import endpoint
 from qps_service.outputs.stream import Stream

@@ -27,8 +27,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
-from qps_service.notices import REPORT_MESSAGE_ID, Notice, Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.report import render_text, row_objects
 from qps_service.values.reports import Overview, Report
 

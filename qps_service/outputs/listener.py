@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
-from qps_service.outputs import Trouble
+from qps_service.notices.trouble import Trouble
 from qps_service.outputs.exchange import Exchange, refusal
 from qps_service.outputs.resolving import endpoint
 from qps_service.text.units import SECOND

@@ -12,7 +12,7 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
-from qps_service.notices import Say
+from qps_service.notices.kinds import Say
 from qps_service.outputs import Output
 
 

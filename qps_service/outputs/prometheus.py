@@ -14,8 +14,9 @@ from functools import cache
 from http import HTTPStatus
 
 from qps_service.configured import PrometheusConfig
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.outputs.exchange import TEXT, Exchange
 from qps_service.outputs.exposition import OPENMETRICS, render
 from qps_service.outputs.listener import Client, Listener

@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from qps_service.configured import StatsdConfig
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.fading import Fading
 from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log

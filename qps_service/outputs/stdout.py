@@ -8,8 +8,9 @@ import os
 import select
 from collections.abc import Callable, Sequence
 
-from qps_service.notices import Say
-from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output, OutputClosed
 from qps_service.report import render_text
 from qps_service.values.reports import Overview, Report
 

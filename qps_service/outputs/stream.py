@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from qps_service.outputs import Trouble
+from qps_service.notices.trouble import Trouble
 from qps_service.outputs.resolving import Resolver, endpoint
 from qps_service.text.units import SECOND
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from qps_service.configured import TextfileConfig
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.kinds import Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.outputs.exposition import render
 from qps_service.text.escape import show_path
 from qps_service.values.reports import Overview, Report

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.configured import GraphiteConfig, StatsdConfig
-from qps_service.notices import Notice
+from qps_service.notices.kinds import Notice
 from qps_service.outputs.making import make_output
 from qps_service.values.counts import Counts, Key
 from tests.fault.program import GUARD, ROOT, Site

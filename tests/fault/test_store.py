@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import notices
 from qps_service.books import REOPEN, Books
 from qps_service.database import COMPANIONS, LedgerError
 from qps_service.errors import LedgerUnreadableError
+from qps_service.notices import kinds
 from tests.broken_books import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.ledgers import ROOT, SECOND, Keeper, check_exact, locked, rows
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
-OUTAGE = [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
+OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
 
 
 SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
@@ -145,12 +145,12 @@ def test_a_damaged_ledger_on_a_read_only_disk(tmp_path: Path, mount: MakeMount) 
     path.write_bytes(b"no ledger" * 1000)
     disk.remount("ro")
     keeper = Keeper(path)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     assert keeper.restored() is None
     assert not keeper.window(1)
     disk.remount("rw")
     assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_SET_ASIDE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 2)
 
@@ -167,7 +167,7 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
     for _ in range(5):
         assert not keeper.window(1, seconds=LATER)
     assert keeper.books.sequence == 6
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     keeper.close()
     disk.close()
     subprocess.run(["mount", "-o", "loop", source, str(disk.directory)], check=True)
@@ -243,7 +243,7 @@ def check_damage(path: Path, content: bytes, make: type[Books] = Books) -> None:
     restored = keeper.restored()
     if keeper.said or restored is None:
         assert restored is None
-        assert keeper.kinds() == ([notices.LEDGER_SET_ASIDE] if content else [])
+        assert keeper.kinds() == ([kinds.LEDGER_SET_ASIDE] if content else [])
         kept = [each for each in path.parent.glob("ledger.db.*") if not each.name.endswith(COMPANIONS)]
         assert [each.read_bytes() for each in kept] == ([content] if content else [])
     else:
@@ -290,7 +290,7 @@ def test_every_page_damaged_under_way(tmp_path: Path) -> None:
             file.write(b"\xff" * PAGE)
         assert keeper.window(300)
         assert keeper.window(10)
-        assert set(keeper.kinds()) <= {notices.LEDGER_SET_ASIDE}
+        assert set(keeper.kinds()) <= {kinds.LEDGER_SET_ASIDE}
         keeper.close()
         keeper = Keeper(path)
         if not keeper.said:

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from qps_service.notices import OUTPUT_FAILED
+from qps_service.notices.kinds import OUTPUT_FAILED
 from tests.system import faults
 from tests.system.guest import Guest
 from tests.system.image import GuestError

@@ -12,8 +12,9 @@ from qps_service.config import Flags, load
 from qps_service.configured import Config, LogConfig
 from qps_service.daemon import Daemon
 from qps_service.files import Files
-from qps_service.notices import Notice, Say
-from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output, OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail

@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 from io import BytesIO
 
 from qps_service.configured import PrometheusConfig
-from qps_service.notices import Notice
+from qps_service.notices.kinds import Notice
 from qps_service.outputs.prometheus import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.reporting import OVERVIEW

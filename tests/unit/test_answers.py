@@ -14,7 +14,8 @@ import pytest
 from qps_service import generations
 from qps_service.daemon import HINTS_APART, Daemon
 from qps_service.files import Files
-from qps_service.outputs import Output, Trouble
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output
 from qps_service.values.reports import Overview, Report
 from tests.unit.daemons import SECOND, START, Service
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from qps_service import notices
 from qps_service.books import REOPEN, Books
 from qps_service.database import COMPANIONS, Database, LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger import Ledger
-from qps_service.notices import Kind
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Kind
 from qps_service.pending import WAITING_LIMIT
 from qps_service.state import StateDirectory
 from qps_service.values.counts import Counts
@@ -117,7 +117,7 @@ def check_outage(path: Path, sick: Sick, make: MakeBooks = Books, windows: int =
     assert keeper.books.is_written
     failing = f"cannot write the ledger {path}: {UNAVAILABLE}; counting goes on in memory"
     resumed = f"the ledger {path} is written again; it has all that was counted"
-    told = [(notices.LEDGER_UNAVAILABLE, failing), (notices.LEDGER_RESUMED, resumed)]
+    told = [(kinds.LEDGER_UNAVAILABLE, failing), (kinds.LEDGER_RESUMED, resumed)]
     assert [(notice.kind, notice.text) for notice in keeper.said] == told
     keeper.close()
     check_exact(path, 3 + windows)
@@ -131,7 +131,7 @@ def check_outage(path: Path, sick: Sick, make: MakeBooks = Books, windows: int =
     keeper = Keeper(path, make=make)
     keeper.tell_from(3 + windows)
     assert not keeper.window(1)
-    assert [notice.kind for notice in keeper.said] == [notices.LEDGER_UNAVAILABLE]
+    assert [notice.kind for notice in keeper.said] == [kinds.LEDGER_UNAVAILABLE]
     sick.error = None
     keeper.close()
 
@@ -160,7 +160,7 @@ def check_landed(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
     sick.error = None
     keeper.ledger.close()  # as where the disk was taken away, and put back
     assert keeper.window(1, seconds=REOPEN // SECOND)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 4)
 
@@ -221,7 +221,7 @@ def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(Database, "_open_writable", refuse)
         keeper = Keeper(path)
-        assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+        assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
         assert not keeper.books.is_written
         assert keeper.books.sequence == 1
         restored = keeper.restored()
@@ -234,7 +234,7 @@ def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
             keeper.restored()
         assert keeper.books.restore("other", now=0, at=0) is None
     assert keeper.window(1, seconds=REOPEN // SECOND)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 6)
 
@@ -258,13 +258,13 @@ def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:
     directory = tmp_path / "not yet"
     path = directory / "ledger.db"
     keeper = Keeper(path)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     assert not keeper.books.is_written
     assert keeper.restored() is None
     assert not keeper.window(2)
     directory.mkdir()
     assert keeper.window(1, seconds=REOPEN // SECOND)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 3)
 
@@ -286,7 +286,7 @@ def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
             f"the ledger {path} cannot be used: file is not a database; what is there is kept as "
             f"{path}.damaged-{STAMP}{suffix}; a new one is begun, and totals begin at 0"
         )
-        assert [(notice.kind, notice.text) for notice in keeper.said] == [(notices.LEDGER_SET_ASIDE, text)]
+        assert [(notice.kind, notice.text) for notice in keeper.said] == [(kinds.LEDGER_SET_ASIDE, text)]
         assert keeper.window(2)
         keeper.close()
         check_exact(path, 2)
@@ -297,7 +297,7 @@ def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
     connection.close()
     newer = path.read_bytes()
     keeper = Keeper(path)
-    assert keeper.kinds() == [notices.LEDGER_SET_ASIDE]
+    assert keeper.kinds() == [kinds.LEDGER_SET_ASIDE]
     keeper.close()
     assert Path(f"{path}.newer-9-{STAMP}").read_bytes() == newer
 
@@ -333,7 +333,7 @@ def test_what_cannot_be_moved_is_left_alone(tmp_path: Path, monkeypatch: pytest.
         assert not keeper.window(1, seconds=REOPEN // SECOND)
         assert path.read_bytes() == b"no ledger" * 1000
     assert keeper.window(1, seconds=REOPEN // SECOND)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_SET_ASIDE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 3)
 
@@ -368,10 +368,10 @@ def overwrite(path: Path) -> None:
 
 
 LOSSES: dict[Callable[[Path], None], Kind] = {
-    unlink: notices.LEDGER_VANISHED,
-    replace: notices.LEDGER_VANISHED,
-    restore_a_backup: notices.LEDGER_VANISHED,
-    overwrite: notices.LEDGER_SET_ASIDE,
+    unlink: kinds.LEDGER_VANISHED,
+    replace: kinds.LEDGER_VANISHED,
+    restore_a_backup: kinds.LEDGER_VANISHED,
+    overwrite: kinds.LEDGER_SET_ASIDE,
 }
 
 
@@ -426,8 +426,8 @@ def test_a_directory_that_is_moved_away_and_back(tmp_path: Path) -> None:
     assert not keeper.window(1)
     elsewhere.rename(directory)
     assert keeper.window(1, seconds=REOPEN // SECOND)
-    kinds = [notices.LEDGER_VANISHED, notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
-    assert keeper.kinds() == kinds
+    outage = [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    assert keeper.kinds() == outage
     assert [row[0] for row in rows(keeper.ledger.database, "windows")] == [1, 2, 3, 4]
     keeper.close()
     check_exact(path, 4)
@@ -492,7 +492,7 @@ def test_two_services_and_one_directory(tmp_path: Path) -> None:
 def check_begins_nothing(path: Path, make: MakeBooks = Books) -> None:
     """The directory was lost between the lock and the opening."""
     keeper = Keeper(path, make=partial(make, is_ours=lambda: False))
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     keeper.close()
     assert not path.exists()
 
@@ -517,8 +517,8 @@ def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.
         assert not keeper.window(1)
         assert not keeper.window(1, seconds=REOPEN // SECOND)
     assert keeper.window(1)
-    kinds = [notices.LEDGER_VANISHED, notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
-    assert keeper.kinds() == kinds
+    outage = [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    assert keeper.kinds() == outage
     keeper.close()
     check_exact(path, 5)
 

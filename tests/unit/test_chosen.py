@@ -12,8 +12,9 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
-from qps_service.notices import OUTPUT_FAILED, Notice
-from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.notices.kinds import OUTPUT_FAILED, Notice
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output, OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.making import make_output

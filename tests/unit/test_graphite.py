@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qps_service.configured import GraphiteConfig
-from qps_service.notices import OUTPUT_FAILED, Notice
+from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.outputs.graphite import GraphiteOutput, render
 from qps_service.outputs.making import make_output
 from qps_service.values.counts import Counts, Key

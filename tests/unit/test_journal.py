@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.notices import (
+from qps_service.notices.kinds import (
     OUTPUT_FAILED,
     OUTPUT_RESUMED,
     POSSIBLE_LOSS,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import notices
-from qps_service.notices import KINDS, REPORT_MESSAGE_ID, Kind, Throttle
+from qps_service.notices import kinds
+from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
+from qps_service.notices.throttle import Throttle
 
 OPERATIONS = Path(__file__).parents[2] / "OPERATIONS.md"
 
@@ -30,7 +31,7 @@ def test_message_ids() -> None:
 
 
 def test_the_list_of_kinds_is_complete_and_named_as_in_the_code() -> None:
-    defined = {name: each for name, each in vars(notices).items() if isinstance(each, Kind)}
+    defined = {name: each for name, each in vars(kinds).items() if isinstance(each, Kind)}
     assert [(name.lower(), kind) for name, kind in defined.items()] == [(kind.name, kind) for kind in KINDS]
 
 

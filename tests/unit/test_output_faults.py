@@ -16,8 +16,9 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.configured import GraphiteConfig, OutputConfig
-from qps_service.notices import OUTPUT_FAILED, Notice, Say
-from qps_service.outputs import Output, OutputClosed, Trouble
+from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Say
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import Output, OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.outputs.making import make_output
 from qps_service.settings import OUTPUTS

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import parser
 
 from qps_service.configured import PrometheusConfig, TextfileConfig
-from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs import prometheus
 from qps_service.outputs.exposition import render
 from qps_service.outputs.making import make_output

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from qps_service.config import Flags, load
 from qps_service.configured import JsonConfig
 from qps_service.errors import ConfigError
-from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs import reports_json
 from qps_service.outputs.making import make_output
 from qps_service.outputs.reports_json import JsonOutput, render_json

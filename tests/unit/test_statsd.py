@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qps_service.configured import StatsdConfig
-from qps_service.notices import Notice
+from qps_service.notices.kinds import Notice
 from qps_service.outputs import fading
 from qps_service.outputs.fading import WINDOWS, Fading
 from qps_service.outputs.making import make_output

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import Output, OutputClosed, stdout
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.report import render_text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.configured import TextfileConfig
-from qps_service.notices import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview, Report

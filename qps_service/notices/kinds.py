@@ -1,7 +1,7 @@
 """What the service says about itself: one entry a change of state, each kind with its own MESSAGE_ID.
 
 A kind's id never changes, so that `journalctl MESSAGE_ID=…` and alerts built on it keep working.
-OPERATIONS.md explains each kind and what to do about it; a test holds the two lists together.
+docs/reference/messages.md explains each kind and what to do about it; a test holds the two lists together.
 """
 
 from collections.abc import Callable
@@ -76,19 +76,3 @@ KINDS = (
     OUTPUT_FAILED,
     OUTPUT_RESUMED,
 )
-
-
-class Throttle:
-    """Lets a repeating event be said at once, and then at most once an interval."""
-
-    def __init__(self, interval: int) -> None:
-        """`interval` in nanoseconds."""
-        self._interval = interval
-        self._said_at: int | None = None  # nanoseconds, on the caller's clock
-
-    def allows(self, now: int) -> bool:
-        """Whether it may be said at `now`; if so, the interval begins anew."""
-        if self._said_at is not None and now - self._said_at < self._interval:
-            return False
-        self._said_at = now
-        return True
