@@ -7,6 +7,7 @@ counts but for its request, as when somebody speaks TLS to a plain port: such li
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from qps_service.files.compression import by_magic
 from qps_service.line import Reader, Rejected, make_reader, request_of, trim
 from qps_service.logformat import LogFormat, compile_format
 from qps_service.values.counts import NOT_HTTP
@@ -14,8 +15,6 @@ from qps_service.values.counts import NOT_HTTP
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first
 
-# What files of each begin with.
-_COMPRESSIONS = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0", "bzip2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -30,11 +29,6 @@ def first_lines(start: bytes) -> list[bytes]:
     """The lines that the start of a log has, LINES at most; one that is cut off only if it is the first."""
     lines = start.split(b"\n", LINES)
     return lines[:LINES] if len(lines) > LINES else lines[:-1] or lines
-
-
-def compression_of(start: bytes) -> str | None:
-    """The name of the compression whose files start so; None for none that is known."""
-    return next((name for name, magic in _COMPRESSIONS.items() if start.startswith(magic)), None)
 
 
 def choose(lines: Sequence[bytes]) -> Choice:
@@ -77,8 +71,8 @@ def _counts_else(roles: dict[str, bytes]) -> bool:
 
 def _oddity(lines: Sequence[bytes]) -> str | None:
     """What a log is that has no lines of text."""
-    if compression := compression_of(lines[0]):
-        return f"it is compressed with {compression}"
+    if compression := by_magic(lines[0]):
+        return f"it is compressed with {compression.name}"
     if lines[0].startswith(_UTF16):
         return "it is in UTF-16, expected UTF-8"
     if any(b"\0" in line for line in lines):

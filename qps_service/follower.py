@@ -18,7 +18,9 @@ import errno
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from qps_service.files import Files, NotRegularError, Seen
+from qps_service.files.kernel import Files, NotRegularError, Seen
+from qps_service.files.sources import Plain
+from qps_service.following.hints import Hint
 from qps_service.generations import Chunk, Generation
 from qps_service.held import Changes, Held, Keeper, Limits
 from qps_service.judging import Found
@@ -26,9 +28,7 @@ from qps_service.notices.throttle import Throttle
 from qps_service.opening import Handed, Opening, is_replaced
 from qps_service.places import Place, Places
 from qps_service.remembered import Remembered
-from qps_service.rotation import Hint
 from qps_service.siblings import Siblings
-from qps_service.sources import Plain
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Position
 from qps_service.voice import Voice

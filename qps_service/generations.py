@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.fingerprint import take_marks
-from qps_service.rotation import Change, Look, decide
-from qps_service.sources import ENDLESS, Source
+from qps_service.files.fingerprint import take_marks
+from qps_service.files.sources import ENDLESS, Source
+from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
 

@@ -11,9 +11,9 @@ Times are CLOCK_BOOTTIME nanoseconds.
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from qps_service.files.compressed import PackedError
 from qps_service.generations import Chunk, Generation
 from qps_service.judging import Found
-from qps_service.packed import PackedError
 from qps_service.remembered import Remembered
 from qps_service.values.positions import Position, Stranger
 from qps_service.voice import Voice

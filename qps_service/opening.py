@@ -6,12 +6,12 @@ was there at the very first look: that counts only where the configuration says 
 
 from typing import NamedTuple
 
-from qps_service.files import Files, Seen
-from qps_service.fingerprint import print_of
+from qps_service.files.fingerprint import print_of
+from qps_service.files.kernel import Files, Seen
+from qps_service.files.sources import Plain
+from qps_service.following.change import Change, Look, decide
 from qps_service.judging import Presence
 from qps_service.remembered import Remembered
-from qps_service.rotation import Change, Look, decide
-from qps_service.sources import Plain
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position
 

@@ -3,8 +3,8 @@
 import os
 from typing import NamedTuple
 
-from qps_service.files import Files
-from qps_service.rotation import is_sibling
+from qps_service.files.kernel import Files
+from qps_service.files.rotated_names import is_sibling
 
 # Where rotated files are moved to (logrotate's olddir): one directory, or one more after a change.
 ASIDE_LIMIT = 4

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.fingerprint import Kinship, common, compare, print_of
+from qps_service.files.fingerprint import Kinship, common, compare, print_of
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Identity, Position, Stranger
 

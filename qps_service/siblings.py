@@ -10,24 +10,16 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import islice
 
-from qps_service.files import Files, Seen
-from qps_service.fingerprint import Kinship, compare
+from qps_service.files.fingerprint import Kinship, compare
+from qps_service.files.kernel import Files, Seen
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
+from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.lineage import Lineage
 from qps_service.generations import Generation
 from qps_service.judging import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
 from qps_service.places import Place
 from qps_service.remembered import Remembered
-from qps_service.rotation import (
-    Appeared,
-    Gone,
-    Hint,
-    Lineage,
-    Lost,
-    Moved,
-    is_compressed,
-    is_sibling,
-    plain_name,
-)
-from qps_service.sources import goes_beyond, open_source
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position, Stranger

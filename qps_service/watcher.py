@@ -13,7 +13,7 @@ from contextlib import suppress
 import inotify_simple
 from inotify_simple import INotify, flags
 
-from qps_service.rotation import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 
 _MASK = (
     flags.CREATE

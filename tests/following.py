@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from qps_service.follower import Follower
 from qps_service.generations import Chunk
 from qps_service.held import Limits

@@ -12,7 +12,7 @@ from qps_service.configured import LogConfig, PrometheusConfig
 from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from qps_service.notices.kinds import Say
 from qps_service.outputs import Output
 from qps_service.outputs.chosen import Outputs

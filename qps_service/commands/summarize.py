@@ -8,6 +8,7 @@ from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.files.whole import DamagedError, Whole
 from qps_service.logformat import AUTO, LogFormat, compile_format
 from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
@@ -18,7 +19,6 @@ from qps_service.summary import RENDERERS, Summary
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
 from qps_service.values.counts import Scanned
-from qps_service.whole import DamagedError, Whole
 
 HELP = "count everything in whole logs, plain or compressed, at once"
 EPILOG = """\

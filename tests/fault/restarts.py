@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import zstandard
 
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 

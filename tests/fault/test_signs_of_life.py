@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import sources
-from qps_service.files import Files
-from qps_service.packed import Packed
+from qps_service.files import sources
+from qps_service.files.compressed import Packed
+from qps_service.files.kernel import Files
 from tests.fault.program import Site
 from tests.fault.scenarios import Make
 from tests.following import Rig

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qps_service import voice
-from qps_service.files import Files, Seen
+from qps_service.files.kernel import Files, Seen
 from qps_service.follower import Follower
 from qps_service.generations import Chunk
 from tests.fault.scenarios import Make

@@ -13,7 +13,7 @@ import pytest
 
 from qps_service import generations
 from qps_service.daemon import HINTS_APART, Daemon
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output
 from qps_service.values.reports import Overview, Report

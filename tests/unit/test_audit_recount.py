@@ -15,10 +15,10 @@ from qps_service import held
 from qps_service.audit import Audit, audit
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
-from qps_service.files import Files
+from qps_service.files.kernel import Files
+from qps_service.files.sources import Source
 from qps_service.generations import Chunk, Generation
 from qps_service.ledger import Ledger
-from qps_service.sources import Source
 from qps_service.tail import Tail
 from qps_service.values.positions import Position
 from tests.following import BlindFiles

@@ -13,7 +13,7 @@ import pytest
 from qps_service import config
 from qps_service.cli import main
 from qps_service.commands import check
-from qps_service.files import group_name, user_name
+from qps_service.files.kernel import group_name, user_name
 
 Captured = pytest.CaptureFixture[str]
 

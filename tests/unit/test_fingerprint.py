@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import fingerprint
-from qps_service.fingerprint import PLACES, Kinship, Read, common, compare, print_of, take_marks
+from qps_service.files import fingerprint
+from qps_service.files.fingerprint import PLACES, Kinship, Read, common, compare, print_of, take_marks
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Identity, Position
 
 LINES = b"".join(b"line %08d\n" % number for number in range(5_000))  # 70,000 bytes

@@ -16,9 +16,10 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qps_service import packed as packed_module
-from qps_service.files import Files
-from qps_service.packed import SUFFIXES, Packed, PackedError, is_supported, why_not
+from qps_service.files import compressed as packed_module
+from qps_service.files.compressed import Packed, PackedError, is_supported, why_not
+from qps_service.files.compression import COMPRESSIONS
+from qps_service.files.kernel import Files
 
 MIB = 1024 * 1024
 BLOCK = 128 * 1024  # what a follower reads at once
@@ -633,8 +634,8 @@ def test_hidden_faults_are_caught(suffix: str, number: int, twin: Make) -> None:
 
 
 def test_what_is_supported() -> None:
-    assert set(SUFFIXES) == set(PACKERS)
-    assert all(is_supported("/var/log/access.log.1" + suffix) for suffix in SUFFIXES)
+    assert {each.suffix for each in COMPRESSIONS} == set(PACKERS)
+    assert all(is_supported("/var/log/access.log.1" + suffix) for suffix in PACKERS)
     assert why_not("access.log.1.lz4") == "no compression is known by the suffix '.lz4'"
 
 

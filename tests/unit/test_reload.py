@@ -14,7 +14,7 @@ from qps_service.configured import LogConfig
 from qps_service.daemon import Daemon
 from qps_service.database import LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from qps_service.ledger import Ledger
 from qps_service.logs import Logs
 from qps_service.tail import Tail

@@ -2,19 +2,10 @@
 
 import pytest
 
-from qps_service.rotation import (
-    Appeared,
-    Change,
-    Gone,
-    Hint,
-    Lineage,
-    Look,
-    Lost,
-    Moved,
-    decide,
-    is_sibling,
-    plain_name,
-)
+from qps_service.files.rotated_names import is_sibling, plain_name
+from qps_service.following.change import Change, Look, decide
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.lineage import Lineage
 from qps_service.values.positions import Identity, Position
 
 HELD = Position(Identity(1, 2, 3), "/log", 100, b"prefix", b"marker", False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.rotation import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.watcher import Watcher
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from qps_service.files.whole import BLOCK, DamagedError, Whole
 from qps_service.values.counts import SAMPLE_LIMIT
-from qps_service.whole import BLOCK, DamagedError, Whole
 
 MAX_LINE = 300
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {

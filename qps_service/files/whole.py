@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from qps_service.detect import compression_of
-from qps_service.packed import NO_ZSTD, SLICE, ZSTD_WINDOW
+from qps_service.files import compression
+from qps_service.files.compression import NO_ZSTD, SLICE, ZSTD, by_magic
 from qps_service.values.counts import SAMPLE_LIMIT
 
 # It stays in a processor's own cache, beside what counts it.
@@ -167,26 +167,26 @@ class _Zstd:
 
 def _text_of(file: Any) -> _Text:
     """What is in the file, by its first bytes. The libraries are loaded where they are needed."""
-    match compression_of(file.peek(8)):
-        case "gzip":
+    match by_magic(file.peek(8)):
+        case compression.GZIP:
             import gzip
             import zlib
 
             return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
-        case "xz":
+        case compression.XZ:
             import lzma
 
             return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
-        case "bzip2":
+        case compression.BZIP2:
             import bz2
 
             return _Unpacked(bz2.BZ2File(file))
-        case "zstd":
+        case compression.ZSTD:
             try:
                 import zstandard
             except ImportError as error:
                 raise DamagedError(NO_ZSTD) from error
-            library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+            library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
             return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
     text: _Text = file
     return text

@@ -18,20 +18,14 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.files import Files
+from qps_service.files.compression import BZIP2, GZIP, NO_ZSTD, SLICE, XZ, ZSTD
+from qps_service.files.kernel import Files
 
 _CHUNK = 64 * 1024  # bytes of the compressed file read at once
-# What a decompressor gets at once. Zstandard's takes no limit on what it gives: 64 bytes hold at most 16
-# blocks of 128 KiB. And what stands in one slice with a damage is lost with it.
-SLICE = 64  # bytes
 _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
 _AHEAD = 64 * 1024  # bytes
-# What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
-_XZ_MEMORY = 80 * 1024 * 1024  # bytes
-ZSTD_WINDOW = 128 * 1024 * 1024  # bytes
-NO_ZSTD = "zstandard is not installed (Debian: python3-zstandard)"
 
 
 class PackedError(OSError):
@@ -49,7 +43,7 @@ def _gzip() -> _Format:
 
 
 def _xz() -> _Format:
-    return _Format(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), lzma.LZMAError)
+    return _Format(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ.memory), lzma.LZMAError)
 
 
 def _bzip2() -> _Format:
@@ -59,12 +53,12 @@ def _bzip2() -> _Format:
 def _zstd() -> _Format:
     import zstandard
 
-    library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
     return _Format(library.decompressobj, zstandard.ZstdError)
 
 
-_FORMATS = {".gz": _gzip, ".xz": _xz, ".bz2": _bzip2, ".zst": _zstd}
-SUFFIXES = tuple(_FORMATS)  # .zst only where its library is installed: is_supported() knows
+# The last only where its library is installed.
+_FORMATS = {GZIP.suffix: _gzip, XZ.suffix: _xz, BZIP2.suffix: _bzip2, ZSTD.suffix: _zstd}
 
 
 def is_supported(name: str) -> bool:

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from qps_service.files import Files, Seen
-from qps_service.packed import Packed
+from qps_service.files.compressed import Packed
+from qps_service.files.kernel import Files, Seen
 from qps_service.values.positions import Identity
 
 # A compressed text's length is known at its end only.
