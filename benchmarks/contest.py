@@ -8,7 +8,7 @@ from benchmarks.datasets import Dataset, log, repeated, warm
 from benchmarks.figures import Run
 from benchmarks.peers import Peer, is_installed, peers
 from benchmarks.processes import FailedError
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.scan import make_scanner
 
 LEAST = 10_000  # lines that even the slowest peer gets

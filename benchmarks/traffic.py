@@ -11,7 +11,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.simulator import KINDS, Traffic
 from qps_service.values.counts import Key
 

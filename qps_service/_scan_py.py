@@ -1,4 +1,4 @@
-"""The pure scanner: counts lines as qps_service.line reads them.
+"""The pure scanner: counts lines as qps_service.formats.line reads them.
 
 Most lines are of one shape, and what counts in them stands together: `GET /help HTTP/1.1" 200 512`. Such
 cores are found for a whole block by one regular expression, counted by the standard library, and read
@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from qps_service.line import (
+from qps_service.formats.line import (
     BYTE_ORDER_MARK,
     Rejected,
     Request,
@@ -21,7 +21,7 @@ from qps_service.line import (
     time_of,
     trim,
 )
-from qps_service.logformat import Field, LogFormat
+from qps_service.formats.presets import Field, LogFormat
 from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.

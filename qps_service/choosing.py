@@ -6,7 +6,7 @@ is a new chance. No line is scanned twice: the block that tells is scanned in th
 
 from collections.abc import Callable
 
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.scan import Scanner
 from qps_service.values.counts import Scanned
 
@@ -46,7 +46,7 @@ class ChoosingScanner:
         return self._scanner.take()
 
     def _choose(self, block: bytes) -> None:
-        from qps_service.detect import choose, first_lines  # most logs are told their format
+        from qps_service.formats.detection import choose, first_lines  # most logs are told their format
 
         choice = choose(first_lines(block))
         if choice.format is not None:

@@ -10,8 +10,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
-from qps_service.layout import is_quoted
-from qps_service.logformat import Field, LogFormat
+from qps_service.formats.log_format import is_quoted
+from qps_service.formats.presets import Field, LogFormat
 from qps_service.values.counts import Sample, Scanned
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"

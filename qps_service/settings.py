@@ -7,7 +7,7 @@ they can't differ in what they accept.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.logformat import NAMES, compile_format
+from qps_service.formats.presets import NAMES, compile_format
 from qps_service.readers import (
     Within,
     duration,

@@ -15,8 +15,8 @@ from itertools import accumulate, product
 from random import Random
 from typing import NamedTuple, Protocol
 
+from qps_service.formats.presets import Field, LogFormat
 from qps_service.grid import Grid
-from qps_service.logformat import Field, LogFormat
 from qps_service.values.counts import Counts, Key
 
 SECOND = 10**9  # nanoseconds

@@ -7,9 +7,9 @@ from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
 from qps_service.files.kernel import Files
 from qps_service.follower import Follower
+from qps_service.formats.presets import LogFormat
 from qps_service.generations import Generation
 from qps_service.held import Changes, Keeper, Limits
-from qps_service.logformat import LogFormat
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.throttle import Throttle

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.simulated_log import LogFile
 from qps_service.simulator import FOREVER, SECOND, Pace, Simulator, SteadyPace, Traffic
 

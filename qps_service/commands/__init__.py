@@ -5,7 +5,7 @@ import sys
 
 from qps_service.config import DEFAULT_FILE, Flags
 from qps_service.errors import FormatError, UsageError
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.process import discard_stdout
 from qps_service.settings import BY_KEY, LOG, SERVICE
 

@@ -22,10 +22,10 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
-from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
-from qps_service.logformat import PRESETS, LogFormat, compile_format
+from qps_service.formats.detection import choose, first_lines
+from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.outputs.resolving import endpoint
 from qps_service.scan import make_scanner
 from qps_service.text.escape import show, show_path

@@ -6,10 +6,10 @@ import sys
 from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
-from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.files.whole import DamagedError, Whole
-from qps_service.logformat import AUTO, LogFormat, compile_format
+from qps_service.formats.detection import choose, first_lines
+from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
 from qps_service.routes import COLLAPSES, Routes

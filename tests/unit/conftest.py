@@ -15,7 +15,7 @@ import pytest
 
 from qps_service import _scan
 from qps_service._scan_py import PureScanner
-from qps_service.logformat import LogFormat
+from qps_service.formats.presets import LogFormat
 from qps_service.scan import NativeScanner, Scanner
 from qps_service.values.counts import Scanned
 from tests.fuzz.building import MODULE_VARIABLE, build_extension

@@ -3,7 +3,7 @@
 import pytest
 
 from qps_service.errors import FormatError
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 
 
 def refusal(text: str) -> tuple[str, str]:

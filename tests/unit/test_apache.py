@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service import apache
 from qps_service.errors import FormatError
-from qps_service.line import make_reader
-from qps_service.logformat import Field, compile_format
-from qps_service.times import seconds_of
+from qps_service.formats import apache
+from qps_service.formats.line import make_reader
+from qps_service.formats.presets import Field, compile_format
+from qps_service.formats.timestamps import seconds_of
 from tests.unit.formats import refusal
 
 # https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#examples, and Debian's apache2.conf.

@@ -15,7 +15,7 @@ from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated,
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
 from qps_service._scan_py import PureScanner
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.settings import OUTPUTS
 from qps_service.values.counts import Counts, Key
 

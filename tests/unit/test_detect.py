@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from qps_service import detect
-from qps_service.detect import LINES, ORDER, Choice, choose, first_lines, fits
-from qps_service.logformat import PRESETS, compile_format
+from qps_service.formats import detection
+from qps_service.formats.detection import LINES, ORDER, Choice, choose, first_lines, fits
+from qps_service.formats.presets import PRESETS, compile_format
 
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512'
 COMBINED = COMMON + b' "-" "curl/8"'
@@ -84,7 +84,7 @@ def test_another_choice_is_caught(twin: Choose, number: int) -> None:
 
 
 def test_ties_by_another_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detect, "ORDER", ORDER[::-1])
+    monkeypatch.setattr(detection, "ORDER", ORDER[::-1])
     with pytest.raises(AssertionError):
         check_choice(choose, *CASES[6])
 

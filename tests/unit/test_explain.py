@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import explaining
 from qps_service.cli import main
-from qps_service.explaining import explain, walk
-from qps_service.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.formats import explanation
+from qps_service.formats.explanation import explain, walk
+from qps_service.formats.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
+from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.values.counts import REASONS
 
 Captured = pytest.CaptureFixture[str]
@@ -249,7 +249,7 @@ def greedy(pieces: Sequence[Piece]) -> list[bytes]:
 
 
 def test_another_way_through_the_line_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explaining, "patterns_of", greedy)
+    monkeypatch.setattr(explanation, "patterns_of", greedy)
     with pytest.raises(AssertionError):
         check_agreement(FORMATS[5], b"'/a' | 200 | 5")
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from qps_service import _scan
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.scan import NativeScanner
 from qps_service.values.counts import Counts, Key
 from tests.unit.conftest import MakeScanner, no_spill

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service import jsonlines
-from qps_service.line import JsonReader, Rejected, make_reader, request_of, time_of
-from qps_service.logformat import LogFormat, Member, compile_format
+from qps_service.formats import json_lines
+from qps_service.formats.line import JsonReader, Rejected, make_reader, request_of, time_of
+from qps_service.formats.presets import LogFormat, Member, compile_format
 from tests.unit.formats import refusal
 
 # A line as Caddy 2 writes it: https://caddyserver.com/docs/caddyfile/directives/log
@@ -173,7 +173,7 @@ def test_refuses_and_names_the_place(text: str, place: str, reason: str) -> None
 
 
 def test_the_preset_is_its_text() -> None:
-    assert jsonlines.read(jsonlines.TEXT)._replace(text="json") == compile_format("json")
+    assert json_lines.read(json_lines.TEXT)._replace(text="json") == compile_format("json")
 
 
 # --- it reads what it writes

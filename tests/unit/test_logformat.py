@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import logformat
 from qps_service.errors import FormatError
-from qps_service.line import TextReader, make_reader
-from qps_service.logformat import NAMES, PRESETS, Field, LogFormat, compile_format
+from qps_service.formats import presets
+from qps_service.formats.line import TextReader, make_reader
+from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
 from tests.unit.formats import refusal
 
 COMBINED = (
@@ -202,7 +202,7 @@ def test_counting_the_first_in_the_line_is_caught(text: str, expected: str) -> N
         names = set()
         pieces = []
         for piece in compile_format(text).pieces:
-            role = logformat.ROLES.get(piece.name) if isinstance(piece, Field) else None
+            role = presets.ROLES.get(piece.name) if isinstance(piece, Field) else None
             pieces.append(
                 Field(piece.name, None if role in names else role) if isinstance(piece, Field) else piece
             )

@@ -20,8 +20,8 @@ import pytest
 from qps_service import errors
 from qps_service.cli import make_parser
 from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
-from qps_service.logformat import NAMES as FORMATS
-from qps_service.logformat import PRESETS, ROLES
+from qps_service.formats.presets import NAMES as FORMATS
+from qps_service.formats.presets import PRESETS, ROLES
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.routes import COLLAPSES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qps_service import _scan
 from qps_service import _scan_py as pure
 from qps_service._scan_py import PureScanner
-from qps_service.logformat import compile_format
+from qps_service.formats.presets import compile_format
 from qps_service.scan import PURE_VARIABLE, NativeScanner, Scanner
 from qps_service.scan import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from qps_service import simulator
-from qps_service.line import make_reader, request_of
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.formats.line import make_reader, request_of
+from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.simulator import (
     BLOCK,
     GAPS,

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service import _scan, line, members, scan
+from qps_service import _scan, scan
 from qps_service import _scan_py as pure
 from qps_service._scan_py import PureScanner
-from qps_service.jsonlines import MEMBERS_LIMIT
-from qps_service.line import Rejected, Request, make_reader, request_of, time_of, trim
-from qps_service.logformat import compile_format
+from qps_service.formats import json_members, line
+from qps_service.formats.json_lines import MEMBERS_LIMIT
+from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
+from qps_service.formats.presets import compile_format
 from qps_service.scan import NativeScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from tests.unit.conftest import no_spill
@@ -298,7 +299,7 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("DEPTH_LIMIT", 1, id="no objects within objects"),
         pytest.param("_TOKEN", re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z()-]+"), id="more than tokens"),
         pytest.param(
-            "_ESCAPE", re.compile(members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
+            "_ESCAPE", re.compile(json_members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
         ),
         pytest.param("_BYTES", re.compile(rb"[0-9]{1,21}"), id="sizes of 21 digits"),
     ],
@@ -306,7 +307,7 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
 def test_a_native_scanner_that_reads_otherwise_is_caught(
     name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line if hasattr(line, name) else members, name, broken)
+    monkeypatch.setattr(line if hasattr(line, name) else json_members, name, broken)
     assert caught(partial(check_alike, native_scanner))
 
 

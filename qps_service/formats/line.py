@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from qps_service.layout import is_quoted
-from qps_service.logformat import Field, LogFormat, Member
-from qps_service.members import members_of
-from qps_service.times import seconds_of
+from qps_service.formats.json_members import members_of
+from qps_service.formats.log_format import is_quoted
+from qps_service.formats.presets import Field, LogFormat, Member
+from qps_service.formats.timestamps import seconds_of
 from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format

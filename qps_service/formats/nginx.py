@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qps_service.errors import FormatError
-from qps_service.layout import Field, LogFormat
-from qps_service.spelled import Pieces, Spelled, closing, spell, trimmed, unescaped
+from qps_service.formats.log_format import Field, LogFormat
+from qps_service.formats.source_text import Pieces, Spelled, closing, spell, trimmed, unescaped
 
 # Of the names of one role the first in a format counts that stands first here.
 ROLES = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from qps_service.errors import FormatError
-from qps_service.layout import ROUTES, Field, LogFormat, settle
+from qps_service.formats.log_format import ROUTES, Field, LogFormat, settle
 
 Character = tuple[str, int]  # and its place in the original
 

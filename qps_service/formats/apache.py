@@ -16,7 +16,7 @@ These count; of those of one role the first of this list, then the first in the 
     time      %t, %{...}t
 
 A field with a condition, as in `%400,501{User-agent}i`, is `-` at times and so counts as nothing. `%t` stands
-in brackets. `%{...}t` is a time where qps_service.times can read what it writes; where the text behind it
+in brackets. `%{...}t` is a time where `timestamps` can read what it writes; where the text behind it
 occurs within it, it is matched in parts and tells no time.
 """
 
@@ -24,9 +24,9 @@ import re
 from collections.abc import Iterator
 
 from qps_service.errors import FormatError
-from qps_service.layout import Field, LogFormat
-from qps_service.spelled import Character, Pieces, Spelled, closing, spell, trimmed, unescaped
-from qps_service.times import seconds_of
+from qps_service.formats.log_format import Field, LogFormat
+from qps_service.formats.source_text import Character, Pieces, Spelled, closing, spell, trimmed, unescaped
+from qps_service.formats.timestamps import seconds_of
 
 NEEDED = {"route": "%r or %U", "status": "%>s"}
 # What may end a directive: https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#formats, with %I %O %S

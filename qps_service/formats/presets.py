@@ -12,10 +12,10 @@ the end of the line. A field between double quotes may hold quotes behind a back
 time for a hostile line proportional to its length. `line.py` has the whole of it.
 """
 
-from qps_service import jsonlines, nginx
 from qps_service.errors import FormatError
-from qps_service.layout import Field, LogFormat, Member
-from qps_service.nginx import ROLES
+from qps_service.formats import json_lines, nginx
+from qps_service.formats.log_format import Field, LogFormat, Member
+from qps_service.formats.nginx import ROLES
 
 __all__ = ["AUTO", "DEFAULT", "NAMES", "PRESETS", "ROLES", "Field", "LogFormat", "Member", "compile_format"]
 
@@ -26,7 +26,7 @@ PRESETS = {
     "common": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent',
     "combined": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"',
-    jsonlines.NAME: jsonlines.TEXT,
+    json_lines.NAME: json_lines.TEXT,
 }
 AUTO = "auto"
 NAMES = (*PRESETS, AUTO)
@@ -40,10 +40,10 @@ def compile_format(text: str) -> LogFormat:
 
 
 def _read(text: str) -> LogFormat:
-    from qps_service import apache  # a few formats need it
+    from qps_service.formats import apache  # a few formats need it
 
-    if jsonlines.is_named(text):
-        return jsonlines.read(text)
+    if json_lines.is_named(text):
+        return json_lines.read(text)
     if apache.is_directive(text):
         return apache.read(text)
     if nginx.is_directive(text) or nginx.has_names(text):

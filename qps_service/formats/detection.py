@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
-from qps_service.line import Reader, Rejected, make_reader, request_of, trim
-from qps_service.logformat import LogFormat, compile_format
+from qps_service.formats.line import Reader, Rejected, make_reader, request_of, trim
+from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.values.counts import NOT_HTTP
 
 LINES = 100  # looked at: enough to see past a few odd ones

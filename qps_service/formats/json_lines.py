@@ -20,7 +20,7 @@ The customary names are those of
 import re
 
 from qps_service.errors import FormatError
-from qps_service.layout import LogFormat, Member
+from qps_service.formats.log_format import LogFormat, Member
 
 NAME = "json"
 CANDIDATES = {

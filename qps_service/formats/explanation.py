@@ -1,6 +1,6 @@
 """How a line is understood: field by field, and why it is rejected, with the place.
 
-What counts is decided by qps_service.line; here stands only what is said about it.
+What counts is decided by qps_service.formats.line; here stands only what is said about it.
 """
 
 import json
@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qps_service.line import Rejected, Request, make_reader, patterns_of, request_of, time_of, trim
-from qps_service.logformat import Field, LogFormat
+from qps_service.formats.line import Rejected, Request, make_reader, patterns_of, request_of, time_of, trim
+from qps_service.formats.presets import Field, LogFormat
 from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS
 
 _EXPECTED = {
@@ -42,7 +42,7 @@ class Explanation(NamedTuple):
     parts: tuple[Part, ...]  # as far as they were found
     request: Request | None  # what it counts as
     second: int | None  # when, Unix time; None where no time can be read
-    reason: str | None  # why it is rejected, one of qps_service.line.REASONS
+    reason: str | None  # why it is rejected, one of qps_service.values.counts.REASONS
     fault: Fault | None
 
 
