@@ -20,9 +20,9 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
+from qps_service.counting.routes import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.readers import parse_name
-from qps_service.routes import Rule, make_rule
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
 from qps_service.values.history import History
 

@@ -5,8 +5,8 @@ settings.py says what each can be and is by default, config.py makes them.
 
 from typing import NamedTuple
 
+from qps_service.counting.routes import Routes, Rule
 from qps_service.formats.presets import LogFormat
-from qps_service.routes import Routes, Rule
 from qps_service.values.history import History
 
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 
-from qps_service.routes import COLLAPSES
+from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import format_duration, format_size, parse_duration, parse_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

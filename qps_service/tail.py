@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service.aggregator import Aggregator
 from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
+from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
 from qps_service.follower import Follower
 from qps_service.formats.presets import LogFormat

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from textwrap import indent
 
 from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
 from qps_service.formats.explanation import Explanation, explain, title
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
-from qps_service.routes import Routes
 from qps_service.text.caret import point
 from qps_service.text.escape import show
 

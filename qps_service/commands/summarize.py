@@ -3,16 +3,16 @@
 import argparse
 import sys
 
-from qps_service.aggregator import Aggregator
 from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
-from qps_service.routes import COLLAPSES, Routes
 from qps_service.scan import Scanner, make_scanner
 from qps_service.settings import BY_KEY
 from qps_service.summary import RENDERERS, Summary

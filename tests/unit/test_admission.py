@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.admission import Admission, Summary
+from qps_service.counting.admission import Admission, Summary
 from qps_service.values.counts import OTHER
 
 # --- the summary

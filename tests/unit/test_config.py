@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from qps_service import config
 from qps_service.config import Flags, load
 from qps_service.configured import Config, GangliaConfig, LogConfig, PrometheusConfig
+from qps_service.counting.routes import Rule, compile_match, make_rule
 from qps_service.errors import ConfigError, UsageError
 from qps_service.formats.presets import compile_format
 from qps_service.readers import parse_name
-from qps_service.routes import Rule, compile_match, make_rule
 from qps_service.settings import LOG, SERVICE, Setting
 from qps_service.text.units import SECOND
 from qps_service.values.history import History

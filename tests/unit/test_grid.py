@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.aggregator import Aggregator
+from qps_service.counting.aggregator import Aggregator
 from qps_service.grid import Grid
 from qps_service.values.reports import Window
 

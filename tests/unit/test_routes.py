@@ -8,8 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import routes as module
-from qps_service.routes import CACHE_BYTES, CACHE_ENTRIES, COLLAPSES, Routes, Rule, compile_match, make_rule
+from qps_service.counting import routes as module
+from qps_service.counting.routes import (
+    CACHE_BYTES,
+    CACHE_ENTRIES,
+    COLLAPSES,
+    Routes,
+    Rule,
+    compile_match,
+    make_rule,
+)
 from qps_service.values.counts import OTHER
 
 Of = Callable[[bytes], bytes]

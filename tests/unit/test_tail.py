@@ -9,9 +9,9 @@ import pytest
 from qps_service import tail as tail_module
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
+from qps_service.counting.routes import compile_match, make_rule
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
-from qps_service.routes import compile_match, make_rule
 from qps_service.tail import Tail
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Restored

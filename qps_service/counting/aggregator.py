@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from qps_service.admission import Admission
-from qps_service.routes import Routes
+from qps_service.counting.admission import Admission
+from qps_service.counting.routes import Routes
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
