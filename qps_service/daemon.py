@@ -16,14 +16,14 @@ from qps_service import __version__
 from qps_service.books import Books
 from qps_service.configured import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
-from qps_service.grid import Grid
 from qps_service.logs import Logs
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.outputs import OutputClosed
 from qps_service.outputs.chosen import Outputs
 from qps_service.process import Clock, Waker
-from qps_service.report import make_report
+from qps_service.reporting.report import make_report
+from qps_service.reporting.schedule import Grid
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
 from qps_service.text.units import SECOND

@@ -13,7 +13,7 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.pending import merge
 from qps_service.process import Clock
-from qps_service.report import format_rate
+from qps_service.reporting.text import format_rate
 from qps_service.tail import Tail
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND

@@ -16,7 +16,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.presets import Field, LogFormat
-from qps_service.grid import Grid
+from qps_service.reporting.schedule import Grid
 from qps_service.values.counts import Counts, Key
 
 SECOND = 10**9  # nanoseconds

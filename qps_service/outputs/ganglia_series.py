@@ -13,7 +13,7 @@ window those whose turn it is, equally many, and new ones in bounded numbers.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qps_service.outputs.ganglia_names import name_of
-from qps_service.report import rates
+from qps_service.reporting.report import rates
 from qps_service.values.reports import Report, Standing
 
 # How many windows a series without requests is sent: more than one, because datagrams get lost.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output, OutputClosed
-from qps_service.report import render_text
+from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
 
 # Days of ordinary reports; a stopped reader costs no more memory than this.

@@ -22,7 +22,8 @@ from qps_service.outputs.ganglia_names import COUNT, name_of
 from qps_service.outputs.ganglia_series import Announcements, Series
 from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
 from qps_service.outputs.gmond_conf import Channel, read_sending
-from qps_service.report import format_rate, make_report
+from qps_service.reporting.report import make_report
+from qps_service.reporting.text import format_rate
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Window
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until

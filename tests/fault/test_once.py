@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.report import format_rate
+from qps_service.reporting.text import format_rate
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import GUARD, ROOT, Site
 

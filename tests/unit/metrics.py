@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from qps_service.report import make_report
+from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing, Window
 from tests.unit.reporting import OVERVIEW

@@ -13,7 +13,7 @@ from qps_service import generations
 from qps_service.config import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
-from qps_service.grid import Grid
+from qps_service.reporting.schedule import Grid
 from qps_service.values.reports import Report
 from tests.unit.daemons import LINE, SECOND, Service
 

@@ -20,7 +20,7 @@ from qps_service.outputs.ganglia_series import ZEROS, Announcements, LiveSeries,
 from qps_service.outputs.gmetric import BOTH, POSITIVE, Origin
 from qps_service.outputs.gmond_conf import LONGEST_HOST, Channel
 from qps_service.outputs.making import make_output
-from qps_service.report import make_report
+from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing, Window
 from tests.unit.daemons import Service, World

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.aggregator import Aggregator
-from qps_service.grid import Grid
+from qps_service.reporting.schedule import Grid
 from qps_service.values.reports import Window
 
 SECOND = 10**9

@@ -26,7 +26,8 @@ from qps_service.outputs.journal import (
     notice_fields,
     report_fields,
 )
-from qps_service.report import make_report, render_text
+from qps_service.reporting.report import make_report
+from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Overview, Report, Window

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.report import format_rate, make_report, render_text
+from qps_service.reporting.report import make_report
+from qps_service.reporting.text import format_rate, render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Row, Window
 

@@ -23,7 +23,7 @@ from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs import reports_json
 from qps_service.outputs.making import make_output
 from qps_service.outputs.reports_json import JsonOutput, render_json
-from qps_service.report import make_report
+from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Window

@@ -13,7 +13,7 @@ import pytest
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import Output, OutputClosed, stdout
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
-from qps_service.report import render_text
+from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import emit
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qps_service.summary import Summary, render_csv, render_json, render_table
+from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
 from qps_service.values.counts import Counts, Key
 
 TOTALS = {

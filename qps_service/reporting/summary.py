@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from qps_service.report import format_rate
+from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts, Key
 
