@@ -6,22 +6,22 @@ from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
-from qps_service.follower import Follower
+from qps_service.following.announcer import Voice
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Generation
+from qps_service.following.open_files import Changes, Keeper, Limits
+from qps_service.following.start_position import Handed
+from qps_service.following.watcher import Watcher
 from qps_service.formats.presets import LogFormat
-from qps_service.generations import Generation
-from qps_service.held import Changes, Keeper, Limits
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.throttle import Throttle
-from qps_service.opening import Handed
 from qps_service.scan import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss, Restored
 from qps_service.values.reports import Standing, Window
-from qps_service.voice import Voice
-from qps_service.watcher import Watcher
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
 REJECTS_SAID_EVERY = 60_000_000_000  # nanoseconds

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qps_service.files.kernel import Files
-from qps_service.follower import Follower
-from qps_service.generations import Chunk
-from qps_service.held import Limits
+from qps_service.following.announcer import Voice
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk
+from qps_service.following.open_files import Limits
+from qps_service.following.start_position import Handed
+from qps_service.following.watcher import Watcher
 from qps_service.notices.kinds import Notice
-from qps_service.opening import Handed
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Position, Stranger
-from qps_service.voice import Voice
-from qps_service.watcher import Watcher
 
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND

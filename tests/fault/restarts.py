@@ -190,7 +190,7 @@ def unreadable_at_the_first_look(make: Make) -> None:
 
 def more_than_there_is_room_for(make: Make) -> None:
     """Rotated files in masses, while nobody ran: they are taken up in parts, and none twice."""
-    with patch("qps_service.remembered.RETIRED_LIMIT", 10):
+    with patch("qps_service.following.known_files.RETIRED_LIMIT", 10):
         masses(make)
 
 

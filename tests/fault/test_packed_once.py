@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.remembered import Remembered
+from qps_service.following.known_files import Remembered
 from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
@@ -61,7 +61,7 @@ class Forgets(Remembered):
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_later_starts_leave_it_alone(suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     check_later_starts(make, suffix)
-    monkeypatch.setattr("qps_service.follower.Remembered", Forgets)
+    monkeypatch.setattr("qps_service.following.follower.Remembered", Forgets)
     with pytest.raises(AssertionError):
         check_later_starts(make, suffix)
 

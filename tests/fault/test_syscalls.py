@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from qps_service import voice
 from qps_service.files.kernel import Files, Seen
-from qps_service.follower import Follower
-from qps_service.generations import Chunk
+from qps_service.following import announcer
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 
@@ -404,7 +404,7 @@ def test_states_that_change_all_the_time_do_not_fill_the_journal(make: Make) -> 
         rig.writer().close()
         rig.look(0.01)
         rig.path.unlink()
-    assert len(rig.notices) <= 2 * voice.BURST
+    assert len(rig.notices) <= 2 * announcer.BURST
     rig.look(60)
     rig.path.mkdir()
     rig.look(1)

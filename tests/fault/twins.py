@@ -6,11 +6,11 @@ from typing import Any
 
 from qps_service.files.kernel import Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.follower import Follower
+from qps_service.following.classification import Found
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk, Generation
+from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
-from qps_service.generations import Chunk, Generation
-from qps_service.judging import Found
-from qps_service.remembered import Recalled, Resemblance
 from qps_service.values.positions import Stranger
 
 

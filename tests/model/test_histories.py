@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from qps_service.files.kernel import Files
-from qps_service.follower import Follower
+from qps_service.following.follower import Follower
 from tests.fault import twins
 from tests.fault.restarts import PACKERS, pack
 from tests.following import Rig, Writer

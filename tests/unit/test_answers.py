@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from qps_service import generations
 from qps_service.daemon import HINTS_APART, Daemon
 from qps_service.files.kernel import Files
+from qps_service.following import generation
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output
 from qps_service.values.reports import Overview, Report
@@ -198,7 +198,7 @@ CHECKS: list[tuple[Check, type[Daemon]]] = [
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "PART", 1 << 20)
+    monkeypatch.setattr(generation, "PART", 1 << 20)
 
 
 @pytest.mark.parametrize("check", [check for check, _ in CHECKS], ids=lambda each: each.__name__)

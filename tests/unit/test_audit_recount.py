@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qps_service import audit as audit_module
-from qps_service import held
 from qps_service.audit import Audit, audit
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
 from qps_service.files.kernel import Files
 from qps_service.files.sources import Source
-from qps_service.generations import Chunk, Generation
+from qps_service.following import open_files
+from qps_service.following.generation import Chunk, Generation
 from qps_service.ledger import Ledger
 from qps_service.tail import Tail
 from qps_service.values.positions import Position
@@ -331,7 +331,7 @@ def test_a_generation_without_an_account_is_caught(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "Generation", twin)
+    monkeypatch.setattr(open_files, "Generation", twin)
     for number, history in enumerate(histories):
         with pytest.raises(AssertionError):
             run(history, tmp_path / str(number))

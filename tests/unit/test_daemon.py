@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from qps_service import daemon as daemon_module
-from qps_service import generations
 from qps_service.config import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
+from qps_service.following import generation
 from qps_service.reporting.schedule import Grid
 from qps_service.values.reports import Report
 from tests.unit.daemons import LINE, SECOND, Service
@@ -446,7 +446,7 @@ def test_a_larger_line_limit_holds_for_the_open_file_too(tmp_path: Path) -> None
 
 
 def test_a_backlog_is_read_in_parts_between_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "PART", 1 << 20)
+    monkeypatch.setattr(generation, "PART", 1 << 20)
 
     class Slow(Files):
         def read(self, descriptor: int, size: int, offset: int) -> bytes:

@@ -229,6 +229,6 @@ def test_what_is_forbidden_is_caught(check: Callable[[Sources], None], module: s
 
 def test_a_cycle_within_a_layer_is_caught() -> None:
     twin = sources()
-    twin["generations"] += "\nfrom qps_service.follower import Follower\n"
+    twin["generations"] += "\nfrom qps_service.following.follower import Follower\n"
     with pytest.raises(CycleError):
         check_one_way(twin)

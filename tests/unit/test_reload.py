@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from qps_service import daemon as daemon_module
-from qps_service import generations
 from qps_service.books import Books
 from qps_service.configured import LogConfig
 from qps_service.daemon import Daemon
 from qps_service.database import LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
+from qps_service.following import generation
 from qps_service.ledger import Ledger
 from qps_service.logs import Logs
 from qps_service.tail import Tail
@@ -103,7 +103,7 @@ class Slow(Files):
 
 def slowly(root: Path, text: str, patch: Patch, *, ledger: bool = True) -> Service:
     """A service that takes half a second for each 64 KiB, and looks at the clock after each."""
-    patch.setattr(generations, "PART", 1)
+    patch.setattr(generation, "PART", 1)
     files = Slow()
     files.service = service = Service(root, text, files=files, ledger=str(root / "ledger.db") * ledger)
     return service

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
-from qps_service.watcher import Watcher
+from qps_service.following.watcher import Watcher
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_without_inotify_every_look_is_a_gap(
     def refuse(**_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("qps_service.watcher.INotify", refuse)
+    monkeypatch.setattr("qps_service.following.watcher.INotify", refuse)
     assert watcher.watch({str(tmp_path)}) == [Lost()]
     assert watcher.fileno() is None
     assert watcher.read() == [Lost()]

@@ -1,7 +1,7 @@
 """What a follower says about its log: each change of state once, and each possible loss."""
 
 from qps_service.files.kernel import Seen, explain
-from qps_service.generations import Generation
+from qps_service.following.generation import Generation
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice, Say
 from qps_service.notices.throttle import Throttle

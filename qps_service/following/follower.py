@@ -20,18 +20,18 @@ from typing import Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
 from qps_service.files.sources import Plain
+from qps_service.following.announcer import Voice
+from qps_service.following.classification import Found
+from qps_service.following.directories import Place, Places
+from qps_service.following.discovery import Siblings
+from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Hint
-from qps_service.generations import Chunk, Generation
-from qps_service.held import Changes, Held, Keeper, Limits
-from qps_service.judging import Found
+from qps_service.following.known_files import Remembered
+from qps_service.following.open_files import Changes, Held, Keeper, Limits
+from qps_service.following.start_position import Handed, Opening, is_replaced
 from qps_service.notices.throttle import Throttle
-from qps_service.opening import Handed, Opening, is_replaced
-from qps_service.places import Place, Places
-from qps_service.remembered import Remembered
-from qps_service.siblings import Siblings
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Position
-from qps_service.voice import Voice
 
 # A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.
 ABSENCE = 2_000_000_000  # nanoseconds

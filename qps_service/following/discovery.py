@@ -14,12 +14,12 @@ from qps_service.files.fingerprint import Kinship, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.classification import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
+from qps_service.following.directories import Place
+from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.known_files import Remembered
 from qps_service.following.lineage import Lineage
-from qps_service.generations import Generation
-from qps_service.judging import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
-from qps_service.places import Place
-from qps_service.remembered import Remembered
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position, Stranger

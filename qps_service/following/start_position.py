@@ -10,8 +10,8 @@ from qps_service.files.fingerprint import print_of
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.sources import Plain
 from qps_service.following.change import Change, Look, decide
-from qps_service.judging import Presence
-from qps_service.remembered import Remembered
+from qps_service.following.classification import Presence
+from qps_service.following.known_files import Remembered
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import PackedError
-from qps_service.generations import Chunk, Generation
-from qps_service.judging import Found
-from qps_service.remembered import Remembered
+from qps_service.following.announcer import Voice
+from qps_service.following.classification import Found
+from qps_service.following.generation import Chunk, Generation
+from qps_service.following.known_files import Remembered
 from qps_service.values.positions import Position, Stranger
-from qps_service.voice import Voice
 
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
 # limit on descriptors.

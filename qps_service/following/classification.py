@@ -15,9 +15,9 @@ from qps_service.files.fingerprint import Kinship, compare
 from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, goes_beyond, open_source
+from qps_service.following.generation import Generation
+from qps_service.following.known_files import Read, Remembered, Resemblance
 from qps_service.following.lineage import Lineage
-from qps_service.generations import Generation
-from qps_service.remembered import Read, Remembered, Resemblance
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Loss
 from qps_service.values.positions import PREFIX_LIMIT, Identity, Position, Stranger
