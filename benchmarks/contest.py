@@ -9,7 +9,7 @@ from benchmarks.figures import Run
 from benchmarks.peers import Peer, is_installed, peers
 from benchmarks.processes import FailedError
 from qps_service.formats.presets import compile_format
-from qps_service.scan import make_scanner
+from qps_service.scanning.scanner import make_scanner
 
 LEAST = 10_000  # lines that even the slowest peer gets
 TRIAL = 20_000  # lines that each has to count before any is timed: a mistake shows at once

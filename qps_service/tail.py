@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service.choosing import ChoosingScanner
 from qps_service.configured import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
@@ -16,7 +15,8 @@ from qps_service.formats.presets import LogFormat
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.throttle import Throttle
-from qps_service.scan import Scanner, make_scanner
+from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key, Sample, Scanned

@@ -27,7 +27,7 @@ from qps_service.files.kernel import Files, NotRegularError, explain, group_name
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.outputs.resolving import endpoint
-from qps_service.scan import make_scanner
+from qps_service.scanning.scanner import make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
 from qps_service.values.counts import Scanned

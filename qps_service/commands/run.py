@@ -21,7 +21,7 @@ from qps_service.outputs.making import make_output
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.reporting.text import render_text
-from qps_service.scan import describe
+from qps_service.scanning.scanner import describe
 from qps_service.state import StateDirectory
 from qps_service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
 from qps_service.tail import Tail

@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.routes import COLLAPSES, Routes
@@ -14,7 +13,8 @@ from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
 from qps_service.reporting.summary import RENDERERS, Summary
-from qps_service.scan import Scanner, make_scanner
+from qps_service.scanning.auto import FALLBACK
+from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.settings import BY_KEY
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration

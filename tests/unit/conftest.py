@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from qps_service import _scan
-from qps_service._scan_py import PureScanner
 from qps_service.formats.presets import LogFormat
-from qps_service.scan import NativeScanner, Scanner
+from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.pure import PureScanner
+from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from qps_service import tail as tail_module
-from qps_service.choosing import ChoosingScanner
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
 from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
-from qps_service.scan import Scanner
+from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.scanner import Scanner
 from qps_service.tail import Tail
 from qps_service.values.counts import Counts, Key, Scanned
 

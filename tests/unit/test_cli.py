@@ -15,7 +15,7 @@ import pytest
 from qps_service import __version__, cli, commands
 from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
-from qps_service.scan import describe
+from qps_service.scanning.scanner import describe
 from qps_service.state import StateDirectory
 
 Captured = pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ import pytest
 
 from qps_service import _scan
 from qps_service.formats.presets import compile_format
-from qps_service.scan import NativeScanner
+from qps_service.scanning.native import NativeScanner
 from qps_service.values.counts import Counts, Key
 from tests.unit.conftest import MakeScanner, no_spill
 

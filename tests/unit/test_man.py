@@ -25,7 +25,7 @@ from qps_service.formats.presets import NAMES as FORMATS
 from qps_service.formats.presets import PRESETS, ROLES
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.scan import PURE_VARIABLE
+from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.values.reports import Report
 

@@ -10,11 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service import _scan
-from qps_service import _scan_py as pure
-from qps_service._scan_py import PureScanner
 from qps_service.formats.presets import compile_format
-from qps_service.scan import PURE_VARIABLE, NativeScanner, Scanner
-from qps_service.scan import make_scanner as chosen_scanner
+from qps_service.scanning import pure as pure
+from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.pure import PureScanner
+from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
+from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
 from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
 

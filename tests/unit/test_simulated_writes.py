@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from qps_service.scan import make_scanner
+from qps_service.scanning.scanner import make_scanner
 from qps_service.simulated_log import LogFile
 from qps_service.simulator import SECOND, Simulator, SteadyPace, Traffic
 from tests.simulated import DEFAULT, Clock, make, numbered, on_disk

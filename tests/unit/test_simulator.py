@@ -7,7 +7,7 @@ import pytest
 
 from qps_service import simulator
 from qps_service.reporting.schedule import Grid
-from qps_service.scan import make_scanner
+from qps_service.scanning.scanner import make_scanner
 from qps_service.simulator import BLOCK, SECOND, IrregularPace, Pace, Simulator, SteadyPace, Traffic
 from qps_service.values.counts import Key
 from tests.simulated import DEFAULT, Clock, Memory, simulate

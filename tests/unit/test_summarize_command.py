@@ -14,7 +14,7 @@ import pytest
 
 from qps_service.cli import main
 from qps_service.files.whole import BLOCK, Block, Whole
-from qps_service.scan import PURE_VARIABLE
+from qps_service.scanning.scanner import PURE_VARIABLE
 
 LINE = b"1.2.3.4\tGET /help?q=1\t200\t10\n"
 COMBINED = b'1.2.3.4 - - [24/Nov/2026:14:%02d:08 +0100] "GET /u/%d HTTP/1.1" 404 7 "-" "x"\n'

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service import _scan, scan
-from qps_service import _scan_py as pure
-from qps_service._scan_py import PureScanner
+from qps_service import _scan
 from qps_service.formats import json_members, line
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
-from qps_service.scan import NativeScanner
+from qps_service.scanning import native, pure
+from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
@@ -175,7 +175,7 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
 @pytest.fixture
 def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """All scanners have small limits."""
-    monkeypatch.setattr(scan, "_load", lambda: small_module)
+    monkeypatch.setattr(native, "load", lambda: small_module)
     for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
         monkeypatch.setattr(pure, limit, getattr(small_module, limit))
     monkeypatch.setattr(pure, "_CORES_LIMIT", 3)

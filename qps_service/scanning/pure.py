@@ -50,7 +50,7 @@ class PureScanner:
         keep_query: bool = False,
         span: int = 0,
     ) -> None:
-        """As qps_service.scan.make_scanner."""
+        """As qps_service.scanning.scanner.make_scanner."""
         self._max_line = max_line
         self._spill = spill
         self._keep_query = keep_query

@@ -7,7 +7,7 @@ is a new chance. No line is scanned twice: the block that tells is scanned in th
 from collections.abc import Callable
 
 from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.scan import Scanner
+from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 
 FALLBACK = "combined"  # what most web servers write; lines that don't fit it are rejected as `fields`
