@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from qps_service.database import LedgerDamaged
 from qps_service.files.compressed import why_not
 from qps_service.files.fingerprint import Kinship, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import ENDLESS, Source, open_source
-from qps_service.ledger import Ledger
+from qps_service.ledger.database import LedgerDamaged
+from qps_service.ledger.ledger import Ledger
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position
 

@@ -13,9 +13,9 @@ import signal
 from collections.abc import Callable, Sequence
 
 from qps_service import __version__
-from qps_service.books import Books
 from qps_service.configured import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
+from qps_service.ledger.writer import Books
 from qps_service.logs import Logs
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say

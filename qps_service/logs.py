@@ -7,11 +7,11 @@ was ever followed, and a ledger that has to be written anew gets them all.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from qps_service.books import Books
 from qps_service.configured import LogConfig
+from qps_service.ledger.outbox import merge
+from qps_service.ledger.writer import Books
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
-from qps_service.pending import merge
 from qps_service.process import Clock
 from qps_service.reporting.text import format_rate
 from qps_service.tail import Tail

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
-from qps_service.ledger import Ledger
-from qps_service.pending import Pending
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import Pending
+from qps_service.ledger.writer import Books
 from qps_service.values.entries import Restored
 
 

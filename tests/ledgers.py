@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
-from qps_service.database import Database
-from qps_service.ledger import Ledger
+from qps_service.ledger.database import Database
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Kind, Notice
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Entry, Restored

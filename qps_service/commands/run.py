@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from syslog import LOG_DEBUG, LOG_WARNING
 
-from qps_service.books import Books
 from qps_service.commands import add_configuration, flags_of
 from qps_service.config import load
 from qps_service.configured import LogConfig, PrometheusConfig
@@ -13,6 +12,7 @@ from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files.kernel import Files
+from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Say
 from qps_service.outputs import Output
 from qps_service.outputs.chosen import Outputs

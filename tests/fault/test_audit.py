@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.files.fingerprint import PLACES
-from qps_service.schema import VERSION
+from qps_service.ledger.schema import VERSION
 from qps_service.values.entries import Loss
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
 from tests.fault.mounts import needs_root

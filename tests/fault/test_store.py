@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.books import REOPEN, Books
-from qps_service.database import COMPANIONS, LedgerError
 from qps_service.errors import LedgerUnreadableError
+from qps_service.ledger.database import COMPANIONS, LedgerError
+from qps_service.ledger.writer import REOPEN, Books
 from qps_service.notices import kinds
 from tests.broken_books import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
@@ -263,7 +263,7 @@ def test_every_page_damaged_at_the_start(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(variants) > 40
     for content in variants:
         check_damage(path, content)
-    monkeypatch.setattr("qps_service.database.Database._check", lambda _: None)
+    monkeypatch.setattr("qps_service.ledger.database.Database._check", lambda _: None)
     failed = 0
     for content in variants:
         try:

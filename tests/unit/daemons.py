@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
 from qps_service.config import Flags, load
 from qps_service.configured import Config, LogConfig
 from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
+from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output, OutputClosed

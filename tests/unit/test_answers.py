@@ -230,7 +230,7 @@ def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
     commit = service.books._write
 
     def full(*arguments: object) -> None:
-        from qps_service.database import LedgerUnavailable
+        from qps_service.ledger.database import LedgerUnavailable
 
         raise LedgerUnavailable("disk full")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from qps_service.books import REOPEN, Books
-from qps_service.database import COMPANIONS, Database, LedgerUnavailable
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger import Ledger
+from qps_service.ledger.database import COMPANIONS, Database, LedgerUnavailable
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import WAITING_LIMIT
+from qps_service.ledger.writer import REOPEN, Books
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind
-from qps_service.pending import WAITING_LIMIT
 from qps_service.state import StateDirectory
 from qps_service.values.counts import Counts
 from qps_service.values.history import History

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import database
-from qps_service.database import (
+from qps_service.ledger import database
+from qps_service.ledger.database import (
     WAL_LIMIT,
     Database,
     LedgerDamaged,
@@ -24,8 +24,8 @@ from qps_service.database import (
     LedgerUnavailable,
     LedgerVanished,
 )
-from qps_service.ledger import Ledger
-from qps_service.schema import APPLICATION_ID
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.schema import APPLICATION_ID
 from tests.ledgers import BOOT, ROOT, MakeLedger, entry, opened, requests_seen_by_nobody, rows
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qps_service import history
-from qps_service.history import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
-from qps_service.ledger import Ledger
+from qps_service.ledger import retention
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
@@ -156,14 +156,14 @@ EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [
 )
 def test_lost_sums_are_caught(name: str, part: str, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_conserved(memory / "a", EXAMPLE)
-    monkeypatch.setattr(history, name, part)
+    monkeypatch.setattr(retention, name, part)
     with pytest.raises(AssertionError):
         check_conserved(memory / "b", EXAMPLE)
 
 
 def test_a_pruning_of_open_windows_is_caught(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = history._Work
-    monkeypatch.setattr(history, "_Work", lambda writing, sequence: work(writing, sequence + 1))
+    work = retention._Work
+    monkeypatch.setattr(retention, "_Work", lambda writing, sequence: work(writing, sequence + 1))
     with pytest.raises(AssertionError):
         check_conserved(memory / "b", EXAMPLE)
 
@@ -245,7 +245,7 @@ def check_bounded_work(path: Path) -> None:
     while windows(ledger):
         before = len(windows(ledger))
         pruner.prune(ledger, EPOCH + 30 * DAY)
-        assert before - len(windows(ledger)) <= history.ROWS_AT_ONCE + 2000
+        assert before - len(windows(ledger)) <= retention.ROWS_AT_ONCE + 2000
         rounds += 1
         assert rounds < 10
     assert rounds >= 3
@@ -254,7 +254,7 @@ def check_bounded_work(path: Path) -> None:
 
 def test_the_work_of_a_call_is_bounded(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_bounded_work(memory / "a")
-    monkeypatch.setattr(history._Work, "is_over", False)
+    monkeypatch.setattr(retention._Work, "is_over", False)
     with pytest.raises(AssertionError):
         check_bounded_work(memory / "b")
 
@@ -294,7 +294,7 @@ def test_merging_comes_before_dropping(memory: Path, monkeypatch: pytest.MonkeyP
     ledger = check_size(memory / "a", 10 * SECOND, 60, 1100)
     assert sum(row[7] for row in windows(ledger)) == 1100 * 60
     ledger.close()
-    monkeypatch.setattr(history._Work, "merge", lambda *_: None)
+    monkeypatch.setattr(retention._Work, "merge", lambda *_: None)
     ledger = check_size(memory / "b", 10 * SECOND, 60, 1100)
     assert sum(row[7] for row in windows(ledger)) < 1100 * 60
     ledger.close()
@@ -316,6 +316,6 @@ def check_giving_back(path: Path) -> None:
 
 def test_empty_pages_are_given_back(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_giving_back(memory / "a")
-    monkeypatch.setattr(history._Work, "give_back", lambda _: None)
+    monkeypatch.setattr(retention._Work, "give_back", lambda _: None)
     with pytest.raises(AssertionError):
         check_giving_back(memory / "b")

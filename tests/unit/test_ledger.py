@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qps_service import ledger as ledger_module
-from qps_service.database import LedgerError
-from qps_service.ledger import Ledger
-from qps_service.rows import LARGEST
+from qps_service.ledger import ledger as ledger_module
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.rows import LARGEST
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import Stranger
@@ -192,7 +192,7 @@ def test_sums_of_bytes_stop_at_the_largest_integer(tmp_path: Path, monkeypatch: 
     check_large_sums(tmp_path / "a")
     plain = "requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
     # SQLite goes on in floating point.
-    monkeypatch.setattr("qps_service.rows.ADD_COUNTS", f"ON CONFLICT DO UPDATE SET {plain}")
+    monkeypatch.setattr("qps_service.ledger.rows.ADD_COUNTS", f"ON CONFLICT DO UPDATE SET {plain}")
     with pytest.raises(AssertionError):
         check_large_sums(tmp_path / "b")
 

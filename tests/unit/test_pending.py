@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qps_service import pending as pending_module
-from qps_service.pending import Pending, merge, thin
+from qps_service.ledger import outbox as pending_module
+from qps_service.ledger.outbox import Pending, merge, thin
 from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import Position, Stranger

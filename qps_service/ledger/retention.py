@@ -12,8 +12,8 @@ fits. Merging conserves every sum exactly. A window that was not reported yet is
 import sqlite3
 from collections.abc import Iterator
 
-from qps_service.ledger import Ledger
-from qps_service.rows import ADD_COUNTS, ADD_LINES
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.rows import ADD_COUNTS, ADD_LINES
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
 

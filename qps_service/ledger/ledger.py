@@ -14,8 +14,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from qps_service.database import Database, LedgerVanished
-from qps_service.rows import (
+from qps_service.ledger.database import Database, LedgerVanished
+from qps_service.ledger.rows import (
     add_counts,
     add_losses,
     add_rejects,

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from qps_service.database import (
+from qps_service.errors import LedgerUnreadableError
+from qps_service.ledger.database import (
     COMPANIONS,
     LedgerDamaged,
     LedgerError,
@@ -22,13 +23,12 @@ from qps_service.database import (
     LedgerUnavailable,
     LedgerVanished,
 )
-from qps_service.errors import LedgerUnreadableError
-from qps_service.history import Pruner
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import Pending
+from qps_service.ledger.retention import Pruner
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.throttle import Throttle
-from qps_service.pending import Pending
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Entry, Restored

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from qps_service.schema import APPLICATION_ID, SCHEMA, TABLES, VERSION
+from qps_service.ledger.schema import APPLICATION_ID, SCHEMA, TABLES, VERSION
 
 # How long to wait for another program's lock: a transaction of a user's shell is over by then, and
 # neither the reading of logs nor the watchdog (30 s) notices.
