@@ -4,7 +4,8 @@ import argparse
 import os
 import time
 
-from qps_service.audit import Audit, Checked, audit
+from qps_service.auditing.audit import Audit, audit
+from qps_service.auditing.recount import Checked
 from qps_service.commands import answer
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
 from qps_service.files.kernel import Files

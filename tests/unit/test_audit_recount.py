@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qps_service import audit as audit_module
-from qps_service.audit import Audit, audit
+from qps_service.auditing import recount
+from qps_service.auditing.audit import Audit, audit
 from qps_service.config import Flags, load
 from qps_service.configured import LogConfig
 from qps_service.files.kernel import Files
@@ -293,7 +293,7 @@ def test_false_alarms_are_caught(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(audit_module, "_count", twin)
+    monkeypatch.setattr(recount, "_count", twin)
     for number, history in enumerate(histories):
         with pytest.raises(AssertionError):
             run(history, tmp_path / str(number))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qps_service import _scan
 from qps_service.formats.presets import compile_format
-from qps_service.scanning import pure as pure
+from qps_service.scanning import pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner

@@ -1,11 +1,8 @@
-"""Checks the ledger against itself and against the logs that still exist.
+"""Finds the file that has a generation's text, and counts again the lines in what was read of it.
 
-For each generation: the file with its text is looked for by identity, and where that is gone by its
-text, in compressed files too; the lines in what was read of it are counted again. For each log: the
-lines of all generations must be the requests and rejected lines in the totals.
-
-Nothing is written. A file that is gone proves nothing, and is said to be gone; so does one that is there but
-can't be read, and the reason is said.
+The file is looked for by identity, and where that is gone by its text, in compressed files too. A file that
+is gone proves nothing, and is said to be gone; so does one that is there but can't be read, and the reason is
+said.
 """
 
 import os
@@ -18,9 +15,6 @@ from qps_service.files.fingerprint import Kinship, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import ENDLESS, Source, open_source
-from qps_service.ledger.database import LedgerDamaged
-from qps_service.ledger.ledger import Ledger
-from qps_service.values.entries import Loss
 from qps_service.values.positions import Position
 
 BLOCK = 1 << 18  # bytes
@@ -49,67 +43,7 @@ class Checked(NamedTuple):
         return self.counted is None or self.counted == self.position.lines
 
 
-class Audit(NamedTuple):
-    """One log's books."""
-
-    log: str
-    path: str
-    at: int  # the last commit, Unix nanoseconds
-    generations: list[Checked]
-    forgotten: int  # lines of generations that the ledger remembers no more
-    forgotten_rejected: int  # how many of them were rejected
-    requests: int
-    rejected: int
-    losses: list[Loss]
-
-    @property
-    def lines(self) -> int:
-        """Read of all generations."""
-        return self.forgotten + sum(each.position.lines for each in self.generations)
-
-    @property
-    def lines_balance(self) -> bool:
-        """Whether nothing is counted that was not read, and the other way round; rejected lines likewise."""
-        rejected = self.forgotten_rejected + sum(each.position.rejected for each in self.generations)
-        return (self.lines, rejected) == (self.requests + self.rejected, self.rejected)
-
-    @property
-    def unread(self) -> list[Unread]:
-        """The generations' files that could not be read, each once."""
-        return list(dict.fromkeys(each.unread for each in self.generations if each.unread))
-
-    @property
-    def balances(self) -> bool:
-        """Whether the sums agree, and each file with what was read of it."""
-        return self.lines_balance and all(each.balances for each in self.generations)
-
-
-def audit(ledger: Ledger, log: str, files: Files) -> Audit:
-    """Check one log. Raises LedgerError."""
-    with ledger.snapshot():
-        restored = ledger.restore(log, now=0, at=0)
-        generations, losses = ledger.generations(log), ledger.losses(log)
-        forgotten, forgotten_rejected = ledger.forgotten(log)
-    if restored is None:
-        raise LedgerDamaged(f"it knows no log named {log}")
-    names = [restored.path, *(position.name for position, _ in generations)]
-    directories = {os.path.dirname(os.path.realpath(name)) for name in names}
-    known = {position.identity[:2] for position, _ in generations}
-    candidates = _Candidates(files, restored.path, directories, known)
-    return Audit(
-        log=log,
-        path=restored.path,
-        at=restored.at,
-        generations=[candidates.check(position, held=held) for position, held in generations],
-        forgotten=forgotten,
-        forgotten_rejected=forgotten_rejected,
-        requests=sum(counts.requests for counts in restored.totals.values()),
-        rejected=sum(restored.rejects.values()),
-        losses=losses,
-    )
-
-
-class _Candidates:
+class Candidates:
     """The files that may hold a generation's text."""
 
     def __init__(self, files: Files, log: str, directories: set[str], known: set[tuple[int, int]]) -> None:
