@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from qps_service import __version__
-from qps_service.configured import Config
+from qps_service.configuration.types import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.ledger.writer import Books
 from qps_service.logs import Logs

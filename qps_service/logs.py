@@ -7,7 +7,7 @@ was ever followed, and a ledger that has to be written anew gets them all.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from qps_service.configured import LogConfig
+from qps_service.configuration.types import LogConfig
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import Books
 from qps_service.notices import kinds

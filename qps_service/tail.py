@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service.configured import LogConfig
+from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
 from qps_service.following.announcer import Voice

@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import load
-from qps_service.configured import (
+from qps_service.configuration.loader import load
+from qps_service.configuration.types import (
     Config,
     GangliaConfig,
     GraphiteConfig,

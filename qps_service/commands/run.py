@@ -6,8 +6,8 @@ from collections.abc import Callable
 from syslog import LOG_DEBUG, LOG_WARNING
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import load
-from qps_service.configured import LogConfig, PrometheusConfig
+from qps_service.configuration.loader import load
+from qps_service.configuration.types import LogConfig, PrometheusConfig
 from qps_service.daemon import Daemon
 from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError

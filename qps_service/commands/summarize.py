@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
@@ -15,7 +16,6 @@ from qps_service.progress import Progress, progress_on
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import FALLBACK
 from qps_service.scanning.scanner import Scanner, make_scanner
-from qps_service.settings import BY_KEY
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
 from qps_service.values.counts import Scanned

@@ -7,7 +7,7 @@ included, is said, and touches neither the others nor the counting. Only OutputC
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
-from qps_service.configured import OutputConfig
+from qps_service.configuration.types import OutputConfig
 from qps_service.outputs import Output, OutputClosed
 from qps_service.values.reports import Overview, Report
 

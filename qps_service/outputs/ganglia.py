@@ -14,7 +14,7 @@ and port, or by a gmond.conf; what is wrong with that is said once, and tried ag
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
-from qps_service.configured import GangliaConfig
+from qps_service.configuration.types import GangliaConfig
 from qps_service.errors import ConfigError
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble

@@ -14,7 +14,7 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.names.
 
 from collections.abc import Iterator, Sequence
 
-from qps_service.configured import GraphiteConfig
+from qps_service.configuration.types import GraphiteConfig
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output

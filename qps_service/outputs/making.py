@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from qps_service.configured import (
+from qps_service.configuration.types import (
     GangliaConfig,
     GraphiteConfig,
     JsonConfig,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from http import HTTPStatus
 
-from qps_service.configured import PrometheusConfig
+from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output

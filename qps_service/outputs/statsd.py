@@ -20,7 +20,7 @@ With tags, where the receiver sums up itself:
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from qps_service.configured import StatsdConfig
+from qps_service.configuration.types import StatsdConfig
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output

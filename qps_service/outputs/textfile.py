@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from qps_service.configured import TextfileConfig
+from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from qps_service.configured import GangliaConfig
+from qps_service.configuration.types import GangliaConfig
 from qps_service.outputs import ganglia
 from qps_service.outputs.ganglia import GangliaOutput
 from qps_service.outputs.ganglia_names import COUNT, name_of

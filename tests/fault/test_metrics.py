@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.configured import GraphiteConfig, StatsdConfig
+from qps_service.configuration.types import GraphiteConfig, StatsdConfig
 from qps_service.notices.kinds import Notice
 from qps_service.outputs.making import make_output
 from qps_service.values.counts import Counts, Key

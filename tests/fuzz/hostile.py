@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from qps_service.config import Flags, load
+from qps_service.configuration.loader import Flags, load
 from qps_service.tail import Tail
 
 SECOND = 10**9

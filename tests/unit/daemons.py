@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qps_service.config import Flags, load
-from qps_service.configured import Config, LogConfig
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import Config, LogConfig
 from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import Books

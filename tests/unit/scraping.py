@@ -8,7 +8,7 @@ from contextlib import suppress
 from http.client import HTTPResponse
 from io import BytesIO
 
-from qps_service.configured import PrometheusConfig
+from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Notice
 from qps_service.outputs.prometheus import PrometheusOutput
 from qps_service.values.reports import Overview

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit, audit
-from qps_service.config import Flags, load
-from qps_service.configured import LogConfig
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import LogConfig
 from qps_service.files.kernel import Files
 from qps_service.files.sources import Source
 from qps_service.following import open_files

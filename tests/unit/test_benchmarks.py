@@ -14,9 +14,9 @@ from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
+from qps_service.configuration.settings import OUTPUTS
 from qps_service.formats.presets import compile_format
 from qps_service.scanning.pure import PureScanner
-from qps_service.settings import OUTPUTS
 from qps_service.values.counts import Counts, Key
 
 KEY = Key(b"GET", b"/a", 200)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import config
 from qps_service.cli import main
 from qps_service.commands import check
+from qps_service.configuration import loader
 from qps_service.files.kernel import group_name, user_name
 
 Captured = pytest.CaptureFixture[str]
@@ -29,7 +29,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
     monkeypatch.chdir(path)
-    monkeypatch.setattr(config, "DEFAULT_FILE", str(path / "default.toml"))
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
     monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
     monkeypatch.setattr(check, "HIDDEN", {})
     for name in [

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from qps_service import tail as tail_module
-from qps_service.config import Flags, load
-from qps_service.configured import LogConfig
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import LogConfig
 from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
 from qps_service.scanning.auto import ChoosingScanner
 from qps_service.scanning.scanner import Scanner

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from qps_service.configured import (
+from qps_service.configuration.types import (
     GangliaConfig,
     GraphiteConfig,
     JsonConfig,

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import config
-from qps_service.config import Flags, load
-from qps_service.configured import Config, GangliaConfig, LogConfig, PrometheusConfig
+from qps_service.configuration import loader
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import LOG, SERVICE, Setting
+from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
 from qps_service.counting.routes import Rule, compile_match, make_rule
 from qps_service.errors import ConfigError, UsageError
 from qps_service.formats.presets import compile_format
-from qps_service.readers import parse_name
-from qps_service.settings import LOG, SERVICE, Setting
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
 
@@ -33,7 +33,7 @@ ONE_LOG = '[log.access]\npath = "/var/log/access.log"\n'
 @pytest.fixture(autouse=True)
 def no_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing that the machine has in /etc or around us matters here."""
-    monkeypatch.setattr(config, "DEFAULT_FILE", str(tmp_path / "default.toml"))
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(tmp_path / "default.toml"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "default.toml"
 
@@ -619,7 +619,7 @@ def test_a_library_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text(f'[log.a]\npath = "/a"\n{OUTPUTS_OF_PROMETHEUS}')
     script = (
-        "import sys; from qps_service.config import Flags, load; "
+        "import sys; from qps_service.configuration.loader import Flags, load; "
         "import qps_service.commands.run; load(Flags(config=sys.argv[1]), {}); "
         "print([name for name in ('prometheus_client', 'http', 'socket', 'gzip') if name in sys.modules])"
     )

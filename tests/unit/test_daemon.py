@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qps_service import daemon as daemon_module
-from qps_service.config import Flags, load
+from qps_service.configuration.loader import Flags, load
 from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
 from qps_service.following import generation

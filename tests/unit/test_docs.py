@@ -19,14 +19,14 @@ from jsonschema import ValidationError
 
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.values.counts import REASONS
 from qps_service.values.reports import Report
 from tests.reports_schema import validate

@@ -10,8 +10,8 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 
-from qps_service.config import Flags, load
-from qps_service.settings import BY_KEY
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.settings import BY_KEY
 from qps_service.values.counts import OTHER
 from tests.unit.test_docs import FENCE
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.configured import GangliaConfig
+from qps_service.configuration.types import GangliaConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.datagrams import BATCH, PAUSE, Datagrams, charge

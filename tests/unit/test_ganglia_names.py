@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qps_service.configuration.parsers import parse_name
 from qps_service.outputs import ganglia_names
 from qps_service.outputs.ganglia_names import COUNT, MOST, name_of, safe_host, title_of
-from qps_service.readers import parse_name
 
 NameOf = Callable[..., str]
 Which = tuple[str, bytes | None, int]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qps_service.configured import GraphiteConfig
+from qps_service.configuration.types import GraphiteConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.outputs.graphite import GraphiteOutput, render
 from qps_service.outputs.making import make_output

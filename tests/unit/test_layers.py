@@ -194,7 +194,9 @@ def test_only_files_touches_logs() -> None:
 @pytest.mark.parametrize(
     ("check", "module", "forbidden"),
     [
-        pytest.param(check_one_way, "model", "from qps_service.config import load", id="a layer above"),
+        pytest.param(
+            check_one_way, "model", "from qps_service.configuration.loader import load", id="a layer above"
+        ),
         pytest.param(check_one_way, "model", "import qps_service.cli", id="a plain import"),
         pytest.param(check_one_way, "model", "from qps_service import daemon", id="from the package"),
         pytest.param(

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from qps_service.configured import PrometheusConfig
+from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import listener, prometheus
 from qps_service.outputs.listener import CLIENTS, HEAD, READING, Client, Listener

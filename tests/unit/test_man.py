@@ -19,14 +19,14 @@ import pytest
 
 from qps_service import errors
 from qps_service.cli import make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.formats.presets import NAMES as FORMATS
 from qps_service.formats.presets import PRESETS, ROLES
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.values.reports import Report
 
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"

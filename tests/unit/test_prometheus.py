@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import parser
 
-from qps_service.configured import PrometheusConfig, TextfileConfig
+from qps_service.configuration.types import PrometheusConfig, TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs import prometheus
 from qps_service.outputs.exposition import render

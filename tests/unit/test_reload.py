@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qps_service import daemon as daemon_module
-from qps_service.configured import LogConfig
+from qps_service.configuration.types import LogConfig
 from qps_service.daemon import Daemon
 from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files

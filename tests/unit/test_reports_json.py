@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from qps_service.config import Flags, load
-from qps_service.configured import JsonConfig
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import JsonConfig
 from qps_service.errors import ConfigError
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs import reports_json

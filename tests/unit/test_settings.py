@@ -6,11 +6,11 @@ import re
 import pytest
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import _OUTPUTS, Flags
-from qps_service.configured import Config, LogConfig
+from qps_service.configuration.loader import _OUTPUTS, Flags
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.configuration.types import Config, LogConfig
 from qps_service.counting.routes import COLLAPSES
-from qps_service.readers import parse_name
-from qps_service.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
 

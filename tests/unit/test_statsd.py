@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.configured import StatsdConfig
+from qps_service.configuration.types import StatsdConfig
 from qps_service.notices.kinds import Notice
 from qps_service.outputs import fading
 from qps_service.outputs.fading import WINDOWS, Fading

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qps_service import tail as tail_module
-from qps_service.config import Flags, load
-from qps_service.configured import LogConfig
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import LogConfig
 from qps_service.counting.routes import compile_match, make_rule
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.configured import TextfileConfig
+from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
 from qps_service.outputs.exposition import render
 from qps_service.outputs.textfile import TextfileOutput

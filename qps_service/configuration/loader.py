@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qps_service.configured import (
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
+from qps_service.configuration.types import (
     Config,
     GangliaConfig,
     GraphiteConfig,
@@ -22,8 +24,6 @@ from qps_service.configured import (
 )
 from qps_service.counting.routes import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
-from qps_service.readers import parse_name
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
 from qps_service.values.history import History
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"

@@ -7,9 +7,7 @@ they can't differ in what they accept.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.counting.routes import compile_match
-from qps_service.formats.presets import NAMES, compile_format
-from qps_service.readers import (
+from qps_service.configuration.parsers import (
     Within,
     duration,
     number,
@@ -25,6 +23,8 @@ from qps_service.readers import (
     parse_textfile,
     size,
 )
+from qps_service.counting.routes import compile_match
+from qps_service.formats.presets import NAMES, compile_format
 from qps_service.text.units import SECOND
 
 
