@@ -26,7 +26,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
-from qps_service.outputs.resolving import endpoint
+from qps_service.network.resolver import endpoint
 from qps_service.scanning.scanner import make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration

@@ -15,12 +15,12 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.names.
 from collections.abc import Iterator, Sequence
 
 from qps_service.configuration.types import GraphiteConfig
+from qps_service.network.resolver import endpoint
+from qps_service.network.tcp import Stream
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output
 from qps_service.outputs.names import path_of_key, path_of_log
-from qps_service.outputs.resolving import endpoint
-from qps_service.outputs.stream import Stream
 from qps_service.values.reports import Overview, Report, Standing
 
 

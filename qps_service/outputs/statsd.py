@@ -21,13 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from qps_service.configuration.types import StatsdConfig
+from qps_service.network.resolver import endpoint
+from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output
-from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.fading import Fading
 from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log
-from qps_service.outputs.resolving import endpoint
 from qps_service.values.counts import Key
 from qps_service.values.reports import Overview, Report
 

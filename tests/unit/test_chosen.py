@@ -12,13 +12,13 @@ from qps_service.configuration.types import (
     StatsdConfig,
     TextfileConfig,
 )
+from qps_service.network.tcp import Stream
+from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import Output, OutputClosed
 from qps_service.outputs.chosen import Outputs
-from qps_service.outputs.datagrams import Datagrams
 from qps_service.outputs.making import make_output
-from qps_service.outputs.stream import Stream
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW

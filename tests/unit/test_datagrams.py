@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from qps_service.outputs.datagrams import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
-from qps_service.outputs.resolving import AGAIN, RETRY, Begin, Resolver
+from qps_service.network.resolver import AGAIN, RETRY, Begin, Resolver
+from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
 from tests.unit.receiving import RESUMED, Names, Said, UdpReceiver, until
 
 SMALL = b"a:1|c"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.outputs.exchange import Exchange, refusal
+from qps_service.network.http_exchange import Exchange, refusal
 
 PATHS = ("/metrics", "/healthz")
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [ -~]*\r\n((?:[A-Za-z-]+: [ -~]*\r\n)+)\r\n", re.DOTALL)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qps_service.configuration.types import GangliaConfig
+from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.datagrams import BATCH, PAUSE, Datagrams, charge
 from qps_service.outputs.ganglia import NEWS, GangliaOutput
 from qps_service.outputs.ganglia_series import ZEROS, Announcements, LiveSeries, Series
 from qps_service.outputs.gmetric import BOTH, POSITIVE, Origin

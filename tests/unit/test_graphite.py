@@ -143,7 +143,7 @@ def test_a_service_is_seen_as_it_reports(tmp_path: Path) -> None:
 
 def test_a_receiver_that_never_reads_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does one whose connection nobody accepts; with a backlog that a window fills, it is said once."""
-    monkeypatch.setattr("qps_service.outputs.stream.LIMIT", 1000)
+    monkeypatch.setattr("qps_service.network.tcp.LIMIT", 1000)
     receiver, said = TcpReceiver(receive_buffer=2048), list[Notice]()
     outputs = [make(receiver.port, said)]
     small = outputs[0]._stream
@@ -175,7 +175,7 @@ class Waits(GraphiteOutput):
 
 
 def test_an_output_that_waits_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qps_service.outputs.stream.LAST_ROUNDS", 1)
+    monkeypatch.setattr("qps_service.network.tcp.LAST_ROUNDS", 1)
     output = Waits(GraphiteConfig("127.0.0.1", 1, "qps"), lambda notice: None)
     service = Service(tmp_path, outputs=[output])
     output.world = service.world

@@ -10,9 +10,10 @@ from contextlib import suppress
 import pytest
 
 from qps_service.configuration.types import PrometheusConfig
+from qps_service.network import http_server
+from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, Listener
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
-from qps_service.outputs import listener, prometheus
-from qps_service.outputs.listener import CLIENTS, HEAD, READING, Client, Listener
+from qps_service.outputs import prometheus
 from qps_service.outputs.prometheus import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.reporting import OVERVIEW
@@ -73,7 +74,7 @@ class KeepsAll(Listener):
                 connection, _ = listening.accept()
                 connection.setblocking(False)
                 self._clients[connection.fileno()] = Client(connection, now)
-                self._epoll.register(connection, listener._EVENTS[READING])
+                self._epoll.register(connection, http_server._EVENTS[READING])
 
 
 class KeepsTheFirst(Listener):
@@ -135,7 +136,7 @@ class Patient(Listener):
     """A broken twin: each byte buys time."""
 
     def _receive(self, client: Client, now: int) -> None:
-        client.deadline = now + listener.HEAD_PATIENCE
+        client.deadline = now + http_server.HEAD_PATIENCE
         super()._receive(client, now)
 
 
@@ -152,7 +153,7 @@ def test_patience_is_caught(build: Build) -> None:
 def _large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that no socket holds."""
     monkeypatch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
-    monkeypatch.setattr(listener, "IN_FLIGHT", 30_000_000)
+    monkeypatch.setattr(http_server, "IN_FLIGHT", 30_000_000)
 
 
 @pytest.mark.usefixtures("_large")
@@ -193,7 +194,7 @@ class HoldsAll(Listener):
     """A broken twin."""
 
     def send(self, client: Client, head: bytes, body: bytes, now: int) -> None:
-        listener.IN_FLIGHT = 1 << 60
+        http_server.IN_FLIGHT = 1 << 60
         super().send(client, head, body, now)
 
 
@@ -241,7 +242,7 @@ def test_a_large_head_is_refused(endpoint: Endpoint) -> None:
 
 
 def test_large_heads_that_are_held_are_caught(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "HEAD", 1 << 30)
+    monkeypatch.setattr(http_server, "HEAD", 1 << 30)
     with pytest.raises(AssertionError):
         check_large_head(endpoint)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qps_service.outputs.resolving import Resolver
-from qps_service.outputs.stream import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
+from qps_service.network.resolver import Resolver
+from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
 from tests.unit.receiving import RESUMED, Names, Said, TcpReceiver, until
 
 NOW = 5_000 * 1_000_000_000
