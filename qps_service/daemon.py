@@ -19,8 +19,8 @@ from qps_service.ledger.writer import Books
 from qps_service.logs import Logs
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
-from qps_service.outputs import OutputClosed
-from qps_service.outputs.chosen import Outputs
+from qps_service.outputs.base import OutputClosed
+from qps_service.outputs.group import Outputs
 from qps_service.process import Clock, Waker
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Grid

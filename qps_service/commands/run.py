@@ -14,10 +14,10 @@ from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Say
-from qps_service.outputs import Output
-from qps_service.outputs.chosen import Outputs
+from qps_service.outputs.base import Output
+from qps_service.outputs.group import Outputs
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
-from qps_service.outputs.making import make_output
+from qps_service.outputs.registry import make_output
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.reporting.text import render_text
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _renderer(arguments: argparse.Namespace) -> Callable[[Report], str]:
     if arguments.json:
-        from qps_service.outputs.reports_json import render_json
+        from qps_service.outputs.json_lines import render_json
 
         return render_json
     return render_text

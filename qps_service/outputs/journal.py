@@ -29,7 +29,7 @@ from syslog import LOG_DEBUG, LOG_INFO
 
 from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
+from qps_service.outputs.base import Output
 from qps_service.reporting.report import row_objects
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report

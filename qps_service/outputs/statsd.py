@@ -3,7 +3,7 @@ with tags (https://docs.datadoghq.com/extend/dogstatsd/datagram_shell).
 
 Promise: the counters' sum is the sum of the reports, each window's requests once; a route that has no
 requests any longer has the rate 0; nothing that a log says can add a line or a field. Names and tags are
-made by qps_service.outputs.names.
+made by qps_service.outputs.metric_names.
 
     qps.access.GET._help.200.requests:32|c              requests in the window
     qps.access.GET._help.200.bytes:16384|c              sum of their sizes
@@ -25,9 +25,9 @@ from qps_service.network.resolver import endpoint
 from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
-from qps_service.outputs.fading import Fading
-from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log
+from qps_service.outputs.base import Output
+from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
+from qps_service.outputs.vanished import Fading
 from qps_service.values.counts import Key
 from qps_service.values.reports import Overview, Report
 

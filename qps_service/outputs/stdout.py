@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output, OutputClosed
+from qps_service.outputs.base import Output, OutputClosed
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
 

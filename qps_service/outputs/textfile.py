@@ -11,8 +11,8 @@ from contextlib import suppress
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
-from qps_service.outputs.exposition import render
+from qps_service.outputs.base import Output
+from qps_service.outputs.prometheus.exposition import render
 from qps_service.text.escape import show_path
 from qps_service.values.reports import Overview, Report
 

@@ -16,12 +16,12 @@ from xml.etree import ElementTree
 import pytest
 
 from qps_service.configuration.types import GangliaConfig
-from qps_service.outputs import ganglia
-from qps_service.outputs.ganglia import GangliaOutput
-from qps_service.outputs.ganglia_names import COUNT, name_of
-from qps_service.outputs.ganglia_series import Announcements, Series
-from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
-from qps_service.outputs.gmond_conf import Channel, read_sending
+from qps_service.outputs.ganglia import output as ganglia
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from qps_service.outputs.ganglia.gmond_conf import Channel, read_sending
+from qps_service.outputs.ganglia.names import COUNT, name_of
+from qps_service.outputs.ganglia.output import GangliaOutput
+from qps_service.outputs.ganglia.series import Announcements, Series
 from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate
 from qps_service.values.counts import Counts, Key
@@ -282,11 +282,11 @@ def test_hostile_routes_harm_nothing(
 
 
 AS_THEY_COME = """
-from qps_service.outputs import ganglia_names
+from qps_service.outputs.ganglia import names
 def name_of(log, route=None, status=0):
     text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
     return f"qps_{log}_{text}"
-ganglia_names.name_of = name_of
+names.name_of = name_of
 """
 
 
@@ -393,7 +393,7 @@ def test_a_restarted_gmond_has_all_again(make_site: Callable[..., Site], gmond: 
 
 
 ANNOUNCES_ONCE = """
-from qps_service.outputs.ganglia_series import Announcements
+from qps_service.outputs.ganglia.series import Announcements
 Announcements.forget = lambda self: None
 """
 

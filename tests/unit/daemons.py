@@ -14,8 +14,8 @@ from qps_service.files.kernel import Files
 from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output, OutputClosed
-from qps_service.outputs.chosen import Outputs
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.group import Outputs
 from qps_service.systemd import Supervisor
 from qps_service.tail import Tail
 from qps_service.values.entries import Restored

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from qps_service.outputs import Output
+from qps_service.outputs.base import Output
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing
 

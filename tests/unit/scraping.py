@@ -10,7 +10,7 @@ from io import BytesIO
 
 from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Notice
-from qps_service.outputs.prometheus import PrometheusOutput
+from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.reporting import OVERVIEW
 

@@ -16,9 +16,9 @@ from qps_service.network.tcp import Stream
 from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output, OutputClosed
-from qps_service.outputs.chosen import Outputs
-from qps_service.outputs.making import make_output
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.group import Outputs
+from qps_service.outputs.registry import make_output
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW

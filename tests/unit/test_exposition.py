@@ -7,8 +7,8 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from qps_service.outputs import exposition
-from qps_service.outputs.exposition import render
+from qps_service.outputs.prometheus import exposition
+from qps_service.outputs.prometheus.exposition import render
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Standing
 

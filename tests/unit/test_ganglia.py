@@ -15,11 +15,11 @@ from qps_service.configuration.types import GangliaConfig
 from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.ganglia import NEWS, GangliaOutput
-from qps_service.outputs.ganglia_series import ZEROS, Announcements, LiveSeries, Series
-from qps_service.outputs.gmetric import BOTH, POSITIVE, Origin
-from qps_service.outputs.gmond_conf import LONGEST_HOST, Channel
-from qps_service.outputs.making import make_output
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Origin
+from qps_service.outputs.ganglia.gmond_conf import LONGEST_HOST, Channel
+from qps_service.outputs.ganglia.output import NEWS, GangliaOutput
+from qps_service.outputs.ganglia.series import ZEROS, Announcements, LiveSeries, Series
+from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing, Window

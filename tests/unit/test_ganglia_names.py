@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.configuration.parsers import parse_name
-from qps_service.outputs import ganglia_names
-from qps_service.outputs.ganglia_names import COUNT, MOST, name_of, safe_host, title_of
+from qps_service.outputs.ganglia import names as names_module
+from qps_service.outputs.ganglia.names import COUNT, MOST, name_of, safe_host, title_of
 
 NameOf = Callable[..., str]
 Which = tuple[str, bytes | None, int]
@@ -190,7 +190,7 @@ def test_a_host_is_safe() -> None:
 
 def test_hashing_costs_no_openssl() -> None:
     code = (
-        f"import sys; from {ganglia_names.__name__} import name_of; name_of('a', b'')\n"
+        f"import sys; from {names_module.__name__} import name_of; name_of('a', b'')\n"
         "print('_hashlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

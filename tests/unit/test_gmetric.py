@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from qps_service.outputs import gmetric
-from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from qps_service.outputs.ganglia import gmetric
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
 
 HERE = Origin("vm", spoof=False)
 OTHER = Origin("10.1.2.3:web.example", spoof=True)

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 
 from qps_service.errors import ConfigError
-from qps_service.outputs.gmetric import Origin
-from qps_service.outputs.gmond_conf import DEEPEST, LARGEST, LONGEST_HOST, Channel, Sending, read_sending
+from qps_service.outputs.ganglia.gmetric import Origin
+from qps_service.outputs.ganglia.gmond_conf import (
+    DEEPEST,
+    LARGEST,
+    LONGEST_HOST,
+    Channel,
+    Sending,
+    read_sending,
+)
 
 UNICAST = Channel("10.0.0.1", 8649)
 GROUP = Channel("239.2.11.71", 8649, 1)

@@ -12,7 +12,7 @@ import pytest
 from qps_service.configuration.types import GraphiteConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.outputs.graphite import GraphiteOutput, render
-from qps_service.outputs.making import make_output
+from qps_service.outputs.registry import make_output
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report
 from tests.unit.daemons import SECOND, Service, World

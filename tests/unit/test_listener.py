@@ -13,8 +13,8 @@ from qps_service.configuration.types import PrometheusConfig
 from qps_service.network import http_server
 from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, Listener
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
-from qps_service.outputs import prometheus
-from qps_service.outputs.prometheus import PrometheusOutput
+from qps_service.outputs.prometheus import output as prometheus
+from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.reporting import OVERVIEW
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse

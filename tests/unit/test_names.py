@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.outputs.names import Alphabet
+from qps_service.outputs.metric_names import Alphabet
 
 SEGMENT = Alphabet("A-Za-z0-9_-", 60, flat=True)
 PATH = Alphabet("A-Za-z0-9_./-", 60, flat=False)

@@ -19,9 +19,9 @@ from qps_service.configuration.settings import OUTPUTS
 from qps_service.configuration.types import GraphiteConfig, OutputConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output, OutputClosed
-from qps_service.outputs.chosen import Outputs
-from qps_service.outputs.making import make_output
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.group import Outputs
+from qps_service.outputs.registry import make_output
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
 from tests.unit.daemons import SECOND, START, Service, World
 

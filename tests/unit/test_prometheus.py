@@ -10,10 +10,10 @@ from prometheus_client import parser
 
 from qps_service.configuration.types import PrometheusConfig, TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
-from qps_service.outputs import prometheus
-from qps_service.outputs.exposition import render
-from qps_service.outputs.making import make_output
-from qps_service.outputs.prometheus import PrometheusOutput, health
+from qps_service.outputs.prometheus import output
+from qps_service.outputs.prometheus.exposition import render
+from qps_service.outputs.prometheus.output import PrometheusOutput, health
+from qps_service.outputs.registry import make_output
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Standing
@@ -201,7 +201,7 @@ def check_cost(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
         endpoint.now += 2 * SECOND
         return render(overview, openmetrics=openmetrics)
 
-    monkeypatch.setattr(prometheus, "render", slow)
+    monkeypatch.setattr(output, "render", slow)
     began = endpoint.now
     while endpoint.now < began + 100 * SECOND:
         clients = [endpoint.ask() for _ in range(3)]
@@ -267,7 +267,7 @@ def test_who_cannot_be_answered_is_not_due_for_good(
 
     client = endpoint.ask()
     with monkeypatch.context() as faulty:
-        faulty.setattr(prometheus, "render", broken)
+        faulty.setattr(output, "render", broken)
         with pytest.raises(OverflowError):
             endpoint.look()
     assert endpoint.output.due() is None

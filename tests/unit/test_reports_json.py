@@ -20,9 +20,9 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import JsonConfig
 from qps_service.errors import ConfigError
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
-from qps_service.outputs import reports_json
-from qps_service.outputs.making import make_output
-from qps_service.outputs.reports_json import JsonOutput, render_json
+from qps_service.outputs import json_lines
+from qps_service.outputs.json_lines import JsonOutput, render_json
+from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
@@ -520,7 +520,7 @@ class Anything(JsonOutput):
 
     def _open(self) -> None:
         self.close()
-        self._descriptor = os.open(self._path, reports_json.FLAGS, reports_json.MODE)
+        self._descriptor = os.open(self._path, json_lines.FLAGS, json_lines.MODE)
 
 
 class SaysEach(JsonOutput):
@@ -546,8 +546,8 @@ def flags(change: int, mode: int = 0o640) -> Make:
     class Opens(JsonOutput):
         def _open(self) -> None:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(reports_json, "FLAGS", reports_json.FLAGS ^ change)
-                patch.setattr(reports_json, "MODE", mode)
+                patch.setattr(json_lines, "FLAGS", json_lines.FLAGS ^ change)
+                patch.setattr(json_lines, "MODE", mode)
                 super()._open()
 
     return Opens

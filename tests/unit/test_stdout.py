@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
-from qps_service.outputs import Output, OutputClosed, stdout
+from qps_service.outputs import stdout
+from qps_service.outputs.base import Output, OutputClosed
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report

@@ -8,7 +8,7 @@ import pytest
 
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
-from qps_service.outputs.exposition import render
+from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW, emit

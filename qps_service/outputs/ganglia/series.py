@@ -12,7 +12,7 @@ window those whose turn it is, equally many, and new ones in bounded numbers.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from qps_service.outputs.ganglia_names import name_of
+from qps_service.outputs.ganglia.names import name_of
 from qps_service.reporting.report import rates
 from qps_service.values.reports import Report, Standing
 

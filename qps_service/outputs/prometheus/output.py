@@ -18,8 +18,8 @@ from qps_service.network.http_exchange import TEXT, Exchange
 from qps_service.network.http_server import Client, Listener
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
-from qps_service.outputs.exposition import OPENMETRICS, render
+from qps_service.outputs.base import Output
+from qps_service.outputs.prometheus.exposition import OPENMETRICS, render
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
+from qps_service.outputs.base import Output
 from qps_service.reporting.report import row_objects
 from qps_service.text.escape import show_path
 from qps_service.values.entries import Loss

@@ -13,7 +13,7 @@ from qps_service.configuration.types import (
     TextfileConfig,
 )
 from qps_service.notices.kinds import Say
-from qps_service.outputs import Output
+from qps_service.outputs.base import Output
 
 
 def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -> Output:
@@ -21,7 +21,7 @@ def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -
     `inherited` are descriptors of sockets that systemd listens on for Prometheus."""
     match config:
         case GangliaConfig():
-            from qps_service.outputs.ganglia import GangliaOutput
+            from qps_service.outputs.ganglia.output import GangliaOutput
 
             return GangliaOutput(config, say)
         case StatsdConfig():
@@ -33,13 +33,13 @@ def make_output(config: OutputConfig, say: Say, inherited: Sequence[int] = ()) -
 
             return GraphiteOutput(config, say)
         case JsonConfig(path):
-            from qps_service.outputs.reports_json import JsonOutput
+            from qps_service.outputs.json_lines import JsonOutput
 
             output = JsonOutput(path, say)
             output.reopen()
             return output
         case PrometheusConfig():
-            from qps_service.outputs.prometheus import PrometheusOutput
+            from qps_service.outputs.prometheus.output import PrometheusOutput
 
             return PrometheusOutput(config, say, inherited)
         case TextfileConfig():

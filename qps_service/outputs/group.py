@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
 from qps_service.configuration.types import OutputConfig
-from qps_service.outputs import Output, OutputClosed
+from qps_service.outputs.base import Output, OutputClosed
 from qps_service.values.reports import Overview, Report
 
 _P = ParamSpec("_P")

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
 from qps_service.errors import ConfigError
-from qps_service.outputs.ganglia_names import safe_host
-from qps_service.outputs.gmetric import Origin
+from qps_service.outputs.ganglia.gmetric import Origin
+from qps_service.outputs.ganglia.names import safe_host
 
 LARGEST = 1 << 20  # bytes of one file; Debian's has 10 KB
 # It stands twice in a packet, with another beside it.

@@ -20,11 +20,11 @@ from qps_service.network.resolver import endpoint
 from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
 from qps_service.notices.kinds import Say
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs import Output
-from qps_service.outputs.ganglia_names import COUNT, safe_host, title_of
-from qps_service.outputs.ganglia_series import Announcements, LiveSeries, Series
-from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
-from qps_service.outputs.gmond_conf import Channel, read_sending
+from qps_service.outputs.base import Output
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from qps_service.outputs.ganglia.gmond_conf import Channel, read_sending
+from qps_service.outputs.ganglia.names import COUNT, safe_host, title_of
+from qps_service.outputs.ganglia.series import Announcements, LiveSeries, Series
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
 
