@@ -12,7 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from qps_service.formats.presets import compile_format
-from qps_service.simulator import KINDS, Traffic
+from qps_service.simulation.traffic import KINDS, Traffic
 from qps_service.values.counts import Key
 
 POOL = 500_000  # lines

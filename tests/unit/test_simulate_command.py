@@ -17,7 +17,7 @@ from qps_service.commands import simulate
 from qps_service.errors import QpsError, UsageError
 from qps_service.formats.presets import compile_format
 from qps_service.scanning.scanner import make_scanner
-from qps_service.simulated_log import LogFile
+from qps_service.simulation.log_file import LogFile
 from tests.unit.conftest import no_spill
 
 ROOT = Path(__file__).parents[2]

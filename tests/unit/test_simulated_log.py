@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.simulated_log import LogFile
+from qps_service.simulation.log_file import LogFile
 from tests.simulated import NOW, make, numbered, on_disk
 
 # --- rotation

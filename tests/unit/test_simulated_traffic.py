@@ -9,22 +9,12 @@ from typing import Any
 
 import pytest
 
-from qps_service import simulator
 from qps_service.formats.line import make_reader, request_of
 from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.simulator import (
-    BLOCK,
-    GAPS,
-    KINDS,
-    METHODS,
-    ROUTES,
-    SECOND,
-    STATUSES,
-    IrregularPace,
-    Pace,
-    SteadyPace,
-    Traffic,
-)
+from qps_service.simulation import traffic
+from qps_service.simulation.simulator import GAPS, IrregularPace, Pace, SteadyPace
+from qps_service.simulation.traffic import BLOCK, KINDS, METHODS, ROUTES, STATUSES, Traffic
+from qps_service.text.units import SECOND
 from tests.simulated import DEFAULT
 
 
@@ -115,15 +105,15 @@ def test_the_weights_are_those_of_the_original() -> None:
     check_the_weights(Traffic(DEFAULT, Random(1)))
 
 
-@pytest.mark.parametrize("twin", [(1,) * len(KINDS), simulator.WEIGHTS[::-1]], ids=["even", "swapped"])
+@pytest.mark.parametrize("twin", [(1,) * len(KINDS), traffic.WEIGHTS[::-1]], ids=["even", "swapped"])
 def test_wrong_weights_are_caught(monkeypatch: pytest.MonkeyPatch, twin: tuple[int, ...]) -> None:
-    monkeypatch.setattr(simulator, "WEIGHTS", twin)
+    monkeypatch.setattr(traffic, "WEIGHTS", twin)
     with pytest.raises(AssertionError):
         check_the_weights(Traffic(DEFAULT, Random(1)))
 
 
 def test_wrong_sizes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulator, "SIZES", range(64, 1024))
+    monkeypatch.setattr(traffic, "SIZES", range(64, 1024))
     with pytest.raises(AssertionError):
         check_the_weights(Traffic(DEFAULT, Random(1)))
 

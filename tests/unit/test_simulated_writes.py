@@ -10,8 +10,10 @@ from random import Random
 import pytest
 
 from qps_service.scanning.scanner import make_scanner
-from qps_service.simulated_log import LogFile
-from qps_service.simulator import SECOND, Simulator, SteadyPace, Traffic
+from qps_service.simulation.log_file import LogFile
+from qps_service.simulation.simulator import Simulator, SteadyPace
+from qps_service.simulation.traffic import Traffic
+from qps_service.text.units import SECOND
 from tests.simulated import DEFAULT, Clock, make, numbered, on_disk
 from tests.unit.conftest import no_spill
 

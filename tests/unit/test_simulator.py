@@ -5,10 +5,12 @@ from random import Random
 
 import pytest
 
-from qps_service import simulator
 from qps_service.reporting.schedule import Grid
 from qps_service.scanning.scanner import make_scanner
-from qps_service.simulator import BLOCK, SECOND, IrregularPace, Pace, Simulator, SteadyPace, Traffic
+from qps_service.simulation import simulator
+from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
+from qps_service.simulation.traffic import BLOCK, Traffic
+from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
 from tests.simulated import DEFAULT, Clock, Memory, simulate
 from tests.unit.conftest import no_spill
