@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
-from qps_service.process import interrupts_held_back
+from qps_service.service.process import interrupts_held_back
 
 
 class Reading(Protocol):

@@ -11,8 +11,8 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
 from qps_service.files.kernel import Files
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
-from qps_service.process import boot_id
-from qps_service.state import LEDGER
+from qps_service.service.process import boot_id
+from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show, show_path
 
 HELP = "check the ledger against itself and against the logs that still exist"

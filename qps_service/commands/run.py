@@ -8,8 +8,6 @@ from syslog import LOG_DEBUG, LOG_WARNING
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
 from qps_service.configuration.types import LogConfig, PrometheusConfig
-from qps_service.daemon import Daemon
-from qps_service.descriptors import DescriptorStore
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import Books
@@ -19,12 +17,14 @@ from qps_service.outputs.group import Outputs
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
 from qps_service.outputs.registry import make_output
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.reporting.text import render_text
 from qps_service.scanning.scanner import describe
-from qps_service.state import StateDirectory
-from qps_service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
-from qps_service.tail import Tail
+from qps_service.service.daemon import Daemon
+from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.pipeline import Tail
+from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
+from qps_service.service.state_directory import StateDirectory
+from qps_service.service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Report
 

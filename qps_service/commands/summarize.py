@@ -11,11 +11,11 @@ from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageErr
 from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
-from qps_service.process import interrupts_held_back
 from qps_service.progress import Progress, progress_on
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import FALLBACK
 from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
 from qps_service.values.counts import Scanned

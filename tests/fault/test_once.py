@@ -303,7 +303,7 @@ def stopped(*arguments):
 if "--once" in sys.orig_argv:
     Daemon._report = stopped
 """
-UNLOCKED = "from qps_service.state import StateDirectory\nStateDirectory.acquire = lambda self: None\n"
+UNLOCKED = "from qps_service.service.state_directory import StateDirectory\nStateDirectory.acquire = lambda self: None\n"
 NAMES_ITSELF = "import os\nfrom qps_service import state\nstate._holder = lambda inode: os.getpid()\n"
 
 

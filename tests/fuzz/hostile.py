@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from qps_service.configuration.loader import Flags, load
-from qps_service.tail import Tail
+from qps_service.service.pipeline import Tail
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"

@@ -9,15 +9,15 @@ from typing import Any
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config, LogConfig
-from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import Books
 from qps_service.notices.kinds import Notice, Say
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output, OutputClosed
 from qps_service.outputs.group import Outputs
-from qps_service.systemd import Supervisor
-from qps_service.tail import Tail
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipeline import Tail
+from qps_service.service.systemd import Supervisor
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Overview, Report
 

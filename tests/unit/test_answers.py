@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from qps_service.daemon import HINTS_APART, Daemon
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
+from qps_service.service.daemon import HINTS_APART, Daemon
 from qps_service.values.reports import Overview, Report
 from tests.unit.daemons import SECOND, START, Service
 

@@ -19,7 +19,7 @@ from qps_service.files.sources import Source
 from qps_service.following import open_files
 from qps_service.following.generation import Chunk, Generation
 from qps_service.ledger.ledger import Ledger
-from qps_service.tail import Tail
+from qps_service.service.pipeline import Tail
 from qps_service.values.positions import Position
 from tests.following import BlindFiles
 

@@ -16,7 +16,7 @@ from qps_service.ledger.outbox import WAITING_LIMIT
 from qps_service.ledger.writer import REOPEN, Books
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind
-from qps_service.state import StateDirectory
+from qps_service.service.state_directory import StateDirectory
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests.broken_books import (

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import tail as tail_module
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
 from qps_service.scanning.auto import ChoosingScanner
 from qps_service.scanning.scanner import Scanner
-from qps_service.tail import Tail
+from qps_service.service import pipeline as tail_module
+from qps_service.service.pipeline import Tail
 from qps_service.values.counts import Counts, Key, Scanned
 
 SECOND = 10**9

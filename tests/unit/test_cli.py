@@ -16,7 +16,7 @@ from qps_service import __version__, cli, commands
 from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
-from qps_service.state import StateDirectory
+from qps_service.service.state_directory import StateDirectory
 
 Captured = pytest.CaptureFixture[str]
 
@@ -201,7 +201,7 @@ def check_imports(twin: str = "") -> None:
         assert not modules & others
         assert not any(module.partition(".")[0] == "systemd" for module in modules)
         if name == "simulate":
-            assert not modules & {"qps_service.daemon", "inotify_simple", "ctypes"}
+            assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
 
 
 def test_only_the_chosen_subcommand_is_imported() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import daemon as daemon_module
 from qps_service.configuration.loader import Flags, load
-from qps_service.daemon import Daemon
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.reporting.schedule import Grid
+from qps_service.service import daemon as daemon_module
+from qps_service.service.daemon import Daemon
 from qps_service.values.reports import Report
 from tests.unit.daemons import LINE, SECOND, Service
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import systemd
-from qps_service.descriptors import DescriptorStore
-from qps_service.systemd import (
+from qps_service.service import systemd
+from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.systemd import (
     FIRST_HANDED,
     MOVED_UP,
     StoredName,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.process import SystemClock, boot_id
+from qps_service.service.process import SystemClock, boot_id
 
 SECOND = 10**9
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from qps_service import daemon as daemon_module
 from qps_service.configuration.types import LogConfig
-from qps_service.daemon import Daemon
 from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import Books
-from qps_service.logs import Logs
-from qps_service.tail import Tail
+from qps_service.service import daemon as daemon_module
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipeline import Tail
+from qps_service.service.pipelines import Logs
 from qps_service.values.entries import Restored
 from tests.unit.daemons import LINE, SECOND, Service
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import state
 from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
-from qps_service.state import StateDirectory
+from qps_service.service import state_directory
+from qps_service.service.state_directory import StateDirectory
 
 HOLDS_AND_WAITS = """
 import sys
@@ -90,7 +90,7 @@ def test_a_holder_whom_nobody_names_is_still_a_holder(
 ) -> None:
     first = StateDirectory(str(tmp_path))
     first.acquire()
-    monkeypatch.setattr(state, "_holder", lambda inode: 0)
+    monkeypatch.setattr(state_directory, "_holder", lambda inode: 0)
     with pytest.raises(StateHeldError, match=r"is held by another process$"):
         StateDirectory(str(tmp_path)).acquire()
     first.release()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from qps_service.systemd import EXTENSION, Supervisor, watchdog_of
+from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND

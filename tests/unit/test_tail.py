@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import tail as tail_module
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.routes import compile_match, make_rule
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
-from qps_service.tail import Tail
+from qps_service.service import pipeline as tail_module
+from qps_service.service.pipeline import Tail
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterable
 
 from qps_service.following.start_position import Handed
-from qps_service.systemd import Supervisor, parse_stored_name, stored_name
+from qps_service.service.systemd import Supervisor, parse_stored_name, stored_name
 from qps_service.values.positions import Position
 
 

@@ -12,9 +12,9 @@ from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import Books
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
-from qps_service.process import Clock
 from qps_service.reporting.text import format_rate
-from qps_service.tail import Tail
+from qps_service.service.pipeline import Tail
+from qps_service.service.process import Clock
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Entry, Restored

@@ -16,16 +16,16 @@ from qps_service import __version__
 from qps_service.configuration.types import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.ledger.writer import Books
-from qps_service.logs import Logs
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Say
 from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.group import Outputs
-from qps_service.process import Clock, Waker
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Grid
-from qps_service.systemd import Supervisor
-from qps_service.tail import Tail
+from qps_service.service.pipeline import Tail
+from qps_service.service.pipelines import Logs
+from qps_service.service.process import Clock, Waker
+from qps_service.service.systemd import Supervisor
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
 
