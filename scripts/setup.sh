@@ -138,7 +138,7 @@ END
     rm -f qps_service/_scan*.so
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
         .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check --editable ".$extra" >&2
-    scanner=$(.venv/bin/python -c 'from qps_service.scan import describe; print(describe({}))')
+    scanner=$(.venv/bin/python -c 'from qps_service.scanning.scanner import describe; print(describe({}))')
     case $purpose:$scanner in
     test:native*) ;;
     test:*) die "the native scanner must be there to be tested, and it is the $scanner" ;;

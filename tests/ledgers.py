@@ -182,8 +182,8 @@ def locked(path: Path, how: str) -> Iterator[None]:
 
 LOOK = """
 import json, sys
-from qps_service.database import LedgerError
-from qps_service.ledger import Ledger
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
 ledger = Ledger(sys.argv[1], boot="")
 try:
     ledger.open(writable=False)

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.commands.progress import Progress, progress_on
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.routes import COLLAPSES, Routes
@@ -11,7 +12,6 @@ from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageErr
 from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
-from qps_service.progress import Progress, progress_on
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import FALLBACK
 from qps_service.scanning.scanner import Scanner, make_scanner

@@ -208,15 +208,15 @@ def a_reader_that_is_gone_costs_no_counts(make: Make) -> None:
 
 
 WITHOUT_COMMITTING = """
-from qps_service.books import Books
+from qps_service.ledger.writer import Books
 commit = Books.commit
 def without(self, entries, *, sequence, whole):
     return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
 Books.commit = without
 """
 REPORTS_FIRST = """
-from qps_service.daemon import Daemon
-from qps_service.logs import Logs
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipelines import Logs
 commit, tell = Logs.commit, Daemon._report
 Logs.commit = lambda self, now, *, report=False: True if report else commit(self, now)
 def first(self, now):
@@ -225,7 +225,7 @@ def first(self, now):
 Daemon._report = first
 """
 FROM_ITS_OWN_START = """
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
 restore = Ledger.restore
 def anew(self, log, *, now, at):
     restored = restore(self, log, now=now, at=at)
@@ -233,7 +233,7 @@ def anew(self, log, *, now, at):
 Ledger.restore = anew
 """
 RATES_THE_FIRST_TIME = """
-from qps_service.logs import Logs
+from qps_service.service.pipelines import Logs
 def no_windows(self, now):
     for tail in self.tails:
         tail.is_counting = True
@@ -246,12 +246,12 @@ NoticeBoard.__init__ = lambda self, send, stderr, least=7: say(self, send, stder
 """
 SAYS_NOTHING = SAYS_ALL + "NoticeBoard.say = lambda self, notice: None\n"
 ALL_THAT_IS_THERE = """
-from qps_service.opening import Opening
+from qps_service.following.start_position import Opening
 opening = Opening.__init__
 Opening.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
 """
 NAMELESS = """
-from qps_service import daemon
+from qps_service.service import daemon
 make = daemon.make_report
 daemon.make_report = lambda window, **keywords: make(window, **{**keywords, "named": False})
 """
@@ -295,7 +295,7 @@ def test_without_a_ledger_there_is_no_place_to_go_on_from(make: Make) -> None:
 
 STOPS_BEFORE_THE_REPORT = """
 import os, signal, sys
-from qps_service.daemon import Daemon
+from qps_service.service.daemon import Daemon
 report = Daemon._report
 def stopped(*arguments):
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -303,8 +303,15 @@ def stopped(*arguments):
 if "--once" in sys.orig_argv:
     Daemon._report = stopped
 """
-UNLOCKED = "from qps_service.service.state_directory import StateDirectory\nStateDirectory.acquire = lambda self: None\n"
-NAMES_ITSELF = "import os\nfrom qps_service import state\nstate._holder = lambda inode: os.getpid()\n"
+UNLOCKED = """
+from qps_service.service.state_directory import StateDirectory
+StateDirectory.acquire = lambda self: None
+"""
+NAMES_ITSELF = """
+import os
+from qps_service.service import state_directory
+state_directory._holder = lambda inode: os.getpid()
+"""
 
 
 def the_second_is_refused(make: Make, holder: str, second: str, twin: str = "") -> None:
@@ -343,8 +350,8 @@ def test_a_twin_is_not_refused_or_names_another(twin: str, make: Make) -> None:
 
 SMALL_DISK = ("-t", "tmpfs", "-o", "size=2m", "none")
 REPORTS_ALL_THE_SAME = """
-from qps_service.books import Books
-from qps_service.logs import Logs
+from qps_service.ledger.writer import Books
+from qps_service.service.pipelines import Logs
 Books.is_written = True
 commit = Logs.commit
 Logs.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True

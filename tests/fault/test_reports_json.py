@@ -88,7 +88,7 @@ def whole_through_rotations(make: Make, twin: str = "") -> None:
 
 
 BUFFERED = """
-from qps_service.outputs.reports_json import JsonOutput
+from qps_service.outputs.json_lines import JsonOutput
 append, held = JsonOutput._append, []
 def lazily(self, line):
     held.append(line)

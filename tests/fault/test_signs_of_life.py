@@ -97,7 +97,7 @@ def test_looking_up_a_text_shows_that_it_lives(
 
 STOPPED_THEN = """
 import os, signal
-from qps_service.packed import Packed
+from qps_service.files.compressed import Packed
 seek = Packed._seek
 def stop_first(self, offset):
     Packed._seek = seek
@@ -106,13 +106,13 @@ def stop_first(self, offset):
 Packed._seek = stop_first
 """
 BLIND = """
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from qps_service.commands import run
 tail = run.Tail
 run.Tail = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
 """
 DEAF = """
-from qps_service.daemon import Daemon
+from qps_service.service.daemon import Daemon
 Daemon.alive = lambda self: self._supervisor.alive(self._clock.now())
 """
 

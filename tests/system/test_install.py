@@ -337,7 +337,7 @@ def check_upgrade(machine: Machine, *way: str) -> None:
     cursor = machine.guest.journal_cursor()
     machine.log(3)
     old = machine.invocation()
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         machine.install(*way)
     assert machine.invocation() not in ("", old)
     machine.log(4)
@@ -352,7 +352,7 @@ def check_left_disabled(machine: Machine, *way: str) -> None:
     """An upgrade doesn't start or enable what its administrator stopped and disabled."""
     machine.install(*way)
     machine.stop()
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         machine.install(*way)
     assert not machine.invocation()
     machine.guest.systemctl("disable", UNIT)
@@ -373,7 +373,7 @@ def check_bad_configuration(machine: Machine, *way: str) -> None:
     """A newer program that doesn't understand the configuration is not installed; the old one goes on."""
     machine.install(*way)
     machine.guest.write(CONFIGURATION, BROKEN_CONFIGURATION)
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         check_failure(machine, *way, says=f"nothing was changed; correct {CONFIGURATION}")
 
 

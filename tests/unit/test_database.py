@@ -251,7 +251,7 @@ def test_an_overwritten_beginning_is_seen(tmp_path: Path) -> None:
 
 SERVICE = """
 import sys, time
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
 from tests.ledgers import entry
 ledger = Ledger(sys.argv[1], boot="")
 ledger.open()

@@ -198,7 +198,7 @@ def test_only_files_touches_logs() -> None:
             check_one_way, "model", "from qps_service.configuration.loader import load", id="a layer above"
         ),
         pytest.param(check_one_way, "model", "import qps_service.cli", id="a plain import"),
-        pytest.param(check_one_way, "model", "from qps_service import daemon", id="from the package"),
+        pytest.param(check_one_way, "model", "from qps_service.service import daemon", id="from the package"),
         pytest.param(
             check_one_way, "rotation", "def f():\n  from qps_service import files", id="inside a function"
         ),

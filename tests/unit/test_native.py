@@ -48,8 +48,8 @@ def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Pa
 
 DESCRIBES = "from qps_service.scanning.scanner import describe; print(describe({}))"
 SCANS = """
-from qps_service.logformat import compile_format
-from qps_service.scan import make_scanner
+from qps_service.formats.presets import compile_format
+from qps_service.scanning.scanner import make_scanner
 scanner = make_scanner(compile_format("default"), 99, print)
 scanner.scan(b"1.2.3.4\\tGET /\\t200\\t9\\n")
 [row] = scanner.take().rows
@@ -126,7 +126,7 @@ def check_wheel(wheel: Path) -> None:
     """It has what was built and not of what, and is for every Python from 3.11 on."""
     assert re.fullmatch(r"qps_reporter-[\d.]+-cp311-abi3-linux_\w+\.whl", wheel.name)
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "qps_service/_scan_py.py" in names
+    assert "qps_service/scanning/pure.py" in names
     assert "qps_service/_scan.abi3.so" in names
     assert not [name for name in names if name.endswith((".c", ".h"))]
 

@@ -15,7 +15,7 @@ SECOND = 10**9
 # Nothing here takes time: each wait has its reason before it begins.
 SCRIPT = """
 import os, signal
-from qps_service.process import SignalWaker
+from qps_service.service.process import SignalWaker
 
 def kill(*numbers):
     for number in numbers:

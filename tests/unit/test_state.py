@@ -14,7 +14,7 @@ from qps_service.service.state_directory import StateDirectory
 
 HOLDS_AND_WAITS = """
 import sys
-from qps_service.state import StateDirectory
+from qps_service.service.state_directory import StateDirectory
 StateDirectory(sys.argv[1]).acquire()
 print("held", flush=True)
 sys.stdin.read()

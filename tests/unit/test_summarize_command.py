@@ -206,8 +206,8 @@ def test_a_terminal_is_shown_how_far_it_is(log: Path) -> None:
 # Ends by SIGINT, but not before it went on.
 HOLDS_BACK = """
 import os, signal, sys, threading, time
-from qps_service.process import interrupts_held_back
-from qps_service.progress import progress_on
+from qps_service.service.process import interrupts_held_back
+from qps_service.commands.progress import progress_on
 
 with progress_on(sys.stderr), interrupts_held_back():
     assert threading.active_count() > 1
