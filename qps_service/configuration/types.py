@@ -1,6 +1,6 @@
 """What is configured, as frozen values: one for each log and each output, and all of it.
 
-settings.py says what each can be and is by default, config.py makes them.
+settings.py says what each can be and is by default, loader.py makes them.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """What a file beside the log is: a generation to be read, or one that must not be read (again).
 
 A file's history decides where it is known (rotation.Lineage). Where events were lost, or nobody was
-there to see them, its identity and its text decide (remembered.py): what was read goes on where it
+there to see them, its identity and its text decide (known_files.py): what was read goes on where it
 was left, what begins like a file that is held or was read is a copy of it, and what is older than the
 log when that was last read was written before.
 """

@@ -1,7 +1,7 @@
 """Looks through the files beside the log for generations that were never read to their end.
 
 Everything that is there at the very first look is a stranger, and stays one: it was written before our
-time. After that a new file is judged (judging.py) when a hint names it, and every file where hints were
+time. After that a new file is judged (classification.py) when a hint names it, and every file where hints were
 lost or nobody was there. A generation that was let go is taken up again if it grows.
 """
 

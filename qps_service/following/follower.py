@@ -2,12 +2,12 @@
 
 A *generation* is one file that is, or was, the log. Promises:
 
-- Every line of every generation is handed out once (generations.py), a partial line when the
+- Every line of every generation is handed out once (generation.py), a partial line when the
   generation that it ends retires.
 - Never close, then open: the new generation is opened while the old one is held, and both are read
-  (held.py).
+  (open_files.py).
 - Generations that came and went between two looks, or while nobody ran, are found beside the log
-  (siblings.py). What can't be found or read is told as a loss.
+  (discovery.py). What can't be found or read is told as a loss.
 - Hints are only hints: each look goes by what is on the disk.
 - No fault of the disk ends the following. Each is said once, and tried again at every look.
 

@@ -2,9 +2,9 @@
 
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
-    json route=request.uri                                          lines of JSON (jsonlines.py)
+    json route=request.uri                                          lines of JSON (json_lines.py)
     combined                                                        a name for one of those
-    auto                                                            the first lines tell (detect.py)
+    auto                                                            the first lines tell (detection.py)
 
 In lines of text a field runs up to the first place where the literal stands that follows it, the last one to
 the end of the line. A field between double quotes may hold quotes behind a backslash, as Apache writes them

@@ -24,13 +24,13 @@ class Position(NamedTuple):
     prefix: bytes  # the file's first bytes, at most PREFIX_LIMIT, never beyond `offset`
     marker: bytes  # the bytes right before `offset`, at most MARKER_LIMIT
     oversize: bool  # inside a line over the limit, whose rest is still to be skipped
-    marks: bytes = b""  # digests of what stands before fixed places up to `offset` (fingerprint.py)
+    marks: bytes = b""  # digests of what stands before fixed places up to `offset` (files/fingerprint.py)
     number: int = 0  # of the generation within its log, from 1; 0 before it is given one
     begun: int = 0  # what stands before this byte was there before our time, and is not counted
     lines: int = 0  # read of it so far: requests and rejected ones
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
-    unended: int = 0  # how many more lines than newlines were read of it (generations.py tells why)
+    unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
 
 
 class Stranger(NamedTuple):

@@ -6,7 +6,7 @@ Each series (ganglia_series.py) is two metrics of type double in its log's group
     NAME_count  requests since the ledger began, slope positive. gmetad polls every 15 s: a rate that came
                 and went between two polls is in this one all the same.
 
-Promise: gmond can show all that it is sent, whatever the log holds (ganglia_names.py); it keeps a metric as
+Promise: gmond can show all that it is sent, whatever the log holds (names.py); it keeps a metric as
 long as it comes, and has all of them back within a minute of its own restart. Where to send is said by host
 and port, or by a gmond.conf; what is wrong with that is said once, and tried again with each window.
 """
