@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qps_service.files.kernel import Files
-from qps_service.following.announcer import Voice
+from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
-from qps_service.following.open_files import Limits
-from qps_service.following.start_position import Handed
+from qps_service.following.open_files import FollowLimits
+from qps_service.following.start_position import InheritedFile
 from qps_service.following.watcher import Watcher
 from qps_service.notices.kinds import Notice
 from qps_service.values.entries import Loss, Restored
-from qps_service.values.positions import Position, Stranger
+from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
@@ -80,8 +80,8 @@ class Store:
     def holds(self, key: tuple[int, int]) -> bool:
         return key in self._kept
 
-    def hand_back(self) -> list[Handed]:
-        return [Handed(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
+    def hand_back(self) -> list[InheritedFile]:
+        return [InheritedFile(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
 
     def clear(self) -> None:
         for descriptor, _ in self._kept.values():
@@ -95,7 +95,7 @@ class Paper:
     def __init__(self) -> None:
         self.held: dict[int, Position] = {}
         self.retired: dict[int, Position] = {}
-        self.strangers: tuple[Stranger, ...] = ()
+        self.ignored: tuple[IgnoredFile, ...] = ()
         self.losses: list[Loss] = []
         self.next_number = 1
 
@@ -105,8 +105,8 @@ class Paper:
         self.retired |= {position.number: position for position in changes.retired}
         for number in (*changes.forgotten, *self.held):
             self.retired.pop(number, None)
-        if changes.strangers is not None:
-            self.strangers = changes.strangers
+        if changes.ignored is not None:
+            self.ignored = changes.ignored
         self.losses += losses
         self.next_number = max([self.next_number - 1, *self.held, *self.retired]) + 1
 
@@ -116,7 +116,7 @@ class Paper:
             held=tuple(self.held.values()),
             retired=tuple(self.retired.values()),
             next_number=self.next_number,
-            strangers=self.strangers,
+            ignored=self.ignored,
             totals={},
             rejects={},
             window={},
@@ -164,10 +164,10 @@ class Rig:
         self._rotations = itertools.count(1)
         self._make_watcher, self._make_follower = watcher, follower
         self._files, self._from_start = files or Files(), from_start
-        self._limits = Limits(max_line, open_generations, QUIET)
+        self._limits = FollowLimits(max_line, open_generations, QUIET)
         self._begin(None, [])
 
-    def _begin(self, restored: Restored | None, handed: list[Handed]) -> None:
+    def _begin(self, restored: Restored | None, handed: list[InheritedFile]) -> None:
         self.watcher = self._make_watcher()
         held = (restored.held or restored.retired) if restored else ()
         self.follower = self._make_follower(
@@ -176,7 +176,7 @@ class Rig:
             from_start=self._from_start,
             watcher=self.watcher,
             files=self._files,
-            voice=Voice(str(self.path), "access", self.notices.append),
+            announcer=Announcer(str(self.path), "access", self.notices.append),
             restored=restored,
             handed=handed,
             since=max((position.modified for position in held), default=0),

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from qps_service.files.compressed import why_not
-from qps_service.files.fingerprint import Kinship, compare
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import ENDLESS, Source, open_source
@@ -75,7 +75,7 @@ class Candidates:
                     key = source.seen().key
                     # Of a file of which nothing was read yet there is nothing to compare.
                     is_unbegun = not position.offset and self._is_unbegun(position, path, key, held=held)
-                    if is_unbegun or compare(position, source.read) is Kinship.SAME:
+                    if is_unbegun or compare(position, source.read) is Match.FULL:
                         size = source.seen().size
                         pending = 0 if size == ENDLESS else size - position.offset
                         return Checked(position, held, path, _count(position, source), pending)

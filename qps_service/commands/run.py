@@ -10,10 +10,10 @@ from qps_service.configuration.loader import load
 from qps_service.configuration.types import LogConfig, PrometheusConfig
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files.kernel import Files
-from qps_service.ledger.writer import Books
-from qps_service.notices.kinds import Say
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices.kinds import Notify
 from qps_service.outputs.base import Output
-from qps_service.outputs.group import Outputs
+from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
 from qps_service.outputs.registry import make_output
 from qps_service.outputs.stdout import StdoutOutput
@@ -21,7 +21,7 @@ from qps_service.reporting.text import render_text
 from qps_service.scanning.scanner import describe
 from qps_service.service.daemon import Daemon
 from qps_service.service.descriptor_store import DescriptorStore
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
 from qps_service.service.state_directory import StateDirectory
 from qps_service.service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
@@ -88,10 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
     board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2, least=least)
     fixed: list[Output] = []
     if send:
-        fixed.append(JournalOutput(send, board.say))
+        fixed.append(JournalOutput(send, board.notify))
     # The text is in the journal already; JSON there is somebody's wish.
     if arguments.json or not (send and is_journal(1, os.environ)):
-        fixed.append(StdoutOutput(1, board.say, _renderer(arguments)))
+        fixed.append(StdoutOutput(1, board.notify, _renderer(arguments)))
     waker = SignalWaker()
     waker.install()
     clock = SystemClock()
@@ -104,10 +104,10 @@ def run(arguments: argparse.Namespace) -> int:
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
-    books = Books(
+    writer = LedgerWriter(
         state.ledger if state else None,
         boot=boot_id(),
-        say=board.say,
+        notify=board.notify,
         history=config.history,
         is_ours=state.is_held if state else lambda: True,
     )
@@ -118,33 +118,37 @@ def run(arguments: argparse.Namespace) -> int:
         def working(self) -> None:
             daemon.alive()
 
-    def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
+    def make_tail(
+        log: LogConfig, now: int, notify: Notify, *, restored: Restored | None, at: int
+    ) -> LogPipeline:
         if restored is None or restored.path != log.path:
             store.drop(log.name)
         # Without a ledger nobody could go on with what is kept.
         keeper = store.of(log.name) if state and not arguments.once else None
         taken = store.take(log.name)
-        return Tail(log, now, say, WatchedFiles(), restored=restored, at=at, handed=taken, keeper=keeper)
+        return LogPipeline(
+            log, now, notify, WatchedFiles(), restored=restored, at=at, handed=taken, keeper=keeper
+        )
 
     try:
         daemon = Daemon(
             config,
-            books=books,
+            writer=writer,
             reload=lambda: load(flags, os.environ),
             make_tail=make_tail,
             drop_kept=store.drop,
-            outputs=Outputs(fixed, lambda each: make_output(each, board.say, inherited)),
+            outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
             clock=clock,
             waker=waker,
             supervisor=supervisor,
-            say=board.say,
+            notify=board.notify,
             scanner=describe(os.environ),
         )
         if arguments.once:
             return daemon.run_once()
         daemon.run()
     finally:
-        books.close()
+        writer.close()
         if state:
             state.release()
     return EXIT_OK

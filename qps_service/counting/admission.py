@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from qps_service.values.counts import OTHER
 
 
-class Summary:
+class SpaceSaving:
     """Counts the most frequent of any number of routes, in `capacity` counters.
 
     A route without a counter takes the place of the one that is lowest, and goes on from its count, which is
@@ -107,7 +107,7 @@ class Admission:
         self.names: dict[bytes, bytes] = {OTHER: OTHER}
         self.names.update((route, route) for route in admitted)
         self.folded = 0  # requests that OTHER got so far, because their route had no place
-        self._summary = Summary(places)
+        self._summary = SpaceSaving(places)
         self.places = places
 
     @property

@@ -28,7 +28,7 @@ _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back
 _AHEAD = 64 * 1024  # bytes
 
 
-class PackedError(OSError):
+class CompressedError(OSError):
     """EBADMSG: the compressed data is damaged or cut off; EINVAL: its format can't be read here."""
 
 
@@ -78,15 +78,15 @@ def why_not(name: str) -> str | None:
     return None
 
 
-class Packed:
+class CompressedFile:
     """A compressed file. Nothing of it is read before it is asked for."""
 
     def __init__(self, files: Files, descriptor: int, name: str) -> None:
         """`name` tells the format by its suffix. The descriptor belongs to this object from now on, unless
-        PackedError says that the format can't be read here."""
+        CompressedError says that the format can't be read here."""
         reason = why_not(name)
         if reason:
-            raise PackedError(errno.EINVAL, reason)
+            raise CompressedError(errno.EINVAL, reason)
         self._files = files
         self._descriptor = descriptor
         self._format = _FORMATS[os.path.splitext(name)[1]]()
@@ -97,14 +97,14 @@ class Packed:
     def read(self, size: int, offset: int) -> bytes:
         """Up to `size` bytes of the text from `offset`; fewer at its end, or before a damage.
 
-        Raises PackedError where nothing is left before a damage, and OSError for faults of the disk.
+        Raises CompressedError where nothing is left before a damage, and OSError for faults of the disk.
         """
         self._seek(offset)
         self._forget(offset)
         while not self._reaches(min(offset + size, self._sound)) and self._extend():
             pass
         if self._damage and offset >= self._sound:
-            raise PackedError(errno.EBADMSG, self._damage)
+            raise CompressedError(errno.EBADMSG, self._damage)
         first = offset - self._start
         return bytes(self._text[first : min(offset + size, self._sound) - self._start])
 
@@ -141,7 +141,7 @@ class Packed:
         """Make the window longer by a piece; whether there was one."""
         try:
             piece = self._stream.piece()
-        except PackedError as error:
+        except CompressedError as error:
             self._damage = error.strerror
             self._sound = self._start + self._text.rfind(b"\n") + 1
             return False
@@ -176,7 +176,7 @@ class _Stream:
     def piece(self) -> bytes:
         """The next bytes of the text; none at its end.
 
-        Raises PackedError, again and again, where it is damaged; after another OSError it goes on.
+        Raises CompressedError, again and again, where it is damaged; after another OSError it goes on.
         """
         text = b""
         while not text and self._damage is None:
@@ -192,7 +192,7 @@ class _Stream:
             text = self._feed()
         if text or self._damage is None:
             return text
-        raise PackedError(errno.EBADMSG, self._damage)
+        raise CompressedError(errno.EBADMSG, self._damage)
 
     def _feed(self) -> bytes:
         """The text of what was taken, or of a part of that."""

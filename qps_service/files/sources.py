@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from qps_service.files.compressed import Packed
+from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files, Seen
 from qps_service.values.positions import Identity
 
@@ -72,7 +72,7 @@ class Unpacked:
         self.descriptor: int | None = None
         self._files = files
         self._number = descriptor
-        self._text = Packed(files, descriptor, name)
+        self._text = CompressedFile(files, descriptor, name)
 
     def seen(self) -> Seen:
         """The file as it is now, with an endless text."""

@@ -3,7 +3,7 @@
 from qps_service.files.kernel import Seen, explain
 from qps_service.following.generation import Generation
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Kind, Notice, Say
+from qps_service.notices.kinds import Kind, Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
 from qps_service.values.entries import LOSSES_LIMIT, Loss
@@ -17,16 +17,16 @@ BURST = 20  # messages
 BURST_EVERY = 60_000_000_000  # nanoseconds
 
 
-class Voice:
+class Announcer:
     """Speaks for one log; `trouble` is why it is not being followed, None while it is."""
 
-    def __init__(self, path: str, name: str, say: Say) -> None:
+    def __init__(self, path: str, name: str, notify: Notify) -> None:
         """`name` is the log's name in the configuration."""
         self.trouble: str | None = None
         self.rotations = 0  # so far
         self._path = show_path(path)
         self._name = name
-        self._say_notice = say
+        self._say_notice = notify
         self._following = False
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
         self._rotations_said = 0
@@ -43,7 +43,7 @@ class Voice:
         """The log is there and open."""
         if not self._following:
             self._following, self.trouble = True, None
-            self._say(kinds.FOLLOWING, f"following {self._path}")
+            self._notify(kinds.FOLLOWING, f"following {self._path}")
 
     def absent(self) -> None:
         """There is no log."""
@@ -66,7 +66,7 @@ class Voice:
             text += f"the rest, if any, is read from its copy {show_path(copy)}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
-        self._say(kinds.TRUNCATED, text)
+        self._notify(kinds.TRUNCATED, text)
 
     def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
         """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
@@ -74,7 +74,7 @@ class Voice:
         # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
         self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
         most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
-        self._say(kinds.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
+        self._notify(kinds.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
 
     def take_losses(self) -> tuple[Loss, ...]:
         """Those since the last call, without a date."""
@@ -95,18 +95,18 @@ class Voice:
         if unsaid and self._rotation_said.allows(now):
             times = "" if unsaid == 1 else f" {unsaid} times"
             open_now = f"{self._files_open} of its files are open"
-            self._say(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
+            self._notify(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
             self._rotations_said = self.rotations
         if self._let_go and self._let_go_said.allows(now):
             files = f"{self._let_go} files of {self._path} that may still be written to were let go"
-            self._say(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
+            self._notify(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
             self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
         """A file that is open can't be read."""
         if generation.key not in self._failing:
             self._failing.add(generation.key)
-            self._say(
+            self._notify(
                 kinds.READ_FAILED,
                 f"cannot read {_shown(generation)} beyond byte {generation.offset}: {explain(error)}; "
                 "trying again",
@@ -120,9 +120,9 @@ class Voice:
         self._following = False
         if self.trouble != text:
             self.trouble = text
-            self._say(kind, text)
+            self._notify(kind, text)
 
-    def _say(self, kind: Kind, text: str, loss: Loss | None = None) -> None:
+    def _notify(self, kind: Kind, text: str, loss: Loss | None = None) -> None:
         if self._said >= BURST:
             self._withheld += 1
             return

@@ -10,7 +10,7 @@ from qps_service.files.rotated_names import is_sibling
 ASIDE_LIMIT = 4
 
 
-class Place(NamedTuple):
+class LogDirectory(NamedTuple):
     """One of them; a log that is a symbolic link has two."""
 
     directory: str  # without symbolic links
@@ -23,27 +23,27 @@ class Place(NamedTuple):
         return os.path.join(self.directory, self.base)
 
 
-class Places:
+class LogDirectories:
     """The places of one log, as links and renames move them."""
 
     def __init__(self, path: str, files: Files) -> None:
         self._directory, self._base = os.path.split(os.path.abspath(path))
         self._files = files
         self._aside: list[str] = []  # directories
-        self._last: list[Place] = []
+        self._last: list[LogDirectory] = []
 
-    def look(self) -> list[Place]:
+    def look(self) -> list[LogDirectory]:
         """Where it is now."""
         try:
-            here = Place(self._files.resolve(self._directory), self._base)
-            target = Place(*os.path.split(self._files.resolve(here.path)))
+            here = LogDirectory(self._files.resolve(self._directory), self._base)
+            target = LogDirectory(*os.path.split(self._files.resolve(here.path)))
         except OSError:  # a link that changes just now, or a maze of them: opening the log will tell
-            return self._last or [Place(self._directory, self._base)]
+            return self._last or [LogDirectory(self._directory, self._base)]
         places = [here] if target == here else [here, target]
         mine = {place.directory for place in places}
         self._last = [
             *places,
-            *(Place(aside, self._base, aside=True) for aside in self._aside if aside not in mine),
+            *(LogDirectory(aside, self._base, aside=True) for aside in self._aside if aside not in mine),
         ]
         return self._last
 

@@ -1,8 +1,8 @@
 """Looks through the files beside the log for generations that were never read to their end.
 
-Everything that is there at the very first look is a stranger, and stays one: it was written before our
-time. After that a new file is judged (classification.py) when a hint names it, and every file where hints were
-lost or nobody was there. A generation that was let go is taken up again if it grows.
+Everything that is there at the very first look is ignored for good: it was written before our time. After
+that a new file is judged (classification.py) when a hint names it, and every file where hints were lost or
+nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
@@ -10,34 +10,42 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import islice
 
-from qps_service.files.fingerprint import Kinship, compare
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import goes_beyond, open_source
-from qps_service.following.classification import Found, Judge, Nothing, Presence, Scene, Shut, Verdict
-from qps_service.following.directories import Place
+from qps_service.following.classification import (
+    Classification,
+    Classifier,
+    Found,
+    StillThere,
+    Surroundings,
+    Undecided,
+    Unopenable,
+)
+from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
-from qps_service.following.known_files import Remembered
+from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Loss
-from qps_service.values.positions import Position, Stranger
+from qps_service.values.positions import IgnoredFile, Position
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
 # the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
 
 
-class Siblings:
+class Discovery:
     """What is known of the files beside the log."""
 
-    def __init__(self, files: Files, remembered: Remembered, *, resuming: bool) -> None:
+    def __init__(self, files: Files, known_files: KnownFiles, *, resuming: bool) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
-        self._remembered = remembered
+        self._known_files = known_files
         self._lineage = Lineage()
-        self._judge = Judge(files, remembered, self._lineage)
+        self._classifier = Classifier(files, known_files, self._lineage)
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
@@ -58,7 +66,7 @@ class Siblings:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
 
-    def note(self, hints: Iterable[Hint], places: Collection[Place]) -> bool:
+    def note(self, hints: Iterable[Hint], places: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
         log_paths = _log_paths(places)
         concerned = False
@@ -81,7 +89,7 @@ class Siblings:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
 
-    def settle_log(self, places: Iterable[Place]) -> None:
+    def settle_log(self, places: Iterable[LogDirectory]) -> None:
         """What is at the log's path is being read."""
         for path in _log_paths(places):
             self._lineage.settle_log(path)
@@ -92,12 +100,12 @@ class Siblings:
 
     def take_losses(self) -> list[Loss]:
         """What the files looked at since the last call hold that can't be read."""
-        losses, self._judge.losses = self._judge.losses, []
+        losses, self._classifier.losses = self._classifier.losses, []
         return losses
 
     def find(
         self,
-        places: Collection[Place],
+        places: Collection[LogDirectory],
         held: Collection[Generation],
         since: int,
         room: int,
@@ -143,43 +151,49 @@ class Siblings:
                     retry.add(path)
             if first:  # what fills a directory never seen before was written before our time
                 old |= candidates
-        scene = Scene(
+        surroundings = Surroundings(
             held={generation.key: generation for generation in held},
-            is_present=Presence(self._files, held, {each.key: path for path, each in seen.items()}),
+            is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
             room=room,
             found=[],
         )
-        strangers = self._consider(seen, old, retry, scene, trusting=trusting)
+        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
         self._looked = looked
         moved = moved_meanwhile()
-        for path, stranger, by_name in strangers:
+        for path, ignored_file, by_name in ignored:
             if moved and by_name:
                 self._touched.add(path)
             else:
-                self._remembered.add_stranger(stranger)
+                self._known_files.ignore(ignored_file)
                 self._lineage.settle(path)
         self._touched.update(islice(retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
         self._resuming = self._resuming and (failed or moved or self._is_full)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(places))
-        return scene.found[::-1], moved
+        return surroundings.found[::-1], moved
 
     def _consider(
-        self, seen: dict[str, Seen], old: set[str], retry: set[str], scene: Scene, *, trusting: bool
-    ) -> list[tuple[str, Stranger, bool]]:
+        self,
+        seen: dict[str, Seen],
+        old: set[str],
+        retry: set[str],
+        surroundings: Surroundings,
+        *,
+        trusting: bool,
+    ) -> list[tuple[str, IgnoredFile, bool]]:
         """Judge each file: known ones first, since the others may be copies of them, then the latest, since
         of several copies it has most. Those found go to the scene. Strangers: path, who, whether only the
         names told so. What cannot be told yet goes to `retry`."""
-        strangers = []
+        ignored = []
         doubtful: dict[tuple[int, int], int] = {}
         paths: dict[str, int] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
-            return self._remembered.knows(each.key), each.modified, each.size
+            return self._known_files.knows(each.key), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
@@ -187,32 +201,34 @@ class Siblings:
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
-            since = scene.since if doubt is None else min(scene.since, doubt)
-            verdict: Verdict = Nothing.YET
-            if len(scene.found) < scene.room:
-                verdict = self._judge.consider(path, seen[path], scene._replace(since=since), trusted=trusted)
+            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            verdict: Classification = Undecided.YET
+            if len(surroundings.found) < surroundings.room:
+                verdict = self._classifier.consider(
+                    path, seen[path], surroundings._replace(since=since), trusted=trusted
+                )
             else:
                 self._is_full = True
             if isinstance(verdict, Found):
-                scene.found.append(verdict)
+                surroundings.found.append(verdict)
                 self._lineage.settle(path)
-            elif isinstance(verdict, Stranger):
-                strangers.append((path, verdict, trusted and path not in old))
-            elif isinstance(verdict, Shut) or verdict is Nothing.YET:
+            elif isinstance(verdict, IgnoredFile):
+                ignored.append((path, verdict, trusted and path not in old))
+            elif isinstance(verdict, Unopenable) or verdict is Undecided.YET:
                 retry.add(path)
                 if not trusted:
                     doubtful[key] = paths[path] = since
-                    if isinstance(verdict, Shut) and doubt is None and seen[path].modified >= since:
+                    if isinstance(verdict, Unopenable) and doubt is None and seen[path].modified >= since:
                         what = f"cannot be opened: {verdict.reason}; it is counted once it can"
-                        self._judge.losses.append(Loss(0, what, path, seen[path].size))
+                        self._classifier.losses.append(Loss(0, what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
         judged = {each.key for each in seen.values()}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in judged} | doubtful
         self._doubtful_paths = paths
-        return strangers
+        return ignored
 
-    def presence(self, places: Collection[Place], held: Iterable[Generation]) -> Presence:
+    def presence(self, places: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
         paths = {}
         for place in places:
@@ -220,10 +236,10 @@ class Siblings:
                 for path in self._candidates(place, set(), everything=True) - _log_paths(places):
                     with suppress(OSError):
                         paths[self._files.lstat(path).key] = path
-        return Presence(self._files, held, paths)
+        return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, places: Iterable[Place], held: Collection[tuple[int, int]]
+        self, position: Position, places: Iterable[LogDirectory], held: Collection[tuple[int, int]]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
@@ -260,13 +276,13 @@ class Siblings:
         with suppress(OSError):  # what can't be read can't be the copy that is looked for
             identity = self._files.identity(descriptor)
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-            consumed = self._remembered.recall(identity, source.seen().size, source.read) is not None
-            if identity[:2] == seen.key and not consumed and compare(position, source.read) is Kinship.SAME:
+            consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            if identity[:2] == seen.key and not consumed and compare(position, source.read) is Match.FULL:
                 return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
 
-    def _candidates(self, place: Place, touched: set[str], *, everything: bool) -> set[str]:
+    def _candidates(self, place: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in the place's directory to consider."""
         names = self._files.names(place.directory) if everything else ()
         paths = touched.union(os.path.join(place.directory, name) for name in names)
@@ -276,5 +292,5 @@ class Siblings:
         }
 
 
-def _log_paths(places: Iterable[Place]) -> set[str]:
+def _log_paths(places: Iterable[LogDirectory]) -> set[str]:
     return {place.path for place in places if not place.aside}

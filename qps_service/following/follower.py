@@ -20,15 +20,15 @@ from typing import Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
 from qps_service.files.sources import Plain
-from qps_service.following.announcer import Voice
+from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
-from qps_service.following.directories import Place, Places
-from qps_service.following.discovery import Siblings
+from qps_service.following.directories import LogDirectories, LogDirectory
+from qps_service.following.discovery import Discovery
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Hint
-from qps_service.following.known_files import Remembered
-from qps_service.following.open_files import Changes, Held, Keeper, Limits
-from qps_service.following.start_position import Handed, Opening, is_replaced
+from qps_service.following.known_files import KnownFiles
+from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
+from qps_service.following.start_position import InheritedFile, StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.values.entries import Loss, Restored
 from qps_service.values.positions import Position
@@ -57,14 +57,14 @@ class Follower:
     def __init__(
         self,
         path: str,
-        limits: Limits,
+        limits: FollowLimits,
         *,
         from_start: bool,
         watcher: Hints,
         files: Files,
-        voice: Voice,
+        announcer: Announcer,
         restored: Restored | None = None,
-        handed: Sequence[Handed] = (),
+        handed: Sequence[InheritedFile] = (),
         since: int = 0,
         epoch: int | None = None,
         keeper: Keeper | None = None,
@@ -75,49 +75,49 @@ class Follower:
         self.path = path
         self._watcher = watcher
         self._files = files
-        self._voice = voice
+        self._announcer = announcer
         # Under the same name another path may have been followed.
         resuming = restored is not None and restored.path == path
-        remembered = Remembered(restored, awaiting=resuming)
-        self._remembered = remembered
-        self._siblings = Siblings(files, remembered, resuming=resuming)
-        self._opening = Opening(files, remembered, limits.max_line, from_start=from_start)
-        self._held = Held(limits, remembered, voice, keeper)
+        known_files = KnownFiles(restored, expecting=resuming)
+        self._known_files = known_files
+        self._discovery = Discovery(files, known_files, resuming=resuming)
+        self._start = StartPosition(files, known_files, limits.max_line, from_start=from_start)
+        self._held = OpenFiles(limits, known_files, announcer, keeper)
         self._first_look = not resuming
         self._handed = list(handed)
         self._since = since
         self._epoch = epoch
-        self._places = Places(path, files)
-        self._looked_at: list[Place] = []  # where the log was looked for last
+        self._places = LogDirectories(path, files)
+        self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
-        for path in remembered.paths():
+        for path in known_files.paths():
             self._places.learn(path)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> FollowLimits:
         """What is in force, for files that are open already too."""
         return self._held.limits
 
     @limits.setter
-    def limits(self, limits: Limits) -> None:
+    def limits(self, limits: FollowLimits) -> None:
         self._held.limits = limits
-        self._opening.max_line = limits.max_line
+        self._start.max_line = limits.max_line
 
     @property
     def waiting(self) -> str | None:
         """Why no log is being followed; None if one is."""
-        return self._voice.trouble
+        return self._announcer.trouble
 
     @property
     def is_behind(self) -> bool:
         """Whether the last read left a backlog, so that the next is due at once."""
-        return any(generation.is_behind for generation in self._held) or self._siblings.is_full
+        return any(generation.is_behind for generation in self._held) or self._discovery.is_full
 
     @property
     def rotations(self) -> int:
         """How often a new generation took the log's place, or one was found."""
-        return self._voice.rotations
+        return self._announcer.rotations
 
     @property
     def pending(self) -> int:
@@ -132,7 +132,7 @@ class Follower:
     @property
     def is_crowded(self) -> bool:
         """Whether more files are open than the limit allows, or wait for room."""
-        return len(self._held) > self.limits.open_generations or self._siblings.is_full
+        return len(self._held) > self.limits.open_generations or self._discovery.is_full
 
     @property
     def finished(self) -> int:
@@ -141,11 +141,11 @@ class Follower:
 
     def take_hints(self) -> bool:
         """Take in what the watcher has; whether any of it is about the log or its rotated files."""
-        return self._siblings.note(self._watcher.read(), self._looked_at)
+        return self._discovery.note(self._watcher.read(), self._looked_at)
 
     def sweep(self) -> None:
         """Let the next read look at every file beside the log, as it does once a minute."""
-        self._siblings.sweep()
+        self._discovery.sweep()
 
     def read(self, now: int) -> Iterator[Chunk]:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
@@ -154,15 +154,15 @@ class Follower:
             yield from self._held.read(generation, now)
         for copy in self._copies_of_truncated(now):
             yield from self._held.read(copy, now)
-        if not self._siblings.is_resuming:
+        if not self._discovery.is_resuming:
             self._since = max((each.position.modified for each in self._held), default=self._since)
         self._held.bound(now)
         self._held.keep()
-        self._voice.catch_up(now)
+        self._announcer.catch_up(now)
 
     def changes(self) -> tuple[Changes, tuple[Loss, ...]]:
         """What is to be committed together with the counts of everything handed out so far."""
-        return self._held.changes(), self._voice.take_losses()
+        return self._held.changes(), self._announcer.take_losses()
 
     def everything(self) -> Changes:
         """All that is known, for a ledger that has to be written anew."""
@@ -181,37 +181,37 @@ class Follower:
         cut, self._held.cut = self._held.cut, []
         for position in cut:
             held = {generation.key for generation in self._held}
-            found = self._siblings.copy_of(position, self._looked_at, held)
-            self._voice.truncated(position, found.position.name if found else None)
+            found = self._discovery.copy_of(position, self._looked_at, held)
+            self._announcer.truncated(position, found.position.name if found else None)
             if found:
                 yield self._held.adopt(found, now, first=True)
             else:
-                self._remembered.retire(position)
+                self._known_files.retire(position)
                 what = f"was truncated after it had been read up to byte {position.offset}"
-                self._voice.possible_loss(what, position.name)
+                self._announcer.possible_loss(what, position.name)
 
     def _look(self, now: int) -> None:
         if self._swept.allows(now):
-            self._siblings.sweep()
+            self._discovery.sweep()
         self._take_back(now)
         for _ in range(ROUNDS):
             self._looked_at = places = self._places.look()
-            self._siblings.note(self._watcher.watch({place.directory for place in places}), places)
+            self._discovery.note(self._watcher.watch({place.directory for place in places}), places)
             self.take_hints()
             reads_log = self._look_at_log(now)
             self._see_where_they_went()
-            resuming = self._siblings.is_resuming
-            found, again = self._siblings.find(
+            resuming = self._discovery.is_resuming
+            found, again = self._discovery.find(
                 places, tuple(self._held), self._since, self._held.room, self.take_hints
             )
             for each in found:
                 self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
-                self._voice.rotated(now, len(self._held))
-            if resuming and not self._siblings.is_resuming:
-                self._give_up_awaited()
+                self._announcer.rotated(now, len(self._held))
+            if resuming and not self._discovery.is_resuming:
+                self._abandon_expected()
             if not again:
                 if reads_log:
-                    self._siblings.settle_log(places)
+                    self._discovery.settle_log(places)
                 break
         self._tell_losses()
         self._first_look = False
@@ -230,10 +230,10 @@ class Follower:
         except (FileNotFoundError, NotADirectoryError):
             self._absent_since = now if self._absent_since is None else self._absent_since
             if self._first_look or now - self._absent_since >= ABSENCE:
-                self._voice.absent()
+                self._announcer.absent()
             return False
         except OSError as error:
-            self._voice.unreadable(error)
+            self._announcer.unreadable(error)
             return False
         if self._held.current is None or is_replaced(self._held.current.position, seen):
             try:
@@ -241,11 +241,11 @@ class Follower:
             except InterruptedError:
                 return False  # the next look sees what is there then
             except OSError as error:
-                self._opening.remember_size(seen, first_look=self._first_look)
-                self._voice.unreadable(error, seen)
+                self._start.remember_size(seen, first_look=self._first_look)
+                self._announcer.unreadable(error, seen)
                 return False
         self._absent_since = None
-        self._voice.following()
+        self._announcer.following()
         return True
 
     def _open_log(self, seen: Seen, now: int) -> None:
@@ -264,22 +264,22 @@ class Follower:
                 source.close()
                 raise
             generation = self._held.adopt(Found(source, position), now)
-        self._opening.opened()
+        self._start.opened()
         rotated = self._held.current is not None
         self._held.make_current(generation, now)
         if rotated:
-            self._voice.rotated(now, len(self._held))
+            self._announcer.rotated(now, len(self._held))
 
     def _begin(self, source: Plain) -> Position:
-        if not self._siblings.is_resuming:
-            return self._opening.begin(source, self.path, first_look=self._first_look)
-        return self._opening.resume(source, self.path, self._siblings.presence(self._looked_at, self._held))
+        if not self._discovery.is_resuming:
+            return self._start.begin(source, self.path, first_look=self._first_look)
+        return self._start.resume(source, self.path, self._discovery.presence(self._looked_at, self._held))
 
     def _take_back(self, now: int) -> None:
         """Go on with the files that systemd kept."""
         handed, self._handed = self._handed, []
         for each in handed:
-            source, position = self._opening.take_back(each, self.path)
+            source, position = self._start.take_back(each, self.path)
             if self._held.by_key(position.identity[:2]):
                 source.close()
             else:
@@ -290,15 +290,15 @@ class Follower:
         """When a file that nobody watched was written to last: it has been quiet since then."""
         return None if self._epoch is None else found.source.seen().modified - self._epoch
 
-    def _give_up_awaited(self) -> None:
+    def _abandon_expected(self) -> None:
         """Everything that an earlier process left was looked for; what is not found is gone."""
-        for position in self._remembered.awaited():
+        for position in self._known_files.expected():
             what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
-            self._voice.possible_loss(what, position.name)
-            self._remembered.give_up(position)
+            self._announcer.possible_loss(what, position.name)
+            self._known_files.abandoned(position)
 
     def _tell_losses(self) -> None:
-        for path in self._siblings.take_unseen():
-            self._voice.possible_loss("came and went between two looks", path)
-        for loss in (*self._siblings.take_losses(), *self._opening.take_losses()):
-            self._voice.possible_loss(loss.what, loss.name, loss.bytes)
+        for path in self._discovery.take_unseen():
+            self._announcer.possible_loss("came and went between two looks", path)
+        for loss in (*self._discovery.take_losses(), *self._start.take_losses()):
+            self._announcer.possible_loss(loss.what, loss.name, loss.bytes)

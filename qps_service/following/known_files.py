@@ -1,8 +1,8 @@
-"""What is remembered of files that are not held: generations that were read, and strangers.
+"""What is remembered of files that are not held: generations that were read, and ignored files.
 
 Promises: what was read is recognised again under any name, copied or compressed, by its identity or
 by its text, so that it is never counted twice; a generation that was open when the last process ended
-is awaited until it is found or known to be gone; memory is bounded.
+is expected until it is found or known to be gone; memory is bounded.
 """
 
 from collections import OrderedDict
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import Kinship, common, compare, print_of
+from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.values.entries import Loss, Restored
-from qps_service.values.positions import Identity, Position, Stranger
+from qps_service.values.positions import Identity, IgnoredFile, Position
 
-# Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), a stranger some 300
-# bytes. A generation that falls out becomes a stranger: that matters only if it then grows, or comes back
-# as a copy. A stranger that falls out matters where events were lost.
+# Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), an ignored file some 300
+# bytes. A generation that falls out becomes an ignored file: that matters only if it then grows, or comes
+# back as a copy. An ignored file that falls out matters where events were lost.
 RETIRED_LIMIT = 1024
-STRANGERS_LIMIT = 16 * 1024
+IGNORED_LIMIT = 16 * 1024
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 
@@ -45,31 +45,31 @@ class Resemblance(Enum):
     CONTINUED = "what was read, perhaps with more behind it"
 
 
-class Remembered:
+class KnownFiles:
     """The memory of one log's files."""
 
-    def __init__(self, restored: Restored | None = None, *, awaiting: bool = True) -> None:
-        """`awaiting`: whether the generations that were open are still to be found."""
+    def __init__(self, restored: Restored | None = None, *, expecting: bool = True) -> None:
+        """`expecting`: whether the generations that were open are still to be found."""
         self.next_number = restored.next_number if restored else 1
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
-        self._awaited: set[int] = set()  # numbers
+        self._expected: set[int] = set()  # numbers
         self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
-        self._strangers: OrderedDict[tuple[int, int], Stranger] = OrderedDict()
+        self._ignored: OrderedDict[tuple[int, int], IgnoredFile] = OrderedDict()
         self._rebooted = restored.rebooted if restored else False
         self._unseen: set[int] = set()  # numbers that an earlier process gave; not found whole so far
         self._newly_retired: dict[int, Position] = {}
         self._forgotten: list[int] = []
-        self._strangers_changed = False
+        self._ignored_changed = False
         if restored:
             for position in (*restored.retired, *restored.held):
                 self._put(position)
                 self._unseen.add(position.number)
-            if awaiting:
-                self._awaited = {position.number for position in restored.held}
+            if expecting:
+                self._expected = {position.number for position in restored.held}
             else:
                 self._newly_retired = {position.number: position for position in restored.held}
-            self._strangers.update({stranger[:2]: stranger for stranger in restored.strangers})
+            self._ignored.update({ignored_file[:2]: ignored_file for ignored_file in restored.ignored})
 
     def new_number(self) -> int:
         """The number of the next generation."""
@@ -86,30 +86,30 @@ class Remembered:
             number, oldest = self._retired.popitem(last=False)
             self._drop(oldest)
             self._newly_retired.pop(number, None)
-            self._awaited.discard(number)
+            self._expected.discard(number)
             self._forgotten.append(number)
             # Its file may stay beside the log: a look that goes by content must not take it for new.
-            self.add_stranger(Stranger(*oldest.identity, 0))
+            self.ignore(IgnoredFile(*oldest.identity, 0))
 
-    def take_up(self, position: Position) -> None:
+    def reopened(self, position: Position) -> None:
         """It is being read again."""
-        remembered = self._retired.pop(position.number, None)
-        if remembered:
-            self._drop(remembered)
-        self._awaited.discard(position.number)
+        known = self._retired.pop(position.number, None)
+        if known:
+            self._drop(known)
+        self._expected.discard(position.number)
         self._newly_retired.pop(position.number, None)
 
-    def awaited(self) -> list[Position]:
+    def expected(self) -> list[Position]:
         """Generations that were open when the last process ended and were not found so far."""
-        return [self._retired[number] for number in sorted(self._awaited)]
+        return [self._retired[number] for number in sorted(self._expected)]
 
     def paths(self) -> list[str]:
         """Where they were last seen, the latest first."""
         return [position.name for position in reversed(self._retired.values())]
 
-    def give_up(self, position: Position) -> None:
-        """Nothing is left of an awaited generation but the memory of its text."""
-        self._awaited.discard(position.number)
+    def abandoned(self, position: Position) -> None:
+        """Nothing is left of an expected generation but the memory of its text."""
+        self._expected.discard(position.number)
         self._newly_retired[position.number] = position
 
     def recall(
@@ -130,10 +130,10 @@ class Remembered:
         may_be_cut = self._rebooted and position.number in self._unseen
         if may_be_cut and (until := common(position, read)):
             # What was read of it and is gone was counted under the old number, and stays so.
-            self.give_up(position)
+            self.abandoned(position)
             return _after_power_loss(position, until, size, read)
         # It was truncated meanwhile; whoever reads on in it will notice.
-        return Recalled(position) if position.number in self._awaited else None
+        return Recalled(position) if position.number in self._expected else None
 
     def resembles(
         self, read: Read, is_present: Callable[[Position], bool]
@@ -143,17 +143,17 @@ class Remembered:
         best: Position | None = None
         for position in self._retired.values():
             match compare(position, read):
-                case Kinship.PART:
+                case Match.PREFIX:
                     return Resemblance.COPY, None
-                case Kinship.SAME if is_present(position):
+                case Match.FULL if is_present(position):
                     return Resemblance.COPY, None
-                case Kinship.SAME if best is None or position.offset > best.offset:
+                case Match.FULL if best is None or position.offset > best.offset:
                     best = position
         return (Resemblance.CONTINUED, best) if best else (Resemblance.NONE, None)
 
-    def is_awaited(self, position: Position) -> bool:
+    def is_expected(self, position: Position) -> bool:
         """Whether it was open when the last process ended."""
-        return position.number in self._awaited
+        return position.number in self._expected
 
     def knows(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read."""
@@ -161,12 +161,12 @@ class Remembered:
 
     def accounts_for(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read, or is not to be."""
-        return key in self._numbers or key in self._strangers
+        return key in self._numbers or key in self._ignored
 
     def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
         """Whether the file was found to have nothing new when its st_ctime was `changed`."""
-        stranger = self._strangers.get(key)
-        if stranger and stranger.changed == changed:
+        ignored_file = self._ignored.get(key)
+        if ignored_file and ignored_file.changed == changed:
             return True
         number = self._numbers.get(key)
         return number is not None and self._unchanged.get(number) == changed
@@ -174,13 +174,13 @@ class Remembered:
     def has_nothing_new(self, position: Position, changed: int) -> None:
         """A retired generation has not grown; `changed` is its st_ctime."""
         self._unchanged[position.number] = changed
-        self._awaited.discard(position.number)
+        self._expected.discard(position.number)
 
     def let_go_at(self, identity: Identity, modified: int) -> Position | None:
         """The generation that was let go when its file's st_mtime was this. With the inode's version, so much
         tells a compressed file without a look at its text."""
         position = self._find(identity)
-        if position is None or position.number in self._awaited or identity.version is None:
+        if position is None or position.number in self._expected or identity.version is None:
             return None
         return position if position.modified == modified else None
 
@@ -190,20 +190,20 @@ class Remembered:
 
     # Strangers
 
-    def is_stranger(self, identity: Identity) -> bool:
+    def is_ignored(self, identity: Identity) -> bool:
         """Whether the file is known not to be read, whatever it is called."""
-        stranger = self._strangers.get(identity[:2])
-        return stranger is not None and stranger.version == identity.version
+        ignored_file = self._ignored.get(identity[:2])
+        return ignored_file is not None and ignored_file.version == identity.version
 
-    def add_stranger(self, stranger: Stranger) -> None:
+    def ignore(self, ignored_file: IgnoredFile) -> None:
         """Not to be read, now or later."""
-        if self._strangers.get(stranger[:2]) == stranger:
+        if self._ignored.get(ignored_file[:2]) == ignored_file:
             return
-        self._strangers[stranger[:2]] = stranger
-        self._strangers.move_to_end(stranger[:2])
-        while len(self._strangers) > STRANGERS_LIMIT:
-            self._strangers.popitem(last=False)
-        self._strangers_changed = True
+        self._ignored[ignored_file[:2]] = ignored_file
+        self._ignored.move_to_end(ignored_file[:2])
+        while len(self._ignored) > IGNORED_LIMIT:
+            self._ignored.popitem(last=False)
+        self._ignored_changed = True
 
     # What the ledger has not been told yet
 
@@ -217,14 +217,14 @@ class Remembered:
         forgotten, self._forgotten = tuple(self._forgotten), []
         return forgotten
 
-    def take_strangers(self) -> tuple[Stranger, ...] | None:
-        """All strangers; None if they are the same as at the last call."""
-        changed, self._strangers_changed = self._strangers_changed, False
-        return tuple(self._strangers.values()) if changed else None
+    def take_ignored(self) -> tuple[IgnoredFile, ...] | None:
+        """All ignored files; None if they are the same as at the last call."""
+        changed, self._ignored_changed = self._ignored_changed, False
+        return tuple(self._ignored.values()) if changed else None
 
-    def everything(self) -> tuple[tuple[Position, ...], tuple[Stranger, ...]]:
+    def everything(self) -> tuple[tuple[Position, ...], tuple[IgnoredFile, ...]]:
         """All that is remembered, for a ledger that has to be written anew."""
-        return tuple(self._retired.values()), tuple(self._strangers.values())
+        return tuple(self._retired.values()), tuple(self._ignored.values())
 
     def _put(self, position: Position) -> None:
         self._retired[position.number] = position
@@ -258,7 +258,7 @@ def _after_power_loss(position: Position, until: int, size: int, read: Read) -> 
     But for zeros: that a file has grown can be on the disk before the text is. Where they go up to the
     offset, whatever was written since comes after it, on a line of its own."""
     offset = min(position.offset, size)
-    prefix, marker, marks = print_of(read, offset)
+    prefix, marker, marks = fingerprint_of(read, offset)
     has_zeros = marker.endswith(b"\0")
     shortened = position._replace(
         number=0,

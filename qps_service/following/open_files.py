@@ -11,19 +11,19 @@ Times are CLOCK_BOOTTIME nanoseconds.
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from qps_service.files.compressed import PackedError
-from qps_service.following.announcer import Voice
+from qps_service.files.compressed import CompressedError
+from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.known_files import Remembered
-from qps_service.values.positions import Position, Stranger
+from qps_service.following.known_files import KnownFiles
+from qps_service.values.positions import IgnoredFile, Position
 
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
 # limit on descriptors.
 LEAST_ROOM = 16
 
 
-class Limits(NamedTuple):
+class FollowLimits(NamedTuple):
     """What bounds the following of one log."""
 
     max_line: int  # bytes
@@ -47,18 +47,20 @@ class Changes(NamedTuple):
     held: tuple[Position, ...]
     retired: tuple[Position, ...]
     forgotten: tuple[int, ...]
-    strangers: tuple[Stranger, ...] | None
+    ignored: tuple[IgnoredFile, ...] | None
 
 
-class Held:
+class OpenFiles:
     """The generations, oldest first; `current` is the log itself."""
 
-    def __init__(self, limits: Limits, remembered: Remembered, voice: Voice, keeper: Keeper | None) -> None:
+    def __init__(
+        self, limits: FollowLimits, known_files: KnownFiles, announcer: Announcer, keeper: Keeper | None
+    ) -> None:
         self.current: Generation | None = None
         self.cut: list[Position] = []  # what was consumed of files that turned out to be truncated
         self._limits = limits
-        self._remembered = remembered
-        self._voice = voice
+        self._known_files = known_files
+        self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
         # Read on from where another file, or an earlier process, ended: who finds such a file in systemd's
@@ -72,12 +74,12 @@ class Held:
         return len(self._generations)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> FollowLimits:
         """What is in force, for files that are open already too."""
         return self._limits
 
     @limits.setter
-    def limits(self, limits: Limits) -> None:
+    def limits(self, limits: FollowLimits) -> None:
         self._limits = limits
         for generation in self._generations:
             generation.max_line = limits.max_line
@@ -101,9 +103,9 @@ class Held:
         position = found.position
         is_new = position.number == 0
         if is_new:
-            position = position._replace(number=self._remembered.new_number())
+            position = position._replace(number=self._known_files.new_number())
         else:
-            self._remembered.take_up(position)
+            self._known_files.reopened(position)
         generation = Generation(
             found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
         )
@@ -138,13 +140,13 @@ class Held:
                 yield from generation.drain()  # what came between that read and the last writer's end
                 yield from generation.last_line()
                 generation.is_finished = generation.is_at_end()
-            self._voice.reads_again(generation)
-        except PackedError as error:
+            self._announcer.reads_again(generation)
+        except CompressedError as error:
             what = f"cannot be unpacked beyond byte {generation.offset}: {error.strerror}"
-            self._voice.possible_loss(what, generation.name)
+            self._announcer.possible_loss(what, generation.name)
             generation.is_finished = True
         except OSError as error:
-            self._voice.read_failed(generation, error)
+            self._announcer.read_failed(generation, error)
 
     def bound(self, now: int) -> None:
         """Keep to the limit on open files."""
@@ -155,7 +157,7 @@ class Held:
                 surplus -= 1
                 if not generation.is_finished:
                     generation.is_finished = True
-                    self._voice.let_go(generation, self._limits.open_generations, now)
+                    self._announcer.let_go(generation, self._limits.open_generations, now)
 
     def release(self, *, committed: bool) -> None:
         """Let go of what is finished, now that its end is in the ledger. While the ledger takes nothing,
@@ -169,7 +171,7 @@ class Held:
                 break
             try:
                 generation.is_finished = generation.is_at_end()
-            except PackedError:
+            except CompressedError:
                 pass
             except OSError:
                 continue  # it is read again at the next look, and the trouble said
@@ -188,17 +190,17 @@ class Held:
         """What the ledger has to be told. What is finished is let go after that, and not waited for."""
         return Changes(
             tuple(each.position for each in self._generations if not each.is_finished),
-            self._remembered.take_retired()
+            self._known_files.take_retired()
             + tuple(each.position for each in self._generations if each.is_finished),
-            self._remembered.take_forgotten(),
-            self._remembered.take_strangers(),
+            self._known_files.take_forgotten(),
+            self._known_files.take_ignored(),
         )
 
     def everything(self) -> Changes:
         """All that is known, for a ledger that has to be written anew."""
         held = tuple(generation.position for generation in self._generations)
-        retired, strangers = self._remembered.everything()
-        return Changes(held, retired, (), strangers)
+        retired, ignored = self._known_files.everything()
+        return Changes(held, retired, (), ignored)
 
     def close(self) -> None:
         """Let every file go."""
@@ -211,7 +213,7 @@ class Held:
     def _note_truncation(self, generation: Generation, position: Position) -> None:
         """What stands in the file now is another text, and gets a number of its own."""
         self.cut.append(position)
-        generation.number = self._remembered.new_number()
+        generation.number = self._known_files.new_number()
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""
@@ -222,8 +224,8 @@ class Held:
         return not writer
 
     def _let_go(self, generation: Generation) -> None:
-        self._remembered.retire(generation.position)
-        self._voice.reads_again(generation)
+        self._known_files.retire(generation.position)
+        self._announcer.reads_again(generation)
         self._generations.remove(generation)
         self._moved.discard(generation)
         if self._keeper:

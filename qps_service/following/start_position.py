@@ -6,31 +6,31 @@ was there at the very first look: that counts only where the configuration says 
 
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import print_of
+from qps_service.files.fingerprint import fingerprint_of
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.sources import Plain
 from qps_service.following.change import Change, Look, decide
-from qps_service.following.classification import Presence
-from qps_service.following.known_files import Remembered
+from qps_service.following.classification import StillThere
+from qps_service.following.known_files import KnownFiles
 from qps_service.values.entries import Loss
 from qps_service.values.positions import Position
 
 
-class Handed(NamedTuple):
+class InheritedFile(NamedTuple):
     """A log's file that systemd kept for us while nobody ran."""
 
     descriptor: int
     begun: int  # the byte from which on it is ours
 
 
-class Opening:
+class StartPosition:
     """Knows what was before our time."""
 
-    def __init__(self, files: Files, remembered: Remembered, max_line: int, *, from_start: bool) -> None:
+    def __init__(self, files: Files, known_files: KnownFiles, max_line: int, *, from_start: bool) -> None:
         """`max_line` in bytes; `from_start`: whether what the log holds at the first look counts too."""
         self.max_line = max_line
         self._files = files
-        self._remembered = remembered
+        self._known_files = known_files
         self._from_start = from_start
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
         self._losses: list[Loss] = []
@@ -50,7 +50,7 @@ class Opening:
             return fresh
         return begin_at(source, fresh, self._line_before(source, size))
 
-    def resume(self, source: Plain, path: str, is_present: Presence) -> Position:
+    def resume(self, source: Plain, path: str, is_present: StillThere) -> Position:
         """Where to begin in the log that an earlier process followed. A file with another identity may be
         what that one read, moved to this place with its text: unless the generation's own file is still
         present, which makes this one a new log."""
@@ -59,12 +59,12 @@ class Opening:
             return recalled
         identity = source.identity()
         fresh = Position(identity, path, 0, b"", b"", False)
-        _, known = self._remembered.resembles(source.read, is_present)
+        _, known = self._known_files.resembles(source.read, is_present)
         if known:
             return known._replace(identity=identity, name=path)
         return fresh
 
-    def take_back(self, handed: Handed, path: str) -> tuple[Plain, Position]:
+    def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
         source = Plain(self._files, handed.descriptor)
         # systemd held it all the time: the inode's number can't have gone to another file.
@@ -81,7 +81,7 @@ class Opening:
 
     def _recall(self, source: Plain, path: str, *, is_certain: bool = False) -> Position | None:
         identity, size = source.identity(), source.seen().size
-        recalled = self._remembered.recall(identity, size, source.read, is_certain=is_certain)
+        recalled = self._known_files.recall(identity, size, source.read, is_certain=is_certain)
         if recalled is None:
             return None
         if recalled.lost:
@@ -108,7 +108,7 @@ class Opening:
 
 def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
     """`fresh` with everything before `offset` left out."""
-    prefix, marker, marks = print_of(source.read, offset)
+    prefix, marker, marks = fingerprint_of(source.read, offset)
     return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
 
 

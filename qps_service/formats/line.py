@@ -5,7 +5,8 @@ is proportional to its length. A field runs up to the first place where the lite
 stands, and the last one to the end of the line. Between double quotes it ends at the first quote that has
 no backslash before it, as Apache and nginx escape what comes from outside.
 
-A line of JSON is one object, whose members count (json_members.py). The first of several with the same path does.
+A line of JSON is one object, whose members count (json_members.py): of several with the same path the
+first.
 
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """

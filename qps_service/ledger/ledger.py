@@ -20,11 +20,11 @@ from qps_service.ledger.rows import (
     add_losses,
     add_rejects,
     forget_positions,
+    ignored_of,
     losses_of,
     positions_of,
+    put_ignored,
     put_positions,
-    put_strangers,
-    strangers_of,
     totals_of,
     window_of,
 )
@@ -114,7 +114,7 @@ class Ledger:
                 held=tuple(position for position, held in positions if held),
                 retired=tuple(position for position, held in positions if not held),
                 next_number=next_number,
-                strangers=tuple(strangers_of(reading, known)),
+                ignored=tuple(ignored_of(reading, known)),
                 totals=totals,
                 rejects=rejects,
                 window=window,
@@ -217,8 +217,8 @@ def _add_window(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
 def _add_positions(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
     put_positions(writing, log, entry.held, entry.retired)
     forget_positions(writing, log, entry.forgotten)
-    if entry.strangers is not None:
-        put_strangers(writing, log, entry.strangers)
+    if entry.ignored is not None:
+        put_ignored(writing, log, entry.ignored)
 
 
 def _balance(writing: sqlite3.Connection, log: int, entry: Entry) -> None:

@@ -26,7 +26,7 @@ class _Waiting(NamedTuple):
     entry: Entry
 
 
-class Pending:
+class Outbox:
     """What the ledger does not have yet."""
 
     def __init__(self, written: int = 0, *, limit: int = WAITING_LIMIT) -> None:
@@ -114,7 +114,7 @@ def merge(earlier: Entry, later: Entry) -> Entry:
         held=(*_others(earlier.held, said), *later.held),
         retired=(*_others(earlier.retired, said), *later.retired),
         forgotten=(*earlier.forgotten, *later.forgotten),
-        strangers=earlier.strangers if later.strangers is None else later.strangers,
+        ignored=earlier.ignored if later.ignored is None else later.ignored,
         losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
     )
 

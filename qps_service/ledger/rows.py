@@ -11,7 +11,7 @@ from typing import Any
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Loss
-from qps_service.values.positions import Identity, Position, Stranger
+from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
 LARGEST = (1 << 63) - 1
@@ -74,12 +74,12 @@ def forget_positions(writing: sqlite3.Connection, log: int, numbers: Sequence[in
     writing.executemany("DELETE FROM position WHERE log = ? AND number = ?", gone)
 
 
-def put_strangers(writing: sqlite3.Connection, log: int, strangers: Sequence[Stranger]) -> None:
+def put_ignored(writing: sqlite3.Connection, log: int, ignored: Sequence[IgnoredFile]) -> None:
     """Write all there are."""
     writing.execute("DELETE FROM stranger WHERE log = ?", (log,))
     writing.executemany(
         "INSERT INTO stranger VALUES (?, ?, ?, ?, ?)",
-        ((log, str(device), str(inode), *rest) for device, inode, *rest in strangers),
+        ((log, str(device), str(inode), *rest) for device, inode, *rest in ignored),
     )
 
 
@@ -108,12 +108,12 @@ def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Positi
         yield Position(identity, os.fsdecode(name), offset, prefix, marker, bool(oversize), *rest), bool(held)
 
 
-def strangers_of(reading: sqlite3.Connection, log: int) -> Iterator[Stranger]:
+def ignored_of(reading: sqlite3.Connection, log: int) -> Iterator[IgnoredFile]:
     """All of them."""
     for device, inode, version, changed in reading.execute(
         "SELECT device, inode, version, changed FROM stranger WHERE log = ? ORDER BY rowid", (log,)
     ):
-        yield Stranger(int(device), int(inode), version, changed)
+        yield IgnoredFile(int(device), int(inode), version, changed)
 
 
 def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[Loss]:

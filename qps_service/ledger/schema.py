@@ -113,6 +113,7 @@ CREATE TABLE position (
     PRIMARY KEY (log, number)
 );
 
+-- In the code: ignored files.
 CREATE TABLE stranger (
     log INTEGER NOT NULL,
     device TEXT NOT NULL,

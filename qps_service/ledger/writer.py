@@ -24,10 +24,10 @@ from qps_service.ledger.database import (
     LedgerVanished,
 )
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.outbox import Pending
+from qps_service.ledger.outbox import Outbox
 from qps_service.ledger.retention import Pruner
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
@@ -37,10 +37,10 @@ from qps_service.values.history import History
 # A connection is made anew, after trouble, so often: the whole file is checked each time.
 REOPEN = 10 * SECOND
 
-Whole = Callable[[], Sequence[Entry]]  # entries with all totals, positions and strangers, sequence 0
+Whole = Callable[[], Sequence[Entry]]  # entries with all totals, positions and ignored files, sequence 0
 
 
-class Books:
+class LedgerWriter:
     """Without a path there is no ledger: nothing is kept, and everything counts as committed."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Books:
         path: str | None,
         *,
         boot: str,
-        say: Say,
+        notify: Notify,
         history: History,
         is_ours: Callable[[], bool] = lambda: True,
         unix: Callable[[], int] = time.time_ns,
@@ -57,12 +57,12 @@ class Books:
         there now; `unix` tells Unix nanoseconds, to name what is set aside."""
         self.commits = self.failures = 0  # of commits to the ledger, so far
         self._ledger = Ledger(path, boot=boot) if path else None
-        self._say = say
+        self._notify = notify
         self._pruner = Pruner(history)
         self._is_ours = is_ours
         self._unix = unix
         self._sequence = 0  # of the last report
-        self._pending = Pending()
+        self._pending = Outbox()
         self._has_begun = False  # whether there is a ledger that knows more than what waits
         self._is_empty = False  # whether the ledger was begun anew, and is still to get all that is known
         self._failing = False  # whether it was said that the ledger takes nothing
@@ -99,7 +99,7 @@ class Books:
             self._open_to_read(self._ledger)
         self._has_begun = self._ledger.is_open
         self._sequence = self._ledger.sequence
-        self._pending = Pending(self._ledger.number)
+        self._pending = Outbox(self._ledger.number)
 
     def restore(self, log: str, *, now: int, at: int) -> Restored | None:
         """What the ledger knows of a log; None if nothing. `now` is CLOCK_BOOTTIME, `at` Unix time, both in
@@ -134,7 +134,7 @@ class Books:
         if self._failing:
             self._failing = False
             text = f"the ledger {show_path(self._ledger.path)} is written again; it has all that was counted"
-            self._say(Notice(kinds.LEDGER_RESUMED, text))
+            self._notify(Notice(kinds.LEDGER_RESUMED, text))
         return True
 
     def reconfigure(self, history: History) -> None:
@@ -220,13 +220,13 @@ class Books:
         kind = kinds.LEDGER_VANISHED if isinstance(error, LedgerVanished) else kinds.LEDGER_SET_ASIDE
         aside = f"what is there is kept as {show_path(moved)}; " if moved else ""
         text = f"the ledger {show_path(ledger.path)} cannot be used: {error}; {aside}"
-        self._say(Notice(kind, f"{text}a new one is begun, {remark}"))
+        self._notify(Notice(kind, f"{text}a new one is begun, {remark}"))
 
     def _say_failing(self, ledger: Ledger, error: LedgerError) -> None:
         if not self._failing:
             self._failing = True
             text = f"cannot write the ledger {show_path(ledger.path)}: {error}; counting goes on in memory"
-            self._say(Notice(kinds.LEDGER_UNAVAILABLE, text))
+            self._notify(Notice(kinds.LEDGER_UNAVAILABLE, text))
 
 
 def _label(error: LedgerError) -> str:

@@ -28,7 +28,7 @@ class Notice(NamedTuple):
     loss: Loss | None = None  # what may be lost, where it tells of that
 
 
-Say = Callable[[Notice], None]
+Notify = Callable[[Notice], None]
 
 # The report is no notice, but its id has its place in the same list.
 REPORT_MESSAGE_ID = "c06d9b30cc7b47849d384a0dfa9edfde"

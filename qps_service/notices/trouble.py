@@ -1,16 +1,16 @@
 """What fails is said once, and once more when it works again."""
 
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.kinds import Notice, Notify
 
 
 class Trouble:
     """Says that an output fails, and that it works again, once each; counts the failures."""
 
-    def __init__(self, say: Say, works: str) -> None:
+    def __init__(self, notify: Notify, works: str) -> None:
         """`works` is what is said when it does again."""
         self.failures = 0
-        self._say = say
+        self._notify = notify
         self._works = works
         self._is_failing = False
 
@@ -19,10 +19,10 @@ class Trouble:
         self.failures += 1
         if not self._is_failing:
             self._is_failing = True
-            self._say(Notice(kinds.OUTPUT_FAILED, text))
+            self._notify(Notice(kinds.OUTPUT_FAILED, text))
 
     def works(self) -> None:
         """Something was delivered."""
         if self._is_failing:
             self._is_failing = False
-            self._say(Notice(kinds.OUTPUT_RESUMED, self._works))
+            self._notify(Notice(kinds.OUTPUT_RESUMED, self._works))

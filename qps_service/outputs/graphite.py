@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from qps_service.configuration.types import GraphiteConfig
 from qps_service.network.resolver import endpoint
 from qps_service.network.tcp import Stream
-from qps_service.notices.kinds import Say
+from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
 from qps_service.outputs.metric_names import path_of_key, path_of_log
@@ -54,9 +54,9 @@ class GraphiteOutput(Output):
 
     name = "graphite"
 
-    def __init__(self, config: GraphiteConfig, say: Say) -> None:
+    def __init__(self, config: GraphiteConfig, notify: Notify) -> None:
         where = endpoint(config.host, config.port)
-        self.trouble = Trouble(say, f"Graphite at {where} takes metrics again")
+        self.trouble = Trouble(notify, f"Graphite at {where} takes metrics again")
         self._prefix = config.prefix
         self._stream = Stream(config.host, config.port, self.trouble)
 

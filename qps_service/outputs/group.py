@@ -14,7 +14,7 @@ from qps_service.values.reports import Overview, Report
 _P = ParamSpec("_P")
 
 
-class Outputs:
+class OutputGroup:
     """All of them, as if they were one. Times are CLOCK_BOOTTIME nanoseconds."""
 
     def __init__(self, fixed: Sequence[Output], make: Callable[[OutputConfig], Output] | None = None) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
-from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Say
+from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
 from qps_service.reporting.report import row_objects
@@ -99,8 +99,8 @@ class JournalOutput(Output):
 
     name = "journal"
 
-    def __init__(self, send: Send, say: Say) -> None:
-        self.trouble = Trouble(say, "the journal takes reports again")
+    def __init__(self, send: Send, notify: Notify) -> None:
+        self.trouble = Trouble(notify, "the journal takes reports again")
         self._send = send
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
@@ -127,7 +127,7 @@ class NoticeBoard:
         if stderr is not None:
             self._poll.register(stderr, select.POLLOUT)
 
-    def say(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Say it. Never raises, and never waits for whoever reads stderr: there is nobody left to tell."""
         if self._send:
             with suppress(OSError):

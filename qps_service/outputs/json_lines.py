@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from qps_service.notices.kinds import Say
+from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
 from qps_service.reporting.report import row_objects
@@ -63,8 +63,8 @@ class JsonOutput(Output):
 
     name = "json"
 
-    def __init__(self, path: str, say: Say) -> None:
-        self.trouble = Trouble(say, f"{show_path(path)} takes reports again")
+    def __init__(self, path: str, notify: Notify) -> None:
+        self.trouble = Trouble(notify, f"{show_path(path)} takes reports again")
         self._path = path
         self._descriptor = -1
         self._is_torn = False  # whether the file may end within a line

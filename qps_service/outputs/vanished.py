@@ -15,7 +15,7 @@ LIMIT = 10_000
 K = TypeVar("K", bound=Hashable)
 
 
-class Fading(Generic[K]):
+class Vanished(Generic[K]):
     """Knows the keys of the last windows."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ All times are CLOCK_BOOTTIME nanoseconds, as integers: 30 days of additions lose
 """
 
 
-class Grid:
+class Schedule:
     """`deadline` is when the current window should end."""
 
     def __init__(self, start: int, step: int) -> None:

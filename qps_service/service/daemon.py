@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from qps_service import __version__
 from qps_service.configuration.types import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
-from qps_service.ledger.writer import Books
+from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.kinds import Notice, Notify
 from qps_service.outputs.base import OutputClosed
-from qps_service.outputs.group import Outputs
+from qps_service.outputs.group import OutputGroup
 from qps_service.reporting.report import make_report
-from qps_service.reporting.schedule import Grid
-from qps_service.service.pipeline import Tail
-from qps_service.service.pipelines import Logs
+from qps_service.reporting.schedule import Schedule
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import Pipelines
 from qps_service.service.process import Clock, Waker
 from qps_service.service.systemd import Supervisor
 from qps_service.text.units import SECOND
@@ -45,29 +45,29 @@ class Daemon:
         self,
         config: Config,
         *,
-        books: Books,
+        writer: LedgerWriter,
         reload: Callable[[], Config],
-        make_tail: Callable[..., Tail],
+        make_tail: Callable[..., LogPipeline],
         drop_kept: Callable[[str], object],
-        outputs: Outputs,
+        outputs: OutputGroup,
         clock: Clock,
         waker: Waker,
         supervisor: Supervisor,
-        say: Say,
+        notify: Notify,
         scanner: str = "",
     ) -> None:
         """`reload` reads the configuration anew; `make_tail(log_config, now, say, restored=…, at=…)` follows
         one log, with what the ledger knows of it; `drop_kept(name)` lets go of what systemd keeps of one;
         `scanner` is what `--version` calls it."""
         self._config = config
-        self._books = books
+        self._writer = writer
         self._reload_config = reload
         self._outputs = outputs
         self._clock = clock
         self._waker = waker
         self._supervisor = supervisor
-        self._say = say
-        self._logs = Logs(books, make_tail, drop_kept, clock, say)
+        self._notify = notify
+        self._logs = Pipelines(writer, make_tail, drop_kept, clock, notify)
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
@@ -111,7 +111,7 @@ class Daemon:
         try:
             self._start()
             now = self._clock.now()
-            if not self._books.is_written or not self._logs.commit(now, report=True):
+            if not self._writer.is_written or not self._logs.commit(now, report=True):
                 return EXIT_PROBLEM
             self._report(now)
             self._outputs.close()
@@ -133,18 +133,18 @@ class Daemon:
     def _say_totals(self) -> None:
         requests, rejected = self._logs.requests, self._logs.rejected
         text = f"stopped; {requests} requests counted and {rejected} lines rejected in total"
-        self._say(Notice(kinds.STOPPED, text))
+        self._notify(Notice(kinds.STOPPED, text))
 
     def _start(self) -> None:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
         A log that the ledger knows goes on in the window that was open there."""
-        self._books.open()
+        self._writer.open()
         self._outputs.reconfigure(self._config.outputs)
         self._logs.follow(self._config.logs, self._clock.now())
         now = self._catch_up(self._logs.tails)
         self._logs.commit(now)
         self._logs.begin_windows(now)
-        self._grid = Grid(self._clock.now(), self._config.interval)
+        self._grid = Schedule(self._clock.now(), self._config.interval)
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
@@ -175,7 +175,7 @@ class Daemon:
         self._checkpoint(now)
         return now
 
-    def _catch_up(self, tails: Sequence[Tail]) -> int:
+    def _catch_up(self, tails: Sequence[LogPipeline]) -> int:
         """Look until everything is read of these that was there at the last look. A stop does not wait for
         that where the ledger has what was read: the next process goes on there."""
         now = self._look()
@@ -187,7 +187,7 @@ class Daemon:
 
     def _can_wait(self) -> bool:
         """Whether the next process can go on where this one ends."""
-        return self._books.takes_commits and all(tail.is_findable for tail in self._logs.tails)
+        return self._writer.takes_commits and all(tail.is_findable for tail in self._logs.tails)
 
     def _checkpoint(self, now: int) -> None:
         """Commit within a window where files wait to be let go, or a backlog takes long."""
@@ -196,7 +196,7 @@ class Daemon:
         if due or any(tail.is_crowded for tail in self._logs.tails):
             self._logs.commit(now)
 
-    def _read(self, tail: Tail, now: int) -> None:
+    def _read(self, tail: LogPipeline, now: int) -> None:
         for _ in tail.read(now):
             self.alive()
 
@@ -212,17 +212,17 @@ class Daemon:
     def _overview(self, now: int) -> Overview:
         return Overview(
             logs=tuple(tail.standing(now) for tail in self._logs.tails),
-            commits=self._books.commits,
-            commit_failures=self._books.failures,
+            commits=self._writer.commits,
+            commit_failures=self._writer.failures,
             output_failures=self._outputs.failures(),
             version=__version__,
             scanner=self._scanner,
-            is_written=self._books.is_written,
+            is_written=self._writer.is_written,
         )
 
     def _report(self, now: int) -> float:
         """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
-        sequence, at = self._books.sequence, self._clock.unix()
+        sequence, at = self._writer.sequence, self._clock.unix()
         named = len(self._config.logs) > 1
         reports = []
         for tail in self._logs.tails:
@@ -252,9 +252,9 @@ class Daemon:
             self._apply(config)
         except (QpsError, OSError) as error:
             text = error.brief if isinstance(error, QpsError) else str(error)
-            self._say(Notice(kinds.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
+            self._notify(Notice(kinds.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
         else:
-            self._say(Notice(kinds.RELOADED, "configuration reloaded"))
+            self._notify(Notice(kinds.RELOADED, "configuration reloaded"))
         if not self._stopping:
             self._supervisor.ready(self.status())
 
@@ -274,8 +274,8 @@ class Daemon:
             self._require(committed)
         self._logs.follow(config.logs, now)
         if config.interval != self._config.interval:
-            self._grid = Grid(now, config.interval)
-        self._books.reconfigure(config.history)
+            self._grid = Schedule(now, config.interval)
+        self._writer.reconfigure(config.history)
         self._outputs.reconfigure(config.outputs)
         self._config = config
         if arriving:

@@ -4,7 +4,7 @@ nobody runs is still there for the next process."""
 import os
 from collections.abc import Collection, Iterable
 
-from qps_service.following.start_position import Handed
+from qps_service.following.start_position import InheritedFile
 from qps_service.service.systemd import Supervisor, parse_stored_name, stored_name
 from qps_service.values.positions import Position
 
@@ -18,13 +18,13 @@ class DescriptorStore:
         """`handed`: descriptors and their names; those of no log in `logs` are closed."""
         self._supervisor = supervisor
         self._kept: dict[str, dict[tuple[int, int], str]] = {log: {} for log in logs}
-        self._handed: dict[str, list[Handed]] = {log: [] for log in logs}
+        self._handed: dict[str, list[InheritedFile]] = {log: [] for log in logs}
         for descriptor, name in handed:
             parsed = parse_stored_name(name)
             if parsed and parsed[0] in logs:
                 log, begun, *key = parsed
                 self._kept[log][key[0], key[1]] = name
-                self._handed[log].append(Handed(descriptor, begun))
+                self._handed[log].append(InheritedFile(descriptor, begun))
             else:
                 os.close(descriptor)
                 supervisor.drop(name)
@@ -33,7 +33,7 @@ class DescriptorStore:
         """Where this log's files are kept."""
         return KeptFiles(self._supervisor, log, self._kept.setdefault(log, {}))
 
-    def take(self, log: str) -> list[Handed]:
+    def take(self, log: str) -> list[InheritedFile]:
         """What was handed back of this log's files; they are the caller's to close."""
         return self._handed.pop(log, [])
 

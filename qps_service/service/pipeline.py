@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
-from qps_service.following.announcer import Voice
+from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
-from qps_service.following.open_files import Changes, Keeper, Limits
-from qps_service.following.start_position import Handed
+from qps_service.following.open_files import Changes, FollowLimits, Keeper
+from qps_service.following.start_position import InheritedFile
 from qps_service.following.watcher import Watcher
 from qps_service.formats.presets import LogFormat
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning.auto import ChoosingScanner
 from qps_service.scanning.scanner import Scanner, make_scanner
@@ -30,25 +30,25 @@ LOSS_RECENT = 600_000_000_000  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
 
 
-class Tail:
+class LogPipeline:
     """Counts one log. Times are CLOCK_BOOTTIME nanoseconds, except where they are called Unix ones."""
 
     def __init__(
         self,
         config: LogConfig,
         now: int,
-        say: Say,
+        notify: Notify,
         files: Files | None = None,
         *,
         restored: Restored | None = None,
         at: int = 0,
-        handed: Sequence[Handed] = (),
+        handed: Sequence[InheritedFile] = (),
         keeper: Keeper | None = None,
     ) -> None:
         """`restored` is what the ledger knows of the log; `at` is Unix nanoseconds."""
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
-        self._say = say
+        self._notify = notify
         self._watcher = Watcher()
         self._follower = Follower(
             config.path,
@@ -56,7 +56,7 @@ class Tail:
             from_start=config.start,
             watcher=self._watcher,
             files=files or Files(),
-            voice=Voice(config.path, config.name, say),
+            announcer=Announcer(config.path, config.name, notify),
             restored=restored,
             handed=handed,
             since=_last_written(restored, now, at) if restored else 0,
@@ -68,7 +68,7 @@ class Tail:
         self._read: set[Generation] = set()  # at the last look
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
-        self._awaited = {position.number for position in restored.held} if restored else set()
+        self._expected = {position.number for position in restored.held} if restored else set()
         self._line_read_at: int | None = None  # nanoseconds
         self._losses_told = self._loss_bytes = 0
         self._has_rejected = False  # lines, since the last notice
@@ -147,7 +147,7 @@ class Tail:
         `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
         nanoseconds."""
         changes, lost = self._follower.changes()
-        self._awaited -= {position.number for position in (*changes.held, *changes.retired)}
+        self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(loss._replace(at=at) for loss in lost)
         self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
         self._losses_told += len(losses)
@@ -161,9 +161,9 @@ class Tail:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
         changes = self._follower.everything()
-        awaited = tuple(each for each in changes.retired if each.number in self._awaited)
-        retired = tuple(each for each in changes.retired if each.number not in self._awaited)
-        changes = changes._replace(held=(*awaited, *changes.held), retired=retired)
+        expected = tuple(each for each in changes.retired if each.number in self._expected)
+        retired = tuple(each for each in changes.retired if each.number not in self._expected)
+        changes = changes._replace(held=(*expected, *changes.held), retired=retired)
         return self._entry(0, now, at, totals, rejects, changes)
 
     def release(self, *, committed: bool) -> None:
@@ -237,14 +237,14 @@ class Tail:
 
     def _say_choice(self, name: str, reason: str) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
-        self._say(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
+        self._notify(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
 
     def _say_rejects(self) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
         if self._sample:
             text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
-        self._say(Notice(kinds.REJECTED, text, self.config.name))
+        self._notify(Notice(kinds.REJECTED, text, self.config.name))
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
@@ -253,8 +253,8 @@ def _lines_of(config: LogConfig) -> tuple[LogFormat, int, bool]:
     return config.format, config.max_line, config.keep_query
 
 
-def _limits(config: LogConfig) -> Limits:
-    return Limits(config.max_line, config.open_generations, config.quiet)
+def _limits(config: LogConfig) -> FollowLimits:
+    return FollowLimits(config.max_line, config.open_generations, config.quiet)
 
 
 def _last_written(restored: Restored, now: int, at: int) -> int:

@@ -9,36 +9,36 @@ from collections.abc import Callable, Iterable, Sequence
 
 from qps_service.configuration.types import LogConfig
 from qps_service.ledger.outbox import merge
-from qps_service.ledger.writer import Books
+from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Say
+from qps_service.notices.kinds import Notice, Notify
 from qps_service.reporting.text import format_rate
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 from qps_service.service.process import Clock
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Entry, Restored
 
 
-class Logs:
+class Pipelines:
     """One tail for each, in the configuration's order."""
 
     def __init__(
         self,
-        books: Books,
-        make_tail: Callable[..., Tail],
+        writer: LedgerWriter,
+        make_tail: Callable[..., LogPipeline],
         drop_kept: Callable[[str], object],
         clock: Clock,
-        say: Say,
+        notify: Notify,
     ) -> None:
         """`make_tail` is as the daemon's; `drop_kept(name)` lets go of what systemd keeps of a log."""
-        self.tails: list[Tail] = []
+        self.tails: list[LogPipeline] = []
         self.committed_at = 0  # nanoseconds, when the ledger was last told
-        self._books = books
+        self._writer = writer
         self._make_tail = make_tail
         self._drop_kept = drop_kept
         self._clock = clock
-        self._say = say
+        self._notify = notify
         self._gone: dict[str, Entry] = {}  # all that was known of logs that went
 
     @property
@@ -67,9 +67,9 @@ class Logs:
     def commit(self, now: int, *, report: bool = False) -> bool:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
         With `report`, that ends the windows."""
-        sequence, at = self._books.sequence + 1, self._clock.unix()
+        sequence, at = self._writer.sequence + 1, self._clock.unix()
         ends = report and any(tail.is_counting for tail in self.tails)
-        committed = self._books.commit(
+        committed = self._writer.commit(
             [tail.entry(sequence, now, at) for tail in self.tails],
             sequence=sequence if ends else None,
             whole=lambda: [*self._gone.values(), *(tail.everything(now, at) for tail in self.tails)],
@@ -88,7 +88,7 @@ class Logs:
         for tail in new:
             tail.close_window(self._clock.now())
 
-    def leaving(self, logs: Iterable[LogConfig]) -> list[Tail]:
+    def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
         """Tails of logs that are not among these."""
         wanted = {_key(log) for log in logs}
         return [tail for tail in self.tails if _key(tail.config) not in wanted]
@@ -102,7 +102,7 @@ class Logs:
         """Follow these, and no others; of those that leave, the ledger must have everything. Raises
         LedgerUnreadableError, and then nothing has changed."""
         at = self._clock.unix()
-        restored = {log.name: self._books.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
+        restored = {log.name: self._writer.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
         for tail in self.leaving(logs):
             self._leave(tail, now, at)
         staying = {_key(tail.config): tail for tail in self.tails}
@@ -118,7 +118,7 @@ class Logs:
         for tail in self.tails:
             tail.close()
 
-    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> Tail:
+    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
         if restored:
             self._gone.pop(log.name, None)
             past = max(0, now - restored.started) // SECOND
@@ -127,10 +127,10 @@ class Logs:
             if log.path != restored.path:
                 place = f"log {log.name} is now {path}, and was {before}: its counts go on"
             text = f"{place}, {past} s after the last report"
-            self._say(Notice(kinds.RESTORED, text, log.name))
-        return self._make_tail(log, now, self._say, restored=restored, at=at)
+            self._notify(Notice(kinds.RESTORED, text, log.name))
+        return self._make_tail(log, now, self._notify, restored=restored, at=at)
 
-    def _leave(self, tail: Tail, now: int, at: int) -> None:
+    def _leave(self, tail: LogPipeline, now: int, at: int) -> None:
         name, entry = tail.config.name, tail.everything(now, at)
         # Without a ledger a log that comes back begins at 0, and may go once more.
         self._gone[name] = merge(self._gone[name], entry) if name in self._gone else entry

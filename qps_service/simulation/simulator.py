@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
-from qps_service.reporting.schedule import Grid
+from qps_service.reporting.schedule import Schedule
 from qps_service.simulation.traffic import KINDS, Block, Traffic
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key
@@ -107,7 +107,7 @@ class Simulator:
         """The whole simulation. Raises OSError where the log cannot be written; the truth still holds."""
         started = self._clock()
         end = started + self._duration
-        rotations = Grid(started, self._interval)
+        rotations = Schedule(started, self._interval)
         written = 0
         while True:
             now = self._clock()

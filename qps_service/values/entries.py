@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from qps_service.values.counts import Counts, Key
-from qps_service.values.positions import Position, Stranger
+from qps_service.values.positions import IgnoredFile, Position
 
 # A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
 LOSSES_LIMIT = 1000  # of one log
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     held: tuple[Position, ...]  # every generation that is open now
     retired: tuple[Position, ...]  # generations let go since the entry before
     forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
-    strangers: tuple[Stranger, ...] | None = None  # all of them; None if they are the same as before
+    ignored: tuple[IgnoredFile, ...] | None = None  # all of them; None if they are the same as before
     losses: tuple[Loss, ...] = ()
 
 
@@ -44,7 +44,7 @@ class Restored(NamedTuple):
     held: tuple[Position, ...]  # open at the last commit
     retired: tuple[Position, ...]  # oldest first
     next_number: int  # for the next generation
-    strangers: tuple[Stranger, ...]
+    ignored: tuple[IgnoredFile, ...]
     totals: Mapping[Key, Counts]
     rejects: Mapping[str, int]  # reason -> lines, in total
     window: Mapping[Key, Counts]  # of the window that was never reported; part of `totals`

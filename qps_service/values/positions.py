@@ -33,7 +33,7 @@ class Position(NamedTuple):
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
 
 
-class Stranger(NamedTuple):
+class IgnoredFile(NamedTuple):
     """A file beside the log that is not to be read: a copy, a backup, older than our time."""
 
     device: int

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.files.fingerprint import PLACES
+from qps_service.files.fingerprint import SAMPLE_OFFSETS
 from qps_service.ledger.schema import VERSION
 from qps_service.values.entries import Loss
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
@@ -136,7 +136,7 @@ def twin(code: str) -> str:
     return (
         "from qps_service.auditing import recount\n"
         "from qps_service.auditing.audit import Audit\n"
-        "from qps_service.files.fingerprint import Kinship\n"
+        "from qps_service.files.fingerprint import Match\n"
         "from qps_service.commands import audit as command\n"
         "count, likely, render = recount._count, recount.Candidates._likely, command.render\n"
         f"{code}\n"
@@ -147,7 +147,7 @@ LOOKS_AT_THE_LOG_ONLY = twin(
     "recount.Candidates._likely = lambda self, position: [\n"
     "    path for path in likely(self, position) if path.endswith('.log')]"
 )
-TAKES_ANY_TEXT = twin("recount.compare = lambda *_: Kinship.SAME")
+TAKES_ANY_TEXT = twin("recount.compare = lambda *_: Match.FULL")
 TRUSTS_THE_LEDGER = twin("recount._count = lambda position, source: position.lines")
 TO_THE_END = twin("recount._count = lambda at, source: count(at._replace(offset=source.seen().size), source)")
 FROM_THE_START = twin("recount._count = lambda at, source: count(at._replace(begun=0), source)")
@@ -441,7 +441,7 @@ def a_line_in_the_log(make: Make) -> None:
     site.writer().lines(200)
     site.once()
     text = bytearray(site.log.read_bytes())
-    known = [range(PREFIX_LIMIT), *(range(end - MARKER_LIMIT, end) for end in (*PLACES, len(text)))]
+    known = [range(PREFIX_LIMIT), *(range(end - MARKER_LIMIT, end) for end in (*SAMPLE_OFFSETS, len(text)))]
     at = next(
         at for at, byte in enumerate(text) if byte == ord("\n") and not any(at in each for each in known)
     )

@@ -208,17 +208,17 @@ def a_reader_that_is_gone_costs_no_counts(make: Make) -> None:
 
 
 WITHOUT_COMMITTING = """
-from qps_service.ledger.writer import Books
-commit = Books.commit
+from qps_service.ledger.writer import LedgerWriter
+commit = LedgerWriter.commit
 def without(self, entries, *, sequence, whole):
     return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
-Books.commit = without
+LedgerWriter.commit = without
 """
 REPORTS_FIRST = """
 from qps_service.service.daemon import Daemon
-from qps_service.service.pipelines import Logs
-commit, tell = Logs.commit, Daemon._report
-Logs.commit = lambda self, now, *, report=False: True if report else commit(self, now)
+from qps_service.service.pipelines import Pipelines
+commit, tell = Pipelines.commit, Daemon._report
+Pipelines.commit = lambda self, now, *, report=False: True if report else commit(self, now)
 def first(self, now):
     tell(self, now)
     commit(self._logs, now, report=True)
@@ -233,11 +233,11 @@ def anew(self, log, *, now, at):
 Ledger.restore = anew
 """
 RATES_THE_FIRST_TIME = """
-from qps_service.service.pipelines import Logs
+from qps_service.service.pipelines import Pipelines
 def no_windows(self, now):
     for tail in self.tails:
         tail.is_counting = True
-Logs.begin_windows = no_windows
+Pipelines.begin_windows = no_windows
 """
 SAYS_ALL = """
 from qps_service.outputs.journal import NoticeBoard
@@ -246,9 +246,9 @@ NoticeBoard.__init__ = lambda self, send, stderr, least=7: say(self, send, stder
 """
 SAYS_NOTHING = SAYS_ALL + "NoticeBoard.say = lambda self, notice: None\n"
 ALL_THAT_IS_THERE = """
-from qps_service.following.start_position import Opening
-opening = Opening.__init__
-Opening.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
+from qps_service.following.start_position import StartPosition
+opening = StartPosition.__init__
+StartPosition.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
 """
 NAMELESS = """
 from qps_service.service import daemon
@@ -350,11 +350,11 @@ def test_a_twin_is_not_refused_or_names_another(twin: str, make: Make) -> None:
 
 SMALL_DISK = ("-t", "tmpfs", "-o", "size=2m", "none")
 REPORTS_ALL_THE_SAME = """
-from qps_service.ledger.writer import Books
-from qps_service.service.pipelines import Logs
-Books.is_written = True
-commit = Logs.commit
-Logs.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.service.pipelines import Pipelines
+LedgerWriter.is_written = True
+commit = Pipelines.commit
+Pipelines.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True
 """
 
 

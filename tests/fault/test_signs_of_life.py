@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.files import sources
-from qps_service.files.compressed import Packed
+from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
 from tests.fault.program import Site
 from tests.fault.scenarios import Make
@@ -40,7 +40,7 @@ class Counting(Files):
         self.signs += 1
 
 
-class WithoutASign(Packed):
+class WithoutASign(CompressedFile):
     """A broken twin: the watchdog would take it for hung."""
 
     def _restart(self) -> None:
@@ -97,19 +97,19 @@ def test_looking_up_a_text_shows_that_it_lives(
 
 STOPPED_THEN = """
 import os, signal
-from qps_service.files.compressed import Packed
-seek = Packed._seek
+from qps_service.files.compressed import CompressedFile
+seek = CompressedFile._seek
 def stop_first(self, offset):
-    Packed._seek = seek
+    CompressedFile._seek = seek
     os.kill(os.getpid(), signal.SIGTERM)
     seek(self, offset)
-Packed._seek = stop_first
+CompressedFile._seek = stop_first
 """
 BLIND = """
 from qps_service.files.kernel import Files
 from qps_service.commands import run
-tail = run.Tail
-run.Tail = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
+tail = run.LogPipeline
+run.LogPipeline = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
 """
 DEAF = """
 from qps_service.service.daemon import Daemon

@@ -13,7 +13,7 @@ import pytest
 
 from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger.database import COMPANIONS, LedgerError
-from qps_service.ledger.writer import REOPEN, Books
+from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from tests.broken_books import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
@@ -29,7 +29,7 @@ SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
 # --- a full disk
 
 
-def check_full_disk(disk: Mount, make: type[Books] = Books) -> None:
+def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Five windows without a byte of space, then space again: all of them are there, and it was said once."""
     path = disk.directory / "ledger.db"
     keeper = Keeper(path, make=make)
@@ -37,7 +37,7 @@ def check_full_disk(disk: Mount, make: type[Books] = Books) -> None:
     disk.fill()
     for _ in range(5):
         assert not keeper.window(1000)
-        assert not keeper.books.is_written
+        assert not keeper.writer.is_written
     disk.make_room()
     assert keeper.window(10)
     assert keeper.window(10)
@@ -123,7 +123,7 @@ def test_a_disk_that_is_read_only_at_the_start(
     end(path, 10)
     disk.remount("ro")
     keeper = Keeper(path)
-    assert keeper.books.sequence == 1
+    assert keeper.writer.sequence == 1
     restored = keeper.restored()
     assert restored is not None
     assert [each.lines for each in restored.held] == [10]
@@ -166,7 +166,7 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
     disk.remount("abort")
     for _ in range(5):
         assert not keeper.window(1, seconds=LATER)
-    assert keeper.books.sequence == 6
+    assert keeper.writer.sequence == 6
     assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     keeper.close()
     disk.close()
@@ -182,7 +182,7 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
 # --- locked
 
 
-def check_lock(path: Path, make: type[Books] = Books) -> None:
+def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Another program writes for long: windows wait."""
     keeper = Keeper(path, make=make)
     keeper.window(1)
@@ -234,7 +234,7 @@ def damages(text: bytes) -> Iterator[bytes]:
         yield text[:start]
 
 
-def check_damage(path: Path, content: bytes, make: type[Books] = Books) -> None:
+def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Either it is sound enough to have everything, or it is set aside as it was."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()

@@ -155,7 +155,7 @@ class TriesOnce(Follower):
     """Takes a refused log for a lost one."""
 
     def _look(self, now: int) -> None:
-        if not self._voice.trouble:
+        if not self._announcer.trouble:
             super()._look(now)
 
 

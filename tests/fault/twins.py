@@ -11,7 +11,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
-from qps_service.values.positions import Stranger
+from qps_service.values.positions import IgnoredFile
 
 
 class ClosesFirst(Follower):
@@ -38,7 +38,7 @@ class Forgets(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered.retire = lambda position: None  # type: ignore[method-assign]
+        self._known_files.retire = lambda position: None  # type: ignore[method-assign]
 
 
 class LooksAtTheLogOnly(Follower):
@@ -46,7 +46,7 @@ class LooksAtTheLogOnly(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._siblings.find = lambda *_: ([], False)  # type: ignore[method-assign]
+        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
 class TrustsNames(Follower):
@@ -54,14 +54,14 @@ class TrustsNames(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        siblings = self._siblings
-        consider = siblings._judge.consider
+        siblings = self._discovery
+        consider = siblings._classifier.consider
 
         def trusting(path: str, *rest: Any, **keywords: Any) -> Any:
             siblings._lineage._names[path] = Descent()
             return consider(path, *rest, **keywords)
 
-        siblings._judge.consider = trusting  # type: ignore[method-assign]
+        siblings._classifier.consider = trusting  # type: ignore[method-assign]
 
 
 class DistrustsEverything(Follower):
@@ -69,13 +69,13 @@ class DistrustsEverything(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        find = self._siblings.find
+        find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._siblings._lineage.complete = True
+            self._discovery._lineage.complete = True
             return find(*arguments)
 
-        self._siblings.find = sure  # type: ignore[assignment]
+        self._discovery.find = sure  # type: ignore[assignment]
 
 
 class WithOtherGenerations(Follower):
@@ -167,14 +167,14 @@ class StartsAtTheVeryEnd(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._opening._line_before = lambda source, size: size  # type: ignore[method-assign]
+        self._start._line_before = lambda source, size: size  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
     """Says the same trouble at every look."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        self._voice.trouble = None
+        self._announcer.trouble = None
         yield from super().read(now)
 
 
@@ -198,8 +198,8 @@ class IgnoresArchives(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        candidates = self._siblings._candidates
-        self._siblings._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        candidates = self._discovery._candidates
+        self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
         }
 
@@ -216,7 +216,7 @@ class TakesNothingBack(Follower):
 class NeverGivesUp(Follower):
     """Says nothing of a file that it can't find again."""
 
-    def _give_up_awaited(self) -> None:
+    def _abandon_expected(self) -> None:
         pass
 
 
@@ -225,7 +225,7 @@ class KnowsNoText(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
 class IgnoresTimes(Follower):
@@ -242,12 +242,12 @@ class ByPrefixOnly(Follower):
         super().__init__(*arguments, **keywords)
 
         def resembles(read: Any, is_present: Any) -> Any:
-            for position in self._remembered._retired.values():
+            for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
                     return Resemblance.COPY, None
             return Resemblance.NONE, None
 
-        self._remembered.resembles = resembles  # type: ignore[method-assign]
+        self._known_files.resembles = resembles  # type: ignore[method-assign]
 
 
 class ReadsHoles(WithOtherGenerations):
@@ -271,7 +271,7 @@ class TakesShorterForTruncated(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered._rebooted = False
+        self._known_files._rebooted = False
 
 
 class LeavesWhatWasCut(Follower):
@@ -279,16 +279,16 @@ class LeavesWhatWasCut(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        recall = self._remembered.recall
+        recall = self._known_files.recall
 
         def forgetful(*rest: Any, **more: Any) -> Recalled | None:
             recalled = recall(*rest, **more)
             if recalled and recalled.lost is not None:
-                self._remembered._unseen.clear()
+                self._known_files._unseen.clear()
                 return recalled._replace(lost=None)
             return recalled
 
-        self._remembered.recall = forgetful  # type: ignore[method-assign]
+        self._known_files.recall = forgetful  # type: ignore[method-assign]
 
 
 class DoubtsOnlyWhatWasOpen(Follower):
@@ -296,7 +296,7 @@ class DoubtsOnlyWhatWasOpen(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered._unseen &= self._remembered._awaited
+        self._known_files._unseen &= self._known_files._expected
 
 
 class SkipsTheLineAfterZeros(WithOtherGenerations):
@@ -321,7 +321,7 @@ class SettlesAtOnce(Follower):
 
     def _look(self, now: int) -> None:
         super()._look(now)
-        siblings = self._siblings
+        siblings = self._discovery
         siblings._resuming = siblings._is_full = False
         siblings._doubtful, siblings._doubtful_paths, siblings._since = {}, {}, None
 
@@ -331,7 +331,7 @@ class JudgesArchivesOnce(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        judge, files = self._siblings._judge, self._files
+        judge, files = self._discovery._classifier, self._files
         consider = judge.consider
 
         def hasty(path: str, seen: Seen, *rest: Any, **keywords: Any) -> Any:
@@ -342,7 +342,7 @@ class JudgesArchivesOnce(Follower):
             descriptor = files.open(path)
             identity = files.identity(descriptor)
             files.close(descriptor)
-            return Stranger(*identity, seen.changed)
+            return IgnoredFile(*identity, seen.changed)
 
         judge.consider = hasty  # type: ignore[method-assign]
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from qps_service.configuration.loader import Flags, load
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -29,7 +29,7 @@ class Reading:
     def __init__(self, path: Path, places: int = 1000) -> None:
         self._now = 1000 * SECOND
         config = load(Flags(log=str(path)), {}).logs[0]._replace(start=True, max_routes=places)
-        self.tail = Tail(config, self._now, lambda notice: None)
+        self.tail = LogPipeline(config, self._now, lambda notice: None)
 
     def read(self) -> None:
         """All that is there."""

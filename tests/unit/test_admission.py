@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.counting.admission import Admission, Summary
+from qps_service.counting.admission import Admission, SpaceSaving
 from qps_service.values.counts import OTHER
 
 # --- the summary
 
 
-def check_summary(make: type[Summary], capacity: int, steps: Iterable[tuple[bytes, int]]) -> None:
+def check_summary(make: type[SpaceSaving], capacity: int, steps: Iterable[tuple[bytes, int]]) -> None:
     """Bounded, never sure of too much; whoever is frequent has a counter. A step of no requests removes."""
     summary, true, total = make(capacity), Counter[bytes](), 0
     gone: set[bytes] = set()
@@ -50,10 +50,10 @@ AFTER_A_SCAN = [*SCAN, (b"/19", 0), *((b"/%d" % number, 1) for number in (7, 8, 
 @example(capacity=3, steps=SCAN)
 @example(capacity=3, steps=AFTER_A_SCAN)
 def test_the_summary_is_never_sure_of_too_much(capacity: int, steps: list[tuple[bytes, int]]) -> None:
-    check_summary(Summary, capacity, steps)
+    check_summary(SpaceSaving, capacity, steps)
 
 
-class SureOfErrors(Summary):
+class SureOfErrors(SpaceSaving):
     """A broken twin: what a route may have had before counts as what it had."""
 
     def add(self, route: bytes, requests: int) -> int:
@@ -61,7 +61,7 @@ class SureOfErrors(Summary):
         return self._counters[route][0]
 
 
-class ForgetsWhatWasGivenUp(Summary):
+class ForgetsWhatWasGivenUp(SpaceSaving):
     """A broken twin: a free counter begins at nothing."""
 
     def add(self, route: bytes, requests: int) -> int:
@@ -70,7 +70,7 @@ class ForgetsWhatWasGivenUp(Summary):
         return super().add(route, requests)
 
 
-class GivesUpTheHighest(Summary):
+class GivesUpTheHighest(SpaceSaving):
     """A broken twin: it is not the lowest who goes."""
 
     def _evict(self) -> None:
@@ -79,7 +79,7 @@ class GivesUpTheHighest(Summary):
         self._lowest = lowest
 
 
-class Unbounded(Summary):
+class Unbounded(SpaceSaving):
     """A broken twin: everybody has a counter."""
 
     def add(self, route: bytes, requests: int) -> int:
@@ -88,15 +88,15 @@ class Unbounded(Summary):
 
 
 @pytest.mark.parametrize("twin", [SureOfErrors, ForgetsWhatWasGivenUp, GivesUpTheHighest, Unbounded])
-def test_a_worse_summary_is_caught(twin: type[Summary]) -> None:
+def test_a_worse_summary_is_caught(twin: type[SpaceSaving]) -> None:
     steps = [*AFTER_A_SCAN, (b"/a", 50), *SCAN]
-    check_summary(Summary, 3, steps)
+    check_summary(SpaceSaving, 3, steps)
     with pytest.raises(AssertionError):
         check_summary(twin, 3, steps)
 
 
 def test_a_smaller_summary_keeps_the_highest() -> None:
-    summary = Summary(8)
+    summary = SpaceSaving(8)
     for number in range(8):
         summary.add(b"%d" % number, number + 1)
     summary.resize(2)
@@ -207,7 +207,7 @@ class BeginsAnew(Admission):
     """A broken twin: who has no place is not remembered."""
 
     def offer(self, route: bytes, requests: int) -> bytes:
-        self._summary = Summary(self.places)
+        self._summary = SpaceSaving(self.places)
         return super().offer(route, requests)
 
 

@@ -86,7 +86,7 @@ def asked(root: Path, daemon: type[Daemon] = Daemon, files: Files | None = None)
 def run(service: Service, seconds: float) -> None:
     service.world.signal(seconds, signal.SIGTERM)
     service.daemon.run()
-    service.books.close()
+    service.writer.close()
 
 
 # --- fresh, at once, and in the ledger
@@ -159,15 +159,15 @@ class AnswersBeforeReading(Daemon):
 
 class CommitsAfterwards(Daemon):
     def _answer(self, now: int) -> None:
-        commit, held = self._books.commit, []
+        commit, held = self._writer.commit, []
 
         def later(*arguments: Any, **keywords: Any) -> bool:
             held.append((arguments, keywords))
             return True
 
-        self._books.commit = later  # type: ignore[method-assign]
+        self._writer.commit = later  # type: ignore[method-assign]
         super()._answer(now)
-        self._books.commit = commit  # type: ignore[method-assign]
+        self._writer.commit = commit  # type: ignore[method-assign]
         for arguments, keywords in held:
             commit(*arguments, **keywords)
 
@@ -221,21 +221,21 @@ def test_nobody_who_asks_costs_no_commit_and_no_look(tmp_path: Path) -> None:
     run(service, 9.5)
     assert output.answers == []
     assert len(output.flushed) <= 12
-    assert service.books.commits <= 3
+    assert service.writer.commits <= 3
 
 
 def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
     service, output = asked(tmp_path)
     service.write(1)
-    commit = service.books._write
+    commit = service.writer._write
 
     def full(*arguments: object) -> None:
         from qps_service.ledger.database import LedgerUnavailable
 
         raise LedgerUnavailable("disk full")
 
-    service.world.at(2, lambda: setattr(service.books, "_write", full))
-    service.world.at(6, lambda: setattr(service.books, "_write", commit))
+    service.world.at(2, lambda: setattr(service.writer, "_write", full))
+    service.world.at(6, lambda: setattr(service.writer, "_write", commit))
     service.write_at(3, 10)
     service.world.hint(4.5, output.send)
     service.world.hint(7.5, output.send)

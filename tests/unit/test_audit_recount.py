@@ -19,7 +19,7 @@ from qps_service.files.sources import Source
 from qps_service.following import open_files
 from qps_service.following.generation import Chunk, Generation
 from qps_service.ledger.ledger import Ledger
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 from qps_service.values.positions import Position
 from tests.following import BlindFiles
 
@@ -52,7 +52,9 @@ class Log:
         self.ledger.open()
         restored = self.ledger.restore("access", now=self._now, at=self._now)
         files = BlindFiles()  # files are let go while they have writers
-        self._tail = Tail(self._config, self._now, lambda _: None, files, restored=restored, at=self._now)
+        self._tail = LogPipeline(
+            self._config, self._now, lambda _: None, files, restored=restored, at=self._now
+        )
         self.look()
 
     def write(self, text: bytes, path: Path | None = None) -> None:

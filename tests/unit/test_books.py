@@ -13,7 +13,7 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger.database import COMPANIONS, Database, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import WAITING_LIMIT
-from qps_service.ledger.writer import REOPEN, Books
+from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind
 from qps_service.service.state_directory import StateDirectory
@@ -41,10 +41,10 @@ STAMP = "20260921T141320Z"  # of EPOCH
 
 def test_without_a_path_nothing_is_kept() -> None:
     keeper = Keeper(None)
-    assert keeper.books.sequence == 0
+    assert keeper.writer.sequence == 0
     assert keeper.window(3)
-    assert keeper.books.is_written
-    assert keeper.books.sequence == 1
+    assert keeper.writer.is_written
+    assert keeper.writer.sequence == 1
     assert keeper.restored() is None
     assert keeper.said == []
     keeper.close()
@@ -59,7 +59,7 @@ def test_what_is_committed_is_restored(tmp_path: Path) -> None:
     keeper.close()
     check_exact(path, 5)
     keeper = Keeper(path)
-    assert keeper.books.sequence == 1
+    assert keeper.writer.sequence == 1
     restored = keeper.restored()
     assert restored is not None
     assert restored.window == {key(number): Counts(1, 7) for number in (3, 4)}
@@ -71,7 +71,7 @@ def test_the_history_is_pruned(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path / "ledger.db", history=History(0, 1 << 20))
     keeper.window(1)
     assert rows(keeper.ledger.database, "windows") == []
-    keeper.books.reconfigure(History(3600 * SECOND, 1 << 20))
+    keeper.writer.reconfigure(History(3600 * SECOND, 1 << 20))
     keeper.window(1)
     assert len(rows(keeper.ledger.database, "windows")) == 1
     keeper.close()
@@ -100,21 +100,21 @@ class Sick:
 
 
 UNAVAILABLE = LedgerUnavailable("database or disk is full")
-MakeBooks = Callable[..., Books]
+MakeBooks = Callable[..., LedgerWriter]
 
 
-def check_outage(path: Path, sick: Sick, make: MakeBooks = Books, windows: int = 5) -> None:
+def check_outage(path: Path, sick: Sick, make: MakeBooks = LedgerWriter, windows: int = 5) -> None:
     """Windows while nothing can be written, then space again: all are there, and it was said once."""
     keeper = Keeper(path, make=make)
     keeper.window(2)
     sick.error = UNAVAILABLE
     for _ in range(windows):
         assert not keeper.window(1)
-        assert not keeper.books.is_written
-    assert keeper.books.sequence == windows + 1
+        assert not keeper.writer.is_written
+    assert keeper.writer.sequence == windows + 1
     sick.error = None
     assert keeper.window(1)
-    assert keeper.books.is_written
+    assert keeper.writer.is_written
     failing = f"cannot write the ledger {path}: {UNAVAILABLE}; counting goes on in memory"
     resumed = f"the ledger {path} is written again; it has all that was counted"
     told = [(kinds.LEDGER_UNAVAILABLE, failing), (kinds.LEDGER_RESUMED, resumed)]
@@ -149,7 +149,7 @@ def test_a_long_outage_makes_longer_windows(tmp_path: Path, monkeypatch: pytest.
     check_outage(tmp_path / "ledger.db", Sick(monkeypatch), windows=3 * WAITING_LIMIT)
 
 
-def check_landed(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
+def check_landed(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
     """The disk has a commit that was said to have failed, as an fsync may. It is not written twice."""
     keeper = Keeper(path, make=make)
     keeper.window(1)
@@ -173,7 +173,7 @@ def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch:
         check_landed(tmp_path / "twin", sick, ForgetsTheNumber)
 
 
-def check_books_balance(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
+def check_books_balance(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
     """A rotation in each of many commits that wait: of each line it is known which file it was in, or that
     this file is forgotten. Some were in the ledger before, and one of them was read on."""
     ledger = opened(path)
@@ -183,12 +183,12 @@ def check_books_balance(path: Path, sick: Sick, make: MakeBooks = Books) -> None
     assert keeper.restored() is not None
     sick.error = UNAVAILABLE
     read_on, commits = entry([1] * 5, retired=(position(3, 15),)), 3 * WAITING_LIMIT
-    keeper.books.commit([read_on], sequence=2, whole=list)
+    keeper.writer.commit([read_on], sequence=2, whole=list)
     for number in range(4, 4 + commits):
         told = entry([2] * 10, sequence=number, retired=(position(number, 10),), forgotten=(number - 4,))
-        keeper.books.commit([told], sequence=number, whole=list)
+        keeper.writer.commit([told], sequence=number, whole=list)
     sick.error = None
-    assert keeper.books.commit([entry([2])._replace(held=(position(1000, 1),))], sequence=1000, whole=list)
+    assert keeper.writer.commit([entry([2])._replace(held=(position(1000, 1),))], sequence=1000, whole=list)
     lines = 40 + 5 + 10 * commits
     requests = sum(row[4] for row in rows(keeper.ledger.database, "totals"))
     known = [each.lines for each, _ in keeper.ledger.generations("access")]
@@ -222,8 +222,8 @@ def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
         patch.setattr(Database, "_open_writable", refuse)
         keeper = Keeper(path)
         assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
-        assert not keeper.books.is_written
-        assert keeper.books.sequence == 1
+        assert not keeper.writer.is_written
+        assert keeper.writer.sequence == 1
         restored = keeper.restored()
         assert restored is not None
         assert sum(counts.requests for counts in restored.totals.values()) == 3
@@ -232,7 +232,7 @@ def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
         assert not keeper.window(1, seconds=REOPEN // SECOND)
         with pytest.raises(LedgerUnreadableError, match=r"it lacks what was counted of access since$"):
             keeper.restored()
-        assert keeper.books.restore("other", now=0, at=0) is None
+        assert keeper.writer.restore("other", now=0, at=0) is None
     assert keeper.window(1, seconds=REOPEN // SECOND)
     assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
     keeper.close()
@@ -259,7 +259,7 @@ def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:
     path = directory / "ledger.db"
     keeper = Keeper(path)
     assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
-    assert not keeper.books.is_written
+    assert not keeper.writer.is_written
     assert keeper.restored() is None
     assert not keeper.window(2)
     directory.mkdir()
@@ -280,7 +280,7 @@ def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
         path.write_bytes(contents[-1])
         keeper = Keeper(path)
         assert keeper.restored() is None
-        assert keeper.books.is_written
+        assert keeper.writer.is_written
         suffix = f".{number}" if number else ""
         text = (
             f"the ledger {path} cannot be used: file is not a database; what is there is kept as "
@@ -375,7 +375,7 @@ LOSSES: dict[Callable[[Path], None], Kind] = {
 }
 
 
-def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Books) -> None:
+def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = LedgerWriter) -> None:
     """Totals and positions are all in the new ledger, and what was not written yet is in its history."""
     keeper = Keeper(path, make=make)
     keeper.window(3)
@@ -389,13 +389,13 @@ def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Books
     assert keeper.window(2)
     assert keeper.commit(1)
     assert keeper.kinds() == [LOSSES[lose]]
-    assert keeper.books.is_written
+    assert keeper.writer.is_written
     aside = [each for each in path.parent.glob("ledger.db.*") if not each.name.endswith(COMPANIONS)]
     assert [each.read_bytes() for each in aside] == list(before.values())
     keeper.close()
     check_exact(path, 8)
     keeper = Keeper(path)
-    assert keeper.books.sequence == 3
+    assert keeper.writer.sequence == 3
     restored = keeper.restored()
     assert restored is not None
     assert restored.window == {key(7): Counts(1, 7)}
@@ -405,10 +405,10 @@ def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Books
 
 @pytest.mark.parametrize("lose", LOSSES)
 def test_a_ledger_that_is_lost_under_way(lose: Callable[[Path], None], tmp_path: Path) -> None:
-    for make in (Books, StartsAtZero, Doubles, Overwrites):
+    for make in (LedgerWriter, StartsAtZero, Doubles, Overwrites):
         directory = tmp_path / make.__name__
         directory.mkdir()
-        if make is Books:
+        if make is LedgerWriter:
             check_lost(directory / "ledger.db", lose)
         else:
             with pytest.raises(AssertionError):
@@ -450,7 +450,7 @@ def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
     check_exact(path, 3)
 
 
-def check_two_services(root: Path, make: MakeBooks = Books, *, connected: bool = True) -> None:
+def check_two_services(root: Path, make: MakeBooks = LedgerWriter, *, connected: bool = True) -> None:
     """The directory of one is moved away, and another begins in a new one: neither touches the other's."""
     path = root / "state" / "ledger.db"
     keepers, directories = [], []
@@ -489,7 +489,7 @@ def test_two_services_and_one_directory(tmp_path: Path) -> None:
             check_two_services(tmp_path / f"twin {connected}", TakesAnyDirectory, connected=connected)
 
 
-def check_begins_nothing(path: Path, make: MakeBooks = Books) -> None:
+def check_begins_nothing(path: Path, make: MakeBooks = LedgerWriter) -> None:
     """The directory was lost between the lock and the opening."""
     keeper = Keeper(path, make=partial(make, is_ours=lambda: False))
     assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
@@ -531,6 +531,6 @@ def test_the_balance_of_a_new_ledger(tmp_path: Path) -> None:
     path.unlink()
     told = entry([9], sequence=2)
     whole = entry([1, 2, 3, 9], sequence=0, rejected=2)
-    assert keeper.books.commit([told], sequence=2, whole=lambda: [whole])
+    assert keeper.writer.commit([told], sequence=2, whole=lambda: [whole])
     assert keeper.ledger.forgotten("access") == (6, 2)
     keeper.close()

@@ -11,7 +11,7 @@ from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
 from qps_service.scanning.auto import ChoosingScanner
 from qps_service.scanning.scanner import Scanner
 from qps_service.service import pipeline as tail_module
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key, Scanned
 
 SECOND = 10**9
@@ -23,7 +23,7 @@ ROW = Key(b"GET", b"/", 200)
 class Log:
     """A log that is followed."""
 
-    def __init__(self, root: Path, tail: type[Tail] = Tail) -> None:
+    def __init__(self, root: Path, tail: type[LogPipeline] = LogPipeline) -> None:
         self.path = root / "access.log"
         self.path.touch()
         self.now = 1000 * SECOND
@@ -155,7 +155,7 @@ def test_other_settings_leave_the_choice(log: Log) -> None:
     check_other_settings(log)
 
 
-class ChoosesAnew(Tail):
+class ChoosesAnew(LogPipeline):
     """A broken twin: whatever is set, the format is looked for again."""
 
     def reconfigure(self, config: LogConfig) -> None:

@@ -17,7 +17,7 @@ from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output, OutputClosed
-from qps_service.outputs.group import Outputs
+from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.registry import make_output
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
@@ -35,8 +35,8 @@ class Recorder(Output):
 
     name = "recorder"
 
-    def __init__(self, say: Callable[[Notice], None], log: list[str], mark: object) -> None:
-        self.trouble = Trouble(say, "works")
+    def __init__(self, notify: Callable[[Notice], None], log: list[str], mark: object) -> None:
+        self.trouble = Trouble(notify, "works")
         self.fault: Exception | None = None
         self._log = log
         self._mark = mark
@@ -66,7 +66,7 @@ class Recorder(Output):
 
 
 class Scene:
-    def __init__(self, kind: type[Outputs]) -> None:
+    def __init__(self, kind: type[OutputGroup]) -> None:
         self.log: list[str] = []
         self.said: list[Notice] = []
         self.outputs = kind([], self._make)
@@ -76,7 +76,7 @@ class Scene:
         return Recorder(self.said.append, self.log, config)
 
 
-def check_coming_and_going(kind: type[Outputs]) -> None:
+def check_coming_and_going(kind: type[OutputGroup]) -> None:
     scene = Scene(kind)
     scene.outputs.reconfigure([HERE, JSON])
     assert scene.log == [f"make {HERE}", f"make {JSON}"]
@@ -89,7 +89,7 @@ def check_coming_and_going(kind: type[Outputs]) -> None:
     assert not list(scene.outputs)
 
 
-def check_two_kinds_with_the_same_values(kind: type[Outputs]) -> None:
+def check_two_kinds_with_the_same_values(kind: type[OutputGroup]) -> None:
     scene = Scene(kind)
     scene.outputs.reconfigure([JSON, TEXT])
     assert scene.log == [f"make {JSON}", f"make {TEXT}"]
@@ -97,7 +97,7 @@ def check_two_kinds_with_the_same_values(kind: type[Outputs]) -> None:
     assert scene.log[2:] == [f"dismiss {JSON}", f"reopen {TEXT}"]
 
 
-class MakesFirst(Outputs):
+class MakesFirst(OutputGroup):
     """A broken twin: the new one finds its address taken by the old one."""
 
     def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
@@ -108,7 +108,7 @@ class MakesFirst(Outputs):
             output.reopen() if config in configs else output.close()
 
 
-class ByValue(Outputs):
+class ByValue(OutputGroup):
     """A broken twin: tuples of two kinds with the same values are one."""
 
     def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
@@ -116,20 +116,20 @@ class ByValue(Outputs):
 
 
 def test_outputs_come_and_go_with_the_configuration() -> None:
-    check_coming_and_going(Outputs)
+    check_coming_and_going(OutputGroup)
     with pytest.raises(AssertionError):
         check_coming_and_going(MakesFirst)
 
 
 def test_outputs_of_two_kinds_are_two() -> None:
-    check_two_kinds_with_the_same_values(Outputs)
+    check_two_kinds_with_the_same_values(OutputGroup)
     with pytest.raises(AssertionError):
         check_two_kinds_with_the_same_values(ByValue)
 
 
 @pytest.mark.parametrize("call", ["emit", "flush", "answer", "reopen", "close"])
 def test_a_fault_of_one_is_said_once_and_touches_no_other(call: str) -> None:
-    scene = Scene(Outputs)
+    scene = Scene(OutputGroup)
     scene.outputs.reconfigure([HERE, JSON])
     first, second = scene.outputs
     assert isinstance(first, Recorder)
@@ -150,7 +150,7 @@ def test_a_fault_of_one_is_said_once_and_touches_no_other(call: str) -> None:
 
 
 def test_a_reader_who_has_gone_is_told_on() -> None:
-    scene = Scene(Outputs)
+    scene = Scene(OutputGroup)
     scene.outputs.reconfigure([HERE])
     (output,) = scene.outputs
     assert isinstance(output, Recorder)

@@ -11,7 +11,7 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.files.kernel import Files
 from qps_service.following import generation
-from qps_service.reporting.schedule import Grid
+from qps_service.reporting.schedule import Schedule
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
 from qps_service.values.reports import Report
@@ -122,7 +122,7 @@ class ReadyFirst(Daemon):
         super()._start()
 
 
-class DriftingGrid(Grid):
+class DriftingGrid(Schedule):
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
 
@@ -139,7 +139,7 @@ class CatchesUp(Daemon):
     def _start(self) -> None:
         super()._start()
 
-        class Patient(Grid):
+        class Patient(Schedule):
             def advance(self, now: int) -> None:
                 self.deadline += self._step
 

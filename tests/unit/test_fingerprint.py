@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.files import fingerprint
-from qps_service.files.fingerprint import PLACES, Kinship, Read, common, compare, print_of, take_marks
+from qps_service.files.fingerprint import (
+    SAMPLE_OFFSETS,
+    Match,
+    Read,
+    common,
+    compare,
+    fingerprint_of,
+    take_marks,
+)
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Identity, Position
 
 LINES = b"".join(b"line %08d\n" % number for number in range(5_000))  # 70,000 bytes
@@ -16,7 +24,7 @@ OTHERS = b"".join(b"other %07d\n" % number for number in range(5_000))
 LENGTH = 14  # bytes of each line
 
 Take = Callable[[bytes, int, bytes, bytes], bytes]
-Compare = Callable[[Position, Read], Kinship]
+Compare = Callable[[Position, Read], Match]
 Common = Callable[[Position, Read], int]
 
 offsets = st.integers(0, len(LINES))
@@ -62,16 +70,16 @@ def position_at(offset: int, text: bytes = LINES) -> Position:
 
 def test_the_places_stay_what_they_were() -> None:
     """Ledgers have marks of them; roots of integers need no floating point."""
-    assert tuple(isqrt(isqrt(1 << (40 + number))) for number in range(1, 129)) == PLACES
-    assert PLACES[0] == 1217
-    assert PLACES[-1] == 2**42
+    assert tuple(isqrt(isqrt(1 << (40 + number))) for number in range(1, 129)) == SAMPLE_OFFSETS
+    assert SAMPLE_OFFSETS[0] == 1217
+    assert SAMPLE_OFFSETS[-1] == 2**42
 
 
 def check_marks(take: Take, offset: int, blocks: list[int]) -> None:
     """They depend on the text alone: not on the blocks in which it was read, nor on when it was begun."""
     text = LINES[:offset]
     expected = b"".join(
-        fingerprint._mark(text[place - MARKER_LIMIT : place]) for place in PLACES if place <= offset
+        fingerprint._mark(text[place - MARKER_LIMIT : place]) for place in SAMPLE_OFFSETS if place <= offset
     )
     assert marks_of(text, blocks, take) == expected
 
@@ -89,7 +97,7 @@ def test_marks_are_the_same_whatever_the_blocks(offset: int, blocks: list[int]) 
 @example(begun=1217, rest=0)
 @example(begun=0, rest=5000)
 def test_a_log_that_is_begun_later_has_the_same(begun: int, rest: int) -> None:
-    prefix, marker, marks = print_of(Reader(LINES), begun)
+    prefix, marker, marks = fingerprint_of(Reader(LINES), begun)
     assert (prefix, marker) == (LINES[:begun][:PREFIX_LIMIT], LINES[:begun][-MARKER_LIMIT:])
     assert marks == marks_of(LINES[:begun], [])
     longer = take_marks(marks, begun, marker, LINES[begun : begun + rest])
@@ -126,23 +134,23 @@ def test_other_marks_are_caught(twin: Take, offset: int, blocks: list[int]) -> N
 
 def check_cut(comparing: Compare, offset: int, cut: int) -> None:
     """Every beginning of the text is a part of it, and all of it is the same, with or without more."""
-    kinship = comparing(position_at(offset), Reader(LINES[:cut]))
+    outcome = comparing(position_at(offset), Reader(LINES[:cut]))
     if offset == 0 or cut == 0:
-        assert kinship is Kinship.EMPTY
+        assert outcome is Match.EMPTY
     else:
-        assert kinship is (Kinship.SAME if cut >= offset else Kinship.PART)
+        assert outcome is (Match.FULL if cut >= offset else Match.PREFIX)
 
 
 def check_fork(comparing: Compare, offset: int, fork: int, length: int) -> None:
     """A file that goes on otherwise from the line at `fork` on is never taken for all that was read, and
     once both go a fifth beyond that line it is another text."""
     reader = Reader(LINES[:fork] + OTHERS[:length])
-    kinship = comparing(position_at(offset), reader)
+    outcome = comparing(position_at(offset), reader)
     size = fork + length
     if offset > fork:
-        assert kinship is not Kinship.SAME
+        assert outcome is not Match.FULL
         if min(offset, size) > max(fork, PREFIX_LIMIT) * 6 // 5:
-            assert kinship is Kinship.OTHER
+            assert outcome is Match.OTHER
             assert reader.end <= max(fork, PREFIX_LIMIT) * 6 // 5 + 1, "went beyond the first difference"
 
 
@@ -167,20 +175,20 @@ def test_another_text_is_told_from_it(offset: int, fork: int, length: int) -> No
     check_fork(compare, offset, fork, length)
 
 
-def compares_beginnings(position: Position, read: Read) -> Kinship:
+def compares_beginnings(position: Position, read: Read) -> Match:
     """Filebeat's way: a hash of the first KiB."""
     return compare(position._replace(offset=len(position.prefix), marker=b"", marks=b""), read)
 
 
-def compares_without_marks(position: Position, read: Read) -> Kinship:
+def compares_without_marks(position: Position, read: Read) -> Match:
     return compare(position._replace(marks=b""), read)
 
 
-def compares_without_marker(position: Position, read: Read) -> Kinship:
+def compares_without_marker(position: Position, read: Read) -> Match:
     return compare(position._replace(marker=b""), read)
 
 
-def compares_backwards(position: Position, read: Read) -> Kinship:
+def compares_backwards(position: Position, read: Read) -> Match:
     read(MARKER_LIMIT, position.offset - MARKER_LIMIT)
     return compare(position, read)
 
@@ -225,7 +233,7 @@ def check_damage(comparing: Compare, sound: int) -> None:
         comparing(position_at(50_000), read)
 
 
-DAMAGES = (500, PLACES[3] - MARKER_LIMIT, PLACES[3] - 1, 49_999)
+DAMAGES = (500, SAMPLE_OFFSETS[3] - MARKER_LIMIT, SAMPLE_OFFSETS[3] - 1, 49_999)
 
 
 @pytest.mark.parametrize("sound", DAMAGES)
@@ -233,9 +241,9 @@ def test_damage_is_not_an_end(sound: int) -> None:
     check_damage(compare, sound)
 
 
-@pytest.mark.parametrize("sound", [500, PLACES[3] - 1, 49_999])
+@pytest.mark.parametrize("sound", [500, SAMPLE_OFFSETS[3] - 1, 49_999])
 def test_taking_damage_for_an_end_is_caught(sound: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "_ended", lambda read, end: Kinship.PART)
+    monkeypatch.setattr(fingerprint, "_ended", lambda read, end: Match.PREFIX)
     with pytest.raises(pytest.fail.Exception):
         check_damage(compare, sound)
 
@@ -252,7 +260,7 @@ def check_common(measure: Common, offset: int, cut: int, appended: int) -> None:
     if cut >= offset:
         assert known == offset
     elif cut >= PREFIX_LIMIT:
-        assert known >= max([PREFIX_LIMIT, *(place for place in PLACES if place <= cut)])
+        assert known >= max([PREFIX_LIMIT, *(place for place in SAMPLE_OFFSETS if place <= cut)])
     else:
         assert known == cut
 

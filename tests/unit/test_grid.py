@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.aggregator import Aggregator
-from qps_service.reporting.schedule import Grid
+from qps_service.reporting.schedule import Schedule
 from qps_service.values.reports import Window
 
 SECOND = 10**9
@@ -17,7 +17,7 @@ STEP = 10 * SECOND
 START = 987_654_321_987_654_321  # CLOCK_BOOTTIME of a machine that has run for 31 years: 60 bits
 
 
-def windows(grid: type[Grid], late: Callable[[], int], until: int, step: int = STEP) -> list[Window]:
+def windows(grid: type[Schedule], late: Callable[[], int], until: int, step: int = STEP) -> list[Window]:
     """The service's loop in simulated time: each wake-up is `late()` nanoseconds after the deadline."""
     now = START
     counting, times = Aggregator("access", now, 1), grid(now, step)
@@ -30,21 +30,21 @@ def windows(grid: type[Grid], late: Callable[[], int], until: int, step: int = S
     return closed
 
 
-class GridByGap(Grid):
+class GridByGap(Schedule):
     """A broken twin: the next report a step after the last one really was."""
 
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
 
 
-class GridInFloats(Grid):
+class GridInFloats(Schedule):
     """A broken twin: seconds in floating point, which at this size know 128 ns."""
 
     def advance(self, now: int) -> None:
         self.deadline = int((now / SECOND + self._step / SECOND) * SECOND)
 
 
-class GridWithCatchUp(Grid):
+class GridWithCatchUp(Schedule):
     """A broken twin: every point that was missed is reported on."""
 
     def advance(self, now: int) -> None:
@@ -54,7 +54,7 @@ class GridWithCatchUp(Grid):
 # --- 30 days
 
 
-def check_no_drift(grid: type[Grid], step: int = STEP) -> None:
+def check_no_drift(grid: type[Schedule], step: int = STEP) -> None:
     """Woken up to half a second late each time, every report of 30 days is that close to its own point."""
     random = Random(1)
     closed = windows(grid, lambda: random.randint(0, SECOND // 2), 30 * DAY, step)
@@ -66,11 +66,11 @@ def check_no_drift(grid: type[Grid], step: int = STEP) -> None:
 
 @pytest.mark.parametrize("step", [STEP, 7 * SECOND + 1])
 def test_30_days_do_not_drift(step: int) -> None:
-    check_no_drift(Grid, step)
+    check_no_drift(Schedule, step)
 
 
 @pytest.mark.parametrize("twin", [GridByGap, GridInFloats])
-def test_drift_is_caught(twin: type[Grid]) -> None:
+def test_drift_is_caught(twin: type[Schedule]) -> None:
     with pytest.raises(AssertionError):
         check_no_drift(twin)
 
@@ -78,7 +78,7 @@ def test_drift_is_caught(twin: type[Grid]) -> None:
 # --- a suspended process
 
 
-def check_suspension(grid: type[Grid]) -> None:
+def check_suspension(grid: type[Schedule]) -> None:
     """Stopped for an hour in its third window: one report with the true time, then all as before."""
     lateness = iter([0, 0, 3601 * SECOND, 0, 0])
     closed = windows(grid, lambda: next(lateness, 0), 3600 * SECOND + 60 * SECOND)
@@ -87,11 +87,11 @@ def check_suspension(grid: type[Grid]) -> None:
 
 
 def test_a_suspended_process_reports_once_with_the_true_time() -> None:
-    check_suspension(Grid)
+    check_suspension(Schedule)
 
 
 @pytest.mark.parametrize("twin", [GridByGap, GridWithCatchUp])
-def test_catching_up_is_caught(twin: type[Grid]) -> None:
+def test_catching_up_is_caught(twin: type[Schedule]) -> None:
     with pytest.raises(AssertionError):
         check_suspension(twin)
 
@@ -99,7 +99,7 @@ def test_catching_up_is_caught(twin: type[Grid]) -> None:
 # --- exact integers
 
 
-def check_next_point(grid: type[Grid], start: int, step: int, elapsed: int) -> None:
+def check_next_point(grid: type[Schedule], start: int, step: int, elapsed: int) -> None:
     """The deadline is a point of the grid, after now, and the first such."""
     times = grid(start, step)
     assert times.deadline == start + step
@@ -112,10 +112,10 @@ def check_next_point(grid: type[Grid], start: int, step: int, elapsed: int) -> N
 @example(start=START, step=STEP, elapsed=STEP)
 @example(start=START, step=STEP, elapsed=STEP - 1)
 def test_the_deadline_is_exactly_the_next_point(start: int, step: int, elapsed: int) -> None:
-    check_next_point(Grid, start, step, elapsed)
+    check_next_point(Schedule, start, step, elapsed)
 
 
 @pytest.mark.parametrize("twin", [GridByGap, GridInFloats, GridWithCatchUp])
-def test_another_deadline_is_caught(twin: type[Grid]) -> None:
+def test_another_deadline_is_caught(twin: type[Schedule]) -> None:
     with pytest.raises(AssertionError):
         check_next_point(twin, START, STEP, 3 * STEP + 1)

@@ -244,7 +244,7 @@ def test_notices_go_to_the_journal_and_to_a_stderr_that_is_not_it(journal: str, 
     there.fails = journal == "fails"
     read_end, write_end = os.pipe()
     board = NoticeBoard(None if journal == "is missing" else there.send, write_end if to_stderr else None)
-    board.say(notice)
+    board.notify(notice)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         assert pipe.read() == ("qps-reporter: größer \\udcff\n".encode() if to_stderr else b"")
@@ -256,9 +256,9 @@ def test_a_stderr_that_is_closed_ends_nothing() -> None:
     read_end, write_end = os.pipe()
     board = NoticeBoard(None, write_end)
     os.close(read_end)
-    board.say(Notice(ROTATED, "x"))
+    board.notify(Notice(ROTATED, "x"))
     os.close(write_end)
-    board.say(Notice(ROTATED, "x"))
+    board.notify(Notice(ROTATED, "x"))
 
 
 def check_a_stuck_reader(make: Callable[[Send | None, int | None], NoticeBoard]) -> None:
@@ -267,7 +267,7 @@ def check_a_stuck_reader(make: Callable[[Send | None, int | None], NoticeBoard])
     board = make(None, write_end)
     os.set_blocking(write_end, False)  # so that a twin fails instead of waiting for ever
     for _ in range(100):
-        board.say(Notice(ROTATED, "x" * 5000))
+        board.notify(Notice(ROTATED, "x" * 5000))
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         lines = pipe.read().splitlines()
@@ -278,7 +278,7 @@ def check_a_stuck_reader(make: Callable[[Send | None, int | None], NoticeBoard])
 class Waits(NoticeBoard):
     """A broken twin: a plain write."""
 
-    def say(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         assert self._stderr is not None
         assert os.write(self._stderr, f"{notice.text}\n".encode())
 

@@ -15,7 +15,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
-from qps_service.values.positions import Stranger
+from qps_service.values.positions import IgnoredFile
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
 
 # --- what is committed is there
@@ -141,26 +141,26 @@ def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
         modified=-1,
         unended=-1,
     )
-    strangers = (Stranger(2**64 - 1, 2**64 - 1, None, 5), Stranger(1, 2, 3, 2**62))
+    ignored = (IgnoredFile(2**64 - 1, 2**64 - 1, None, 5), IgnoredFile(1, 2, 3, 2**62))
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
     ledger = opened(tmp_path / "ledger.db")
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
-    ledger.commit([first._replace(path="/\udcfe", strangers=strangers, losses=losses)], sequence=None)
+    ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
     ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
     restored = ledger.restore("access", now=0, at=0)
     assert restored is not None
     assert restored.path == "/\udcfe"
     assert restored.held == (odd,)
     assert restored.retired == (position(1, 1), position(2, 2))
-    assert restored.strangers == strangers
+    assert restored.ignored == ignored
     assert restored.losses == losses == tuple(ledger.losses("access"))
     assert ledger.logs() == ["access"]
     assert ledger.restore("other", now=0, at=0) is None
     assert ledger.generations("other") == []
     assert ledger.forgotten("other") == (0, 0)
-    ledger.commit([entry([], held=(odd,))._replace(strangers=())], sequence=None)
+    ledger.commit([entry([], held=(odd,))._replace(ignored=())], sequence=None)
     assert (again := ledger.restore("access", now=0, at=0)) is not None
-    assert again.strangers == ()
+    assert again.ignored == ()
     ledger.close()
 
 

@@ -17,15 +17,15 @@ import pytest
 
 from qps_service.configuration.settings import OUTPUTS
 from qps_service.configuration.types import GraphiteConfig, OutputConfig
-from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Say
+from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output, OutputClosed
-from qps_service.outputs.group import Outputs
+from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.registry import make_output
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
 from tests.unit.daemons import SECOND, START, Service, World
 
-Make = Callable[[OutputConfig, Say], Output]
+Make = Callable[[OutputConfig, Notify], Output]
 
 INTERVAL = 10  # seconds
 WINDOWS = 40
@@ -73,7 +73,7 @@ def run(root: Path, ends: Ends, make: Make, patience: float) -> Result:
     text = f'interval = "{INTERVAL}s"\n[log.access]\npath = "{root}/access.log"\nstart = "start"\n'
     service = Service(root, text + tables(ends, receivers))
     said: list[Notice] = []
-    outputs = Outputs([service.recorder], lambda config: make(config, said.append))
+    outputs = OutputGroup([service.recorder], lambda config: make(config, said.append))
     service.daemon._outputs = outputs
 
     def window(number: int) -> None:
@@ -92,7 +92,7 @@ def run(root: Path, ends: Ends, make: Make, patience: float) -> Result:
     finally:
         outputs.close()
         receivers.close()
-        service.books.close()
+        service.writer.close()
     return Result(service, {output.name: output for output in outputs}, said)
 
 
@@ -158,9 +158,9 @@ class Twin(Output):
 
     name = "graphite"
 
-    def __init__(self, config: OutputConfig, say: Say) -> None:
+    def __init__(self, config: OutputConfig, notify: Notify) -> None:
         assert isinstance(config, GraphiteConfig)
-        self.trouble = Trouble(say, "works")
+        self.trouble = Trouble(notify, "works")
         self._address = config.host, config.port
         self._socket = socket.socket()
         self._is_connected = False

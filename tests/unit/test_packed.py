@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qps_service.files import compressed as packed_module
-from qps_service.files.compressed import Packed, PackedError, is_supported, why_not
+from qps_service.files.compressed import CompressedError, CompressedFile, is_supported, why_not
 from qps_service.files.compression import COMPRESSIONS
 from qps_service.files.kernel import Files
 
@@ -42,7 +42,7 @@ SMALL = numbered(20)
 PACKED = {suffix: pack(TEXT) for suffix, pack in PACKERS.items()}
 
 formats = pytest.mark.parametrize("suffix", PACKERS)
-Make = type[Packed]
+Make = type[CompressedFile]
 
 
 class Counting(Files):
@@ -75,7 +75,9 @@ class Failing(Files):
 
 
 @contextmanager
-def opened(data: bytes, suffix: str, make: Make = Packed, files: Files | None = None) -> Iterator[Packed]:
+def opened(
+    data: bytes, suffix: str, make: Make = CompressedFile, files: Files | None = None
+) -> Iterator[CompressedFile]:
     descriptor = os.memfd_create("packed")
     os.write(descriptor, data)
     packed = make(files or Files(), descriptor, "access.log.1" + suffix)
@@ -91,7 +93,7 @@ def check_same(text: bytes, expected: bytes) -> None:
     assert same, f"{len(text)} bytes, not the expected {len(expected)}"
 
 
-def follow(packed: Packed, block: int = BLOCK) -> tuple[bytes, str | None]:
+def follow(packed: CompressedFile, block: int = BLOCK) -> tuple[bytes, str | None]:
     """All that a follower gets, and how it ended: None, or what is wrong."""
     text, wrong = b"", None
     try:
@@ -103,7 +105,7 @@ def follow(packed: Packed, block: int = BLOCK) -> tuple[bytes, str | None]:
                 break
             text += data[back:]
         assert packed.read(1, len(text)) == b""
-    except PackedError as error:
+    except CompressedError as error:
         wrong = error
     assert wrong is None or wrong.errno == errno.EBADMSG
     return text, wrong.strerror if wrong else None
@@ -119,14 +121,14 @@ def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
             check_same(packed.read(size, offset), TEXT[offset : offset + size])
 
 
-class NeverGoesBack(Packed):
+class NeverGoesBack(CompressedFile):
     """A broken twin: does not begin anew for what it has let go."""
 
     def _seek(self, offset: int) -> None:
         super()._seek(max(offset, self._start))
 
 
-class ForgetsItsPlace(Packed):
+class ForgetsItsPlace(CompressedFile):
     """A broken twin: what it lets go of is not counted."""
 
     def _forget(self, offset: int) -> None:
@@ -145,7 +147,7 @@ class ForgetsItsPlace(Packed):
 @example(asks=[(1, len(TEXT)), (1, len(TEXT) - 1), (0, 0), (len(TEXT) + 1, 0)])
 @example(asks=[(BLOCK, 300_000), (BLOCK, 300_000 - 64 * 1024), (BLOCK, 300_000 - 64 * 1024 - 1)])
 def test_any_reads_in_any_order(suffix: str, asks: list[tuple[int, int]]) -> None:
-    check_reads(Packed, suffix, asks)
+    check_reads(CompressedFile, suffix, asks)
 
 
 @formats
@@ -167,7 +169,7 @@ def check_onward(make: Make, suffix: str) -> None:
     assert taken == sorted(taken)
 
 
-class KeepsNothingBehind(Packed):
+class KeepsNothingBehind(CompressedFile):
     """A broken twin: begins anew for the smallest step back."""
 
     def read(self, size: int, offset: int) -> bytes:
@@ -179,7 +181,7 @@ class KeepsNothingBehind(Packed):
 
 @formats
 def test_each_byte_is_decompressed_once(suffix: str) -> None:
-    check_onward(Packed, suffix)
+    check_onward(CompressedFile, suffix)
 
 
 @formats
@@ -293,12 +295,12 @@ def check_cut(make: Make, suffix: str, cut: int) -> None:
             assert wrong == "its end is missing"
             assert SMALL.startswith(text)
             assert text[-1:] in (b"", b"\n")
-            with pytest.raises(PackedError):
+            with pytest.raises(CompressedError):
                 packed.read(1, len(text))
             if text:
                 assert packed.read(BLOCK, 0) == text
         for offset in (len(text), len(text) + 1, len(SMALL), len(SMALL) + 1):
-            with opened(data, suffix, make) as packed, pytest.raises(PackedError):
+            with opened(data, suffix, make) as packed, pytest.raises(CompressedError):
                 packed.read(1, offset)
 
 
@@ -308,7 +310,7 @@ def check_cut_at_the_trailer(make: Make, suffix: str) -> None:
         assert follow(packed) == (SMALL, "its end is missing")
 
 
-class TakesACutForTheEnd(Packed):
+class TakesACutForTheEnd(CompressedFile):
     """A broken twin, which ends as GzipFile does for a file of no bytes, and zstandard's reader for any."""
 
     def _extend(self) -> bool:
@@ -317,28 +319,28 @@ class TakesACutForTheEnd(Packed):
         return more
 
 
-class ShowsBegunLines(Packed):
+class ShowsBegunLines(CompressedFile):
     """A broken twin: hands out all that it could decompress."""
 
     def _reaches(self, end: int) -> bool:
         return self._end >= end
 
 
-class RaisesAtOnce(Packed):
+class RaisesAtOnce(CompressedFile):
     """A broken twin: keeps what is before the damage to itself."""
 
     def read(self, size: int, offset: int) -> bytes:
         data = super().read(size, offset)
         if self._damage:
-            raise PackedError(errno.EBADMSG, self._damage)
+            raise CompressedError(errno.EBADMSG, self._damage)
         return data
 
 
 @formats
 def test_every_cut_is_an_error(suffix: str) -> None:
     for cut in range(len(PACKERS[suffix](SMALL))):
-        check_cut(Packed, suffix, cut)
-    check_cut_at_the_trailer(Packed, suffix)
+        check_cut(CompressedFile, suffix, cut)
+    check_cut_at_the_trailer(CompressedFile, suffix)
 
 
 @formats
@@ -371,7 +373,7 @@ def test_a_file_that_is_being_written_can_be_read_later(suffix: str) -> None:
     descriptor = os.memfd_create("packed")
     os.write(descriptor, data[: len(data) // 2])
     for end in ("its end is missing", None):
-        packed = Packed(Files(), os.dup(descriptor), "access.log.1" + suffix)
+        packed = CompressedFile(Files(), os.dup(descriptor), "access.log.1" + suffix)
         text, wrong = follow(packed)
         assert wrong == end
         packed.close()
@@ -392,7 +394,7 @@ def check_flip(make: Make, suffix: str, place: int) -> None:
 @formats
 def test_every_damage_is_noticed(suffix: str) -> None:
     for place in range(len(PACKERS[suffix](SMALL))):
-        check_flip(Packed, suffix, place)
+        check_flip(CompressedFile, suffix, place)
 
 
 @formats
@@ -416,16 +418,16 @@ def test_what_is_before_a_damage_is_handed_out(suffix: str) -> None:
 BOMB = {suffix: pack(bytes(32 * MIB)) * 32 for suffix, pack in PACKERS.items()}  # of 1 GiB of zeros
 
 
-def read_far_behind(packed: Packed) -> None:
+def read_far_behind(packed: CompressedFile) -> None:
     check_same(packed.read(BLOCK, 64 * MIB), bytes(BLOCK))
 
 
-def read_onward(packed: Packed) -> None:
+def read_onward(packed: CompressedFile) -> None:
     for offset in range(0, 32 * MIB, BLOCK):
         check_same(packed.read(BLOCK, offset), bytes(BLOCK))
 
 
-def check_bomb(make: Make, suffix: str, walk: Callable[[Packed], None]) -> None:
+def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) -> None:
     """Little memory is taken for it, and at first little of the file."""
     files = Counting()
     with opened(BOMB[suffix], suffix, make, files) as packed:
@@ -440,7 +442,7 @@ def check_bomb(make: Make, suffix: str, walk: Callable[[Packed], None]) -> None:
     assert peak < 16 * MIB
 
 
-class KeepsAll(Packed):
+class KeepsAll(CompressedFile):
     """A broken twin: lets nothing go."""
 
     def _forget(self, offset: int) -> None:
@@ -452,13 +454,13 @@ walks = pytest.mark.parametrize("walk", [read_far_behind, read_onward])
 
 @formats
 @walks
-def test_a_bomb_takes_little_memory(suffix: str, walk: Callable[[Packed], None]) -> None:
-    check_bomb(Packed, suffix, walk)
+def test_a_bomb_takes_little_memory(suffix: str, walk: Callable[[CompressedFile], None]) -> None:
+    check_bomb(CompressedFile, suffix, walk)
 
 
 @formats
 @walks
-def test_keeping_all_is_caught(suffix: str, walk: Callable[[Packed], None]) -> None:
+def test_keeping_all_is_caught(suffix: str, walk: Callable[[CompressedFile], None]) -> None:
     with pytest.raises(AssertionError):
         check_bomb(KeepsAll, suffix, walk)
 
@@ -466,13 +468,13 @@ def test_keeping_all_is_caught(suffix: str, walk: Callable[[Packed], None]) -> N
 def test_feeding_zstd_without_measure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_module, "SLICE", 64 * 1024)
     with pytest.raises(AssertionError):
-        check_bomb(Packed, ".zst", read_onward)
+        check_bomb(CompressedFile, ".zst", read_onward)
 
 
 def test_bzip2_without_a_limit_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(packed_module._FORMATS, ".bz2", lambda: packed_module._bzip2()._replace(limit=None))
     with pytest.raises(AssertionError):
-        check_bomb(Packed, ".bz2", read_onward)
+        check_bomb(CompressedFile, ".bz2", read_onward)
 
 
 def check_pace(make: Make, suffix: str) -> None:
@@ -491,7 +493,7 @@ def check_pace_without_text(make: Make, suffix: str) -> None:
     assert files.signs >= 16
 
 
-class GoesWithoutASign(Packed):
+class GoesWithoutASign(CompressedFile):
     """A broken twin: the watchdog would take it for hung."""
 
     def _restart(self) -> None:
@@ -499,7 +501,7 @@ class GoesWithoutASign(Packed):
         self._stream._working = lambda: None
 
 
-class ShowsTextOnly(Packed):
+class ShowsTextOnly(CompressedFile):
     """A broken twin: shows nothing while there is no text."""
 
     def _restart(self) -> None:
@@ -513,8 +515,8 @@ class ShowsTextOnly(Packed):
 
 @formats
 def test_a_long_way_shows_that_it_lives(suffix: str) -> None:
-    check_pace(Packed, suffix)
-    check_pace_without_text(Packed, suffix)
+    check_pace(CompressedFile, suffix)
+    check_pace_without_text(CompressedFile, suffix)
 
 
 @formats
@@ -590,7 +592,7 @@ def check_fault(make: Make, suffix: str, number: int) -> None:
     check_same(text, TEXT)
 
 
-class HidesFaults(Packed):
+class HidesFaults(CompressedFile):
     """A broken twin: a fault of the disk is the end."""
 
     def _take(self, offset: int) -> bytes:
@@ -600,7 +602,7 @@ class HidesFaults(Packed):
             return b""
 
 
-class GoesOnBehindFaults(Packed):
+class GoesOnBehindFaults(CompressedFile):
     """A broken twin: what could not be read is skipped."""
 
     def _take(self, offset: int) -> bytes:
@@ -614,12 +616,12 @@ class GoesOnBehindFaults(Packed):
 @formats
 def test_every_fault_surfaces(suffix: str) -> None:
     files = Counting()
-    text, faults = read_through(Packed, suffix, files)
+    text, faults = read_through(CompressedFile, suffix, files)
     assert faults == []
     check_same(text, TEXT)
     assert len(files.taken) > 3
     for number in range(len(files.taken)):
-        check_fault(Packed, suffix, number)
+        check_fault(CompressedFile, suffix, number)
 
 
 @formats
@@ -646,14 +648,14 @@ def test_zstandard_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_supported("access.log.1.zst")
     assert is_supported("access.log.1.gz")
     descriptor = os.memfd_create("packed")
-    with pytest.raises(PackedError) as caught:
-        Packed(Files(), descriptor, "access.log.1.zst")
+    with pytest.raises(CompressedError) as caught:
+        CompressedFile(Files(), descriptor, "access.log.1.zst")
     assert (caught.value.errno, caught.value.strerror) == (errno.EINVAL, reason)
     os.close(descriptor)  # it is still the caller's
 
 
 def test_close_gives_the_descriptor_back() -> None:
     descriptor = os.memfd_create("packed")
-    Packed(Files(), descriptor, "access.log.1.gz").close()
+    CompressedFile(Files(), descriptor, "access.log.1.gz").close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qps_service.ledger import outbox as pending_module
-from qps_service.ledger.outbox import Pending, merge, thin
+from qps_service.ledger.outbox import Outbox, merge, thin
 from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
-from qps_service.values.positions import Position, Stranger
+from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
 
 LIMIT = 6
@@ -28,7 +28,7 @@ class Effect:
         self.open: Counter[str] = Counter()
         self.positions: dict[tuple[str, int], tuple[Position, bool]] = {}
         self.forgotten: Counter[str] = Counter()
-        self.strangers: dict[str, Sequence[Stranger]] = {}
+        self.ignored: dict[str, Sequence[IgnoredFile]] = {}
         self.losses: dict[str, list[Loss]] = {}
 
     def add(self, entries: Sequence[Entry], reported: int) -> None:
@@ -46,15 +46,15 @@ class Effect:
                 self.positions |= {(each.log, each_.number): (each_, held) for each_ in positions}
             for number in each.forgotten:
                 self.forgotten[each.log] += self.positions.pop((each.log, number))[0].lines
-            if each.strangers is not None:
-                self.strangers[each.log] = each.strangers
+            if each.ignored is not None:
+                self.ignored[each.log] = each.ignored
             self.losses.setdefault(each.log, []).extend(each.losses)
 
 
 def check_merging(commits: list[tuple[list[Entry], bool]], landed: int = 0) -> None:
     """The effect of what waits is that of all that was added, however much was merged. So many commits are
     in the ledger before it takes nothing more."""
-    waiting, added, effect = Pending(limit=LIMIT), Effect(), Effect()
+    waiting, added, effect = Outbox(limit=LIMIT), Effect(), Effect()
     everything: list[Entry] = []
     reported = 0
     for number, (entries, is_end) in enumerate(commits):
@@ -110,7 +110,7 @@ def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
                     retired=retired,
                     forgotten=forgotten,
                 )._replace(
-                    strangers=(Stranger(1, now, None, 0),) if what == 3 else None,
+                    ignored=(IgnoredFile(1, now, None, 0),) if what == 3 else None,
                     losses=(Loss(now, "w", "/n", None),) if what == 4 else (),
                 )
             )
@@ -140,8 +140,8 @@ def long_outage() -> list[tuple[list[Entry], bool]]:
             retired=(position(1, 50),) if now == LIMIT // 2 + 1 else (),
             forgotten=(1,) if now == LIMIT else (),
         )
-        strangers = (Stranger(1, 1, None, 0),) if now == 0 else None
-        commits.append(([each._replace(strangers=strangers, losses=(Loss(now, "", "", 1),))], now % 2 == 1))
+        ignored = (IgnoredFile(1, 1, None, 0),) if now == 0 else None
+        commits.append(([each._replace(ignored=ignored, losses=(Loss(now, "", "", 1),))], now % 2 == 1))
     return commits
 
 
@@ -150,7 +150,7 @@ def keeps(field: str) -> Any:
     return lambda earlier, later: merge(earlier, later)._replace(**{field: getattr(later, field)})
 
 
-@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "strangers", "losses"])
+@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "ignored", "losses"])
 def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_merging(long_outage())
     monkeypatch.setattr(pending_module, "merge", keeps(field))
@@ -166,7 +166,7 @@ def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_other_borders_are_caught(may_merge: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pending, "_may_merge", may_merge)
+    monkeypatch.setattr(Outbox, "_may_merge", may_merge)
     with pytest.raises(AssertionError):
         check_merging(long_outage())
 
@@ -189,7 +189,7 @@ def rotations(commits: int, each: int = 3) -> list[tuple[list[Entry], bool]]:
 def check_rotations(landed: int) -> None:
     """Memory is bounded however many files came and were forgotten, and every line is accounted for."""
     check_merging(rotations(200), landed)
-    waiting = Pending(limit=LIMIT)
+    waiting = Outbox(limit=LIMIT)
     for number, (entries, _) in enumerate(rotations(400)):
         waiting.add(entries, number + 1)
         if number < landed:
@@ -244,7 +244,7 @@ def test_other_thinning_is_caught(twin: object, monkeypatch: pytest.MonkeyPatch)
 def test_a_ledger_that_was_there_before_is_told_of_its_generations() -> None:
     """They are known from restoring only."""
     for next_number, expected in ((4, (3,)), (0, (5,))):
-        waiting = Pending(limit=1)
+        waiting = Outbox(limit=1)
         waiting.knows("access", next_number)
         retired = tuple(position(number, 10) for number in (3, 4, 5))
         waiting.add([entry([1], retired=retired)], 1)
@@ -265,7 +265,7 @@ def test_a_merged_window_is_as_long_as_both() -> None:
 # --- what a write that failed may have left behind
 
 
-def check_numbers(make: type[Pending]) -> None:
+def check_numbers(make: type[Outbox]) -> None:
     """What the ledger has no longer waits, what it does not have does."""
     waiting = make(7)
     for number in range(8, 12):
@@ -284,7 +284,7 @@ def check_numbers(make: type[Pending]) -> None:
     assert waiting.number == 11
 
 
-class TrustsEachNumber(Pending):
+class TrustsEachNumber(Outbox):
     """A broken twin: takes another ledger for its own."""
 
     def written(self, number: int) -> bool:
@@ -292,7 +292,7 @@ class TrustsEachNumber(Pending):
         return True
 
 
-class TakesAll(Pending):
+class TakesAll(Outbox):
     """A broken twin: what any commit wrote is all that there is."""
 
     def written(self, number: int) -> bool:
@@ -300,14 +300,14 @@ class TakesAll(Pending):
 
 
 def test_the_number_tells_what_was_written() -> None:
-    check_numbers(Pending)
+    check_numbers(Outbox)
     for twin in (TrustsEachNumber, TakesAll):
         with pytest.raises(AssertionError):
             check_numbers(twin)
 
 
 def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
-    waiting = Pending(limit=LIMIT)
+    waiting = Outbox(limit=LIMIT)
     for _ in range(LIMIT + 1):
         waiting.add([entry([1])], 0)
     assert len(waiting.entries) <= LIMIT

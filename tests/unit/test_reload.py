@@ -13,11 +13,11 @@ from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.writer import Books
+from qps_service.ledger.writer import LedgerWriter
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from qps_service.service.pipeline import Tail
-from qps_service.service.pipelines import Logs
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Restored
 from tests.unit.daemons import LINE, SECOND, Service
 
@@ -45,7 +45,7 @@ def reload_at(service: Service, seconds: float, text: str) -> None:
 def stop(service: Service, seconds: float) -> None:
     service.world.signal(seconds, signal.SIGTERM)
     service.daemon.run()
-    service.books.close()
+    service.writer.close()
 
 
 def known(root: Path, log: str) -> tuple[int, int, str]:
@@ -196,21 +196,21 @@ def what_systemd_keeps_goes_with_its_log(root: Path, _: Patch) -> None:
     assert found == [("other", 7)]
 
 
-class LooksUpFirst(Logs):
+class LooksUpFirst(Pipelines):
     """Asks the ledger where to begin before it has what was read until now."""
 
     _early: dict[str, Restored | None]
 
-    def leaving(self, logs: Iterable[LogConfig]) -> list[Tail]:
+    def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
         if self.tails and not hasattr(self, "_early"):
-            self._early = {log.name: self._books.restore(log.name, now=0, at=0) for log in logs}
+            self._early = {log.name: self._writer.restore(log.name, now=0, at=0) for log in logs}
         return super().leaving(logs)
 
-    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> Tail:
+    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
         return super()._join(log, getattr(self, "_early", {log.name: restored})[log.name], now, at)
 
 
-class TellsLater(Logs):
+class TellsLater(Pipelines):
     """The first commit after a log came is left out."""
 
     def follow(self, *arguments: Any) -> None:
@@ -222,10 +222,10 @@ class TellsLater(Logs):
         return skips or super().commit(*arguments, **keywords)
 
 
-class LeavesNothing(Logs):
+class LeavesNothing(Pipelines):
     """What systemd keeps stays there."""
 
-    def _leave(self, tail: Tail, *arguments: Any) -> None:
+    def _leave(self, tail: LogPipeline, *arguments: Any) -> None:
         tail.close()
 
 
@@ -249,7 +249,7 @@ def nothing_changes_while_the_ledger_takes_nothing(root: Path, patch: Patch) -> 
     service.write(1)
     service.write_at(2, 4, path=other)
     service.world.at(4, sick.fail)
-    followed: list[list[Tail]] = []
+    followed: list[list[LogPipeline]] = []
     for second in (5, 6, 7):
         service.world.at(second, lambda: followed.append(list(service.daemon._logs.tails)))
     reload_at(service, 5, toml(("access", log), ("third", third)))
@@ -293,7 +293,7 @@ def a_place_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> Non
     def refuse(*_: object, **__: object) -> None:
         raise LedgerUnreadableError("/l", "database is locked")
 
-    service.world.at(4, lambda: patch.setattr(Books, "restore", refuse))
+    service.world.at(4, lambda: patch.setattr(LedgerWriter, "restore", refuse))
     reload_at(service, 5, toml(("other", other)))
     service.write_at(7, 5)
     stop(service, 25)
@@ -309,7 +309,7 @@ class GoesOn(Daemon):
         pass
 
 
-class LeavesFirst(Logs):
+class LeavesFirst(Pipelines):
     """Those that go are gone before it is known whether others can come."""
 
     def follow(self, logs: Any, now: int) -> None:
@@ -332,7 +332,7 @@ def a_new_ledger_knows_the_log_that_just_came(root: Path, _: Patch) -> None:
     service.write(4, path=other)
     make = service.daemon._logs._make_tail
 
-    def make_late(log: LogConfig, *arguments: Any, **keywords: Any) -> Tail:
+    def make_late(log: LogConfig, *arguments: Any, **keywords: Any) -> LogPipeline:
         if log.name == "other":
             unlink(root)
         return make(log, *arguments, **keywords)
@@ -398,38 +398,38 @@ def totals_are_said_right(root: Path, _: Patch) -> None:
         assert service.said("stopped") == [said]
 
 
-class KnowsTheOld(Logs):
+class KnowsTheOld(Pipelines):
     """A ledger that is begun anew gets the first log alone."""
 
-    def __init__(self, books: Books, *arguments: Any) -> None:
-        super().__init__(books, *arguments)
-        commit = books.commit
+    def __init__(self, writer: LedgerWriter, *arguments: Any) -> None:
+        super().__init__(writer, *arguments)
+        commit = writer.commit
 
         def first(entries: Any, *, sequence: int | None, whole: Any) -> bool:
             return commit(entries, sequence=sequence, whole=lambda: whole()[:1])
 
-        setattr(books, "commit", first)  # noqa: B010 - mypy minds a method
+        setattr(writer, "commit", first)  # noqa: B010 - mypy minds a method
 
 
-class ForgetsTheGone(Logs):
+class ForgetsTheGone(Pipelines):
     def _leave(self, *arguments: Any) -> None:
         super()._leave(*arguments)
         self._gone.clear()
 
 
-class GivesUp(Logs):
+class GivesUp(Pipelines):
     """What was not found at once is of the past."""
 
     def commit(self, *arguments: Any, **keywords: Any) -> bool:
         for tail in self.tails:
-            tail._awaited.clear()
+            tail._expected.clear()
         return super().commit(*arguments, **keywords)
 
 
-class AddsTheGone(Logs):
+class AddsTheGone(Pipelines):
     """Also when they are back."""
 
-    def _join(self, *arguments: Any) -> Tail:
+    def _join(self, *arguments: Any) -> LogPipeline:
         gone = dict(self._gone)
         tail = super()._join(*arguments)
         self._gone = gone
@@ -535,7 +535,7 @@ class CatchesUp(Daemon):
         self._catch_up(self._logs.tails)
 
 
-class BeginsAtOnce(Logs):
+class BeginsAtOnce(Pipelines):
     """What was there before our time becomes a rate."""
 
     def begin_windows(self, now: int) -> None:
@@ -545,10 +545,10 @@ class BeginsAtOnce(Logs):
                 tail.close_window(now)
 
 
-class NumbersEach(Logs):
+class NumbersEach(Pipelines):
     def commit(self, now: int, *, report: bool = False) -> bool:
         if report and not any(tail.is_counting for tail in self.tails):
-            self._books._sequence += 1
+            self._writer._sequence += 1
         return super().commit(now, report=report)
 
 
@@ -590,7 +590,7 @@ def what_is_not_in_the_ledger_is_not_printed(root: Path, patch: Patch) -> None:
     def once() -> tuple[int, list[int]]:
         service = served(root, text)
         status = service.daemon.run_once()
-        service.books.close()
+        service.writer.close()
         return status, [report.requests for report in service.reports]
 
     (root / "access.log").write_bytes(LINE)
@@ -613,7 +613,7 @@ class PrintsAnyway(Daemon):
 
 # --- each with its twins
 
-Twin = type[Logs] | type[Daemon]
+Twin = type[Pipelines] | type[Daemon]
 CHECKS: dict[Check, list[Twin]] = {
     a_log_may_move: [LooksUpFirst],
     two_logs_may_swap: [LooksUpFirst],
@@ -647,7 +647,7 @@ def test_promise(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
     ids=lambda each: each.__name__,
 )
 def test_the_check_catches_its_twin(check: Check, twin: Twin, tmp_path: Path, monkeypatch: Patch) -> None:
-    if issubclass(twin, Logs):
+    if issubclass(twin, Pipelines):
         monkeypatch.setattr(daemon_module, "Logs", twin)
     else:
         monkeypatch.setattr(Service.__init__, "__kwdefaults__", {**_defaults(), "daemon": twin})

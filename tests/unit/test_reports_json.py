@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import JsonConfig
 from qps_service.errors import ConfigError
-from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
 from qps_service.outputs.registry import make_output
@@ -32,7 +32,7 @@ from tests.unit.reporting import emit
 
 Patch = pytest.MonkeyPatch
 Render = Callable[[Report], str]
-Make = Callable[[str, Say], JsonOutput]
+Make = Callable[[str, Notify], JsonOutput]
 
 SECOND = 10**9
 AT = 1_795_545_516  # 2026-11-24 18:38:36 UTC

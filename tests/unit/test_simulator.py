@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from qps_service.reporting.schedule import Grid
+from qps_service.reporting.schedule import Schedule
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation import simulator
 from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
@@ -52,7 +52,7 @@ def test_a_stop_ends_it_at_once() -> None:
 # --- the rotations' grid
 
 
-def check_the_grid(step: type[Grid], monkeypatch: pytest.MonkeyPatch) -> None:
+def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
     monkeypatch.setattr(simulator, "Grid", step)
     random = Random(1)
@@ -63,7 +63,7 @@ def check_the_grid(step: type[Grid], monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
 
-class GridByGap(Grid):
+class GridByGap(Schedule):
     """The broken twin: the next rotation a step after the last one really was."""
 
     def advance(self, now: int) -> None:
@@ -71,7 +71,7 @@ class GridByGap(Grid):
 
 
 def test_rotations_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_the_grid(Grid, monkeypatch)
+    check_the_grid(Schedule, monkeypatch)
 
 
 def test_drifting_rotations_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from qps_service.notices.kinds import Notice
 from qps_service.outputs import vanished
 from qps_service.outputs.registry import make_output
 from qps_service.outputs.statsd import Renderer, StatsdOutput, pack
-from qps_service.outputs.vanished import WINDOWS, Fading
+from qps_service.outputs.vanished import WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
 from tests.unit.daemons import SECOND, Service, World
@@ -194,7 +194,7 @@ def test_after_a_restart_what_vanished_meanwhile_has_the_rate_0() -> None:
 
 def test_vanished_routes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vanished, "LIMIT", 10)
-    fade: Fading[int] = Fading()
+    fade: Vanished[int] = Vanished()
     for window in range(100):
         gone = fade.vanished(range(window * 1000, window * 1000 + 1000))
         assert len(gone) <= 10

@@ -12,7 +12,7 @@ from qps_service.counting.routes import compile_match, make_rule
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.service import pipeline as tail_module
-from qps_service.service.pipeline import Tail
+from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
@@ -27,7 +27,7 @@ LONG = b"x" * 300 + b"\n"  # over max_line
 class Log:
     """A log, its tail, and what that says about rejected lines."""
 
-    def __init__(self, root: Path, name: str = "access.log", tail: type[Tail] = Tail) -> None:
+    def __init__(self, root: Path, name: str = "access.log", tail: type[LogPipeline] = LogPipeline) -> None:
         self.path = root / name
         self.path.touch()
         self.now = 1000 * SECOND
@@ -110,7 +110,7 @@ def check_other_rules(log: Log) -> None:
     }
 
 
-class KeepsItsRules(Tail):
+class KeepsItsRules(LogPipeline):
     """A broken twin: routes stay as they were at the start."""
 
     def reconfigure(self, config: LogConfig) -> None:
@@ -156,7 +156,7 @@ class Always(Throttle):
         return True
 
 
-class Forgets(Tail):
+class Forgets(LogPipeline):
     """A broken twin: what comes within the minute is never said."""
 
     def read(self, now: int) -> Iterator[None]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from qps_service.configuration.types import TextfileConfig
-from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Say
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview, Report
 from tests.unit.reporting import OVERVIEW, emit
 
-Make = Callable[[TextfileConfig, Say], TextfileOutput]
+Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 TEXT = render(OVERVIEW)[0]
 
 
@@ -68,8 +68,8 @@ class InPlace(TextfileOutput):
 class UnderAReadName(TextfileOutput):
     """A broken twin: node_exporter reads the new file, too, before it is whole."""
 
-    def __init__(self, config: TextfileConfig, say: Say) -> None:
-        super().__init__(config, say)
+    def __init__(self, config: TextfileConfig, notify: Notify) -> None:
+        super().__init__(config, notify)
         self._new = f"{config.path}.new.prom"
 
 
@@ -136,8 +136,8 @@ class Opens(TextfileOutput):
 class EachAnother(TextfileOutput):
     """A broken twin: a name of each process's own."""
 
-    def __init__(self, config: TextfileConfig, say: Say) -> None:
-        super().__init__(config, say)
+    def __init__(self, config: TextfileConfig, notify: Notify) -> None:
+        super().__init__(config, notify)
         self._new = f"{config.path}.{os.getpid()}"
 
 

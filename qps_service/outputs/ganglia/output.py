@@ -18,7 +18,7 @@ from qps_service.configuration.types import GangliaConfig
 from qps_service.errors import ConfigError
 from qps_service.network.resolver import endpoint
 from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
-from qps_service.notices.kinds import Say
+from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
 from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
@@ -54,8 +54,8 @@ def connect(channel: Channel, trouble: Trouble) -> Datagrams:
 class _Counted(Trouble):
     """One receiver's, whose failures are the output's, too."""
 
-    def __init__(self, output: Trouble, say: Say, works: str) -> None:
-        super().__init__(say, works)
+    def __init__(self, output: Trouble, notify: Notify, works: str) -> None:
+        super().__init__(notify, works)
         self._output = output
 
     def failed(self, text: str) -> None:
@@ -71,15 +71,15 @@ class GangliaOutput(Output):
     def __init__(
         self,
         config: GangliaConfig,
-        say: Say,
+        notify: Notify,
         *,
         connect: Connect = connect,
         hostname: Callable[[], str] = socket.gethostname,
     ) -> None:
         # Its own trouble is with gmond.conf alone: whether gmond is reached, each receiver's says.
-        self.trouble = Trouble(say, "gmond.conf says again where metrics go")
+        self.trouble = Trouble(notify, "gmond.conf says again where metrics go")
         self._config = config
-        self._say = say
+        self._notify = notify
         self._connect = connect
         self._hostname = hostname
         self._origin: Origin | None = None  # where it is another than this host
@@ -149,7 +149,7 @@ class GangliaOutput(Output):
 
     def _open(self, channel: Channel) -> tuple[Datagrams, Announcements]:
         works = f"gmond at {endpoint(channel.host, channel.port)} takes metrics again"
-        datagrams = self._connect(channel, _Counted(self.trouble, self._say, works))
+        datagrams = self._connect(channel, _Counted(self.trouble, self._notify, works))
         return datagrams, Announcements(self._turn, self._news)
 
     def _batch(self, announcements: Announcements) -> int:

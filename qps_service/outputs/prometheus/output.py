@@ -16,7 +16,7 @@ from http import HTTPStatus
 from qps_service.configuration.types import PrometheusConfig
 from qps_service.network.http_exchange import TEXT, Exchange
 from qps_service.network.http_server import Client, Listener
-from qps_service.notices.kinds import Say
+from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Output
 from qps_service.outputs.prometheus.exposition import OPENMETRICS, render
@@ -46,13 +46,13 @@ class PrometheusOutput(Output):
     def __init__(
         self,
         config: PrometheusConfig,
-        say: Say,
+        notify: Notify,
         inherited: Sequence[int] = (),
         clock: Callable[[], int] = _boottime,
     ) -> None:
         """`inherited` are descriptors of sockets that systemd listens on for us; they stay the caller's.
         `clock` tells CLOCK_BOOTTIME nanoseconds: how long an answer takes."""
-        self.trouble = Trouble(say, "scrapes can be answered again")
+        self.trouble = Trouble(notify, "scrapes can be answered again")
         self._listener = Listener(config.listen, inherited, (METRICS, HEALTH), self.trouble)
         self._clock = clock
         self._next_at = 0  # when the next answers may be given
