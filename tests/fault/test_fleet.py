@@ -21,7 +21,7 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, Process
 from tests.fault.prometheus_server import PrometheusServer
-from tests.unit.test_fleet_arithmetic import OWN
+from tests.project.test_fleet_arithmetic import OWN
 
 PACKAGED = ROOT / "packaging" / "prometheus"
 INSTANCES = 20
