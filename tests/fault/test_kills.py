@@ -136,6 +136,7 @@ def test_killed_at_every_step(syscall: str, is_known: bool, make: Make) -> None:
     assert kill_before_each(make, syscall, is_known)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "syscall"), [(IN_TWO_TRANSACTIONS, "fdatasync"), (WITHOUT_POSITIONS, "sendmsg")]
 )
@@ -201,6 +202,7 @@ def test_killed_at_random_moments(seed: int, make: Make) -> None:
     campaign(partial(make, NUMBERS_THE_REPORTS), seed, min(KILLS, KILLS_PER_CAMPAIGN))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "message"), [(WITHOUT_POSITIONS, WRONG), (FORGETS_THE_NUMBER, "the numbers repeat")]
 )

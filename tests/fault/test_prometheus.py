@@ -272,6 +272,7 @@ def test_what_is_scraped_is_the_truth_over_a_sigkill(make: Callable[..., Scraped
     print(check_truth(site, SECONDS))  # noqa: T201  the campaign's result
 
 
+@pytest.mark.twin
 def test_counters_that_begin_anew_are_caught(make: Callable[..., Scraped]) -> None:
     with pytest.raises(AssertionError):
         check_truth(make(FORGETS), 3)
@@ -423,6 +424,7 @@ def test_hostile_clients_delay_nothing(make: Callable[..., Scraped]) -> None:
     check_hostile_clients(make())
 
 
+@pytest.mark.twin
 def test_a_server_that_waits_for_clients_is_caught(
     make: Callable[..., Scraped], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
     assert int(executed[1]) >= RUNS
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("part", "sound", "faulty"),
     [

@@ -46,6 +46,7 @@ def test_routes_without_end() -> None:
     assert found["peak"] < PEAK
 
 
+@pytest.mark.twin
 def test_a_place_for_every_route_is_more_than_there_may_be() -> None:
     """What the limit on routes is for."""
     assert run("admit", str(ROUTES // 4))["peak"] > PEAK

@@ -285,6 +285,7 @@ TWINS = (
 )
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", TWINS)
 def test_random_histories_catch_a_broken_follower(twin: type[Follower]) -> None:
     class Broken(History):

@@ -302,6 +302,7 @@ def test_the_pages_have_no_fault(check: Check) -> None:
     assert check(pages()) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "page", "right", "wrong"), CASES)
 def test_a_fault_is_noticed(
     check: Check, page: str, right: str, wrong: str, capsys: pytest.CaptureFixture[str]
