@@ -1,7 +1,7 @@
 """SIGKILL, at every step of a commit and at random moments under ten rotations a second: every line once.
 
 The steps are the system calls that change what is on disk or tell something to others; strace kills the
-program right before one of them, and each has its turn. `scripts/kills.sh` kills at more random moments
+program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random moments
 than CI has the time for.
 """
 

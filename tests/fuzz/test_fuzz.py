@@ -1,6 +1,6 @@
 """A bounded run of the fuzzer (fuzz_scan.c), and scanners with planted faults that its corpus finds.
 
-scripts/fuzz.sh runs it for as long as one likes.
+scripts/campaign.sh fuzz scan runs it for as long as one likes.
 """
 
 import re

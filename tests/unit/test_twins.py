@@ -1,6 +1,6 @@
 """Every scanner there is finds the same in any log, of any format: what reading each line by itself finds.
 
-scripts/fuzz.sh runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are drawn.
+scripts/campaign.sh fuzz twins runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are drawn.
 """
 
 import os
