@@ -1,8 +1,8 @@
 """SIGKILL, at every step of a commit and at random moments under ten rotations a second: every line once.
 
 The steps are the system calls that change what is on disk or tell something to others; strace kills the
-program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random moments
-than CI has the time for.
+program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random
+moments than CI has the time for.
 """
 
 import itertools

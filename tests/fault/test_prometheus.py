@@ -1,7 +1,7 @@
 """The real Prometheus scrapes the real program: its counters are the truth, over a SIGKILL too.
 
-`scripts/campaign.sh scrapes` scrapes for longer than CI has time for. Two prometheus_clients are tried: the newest,
-and that of Debian 12, the oldest that is supported.
+`scripts/campaign.sh scrapes` scrapes for longer than CI has time for. Two prometheus_clients are tried: the
+newest, and that of Debian 12, the oldest that is supported.
 """
 
 import http.client

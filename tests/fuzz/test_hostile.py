@@ -1,6 +1,7 @@
 """Hostile logs through the whole reader: endless lines, holes, and routes without end.
 
-Memory stays bounded, and what is counted is exact. scripts/campaign.sh fuzz hostile has the same ten times as large.
+Memory stays bounded, and what is counted is exact. scripts/campaign.sh fuzz hostile has the
+same ten times as large.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Every scanner there is finds the same in any log, of any format: what reading each line by itself finds.
 
-scripts/campaign.sh fuzz twins runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are drawn.
+scripts/campaign.sh fuzz twins runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are
+drawn.
 """
 
 import os
