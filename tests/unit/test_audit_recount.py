@@ -282,6 +282,7 @@ def by_the_byte_before(position: Position, source: Source) -> int:
     return lines - bool(position.begun and source.read(1, position.begun - 1) != b"\n")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "histories"),
     [
@@ -320,6 +321,7 @@ class ForgetsTheRest(Generation):
         return chunk
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "histories"),
     [

@@ -130,6 +130,7 @@ def test_everything_is_told(openmetrics: bool) -> None:
     check_told(render, openmetrics=openmetrics)
 
 
+@pytest.mark.twin
 @FORMATS
 @pytest.mark.parametrize(
     ("right", "wrong"),
@@ -206,6 +207,7 @@ def test_hostile_routes_stay_apart_and_alone(openmetrics: bool) -> None:
     check_hostile(openmetrics)
 
 
+@pytest.mark.twin
 @FORMATS
 @pytest.mark.parametrize(
     "show",
