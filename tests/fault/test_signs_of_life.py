@@ -95,7 +95,7 @@ def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
     history: Callable[[Rig, Counting], int], make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Counting()
-    monkeypatch.setattr(sources, "Packed", WithoutASign)
+    monkeypatch.setattr(sources, "CompressedFile", WithoutASign)
     assert history(make(files=files, from_start=True), files) < LEAST
 
 

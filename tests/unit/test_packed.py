@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from qps_service.files import compressed as packed_module
 from qps_service.files.compressed import CompressedError, CompressedFile, is_supported, why_not
-from qps_service.files.compression import COMPRESSIONS
+from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
 from qps_service.files.kernel import Files
 
 MIB = 1024 * 1024
@@ -569,8 +569,8 @@ def test_a_window_may_have_so_much_memory_and_no_more() -> None:
 
 @pytest.mark.twin
 def test_windows_without_a_limit_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed_module, "_XZ_MEMORY", 1 << 40)
-    monkeypatch.setattr(packed_module, "ZSTD_WINDOW", 1 << 31)
+    monkeypatch.setattr(packed_module, "XZ", XZ._replace(memory=1 << 40))
+    monkeypatch.setattr(packed_module, "ZSTD", ZSTD._replace(memory=1 << 31))
     with pytest.raises(AssertionError):
         check_window(xz_of(27), ".xz", allowed=False)
     with pytest.raises(AssertionError):

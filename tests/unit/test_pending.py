@@ -151,7 +151,7 @@ def keeps(field: str) -> Any:
 
 
 @pytest.mark.twin
-@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "strangers", "losses"])
+@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "ignored", "losses"])
 def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_merging(long_outage())
     monkeypatch.setattr(pending_module, "merge", keeps(field))

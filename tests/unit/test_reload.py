@@ -649,7 +649,7 @@ def test_promise(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
 )
 def test_the_check_catches_its_twin(check: Check, twin: Twin, tmp_path: Path, monkeypatch: Patch) -> None:
     if issubclass(twin, Pipelines):
-        monkeypatch.setattr(daemon_module, "Logs", twin)
+        monkeypatch.setattr(daemon_module, "Pipelines", twin)
     else:
         monkeypatch.setattr(Service.__init__, "__kwdefaults__", {**_defaults(), "daemon": twin})
     with pytest.raises(AssertionError):

@@ -54,7 +54,7 @@ def test_a_stop_ends_it_at_once() -> None:
 
 def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
-    monkeypatch.setattr(simulator, "Grid", step)
+    monkeypatch.setattr(simulator, "Schedule", step)
     random = Random(1)
     clock = Clock(lambda: random.randint(0, SECOND // 2))
     _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=86_400)
