@@ -28,7 +28,7 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Window
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
 from tests.fault.program import ROOT, Site
-from tests.unit.reporting import OVERVIEW, standing
+from tests.unit.handed_over import OVERVIEW, standing
 
 SECOND = 1_000_000_000
 ORIGIN = Origin("here", spoof=False)

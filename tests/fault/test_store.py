@@ -1,6 +1,6 @@
 """The ledger on a real kernel's bad days: disk full, read-only, locked, damaged page by page. Kills are in
 test_kills.py, the loss of power in test_power_loss.py; missing, moved and replaced files in
-tests/unit/test_books.py."""
+tests/unit/ledger/test_writer.py."""
 
 import shutil
 import subprocess

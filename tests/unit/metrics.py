@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing, Window
-from tests.unit.reporting import OVERVIEW
+from tests.unit.handed_over import OVERVIEW
 
 AT = 1_473_414_194  # Unix seconds
 NOW = 5_000 * 1_000_000_000

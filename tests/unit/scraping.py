@@ -12,7 +12,7 @@ from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Notice
 from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
-from tests.unit.reporting import OVERVIEW
+from tests.unit.handed_over import OVERVIEW
 
 SECOND = 1_000_000_000
 GUARD = 20  # seconds after which a test hangs for good

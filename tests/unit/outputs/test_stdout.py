@@ -16,7 +16,7 @@ from qps_service.outputs.base import Output, OutputClosed
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
-from tests.unit.reporting import emit
+from tests.unit.handed_over import emit
 
 MakeOutput = Callable[[int, Callable[[Notice], None]], Output]
 

@@ -16,7 +16,7 @@ from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
-from tests.unit.reporting import OVERVIEW
+from tests.unit.handed_over import OVERVIEW
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
 
 Build = Callable[..., Endpoint]

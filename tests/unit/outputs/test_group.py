@@ -21,7 +21,7 @@ from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.registry import make_output
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
-from tests.unit.reporting import OVERVIEW
+from tests.unit.handed_over import OVERVIEW
 
 REPORT = Report("access", False, 1, 1, 10.0, 0, 0.0, 0, ())
 JSON, TEXT = JsonConfig("/x"), TextfileConfig("/x")

@@ -24,7 +24,7 @@ from qps_service.values.history import History
 WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
 
 Load = Callable[[Flags, Mapping[str, str]], Config]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Write = Callable[[str], Flags]
 
 ONE_LOG = '[log.access]\npath = "/var/log/access.log"\n'

@@ -31,7 +31,7 @@ from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Overview, Report, Window
-from tests.unit.reporting import emit
+from tests.unit.handed_over import emit
 
 SECOND = 10**9
 

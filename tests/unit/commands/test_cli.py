@@ -96,7 +96,7 @@ def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qps_service", "run", "x.log", "--state", state.path],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,

@@ -23,7 +23,7 @@ from qps_service.values.reports import Report
 from tests.unit.daemons import SECOND, Service, World
 from tests.unit.metrics import HOSTILE, overview, report, standing
 from tests.unit.receiving import UdpReceiver
-from tests.unit.reporting import OVERVIEW
+from tests.unit.handed_over import OVERVIEW
 
 HELP = Key(b"GET", b"/help", 200)
 ROOT = Key(b"GET", b"/", 200)

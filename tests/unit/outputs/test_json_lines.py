@@ -28,7 +28,7 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Window
 from tests.reports_schema import SCHEMA, validate
-from tests.unit.reporting import emit
+from tests.unit.handed_over import emit
 
 Patch = pytest.MonkeyPatch
 Render = Callable[[Report], str]

@@ -20,7 +20,7 @@ from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from tests.unit.conftest import no_spill
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = "from qps_service.cli import main; raise SystemExit(main())"
 Outcome = tuple[int, str]  # exit status, standard error
 

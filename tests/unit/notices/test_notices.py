@@ -10,7 +10,7 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
 from qps_service.notices.throttle import Throttle
 
-OPERATIONS = Path(__file__).parents[2] / "OPERATIONS.md"
+OPERATIONS = Path(__file__).parents[3] / "OPERATIONS.md"
 
 
 def check_ids(kinds: Sequence[Kind]) -> None:

@@ -361,7 +361,7 @@ def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys:
 
 @pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
 def test_the_unit_hides_what_check_says(directory: str) -> None:
-    unit = (Path(__file__).parents[2] / "packaging" / "systemd" / "qps-reporter.service").read_text()
+    unit = (Path(__file__).parents[3] / "packaging" / "systemd" / "qps-reporter.service").read_text()
     assert f"\n{check.HIDDEN[directory]}yes\n" in unit
 
 

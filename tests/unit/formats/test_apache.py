@@ -9,7 +9,7 @@ from qps_service.formats import apache
 from qps_service.formats.line import make_reader
 from qps_service.formats.presets import Field, compile_format
 from qps_service.formats.timestamps import seconds_of
-from tests.unit.formats import refusal
+from tests.unit.refusals import refusal
 
 # https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#examples, and Debian's apache2.conf.
 VHOST = 'LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhost_combined'

@@ -10,7 +10,7 @@ from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import TextReader, make_reader
 from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
-from tests.unit.formats import refusal
+from tests.unit.refusals import refusal
 
 COMBINED = (
     b'203.0.113.7 - bob [09/Sep/2016:11:43:14 +0200] "GET /a?b HTTP/1.1" 200 512 "http://x/" "curl/7 (x y)"'

@@ -11,7 +11,7 @@ from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Not
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview, Report
-from tests.unit.reporting import OVERVIEW, emit
+from tests.unit.handed_over import OVERVIEW, emit
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 TEXT = render(OVERVIEW)[0]

@@ -17,7 +17,7 @@ from qps_service.outputs.registry import make_output
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Standing
-from tests.unit.reporting import OVERVIEW, emit
+from tests.unit.handed_over import OVERVIEW, emit
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
 
 

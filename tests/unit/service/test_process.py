@@ -44,7 +44,7 @@ def run(first: signal.Signals, then: str) -> tuple[int, list[str]]:
     script = SCRIPT.format(first=int(first), then=then)
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
