@@ -13,7 +13,10 @@ import pytest
 from tests.fuzz.building import MODULE_VARIABLE, ROOT, build_extension, plant
 
 SANITIZERS = ("-O1", "-fsanitize=address,undefined")
-TESTS = ("tests/unit/scanning/test_native.py", "tests/unit/scanning/test_twins.py::test_nothing_is_lost_in_spills")
+TESTS = (
+    "tests/unit/scanning/test_native.py",
+    "tests/unit/scanning/test_twins.py::test_nothing_is_lost_in_spills",
+)
 
 
 def run(module: Path, *tests: str) -> subprocess.CompletedProcess[str]:

@@ -24,8 +24,8 @@ from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report, Standing, Window
 from tests.unit.daemons import Service, World
-from tests.unit.receiving import UdpReceiver
 from tests.unit.handed_over import OVERVIEW, standing
+from tests.unit.receiving import UdpReceiver
 from tests.unit.toy_gmond import ToyGmond
 
 SECOND = 1_000_000_000

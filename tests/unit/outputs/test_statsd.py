@@ -21,9 +21,9 @@ from qps_service.outputs.vanished import WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
 from tests.unit.daemons import SECOND, Service, World
+from tests.unit.handed_over import OVERVIEW
 from tests.unit.metrics import HOSTILE, overview, report, standing
 from tests.unit.receiving import UdpReceiver
-from tests.unit.handed_over import OVERVIEW
 
 HELP = Key(b"GET", b"/help", 200)
 ROOT = Key(b"GET", b"/", 200)
