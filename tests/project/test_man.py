@@ -29,6 +29,8 @@ from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.reports import Report
 
+pytestmark = pytest.mark.build
+
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
 COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"
 NAMES = (COMMAND, FILE, SERVICE_PAGE)

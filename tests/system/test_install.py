@@ -22,7 +22,7 @@ from tests.system.image import HANG, GuestError, Image
 from tests.system.package import ROOT
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, await_requests, lines, requests
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.build]
 
 CHECKOUT = "/srv/checkout"
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
