@@ -16,7 +16,15 @@ from qps_service.model import Sample, Scanned
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 
-_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # as _scan_core.h numbers them
+_ROLES = (
+    None,
+    "method",
+    "route",
+    "request",
+    "status",
+    "bytes",
+    "time",
+)  # numbered as `enum role` in C is
 
 
 class Scanner(Protocol):
@@ -122,7 +130,7 @@ def why_pure(environment: Mapping[str, str]) -> str | None:
 
 
 def _load() -> ModuleType:
-    return import_module("qps_service._scan")
+    return import_module("qps_service.scanning._scan")
 
 
 def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes], ...]]:

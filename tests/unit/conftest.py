@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from qps_service import _scan
 from qps_service._scan_py import PureScanner
 from qps_service.logformat import LogFormat
 from qps_service.model import Scanned
 from qps_service.scan import NativeScanner, Scanner
+from qps_service.scanning import _scan
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
 
 MakeScanner = Callable[[LogFormat, int], Scanner]

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import _scan
 from qps_service import _scan_py as pure
 from qps_service._scan_py import PureScanner
 from qps_service.line import REASONS
@@ -17,6 +16,7 @@ from qps_service.logformat import compile_format
 from qps_service.model import SAMPLE_LIMIT, Counts, Key, Sample, Scanned
 from qps_service.scan import PURE_VARIABLE, NativeScanner, Scanner
 from qps_service.scan import make_scanner as chosen_scanner
+from qps_service.scanning import _scan
 from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
 
 LIMIT = 64 * 1024  # bytes, the default of max_line

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service import _scan, line, members, scan
 from qps_service import _scan_py as pure
+from qps_service import line, members, scan
 from qps_service._scan_py import PureScanner
 from qps_service.jsonlines import MEMBERS_LIMIT
 from qps_service.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.logformat import compile_format
 from qps_service.model import SAMPLE_LIMIT, Sample, Scanned
 from qps_service.scan import NativeScanner
+from qps_service.scanning import _scan
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
 
