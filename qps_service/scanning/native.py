@@ -59,7 +59,7 @@ class NativeScanner:
 
 
 def load() -> ModuleType:
-    return import_module("qps_service._scan")
+    return import_module("qps_service.scanning._scan")
 
 
 def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes], ...]]:

@@ -24,7 +24,7 @@ LAYERS = (
     ),
     ("readers", "settings", "configured", "config"),
     (
-        *("scan", "choosing"),
+        *("scan", "scanning", "choosing"),
         *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
         *("opening", "held", "voice", "follower", "descriptors"),
         *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import _scan
+from qps_service.scanning import _scan
 from qps_service.scanning.scanner import PURE_VARIABLE, describe
 
 ROOT = Path(__file__).parents[2]
@@ -33,15 +33,17 @@ def test_the_pure_one_can_be_asked_for() -> None:
 
 
 def test_the_pure_one_is_used_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "qps_service._scan", None)
+    monkeypatch.setitem(sys.modules, "qps_service.scanning._scan", None)
     assert describe({}) == PURE
 
 
 def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Path) -> None:
     """As below a directory from which nothing may be executed: the reason is the loader's."""
     copy_sources(tmp_path)
-    (tmp_path / "qps_service" / "_scan.abi3.so").write_text("no library, though long enough for one" * 99)
-    reason = f"{tmp_path}/qps_service/_scan.abi3.so: invalid ELF header"
+    (tmp_path / "qps_service" / "scanning" / "_scan.abi3.so").write_text(
+        "no library, though long enough for one" * 99
+    )
+    reason = f"{tmp_path}/qps_service/scanning/_scan.abi3.so: invalid ELF header"
     said = python(sys.executable, tmp_path, DESCRIBES)
     assert said == f"pure scanner, the native one can't be loaded: {reason}\n"
 
@@ -127,7 +129,7 @@ def check_wheel(wheel: Path) -> None:
     assert re.fullmatch(r"qps_reporter-[\d.]+-cp311-abi3-linux_\w+\.whl", wheel.name)
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "qps_service/scanning/pure.py" in names
-    assert "qps_service/_scan.abi3.so" in names
+    assert "qps_service/scanning/_scan.abi3.so" in names
     assert not [name for name in names if name.endswith((".c", ".h"))]
 
 
@@ -152,7 +154,7 @@ def test_a_source_distribution_that_lacks_a_file_is_noticed(tmp_path: Path) -> N
     for directory in (source, built):
         directory.mkdir()
     copy_sources(source)
-    (source / "MANIFEST.in").write_text("global-exclude _scan_cores.h\n")
+    (source / "MANIFEST.in").write_text("global-exclude core_cache.h\n")
     with pytest.raises(AssertionError):
         check_wheel(make_wheel(source, built))
 

@@ -102,7 +102,7 @@ class Machine:
     def is_native(self) -> bool:
         """Whether the running service has loaded the native scanner."""
         maps = self.guest.run("cat", f"/proc/{self.guest.show(UNIT, 'MainPID')}/maps").stdout
-        return "/qps_service/_scan.abi3.so" in maps
+        return "/qps_service/scanning/_scan.abi3.so" in maps
 
     def log(self, count: int) -> None:
         """Let the web server write `count` lines."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from qps_service import _scan
 from qps_service.formats.presets import LogFormat
+from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import Scanner

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from qps_service import _scan
 from qps_service.formats.presets import compile_format
+from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
 from qps_service.values.counts import Counts, Key
 from tests.unit.conftest import MakeScanner, no_spill
@@ -19,7 +19,7 @@ KEYS = 3000
 def colliding_keys(seed: bytes) -> list[bytes]:
     """Routes that have one place in the table of a scanner with this seed, made like an attacker who knows it
     would: where the second word of a key and of the seed add up to 0, the first word does not matter (see
-    hash_key in _scan_table.h)."""
+    hash_key in table.h)."""
     second = (-int.from_bytes(seed[8:16], "little") % 2**64).to_bytes(8, "little")
     assert not set(second) & set(b"\t\n?#")
     digits = b"0123456789abcdefghijklmnopqrstuvwxyz"

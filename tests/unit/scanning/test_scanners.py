@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service import _scan
 from qps_service.formats.presets import compile_format
-from qps_service.scanning import pure
+from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner

@@ -16,12 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service import _scan
 from qps_service.formats import json_members, line
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
-from qps_service.scanning import native, pure
+from qps_service.scanning import _scan, native, pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned

@@ -4,7 +4,7 @@
    as the format has, and no backslash, each quote is the one that the format has there: then nothing has to
    be looked for but what stands before the first one.
 
-   Included once for each instruction set after _scan_find.h and match(). */
+   Included once for each instruction set after find.h and match(). */
 
 struct FIND(marks) {
     const uint8_t *at[MARKS_AHEAD + 4]; /* room for what note() writes too much */

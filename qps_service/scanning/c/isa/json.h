@@ -1,6 +1,6 @@
 /* A line of JSON: the twin of JsonReader in qps_service/line.py.
 
-   Included once for each instruction set after _scan_find.h. */
+   Included once for each instruction set after find.h. */
 
 struct FIND(walk) {
     const struct program *program;

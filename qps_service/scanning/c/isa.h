@@ -5,18 +5,18 @@
 
 #define FIND(name) JOIN(name, plain)
 #define FIND_PLAIN
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
+#include "isa/find.h"
+#include "isa/json.h"
+#include "isa/line.h"
 #undef FIND_PLAIN
 #undef FIND
 
 #if defined SCAN_X86
 #define FIND(name) JOIN(name, sse2)
 #define FIND_SSE2
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
+#include "isa/find.h"
+#include "isa/json.h"
+#include "isa/line.h"
 #undef FIND_SSE2
 #undef FIND
 
@@ -28,9 +28,9 @@
 #endif
 #define FIND(name) JOIN(name, avx2)
 #define FIND_AVX2
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
+#include "isa/find.h"
+#include "isa/json.h"
+#include "isa/line.h"
 #undef FIND_AVX2
 #undef FIND
 #if defined __clang__
@@ -42,9 +42,9 @@
 #elif defined SCAN_ARM
 #define FIND(name) JOIN(name, neon)
 #define FIND_NEON
-#include "_scan_find.h"
-#include "_scan_json.h"
-#include "_scan_line.h"
+#include "isa/find.h"
+#include "isa/json.h"
+#include "isa/line.h"
 #undef FIND_NEON
 #undef FIND
 #endif

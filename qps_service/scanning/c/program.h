@@ -69,7 +69,7 @@ static size_t count_quotes(const struct literal *l)
     return quotes;
 }
 
-/* Whether lines are as _scan_quoted.h reads them: fields, a quoted request, the status, the size, quoted
+/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, quoted
    fields. No literal has a quote but where those begin and end. If so, its shape is made. */
 static int is_quoted(struct program *g)
 {

@@ -1,6 +1,6 @@
 /* Counting lines: the twin of qps_service/line.py, which says what a line means, and of _scan_py.py.
 
-   Included once for each instruction set after _scan_find.h. */
+   Included once for each instruction set after find.h. */
 
 /* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
 static inline int FIND(match_some)(const struct field *f, const struct field *last, const uint8_t **start,
@@ -236,7 +236,7 @@ static int FIND(plain_lines)(struct scanner *s, const uint8_t *p, const uint8_t 
     return 0;
 }
 
-#include "_scan_quoted.h"
+#include "quoted.h"
 
 /* Count the lines of [p, end), which ends on a newline; SLACK bytes more can be read. -1 if that failed.
 

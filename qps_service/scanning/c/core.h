@@ -35,9 +35,9 @@ enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
 enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 100, SIZES_WAITING = 2 };
 #endif
 
-#include "_scan_table.h"
+#include "table.h"
 
-#include "_scan_cores.h"
+#include "core_cache.h"
 
 /* In the order of REASONS in line.py. */
 enum reason { BAD_FIELDS, BAD_HTTP, BAD_STATUS, BAD_BYTES, TOO_LONG, REASONS, COUNTED, FAILED };
@@ -61,7 +61,7 @@ struct field {
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
-/* The literals of a format that _scan_quoted.h reads, each of 8 bytes at most: those of the fields before the
+/* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
    request, `leads` of them, of the request, the status and the size, and of the fields behind it. */
 enum { SHAPE_LIMIT = 16 };
 struct shape {
@@ -92,7 +92,7 @@ struct program {
     /* Numbers of the first and last field of a core; is_plain: one byte ends every field but those within a
        core, `before` of them stand before it, `within` in it and at its end, and the size ends the line. */
     size_t core_first, core_last;
-    int has_core, is_plain, is_quoted; /* is_quoted: _scan_quoted.h can read its lines, with so many quotes */
+    int has_core, is_plain, is_quoted; /* is_quoted: isa/quoted.h can read its lines, with so many quotes */
     unsigned before, within;
     size_t quotes;
     struct shape shape;
@@ -130,7 +130,7 @@ struct scanner {
     int (*spill)(struct scanner *); /* takes over and clears what was counted; -1 if that failed */
 };
 
-#include "_scan_values.h"
+#include "values.h"
 
 /* Whether a literal stands here. None has a byte that is behind a line, so that none matches beyond its end.
  */
@@ -220,10 +220,10 @@ static inline int count_size(struct entry *e, struct span text)
     return 1;
 }
 
-#include "_scan_program.h"
-#include "_scan_times.h"
+#include "program.h"
+#include "timestamps.h"
 
-#include "_scan_levels.h"
+#include "isa.h"
 
 /* Count the lines of a block; the last one may lack its newline. -1 if that failed. */
 static int scan_block(struct scanner *s, lines_function lines, const uint8_t *block, size_t len)

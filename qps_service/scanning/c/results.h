@@ -97,7 +97,7 @@ static PyType_Slot rows_slots[] = {
 };
 
 static PyType_Spec rows_spec = {
-    .name = "qps_service._scan.Rows",
+    .name = "qps_service.scanning._scan.Rows",
     .basicsize = sizeof(Rows),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = rows_slots,

@@ -5,10 +5,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "_scan_core.h"
+#include "core.h"
 
-#include "_scan_asked.h"
-#include "_scan_taken.h"
+#include "arguments.h"
+#include "results.h"
 
 typedef struct {
     PyObject_HEAD struct scanner scanner;
@@ -222,7 +222,7 @@ static PyType_Slot scanner_slots[] = {
 };
 
 static PyType_Spec scanner_spec = {
-    .name = "qps_service._scan.Scanner",
+    .name = "qps_service.scanning._scan.Scanner",
     .basicsize = sizeof(Scanner),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = scanner_slots,
