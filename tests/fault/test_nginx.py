@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from tests.fault.program import GUARD, ROOT, WRONG, Site
+from tests.fault import broken
+from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site, Twin
+from tests.promised import Check, Promise, caught, kept
 
 pytestmark = pytest.mark.real_time
 
@@ -40,14 +42,6 @@ http {{
 """
 ROTATIONS = 10
 CLIENTS = 4
-
-FOLLOWS_THE_NAME = """
-from qps_service.service import pipeline as tail
-from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
-class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
-    pass
-tail.Follower = FollowsTheName
-"""
 
 
 @contextmanager
@@ -114,10 +108,10 @@ class Load:
         connection.close()
 
 
-def rotated_under_load(site: Site, options: str) -> None:
+def rotated_under_load(make_site: MakeSite, options: str) -> None:
     """Renamed, written to for a while under its new name, then reopened; ten times."""
-    process = site.start()
-    process.told("READY=1")
+    site = make_site(interval="1s")
+    process = site.ready()
     with web_server(site, options) as (server, port):
         load = Load(port)
         for _ in range(ROTATIONS):
@@ -135,30 +129,20 @@ def rotated_under_load(site: Site, options: str) -> None:
     site.check()
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Builds the one site of a test."""
-    sites: list[Site] = []
-
-    def build(twin: str = "") -> Site:
-        sites.append(Site(tmp_path / "site", interval="1s", twin=twin))
-        return sites[-1]
-
-    yield build
-    for site in sites:
-        site.close()
+LOADS = [
+    Promise(
+        partial(rotated_under_load, options=options), [broken.closes_first_and_looks_at_the_log_only], name
+    )
+    for options, name in (("", "at once"), (" buffer=4k", "buffered"))
+]
 
 
-OPTIONS = pytest.mark.parametrize("options", ["", " buffer=4k"], ids=["at once", "buffered"])
+@kept(LOADS)
+def test_every_request_once(check: Check, make_site: MakeSite) -> None:
+    check(make_site)
 
 
-@OPTIONS
-def test_every_request_once(options: str, make: Callable[..., Site]) -> None:
-    rotated_under_load(make(), options)
-
-
-@pytest.mark.twin
-@OPTIONS
-def test_the_load_catches_the_twin(options: str, make: Callable[..., Site]) -> None:
+@caught(LOADS)
+def test_the_load_catches_the_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
     with pytest.raises(AssertionError, match=WRONG):
-        rotated_under_load(make(FOLLOWS_THE_NAME), options)
+        check(partial(make_site, twin))

@@ -1,27 +1,24 @@
 """Logs with times that no ledger can hold: file systems know years beyond SQLite's nanoseconds."""
 
 import os
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from qps_service.files.kernel import Files
-from tests.fault.program import Site
+from tests.fault import broken
+from tests.fault.program import MakeSite, Site
 
 pytestmark = pytest.mark.real_time
 
 LIMIT = 1 << 63  # nanoseconds: an integer of SQLite's is below
 FAR = 10_413_792_000 * 10**9  # the year 2300
-UNBOUNDED = "from qps_service import files; files._within = lambda time: time"
 
 
 def check_far_future(site: Site) -> None:
     """Its owner gives the log such a time while it is followed, and when nobody runs; both are read on."""
     writer = site.writer()
     writer.lines(3)
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     os.utime(site.log, ns=(FAR, FAR))
     if site.log.stat().st_mtime_ns < LIMIT:
         pytest.skip("this file system holds no such time")
@@ -36,15 +33,14 @@ def check_far_future(site: Site) -> None:
     site.check()
 
 
-def test_a_log_from_the_far_future(tmp_path: Path) -> None:
-    with closing(Site(tmp_path / "site")) as site:
-        check_far_future(site)
+def test_a_log_from_the_far_future(make_site: MakeSite) -> None:
+    check_far_future(make_site())
 
 
 @pytest.mark.twin
-def test_a_log_from_the_far_future_catches_its_twin(tmp_path: Path) -> None:
-    with closing(Site(tmp_path / "twin", twin=UNBOUNDED)) as twin, pytest.raises(AssertionError):
-        check_far_future(twin)
+def test_a_log_from_the_far_future_catches_its_twin(make_site: MakeSite) -> None:
+    with pytest.raises(AssertionError):
+        check_far_future(make_site(broken.takes_any_time))
 
 
 @pytest.mark.parametrize("time", [FAR, -FAR])

@@ -1,0 +1,549 @@
+"""The program, broken on purpose: python -m tests.fault.broken TWIN[,TWIN...] ARGUMENT...
+
+Each twin is a function that breaks one part, named by the test that has to catch it. What it replaces must be
+there, and is replaced before the program's other modules take it from there: hence the imports in functions.
+Some are no faults of the program but of its world; those say so.
+"""
+
+import os
+import runpy
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.fault.program import UNFIT
+
+
+def replace(owner: object, **parts: Any) -> None:
+    """Put these in the place of parts that are there."""
+    for name, part in parts.items():
+        getattr(owner, name)
+        setattr(owner, name, part)
+
+
+def site() -> Path:
+    """The directory of the test's `Site`."""
+    return Path(os.environ["SITE"])
+
+
+def follow_with(name: str) -> None:
+    """Put a follower of twins.py in the place of the real one."""
+    from qps_service.service import pipeline
+    from tests.fault import twins
+
+    replace(pipeline, Follower=getattr(twins, name))
+
+
+# --- the world
+
+
+def reads_the_boot_id_from_a_file() -> None:
+    """No fault: the machine has started again when the test says so."""
+    from qps_service.service import process
+
+    replace(process, boot_id=(site() / "boot").read_text)
+
+
+def has_no_inotify() -> None:
+    """No fault: on a machine with many guests fs.inotify.max_user_instances may be used up."""
+    from qps_service.following.watcher import Watcher
+
+    replace(Watcher, _stand=lambda self, path: False)
+
+
+def stops_before_the_report() -> None:
+    """No fault: with --once, the process is stopped (SIGSTOP) when it has committed."""
+    from qps_service.service.daemon import Daemon
+
+    report = Daemon._report
+
+    def stopped(self: Daemon, now: int) -> float:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return report(self, now)
+
+    if "--once" in sys.argv:
+        replace(Daemon, _report=stopped)
+
+
+def is_stopped_when_it_decompresses() -> None:
+    """No fault: SIGTERM comes when a text that was read begins to be decompressed."""
+    from qps_service.files.compressed import CompressedFile
+
+    seek = CompressedFile._seek
+
+    def stop_first(self: CompressedFile, offset: int) -> None:
+        replace(CompressedFile, _seek=seek)
+        os.kill(os.getpid(), signal.SIGTERM)
+        seek(self, offset)
+
+    replace(CompressedFile, _seek=stop_first)
+
+
+def hangs_in_a_read() -> None:
+    """No fault: once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
+    pread, hang = os.pread, site() / "hang"
+
+    def hanging(*arguments: Any) -> bytes:
+        if not hang.exists():
+            return pread(*arguments)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.bind(f"{hang}.socket")
+            while True:
+                ours.sendto(b"HANGS", os.environ["NOTIFY_SOCKET"])
+                ours.recv(1)
+
+    replace(os, pread=hanging)
+
+
+# --- following
+
+
+def closes_first_and_looks_at_the_log_only() -> None:
+    """As `tail -F` does."""
+    from qps_service.service import pipeline
+    from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
+
+    class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
+        pass
+
+    replace(pipeline, Follower=FollowsTheName)
+
+
+def looks_at_the_log_only() -> None:
+    follow_with("LooksAtTheLogOnly")
+
+
+def ignores_archives() -> None:
+    follow_with("IgnoresArchives")
+
+
+def takes_shorter_for_truncated() -> None:
+    follow_with("TakesShorterForTruncated")
+
+
+def leaves_what_was_cut() -> None:
+    follow_with("LeavesWhatWasCut")
+
+
+def takes_all_that_is_there() -> None:
+    from qps_service.following.start_position import StartPosition
+
+    begin = StartPosition.__init__
+
+    def anyway(self: StartPosition, *rest: Any, from_start: bool) -> None:
+        begin(self, *rest, from_start=True)
+
+    replace(StartPosition, __init__=anyway)
+
+
+def shows_no_sign_of_life() -> None:
+    from qps_service.files.kernel import Files
+    from qps_service.service.pipeline import LogPipeline
+
+    begin = LogPipeline.__init__
+
+    def blind(self: LogPipeline, log: Any, now: int, notify: Any, files: Files, **more: Any) -> None:
+        begin(self, log, now, notify, Files(), **more)
+
+    replace(LogPipeline, __init__=blind)
+
+
+def heeds_no_signal_while_alive() -> None:
+    from qps_service.service.daemon import Daemon
+
+    replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
+
+
+def takes_any_time() -> None:
+    from qps_service.files import kernel
+
+    replace(kernel, _within=lambda time: time)
+
+
+# --- the ledger
+
+
+def forgets_everything() -> None:
+    """An empty ledger at each start."""
+    for path in site().glob("state/ledger.db*"):
+        path.unlink()
+
+
+def commits_in_two_transactions() -> None:
+    from qps_service.ledger.ledger import Ledger
+
+    commit = Ledger.commit
+
+    def in_two(self: Ledger, entries: Any, **keywords: Any) -> None:
+        positions = [entry._replace(counts={}, rejects={}) for entry in entries]
+        counts = [entry._replace(retired=(), forgotten=(), losses=()) for entry in entries]
+        commit(self, positions, **{**keywords, "sequence": None})
+        commit(self, counts, **keywords)
+
+    replace(Ledger, commit=in_two)
+
+
+def commits_no_positions() -> None:
+    from qps_service.ledger.ledger import Ledger
+
+    commit = Ledger.commit
+
+    def without(self: Ledger, entries: Any, **keywords: Any) -> None:
+        commit(self, [entry._replace(held=(), retired=()) for entry in entries], **keywords)
+
+    replace(Ledger, commit=without)
+
+
+def forgets_the_number() -> None:
+    """Of the last report."""
+    from qps_service.ledger import ledger
+
+    meta = ledger._meta
+    replace(ledger, _meta=lambda reading, name: 0 if name == "sequence" else meta(reading, name))
+
+
+def syncs_seldom() -> None:
+    """What WAL and synchronous=NORMAL, the usual pair, would do."""
+    from qps_service.ledger.database import Database
+
+    opened = Database._open_writable
+
+    def unsynced(self: Database) -> None:
+        opened(self)
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+
+    replace(Database, _open_writable=unsynced)
+
+
+def restores_nothing() -> None:
+    """Counts live in memory, and the log is read from its beginning; what was rotated away is older."""
+    from qps_service.ledger.writer import LedgerWriter
+
+    replace(LedgerWriter, restore=lambda self, log, **keywords: None)
+
+
+def commits_windows_only_in_memory() -> None:
+    from qps_service.ledger.writer import LedgerWriter
+
+    commit = LedgerWriter.commit
+
+    def without(self: LedgerWriter, entries: Any, *, sequence: int | None, whole: Any) -> bool:
+        return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
+
+    replace(LedgerWriter, commit=without)
+
+
+def reports_first() -> None:
+    """And commits then."""
+    from qps_service.service.daemon import Daemon
+    from qps_service.service.pipelines import Pipelines
+
+    commit, report = Pipelines.commit, Daemon._report
+
+    def first(self: Daemon, now: int) -> float:
+        rate = report(self, now)
+        commit(self._logs, now, report=True)
+        return rate
+
+    replace(Pipelines, commit=lambda self, now, *, report=False: True if report else commit(self, now))
+    replace(Daemon, _report=first)
+
+
+def reports_what_is_not_written() -> None:
+    from qps_service.ledger.writer import LedgerWriter
+    from qps_service.service.pipelines import Pipelines
+
+    commit = Pipelines.commit
+    replace(LedgerWriter, is_written=True)
+    replace(Pipelines, commit=lambda *arguments, **keywords: commit(*arguments, **keywords) or True)
+
+
+def begins_windows_with_itself() -> None:
+    """A window is as long as this process has run."""
+    from qps_service.ledger.ledger import Ledger
+
+    restore = Ledger.restore
+
+    def anew(self: Ledger, log: str, *, now: int, at: int) -> Any:
+        restored = restore(self, log, now=now, at=at)
+        return restored and restored._replace(started=now)
+
+    replace(Ledger, restore=anew)
+
+
+def gives_rates_the_first_time() -> None:
+    from qps_service.service.pipelines import Pipelines
+
+    def at_once(self: Pipelines, now: int) -> None:
+        for pipeline in self.tails:
+            pipeline.is_counting = True
+
+    replace(Pipelines, begin_windows=at_once)
+
+
+def locks_nothing() -> None:
+    from qps_service.service.state_directory import StateDirectory
+
+    replace(StateDirectory, acquire=lambda self: None)
+
+
+def names_itself_as_the_holder() -> None:
+    from qps_service.service import state_directory
+
+    replace(state_directory, _holder=lambda inode: os.getpid())
+
+
+# --- reports and messages
+
+
+def gives_reports_no_name() -> None:
+    from qps_service.reporting import report
+
+    make = report.make_report
+
+    def nameless(window: Any, **keywords: Any) -> Any:
+        return make(window, **{**keywords, "named": False})
+
+    replace(report, make_report=nameless)
+
+
+def says_all() -> None:
+    """To cron, too."""
+    from qps_service.outputs.journal import NoticeBoard
+
+    begin = NoticeBoard.__init__
+
+    def anyway(self: NoticeBoard, send: Any, stderr: int | None, *, least: int = 7) -> None:
+        begin(self, send, stderr)
+
+    replace(NoticeBoard, __init__=anyway)
+
+
+def says_nothing() -> None:
+    from qps_service.outputs.journal import NoticeBoard
+
+    replace(NoticeBoard, notify=lambda self, notice: None)
+
+
+def says_each_failure() -> None:
+    from qps_service.notices.trouble import Trouble
+
+    failed = Trouble.failed
+
+    def each(self: Trouble, text: str) -> None:
+        self._is_failing = False
+        failed(self, text)
+
+    replace(Trouble, failed=each)
+
+
+# --- outputs
+
+
+def ends_where_json_fails() -> None:
+    from qps_service.outputs.base import OutputClosed
+    from qps_service.outputs.json_lines import JsonOutput
+
+    def end(self: JsonOutput, *arguments: Any) -> None:
+        raise OutputClosed
+
+    replace(JsonOutput, emit=end)
+
+
+def lets_json_fail() -> None:
+    from qps_service.outputs.json_lines import JsonOutput
+
+    def fail(self: JsonOutput, error: Exception) -> None:
+        raise error
+
+    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
+
+
+def waits_for_readers_of_json() -> None:
+    from qps_service.outputs import json_lines
+
+    replace(json_lines, FLAGS=os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def keeps_back_a_line_of_json() -> None:
+    from qps_service.outputs.json_lines import JsonOutput
+
+    append = JsonOutput._append
+    held: list[bytes] = []
+
+    def lazily(self: JsonOutput, line: bytes) -> None:
+        held.append(line)
+        if len(held) > 1:
+            append(self, held.pop(0))
+
+    replace(JsonOutput, _append=lazily)
+
+
+def never_reopens_json() -> None:
+    from qps_service.outputs.json_lines import JsonOutput
+
+    replace(JsonOutput, reopen=lambda self: None)
+
+
+def tells_half() -> None:
+    """To StatsD and Graphite."""
+    from qps_service.outputs import graphite, statsd
+
+    def every_other(function: Callable[..., Iterable[bytes]]) -> Callable[..., Iterator[bytes]]:
+        return lambda *arguments: (each for number, each in enumerate(function(*arguments)) if number % 2)
+
+    replace(statsd, pack=every_other(statsd.pack))
+    replace(graphite, render=every_other(graphite.render))
+
+
+def names_metrics_as_they_come() -> None:
+    """To gmond."""
+    from qps_service.outputs.ganglia import names
+
+    def name_of(log: str, route: bytes | None = None, status: int = 0) -> str:
+        text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
+        return f"qps_{log}_{text}"
+
+    replace(names, name_of=name_of)
+
+
+def announces_once() -> None:
+    """To gmond."""
+    from qps_service.outputs.ganglia.series import Announcements
+
+    replace(Announcements, forget=lambda self: None)
+
+
+def waits_for_clients() -> None:
+    """A server as one writes it who does not think of clients."""
+    from qps_service.network.http_server import Listener
+
+    receive = Listener._receive
+
+    def waits(self: Listener, client: Any, now: int) -> None:
+        client.socket.setblocking(True)
+        receive(self, client, now)
+
+    replace(Listener, _receive=waits)
+
+
+# --- the audit
+
+
+def audits_the_log_only() -> None:
+    from qps_service.auditing.recount import Candidates
+
+    likely = Candidates._likely
+    replace(
+        Candidates, _likely=lambda *arguments: [path for path in likely(*arguments) if path.endswith(".log")]
+    )
+
+
+def takes_any_text() -> None:
+    from qps_service.auditing import recount
+    from qps_service.files.fingerprint import Match
+
+    replace(recount, compare=lambda *_: Match.FULL)
+
+
+def trusts_the_ledger() -> None:
+    from qps_service.auditing import recount
+
+    replace(recount, _count=lambda position, source: position.lines)
+
+
+def counts_to_the_end() -> None:
+    from qps_service.auditing import recount
+
+    count = recount._count
+    replace(recount, _count=lambda at, source: count(at._replace(offset=source.seen().size), source))
+
+
+def counts_from_the_start() -> None:
+    from qps_service.auditing import recount
+
+    count = recount._count
+    replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
+
+
+def counts_newlines_only() -> None:
+    from qps_service.auditing import recount
+
+    replace(recount, _count=lambda at, source: source.read(at.offset, 0).count(b"\n"))
+
+
+def expects_no_rejected_lines() -> None:
+    from qps_service.auditing.audit import Audit
+
+    replace(Audit, balances=property(lambda self: self.lines == self.requests))
+
+
+def ignores_rejected_lines() -> None:
+    from qps_service.auditing.audit import Audit
+
+    replace(Audit, lines_balance=property(lambda self: self.lines == self.requests + self.rejected))
+
+
+def ignores_totals() -> None:
+    from qps_service.auditing.audit import Audit
+
+    replace(Audit, requests=property(lambda self: self.lines - self.rejected))
+
+
+def ignores_files() -> None:
+    from qps_service.auditing.audit import Audit
+
+    replace(Audit, balances=property(lambda self: self.lines == self.requests + self.rejected))
+
+
+def shows_no_losses() -> None:
+    from qps_service.commands import audit
+
+    render = audit.render
+    replace(audit, render=lambda each: render(each._replace(losses=[])))
+
+
+def goes_by_the_text_only() -> None:
+    from qps_service.auditing.recount import Candidates
+
+    replace(Candidates, _is_unbegun=lambda *_, **__: False)
+
+
+def goes_by_the_identity_only() -> None:
+    from qps_service.auditing.recount import Candidates
+
+    def same(self: Any, position: Any, path: str, key: tuple[int, int], *, held: bool) -> bool:
+        return bool(key == position.identity[:2])
+
+    replace(Candidates, _is_unbegun=same)
+
+
+def takes_all_for_gone() -> None:
+    from qps_service.auditing.recount import Candidates
+
+    replace(Candidates, _is_own=lambda *_: False)
+
+
+def takes_any_file_for_its_own() -> None:
+    from qps_service.auditing.recount import Candidates
+
+    replace(Candidates, _is_own=lambda *_: True)
+
+
+def audits_with_the_right_to_write() -> None:
+    from qps_service.ledger.ledger import Ledger
+
+    opened = Ledger.open
+    replace(Ledger, open=lambda self, **keywords: opened(self))
+
+
+if __name__ == "__main__":
+    for twin in sys.argv.pop(1).split(","):
+        try:
+            globals()[twin]()
+        except Exception as error:
+            raise SystemExit(f"{UNFIT}: {twin}: {error!r}") from error
+    runpy.run_module("qps_service", run_name="__main__", alter_sys=True)
