@@ -1,6 +1,14 @@
-"""What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
+"""What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else.
+
+python -m tests.ledgers die PATH LINES    a service that has committed these lines is killed
+python -m tests.ledgers lock PATH HOW     somebody locks the ledger until stdin ends
+python -m tests.ledgers look PATH         somebody reads it
+"""
 
 import json
+import os
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -9,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qps_service.ledger.database import Database
+from qps_service.ledger.database import Database, LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Kind, Notice
@@ -23,6 +31,7 @@ EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
 BOOT = "3f1c"
 NOBODY = 65534
 ROOT = Path(__file__).parents[1]
+ANOTHER: tuple[str, ...] = (sys.executable, "-m", "tests.ledgers")  # process
 
 MakeLedger = Callable[..., Ledger]
 
@@ -155,23 +164,22 @@ def rows(database: Database, view: str) -> list[tuple[Any, ...]]:
     return sorted(database.connection.execute(f"SELECT * FROM {view}"))  # noqa: S608 - one of three names
 
 
-LOCK = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-if sys.argv[2] == "EXCLUSIVE":
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-connection.execute(f"BEGIN {sys.argv[2]}")
-print("locked", flush=True)
-sys.stdin.read()
-"""
+def lock(path: str, how: str) -> None:
+    """Until stdin ends."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    if how == "EXCLUSIVE":
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute(f"BEGIN {how}")
+    sys.stdout.write("locked\n")
+    sys.stdout.flush()
+    sys.stdin.read()
 
 
 @contextmanager
 def locked(path: Path, how: str) -> Iterator[None]:
     """Another process has the ledger: IMMEDIATE leaves it readable, EXCLUSIVE does not."""
-    with subprocess.Popen(
-        [sys.executable, "-c", LOCK, str(path), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    command = [*ANOTHER, "lock", str(path), how]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
         try:
@@ -180,27 +188,30 @@ def locked(path: Path, how: str) -> Iterator[None]:
             process.kill()
 
 
-LOOK = """
-import json, sys
-from qps_service.ledger.database import LedgerError
-from qps_service.ledger.ledger import Ledger
-ledger = Ledger(sys.argv[1], boot="")
-try:
-    ledger.open(writable=False)
-    restored = ledger.restore("access", now=0, at=0)
-    answer = sum(counts.requests for counts in restored.totals.values())
-    ledger.close()
-except LedgerError as error:
-    answer = f"{type(error).__name__}: {error}"
-print(json.dumps(answer))
-"""
+def look(path: str) -> int | str:
+    """All requests in the ledger, or why they are not to be had."""
+    ledger = Ledger(path, boot="")
+    try:
+        ledger.open(writable=False)
+        restored = ledger.restore("access", now=0, at=0)
+        assert restored is not None
+        ledger.close()
+        return sum(counts.requests for counts in restored.totals.values())
+    except LedgerError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def die(path: str, lines: str) -> None:
+    """With so many lines committed."""
+    Keeper(Path(path)).window(int(lines))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
     result = subprocess.run(
-        [sys.executable, "-c", LOOK, str(path)],
+        [*ANOTHER, "look", path],
         cwd=ROOT,
         user=NOBODY,
         group=0,
@@ -210,3 +221,7 @@ def requests_seen_by_nobody(path: Path) -> int | str:
     )
     answer: int | str = json.loads(result.stdout)
     return answer
+
+
+if __name__ == "__main__":
+    json.dump({"die": die, "lock": lock, "look": look}[sys.argv[1]](*sys.argv[2:]), sys.stdout)  # type: ignore[operator]

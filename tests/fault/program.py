@@ -73,18 +73,22 @@ def truth(log: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port on loopback that nobody has now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_port() -> int:
+    """Free for UDP and TCP on 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port: int = udp.getsockname()[1]
+        try:
+            tcp.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+        return port
 
 
 def until(
-    condition: Callable[[], object], what: object = "", *, guard: float = 0, pause: float = 0.02
+    condition: Callable[[], object], what: object = "", *, guard: float = 0, pause: float = 0.005
 ) -> None:
-    """Ask again and again until it is so; `what`, or what it returns, tells what there is instead."""
+    """Ask again and again until it is so; `what`, or what it returns, tells what was waited for."""
     end = time.monotonic() + (guard or GUARD)
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what() if callable(what) else what}"

@@ -3,8 +3,8 @@ test_kills.py, the loss of power in test_power_loss.py; missing, moved and repla
 tests/unit/ledger/test_writer.py."""
 
 import shutil
+import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +17,11 @@ from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from tests.broken_books import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
-from tests.ledgers import ROOT, SECOND, Keeper, check_exact, locked, rows
+from tests.ledgers import ANOTHER, ROOT, SECOND, Keeper, check_exact, locked, rows
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
 OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
-
-
+TWINS = (Drops, Repeats, SaysEach)
 SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
 
 
@@ -55,20 +54,16 @@ def test_a_full_disk(mount: MakeMount) -> None:
 
 @pytest.mark.twin
 @needs_root
-def test_a_full_disk_catches_its_twin(mount: MakeMount) -> None:
-    for twin in (Drops, Repeats, SaysEach):
-        with pytest.raises(AssertionError):
-            check_full_disk(mount(twin.__name__, *SMALL), twin)
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_full_disk_catches_its_twin(twin: type[LedgerWriter], mount: MakeMount) -> None:
+    with pytest.raises(AssertionError):
+        check_full_disk(mount("twin", *SMALL), twin)
 
 
 def die(path: Path, lines: int) -> None:
     """A service that committed these lines, and was killed."""
-    script = (
-        "import os, sys; from pathlib import Path; from tests.ledgers import Keeper;"
-        "Keeper(Path(sys.argv[1])).window(int(sys.argv[2])); os.kill(os.getpid(), 9)"
-    )
-    process = subprocess.run([sys.executable, "-c", script, str(path), str(lines)], cwd=ROOT)
-    assert process.returncode == -9
+    process = subprocess.run([*ANOTHER, "die", path, str(lines)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
 
 
 def stop(path: Path, lines: int) -> None:
@@ -80,20 +75,25 @@ def stop(path: Path, lines: int) -> None:
 
 @needs_root
 @pytest.mark.parametrize("end", [die, stop])
-def test_a_disk_that_is_full_at_the_start(end: Callable[[Path, int], None], mount: MakeMount) -> None:
-    """Places and totals are known; what is counted waits for space."""
-    disk = mount("disk", *SMALL)
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_disk_that_takes_nothing_at_the_start(
+    trouble: str, end: Callable[[Path, int], None], tmp_path: Path, mount: MakeMount
+) -> None:
+    """Places and totals are known; what is counted waits."""
+    is_full = trouble == "full"
+    disk = mount("disk", *(SMALL if is_full else ("-o", "loop", image(tmp_path))))
     path = disk.directory / "ledger.db"
     end(path, 10)
-    disk.fill()
+    disk.fill() if is_full else disk.remount("ro")
     keeper = Keeper(path)
+    assert keeper.writer.sequence == 1
     restored = keeper.restored()
     assert restored is not None
     assert [each.lines for each in restored.held] == [10]
     keeper.tell_from(10)
     assert not keeper.window(1000)
     assert not keeper.window(1000, seconds=LATER)
-    disk.make_room()
+    disk.make_room() if is_full else disk.remount("rw")
     assert keeper.window(10, seconds=LATER)
     assert keeper.kinds() == OUTAGE
     keeper.close()
@@ -116,30 +116,6 @@ def test_a_ledger_that_cannot_be_begun_on_a_full_disk(mount: MakeMount) -> None:
 
 
 # --- read-only
-
-
-@needs_root
-@pytest.mark.parametrize("end", [die, stop])
-def test_a_disk_that_is_read_only_at_the_start(
-    end: Callable[[Path, int], None], tmp_path: Path, mount: MakeMount
-) -> None:
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    path = disk.directory / "ledger.db"
-    end(path, 10)
-    disk.remount("ro")
-    keeper = Keeper(path)
-    assert keeper.writer.sequence == 1
-    restored = keeper.restored()
-    assert restored is not None
-    assert [each.lines for each in restored.held] == [10]
-    keeper.tell_from(10)
-    assert not keeper.window(1)
-    assert not keeper.window(1, seconds=LATER)
-    disk.remount("rw")
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 13)
 
 
 @needs_root
@@ -206,10 +182,10 @@ def test_a_lock_under_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.twin
-def test_a_lock_under_way_catches_its_twin(tmp_path: Path) -> None:
-    for twin in (Drops, Repeats, SaysEach):
-        with pytest.raises(AssertionError):
-            check_lock(tmp_path / twin.__name__, twin)
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_lock_under_way_catches_its_twin(twin: type[LedgerWriter], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_lock(tmp_path / "ledger.db", twin)
 
 
 def test_a_lock_at_the_start(tmp_path: Path) -> None:
@@ -243,12 +219,12 @@ def damages(text: bytes) -> Iterator[bytes]:
         yield text[:start]
 
 
-def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_damage(path: Path, content: bytes) -> None:
     """Either it is sound enough to have everything, or it is set aside as it was."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
     path.write_bytes(content)
-    keeper = Keeper(path, make=make)
+    keeper = Keeper(path)
     restored = keeper.restored()
     if keeper.said or restored is None:
         assert restored is None
@@ -264,32 +240,31 @@ def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWr
     check_exact(path, 310 if restored else 10)
 
 
-def test_every_page_damaged_at_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "ledger.db"
-    path.parent.mkdir()
-    stop(path, 300)
-    variants = list(damages(path.read_bytes()))
-    assert len(variants) > 40
+@pytest.fixture
+def variants(tmp_path: Path) -> list[bytes]:
+    """Of the ledger of a service that was stopped."""
+    stop(tmp_path / "source.db", 300)
+    made = list(damages((tmp_path / "source.db").read_bytes()))
+    assert len(made) > 40
+    return made
+
+
+def check_all(variants: list[bytes], directory: Path) -> None:
     for content in variants:
-        check_damage(path, content)
+        check_damage(directory / "state" / "ledger.db", content)
+
+
+def test_every_page_damaged_at_the_start(variants: list[bytes], tmp_path: Path) -> None:
+    check_all(variants, tmp_path)
 
 
 @pytest.mark.twin
 def test_every_page_damaged_at_the_start_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variants: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "state" / "ledger.db"
-    path.parent.mkdir()
-    stop(path, 300)
-    variants = list(damages(path.read_bytes()))
     monkeypatch.setattr("qps_service.ledger.database.Database._check", lambda _: None)
-    failed = 0
-    for content in variants:
-        try:
-            check_damage(path, content)
-        except (AssertionError, LedgerError, LedgerUnreadableError):
-            failed += 1
-    assert failed
+    with pytest.raises((AssertionError, LedgerError, LedgerUnreadableError)):
+        check_all(variants, tmp_path)
 
 
 def test_every_page_damaged_under_way(tmp_path: Path) -> None:
