@@ -1,8 +1,7 @@
 """The program, broken on purpose: python -m tests.fault.broken TWIN[,TWIN...] ARGUMENT...
 
 Each twin is a function that breaks one part, named by the test that has to catch it. What it replaces must be
-there, and is replaced before the program's other modules take it from there: hence the imports in functions.
-Some are no faults of the program but of its world; those say so.
+there. Some are no faults of the program but of its world; those stand first.
 """
 
 import os
@@ -14,6 +13,36 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qps_service.auditing import recount
+from qps_service.auditing.audit import Audit
+from qps_service.auditing.recount import Candidates
+from qps_service.commands import audit
+from qps_service.files import kernel
+from qps_service.files.compressed import CompressedFile
+from qps_service.files.fingerprint import Match
+from qps_service.files.kernel import Files
+from qps_service.following.follower import Follower
+from qps_service.following.start_position import StartPosition
+from qps_service.following.watcher import Watcher
+from qps_service.ledger import ledger
+from qps_service.ledger.database import Database
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.network.http_server import Listener
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import graphite, json_lines, statsd
+from qps_service.outputs.base import OutputClosed
+from qps_service.outputs.ganglia import series
+from qps_service.outputs.ganglia.series import Announcements
+from qps_service.outputs.journal import NoticeBoard
+from qps_service.outputs.json_lines import JsonOutput
+from qps_service.reporting.report import make_report
+from qps_service.service import daemon, pipeline, process, state_directory
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import Pipelines
+from qps_service.service.state_directory import StateDirectory
+from tests.fault import twins
 from tests.fault.program import UNFIT
 
 
@@ -29,35 +58,21 @@ def site() -> Path:
     return Path(os.environ["SITE"])
 
 
-def follow_with(name: str) -> None:
-    """Put a follower of twins.py in the place of the real one."""
-    from qps_service.service import pipeline
-    from tests.fault import twins
-
-    replace(pipeline, Follower=getattr(twins, name))
-
-
 # --- the world
 
 
 def reads_the_boot_id_from_a_file() -> None:
-    """No fault: the machine has started again when the test says so."""
-    from qps_service.service import process
-
+    """The machine has started again when the test says so."""
     replace(process, boot_id=(site() / "boot").read_text)
 
 
 def has_no_inotify() -> None:
-    """No fault: on a machine with many guests fs.inotify.max_user_instances may be used up."""
-    from qps_service.following.watcher import Watcher
-
+    """On a machine with many guests, fs.inotify.max_user_instances may be used up."""
     replace(Watcher, _stand=lambda self, path: False)
 
 
 def stops_before_the_report() -> None:
-    """No fault: with --once, the process is stopped (SIGSTOP) when it has committed."""
-    from qps_service.service.daemon import Daemon
-
+    """With --once, the process is stopped (SIGSTOP) when it has committed."""
     report = Daemon._report
 
     def stopped(self: Daemon, now: int) -> float:
@@ -69,9 +84,7 @@ def stops_before_the_report() -> None:
 
 
 def is_stopped_when_it_decompresses() -> None:
-    """No fault: SIGTERM comes when a text that was read begins to be decompressed."""
-    from qps_service.files.compressed import CompressedFile
-
+    """SIGTERM comes when a text that was read begins to be decompressed."""
     seek = CompressedFile._seek
 
     def stop_first(self: CompressedFile, offset: int) -> None:
@@ -83,7 +96,7 @@ def is_stopped_when_it_decompresses() -> None:
 
 
 def hangs_in_a_read() -> None:
-    """No fault: once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
+    """Once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
     pread, hang = os.pread, site() / "hang"
 
     def hanging(*arguments: Any) -> bytes:
@@ -101,48 +114,41 @@ def hangs_in_a_read() -> None:
 # --- following
 
 
-def closes_first_and_looks_at_the_log_only() -> None:
+def follows_the_name() -> None:
     """As `tail -F` does."""
-    from qps_service.service import pipeline
-    from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
 
-    class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
+    class FollowsTheName(twins.ClosesFirst, twins.LooksAtTheLogOnly):
         pass
 
-    replace(pipeline, Follower=FollowsTheName)
+    follow_with(FollowsTheName)
+
+
+def follow_with(follower: type[Follower]) -> None:
+    replace(pipeline, Follower=follower)
 
 
 def looks_at_the_log_only() -> None:
-    follow_with("LooksAtTheLogOnly")
+    follow_with(twins.LooksAtTheLogOnly)
 
 
 def ignores_archives() -> None:
-    follow_with("IgnoresArchives")
+    follow_with(twins.IgnoresArchives)
 
 
 def takes_shorter_for_truncated() -> None:
-    follow_with("TakesShorterForTruncated")
+    follow_with(twins.TakesShorterForTruncated)
 
 
 def leaves_what_was_cut() -> None:
-    follow_with("LeavesWhatWasCut")
+    follow_with(twins.LeavesWhatWasCut)
 
 
 def takes_all_that_is_there() -> None:
-    from qps_service.following.start_position import StartPosition
-
     begin = StartPosition.__init__
-
-    def anyway(self: StartPosition, *rest: Any, from_start: bool) -> None:
-        begin(self, *rest, from_start=True)
-
-    replace(StartPosition, __init__=anyway)
+    replace(StartPosition, __init__=lambda self, *rest, from_start: begin(self, *rest, from_start=True))
 
 
 def shows_no_sign_of_life() -> None:
-    from qps_service.files.kernel import Files
-    from qps_service.service.pipeline import LogPipeline
-
     begin = LogPipeline.__init__
 
     def blind(self: LogPipeline, log: Any, now: int, notify: Any, files: Files, **more: Any) -> None:
@@ -152,14 +158,10 @@ def shows_no_sign_of_life() -> None:
 
 
 def heeds_no_signal_while_alive() -> None:
-    from qps_service.service.daemon import Daemon
-
     replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
 
 
 def takes_any_time() -> None:
-    from qps_service.files import kernel
-
     replace(kernel, _within=lambda time: time)
 
 
@@ -167,14 +169,11 @@ def takes_any_time() -> None:
 
 
 def forgets_everything() -> None:
-    """An empty ledger at each start."""
     for path in site().glob("state/ledger.db*"):
         path.unlink()
 
 
 def commits_in_two_transactions() -> None:
-    from qps_service.ledger.ledger import Ledger
-
     commit = Ledger.commit
 
     def in_two(self: Ledger, entries: Any, **keywords: Any) -> None:
@@ -187,8 +186,6 @@ def commits_in_two_transactions() -> None:
 
 
 def commits_no_positions() -> None:
-    from qps_service.ledger.ledger import Ledger
-
     commit = Ledger.commit
 
     def without(self: Ledger, entries: Any, **keywords: Any) -> None:
@@ -199,16 +196,12 @@ def commits_no_positions() -> None:
 
 def forgets_the_number() -> None:
     """Of the last report."""
-    from qps_service.ledger import ledger
-
     meta = ledger._meta
     replace(ledger, _meta=lambda reading, name: 0 if name == "sequence" else meta(reading, name))
 
 
 def syncs_seldom() -> None:
     """What WAL and synchronous=NORMAL, the usual pair, would do."""
-    from qps_service.ledger.database import Database
-
     opened = Database._open_writable
 
     def unsynced(self: Database) -> None:
@@ -220,14 +213,10 @@ def syncs_seldom() -> None:
 
 def restores_nothing() -> None:
     """Counts live in memory, and the log is read from its beginning; what was rotated away is older."""
-    from qps_service.ledger.writer import LedgerWriter
-
     replace(LedgerWriter, restore=lambda self, log, **keywords: None)
 
 
-def commits_windows_only_in_memory() -> None:
-    from qps_service.ledger.writer import LedgerWriter
-
+def commits_no_windows() -> None:
     commit = LedgerWriter.commit
 
     def without(self: LedgerWriter, entries: Any, *, sequence: int | None, whole: Any) -> bool:
@@ -238,9 +227,6 @@ def commits_windows_only_in_memory() -> None:
 
 def reports_first() -> None:
     """And commits then."""
-    from qps_service.service.daemon import Daemon
-    from qps_service.service.pipelines import Pipelines
-
     commit, report = Pipelines.commit, Daemon._report
 
     def first(self: Daemon, now: int) -> float:
@@ -253,9 +239,6 @@ def reports_first() -> None:
 
 
 def reports_what_is_not_written() -> None:
-    from qps_service.ledger.writer import LedgerWriter
-    from qps_service.service.pipelines import Pipelines
-
     commit = Pipelines.commit
     replace(LedgerWriter, is_written=True)
     replace(Pipelines, commit=lambda *arguments, **keywords: commit(*arguments, **keywords) or True)
@@ -263,8 +246,6 @@ def reports_what_is_not_written() -> None:
 
 def begins_windows_with_itself() -> None:
     """A window is as long as this process has run."""
-    from qps_service.ledger.ledger import Ledger
-
     restore = Ledger.restore
 
     def anew(self: Ledger, log: str, *, now: int, at: int) -> Any:
@@ -275,24 +256,18 @@ def begins_windows_with_itself() -> None:
 
 
 def gives_rates_the_first_time() -> None:
-    from qps_service.service.pipelines import Pipelines
-
     def at_once(self: Pipelines, now: int) -> None:
-        for pipeline in self.tails:
-            pipeline.is_counting = True
+        for each in self.tails:
+            each.is_counting = True
 
     replace(Pipelines, begin_windows=at_once)
 
 
 def locks_nothing() -> None:
-    from qps_service.service.state_directory import StateDirectory
-
     replace(StateDirectory, acquire=lambda self: None)
 
 
 def names_itself_as_the_holder() -> None:
-    from qps_service.service import state_directory
-
     replace(state_directory, _holder=lambda inode: os.getpid())
 
 
@@ -300,37 +275,20 @@ def names_itself_as_the_holder() -> None:
 
 
 def gives_reports_no_name() -> None:
-    from qps_service.reporting import report
-
-    make = report.make_report
-
-    def nameless(window: Any, **keywords: Any) -> Any:
-        return make(window, **{**keywords, "named": False})
-
-    replace(report, make_report=nameless)
+    replace(daemon, make_report=lambda window, **more: make_report(window, **{**more, "named": False}))
 
 
 def says_all() -> None:
     """To cron, too."""
-    from qps_service.outputs.journal import NoticeBoard
-
     begin = NoticeBoard.__init__
-
-    def anyway(self: NoticeBoard, send: Any, stderr: int | None, *, least: int = 7) -> None:
-        begin(self, send, stderr)
-
-    replace(NoticeBoard, __init__=anyway)
+    replace(NoticeBoard, __init__=lambda self, send, stderr, *, least=7: begin(self, send, stderr))
 
 
 def says_nothing() -> None:
-    from qps_service.outputs.journal import NoticeBoard
-
     replace(NoticeBoard, notify=lambda self, notice: None)
 
 
 def says_each_failure() -> None:
-    from qps_service.notices.trouble import Trouble
-
     failed = Trouble.failed
 
     def each(self: Trouble, text: str) -> None:
@@ -344,9 +302,6 @@ def says_each_failure() -> None:
 
 
 def ends_where_json_fails() -> None:
-    from qps_service.outputs.base import OutputClosed
-    from qps_service.outputs.json_lines import JsonOutput
-
     def end(self: JsonOutput, *arguments: Any) -> None:
         raise OutputClosed
 
@@ -354,8 +309,6 @@ def ends_where_json_fails() -> None:
 
 
 def lets_json_fail() -> None:
-    from qps_service.outputs.json_lines import JsonOutput
-
     def fail(self: JsonOutput, error: Exception) -> None:
         raise error
 
@@ -363,14 +316,10 @@ def lets_json_fail() -> None:
 
 
 def waits_for_readers_of_json() -> None:
-    from qps_service.outputs import json_lines
-
     replace(json_lines, FLAGS=os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def keeps_back_a_line_of_json() -> None:
-    from qps_service.outputs.json_lines import JsonOutput
-
     append = JsonOutput._append
     held: list[bytes] = []
 
@@ -383,14 +332,11 @@ def keeps_back_a_line_of_json() -> None:
 
 
 def never_reopens_json() -> None:
-    from qps_service.outputs.json_lines import JsonOutput
-
     replace(JsonOutput, reopen=lambda self: None)
 
 
 def tells_half() -> None:
     """To StatsD and Graphite."""
-    from qps_service.outputs import graphite, statsd
 
     def every_other(function: Callable[..., Iterable[bytes]]) -> Callable[..., Iterator[bytes]]:
         return lambda *arguments: (each for number, each in enumerate(function(*arguments)) if number % 2)
@@ -401,26 +347,21 @@ def tells_half() -> None:
 
 def names_metrics_as_they_come() -> None:
     """To gmond."""
-    from qps_service.outputs.ganglia import names
 
     def name_of(log: str, route: bytes | None = None, status: int = 0) -> str:
         text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
         return f"qps_{log}_{text}"
 
-    replace(names, name_of=name_of)
+    replace(series, name_of=name_of)
 
 
 def announces_once() -> None:
     """To gmond."""
-    from qps_service.outputs.ganglia.series import Announcements
-
     replace(Announcements, forget=lambda self: None)
 
 
 def waits_for_clients() -> None:
     """A server as one writes it who does not think of clients."""
-    from qps_service.network.http_server import Listener
-
     receive = Listener._receive
 
     def waits(self: Listener, client: Any, now: int) -> None:
@@ -434,87 +375,62 @@ def waits_for_clients() -> None:
 
 
 def audits_the_log_only() -> None:
-    from qps_service.auditing.recount import Candidates
-
     likely = Candidates._likely
-    replace(
-        Candidates, _likely=lambda *arguments: [path for path in likely(*arguments) if path.endswith(".log")]
-    )
+
+    def only(self: Candidates, position: Any) -> list[str]:
+        return [path for path in likely(self, position) if path.endswith(".log")]
+
+    replace(Candidates, _likely=only)
 
 
 def takes_any_text() -> None:
-    from qps_service.auditing import recount
-    from qps_service.files.fingerprint import Match
-
     replace(recount, compare=lambda *_: Match.FULL)
 
 
 def trusts_the_ledger() -> None:
-    from qps_service.auditing import recount
-
     replace(recount, _count=lambda position, source: position.lines)
 
 
 def counts_to_the_end() -> None:
-    from qps_service.auditing import recount
-
     count = recount._count
     replace(recount, _count=lambda at, source: count(at._replace(offset=source.seen().size), source))
 
 
 def counts_from_the_start() -> None:
-    from qps_service.auditing import recount
-
     count = recount._count
     replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
 
 
 def counts_newlines_only() -> None:
-    from qps_service.auditing import recount
-
     replace(recount, _count=lambda at, source: source.read(at.offset, 0).count(b"\n"))
 
 
 def expects_no_rejected_lines() -> None:
-    from qps_service.auditing.audit import Audit
-
     replace(Audit, balances=property(lambda self: self.lines == self.requests))
 
 
 def ignores_rejected_lines() -> None:
-    from qps_service.auditing.audit import Audit
-
     replace(Audit, lines_balance=property(lambda self: self.lines == self.requests + self.rejected))
 
 
 def ignores_totals() -> None:
-    from qps_service.auditing.audit import Audit
-
     replace(Audit, requests=property(lambda self: self.lines - self.rejected))
 
 
 def ignores_files() -> None:
-    from qps_service.auditing.audit import Audit
-
     replace(Audit, balances=property(lambda self: self.lines == self.requests + self.rejected))
 
 
 def shows_no_losses() -> None:
-    from qps_service.commands import audit
-
     render = audit.render
     replace(audit, render=lambda each: render(each._replace(losses=[])))
 
 
 def goes_by_the_text_only() -> None:
-    from qps_service.auditing.recount import Candidates
-
     replace(Candidates, _is_unbegun=lambda *_, **__: False)
 
 
 def goes_by_the_identity_only() -> None:
-    from qps_service.auditing.recount import Candidates
-
     def same(self: Any, position: Any, path: str, key: tuple[int, int], *, held: bool) -> bool:
         return bool(key == position.identity[:2])
 
@@ -522,20 +438,14 @@ def goes_by_the_identity_only() -> None:
 
 
 def takes_all_for_gone() -> None:
-    from qps_service.auditing.recount import Candidates
-
     replace(Candidates, _is_own=lambda *_: False)
 
 
 def takes_any_file_for_its_own() -> None:
-    from qps_service.auditing.recount import Candidates
-
     replace(Candidates, _is_own=lambda *_: True)
 
 
 def audits_with_the_right_to_write() -> None:
-    from qps_service.ledger.ledger import Ledger
-
     opened = Ledger.open
     replace(Ledger, open=lambda self, **keywords: opened(self))
 

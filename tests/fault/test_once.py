@@ -169,7 +169,7 @@ PASSES = [
     Promise(
         each_pass_tells_what_came_since_the_last,
         [
-            broken.commits_windows_only_in_memory,
+            broken.commits_no_windows,
             broken.reports_first,
             broken.begins_windows_with_itself,
             broken.gives_rates_the_first_time,
@@ -179,9 +179,7 @@ PASSES = [
     Promise(new_logs_are_ours_from_their_end_on, [broken.takes_all_that_is_there]),
     Promise(each_log_has_its_report, [broken.gives_reports_no_name]),
     Promise(a_loss_is_warned_of, [broken.says_nothing]),
-    Promise(
-        a_reader_that_is_gone_costs_no_counts, [broken.commits_windows_only_in_memory, broken.reports_first]
-    ),
+    Promise(a_reader_that_is_gone_costs_no_counts, [broken.commits_no_windows, broken.reports_first]),
 ]
 
 
