@@ -15,7 +15,6 @@ from tests.system import faults
 from tests.system.checks import check_conservation
 from tests.system.debians import on_one
 from tests.system.image import GuestError
-from tests.system.journal import Entry
 from tests.system.service import (
     LOG,
     NEVER,
@@ -34,14 +33,9 @@ pytestmark = pytest.mark.system
 NO_STORE = {"FileDescriptorStoreMax": "0"}
 
 
-def losses(service: Service) -> list[Entry]:
-    """What the service says that may be lost."""
-    return [entry for entry in service.entries() if entry.get("MESSAGE_ID") == POSSIBLE_LOSS.message_id]
-
-
 def check_counted(service: Service, written: int) -> None:
     """Ledger and reports have each of the first `written` lines once, and nothing else."""
-    assert not losses(service)
+    assert not service.said(POSSIBLE_LOSS)
     assert counted(service) == Counter(f"/{number}" for number in range(written))
     row = {"method": "GET", "status": 200, "requests": 1, "bytes": 100}
     rows = [{**row, "route": f"/{number}"} for number in range(written)]
@@ -107,9 +101,7 @@ Fate = Callable[[Service, Numbered], None]
 
 def outage(service: Service, numbered: Numbered, fate: Fate, settings: dict[str, str]) -> None:
     """Ten lines in the ledger, ten more that may have been read, a kill, `fate`, ten in a new log."""
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     service.append(numbered.lines(10))
     service.guest.systemctl("restart", UNIT)
     service.append(numbered.lines(10))
@@ -140,7 +132,7 @@ def test_without_the_store_it_is_lost(service: Service, fate: Fate, lost: range)
 @on_one
 def test_without_the_store_the_loss_is_said(service: Service) -> None:
     outage(service, Numbered(), deleted, NO_STORE)
-    assert losses(service)
+    assert service.said(POSSIBLE_LOSS)
 
 
 # --- restarted, or stopped and started
@@ -148,9 +140,7 @@ def test_without_the_store_the_loss_is_said(service: Service) -> None:
 
 def handed_over(service: Service, numbered: Numbered, commands: Sequence[str]) -> None:
     """A log is deleted while it is followed; after `commands` it is still written to."""
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     service.append(numbered.lines(10))
     with service.log().open("a") as writer:
         service.log().unlink()
@@ -218,18 +208,16 @@ def test_what_is_let_go_leaves_the_store(service: Service) -> None:
 @pytest.mark.twin
 @on_one
 def test_what_stays_in_the_store_is_noticed(service: Service) -> None:
-    service.inject(faults.NOTHING_DROPPED)
+    service.inject(faults.drop_nothing)
     with pytest.raises(AssertionError):
         settle(service)
 
 
 def fill(service: Service, **settings: str) -> None:
     """As many descriptors as the store takes, and a restart."""
-    service.inject(faults.STORE_FILLED, **settings)
+    service.inject(faults.fill_the_store, **settings)
     service.trigger()
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     assert stored(service) == 1024
     service.guest.systemctl("restart", UNIT)
 

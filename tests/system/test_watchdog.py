@@ -11,19 +11,24 @@ import pytest
 from qps_service.notices import kinds
 from tests.system.debians import on_one
 from tests.system.image import GuestError
-from tests.system.journal import Entry, JournalStream
-from tests.system.service import UNIT, Numbered, Service, await_requests, configuration, counted, is_report
+from tests.system.journal import JournalStream
+from tests.system.service import (
+    UNIT,
+    Numbered,
+    Service,
+    await_requests,
+    configuration,
+    counted,
+    ended_by,
+    is_report,
+    says,
+)
 
 pytestmark = pytest.mark.system
 
 # The real ones are 30 s, 5 s and 30 s.
 IMPATIENT = {"WatchdogSec": "2s", "TimeoutAbortSec": "1s", "TimeoutStopSec": "1s"}
 LOST = {"ExecStartPre": "+/bin/sh -c 'rm -f /var/lib/qps-reporter/ledger.db*'"}
-
-
-def struck(entry: Entry) -> bool:
-    """Whether this is systemd's word that the watchdog ended the service."""
-    return entry.get("UNIT_RESULT") == "watchdog"
 
 
 def check_counted(service: Service, numbered: Numbered) -> None:
@@ -38,9 +43,7 @@ def check_counted(service: Service, numbered: Numbered) -> None:
 def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
     """The process is stopped (SIGSTOP) while lines are written and the log is rotated."""
     service.override(**IMPATIENT, **settings)
-    service.configure(configuration())
-    service.append(numbered.lines(10))
-    service.start()
+    service.begin(log=numbered.lines(10))
     with service.follow() as journal:
         service.append(numbered.lines(10))
         journal.until(is_report)
@@ -48,8 +51,8 @@ def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
         service.append(numbered.lines(10))
         service.log().rename(service.log(".1"))
         service.append(numbered.lines(10))
-        journal.until(struck)
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
+        journal.until(ended_by("watchdog"))
+        journal.until(says(kinds.FOLLOWING))
         service.append(numbered.lines(10))
         journal.until(is_report)
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
@@ -122,9 +125,9 @@ def hung(service: Service, hanging: Hanging, journal: JournalStream, numbered: N
     service.guest.systemctl("restart", UNIT)
     hanging.signal("STOP")
     hanging.append(numbered.lines(10))
-    journal.until(struck)
+    journal.until(ended_by("watchdog"))
     hanging.signal("CONT")
-    journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
+    journal.until(says(kinds.FOLLOWING))
     hanging.append(numbered.lines(10))
     journal.until(is_report)
 
@@ -165,7 +168,7 @@ def test_a_pipe_in_place_of_the_log_does_not_hang_it(service: Service) -> None:
     service.guest.run("mkfifo", "--mode=644", "/var/log/access.log")
     service.start()
     with service.follow() as journal:
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.UNREADABLE.message_id)
+        journal.until(says(kinds.UNREADABLE))
         journal.until(is_report)
         service.log().unlink()
         service.append(numbered.lines(5))
