@@ -1,15 +1,11 @@
 """Promises with their broken twins, as rows of a table: what holds one is written once.
 
-PROMISES = [Promise(each_line_once, [twins.ClosesFirst, twins.Forgets])]
+    PROMISES = [Promise(each_line_once, [twins.ClosesFirst, twins.Forgets])]
 
-@kept(PROMISES)
-def test_it_is_kept(check: Check, make: Make) -> None:
-    check(make)
+    test_it_is_kept, test_a_twin_is_caught = as_tests(PROMISES, by="make")
 
-@caught(PROMISES)
-def test_a_twin_is_caught(check: Check, twin: type[Follower], make: Make) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make, twin))
+Each check gets what the fixture `make` gives, and for its twins the same with the twin as its first argument.
+Where that does not fit, `kept` and `caught` make a test of each row out of a function.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 Check = Callable[..., None]
+Errors = type[Exception] | tuple[type[Exception], ...]
 
 
 class Promise(NamedTuple):
@@ -30,10 +27,39 @@ class Promise(NamedTuple):
     marks: Sequence[pytest.MarkDecorator] = ()
 
 
-def _name_of(part: Any) -> str:
-    if isinstance(part, tuple):
-        return "+".join(map(_name_of, part))
-    return str(getattr(part.func if isinstance(part, partial) else part, "__name__", part))
+def as_tests(
+    promises: Sequence[Promise], by: str = "make_site", errors: Errors = AssertionError, match: str | None = None
+) -> tuple[Check, Check]:
+    """The test that each is kept, and the test that each twin is caught, by an error that says so."""
+
+    @kept(promises)
+    def test_kept(check: Check, request: pytest.FixtureRequest) -> None:
+        check(request.getfixturevalue(by))
+
+    @caught(promises)
+    def test_caught(check: Check, twin: Any, request: pytest.FixtureRequest) -> None:
+        with pytest.raises(errors, match=match):
+            check(partial(request.getfixturevalue(by), twin))
+
+    return test_kept, test_caught
+
+
+def kept(promises: Sequence[Promise]) -> pytest.MarkDecorator:
+    """A test of each `check`."""
+    return pytest.mark.parametrize("check", list(_rows(promises, with_twins=False)))
+
+
+def caught(promises: Sequence[Promise]) -> Callable[[Check], Check]:
+    """A test of each `check` with each `twin` that it must catch."""
+    rows = pytest.mark.parametrize(("check", "twin"), list(_rows(promises, with_twins=True)))
+    return lambda test: pytest.mark.twin(rows(test))
+
+
+def noticed(check: Check, text: str, right: str, wrong: str, *errors: type[Exception]) -> None:
+    """The check is not content with a text in which something right is wrong."""
+    assert right in text
+    with pytest.raises((AssertionError, *errors)):
+        check(text.replace(right, wrong))
 
 
 def _rows(promises: Sequence[Promise], *, with_twins: bool) -> Iterator[Any]:
@@ -46,16 +72,7 @@ def _rows(promises: Sequence[Promise], *, with_twins: bool) -> Iterator[Any]:
             yield pytest.param(promise.check, twin, id=f"{name}-{_name_of(twin)}", marks=promise.marks)
 
 
-def kept(promises: Sequence[Promise]) -> pytest.MarkDecorator:
-    """A test of each `check`."""
-    return pytest.mark.parametrize("check", list(_rows(promises, with_twins=False)))
-
-
-def caught(promises: Sequence[Promise]) -> Callable[[Check], Check]:
-    """A test of each `check` with each `twin` that it must catch."""
-    rows = pytest.mark.parametrize(("check", "twin"), list(_rows(promises, with_twins=True)))
-
-    def mark(test: Check) -> Check:
-        return pytest.mark.twin(rows(test))
-
-    return mark
+def _name_of(part: Any) -> str:
+    if isinstance(part, tuple):
+        return "+".join(map(_name_of, part))
+    return str(getattr(part.func if isinstance(part, partial) else part, "__name__", part))

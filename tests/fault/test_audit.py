@@ -21,10 +21,10 @@ from qps_service.values.entries import Loss
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
 from tests.fault import broken
 from tests.fault.mounts import needs_root
-from tests.fault.program import MakeSite, Site, Twin, Writer, line, run_program
+from tests.fault.program import MakeSite, Site, Writer, line, run_program
 from tests.fault.test_stopped import PACKERS
 from tests.ledgers import NOBODY, SECOND, entry, opened, position
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Check, Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -295,15 +295,7 @@ BALANCE = [
 ]
 
 
-@kept(BALANCE)
-def test_the_books_balance(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(BALANCE)
-def test_the_check_catches_its_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make_site, twin))
+test_the_books_balance, test_the_check_catches_its_twin = as_tests(BALANCE)
 
 
 def test_losses_and_forgotten_generations(make_site: MakeSite) -> None:
@@ -406,15 +398,7 @@ IMBALANCE = [
 ]
 
 
-@kept(IMBALANCE)
-def test_what_is_wrong_is_found(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(IMBALANCE)
-def test_what_is_wrong_and_not_found_is_noticed(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make_site, twin))
+test_what_is_wrong_is_found, test_what_is_wrong_and_not_found_is_noticed = as_tests(IMBALANCE)
 
 
 @pytest.mark.parametrize("status", [0, 1])

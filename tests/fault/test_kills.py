@@ -20,7 +20,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -141,15 +141,7 @@ GAPS = [
 ]
 
 
-@kept(GAPS)
-def test_a_report_that_was_not_written_leaves_a_gap_in_the_numbers(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(GAPS)
-def test_a_gap_that_is_closed_is_noticed(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make_site, twin))
+test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_noticed = as_tests(GAPS)
 
 
 # --- at random moments

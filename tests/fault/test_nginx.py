@@ -14,8 +14,8 @@ from functools import partial
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site, Twin
-from tests.promised import Check, Promise, caught, kept
+from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site
+from tests.promised import Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -135,12 +135,4 @@ LOADS = [
 ]
 
 
-@kept(LOADS)
-def test_every_request_once(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(LOADS)
-def test_the_load_catches_the_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError, match=WRONG):
-        check(partial(make_site, twin))
+test_every_request_once, test_the_load_catches_the_twin = as_tests(LOADS, match=WRONG)

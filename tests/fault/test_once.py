@@ -13,8 +13,8 @@ import pytest
 from qps_service.reporting.text import format_rate
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
-from tests.fault.program import MakeSite, Site, Twin, run_program
-from tests.promised import Check, Promise, caught, kept
+from tests.fault.program import MakeSite, Site, run_program
+from tests.promised import Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -183,15 +183,7 @@ PASSES = [
 ]
 
 
-@kept(PASSES)
-def test_a_pass(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(PASSES)
-def test_the_check_catches_its_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises((AssertionError, ValueError)):
-        check(partial(make_site, twin))
+test_a_pass, test_the_check_catches_its_twin = as_tests(PASSES, errors=(AssertionError, ValueError))
 
 
 def test_without_a_ledger_there_is_no_place_to_go_on_from(make_site: MakeSite) -> None:
@@ -238,15 +230,7 @@ TWO = [
 ]
 
 
-@kept(TWO)
-def test_the_second_is_refused(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(TWO)
-def test_a_twin_is_not_refused_or_names_another(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make_site, twin))
+test_the_second_is_refused, test_a_twin_is_not_refused_or_names_another = as_tests(TWO)
 
 
 # --- a ledger that takes nothing

@@ -3,7 +3,6 @@
 import json
 import signal
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from jsonschema import ValidationError
 
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
-from tests.fault.program import WRONG, MakeSite, Process, Site, Twin, run_program
-from tests.promised import Check, Promise, caught, kept
+from tests.fault.program import WRONG, MakeSite, Process, Site, run_program
+from tests.promised import Promise, as_tests
 from tests.reports_schema import validate
 
 pytestmark = pytest.mark.real_time
@@ -75,15 +74,7 @@ WHOLE = [
 ]
 
 
-@kept(WHOLE)
-def test_the_file_is_whole(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(WHOLE)
-def test_a_twin_is_caught(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises((AssertionError, FileNotFoundError)):
-        check(partial(make_site, twin))
+test_the_file_is_whole, test_a_twin_is_caught = as_tests(WHOLE, errors=(AssertionError, FileNotFoundError))
 
 
 @needs_root

@@ -5,7 +5,6 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from qps_service.files import sources
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
 from tests.fault import broken
-from tests.fault.program import MakeSite, Twin
+from tests.fault.program import MakeSite
 from tests.fault.scenarios import Make
 from tests.following import Rig
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Promise, as_tests
 
 LINES = 80_000
 MIB = 1024 * 1024
@@ -126,24 +125,15 @@ def check_a_stop(make_site: MakeSite) -> None:
     assert process.process.returncode == 0
 
 
-STOPS = [Promise(check_a_stop, [broken.shows_no_sign_of_life, broken.heeds_no_signal_while_alive])]
+TWINS = [broken.shows_no_sign_of_life, broken.heeds_no_signal_while_alive]
+STOPS = [Promise(check_a_stop, TWINS, marks=[pytest.mark.real_time])]
 
 
 @pytest.fixture
-def _each_sign_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
+    """Each sign is sent."""
     monkeypatch.setenv("WATCHDOG_USEC", "2")
+    return make_site
 
 
-@pytest.mark.real_time
-@pytest.mark.usefixtures("_each_sign_is_sent")
-@kept(STOPS)
-def test_a_stop_meanwhile(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@pytest.mark.real_time
-@pytest.mark.usefixtures("_each_sign_is_sent")
-@caught(STOPS)
-def test_a_stop_meanwhile_catches_its_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check(partial(make_site, twin))
+test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = as_tests(STOPS, "make_watched_site")

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import WRONG, MakeSite, Process, Site, Twin, Writer
-from tests.promised import Check, Promise, caught, kept
+from tests.fault.program import WRONG, MakeSite, Process, Site, Writer
+from tests.promised import Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -102,12 +102,4 @@ SCENARIOS = [
 ]
 
 
-@kept(SCENARIOS)
-def test_every_line_once(check: Check, make_site: MakeSite) -> None:
-    check(make_site)
-
-
-@caught(SCENARIOS)
-def test_the_scenario_catches_its_twin(check: Check, twin: Twin, make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError, match=WRONG):
-        check(partial(make_site, twin))
+test_every_line_once, test_the_scenario_catches_its_twin = as_tests(SCENARIOS, match=WRONG)

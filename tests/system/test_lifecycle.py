@@ -1,6 +1,7 @@
-"""The package's life on a stock server without network: install, upgrade, downgrade, disable, remove, purge.
+"""The package's life on a stock server without network: install, upgrade, downgrade, remove, purge.
 
-Each test begins with nothing of it on the machine.
+Each test begins with nothing of it on the machine. That every module is packaged, and that what is disabled
+stays so, is for packaging/debian/tests, which test_package_checks.py runs.
 """
 
 import json
@@ -108,19 +109,15 @@ def by_row(service: Service) -> Counter[tuple[str, str, int]]:
 # --- install
 
 
-def test_installed_it_runs_and_says_what_it_waits_for(machine: Server) -> None:
+@on_one
+def test_installed_it_runs_and_explains_what_it_waits_for_and_reports_the_first_traffic(
+    machine: Server,
+) -> None:
     machine.install()
     assert state(machine) == RUNNING
     assert machine.show("StatusText") == f"waiting for {LOG}; set path in {CONFIGURATION}"
     said = machine.guest.run("qps-reporter", "--version").stdout
     assert said.startswith(f"qps-reporter {VERSION} (native scanner, ")
-
-
-@on_one
-def test_the_journal_explains_its_messages_and_the_first_report_comes_with_the_first_traffic(
-    machine: Server,
-) -> None:
-    machine.install()
     explained = machine.guest.run("journalctl", "--catalog", "--no-pager", f"--unit={UNIT}").stdout
     _, _, explanation = explained.partition(f"waiting for {LOG}")
     assert "Subject: Log access is not there" in explanation
@@ -165,41 +162,6 @@ def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(machine: Ser
     machine.stop()
     assert by_row(machine) == {("GET", "/", 200): 2, ("GET", "/missing", 404): 1}
     machine.remove("purge", "nginx", "curl")
-
-
-MODULES = f"""
-import importlib, pathlib, sys
-sys.path.insert(0, "{PRIVATE}")
-for path in pathlib.Path("{PRIVATE}/qps_service").rglob("*.py"):
-    name = ".".join(path.relative_to("{PRIVATE}").with_suffix("").parts)
-    if not name.endswith("__main__"):
-        importlib.import_module(name)
-import inotify_simple, systemd.daemon, systemd.journal, sqlite3
-assert inotify_simple.__file__ == "{PRIVATE}/inotify_simple.py", inotify_simple.__file__
-print(len(sys.modules))
-"""
-
-
-def check_imports(machine: Server) -> None:
-    """Every module of the program can be imported, with all that it imports."""
-    machine.guest.install("python3-prometheus-client")  # which only some need, and the package suggests
-    assert int(machine.guest.run("python3", "-c", MODULES).stdout) > 100
-
-
-def test_every_import_of_the_installed_package_works(machine: Server) -> None:
-    machine.install()
-    check_imports(machine)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-@pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/values/counts.py"])
-def test_a_module_that_is_not_packaged_is_noticed(machine: Server, lacking: str) -> None:
-    machine.install()
-    machine.guest.path(f"{PRIVATE}/{lacking}").unlink()
-    machine.guest.run("find", PRIVATE, "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+")
-    with pytest.raises(Exception, match="ModuleNotFoundError"):
-        check_imports(machine)
 
 
 def test_nothing_lies_outside_the_packages_paths(machine: Server) -> None:
@@ -319,18 +281,6 @@ def test_the_administrators_drop_in_has_the_last_word(machine: Server) -> None:
     machine.guest.systemctl("daemon-reload")
     assert (machine.show("Type"), machine.show("MemoryMax")) == ("notify", str(1 << 30))
     machine.guest.run("rm", "-r", "/etc/systemd/system/qps-reporter.service.d")
-
-
-# --- disable
-
-
-@on_one
-def test_disabled_it_stays_so_through_an_upgrade(machine: Server) -> None:
-    machine.install()
-    machine.guest.systemctl("disable", "--now", UNIT)
-    assert state(machine) == ("inactive", "disabled")
-    machine.install(NEXT)
-    assert (version(machine), state(machine)) == (NEXT, ("inactive", "disabled"))
 
 
 # --- the socket

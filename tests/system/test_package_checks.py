@@ -200,8 +200,17 @@ def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
-    spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py")
+@pytest.mark.parametrize(
+    "how",
+    [
+        "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py",
+        "rm usr/lib/qps-reporter/inotify_simple.py",
+        "rm usr/lib/qps-reporter/qps_service/values/counts.py",
+    ],
+    ids=["broken", "without a library", "without a module"],
+)
+def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest, how: str) -> None:
+    spoil(builder, how)
     with pytest.raises(GuestError, match=r"smoke +FAIL"):
         builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
     builder.run("apt-get", "purge", "--yes", "qps-reporter")
