@@ -100,7 +100,7 @@ Fate = Callable[[Service, Numbered], None]
 
 
 def outage(service: Service, fate: Fate, **settings: str) -> int:
-    """Ten lines in the ledger, ten more that may have been read, a kill, `fate`, ten in a new log; how many."""
+    """Ten lines in the ledger, ten that may have been read, a kill, `fate`, ten in a new log; all of them."""
     numbered = Numbered()
     service.begin(NEVER)
     service.append(numbered.lines(10))
