@@ -125,13 +125,19 @@ OLD = Row("closed", size(0, 20), 20, file="access.log.1")
 NEW = Row("open", size(20, 23), 3)
 
 
-def after_a_rotation(make_site: MakeSite, change: tuple[str, ...], old: Row) -> None:
-    """Three lines in the new log, and the rotated one as `change`, a command, leaves it."""
-    site, writer = begun(make_site)
+def rotate(site: Site, writer: Writer) -> Path:
+    """Three lines are read of the new log."""
     rotated = site.rotate()
     writer.close()
     site.writer().lines(3)
     site.once()
+    return rotated
+
+
+def after_a_rotation(make_site: MakeSite, change: tuple[str, ...], old: Row) -> None:
+    """The rotated file is as `change`, a command, leaves it."""
+    site, writer = begun(make_site)
+    rotated = rotate(site, writer)
     subprocess.run([*change, rotated], check=True)
     check_balance(site, old, NEW)
 
@@ -170,13 +176,8 @@ def with_an_unended_last_line(make_site: MakeSite) -> None:
     site, writer = begun(make_site)
     os.write(writer.descriptor, line(7).rstrip())
     site.once()
-    site.rotate()
-    writer.close()
-    site.writer().lines(3)
-    site.once()
-    check_balance(
-        site, OLD._replace(bytes=size(0, 20) + len(line(7)) - 1, lines=21), NEW._replace(bytes=size(20, 23))
-    )
+    rotate(site, writer)
+    check_balance(site, OLD._replace(bytes=size(0, 20) + len(line(7)) - 1, lines=21), NEW)
 
 
 def after_copytruncate(make_site: MakeSite) -> None:
@@ -225,10 +226,7 @@ def with_a_damaged_archive(make_site: MakeSite, number: int, recount: str) -> No
     """The rotated file is deleted, and there is an archive that can't be unpacked, with this number: where
     that is the file's, nobody knows whether its text is gone."""
     site, writer = begun(make_site)
-    rotated = site.rotate()
-    writer.close()
-    site.writer().lines(3)
-    site.once()
+    rotated = rotate(site, writer)
     archive = site.log.with_name(f"access.log.{number}.gz")
     archive.write_bytes(gzip.compress(b"".join(map(line, range(20))))[:20])
     rotated.unlink()  # afterwards, or the archive may get its inode
@@ -253,7 +251,7 @@ def with_a_hole(make_site: MakeSite) -> None:
     assert rest == f"{site.log} was truncated after it had been read up to byte {size(0, 20)}"
 
 
-def rotated(suffix: str, *command: str) -> Check:
+def packed(suffix: str, *command: str) -> Check:
     return partial(after_a_rotation, change=command, old=OLD._replace(file=f"access.log.1{suffix}"))
 
 
@@ -266,9 +264,9 @@ def deleted(make_site: MakeSite) -> None:
 
 
 BALANCE = [
-    Promise(rotated("", "touch"), [broken.audits_the_log_only], "rotated"),
+    Promise(packed("", "touch"), [broken.audits_the_log_only], "rotated"),
     *(
-        Promise(rotated(suffix, *PACKERS[packer]), [broken.audits_the_log_only], packer)
+        Promise(packed(suffix, *PACKERS[packer]), [broken.audits_the_log_only], packer)
         for packer, suffix in (("gzip", ".gz"), ("xz", ".xz"), ("bzip2", ".bz2"), ("zstd", ".zst"))
     ),
     Promise(with_nothing_new, [broken.goes_by_the_text_only]),

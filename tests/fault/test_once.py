@@ -226,7 +226,7 @@ TWO = [
         [broken.locks_nothing, broken.names_itself_as_the_holder] if holder and second else (),
         f"{holder or 'service'} {second or 'service'}",
     )
-    for holder, second in (("", "--once"), ("--once", "--once"), ("--once", ""))
+    for holder, second in (("", ""), ("", "--once"), ("--once", "--once"), ("--once", ""))
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, Process, Twin, run_program
+from tests.fault.program import GUARD, Process, Twin
 
 pytestmark = pytest.mark.real_time
 
@@ -21,7 +21,6 @@ class Program(Process):
     """`qps-reporter run LOG`, which is ready."""
 
     def __init__(self, root: Path, *arguments: str, twins: Sequence[Twin] = ()) -> None:
-        root.mkdir(exist_ok=True)
         self.log = root / "access.log"
         self.log.touch()
         super().__init__(root, str(self.log), *arguments, twins=twins, extra={"SITE": str(root)})
@@ -38,8 +37,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Runs it until the test ends."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, root: Path = tmp_path, twins: Sequence[Twin] = ()) -> Program:
-            program = Program(root, *arguments, twins=twins)
+        def start(*arguments: str, twins: Sequence[Twin] = ()) -> Program:
+            program = Program(tmp_path, *arguments, twins=twins)
             stack.callback(program.close)
             return program
 
@@ -105,17 +104,6 @@ def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
     program = run("--interval", "1h")
     program.process.send_signal(signal.SIGIO)
     program.stop()
-
-
-def test_the_state_directory_belongs_to_one_process(tmp_path: Path, run: Run) -> None:
-    state = tmp_path / "state"
-    program = run("--state", str(state))
-    second = run_program("run", program.log, "--state", state)
-    assert second.returncode == 3
-    assert second.stderr == f"qps-reporter: the ledger in {state} is held by PID {program.process.pid}\n"
-    program.process.kill()
-    program.end()
-    run("--state", str(state), root=tmp_path / "third")
 
 
 def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:

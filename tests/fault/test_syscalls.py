@@ -80,12 +80,18 @@ def test_each_call_fails_once(name: str, make: Make) -> None:
     assert count > 1
     # The very first look decides what was before our time; a fault there is the next test's.
     first = FailingFiles(name, -1, 0)
-    rig = make(files=first)
-    rig.writer()
-    rig.look()
+    followed(make, files=first)
     for at in range(first.made, count):
         for number in ERRORS:
             history(make(files=FailingFiles(name, at, number)))
+
+
+def followed(make: Make, **keywords: Any) -> tuple[Rig, Writer]:
+    """A log that was empty when it was looked at first."""
+    rig = make(**keywords)
+    writer = rig.writer()
+    rig.look()
+    return rig, writer
 
 
 class LosesTheBlock(Follower):
@@ -144,9 +150,7 @@ def unreadable_at_the_start(make: Make) -> None:
 
 
 def unreadable_after_rotation(make: Make) -> None:
-    rig = make(files=(files := Denied(denied=False)))
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make, files=(files := Denied(denied=False)))
     files.denied = True
     for _ in range(3):  # they come and go while nothing can be opened
         rig.rotate()
@@ -233,9 +237,7 @@ def test_without_inotify_looks_go_by_the_tick(make: Make) -> None:
 
 
 def test_a_line_over_the_limit_is_told_once_and_not_held(make: Make) -> None:
-    rig = make(max_line=256)
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make, max_line=256)
     writer.lines(1)
     for _ in range(3):
         writer.raw(b"x" * 300_000)
@@ -256,9 +258,7 @@ def test_a_sparse_gigantic_line_takes_no_memory(make: Make) -> None:
         blocks.append(len(data))
         return data
 
-    rig = make(files=Hooked(read=measured))
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make, files=Hooked(read=measured))
     writer.raw(b"x" * 256)
     os.truncate(rig.path, 1 << 28)
     writer.raw(b"\n")
@@ -269,9 +269,7 @@ def test_a_sparse_gigantic_line_takes_no_memory(make: Make) -> None:
 
 
 def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
-    rig = make()
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make)
     writer.lines(20_000)
     chunks: list[Chunk] = list(rig.follower.read(rig.now))
     assert max(len(chunk.data) for chunk in chunks) <= 128 * 1024
@@ -298,9 +296,7 @@ def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -
         return real(descriptor)
 
     late: list[Writer] = []
-    rig = make(files=Hooked(has_writer=meanwhile))
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make, files=Hooked(has_writer=meanwhile))
     old.lines(1)
     rotated = rig.rotate()
     old.close()
@@ -314,9 +310,7 @@ def test_an_old_file_is_held_until_it_was_quiet_and_has_a_successor_with_lines(
     waits: bool, make: Make
 ) -> None:
     """Quiet since its successor came at the earliest."""
-    rig = make(files=BlindFiles())
-    rig.writer()
-    rig.look()
+    rig, _ = followed(make, files=BlindFiles())
     rig.look(1000)
     rig.rotate()
     new = rig.writer()
@@ -379,9 +373,7 @@ def test_a_maze_of_links_is_trouble_with_the_log_and_no_more(make: Make) -> None
 
 def test_a_copy_of_what_is_still_unread_is_no_generation(make: Make) -> None:
     """Without inotify only content tells; the log was opened in this very look."""
-    rig = make(watcher=NoInotify)
-    rig.writer()
-    rig.look()
+    rig, _ = followed(make, watcher=NoInotify)
     rig.rotate()
     rig.writer().lines(2)
     rig.path.with_name("access.log.6").write_bytes(rig.path.read_bytes())
@@ -405,9 +397,7 @@ def test_states_that_change_all_the_time_do_not_fill_the_journal(make: Make) -> 
 
 
 def test_rotations_held_back_are_said_once_their_time_has_come(make: Make) -> None:
-    rig = make()
-    rig.writer()
-    rig.look()
+    rig, _ = followed(make)
     for _ in range(4):
         rig.rotate()
         rig.writer()
