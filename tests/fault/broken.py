@@ -1,7 +1,8 @@
 """The program, broken on purpose: python -m tests.fault.broken TWIN[,TWIN...] ARGUMENT...
 
-Each twin is a function that breaks one part, named by the test that has to catch it. What it replaces must be
-there. Some are no faults of the program but of its world; those stand first.
+Each twin is a function that breaks one part, or a follower, here or in twins.py, that takes the place of the
+real one; the test that has to catch it names it. What is replaced must be there. Some are no faults of the
+program but of its world; those stand first.
 """
 
 import os
@@ -21,7 +22,6 @@ from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
-from qps_service.following.follower import Follower
 from qps_service.following.start_position import StartPosition
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger
@@ -114,33 +114,8 @@ def hangs_in_a_read() -> None:
 # --- following
 
 
-def follows_the_name() -> None:
+class FollowsTheName(twins.ClosesFirst, twins.LooksAtTheLogOnly):
     """As `tail -F` does."""
-
-    class FollowsTheName(twins.ClosesFirst, twins.LooksAtTheLogOnly):
-        pass
-
-    follow_with(FollowsTheName)
-
-
-def follow_with(follower: type[Follower]) -> None:
-    replace(pipeline, Follower=follower)
-
-
-def looks_at_the_log_only() -> None:
-    follow_with(twins.LooksAtTheLogOnly)
-
-
-def ignores_archives() -> None:
-    follow_with(twins.IgnoresArchives)
-
-
-def takes_shorter_for_truncated() -> None:
-    follow_with(twins.TakesShorterForTruncated)
-
-
-def leaves_what_was_cut() -> None:
-    follow_with(twins.LeavesWhatWasCut)
 
 
 def takes_all_that_is_there() -> None:
@@ -450,10 +425,19 @@ def audits_with_the_right_to_write() -> None:
     replace(Ledger, open=lambda self, **keywords: opened(self))
 
 
+def put_in_place(name: str) -> None:
+    """The twin of this name."""
+    twin = globals()[name] if name in globals() else getattr(twins, name)
+    if isinstance(twin, type):
+        replace(pipeline, Follower=twin)
+    else:
+        twin()
+
+
 if __name__ == "__main__":
-    for twin in sys.argv.pop(1).split(","):
+    for name in sys.argv.pop(1).split(","):
         try:
-            globals()[twin]()
+            put_in_place(name)
         except Exception as error:
-            raise SystemExit(f"{UNFIT}: {twin}: {error!r}") from error
+            raise SystemExit(f"{UNFIT}: {name}: {error!r}") from error
     runpy.run_module("qps_service", run_name="__main__", alter_sys=True)

@@ -27,7 +27,7 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[2]
 WRONG = r"(lost|counted too often) \d+: "  # what `Site.check` says of any other count
 GUARD = 60  # seconds after which a test hangs for good
-Twin = Callable[[], None]  # of broken.py
+Twin = Callable[..., object]  # of broken.py, or a follower of twins.py
 UNFIT = "the twin does not fit"  # what broken.py says of one that breaks nothing any longer
 
 

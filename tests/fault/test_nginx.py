@@ -130,7 +130,7 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
 
 
 LOADS = [
-    Promise(partial(rotated_under_load, options=options), [broken.follows_the_name], name)
+    Promise(partial(rotated_under_load, options=options), [broken.FollowsTheName], name)
     for options, name in (("", "at once"), (" buffer=4k", "buffered"))
 ]
 

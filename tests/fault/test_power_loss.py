@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.fault import broken
+from tests.fault import broken, twins
 from tests.fault.mounts import Disk, needs_root
 from tests.fault.program import GUARD, WRONG, Site, Twin
 from tests.fault.test_kills import WORKERS, killing
@@ -155,14 +155,16 @@ def test_power_lost_at_every_step_without_inotify(tmp_path: Path) -> None:
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("twins", "loses_log", "message"),
+    ("broken_by", "loses_log", "message"),
     [
         ([broken.syncs_seldom], False, "the numbers repeat"),
-        ([broken.takes_shorter_for_truncated], True, WRONG),
-        ([broken.has_no_inotify, broken.leaves_what_was_cut], True, WRONG),
+        ([twins.TakesShorterForTruncated], True, WRONG),
+        ([broken.has_no_inotify, twins.LeavesWhatWasCut], True, WRONG),
     ],
     ids=["syncs seldom", "takes shorter for truncated", "leaves what was cut"],
 )
-def test_the_steps_catch_the_twin(twins: list[Twin], loses_log: bool, message: str, tmp_path: Path) -> None:
+def test_the_steps_catch_the_twin(
+    broken_by: list[Twin], loses_log: bool, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(AssertionError, match=message):
-        cut_off_before_each(tmp_path, "sendmsg", *twins, loses_log=loses_log)
+        cut_off_before_each(tmp_path, "sendmsg", *broken_by, loses_log=loses_log)

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty
@@ -46,6 +47,12 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        return get(port, "/metrics")[0] == 200
+    return False
 
 
 class Scraped(Site):
@@ -277,13 +284,7 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
         f"--collector.textfile.directory={place}",
         f"--web.listen-address=127.0.0.1:{port}",
     ):
-
-        def answers() -> bool:
-            with suppress(OSError):
-                return get(port, "/metrics")[0] == 200
-            return False
-
-        until(answers)
+        until(partial(answers, port))
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
     assert samples(told) == samples(text)

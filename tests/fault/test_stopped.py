@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.fault import broken
+from tests.fault import broken, twins
 from tests.fault.program import WRONG, MakeSite, Process, Site, Writer
 from tests.promised import Promise, as_tests
 
@@ -96,9 +96,9 @@ def suspended(make_site: MakeSite) -> None:
 
 SCENARIOS = [
     Promise(rotated_twice, [broken.forgets_everything]),
-    Promise(rotated_twice_before_once, [broken.looks_at_the_log_only]),
-    *(Promise(partial(compressed, packer=each), [broken.ignores_archives], each) for each in PACKERS),
-    Promise(suspended, [broken.looks_at_the_log_only]),
+    Promise(rotated_twice_before_once, [twins.LooksAtTheLogOnly]),
+    *(Promise(partial(compressed, packer=each), [twins.IgnoresArchives], each) for each in PACKERS),
+    Promise(suspended, [twins.LooksAtTheLogOnly]),
 ]
 
 
