@@ -6,7 +6,8 @@ import pytest
 
 from qps_service.files.kernel import Files
 from tests.fault import broken
-from tests.fault.program import MakeSite, Site
+from tests.fault.program import MakeSite
+from tests.promised import Promise, as_tests
 
 pytestmark = pytest.mark.real_time
 
@@ -14,8 +15,9 @@ LIMIT = 1 << 63  # nanoseconds: an integer of SQLite's is below
 FAR = 10_413_792_000 * 10**9  # the year 2300
 
 
-def check_far_future(site: Site) -> None:
+def from_the_far_future(make_site: MakeSite) -> None:
     """Its owner gives the log such a time while it is followed, and when nobody runs; both are read on."""
+    site = make_site()
     writer = site.writer()
     writer.lines(3)
     process = site.ready()
@@ -33,14 +35,7 @@ def check_far_future(site: Site) -> None:
     site.check()
 
 
-def test_a_log_from_the_far_future(make_site: MakeSite) -> None:
-    check_far_future(make_site())
-
-
-@pytest.mark.twin
-def test_a_log_from_the_far_future_catches_its_twin(make_site: MakeSite) -> None:
-    with pytest.raises(AssertionError):
-        check_far_future(make_site(broken.takes_any_time))
+test_a_log, test_a_log_catches_its_twin = as_tests([Promise(from_the_far_future, [broken.takes_any_time])])
 
 
 @pytest.mark.parametrize("time", [FAR, -FAR])
