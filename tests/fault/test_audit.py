@@ -343,6 +343,7 @@ def test_the_books_balance(name: str, make: Make) -> None:
     BALANCE[name][0](make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("name", BALANCE)
 def test_the_check_catches_its_twin(name: str, make: Make) -> None:
     check, twin = BALANCE[name]
@@ -353,6 +354,11 @@ def test_the_check_catches_its_twin(name: str, make: Make) -> None:
 @needs_root
 def test_a_log_of_others_is_not_said_to_be_gone(make: Make) -> None:
     with_a_log_of_others(make)
+
+
+@pytest.mark.twin
+@needs_root
+def test_a_log_of_others_is_not_said_to_be_gone_catches_its_twin(make: Make) -> None:
     with pytest.raises(AssertionError):
         with_a_log_of_others(partial(make, SAYS_GONE))
 
@@ -521,6 +527,7 @@ def test_what_cannot_be_read_is_said_and_left_alone(name: str, make: Make) -> No
     assert result.stderr == f"qps-reporter: cannot read the ledger {path}: {message}\n"
 
 
+@pytest.mark.twin
 def test_a_writing_audit_is_caught(make: Make) -> None:
     site = make(WRITES)
     site.state.mkdir()

@@ -21,7 +21,7 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, Process
 from tests.fault.prometheus_server import PrometheusServer
-from tests.unit.test_fleet_arithmetic import OWN
+from tests.project.test_fleet_arithmetic import OWN
 
 PACKAGED = ROOT / "packaging" / "prometheus"
 INSTANCES = 20
@@ -186,6 +186,7 @@ def test_the_fleets_rate_is_the_sum_of_the_truths(fleet: Fleet) -> None:
     check_sum(fleet, f"log:qps_reporter_http_requests:rate{WINDOW}")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("broken", ["mean", "forgets"])
 def test_a_rule_that_is_wrong_is_noticed(fleet: Fleet, broken: str) -> None:
     with pytest.raises(AssertionError, match="=="):
@@ -203,6 +204,10 @@ def check_rows(fleet: Fleet, recorded: str) -> None:
 
 def test_so_is_that_of_each_route_and_status(fleet: Fleet) -> None:
     check_rows(fleet, f"log_route_status:qps_reporter_http_requests:rate{WINDOW}")
+
+
+@pytest.mark.twin
+def test_so_is_that_of_each_route_and_status_catches_its_twin(fleet: Fleet) -> None:
     with pytest.raises(AssertionError, match="=="):
         check_rows(fleet, "broken:one_host_each")
 
@@ -278,6 +283,7 @@ def test_the_dashboard_shows_something_everywhere(fleet: Fleet) -> None:
     assert dashboard_problems(fleet, dashboard()) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -327,6 +333,11 @@ def test_what_is_federated_is_the_aggregates(fleet: Fleet) -> None:
     """By the match that OPERATIONS.md names."""
     [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "OPERATIONS.md").read_text()))
     check_federated(fleet, match)
+
+
+@pytest.mark.twin
+def test_what_is_federated_is_the_aggregates_catches_its_twin(fleet: Fleet) -> None:
+    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "OPERATIONS.md").read_text()))
     for wrong in (match.replace("log[", ".*["), match.replace("[a-z_]*", "")):
         with pytest.raises(AssertionError):
             check_federated(fleet, wrong)

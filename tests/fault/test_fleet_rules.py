@@ -104,6 +104,7 @@ def twin(directory: Path, name: str, right: str, wrong: str) -> Path:
     return broken
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("name", sorted(expressions()))
 def test_a_rule_that_says_nothing_is_noticed(name: str, tmp_path: Path) -> None:
     check_caught(twin(tmp_path, name, expressions()[name], "          vector(0) == 1\n"), file_of(name))
@@ -115,6 +116,7 @@ REQUESTS, ERRORS, RATIO = "requests:rate1m", "errors:rate1m", "errors_per_http_r
 ALL_REQUESTS = "rate(qps_reporter_http_requests_total[1m])"
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
@@ -195,6 +197,7 @@ def test_a_rule_that_is_wrong_is_noticed(name: str, right: str, wrong: str, tmp_
     check_caught(twin(tmp_path, name, right, wrong), file_of(name))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("alert", sorted(name for name in expressions() if ":" not in name))
 def test_an_alert_that_is_too_hasty_or_too_late_is_noticed(alert: str, tmp_path: Path) -> None:
     """`for` is held by the tests, both ways."""

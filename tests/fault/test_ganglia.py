@@ -288,6 +288,7 @@ ganglia_names.name_of = name_of
 """
 
 
+@pytest.mark.twin
 def test_names_as_they_come_are_caught(
     make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
 ) -> None:
@@ -396,6 +397,7 @@ Announcements.forget = lambda self: None
 """
 
 
+@pytest.mark.twin
 def test_not_to_announce_again_is_caught(make_site: Callable[..., Site], gmond: Gmond) -> None:
     with pytest.raises(AssertionError, match="qps_access_"):
         check_restart(make_site, gmond, ANNOUNCES_ONCE)
@@ -483,6 +485,7 @@ def test_an_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
     check_unseen_restart(gmond, make_feed)
 
 
+@pytest.mark.twin
 def test_an_unseen_restart_is_caught(
     gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -536,6 +539,7 @@ def test_gmond_may_stand_still_for_a_moment(gmond: Gmond, make_feed: MakeFeed) -
     check_standstill(gmond, make_feed)
 
 
+@pytest.mark.twin
 def test_a_flood_is_caught(gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ganglia, "LEAST_BATCH", 1 << 30)
     monkeypatch.setattr(ganglia, "BATCH", 1 << 30)

@@ -1,8 +1,8 @@
 """SIGKILL, at every step of a commit and at random moments under ten rotations a second: every line once.
 
 The steps are the system calls that change what is on disk or tell something to others; strace kills the
-program right before one of them, and each has its turn. `scripts/kills.sh` kills at more random moments
-than CI has the time for.
+program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random
+moments than CI has the time for.
 """
 
 import itertools
@@ -136,6 +136,7 @@ def test_killed_at_every_step(syscall: str, is_known: bool, make: Make) -> None:
     assert kill_before_each(make, syscall, is_known)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "syscall"), [(IN_TWO_TRANSACTIONS, "fdatasync"), (WITHOUT_POSITIONS, "sendmsg")]
 )
@@ -201,6 +202,7 @@ def test_killed_at_random_moments(seed: int, make: Make) -> None:
     campaign(partial(make, NUMBERS_THE_REPORTS), seed, min(KILLS, KILLS_PER_CAMPAIGN))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "message"), [(WITHOUT_POSITIONS, WRONG), (FORGETS_THE_NUMBER, "the numbers repeat")]
 )

@@ -113,6 +113,7 @@ def test_every_line_once(mode: Mode, make: Make) -> None:
     day(mode, make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_the_day_catches_its_twin(mode: Mode, make: Make) -> None:
     with pytest.raises(AssertionError):

@@ -117,6 +117,7 @@ def test_both_get_the_truth(told: Callable[..., Told]) -> None:
     run.check_graphite()
 
 
+@pytest.mark.twin
 def test_a_twin_that_tells_half_is_caught(told: Callable[..., Told]) -> None:
     run = told(TELLS_HALF)
     with pytest.raises(AssertionError):

@@ -155,6 +155,7 @@ def test_every_request_once(options: str, make: Callable[..., Site]) -> None:
     rotated_under_load(make(), options)
 
 
+@pytest.mark.twin
 @OPTIONS
 def test_the_load_catches_the_twin(options: str, make: Callable[..., Site]) -> None:
     with pytest.raises(AssertionError, match=WRONG):

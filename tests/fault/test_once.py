@@ -272,6 +272,7 @@ def test_a_pass(check: Check, make: Make) -> None:
     check(make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "twin"), [(check, twin) for check in CHECKS for twin in CHECKS[check]])
 def test_the_check_catches_its_twin(check: Check, twin: str, make: Make) -> None:
     with pytest.raises((AssertionError, ValueError)) as caught:
@@ -332,6 +333,7 @@ def test_the_second_is_refused(holder: str, second: str, make: Make) -> None:
     the_second_is_refused(make, holder, second)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [UNLOCKED, NAMES_ITSELF], ids=["unlocked", "names itself"])
 def test_a_twin_is_not_refused_or_names_another(twin: str, make: Make) -> None:
     with pytest.raises(AssertionError):
@@ -379,6 +381,11 @@ def what_is_not_written_is_not_reported(make: Make, disk: Mount, *, full: bool, 
 @needs_root
 def test_a_full_disk(make: Make, mount: MakeMount) -> None:
     what_is_not_written_is_not_reported(make, mount("disk", *SMALL_DISK), full=True)
+
+
+@pytest.mark.twin
+@needs_root
+def test_a_full_disk_catches_its_twin(make: Make, mount: MakeMount) -> None:
     with pytest.raises(AssertionError):
         what_is_not_written_is_not_reported(
             make, mount("twin", *SMALL_DISK), full=True, twin=REPORTS_ALL_THE_SAME
@@ -389,7 +396,12 @@ def test_a_full_disk(make: Make, mount: MakeMount) -> None:
 def test_a_read_only_disk(tmp_path: Path, make: Make, mount: MakeMount) -> None:
     disk = mount("disk", "-o", "loop", image(tmp_path))
     what_is_not_written_is_not_reported(make, disk, full=False)
-    (disk.directory / "state" / "ledger.db").unlink()
+
+
+@pytest.mark.twin
+@needs_root
+def test_a_read_only_disk_catches_its_twin(tmp_path: Path, make: Make, mount: MakeMount) -> None:
+    disk = mount("disk", "-o", "loop", image(tmp_path))
     with pytest.raises(AssertionError):
         what_is_not_written_is_not_reported(make, disk, full=False, twin=REPORTS_ALL_THE_SAME)
 

@@ -114,6 +114,7 @@ Trouble.failed = each
 """
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "ends"),
     [(ENDS_IT, DEAD), (FAILS, DEAD), (WAITS, HANGING), (SAYS_EACH, DEAD)],

@@ -58,8 +58,15 @@ class Forgets(Remembered):
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
-def test_later_starts_leave_it_alone(suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_starts_leave_it_alone(suffix: str, make: Make) -> None:
     check_later_starts(make, suffix)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_later_starts_leave_it_alone_catches_its_twin(
+    suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("qps_service.follower.Remembered", Forgets)
     with pytest.raises(AssertionError):
         check_later_starts(make, suffix)

@@ -183,6 +183,7 @@ def test_power_lost_at_every_step_without_inotify(tmp_path: Path) -> None:
     assert cut_off_before_each(tmp_path, "sendmsg", loses_log=True, twin=WITHOUT_INOTIFY)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "loses_log", "message"),
     [

@@ -1,7 +1,7 @@
 """The real Prometheus scrapes the real program: its counters are the truth, over a SIGKILL too.
 
-`scripts/scrapes.sh` scrapes for longer than CI has time for. Two prometheus_clients are tried: the newest,
-and that of Debian 12, the oldest that is supported.
+`scripts/campaign.sh scrapes` scrapes for longer than CI has time for. Two prometheus_clients are tried: the
+newest, and that of Debian 12, the oldest that is supported.
 """
 
 import http.client
@@ -272,6 +272,7 @@ def test_what_is_scraped_is_the_truth_over_a_sigkill(make: Callable[..., Scraped
     print(check_truth(site, SECONDS))  # noqa: T201  the campaign's result
 
 
+@pytest.mark.twin
 def test_counters_that_begin_anew_are_caught(make: Callable[..., Scraped]) -> None:
     with pytest.raises(AssertionError):
         check_truth(make(FORGETS), 3)
@@ -423,6 +424,7 @@ def test_hostile_clients_delay_nothing(make: Callable[..., Scraped]) -> None:
     check_hostile_clients(make())
 
 
+@pytest.mark.twin
 def test_a_server_that_waits_for_clients_is_caught(
     make: Callable[..., Scraped], monkeypatch: pytest.MonkeyPatch
 ) -> None:

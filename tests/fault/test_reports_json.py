@@ -103,6 +103,7 @@ def test_whole_through_rotations(make: Make) -> None:
     whole_through_rotations(make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [BUFFERED, DEAF], ids=["buffered", "deaf"])
 def test_a_twin_is_caught(make: Make, twin: str) -> None:
     with pytest.raises((AssertionError, FileNotFoundError)):

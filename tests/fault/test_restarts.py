@@ -44,6 +44,7 @@ def test_every_line_once(scenario: Scenario, make: Make) -> None:
     scenario(make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("scenario", "twin"), CASES, ids=lambda each: each.__name__)
 def test_the_scenario_catches_its_twin(scenario: Scenario, twin: type[Follower], make: Make) -> None:
     with pytest.raises((AssertionError, OSError, ValueError)):

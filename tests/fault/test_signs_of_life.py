@@ -84,11 +84,17 @@ def copied_and_truncated(rig: Rig, files: Counting) -> int:
 
 
 @pytest.mark.parametrize("history", [compressed_while_stopped, copied_and_truncated])
-def test_looking_up_a_text_shows_that_it_lives(
+def test_looking_up_a_text_shows_that_it_lives(history: Callable[[Rig, Counting], int], make: Make) -> None:
+    files = Counting()
+    assert history(make(files=files, from_start=True), files) >= LEAST
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("history", [compressed_while_stopped, copied_and_truncated])
+def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
     history: Callable[[Rig, Counting], int], make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Counting()
-    assert history(make(files=files, from_start=True), files) >= LEAST
     monkeypatch.setattr(sources, "Packed", WithoutASign)
     assert history(make(files=files, from_start=True), files) < LEAST
 
@@ -145,6 +151,11 @@ def run_a_stop(root: Path, twin: str = "") -> None:
 def test_a_stop_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
     run_a_stop(tmp_path / "sound")
+
+
+@pytest.mark.twin
+def test_a_stop_meanwhile_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
     for name, twin in (("blind", BLIND), ("deaf", DEAF)):
         with pytest.raises(AssertionError):
             run_a_stop(tmp_path / name, twin)

@@ -133,6 +133,7 @@ def test_every_line_once(name: str, make: Make) -> None:
     CASES[name][0](make)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("name", CASES)
 def test_the_scenario_catches_its_twin(name: str, make: Make) -> None:
     scenario, twin = CASES[name]

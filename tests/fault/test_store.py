@@ -51,6 +51,11 @@ def check_full_disk(disk: Mount, make: type[Books] = Books) -> None:
 @needs_root
 def test_a_full_disk(mount: MakeMount) -> None:
     check_full_disk(mount("sound", *SMALL))
+
+
+@pytest.mark.twin
+@needs_root
+def test_a_full_disk_catches_its_twin(mount: MakeMount) -> None:
     for twin in (Drops, Repeats, SaysEach):
         with pytest.raises(AssertionError):
             check_full_disk(mount(twin.__name__, *SMALL), twin)
@@ -198,6 +203,10 @@ def check_lock(path: Path, make: type[Books] = Books) -> None:
 
 def test_a_lock_under_way(tmp_path: Path) -> None:
     check_lock(tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_a_lock_under_way_catches_its_twin(tmp_path: Path) -> None:
     for twin in (Drops, Repeats, SaysEach):
         with pytest.raises(AssertionError):
             check_lock(tmp_path / twin.__name__, twin)
@@ -255,7 +264,7 @@ def check_damage(path: Path, content: bytes, make: type[Books] = Books) -> None:
     check_exact(path, 310 if restored else 10)
 
 
-def test_every_page_damaged_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_damaged_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
     stop(path, 300)
@@ -263,6 +272,16 @@ def test_every_page_damaged_at_the_start(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(variants) > 40
     for content in variants:
         check_damage(path, content)
+
+
+@pytest.mark.twin
+def test_every_page_damaged_at_the_start_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state" / "ledger.db"
+    path.parent.mkdir()
+    stop(path, 300)
+    variants = list(damages(path.read_bytes()))
     monkeypatch.setattr("qps_service.database.Database._check", lambda _: None)
     failed = 0
     for content in variants:

@@ -97,6 +97,7 @@ class LosesTheBlock(Follower):
         return super().read(now)
 
 
+@pytest.mark.twin
 def test_a_follower_that_skips_what_it_cannot_read_is_caught(make: Make) -> None:
     def all_reads(follower: type[Follower]) -> None:
         for at in range(1, calls_made(make, "read")):
@@ -162,6 +163,13 @@ class TriesOnce(Follower):
 @pytest.mark.parametrize("scenario", [unreadable_at_the_start, unreadable_after_rotation])
 def test_an_unreadable_log_is_said_once_and_picked_up_later(scenario: Any, make: Make) -> None:
     scenario(make)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("scenario", [unreadable_at_the_start, unreadable_after_rotation])
+def test_an_unreadable_log_is_said_once_and_picked_up_later_catches_its_twin(
+    scenario: Any, make: Make
+) -> None:
     with pytest.raises((AssertionError, ValueError)):
         scenario(partial(make, TriesOnce))
 

@@ -37,6 +37,10 @@ def check_far_future(site: Site) -> None:
 def test_a_log_from_the_far_future(tmp_path: Path) -> None:
     with closing(Site(tmp_path / "site")) as site:
         check_far_future(site)
+
+
+@pytest.mark.twin
+def test_a_log_from_the_far_future_catches_its_twin(tmp_path: Path) -> None:
     with closing(Site(tmp_path / "twin", twin=UNBOUNDED)) as twin, pytest.raises(AssertionError):
         check_far_future(twin)
 

@@ -1,5 +1,5 @@
 /* Fuzzes the native scanner without Python: libFuzzer calls it with one input after another
-   (scripts/fuzz.sh).
+   (scripts/campaign.sh fuzz scan).
 
    An input is one byte that picks the format, one for the settings, one for where blocks are cut, and the
    log. A format that is not among FORMATS is spelled out by the bytes before the log. Each input is counted

@@ -1,6 +1,6 @@
 """A bounded run of the fuzzer (fuzz_scan.c), and scanners with planted faults that its corpus finds.
 
-scripts/fuzz.sh runs it for as long as one likes.
+scripts/campaign.sh fuzz scan runs it for as long as one likes.
 """
 
 import re
@@ -22,6 +22,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
     assert int(executed[1]) >= RUNS
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("part", "sound", "faulty"),
     [

@@ -1,6 +1,7 @@
 """Hostile logs through the whole reader: endless lines, holes, and routes without end.
 
-Memory stays bounded, and what is counted is exact. scripts/fuzz.sh hostile has the same ten times as large.
+Memory stays bounded, and what is counted is exact. scripts/campaign.sh fuzz hostile has the
+same ten times as large.
 """
 
 import json
@@ -46,6 +47,7 @@ def test_routes_without_end() -> None:
     assert found["peak"] < PEAK
 
 
+@pytest.mark.twin
 def test_a_place_for_every_route_is_more_than_there_may_be() -> None:
     """What the limit on routes is for."""
     assert run("admit", str(ROUTES // 4))["peak"] > PEAK

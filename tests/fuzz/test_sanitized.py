@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz.building import MODULE_VARIABLE, ROOT, build_extension, plant
 
 SANITIZERS = ("-O1", "-fsanitize=address,undefined")
@@ -37,6 +39,7 @@ def test_under_sanitizers(tmp_path: Path) -> None:
     assert " passed" in result.stdout
 
 
+@pytest.mark.twin
 def test_they_see_what_is_read_behind_a_block(tmp_path: Path) -> None:
     sources = plant(tmp_path, "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32")
     module = build_extension(tmp_path, *SANITIZERS, sources=sources)

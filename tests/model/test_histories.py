@@ -258,7 +258,7 @@ class History(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
 
-# The checks always run the same histories; scripts/histories.sh draws as many new ones as one likes.
+# The checks always run the same histories; scripts/campaign.sh histories draws as many new ones as one likes.
 DRAWN = os.environ.get("QPS_REPORTER_HISTORIES")
 BOUNDED = settings(
     max_examples=int(DRAWN or "300"),
@@ -285,6 +285,7 @@ TWINS = (
 )
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", TWINS)
 def test_random_histories_catch_a_broken_follower(twin: type[Follower]) -> None:
     class Broken(History):

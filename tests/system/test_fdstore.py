@@ -125,6 +125,7 @@ def test_what_was_deleted_while_the_service_was_down_is_counted_once(service: Se
     check_counted(service, numbered.written)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("fate", "lost"), [(deleted, range(10, 30)), (compressed, range(20, 30))])
 def test_without_the_store_it_is_lost(service: Service, fate: Fate, lost: range) -> None:
     numbered = Numbered()
@@ -169,6 +170,7 @@ def test_the_next_process_holds_what_the_one_before_held(enabled: Service, comma
     handed_over(enabled, Numbered(), commands)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("image", "commands", "settings"),
     [
@@ -210,6 +212,7 @@ def test_what_is_let_go_leaves_the_store(service: Service) -> None:
     settle(service)
 
 
+@pytest.mark.twin
 def test_what_stays_in_the_store_is_noticed(service: Service) -> None:
     service.inject(faults.NOTHING_DROPPED)
     with pytest.raises(AssertionError):
@@ -232,6 +235,7 @@ def test_a_full_store_does_not_hinder_the_next_start(service: Service) -> None:
     assert stored(service) == held(service) == 1
 
 
+@pytest.mark.twin
 def test_a_limit_too_low_for_a_full_store_is_noticed(service: Service) -> None:
     with pytest.raises(GuestError):
         fill(service, LimitNOFILE="1024")

@@ -484,6 +484,7 @@ VENV_TWINS = [
 ]
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("image", "way", "check", "name", "old", "new"),
     [

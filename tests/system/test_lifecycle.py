@@ -186,6 +186,7 @@ def test_every_import_of_the_installed_package_works(machine: Service, packages:
     check_imports(machine)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/model.py"])
 def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Packages, lacking: str) -> None:
@@ -263,6 +264,7 @@ def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Packag
     assert version(machine) == NEXT
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Packages) -> None:
     def change() -> None:
@@ -352,6 +354,7 @@ def test_the_socket_is_the_administrators(machine: Service, packages: Packages) 
     check_socket(machine, packages)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_socket_that_outlives_the_package_is_noticed(machine: Service, packages: Packages) -> None:
     with pytest.raises(AssertionError):

@@ -55,6 +55,7 @@ def test_a_reload_that_only_the_service_refuses_ends_too(service: Service) -> No
     assert service.show("ActiveState") == "active"
 
 
+@pytest.mark.twin
 def test_a_service_that_does_not_tell_of_its_reload_is_noticed(service: Service) -> None:
     service.inject(faults.RELOADING_UNTOLD, ExecReload="", TimeoutStartSec="2s")
     service.configure(configuration(interval=NEVER))

@@ -109,6 +109,7 @@ def test_a_build_on_another_machine_is_the_same(builder: Guest, packages: Packag
     assert sums(packages.current.directory) == sums(builder.path(GOOD))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_build_with_a_date_in_it_is_noticed(builder: Guest) -> None:
     package.checkout(builder, "/dated")
@@ -141,6 +142,7 @@ def test_it_can_be_installed_on_each_later_debian(builder: Guest) -> None:
     check_depends(depends(builder))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize(
     ("right", "wrong"),
@@ -162,6 +164,7 @@ def test_lintian_is_silent(builder: Guest) -> None:
     assert builder.run("bash", CHECK, "lintian", GOOD, hang=LONG).stdout == ""
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_what_lintian_is_for_is_noticed(builder: Guest) -> None:
     package.checkout(builder, "/untidy")
@@ -181,6 +184,7 @@ def test_piuparts_passes_the_upgrade_included(chroot: Guest) -> None:
     piuparts(chroot, GOOD)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
     how = "sed -i 's|-delete|-false|; s|rmdir|:|' DEBIAN/postrm"
@@ -189,6 +193,7 @@ def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
         piuparts(chroot, SPOILT)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
     spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/follower.py")

@@ -94,6 +94,7 @@ def check_native(service: Service) -> None:
     assert re.search(r" r-xp .* /usr/lib/qps-reporter/qps_service/_scan\.abi3\.so$", maps, re.MULTILINE)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize(
     "setting", [{"Environment": "QPS_REPORTER_PURE=1"}, {"NoExecPaths": "/usr/lib/qps-reporter/qps_service"}]
@@ -112,6 +113,7 @@ def test_without_the_native_scanner_it_works_and_that_is_noticed(
     assert counted(service) == {"/": 5}
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("name", ALLOWING)
 def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> None:
@@ -188,6 +190,7 @@ def test_the_exposure_of_each_unit(service: Service, unit: str) -> None:
     check_exposure(service.guest, unit, 0.4)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_unit_that_is_more_exposed_is_noticed(service: Service) -> None:
     service.override(PrivateNetwork="no", ProtectHome="no")
@@ -256,6 +259,7 @@ def test_the_units_say_what_this_systemd_knows(service: Service) -> None:
     check_units(service.guest)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 @pytest.mark.parametrize("setting", [{"Sandbox": "yes"}, {"Type": "unheard-of"}, {"Environment": "'"}])
 def test_what_systemd_does_not_know_is_noticed(service: Service, setting: dict[str, str]) -> None:
@@ -264,6 +268,7 @@ def test_what_systemd_does_not_know_is_noticed(service: Service, setting: dict[s
         check_units(service.guest)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_setting_of_a_later_systemd_is_noticed(service: Service) -> None:
     service.override(FileDescriptorStorePreserve="yes")

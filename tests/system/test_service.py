@@ -52,6 +52,7 @@ def test_start_returns_when_the_service_is_ready(service: Service) -> None:
     check_ready(service)
 
 
+@pytest.mark.twin
 def test_a_service_that_is_ready_too_early_is_noticed(service: Service) -> None:
     service.inject(faults.READY_AT_ONCE)
     service.configure(configuration(interval=NEVER))
@@ -256,6 +257,7 @@ def test_the_watchdog_kills_a_hung_read_and_the_service_goes_on(service: Service
     assert any(" in hanging_pread" in entry["MESSAGE"] for entry in service.entries())
 
 
+@pytest.mark.twin
 def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:
     service.inject(faults.READ_HANGS + faults.WATCHDOG_FROM_A_THREAD, WatchdogSec="2s", TimeoutStopSec="1s")
     with service.follow() as journal, pytest.raises(GuestError):
@@ -290,6 +292,7 @@ def test_systemd_is_told_of_a_stop(service: Service) -> None:
         stop_unasked(service, journal, timeout=60)
 
 
+@pytest.mark.twin
 def test_a_stop_that_is_not_told_is_noticed(service: Service) -> None:
     service.inject(faults.STOP_HANGS_UNTOLD, TimeoutStopSec="1s", Restart="no")
     with service.follow() as journal, pytest.raises(GuestError):

@@ -82,6 +82,7 @@ def test_a_scrape_starts_a_service_that_was_stopped(scraped: Service) -> None:
     assert scraped.show("ActiveState") == "active"
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_socket_of_another_name_is_noticed(scraped: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.system.test_socket.PATIENCE", "3")  # nobody will ever answer

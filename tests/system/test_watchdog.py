@@ -60,6 +60,7 @@ def test_a_stopped_service_is_restarted_and_counts_on(service: Service) -> None:
     check_counted(service, numbered)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_restart_that_forgets_the_ledger_is_noticed(service: Service) -> None:
     numbered = Numbered()
@@ -140,6 +141,7 @@ def test_a_service_whose_file_system_hangs_is_restarted_and_counts_on(
     check_counted(service, numbered)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_service_whose_file_system_hangs_and_that_forgets_is_noticed(
     service: Service, hanging: Hanging

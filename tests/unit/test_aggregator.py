@@ -109,6 +109,10 @@ class Unbounded(Aggregator):
 
 def test_who_has_a_place_keeps_it_and_all_others_are_other() -> None:
     check_places_run_out(Aggregator)
+
+
+@pytest.mark.twin
+def test_who_has_a_place_keeps_it_and_all_others_are_other_catches_its_twin() -> None:
     for twin in (AnewEachWindow, Unbounded):
         with pytest.raises(AssertionError):
             check_places_run_out(twin)
@@ -133,6 +137,10 @@ def check_methods_are_bounded(make: type[Aggregator]) -> None:
 
 def test_methods_over_the_limit_are_other() -> None:
     check_methods_are_bounded(Aggregator)
+
+
+@pytest.mark.twin
+def test_methods_over_the_limit_are_other_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_methods_are_bounded(AnyMethod)
 
@@ -241,6 +249,7 @@ def test_names_are_for_good(steps: list[tuple[bytes, int] | int | None], restart
     check_names_are_for_good(Aggregator, steps, restarts)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [AnewEachWindow, ForgetsAtRestart, Unbounded])
 def test_a_name_that_is_not_for_good_is_caught(twin: type[Aggregator]) -> None:
     with pytest.raises(AssertionError):
@@ -312,6 +321,7 @@ class KeepsWhatItSaw(Aggregator):
         super().add(scanned)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [FirstCome, KeepsWhatItSaw, Unbounded])
 def test_a_scan_that_changes_something_is_caught(twin: type[Aggregator]) -> None:
     with pytest.raises(AssertionError):
@@ -400,6 +410,7 @@ def test_conservation(history: list[Scanned | None]) -> None:
     check_conservation(Aggregator, history)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [DropsOther, Overwrites, TotalsOfTheLastWindow, Unbounded])
 def test_conservation_catches(twin: type[Aggregator]) -> None:
     with pytest.raises(AssertionError):

@@ -153,6 +153,7 @@ def test_a_time_that_can_be_read(text: str, written: bytes) -> None:
     check_time(text, written)
 
 
+@pytest.mark.twin
 def test_taking_any_time_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apache, "seconds_of", lambda _text: 0)
     with pytest.raises(AssertionError):
@@ -178,6 +179,7 @@ def test_quoting(text: str) -> None:
     check_quoting(quoted(text), text)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("text", ["\\t", "%", '"'])
 def test_forgotten_escapes_are_caught(text: str) -> None:
     check_quoting(quoted(text), text)

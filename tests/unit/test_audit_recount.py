@@ -280,6 +280,7 @@ def by_the_byte_before(position: Position, source: Source) -> int:
     return lines - bool(position.begun and source.read(1, position.begun - 1) != b"\n")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "histories"),
     [
@@ -318,6 +319,7 @@ class ForgetsTheRest(Generation):
         return chunk
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "histories"),
     [

@@ -139,6 +139,11 @@ def check_outage(path: Path, sick: Sick, make: MakeBooks = Books, windows: int =
 def test_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick = Sick(monkeypatch)
     check_outage(tmp_path / "ledger.db", sick)
+
+
+@pytest.mark.twin
+def test_an_outage_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
     for twin in (Drops, Repeats, SaysEach, NeverSaysTheEnd):
         sick.error = None
         with pytest.raises(AssertionError):
@@ -168,7 +173,13 @@ def check_landed(path: Path, sick: Sick, make: MakeBooks = Books) -> None:
 def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick = Sick(monkeypatch)
     check_landed(tmp_path / "ledger.db", sick)
-    sick.error = None
+
+
+@pytest.mark.twin
+def test_what_reached_the_disk_is_not_written_again_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = Sick(monkeypatch)
     with pytest.raises(AssertionError):
         check_landed(tmp_path / "twin", sick, ForgetsTheNumber)
 
@@ -201,6 +212,13 @@ def check_books_balance(path: Path, sick: Sick, make: MakeBooks = Books) -> None
 def test_the_books_balance_after_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick = Sick(monkeypatch)
     check_books_balance(tmp_path / "ledger.db", sick)
+
+
+@pytest.mark.twin
+def test_the_books_balance_after_an_outage_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = Sick(monkeypatch)
     with pytest.raises(AssertionError):
         check_books_balance(tmp_path / "twin", sick, ForgetsWhatItRestored)
 
@@ -405,14 +423,21 @@ def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Books
 
 @pytest.mark.parametrize("lose", LOSSES)
 def test_a_ledger_that_is_lost_under_way(lose: Callable[[Path], None], tmp_path: Path) -> None:
-    for make in (Books, StartsAtZero, Doubles, Overwrites):
-        directory = tmp_path / make.__name__
+    directory = tmp_path / "sound"
+    directory.mkdir()
+    check_lost(directory / "ledger.db", lose)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_ledger_that_is_lost_under_way_catches_its_twin(
+    lose: Callable[[Path], None], tmp_path: Path
+) -> None:
+    for twin in (StartsAtZero, Doubles, Overwrites):
+        directory = tmp_path / twin.__name__
         directory.mkdir()
-        if make is Books:
-            check_lost(directory / "ledger.db", lose)
-        else:
-            with pytest.raises(AssertionError):
-                check_lost(directory / "ledger.db", lose, make)
+        with pytest.raises(AssertionError):
+            check_lost(directory / "ledger.db", lose, twin)
 
 
 def test_a_directory_that_is_moved_away_and_back(tmp_path: Path) -> None:
@@ -485,6 +510,11 @@ def check_two_services(root: Path, make: MakeBooks = Books, *, connected: bool =
 def test_two_services_and_one_directory(tmp_path: Path) -> None:
     for connected in (True, False):
         check_two_services(tmp_path / f"ours {connected}", connected=connected)
+
+
+@pytest.mark.twin
+def test_two_services_and_one_directory_catches_its_twin(tmp_path: Path) -> None:
+    for connected in (True, False):
         with pytest.raises(AssertionError):
             check_two_services(tmp_path / f"twin {connected}", TakesAnyDirectory, connected=connected)
 
@@ -499,6 +529,10 @@ def check_begins_nothing(path: Path, make: MakeBooks = Books) -> None:
 
 def test_no_ledger_is_begun_in_a_directory_of_others(tmp_path: Path) -> None:
     check_begins_nothing(tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_no_ledger_is_begun_in_a_directory_of_others_catches_its_twin(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_begins_nothing(tmp_path / "twin.db", TakesAnyDirectory)
 

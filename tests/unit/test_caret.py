@@ -48,6 +48,7 @@ def test_the_place(before: str, shown: str) -> None:
     check_place(point, before, shown)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("before", "shown"), [BEFORE[2], BEFORE[3], BEFORE[4], BEFORE[5]])
 def test_counting_characters_is_caught(before: str, shown: str) -> None:
     with pytest.raises(AssertionError):

@@ -248,6 +248,7 @@ def test_root_looks_with_the_rights_of_the_services_user(place: Path, capsys: Ca
     assert os.geteuid() == 0
 
 
+@pytest.mark.twin
 @needs_root
 @pytest.mark.usefixtures("as_nobody")
 def test_a_look_with_roots_own_rights_is_caught(

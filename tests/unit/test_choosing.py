@@ -114,6 +114,7 @@ class SkipsTheBlock(ChoosingScanner):
         return scanned
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [ChoosesOnce, ChoosesAlways, ForgetsRejects, SkipsTheBlock])
 def test_another_way_of_choosing_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: type[ChoosingScanner]
@@ -163,6 +164,7 @@ class ChoosesAnew(Tail):
         self._scanner = self._make_scanner(config)
 
 
+@pytest.mark.twin
 def test_choosing_anew_is_caught(tmp_path: Path) -> None:
     log = Log(tmp_path, ChoosesAnew)
     with pytest.raises(AssertionError):

@@ -116,12 +116,20 @@ class ByValue(Outputs):
 
 def test_outputs_come_and_go_with_the_configuration() -> None:
     check_coming_and_going(Outputs)
+
+
+@pytest.mark.twin
+def test_outputs_come_and_go_with_the_configuration_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_coming_and_going(MakesFirst)
 
 
 def test_outputs_of_two_kinds_are_two() -> None:
     check_two_kinds_with_the_same_values(Outputs)
+
+
+@pytest.mark.twin
+def test_outputs_of_two_kinds_are_two_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_two_kinds_with_the_same_values(ByValue)
 

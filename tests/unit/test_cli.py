@@ -157,6 +157,16 @@ def test_the_help_of_each_subcommand_has_examples_that_work(name: str, capsys: C
     assert caught.value.code == 0
     text = capsys.readouterr().out
     check_examples(text, name)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_subcommand_has_examples_that_work_catches_its_twin(
+    name: str, capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
     for twin in (
         text.replace(" --", " --no-such-"),
         text.replace("examples:", ""),
@@ -206,5 +216,9 @@ def check_imports(twin: str = "") -> None:
 
 def test_only_the_chosen_subcommand_is_imported() -> None:
     check_imports()
+
+
+@pytest.mark.twin
+def test_only_the_chosen_subcommand_is_imported_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_imports(IMPORTS_ALL)

@@ -230,6 +230,7 @@ def test_precedence(key: str, tmp_path: Path) -> None:
     check_precedence(load, key, tmp_path / "file.toml")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [environment_first, file_first])
 @pytest.mark.parametrize("key", CASES)
 def test_another_precedence_is_caught(key: str, twin: Load, tmp_path: Path) -> None:
@@ -237,6 +238,7 @@ def test_another_precedence_is_caught(key: str, twin: Load, tmp_path: Path) -> N
         check_precedence(twin, key, tmp_path / "file.toml")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("key", sorted(CASES.keys() - {"log"}))
 def test_a_forgotten_variable_is_caught(key: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError):

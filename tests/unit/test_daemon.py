@@ -176,6 +176,7 @@ def test_promise(check: Check, tmp_path: Path) -> None:
     check(tmp_path, Daemon)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "twin"), CHECKS, ids=lambda each: each.__name__)
 def test_the_check_catches_its_twin(check: Check, twin: type[Daemon], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):

@@ -141,9 +141,15 @@ def check_refusals(make: MakeLedger, path: Path) -> None:
             assert not ledger.is_open
 
 
-def test_what_is_no_ledger_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "b").mkdir()
+def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     check_refusals(Ledger, tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_what_is_no_ledger_is_refused_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b").mkdir()
     monkeypatch.setattr(Database, "_check", lambda _: None)
     with pytest.raises((AssertionError, pytest.fail.Exception, sqlite3.Error, LedgerError)):
         check_refusals(Ledger, tmp_path / "b" / "ledger.db")
@@ -227,8 +233,15 @@ WAYS = list(vanishings(Path("x")))
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_nothing_is_written_to_another_file(how: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_to_another_file(how: str, place: Path) -> None:
     check_vanished(place / "a" / "ledger.db", how)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("how", WAYS)
+def test_nothing_is_written_to_another_file_catches_its_twin(
+    how: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Database, "_check_place", lambda _: None)
         patch.setattr(Ledger, "_check_number", lambda *_: None)
@@ -380,9 +393,12 @@ def check_large_numbers(path: Path) -> None:
     ledger.close()
 
 
-def test_a_number_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_is_too_large(tmp_path: Path) -> None:
     check_large_numbers(tmp_path / "ledger.db")
 
+
+@pytest.mark.twin
+def test_a_number_that_is_too_large_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def translates_nothing() -> Iterator[None]:
         yield

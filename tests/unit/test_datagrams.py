@@ -158,6 +158,7 @@ def test_a_window_is_paced(receiver: UdpReceiver) -> None:
     check_pacing(Datagrams, receiver)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Floods, Restless])
 def test_other_paces_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
@@ -235,6 +236,7 @@ def test_a_dead_receiver_is_said_once() -> None:
     check_a_dead_receiver(Datagrams)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [SaysEach, Unconnected, TooGlad])
 def test_other_words_about_a_dead_receiver_are_caught(twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
@@ -365,6 +367,7 @@ def test_a_window_may_wait_behind_another(receiver: UdpReceiver) -> None:
     check_overtaken(lambda times: stuffed(errno.EAGAIN, times), receiver)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Hoards, OnlyTheNewest])
 def test_other_queues_are_caught(
     twin: type[Datagrams], receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
@@ -436,6 +439,7 @@ def test_the_end_sends_the_rest(receiver: UdpReceiver) -> None:
     check_end(Datagrams, receiver)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [JustLeaves, Pours])
 def test_other_ends_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
@@ -455,11 +459,15 @@ def check_dismissed(make: Make, receiver: UdpReceiver) -> None:
 
 
 def test_who_is_dismissed_is_not_waited_for(receiver: UdpReceiver) -> None:
+    check_dismissed(stuffed(errno.EAGAIN, 1000), receiver)
+
+
+@pytest.mark.twin
+def test_who_is_dismissed_is_not_waited_for_catches_its_twin(receiver: UdpReceiver) -> None:
     class Waits(stuffed(errno.EAGAIN, 1000)):  # type: ignore[misc]  # a broken twin
         def close(self, *, wait: bool = True) -> None:
             super().close()
 
-    check_dismissed(stuffed(errno.EAGAIN, 1000), receiver)
     with pytest.raises(AssertionError):
         check_dismissed(Waits, receiver)
 
@@ -503,6 +511,7 @@ def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
     check_lookup(receiver)
 
 
+@pytest.mark.twin
 def test_a_lookup_within_the_loop_is_caught(receiver: UdpReceiver) -> None:
     with pytest.raises(AssertionError):
         check_lookup(receiver, begin=lambda task: task())

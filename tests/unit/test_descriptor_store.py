@@ -64,6 +64,7 @@ def test_descriptors_are_kept_and_dropped_by_name() -> None:
     check_keeping(Supervisor)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [KeepsNothing, KeepsNameless, DropsAll])
 def test_other_keeping_is_caught(twin: type[Supervisor]) -> None:
     with pytest.raises(AssertionError):
@@ -112,6 +113,7 @@ def test_nothing_is_kept_of_a_log_that_went() -> None:
     check_dropping(DescriptorStore)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [StaysInTheStore, BelievesItKept])
 def test_other_dropping_is_caught(twin: type[DescriptorStore]) -> None:
     with pytest.raises(AssertionError):
@@ -141,6 +143,7 @@ def test_a_stored_name_tells_the_file() -> None:
     check_names(stored_name)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin",
     [
@@ -251,6 +254,7 @@ def test_what_systemd_hands_back(handed: list[int]) -> None:
     assert FIRST_HANDED == 3
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin", [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
 )

@@ -77,12 +77,14 @@ def with_all_lines(lines: Sequence[bytes]) -> Choice:
     return choose([line or b"?" for line in lines])
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("twin", "number"), [(by_the_first_line, 5), (with_all_lines, 9)])
 def test_another_choice_is_caught(twin: Choose, number: int) -> None:
     with pytest.raises(AssertionError):
         check_choice(twin, *CASES[number])
 
 
+@pytest.mark.twin
 def test_ties_by_another_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detect, "ORDER", ORDER[::-1])
     with pytest.raises(AssertionError):

@@ -284,7 +284,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter run access.log --rate 3\n"),
     (commands_wrong, README, "qps-reporter run access.log\n", "qps-reporter follow access.log\n"),
     (commands_wrong, README, "scripts/demo.sh --for 13\n", "scripts/demo.sh --during 18\n"),
-    (commands_wrong, README, "scripts/test.sh\n", "scripts/check.sh\n"),
+    (commands_wrong, README, "scripts/test.sh\n", "scripts/checks.sh\n"),
     (files_missing, README, "tests/system/test_acceptance.py", "tests/system/test_all.py"),
     (files_missing, ARCHITECTURE, "`daemon.py`", "`demon.py`"),
     (modules_undocumented, ARCHITECTURE, "`siblings`", "`brothers`"),
@@ -302,6 +302,7 @@ def test_the_pages_have_no_fault(check: Check) -> None:
     assert check(pages()) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "page", "right", "wrong"), CASES)
 def test_a_fault_is_noticed(
     check: Check, page: str, right: str, wrong: str, capsys: pytest.CaptureFixture[str]

@@ -80,6 +80,7 @@ def test_it_can_be_undone(raw: bytes) -> None:
     )
 
 
+@pytest.mark.twin
 def test_broken_twins_are_caught() -> None:
     def with_single_backslashes(raw: bytes) -> str:
         return show(raw).replace("\\\\", "\\")

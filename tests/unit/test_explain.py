@@ -247,6 +247,7 @@ def greedy(pieces: Sequence[Piece]) -> list[bytes]:
     return [b".*" if pattern.startswith((b"[^", b"(?", b".")) else pattern for pattern in patterns_of(pieces)]
 
 
+@pytest.mark.twin
 def test_another_way_through_the_line_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "patterns_of", greedy)
     with pytest.raises(AssertionError):

@@ -129,6 +129,7 @@ def test_everything_is_told(openmetrics: bool) -> None:
     check_told(render, openmetrics=openmetrics)
 
 
+@pytest.mark.twin
 @FORMATS
 @pytest.mark.parametrize(
     ("right", "wrong"),
@@ -205,6 +206,7 @@ def test_hostile_routes_stay_apart_and_alone(openmetrics: bool) -> None:
     check_hostile(openmetrics)
 
 
+@pytest.mark.twin
 @FORMATS
 @pytest.mark.parametrize(
     "show",

@@ -108,6 +108,7 @@ def takes_a_byte_late(marks: bytes, start: int, before: bytes, consumed: bytes) 
     return take_marks(marks, start, before, consumed[:-1])
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "offset", "blocks"),
     [
@@ -185,12 +186,14 @@ def compares_backwards(position: Position, read: Read) -> Kinship:
     return compare(position, read)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [compares_beginnings, compares_without_marker, compares_backwards])
 def test_wrong_kinship_of_a_cut_is_caught(twin: Compare) -> None:
     with pytest.raises(AssertionError):
         check_cut(twin, 50_000, 49_990)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "length"),
     [
@@ -205,6 +208,7 @@ def test_missing_a_fork_is_caught(twin: Compare, length: int) -> None:
         check_fork(twin, 60_000, 49_000, length)
 
 
+@pytest.mark.twin
 def test_missing_a_late_fork_is_caught() -> None:
     with pytest.raises(AssertionError):
         check_fork(compares_without_marker, 49_014, 49_000, 20_000)
@@ -233,6 +237,7 @@ def test_damage_is_not_an_end(sound: int) -> None:
     check_damage(compare, sound)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("sound", [500, PLACES[3] - 1, 49_999])
 def test_taking_damage_for_an_end_is_caught(sound: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fingerprint, "_ended", lambda read, end: Kinship.PART)
@@ -281,6 +286,7 @@ def trusts_the_marks(position: Position, read: Read) -> int:
     return common(position._replace(marker=b""), read)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "cut"), [(trusts_the_size, 30_002), (trusts_the_marker, 30_002), (trusts_the_marks, 49_994)]
 )

@@ -216,6 +216,7 @@ def test_rates_and_counters() -> None:
     check_values(GangliaOutput)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Rows, SinceTheStart])
 def test_other_sums_are_caught(twin: type[LiveSeries]) -> None:
     with pytest.raises(AssertionError):
@@ -342,6 +343,7 @@ def test_a_restarted_gmond_has_all_within_a_minute(settings: GangliaConfig) -> N
     check_restart(GangliaOutput, settings)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("check", [check_kept, check_restart])
 def test_announcing_once_is_caught(check: object) -> None:
     with pytest.raises(AssertionError):
@@ -365,6 +367,7 @@ def test_a_restart_that_was_noticed_costs_one_window() -> None:
     check_noticed_restart(GangliaOutput)
 
 
+@pytest.mark.twin
 def test_not_to_heed_a_loss_is_caught() -> None:
     with pytest.raises(AssertionError):
         check_noticed_restart(with_announcements(Forgetless))
@@ -385,6 +388,7 @@ def test_announcements_are_spread_over_the_windows() -> None:
     check_spread(GangliaOutput)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Once, AllAtOnce])
 def test_uneven_announcements_are_caught(twin: type[Announcements]) -> None:
     with pytest.raises(AssertionError):
@@ -458,6 +462,7 @@ def test_a_vanished_route_is_zero_and_then_forgotten() -> None:
     check_vanished(GangliaOutput)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [StopsAtOnce, NeverStops])
 def test_other_ends_are_caught(twin: type[LiveSeries]) -> None:
     with pytest.raises(AssertionError):
@@ -497,6 +502,7 @@ def test_the_next_process_takes_over() -> None:
     check_next_process(GangliaOutput)
 
 
+@pytest.mark.twin
 def test_a_rate_that_stays_for_nobody_is_caught() -> None:
     with pytest.raises((AssertionError, KeyError)):
         check_next_process(with_series(Newborn))
@@ -721,6 +727,7 @@ class Waits(GangliaOutput):
         self.world.elapse(12 * SECOND)
 
 
+@pytest.mark.twin
 def test_an_output_that_waits_is_caught(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_grid(Waits(config(port=1), lambda notice: None), tmp_path)

@@ -131,6 +131,7 @@ def hash_like_text(log: str, route: bytes, status: int) -> str:
     return without_hash(log, route if is_plain else b"%b_%d" % (route, len(route)), status)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "which"),
     [
@@ -144,6 +145,7 @@ def test_an_unsafe_name_is_caught(twin: NameOf, which: Which) -> None:
         check_safe(which, twin)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "one", "other"),
     [

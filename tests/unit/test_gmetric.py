@@ -50,6 +50,7 @@ def test_packets_are_gmetrics() -> None:
     check_bytes()
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [unpadded, padded_twice])
 def test_wrong_padding_is_caught(twin: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gmetric, "_string", twin)

@@ -91,6 +91,7 @@ def test_hostile_routes() -> None:
     check_hostile(lines_of)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [trusting, merging])
 def test_twins_that_let_hostile_routes_through_are_caught(twin: Render) -> None:
     with pytest.raises(AssertionError):
@@ -173,6 +174,7 @@ class Waits(GraphiteOutput):
         self.world.elapse(12 * SECOND)
 
 
+@pytest.mark.twin
 def test_an_output_that_waits_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qps_service.outputs.stream.LAST_ROUNDS", 1)
     output = Waits(GraphiteConfig("127.0.0.1", 1, "qps"), lambda notice: None)

@@ -69,6 +69,7 @@ def test_30_days_do_not_drift(step: int) -> None:
     check_no_drift(Grid, step)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [GridByGap, GridInFloats])
 def test_drift_is_caught(twin: type[Grid]) -> None:
     with pytest.raises(AssertionError):
@@ -90,6 +91,7 @@ def test_a_suspended_process_reports_once_with_the_true_time() -> None:
     check_suspension(Grid)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [GridByGap, GridWithCatchUp])
 def test_catching_up_is_caught(twin: type[Grid]) -> None:
     with pytest.raises(AssertionError):
@@ -115,6 +117,7 @@ def test_the_deadline_is_exactly_the_next_point(start: int, step: int, elapsed: 
     check_next_point(Grid, start, step, elapsed)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [GridByGap, GridInFloats, GridWithCatchUp])
 def test_another_deadline_is_caught(twin: type[Grid]) -> None:
     with pytest.raises(AssertionError):

@@ -147,6 +147,7 @@ def test_merging_conserves_every_sum(steps: list[tuple[int, list[int], int]], me
 EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("name", "part"),
     [
@@ -161,6 +162,7 @@ def test_lost_sums_are_caught(name: str, part: str, memory: Path, monkeypatch: p
         check_conserved(memory / "b", EXAMPLE)
 
 
+@pytest.mark.twin
 def test_a_pruning_of_open_windows_is_caught(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = history._Work
     monkeypatch.setattr(history, "_Work", lambda writing, sequence: work(writing, sequence + 1))
@@ -252,8 +254,14 @@ def check_bounded_work(path: Path) -> None:
     ledger.close()
 
 
-def test_the_work_of_a_call_is_bounded(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_of_a_call_is_bounded(memory: Path) -> None:
     check_bounded_work(memory / "a")
+
+
+@pytest.mark.twin
+def test_the_work_of_a_call_is_bounded_catches_its_twin(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(history._Work, "is_over", False)
     with pytest.raises(AssertionError):
         check_bounded_work(memory / "b")
@@ -281,9 +289,15 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     return ledger
 
 
-def test_the_file_is_bounded_in_the_worst_case(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_bounded_in_the_worst_case(memory: Path) -> None:
     """1,000 routes every 100 ms."""
     check_size(memory / "a", SECOND // 10, 1000, 150).close()
+
+
+@pytest.mark.twin
+def test_the_file_is_bounded_in_the_worst_case_catches_its_twin(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Pruner, "_shrink", lambda *_: None)
     with pytest.raises(AssertionError):
         check_size(memory / "b", SECOND // 10, 1000, 150)
@@ -314,8 +328,12 @@ def check_giving_back(path: Path) -> None:
     assert os.stat(path).st_size < large // 2
 
 
-def test_empty_pages_are_given_back(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_pages_are_given_back(memory: Path) -> None:
     check_giving_back(memory / "a")
+
+
+@pytest.mark.twin
+def test_empty_pages_are_given_back_catches_its_twin(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history._Work, "give_back", lambda _: None)
     with pytest.raises(AssertionError):
         check_giving_back(memory / "b")

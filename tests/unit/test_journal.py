@@ -81,6 +81,10 @@ def unescaped(report: Report) -> dict[str, str]:
 def test_a_reports_fields() -> None:
     assert REPORT_MESSAGE_ID == "c06d9b30cc7b47849d384a0dfa9edfde"
     check_report_fields(report_fields)
+
+
+@pytest.mark.twin
+def test_a_reports_fields_catches_its_twin() -> None:
     for twin in (rounded, unescaped):
         with pytest.raises(AssertionError):
             check_report_fields(twin)
@@ -150,6 +154,10 @@ def takes_nothing_for_unknown(notice: Notice) -> dict[str, str]:
 
 def test_a_possible_losss_fields() -> None:
     check_losses(notice_fields)
+
+
+@pytest.mark.twin
+def test_a_possible_losss_fields_catches_its_twin() -> None:
     for twin in (takes_unknown_for_nothing, takes_nothing_for_unknown):
         with pytest.raises(AssertionError):
             check_losses(twin)
@@ -225,6 +233,10 @@ class SaysOnlyTheFirst(JournalOutput):
 
 def test_a_failing_journal_is_said_once_a_change_of_state() -> None:
     check_failures_are_said_once(JournalOutput)
+
+
+@pytest.mark.twin
+def test_a_failing_journal_is_said_once_a_change_of_state_catches_its_twin() -> None:
     for twin in (SaysEach, SaysOnlyTheFirst):
         with pytest.raises(AssertionError):
             check_failures_are_said_once(twin)

@@ -130,6 +130,7 @@ TWINS: list[tuple[LogFormat, int]] = [
 ]
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("twin", "number"), TWINS)
 def test_other_names_are_caught(twin: LogFormat, number: int) -> None:
     _, line, expected = LINES[number]
@@ -201,6 +202,7 @@ def test_reads_what_it_writes(route: bytes) -> None:
     check_round_trip(CADDYS, CADDYS.render, route)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("route", [b'"', b"\\", b"\\u0041", b"\n"])
 def test_forgotten_escapes_are_caught(route: bytes) -> None:
     def render(values: dict[str, bytes]) -> bytes:

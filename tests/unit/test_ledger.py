@@ -107,6 +107,7 @@ def broken_by(monkeypatch: pytest.MonkeyPatch, name: str, part: object) -> None:
     monkeypatch.setattr(ledger_module, name, part)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("name", "part"),
     [
@@ -186,8 +187,14 @@ def check_large_sums(path: Path) -> None:
     ledger.close()
 
 
-def test_sums_of_bytes_stop_at_the_largest_integer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_bytes_stop_at_the_largest_integer(tmp_path: Path) -> None:
     check_large_sums(tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_sums_of_bytes_stop_at_the_largest_integer_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = "requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
     # SQLite goes on in floating point.
     monkeypatch.setattr("qps_service.rows.ADD_COUNTS", f"ON CONFLICT DO UPDATE SET {plain}")
@@ -236,6 +243,10 @@ class ReportsAtOnce(Ledger):
 
 def test_the_views(tmp_path: Path) -> None:
     check_views(Ledger, tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_the_views_catches_its_twin(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_views(ReportsAtOnce, tmp_path / "b")
 
@@ -291,6 +302,10 @@ class TrustsTheDate(Ledger):
 
 def test_when_the_window_began(tmp_path: Path) -> None:
     check_started(Ledger, tmp_path)
+
+
+@pytest.mark.twin
+def test_when_the_window_began_catches_its_twin(tmp_path: Path) -> None:
     for twin in (IgnoresBoot, TrustsTheDate):
         (tmp_path / twin.__name__).mkdir()
         with pytest.raises(AssertionError):
@@ -337,8 +352,14 @@ def check_all_or_nothing(path: Path) -> None:
     ledger.close()
 
 
-def test_half_a_commit_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_commit_changes_nothing(tmp_path: Path) -> None:
     check_all_or_nothing(tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_half_a_commit_changes_nothing_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add = ledger_module._add_totals
 
     def writes_at_once(writing: sqlite3.Connection, log: int, each: Entry) -> None:

@@ -97,6 +97,7 @@ def test_of_many_silent_ones_few_are_kept(endpoint: Endpoint) -> None:
     check_many(endpoint)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [KeepsAll, KeepsTheFirst, MakesRoomForNobody])
 def test_other_ways_with_many_are_caught(build: Build, twin: type[Listener]) -> None:
     with pytest.raises(AssertionError):
@@ -143,6 +144,7 @@ def test_a_request_has_to_come_in_time(endpoint: Endpoint) -> None:
     check_slowloris(endpoint)
 
 
+@pytest.mark.twin
 def test_patience_is_caught(build: Build) -> None:
     with pytest.raises(AssertionError):
         check_slowloris(build(Patient))
@@ -202,6 +204,7 @@ def test_what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
     check_in_flight(endpoint)
 
 
+@pytest.mark.twin
 @pytest.mark.usefixtures("_large")
 def test_holding_all_is_caught(build: Build) -> None:
     with pytest.raises(AssertionError):
@@ -240,12 +243,14 @@ def test_a_large_head_is_refused(endpoint: Endpoint) -> None:
     check_large_head(endpoint)
 
 
+@pytest.mark.twin
 def test_large_heads_that_are_held_are_caught(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "HEAD", 1 << 30)
     with pytest.raises(AssertionError):
         check_large_head(endpoint)
 
 
+@pytest.mark.twin
 def test_a_refusal_that_gets_lost_is_caught(build: Build) -> None:
     with pytest.raises((AssertionError, OSError)):
         check_large_head(build(ClosesAtOnce))

@@ -196,6 +196,7 @@ def test_of_several_fields_for_one_thing_the_better_counts(text: str, expected: 
     check_order(compile_format, text, expected)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("text", "expected"), [ORDERS[0], ORDERS[2], ORDERS[5]])
 def test_counting_the_first_in_the_line_is_caught(text: str, expected: str) -> None:
     def first(text: str) -> LogFormat:
@@ -245,6 +246,7 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
     check_round_trip(log_format, cleaned)
 
 
+@pytest.mark.twin
 def test_text_read_as_a_pattern_would_be_caught() -> None:
     good = compile_format("$route|$status")
     twin = good._replace(pieces=(*good.pieces[:1], b"", *good.pieces[2:]))
@@ -278,5 +280,10 @@ def check_fields_end(reader: TextReader) -> None:
 def test_a_field_ends_at_the_first_place_of_what_follows() -> None:
     pieces = compile_format("$uri, $status").pieces
     check_fields_end(TextReader(pieces))
+
+
+@pytest.mark.twin
+def test_a_field_ends_at_the_first_place_of_what_follows_catches_its_twin() -> None:
+    pieces = compile_format("$uri, $status").pieces
     with pytest.raises(AssertionError):
         check_fields_end(TextReader((pieces[0], b",", *pieces[2:])))

@@ -93,6 +93,7 @@ class InOrder:
         return name if self._owners.setdefault(name, text) == text else SEGMENT.spell(text)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [only_cleaned, hashed_where_cleaned])
 def test_names_that_merge_are_caught(twin: Spell) -> None:
     with pytest.raises(AssertionError):
@@ -107,6 +108,10 @@ def check_lasting(make: Callable[[], Spell]) -> None:
 
 def test_names_last() -> None:
     check_lasting(lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell)
+
+
+@pytest.mark.twin
+def test_names_last_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_lasting(lambda: InOrder().spell)
 

@@ -177,6 +177,7 @@ def test_quoting(parts: list[tuple[str, str]]) -> None:
     check_quoting(quote, parts)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("part", ["\\t", '"', "\\"])
 def test_forgotten_escapes_are_caught(part: str) -> None:
     check_quoting(quote, [(part, '"')])

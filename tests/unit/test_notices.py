@@ -21,6 +21,10 @@ def check_ids(kinds: Sequence[Kind]) -> None:
 
 def test_message_ids() -> None:
     check_ids(KINDS)
+
+
+@pytest.mark.twin
+def test_message_ids_catches_its_twin() -> None:
     copied = KINDS[0]._replace(name="copied")
     short = copied._replace(message_id="1" * 31)
     reports = copied._replace(message_id=REPORT_MESSAGE_ID)
@@ -45,6 +49,11 @@ def check_explained(text: str) -> None:
 def test_operations_md_explains_each_kind() -> None:
     text = OPERATIONS.read_text()
     check_explained(text)
+
+
+@pytest.mark.twin
+def test_operations_md_explains_each_kind_catches_its_twin() -> None:
+    text = OPERATIONS.read_text()
     with pytest.raises(AssertionError):
         check_explained(text.replace(KINDS[-1].message_id, ""))
     with pytest.raises(AssertionError):
@@ -79,6 +88,10 @@ class StartsLate(Throttle):
 
 def test_a_throttle() -> None:
     check_throttle(Throttle)
+
+
+@pytest.mark.twin
+def test_a_throttle_catches_its_twin() -> None:
     for twin in (Postpones, StartsLate):
         with pytest.raises(AssertionError):
             check_throttle(twin)

@@ -120,8 +120,12 @@ def check_all_are_covered() -> None:
         assert ends.keys() == OUTPUTS.keys(), "an output without a dead or a hanging receiver"
 
 
-def test_all_outputs_are_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_outputs_are_covered() -> None:
     check_all_are_covered()
+
+
+@pytest.mark.twin
+def test_all_outputs_are_covered_catches_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OUTPUTS, "new", ())
     with pytest.raises(AssertionError, match="an output without"):
         check_all_are_covered()
@@ -202,12 +206,14 @@ class SaysEach(Twin):
         self.trouble.failed("refused")
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Quits, Twin], ids=["ends", "fails"])
 def test_what_a_dead_receiver_must_not_do_is_caught(twin: Make, tmp_path: Path) -> None:
     with pytest.raises((AssertionError, ValueError)):
         check(tmp_path, {"graphite": DEAD["graphite"]}, twin)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "ends"),
     [(Twin, HANGING), (Twin, UNCONNECTED), (Spins, HANGING)],
@@ -218,6 +224,7 @@ def test_who_waits_is_caught(twin: Make, ends: Ends, tmp_path: Path) -> None:
         check(tmp_path, {"graphite": ends["graphite"]}, twin, patience=1.5)
 
 
+@pytest.mark.twin
 def test_time_that_an_output_takes_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a receiver that is waited for with a timeout would take it."""
     clock = World()
@@ -231,6 +238,7 @@ def test_time_that_an_output_takes_is_caught(tmp_path: Path, monkeypatch: pytest
         check(tmp_path, {"graphite": HANGING["graphite"]}, Slow)
 
 
+@pytest.mark.twin
 def test_who_says_each_failure_is_caught(tmp_path: Path) -> None:
     result = check(tmp_path, {"graphite": DEAD["graphite"]}, SaysEach)
     assert len([notice for notice in result.said if notice.kind is OUTPUT_FAILED]) > 1

@@ -147,6 +147,7 @@ def test_any_reads_in_any_order(suffix: str, asks: list[tuple[int, int]]) -> Non
     check_reads(Packed, suffix, asks)
 
 
+@pytest.mark.twin
 @formats
 @pytest.mark.parametrize("twin", [NeverGoesBack, ForgetsItsPlace])
 def test_other_bytes_are_caught(suffix: str, twin: Make) -> None:
@@ -181,6 +182,7 @@ def test_each_byte_is_decompressed_once(suffix: str) -> None:
     check_onward(Packed, suffix)
 
 
+@pytest.mark.twin
 @formats
 def test_decompressing_again_is_caught(suffix: str) -> None:
     with pytest.raises(AssertionError):
@@ -222,6 +224,7 @@ def test_members_and_padding(suffix: str, layout: Callable[[bytes], bytes]) -> N
     check_members(suffix, layout)
 
 
+@pytest.mark.twin
 @formats
 def test_reading_one_member_is_caught(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_module, "_Stream", OneMember)
@@ -340,6 +343,7 @@ def test_every_cut_is_an_error(suffix: str) -> None:
     check_cut_at_the_trailer(Packed, suffix)
 
 
+@pytest.mark.twin
 @formats
 def test_taking_a_cut_for_the_end_is_caught(suffix: str) -> None:
     for cut in (0, 3, len(PACKERS[suffix](SMALL)) - 1):
@@ -347,6 +351,7 @@ def test_taking_a_cut_for_the_end_is_caught(suffix: str) -> None:
             check_cut(TakesACutForTheEnd, suffix, cut)
 
 
+@pytest.mark.twin
 def test_showing_a_begun_line_is_caught() -> None:
     length = len(PACKERS[".gz"](SMALL))
     caught = 0
@@ -358,6 +363,7 @@ def test_showing_a_begun_line_is_caught() -> None:
     assert caught > length // 2
 
 
+@pytest.mark.twin
 @formats
 def test_hiding_what_is_before_the_damage_is_caught(suffix: str) -> None:
     with pytest.raises(AssertionError):
@@ -394,6 +400,7 @@ def test_every_damage_is_noticed(suffix: str) -> None:
         check_flip(Packed, suffix, place)
 
 
+@pytest.mark.twin
 @formats
 def test_damage_that_goes_unnoticed_is_caught(suffix: str) -> None:
     with pytest.raises(AssertionError):
@@ -455,6 +462,7 @@ def test_a_bomb_takes_little_memory(suffix: str, walk: Callable[[Packed], None])
     check_bomb(Packed, suffix, walk)
 
 
+@pytest.mark.twin
 @formats
 @walks
 def test_keeping_all_is_caught(suffix: str, walk: Callable[[Packed], None]) -> None:
@@ -462,12 +470,14 @@ def test_keeping_all_is_caught(suffix: str, walk: Callable[[Packed], None]) -> N
         check_bomb(KeepsAll, suffix, walk)
 
 
+@pytest.mark.twin
 def test_feeding_zstd_without_measure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_module, "SLICE", 64 * 1024)
     with pytest.raises(AssertionError):
         check_bomb(Packed, ".zst", read_onward)
 
 
+@pytest.mark.twin
 def test_bzip2_without_a_limit_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(packed_module._FORMATS, ".bz2", lambda: packed_module._bzip2()._replace(limit=None))
     with pytest.raises(AssertionError):
@@ -516,6 +526,7 @@ def test_a_long_way_shows_that_it_lives(suffix: str) -> None:
     check_pace_without_text(Packed, suffix)
 
 
+@pytest.mark.twin
 @formats
 def test_a_way_without_signs_is_caught(suffix: str) -> None:
     with pytest.raises(AssertionError):
@@ -553,6 +564,7 @@ def test_a_window_may_have_so_much_memory_and_no_more() -> None:
     check_window(zstd_of(28), ".zst", allowed=False)
 
 
+@pytest.mark.twin
 def test_windows_without_a_limit_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_module, "_XZ_MEMORY", 1 << 40)
     monkeypatch.setattr(packed_module, "ZSTD_WINDOW", 1 << 31)
@@ -621,6 +633,7 @@ def test_every_fault_surfaces(suffix: str) -> None:
         check_fault(Packed, suffix, number)
 
 
+@pytest.mark.twin
 @formats
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("twin", [HidesFaults, GoesOnBehindFaults])

@@ -148,6 +148,7 @@ def keeps(field: str) -> Any:
     return lambda earlier, later: merge(earlier, later)._replace(**{field: getattr(later, field)})
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "strangers", "losses"])
 def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_merging(long_outage())
@@ -156,6 +157,7 @@ def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> N
         check_merging(long_outage())
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "may_merge",
     [
@@ -228,6 +230,7 @@ def keeps_texts(each: Entry, fresh: int, _: object) -> Entry:
     return thin(each, fresh, ())
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin",
     [thins_nothing, forgets_numbers_of_the_ledger, counts_one, keeps_texts],
@@ -299,6 +302,10 @@ class TakesAll(Pending):
 
 def test_the_number_tells_what_was_written() -> None:
     check_numbers(Pending)
+
+
+@pytest.mark.twin
+def test_the_number_tells_what_was_written_catches_its_twin() -> None:
     for twin in (TrustsEachNumber, TakesAll):
         with pytest.raises(AssertionError):
             check_numbers(twin)

@@ -71,6 +71,7 @@ def test_the_first_signal_asks_and_the_second_ends(first: signal.Signals, second
     check_signals(first, f"kill({second:d})", second)
 
 
+@pytest.mark.twin
 def test_a_second_signal_that_is_only_noted_is_caught() -> None:
     noted = f"waker.install()\nkill({signal.SIGTERM:d})"
     with pytest.raises(AssertionError):

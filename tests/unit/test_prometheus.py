@@ -182,6 +182,7 @@ def test_a_backlog_is_waited_for_within_bounds(endpoint: Endpoint) -> None:
     check_backlog(endpoint)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [NeverWaits, WaitsForGood])
 def test_other_ways_with_a_backlog_are_caught(make: Callable[..., Endpoint], twin: Make) -> None:
     with pytest.raises(AssertionError):
@@ -238,6 +239,7 @@ def test_what_scrapes_cost_is_bounded(endpoint: Endpoint, monkeypatch: pytest.Mo
     check_cost(endpoint, monkeypatch)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [AtOnce, OneByOne])
 def test_costs_without_bounds_are_caught(
     make: Callable[..., Endpoint], twin: Make, monkeypatch: pytest.MonkeyPatch

@@ -641,6 +641,7 @@ def test_promise(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
     check(tmp_path, monkeypatch)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("check", "twin"),
     [(check, twin) for check, twins in CHECKS.items() for twin in twins],

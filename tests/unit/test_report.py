@@ -56,6 +56,7 @@ def test_the_sample() -> None:
     check_sample(render_text)
 
 
+@pytest.mark.twin
 @pytest.mark.usefixtures("berlin")
 def test_broken_renderers_are_caught() -> None:
     def with_padded_day(report: Report) -> str:
@@ -220,6 +221,7 @@ def test_the_shown_rate_is_the_true_one_rounded(requests: int, nanoseconds: int)
     check_rounding(format_rate, requests, nanoseconds)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "requests", "seconds"),
     [

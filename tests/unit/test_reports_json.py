@@ -194,6 +194,7 @@ def test_a_report_as_json(check: Callable[[Render], None]) -> None:
     check(render_json)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("check", "twin"),
     [
@@ -207,6 +208,7 @@ def test_another_report_is_caught(check: Callable[[Render], None], twin: Render)
         check(twin)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("name", SCHEMA["required"])
 def test_the_schema_has_to_name_every_member(name: str, monkeypatch: Patch) -> None:
     twin = copy.deepcopy(SCHEMA)
@@ -571,6 +573,7 @@ def test_the_file(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
     check(JsonOutput, tmp_path, monkeypatch)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "twin"), [(check, twin) for check in CHECKS for twin in CHECKS[check]])
 def test_another_way_with_the_file_is_caught(
     check: Check, twin: Make, tmp_path: Path, monkeypatch: Patch

@@ -65,6 +65,7 @@ def test_targets() -> None:
     check_targets(Routes([rule("no such thing", "x")]).of)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin",
     [
@@ -194,6 +195,7 @@ def test_segments_that_collapse() -> None:
     assert ALONE.keys() == COLLAPSES.keys()
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("order", [("numeric", "date"), ("hex", "numeric"), ("hex", "date")])
 def test_another_order_is_caught(order: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
@@ -203,6 +205,7 @@ def test_another_order_is_caught(order: tuple[str, str], monkeypatch: pytest.Mon
         check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("pattern", [rb"[0-9.]++", rb"-?[0-9]++", rb"[0-9]{1,8}", rb"\w*[0-9]"])
 def test_another_number_is_caught(pattern: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COLLAPSES, "numeric", (b":id", pattern))
@@ -380,12 +383,20 @@ def check_cache_is_bounded(make: type[Routes]) -> None:
 
 def test_a_rule_is_asked_once_for_each_target() -> None:
     check_once_each(Routes)
+
+
+@pytest.mark.twin
+def test_a_rule_is_asked_once_for_each_target_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_once_each(Forgetful)
 
 
 def test_the_cache_is_bounded_in_entries_and_bytes() -> None:
     check_cache_is_bounded(Routes)
+
+
+@pytest.mark.twin
+def test_the_cache_is_bounded_in_entries_and_bytes_catches_its_twin() -> None:
     for twin in (Remembers, CountsEntriesOnly):
         with pytest.raises(AssertionError):
             check_cache_is_bounded(twin)

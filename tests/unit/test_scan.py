@@ -304,6 +304,7 @@ class ForgetsBetweenBlocks(PureScanner):
         return super().scan(block)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin", [SkipsBlankLines, DropsBadSizes, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks]
 )

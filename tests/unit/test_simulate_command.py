@@ -147,6 +147,7 @@ def test_a_signal_ends_it_with_the_truth_told(tmp_path: Path, number: signal.Sig
     check_stop(tmp_path, number, COMMAND)
 
 
+@pytest.mark.twin
 def test_a_simulator_that_just_dies_is_caught(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_stop(tmp_path, signal.SIGTERM, DEAF)

@@ -62,6 +62,7 @@ def test_rotations_in_one_second_overwrite_nothing(tmp_path: Path, copytruncate:
     check_rotations(tmp_path / "a.log", LogFile, copytruncate)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "copytruncate"),
     [(Overwrites, False), (Overwrites, True), (TruncatesFirst, True), (GoesOnWithTheOldFile, False)],
@@ -178,6 +179,7 @@ def test_keep_deletes_the_oldest_of_its_own_kind(tmp_path: Path) -> None:
     check_keep(tmp_path / "a.log", LogFile)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [ReusesNumbers, SortsByText, TakesAllSiblings])
 def test_a_keep_that_deletes_the_wrong_ones_is_caught(tmp_path: Path, twin: type[LogFile]) -> None:
     with pytest.raises(AssertionError):

@@ -82,6 +82,7 @@ def test_lines_of_any_format_are_read_as_what_they_are(text: str) -> None:
     check_read_back(compile_format(text), compile_format(text))
 
 
+@pytest.mark.twin
 def test_lines_of_another_format_are_caught() -> None:
     with pytest.raises(AssertionError):
         check_read_back(compile_format("%m %U %s %b"), compile_format("%m %U %s %b0"))
@@ -115,6 +116,7 @@ def test_the_weights_are_those_of_the_original() -> None:
     check_the_weights(Traffic(DEFAULT, Random(1)))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [(1,) * len(KINDS), simulator.WEIGHTS[::-1]], ids=["even", "swapped"])
 def test_wrong_weights_are_caught(monkeypatch: pytest.MonkeyPatch, twin: tuple[int, ...]) -> None:
     monkeypatch.setattr(simulator, "WEIGHTS", twin)
@@ -122,6 +124,7 @@ def test_wrong_weights_are_caught(monkeypatch: pytest.MonkeyPatch, twin: tuple[i
         check_the_weights(Traffic(DEFAULT, Random(1)))
 
 
+@pytest.mark.twin
 def test_wrong_sizes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulator, "SIZES", range(64, 1024))
     with pytest.raises(AssertionError):
@@ -161,6 +164,7 @@ def test_a_steady_pace_does_not_drift() -> None:
     check_no_drift(SteadyPace(3))
 
 
+@pytest.mark.twin
 def test_a_drifting_pace_is_caught() -> None:
     with pytest.raises(AssertionError):
         check_no_drift(PaceByGap(3))

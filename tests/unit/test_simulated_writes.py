@@ -64,6 +64,7 @@ def test_late_writers_share_half_of_the_lines(tmp_path: Path) -> None:
     check_late_writers(tmp_path / "a.log", LogFile)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [NeverLate, LateForever])
 def test_wrong_late_writers_are_caught(tmp_path: Path, twin: type[LogFile]) -> None:
     with pytest.raises(AssertionError):
@@ -153,6 +154,7 @@ def test_lines_count_when_they_are_on_disk(tmp_path: Path, batch: bool, room: in
     check_the_count(tmp_path / "a.log", LogFile, batch, room)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("batch", [False, True], ids=["each", "batch"])
 @pytest.mark.parametrize("twin", [CountsFirst, LeavesShortWrites])
 def test_lines_that_count_too_early_are_caught(tmp_path: Path, twin: type[LogFile], batch: bool) -> None:

@@ -72,6 +72,7 @@ def test_rotations_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     check_the_grid(Grid, monkeypatch)
 
 
+@pytest.mark.twin
 def test_drifting_rotations_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError):
         check_the_grid(GridByGap, monkeypatch)
@@ -144,6 +145,7 @@ def test_the_truth_is_what_was_written(room: int) -> None:
     check_the_truth(Simulator, room)
 
 
+@pytest.mark.twin
 def test_a_truth_that_counts_before_the_write_is_caught() -> None:
     check_the_truth(CountsBeforeTheWrite, 10**9)  # as long as nothing fails it looks the same
     with pytest.raises(AssertionError):

@@ -55,6 +55,7 @@ def test_one_holder(tmp_path: Path) -> None:
     check_one_holder(StateDirectory, str(tmp_path / "new" / "state"))
 
 
+@pytest.mark.twin
 def test_other_locks_are_caught(tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception):
         check_one_holder(PidFile, str(tmp_path / "state"))
@@ -167,6 +168,7 @@ def test_a_directory_that_is_replaced(tmp_path: Path) -> None:
     check_place(StateDirectory, tmp_path)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [OnceTaken, AnyDirectory, OnlyTheFirst])
 def test_other_places_are_caught(twin: type[StateDirectory], tmp_path: Path) -> None:
     kept: list[StateDirectory] = []

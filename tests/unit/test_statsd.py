@@ -104,6 +104,7 @@ def test_hostile_routes() -> None:
     check_hostile(render)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [trusting, merging])
 def test_twins_that_let_hostile_routes_through_are_caught(twin: Render) -> None:
     with pytest.raises(AssertionError):
@@ -164,6 +165,7 @@ def test_a_vanished_route_has_the_rate_0_for_a_while() -> None:
     check_vanished(lambda: Renderer("qps", tags=False))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [NeverZero, ForEver])
 def test_gauges_that_stay_are_caught(twin: type[Renderer]) -> None:
     with pytest.raises((AssertionError, IndexError)):
@@ -187,6 +189,10 @@ class Newborn(Renderer):
 
 def test_after_a_restart_what_vanished_meanwhile_has_the_rate_0() -> None:
     check_restart(Renderer("qps", tags=False))
+
+
+@pytest.mark.twin
+def test_after_a_restart_what_vanished_meanwhile_has_the_rate_0_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_restart(Newborn("qps", tags=False))
 
@@ -237,6 +243,7 @@ def one_too_many(lines: list[str], limit: int) -> Iterator[bytes]:
     return pack(lines, limit + 1)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [cutting, one_by_one, one_too_many])
 def test_other_datagrams_are_caught(twin: Pack) -> None:
     with pytest.raises(AssertionError):
@@ -313,6 +320,7 @@ def test_a_dead_receiver_changes_nothing(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.twin
 def test_an_output_that_waits_is_caught(tmp_path: Path) -> None:
     output = Waits(config(1), lambda notice: None)
     service = Service(tmp_path, outputs=[output])

@@ -102,6 +102,7 @@ def test_a_report_is_visible_at_once(pipe: Pipe) -> None:
     check_visible(StdoutOutput, pipe)
 
 
+@pytest.mark.twin
 def test_buffering_is_caught(pipe: Pipe) -> None:
     with pytest.raises(AssertionError):
         check_visible(Buffered, pipe)
@@ -174,6 +175,7 @@ def test_a_slow_reader_never_blocks_the_counting(pipe: Pipe) -> None:
     check_slow_reader(StdoutOutput, pipe)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Blocks, Unbounded, SaysEach, KeepsTheStart])
 def test_other_ways_with_a_slow_reader_are_caught(twin: MakeOutput, pipe: Pipe) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
@@ -228,6 +230,10 @@ def check_faults_are_said_once(make: MakeOutput, monkeypatch: pytest.MonkeyPatch
 
 def test_a_full_disk_is_said_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     check_faults_are_said_once(StdoutOutput, monkeypatch, pipe)
+
+
+@pytest.mark.twin
+def test_a_full_disk_is_said_once_catches_its_twin(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError):
         check_faults_are_said_once(SaysEach, monkeypatch, pipe)
 

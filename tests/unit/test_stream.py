@@ -163,6 +163,7 @@ def test_a_receiver_that_is_away_is_tried_again() -> None:
     check_backoff(Stream)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Hasty, Forgets, SaysEach, TooGlad])
 def test_other_ways_to_try_again_are_caught(twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
@@ -263,6 +264,7 @@ def test_a_receiver_that_hangs_costs_a_bounded_backlog() -> None:
     check_hanging(Stream)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [Unbounded, DropsTheNewest, DropsParts])
 def test_other_backlogs_are_caught(twin: Make) -> None:
     with pytest.raises(AssertionError):
@@ -327,6 +329,7 @@ def test_messages_are_whole_after_a_connection_broke() -> None:
     check_broken(Stream)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [GoesOn, Skips])
 def test_cut_messages_are_caught(twin: Make) -> None:
     with pytest.raises(AssertionError):
@@ -365,8 +368,14 @@ class NeverLooks(Stream):
         pass
 
 
-def test_a_restart_between_two_windows_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_between_two_windows_costs_nothing() -> None:
     check_restart(Stream)
+
+
+@pytest.mark.twin
+def test_a_restart_between_two_windows_costs_nothing_catches_its_twin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
     with pytest.raises((AssertionError, TimeoutError)):
         check_restart(NeverLooks)
@@ -465,6 +474,7 @@ def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
     check_end(Stream, receiver)
 
 
+@pytest.mark.twin
 def test_another_end_is_caught(receiver: TcpReceiver) -> None:
     with pytest.raises(AssertionError):
         check_end(JustLeaves, receiver)
@@ -491,6 +501,10 @@ class Waits(Stream):
 
 def test_who_is_dismissed_is_not_waited_for() -> None:
     check_dismissed(Stream)
+
+
+@pytest.mark.twin
+def test_who_is_dismissed_is_not_waited_for_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_dismissed(Waits)
 

@@ -83,6 +83,7 @@ def test_the_watchdog_is_fed_at_half_of_its_timeout() -> None:
     check_feeding(Supervisor)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus])
 def test_other_feeding_is_caught(twin: type[Supervisor]) -> None:
     with pytest.raises(AssertionError):
@@ -110,6 +111,10 @@ class SleepsTooLong(Supervisor):
 
 def test_the_loop_may_sleep_until_feeding_is_due() -> None:
     check_sleeping(Supervisor)
+
+
+@pytest.mark.twin
+def test_the_loop_may_sleep_until_feeding_is_due_catches_its_twin() -> None:
     with pytest.raises(AssertionError):
         check_sleeping(SleepsTooLong)
 
@@ -182,6 +187,7 @@ def test_a_long_first_or_last_read_gets_more_time() -> None:
     check_extending(Supervisor)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop])
 def test_other_extending_is_caught(twin: type[Supervisor]) -> None:
     with pytest.raises(AssertionError):

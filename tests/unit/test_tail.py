@@ -113,8 +113,12 @@ class KeepsItsRules(Tail):
         super().reconfigure(self.config)
 
 
-def test_other_rules_are_for_what_is_read_from_then_on(log: Log, tmp_path: Path) -> None:
+def test_other_rules_are_for_what_is_read_from_then_on(log: Log) -> None:
     check_other_rules(log)
+
+
+@pytest.mark.twin
+def test_other_rules_are_for_what_is_read_from_then_on_catches_its_twin(tmp_path: Path) -> None:
     twin = Log(tmp_path, "twin.log", KeepsItsRules)
     twin.read()
     with pytest.raises(AssertionError):
@@ -165,6 +169,7 @@ def test_rejects_are_said_at_most_once_a_minute(log: Log) -> None:
     check_at_most_once_a_minute(log)
 
 
+@pytest.mark.twin
 def test_saying_each_reject_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_module, "Throttle", Always)
     log = Log(tmp_path)
@@ -174,6 +179,7 @@ def test_saying_each_reject_is_caught(tmp_path: Path, monkeypatch: pytest.Monkey
     log.tail.close()
 
 
+@pytest.mark.twin
 def test_forgetting_rejects_is_caught(tmp_path: Path) -> None:
     log = Log(tmp_path, tail=Forgets)
     log.read()
@@ -222,6 +228,7 @@ def test_what_was_written_before_is_told_on_any_clock(clock: str) -> None:
     check_clock(tail_module._last_written, clock)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("clock", ["a log of the future", "set back by 40 s"])
 def test_a_clock_that_is_trusted_is_caught(clock: str) -> None:
     with pytest.raises(AssertionError):

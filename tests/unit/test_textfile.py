@@ -85,6 +85,7 @@ def test_a_reader_finds_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     check_whole(TextfileOutput, tmp_path, monkeypatch)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("twin", [InPlace, UnderAReadName, ByUmask])
 def test_other_ways_to_write_are_caught(twin: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError):
@@ -151,6 +152,7 @@ def test_leftovers_are_taken_away(leave: Callable[[Path], None], tmp_path: Path)
     check_leftover(TextfileOutput, tmp_path, leave)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("twin", "leave"), [(Opens, leave_link), (EachAnother, leave_text)])
 def test_leftovers_that_stay_or_are_opened_are_caught(
     twin: Make, leave: Callable[[Path], None], tmp_path: Path
@@ -193,6 +195,7 @@ def test_trouble_is_said_once(tmp_path: Path) -> None:
     check_trouble(TextfileOutput, tmp_path)
 
 
+@pytest.mark.twin
 def test_trouble_that_is_said_each_time_is_caught(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_trouble(SaysEach, tmp_path)

@@ -1,6 +1,7 @@
 """Every scanner there is finds the same in any log, of any format: what reading each line by itself finds.
 
-scripts/fuzz.sh runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are drawn.
+scripts/campaign.sh fuzz twins runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are
+drawn.
 """
 
 import os
@@ -284,6 +285,7 @@ def caught(check: Callable[[Settings, Log], object], most: int = 1 << 16) -> boo
     return False
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     "twin", [KnowsCoresByTheirStart, DropsReturns, KeepsNoQuery, RoundsTimesUp, SumsUpInFloats]
 )
@@ -291,6 +293,7 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
     assert caught(partial(check_alike, partial(pure_scanner, kind=twin)))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
@@ -310,6 +313,7 @@ def test_a_native_scanner_that_reads_otherwise_is_caught(
     assert caught(partial(check_alike, native_scanner))
 
 
+@pytest.mark.twin
 def test_a_scanner_that_loses_spills_is_caught(small: ModuleType) -> None:
     check = partial(check_spills, partial(pure_scanner, kind=ForgetsWhatWasSpilled))
     assert caught(check, most=small.KEY_BYTES_LIMIT // 4)

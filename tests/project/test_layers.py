@@ -191,6 +191,7 @@ def test_only_files_touches_logs() -> None:
     check_only_files_touches_logs(sources())
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("check", "module", "forbidden"),
     [
@@ -227,6 +228,7 @@ def test_what_is_forbidden_is_caught(check: Callable[[Sources], None], module: s
         check(twin)
 
 
+@pytest.mark.twin
 def test_a_cycle_within_a_layer_is_caught() -> None:
     twin = sources()
     twin["generations"] += "\nfrom qps_service.follower import Follower\n"

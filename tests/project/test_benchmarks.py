@@ -172,6 +172,7 @@ def test_a_peers_answer_is_read_and_held_against_what_it_can_tell(name: str) -> 
     compare(name, peer.expected(TOTALS), peer.answer(ANSWERS[name]))
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name != "cat"])
 def test_a_peers_wrong_answer_is_caught(name: str) -> None:
     peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
@@ -232,11 +233,18 @@ def test_the_table_is_markdown() -> None:
     assert all(len(cells) == len(HEAD) for cells in section({"own": [Run(1, 1, 1)]}, "own"))
 
 
-def test_each_output_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_output_is_measured() -> None:
     def check() -> None:
         assert list(outputs.OUTPUTS) == list(OUTPUTS)
 
     check()
+
+
+@pytest.mark.twin
+def test_each_output_is_measured_catches_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check() -> None:
+        assert list(outputs.OUTPUTS) == list(OUTPUTS)
+
     monkeypatch.setitem(OUTPUTS, "new", ())
     with pytest.raises(AssertionError):
         check()

@@ -59,6 +59,7 @@ def test_the_example_says_the_defaults(tmp_path: Path) -> None:
     check_example(example(), tmp_path)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -121,6 +122,7 @@ def test_the_template_differs_in_what_is_the_instances_own() -> None:
     check_template(*units())
 
 
+@pytest.mark.twin
 def test_a_template_that_lags_behind_is_noticed() -> None:
     unit, template = units()
     with pytest.raises(AssertionError):
@@ -139,6 +141,7 @@ def test_the_socket_is_the_one_that_the_service_knows() -> None:
     check_socket((UNITS / "qps-reporter.socket").read_text())
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("right", "wrong"), [("9145", "9146"), ("Name=prometheus", "Name=metrics")])
 def test_another_socket_is_noticed(right: str, wrong: str) -> None:
     text = (UNITS / "qps-reporter.socket").read_text()
@@ -189,6 +192,7 @@ def test_each_systemd_gets_what_it_knows(version: str, since: tuple[int, ...], t
     assert generated(version, tmp_path, generator) == expected(*since)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong"), [("-ge", "-gt"), ("in 253 254", "in 253"), ("qps-reporter@", "qps-reporter")]
 )
@@ -247,6 +251,7 @@ def test_what_the_build_wants_is_named_where_it_is_installed() -> None:
     check_build_depends((PACKAGING / "debian" / "control").read_text())
 
 
+@pytest.mark.twin
 def test_a_package_that_is_not_named_is_noticed() -> None:
     control = (PACKAGING / "debian" / "control").read_text()
     with pytest.raises(AssertionError):

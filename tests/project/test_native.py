@@ -144,6 +144,7 @@ def test_the_wheel_is_for_every_python(tmp_path: Path) -> None:
         assert python(program, unpacked, SCANS) == "c True\n"
 
 
+@pytest.mark.twin
 def test_a_source_distribution_that_lacks_a_file_is_noticed(tmp_path: Path) -> None:
     source, built = tmp_path / "source", tmp_path / "built"
     for directory in (source, built):
@@ -168,6 +169,7 @@ def test_without_a_compiler_it_is_pure(tmp_path: Path) -> None:
     check_without_compiler(copy_sources(source), tmp_path / "target")
 
 
+@pytest.mark.twin
 def test_that_it_wants_a_compiler_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

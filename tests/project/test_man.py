@@ -244,6 +244,7 @@ def test_the_pages_have_no_fault(check: Check, pages: Pages) -> None:
     assert check(pages) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "page", "right", "wrong"), CASES)
 def test_a_fault_is_noticed(
     check: Check, page: str, right: str, wrong: str, pages: Pages, capsys: pytest.CaptureFixture[str]
@@ -257,6 +258,7 @@ def test_groff_has_nothing_to_complain_of(name: str, sources: Pages) -> None:
     assert man(sources[name]).stderr == ""
 
 
+@pytest.mark.twin
 def test_what_groff_complains_of_is_noticed(sources: Pages) -> None:
     assert man(sources[FILE].replace(".SH FORMATS", ".SH FORMATS\n.frobnicate")).stderr
 

@@ -95,6 +95,7 @@ def test_the_numbers_are_what_they_come_to() -> None:
     assert problems(page()) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

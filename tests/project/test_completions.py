@@ -72,6 +72,7 @@ def test_the_files_are_current() -> None:
     assert outdated(checked_in()) == [], "run packaging/completions/generate.py"
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("shell", FILES)
 def test_a_file_that_is_not_current_is_noticed(shell: str) -> None:
     texts = checked_in()
@@ -103,6 +104,7 @@ def test_bash_completes(words: tuple[str, ...], expected: set[str], directory: P
     assert complete(directory, DIRECTORY / FILES["bash"], *words) == expected
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong", "words"),
     [

@@ -123,6 +123,7 @@ def test_the_catalog_has_no_fault(check: Check) -> None:
     assert check(CATALOG.read_text()) == []
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize(("check", "right", "wrong"), CASES)
 def test_a_fault_is_noticed(check: Check, right: str, wrong: str) -> None:
     catalog = CATALOG.read_text()
@@ -152,6 +153,7 @@ def test_systemd_takes_it(tmp_path: Path) -> None:
     assert complaints == ""
 
 
+@pytest.mark.twin
 @pytest.mark.skipif(not shutil.which("journalctl"), reason="needs journalctl, of Debian's systemd")
 def test_what_systemd_does_not_take_is_noticed(tmp_path: Path) -> None:
     twin = CATALOG.read_text().replace(f"-- {STOPPED}\n", f"-- {STOPPED[:-1]}\n")

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Looks for faults for longer than the checks have time for; `scripts/campaign.sh --help` tells how.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+usage() {
+    cat <<'END'
+usage: scripts/campaign.sh CAMPAIGN [SIZE]
+
+  histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
+  kills [NUMBER]         SIGKILL at random moments, under ten rotations a second (1,000)
+  scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
+  fuzz scan [RUNS]       the native scanner under libFuzzer and sanitizers (1,000,000)
+  fuzz twins [EXAMPLES]  all scanners against reading line by line (100,000)
+  fuzz hostile           lines of 10 GiB and 10 million routes, through the whole reader
+
+Installs what is missing first (scripts/setup.sh test). What `fuzz scan` finds goes to .cache/fuzz; a case that
+shows a fault belongs into tests/fuzz/corpus or a test when the fault is mended.
+END
+}
+
+if [[ ${1:-} == @(-h|--help) ]]; then
+    usage
+    exit
+fi
+campaign=${1:-}
+if [[ $campaign == fuzz ]]; then
+    campaign+=" ${2:-}"
+    shift
+fi
+size=${2:-}
+if [[ $campaign != @(histories|kills|scrapes|fuzz scan|fuzz twins|fuzz hostile) || $# -gt 2 ]] ||
+    [[ -n $size && ($campaign == 'fuzz hostile' || ! $size =~ ^[1-9][0-9]*$) ]]; then
+    usage >&2
+    exit 2
+fi
+
+scripts/setup.sh test
+source scripts/caches.sh
+pytest=(.venv/bin/pytest --quiet)
+case $campaign in
+histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" tests/model -k TestHistories ;;
+kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
+scrapes) QPS_REPORTER_SCRAPED=${size:-120} exec "${pytest[@]}" -rP tests/fault/test_prometheus.py -k truth_over_a_sigkill ;;
+'fuzz scan') exec .venv/bin/python -m tests.fuzz.campaign "${size:-1000000}" ;;
+# New examples, where CI=true would draw the same each time.
+'fuzz twins') FUZZ_EXAMPLES=${size:-100000} CI='' exec "${pytest[@]}" tests/unit/test_twins.py -k "says or spills" ;;
+'fuzz hostile') FUZZ_HOSTILE=long exec "${pytest[@]}" -rP tests/fuzz/test_hostile.py ;;
+esac

@@ -1,0 +1,135 @@
+"""The table of promises: each names tests that are there, and one that nothing holds fails the script."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import promises
+from tests.project.promises import HEAD, ROOT, Promise, of_this_checkout
+
+PAGE = f"""# How
+
+## Promises
+
+{HEAD}| One, [as told](#far) | `one.py` | [the others](#the-others), `tests/test_one.py`, `one` |
+| Two | | `tests/two` |
+
+## The others
+
+| `tests/helper.py` | `tests/test_other.py`, `tests/test_other.py` |
+
+## Far
+
+`tests/test_far.py`
+"""
+
+
+def test_the_rows_and_what_their_links_lead_to() -> None:
+    assert list(promises.promises(PAGE)) == [
+        Promise("One, as told", ("tests/test_one.py", "tests/test_other.py")),
+        Promise("Two", ("tests/two",)),
+    ]
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(HEAD, "| promise |\n"), ("(#the-others)", "(#others)")])
+def test_a_table_or_section_that_is_not_there_is_said(right: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        list(promises.promises(PAGE.replace(right, wrong)))
+
+
+def test_a_place_is_a_file_or_all_below_a_directory() -> None:
+    promise = Promise("Two", ("tests/two", "tests/test_one.py"))
+    assert promise.is_held_by("tests/two/test_a.py")
+    assert promise.is_held_by("tests/test_one.py")
+    assert not promise.is_held_by("tests/two_more.py")
+
+
+def check_places(made: list[Promise]) -> None:
+    assert len(made) > 40
+    assert not [promise.text for promise in made if not promise.places]
+    assert not [place for promise in made for place in promise.places if not (ROOT / place).exists()]
+
+
+def test_each_promise_names_tests_that_are_there() -> None:
+    check_places(of_this_checkout())
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("places", [(), ("tests/unit/test_gone.py",)])
+def test_a_promise_that_nothing_holds_is_noticed(places: tuple[str, ...]) -> None:
+    with pytest.raises(AssertionError):
+        check_places([*of_this_checkout(), Promise("One", places)])
+
+
+SOUND = "import pytest\ndef test_it(): pass\n@pytest.mark.twin\ndef test_a_twin(): pass\n"
+
+
+def run(directory: Path, *options: str, **texts: str) -> tuple[int, list[str]]:
+    """Pytest's exit status and the table that it prints, where a promise is held by `tests/test_one.py`."""
+    (directory / "ARCHITECTURE.md").write_text(
+        f"{HEAD}| One | | `tests/test_one.py` |\n| Two | | `tests/two` |\n"
+    )
+    (directory / "tests" / "project").mkdir(parents=True)
+    (directory / "tests" / "two").mkdir()
+    shutil.copy(promises.__file__, directory / "tests" / "project")
+    for name, text in texts.items():
+        (directory / "tests" / f"{name.replace('__', '/')}.py").write_text(text)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.project.promises",
+        "-p",
+        "no:cacheprovider",
+        *options,
+    ]
+    done = subprocess.run(
+        [*command, "-o", "markers=twin", "--rootdir", directory, "tests"],
+        cwd=directory,
+        env=os.environ | {"CI": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    table = re.search(r"^promise .*\n((?:.*\n)*?)\d+ promises", done.stdout, re.MULTILINE)
+    return done.returncode, [re.sub(" +", " ", line) for line in table[1].splitlines()] if table else []
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_what_is_held_passes(tmp_path: Path, processes: str) -> None:
+    held = run(tmp_path, "--hold-promises", f"--numprocesses={processes}", test_one=SOUND, two__test_a=SOUND)
+    assert held == (0, ["One 1 1", "Two 1 1"])
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        (SOUND.replace("twin", "xfail"), "One 2 0 no twin"),
+        (SOUND.replace("def test_it", "def it"), "One 0 1 no test"),
+        (SOUND.replace("def test_a_twin(): pass", "def test_a_twin(): 1 / 0"), "One 1 0 1 failed, no twin"),
+        ("1 / 0", "One 0 0 1 failed, no test, no twin"),
+        ("import pytest\npytest.skip('no root', allow_module_level=True)\n", "One 0 0 no test, no twin"),
+    ],
+    ids=[
+        "no twin",
+        "no test",
+        "a twin that is not caught",
+        "a module that fails",
+        "a module that is skipped",
+    ],
+)
+def test_what_is_not_held_fails(tmp_path: Path, text: str, row: str) -> None:
+    status, table = run(tmp_path, "--hold-promises", test_one=text, two__test_a=SOUND)
+    assert status
+    assert table[0] == row
+
+
+def test_other_runs_show_what_they_ran(tmp_path: Path) -> None:
+    assert run(tmp_path, two__test_a="def test_it(): pass") == (0, ["Two 1 0 no twin"])
