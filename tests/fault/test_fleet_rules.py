@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.program import ROOT
-from tests.unit.test_docs import FENCE, HEADING
+from tests.project.test_docs import FENCE, HEADING
 
 PROMTOOL = ROOT / ".cache" / "servers" / "usr" / "bin" / "promtool"  # scripts/setup.sh unpacks it there
 PACKAGED = ROOT / "packaging" / "prometheus"

@@ -51,7 +51,7 @@ class Held(NamedTuple):
 
 
 def promises(page: str) -> Iterator[Promise]:
-    """The rows of the table. A link to a section stands for the tests that the section names."""
+    """The rows of the table. A link to a section, or to a page, stands for the tests that it names."""
     _, found, rest = page.partition(HEAD)
     if not found:
         raise ValueError(f"expected the table of promises: {HEAD}")
@@ -64,7 +64,9 @@ def promises(page: str) -> Iterator[Promise]:
 
 
 def section(page: str, target: str) -> str:
-    """The text below the heading that a link leads to."""
+    """The text that a link leads to: below a heading of the page, or another page as a whole."""
+    if not target.startswith("#"):
+        return (ROOT / target).read_text()
     for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         heading, _, text = part.partition("\n")
         if "#" + re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) == target:

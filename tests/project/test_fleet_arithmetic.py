@@ -13,7 +13,7 @@ import pytest
 from qps_service.config import Flags, load
 from qps_service.model import OTHER
 from qps_service.settings import BY_KEY
-from tests.unit.test_docs import FENCE
+from tests.project.test_docs import FENCE
 
 ROOT = Path(__file__).parents[2]
 HOSTS = 10_000

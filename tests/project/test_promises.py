@@ -49,6 +49,11 @@ def test_a_place_is_a_file_or_all_below_a_directory() -> None:
     assert not promise.is_held_by("tests/two_more.py")
 
 
+def test_a_link_may_lead_to_another_page() -> None:
+    page = PAGE.replace("(#the-others)", "(docs/explanation/scenarios.md)")
+    assert "tests/fault/test_rotation.py" in next(promises.promises(page)).places
+
+
 def check_places(made: list[Promise]) -> None:
     assert len(made) > 40
     assert not [promise.text for promise in made if not promise.places]
