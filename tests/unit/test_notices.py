@@ -9,7 +9,7 @@ import pytest
 from qps_service import notices
 from qps_service.notices import KINDS, REPORT_MESSAGE_ID, Kind, Throttle
 
-OPERATIONS = Path(__file__).parents[2] / "OPERATIONS.md"
+MESSAGES = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
 
 
 def check_ids(kinds: Sequence[Kind]) -> None:
@@ -46,14 +46,14 @@ def check_explained(text: str) -> None:
     assert REPORT_MESSAGE_ID in text
 
 
-def test_operations_md_explains_each_kind() -> None:
-    text = OPERATIONS.read_text()
+def test_the_reference_explains_each_kind() -> None:
+    text = MESSAGES.read_text()
     check_explained(text)
 
 
 @pytest.mark.twin
-def test_operations_md_explains_each_kind_catches_its_twin() -> None:
-    text = OPERATIONS.read_text()
+def test_the_reference_explains_each_kind_catches_its_twin() -> None:
+    text = MESSAGES.read_text()
     with pytest.raises(AssertionError):
         check_explained(text.replace(KINDS[-1].message_id, ""))
     with pytest.raises(AssertionError):
