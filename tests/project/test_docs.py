@@ -184,14 +184,16 @@ def exit_statuses_undocumented(pages: Pages) -> list[str]:
 
 def shell_commands(text: str) -> Iterator[list[str]]:
     """The words of each of our own commands in the page's shell blocks."""
-    for block in blocks({"": text}, "sh"):
-        for line in block.splitlines():
-            if f"{line} ".startswith(OWN_COMMANDS):
-                words = shlex.shlex(line, posix=True, punctuation_chars=True)
-                words.whitespace_split = True
-                command = list(words)
-                ends = [at for at, word in enumerate(command) if set(word) <= set("|&;<>")]
-                yield command[: ends[0]] if ends else command
+    typed = [line for block in blocks({"": text}, "sh") for line in block.splitlines()]
+    prompted = (line for block in blocks({"": text}, "console") for line in block.splitlines())
+    typed += [line[2:] for line in prompted if line.startswith(("$ ", "# "))]
+    for line in typed:
+        if f"{line} ".startswith(OWN_COMMANDS):
+            words = shlex.shlex(line, posix=True, punctuation_chars=True)
+            words.whitespace_split = True
+            command = list(words)
+            ends = [at for at, word in enumerate(command) if set(word) <= set("|&;<>")]
+            yield command[: ends[0]] if ends else command
 
 
 def commands_wrong(pages: Pages) -> list[str]:
@@ -390,6 +392,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(OPERATIONS, "\n```sh\nqps-reporter follow access.log\n```\n"),
             Twin(OPERATIONS, "\n```sh\nscripts/demo.sh --during 18\n```\n"),
             Twin(OPERATIONS, "\n```sh\nscripts/checks.sh\n```\n"),
+            Twin(OPERATIONS, "\n```console\n# qps-reporter checks | less\nno problem\n```\n"),
             Twin("docs/explanation/ledger.md", "qps-reporter audits\n", "qps-reporter audit\n"),
         ],
     ),
@@ -439,5 +442,10 @@ def test_every_page_is_there() -> None:
 def test_commands_are_found_in_the_blocks() -> None:
     text = (
         "```sh\nqps-reporter run a | head\n# scripts/x\nscripts/test.sh >out\n```\n```text\nscripts/no\n```\n"
+        "```console\n# qps-reporter check\nqps-reporter is well\n```\n"
     )
-    assert list(shell_commands(text)) == [["qps-reporter", "run", "a"], ["scripts/test.sh"]]
+    assert list(shell_commands(text)) == [
+        ["qps-reporter", "run", "a"],
+        ["scripts/test.sh"],
+        ["qps-reporter", "check"],
+    ]
