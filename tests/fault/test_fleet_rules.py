@@ -223,8 +223,9 @@ def test_each_alert_names_a_section() -> None:
 
 
 def test_the_configurations_in_the_page_are_valid(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "how-to" / "fleet.md").read_text()
-    blocks = [text for language, text in FENCE.findall(page) if language == "yaml"]
+    blocks = [
+        text for language, text in FENCE.findall((ROOT / "OPERATIONS.md").read_text()) if language == "yaml"
+    ]
     assert len(blocks) == 3
     for block in blocks:
         (tmp_path / "prometheus.yml").write_text(block)

@@ -4,8 +4,8 @@ In a block of the kind `console`, a line `$ COMMAND` is typed by anybody, in a d
 line `# COMMAND` by root, on a server. What follows a command is what it prints: `...` stands for lines that
 the page leaves out, and `^C` for Ctrl-C. A block that does not begin with a command goes on where
 `qps-reporter run` is still running. `toml` and `ini` are files, and `text` is neither. There is no other
-kind, and none of these hides a command: each is run and compared, or the page is wrong. In a sentence a command
-of ours may stand, between backquotes, if it is typed in a block too, at least with more behind it.
+kind, and none of these hides a command: each is run and compared, or the page is wrong. In a sentence a
+command of ours may stand, between backquotes, if it is typed in a block too, at least with more behind it.
 """
 
 import re

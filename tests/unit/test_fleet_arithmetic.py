@@ -1,4 +1,4 @@
-"""The page's arithmetic for ten thousand hosts, computed again; and its closed list of routes is closed.
+"""OPERATIONS.md's arithmetic for ten thousand hosts, computed again; and its closed list of routes is closed.
 
 That a host has so many series of its own is for tests/fault/test_fleet.py, which counts them.
 """
@@ -28,7 +28,7 @@ STATUSES = 5
 
 
 def page() -> str:
-    return (ROOT / "docs" / "how-to" / "fleet.md").read_text()
+    return (ROOT / "OPERATIONS.md").read_text().partition("\n## A fleet\n")[2].partition("\n## ")[0]
 
 
 def series_table() -> Iterator[tuple[int, ...]]:
