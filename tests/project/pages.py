@@ -39,7 +39,7 @@ VARIES = [
     (re.compile(r"/tmp/tmp\.\w{10}\b"), "DIRECTORY"),
 ]
 # Of these the page has as many as it needs, wherever they stand: when they come is a matter of chance.
-ANYWHERE = re.compile(r"^(qps-reporter: \S+ was rotated); \d+ of its files are open$")
+ANYWHERE = re.compile(r"^(qps-reporter: \S+ was rotated)(?: \d+ times)?; \d+ of its files are open$")
 
 
 class PageError(Exception):
