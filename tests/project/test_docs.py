@@ -51,6 +51,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FILE = re.compile(r"(?<![\w./-])(?:\.ci|benchmarks|docs|packaging|qps_service|scripts|tests)/(?:[\w./-]*\w)")
 MODULE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 CELL = re.compile(r"(?<!\\)\|")
+INLINE = re.compile(r"`(qps-reporter [a-z]+ [^`\n]+)`")
 OWN_COMMANDS = ("qps-reporter ", "scripts/")
 
 
@@ -183,10 +184,11 @@ def exit_statuses_undocumented(pages: Pages) -> list[str]:
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
-    """The words of each of our own commands in the page's shell blocks."""
+    """The words of each of our own commands: in the page's shell blocks, and with arguments in its prose."""
     typed = [line for block in blocks({"": text}, "sh") for line in block.splitlines()]
     prompted = (line for block in blocks({"": text}, "console") for line in block.splitlines())
     typed += [line[2:] for line in prompted if line.startswith(("$ ", "# "))]
+    typed += INLINE.findall(FENCE.sub("", text))
     for line in typed:
         if f"{line} ".startswith(OWN_COMMANDS):
             words = shlex.shlex(line, posix=True, punctuation_chars=True)
@@ -393,6 +395,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(OPERATIONS, "\n```sh\nscripts/demo.sh --during 18\n```\n"),
             Twin(OPERATIONS, "\n```sh\nscripts/checks.sh\n```\n"),
             Twin(OPERATIONS, "\n```console\n# qps-reporter checks | less\nno problem\n```\n"),
+            Twin(OPERATIONS, "`qps-reporter check --all &&", "`qps-reporter check &&"),
             Twin("docs/explanation/ledger.md", "qps-reporter audits\n", "qps-reporter audit\n"),
         ],
     ),
@@ -443,9 +446,11 @@ def test_commands_are_found_in_the_blocks() -> None:
     text = (
         "```sh\nqps-reporter run a | head\n# scripts/x\nscripts/test.sh >out\n```\n```text\nscripts/no\n```\n"
         "```console\n# qps-reporter check\nqps-reporter is well\n```\n"
+        "see `qps-reporter run`, `qps-reporter run a && b`\n"
     )
     assert list(shell_commands(text)) == [
         ["qps-reporter", "run", "a"],
         ["scripts/test.sh"],
         ["qps-reporter", "check"],
+        ["qps-reporter", "run", "a"],
     ]
