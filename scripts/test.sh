@@ -1,14 +1,22 @@
 #!/bin/bash
-# Runs every check: lint and types (scripts/lint.sh), then all tests: units first, then faults, then guests. Arguments go to pytest.
+# Runs every check: lint and types (scripts/lint.sh), then all tests: units first, guests last. Arguments go to pytest.
 #
 # Installs what is missing first (scripts/setup.sh test). As root it also boots systemd guests for
 # tests/system; other users see those tests skipped. With CI=true a skipped test fails the run.
 #
 # Several processes share the tests, since much of their time is waiting; `scripts/test.sh -n 0` runs them in one.
+# At the end stand the slowest tests, and what the run says of each promise of ARCHITECTURE.md.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh test
-scripts/lint.sh
 source scripts/caches.sh
-exec .venv/bin/pytest --numprocesses 3 --durations=25 "$@"
+
+# Downloads and builds what the guests need while everything else is checked. Whoever names tests may not want it.
+if [[ $EUID -eq 0 && $# -eq 0 ]]; then
+    .venv/bin/python -m tests.system.prepare &
+    trap 'kill $! 2>/dev/null || true' EXIT
+fi
+scripts/lint.sh
+.venv/bin/python -m pytest -p tests.project.promises --numprocesses 3 --dist loadgroup --no-loadscope-reorder \
+    --durations=25 "$@"

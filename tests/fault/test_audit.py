@@ -24,6 +24,8 @@ from tests.fault.program import GUARD, ROOT, Site, Writer, line
 from tests.fault.test_stopped import PACKERS
 from tests.ledgers import NOBODY, SECOND, entry, opened, position
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 Check = Callable[[Make], None]
 Result = subprocess.CompletedProcess[str]

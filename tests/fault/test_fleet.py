@@ -23,6 +23,8 @@ from tests.fault.program import GUARD, ROOT, Process
 from tests.fault.prometheus_server import PrometheusServer
 from tests.project.test_fleet_arithmetic import OWN
 
+pytestmark = pytest.mark.real_time
+
 PACKAGED = ROOT / "packaging" / "prometheus"
 INSTANCES = 20
 RATES = [20 + 4 * number for number in range(INSTANCES)]  # lines per second; 1,160 in all

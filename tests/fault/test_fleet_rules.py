@@ -10,6 +10,8 @@ import pytest
 from tests.fault.program import ROOT
 from tests.project.test_docs import FENCE, HEADING
 
+pytestmark = pytest.mark.real_time
+
 PROMTOOL = ROOT / ".cache" / "servers" / "usr" / "bin" / "promtool"  # scripts/setup.sh unpacks it there
 PACKAGED = ROOT / "packaging" / "prometheus"
 FLEET = "docs/how-to/fleet.md"

@@ -28,6 +28,8 @@ from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
 from tests.fault.program import ROOT, Site
 from tests.unit.reporting import OVERVIEW, standing
 
+pytestmark = pytest.mark.real_time
+
 SECOND = 1_000_000_000
 ORIGIN = Origin("here", spoof=False)
 

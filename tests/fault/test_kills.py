@@ -23,6 +23,8 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, WRONG, Site
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 
 STEPS = (

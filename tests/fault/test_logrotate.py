@@ -17,6 +17,8 @@ from tests.fault import twins
 from tests.fault.scenarios import Make
 from tests.following import Rig, Writer
 
+pytestmark = pytest.mark.real_time
+
 MINUTE = 60
 DAY = 24 * 60  # minutes
 TURN = 5  # minutes; the follower is stopped in the last of them

@@ -18,6 +18,8 @@ from tests.fault.program import GUARD, ROOT, Site
 from tests.fault.receivers import Carbon, Statsd, free_port, poll
 from tests.unit.metrics import HOSTILE, overview, report, standing
 
+pytestmark = pytest.mark.real_time
+
 RATE, SECONDS = 2000, 3
 
 TELLS_HALF = """

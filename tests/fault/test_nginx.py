@@ -15,6 +15,8 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, WRONG, Site
 
+pytestmark = pytest.mark.real_time
+
 NGINX = ROOT / ".cache" / "servers" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
 
 # Workers need not change to another user, who could not write here. `buffer` makes workers late: they write

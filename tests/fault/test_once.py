@@ -16,6 +16,8 @@ from qps_service.report import format_rate
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import GUARD, ROOT, Site
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 Check = Callable[[Make], None]
 

@@ -15,6 +15,8 @@ from tests.fault.mounts import MakeMount, needs_root
 from tests.fault.program import Site
 from tests.receivers import DEAD, FULL, HANGING, UNCONNECTED, Ends, Receivers, tables
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 
 WINDOWS = 15

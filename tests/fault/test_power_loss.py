@@ -22,7 +22,7 @@ from tests.fault.mounts import Disk, needs_root
 from tests.fault.program import GUARD, WRONG, Site
 from tests.fault.test_kills import NUMBERS_THE_REPORTS, STRACE, WORKERS
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.real_time]
 
 STEPS = ("pwrite64", "fdatasync", "ftruncate", "unlink", "write", "sendmsg")
 

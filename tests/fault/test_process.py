@@ -11,6 +11,8 @@ import pytest
 
 from tests.fault.program import GUARD, ROOT, Process
 
+pytestmark = pytest.mark.real_time
+
 LINE = b"10.0.0.1\tGET /a\t200\t10\n"
 RULE = "=" * 29 + "\n"
 

@@ -28,6 +28,8 @@ from prometheus_client import parser
 from tests.fault import program
 from tests.fault.program import GUARD, ROOT, Site
 
+pytestmark = pytest.mark.real_time
+
 SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
 DEBIAN = SERVERS / "lib" / "python3" / "dist-packages"
 SECONDS = int(os.environ.get("QPS_REPORTER_SCRAPED", "8"))  # of traffic

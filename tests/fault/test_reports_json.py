@@ -16,6 +16,8 @@ from tests.fault.mounts import MakeMount, needs_root
 from tests.fault.program import GUARD, ROOT, WRONG, Process, Site
 from tests.reports_schema import validate
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 
 

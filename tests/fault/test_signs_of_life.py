@@ -148,11 +148,13 @@ def run_a_stop(root: Path, twin: str = "") -> None:
         check_a_stop(site)
 
 
+@pytest.mark.real_time
 def test_a_stop_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
     run_a_stop(tmp_path / "sound")
 
 
+@pytest.mark.real_time
 @pytest.mark.twin
 def test_a_stop_meanwhile_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent

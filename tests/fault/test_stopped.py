@@ -11,6 +11,8 @@ import pytest
 
 from tests.fault.program import WRONG, Site, Writer
 
+pytestmark = pytest.mark.real_time
+
 Make = Callable[..., Site]
 Scenario = Callable[[Make], None]
 

@@ -9,6 +9,8 @@ import pytest
 from qps_service.files import Files
 from tests.fault.program import Site
 
+pytestmark = pytest.mark.real_time
+
 LIMIT = 1 << 63  # nanoseconds: an integer of SQLite's is below
 FAR = 10_413_792_000 * 10**9  # the year 2300
 UNBOUNDED = "from qps_service import files; files._within = lambda time: time"

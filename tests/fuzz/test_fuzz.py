@@ -10,6 +10,8 @@ import pytest
 
 from tests.fuzz.building import CORPUS, build_fuzzer, fuzz, plant
 
+pytestmark = pytest.mark.build
+
 RUNS = 20_000
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.fuzz.building import MODULE_VARIABLE, ROOT, build_extension, plant
 
+pytestmark = pytest.mark.build
+
 SANITIZERS = ("-O1", "-fsanitize=address,undefined")
 TESTS = ("tests/unit/test_binding.py", "tests/unit/test_twins.py::test_nothing_is_lost_in_spills")
 

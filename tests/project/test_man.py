@@ -28,6 +28,8 @@ from qps_service.routes import COLLAPSES
 from qps_service.scan import PURE_VARIABLE
 from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
 
+pytestmark = pytest.mark.build
+
 BUILD = Path(__file__).parents[2] / "packaging/man/build.py"
 COMMAND, FILE, SERVICE_PAGE = "qps-reporter.1", "qps-reporter.toml.5", "qps-reporter.service.8"
 NAMES = (COMMAND, FILE, SERVICE_PAGE)

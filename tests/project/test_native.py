@@ -131,6 +131,7 @@ def check_wheel(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".c", ".h"))]
 
 
+@pytest.mark.build
 def test_the_wheel_is_for_every_python(tmp_path: Path) -> None:
     source, built, unpacked = (tmp_path / name for name in ("source", "built", "unpacked"))
     for directory in (source, built):
@@ -144,6 +145,7 @@ def test_the_wheel_is_for_every_python(tmp_path: Path) -> None:
         assert python(program, unpacked, SCANS) == "c True\n"
 
 
+@pytest.mark.build
 @pytest.mark.twin
 def test_a_source_distribution_that_lacks_a_file_is_noticed(tmp_path: Path) -> None:
     source, built = tmp_path / "source", tmp_path / "built"
@@ -163,12 +165,14 @@ def check_without_compiler(source: Path, target: Path) -> None:
     assert python(sys.executable, target, SCANS) == "py False\n"
 
 
+@pytest.mark.build
 def test_without_a_compiler_it_is_pure(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     check_without_compiler(copy_sources(source), tmp_path / "target")
 
 
+@pytest.mark.build
 @pytest.mark.twin
 def test_that_it_wants_a_compiler_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "source"

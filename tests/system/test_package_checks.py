@@ -16,7 +16,7 @@ from tests.system.guest import LONG, Guest
 from tests.system.image import HANG, GuestError, Image
 from tests.system.package import BUILD_DEPENDS, Package, Packages
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.build]
 
 CHECK = "/checkout/scripts/check-package.sh"
 GOOD = "/good"

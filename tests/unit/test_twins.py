@@ -198,6 +198,7 @@ def check_spills(make: Make, asked: Settings, log: Log) -> int:
     return len(parts)
 
 
+@pytest.mark.build
 def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
     spills: Counter[str] = Counter()
 
@@ -313,6 +314,7 @@ def test_a_native_scanner_that_reads_otherwise_is_caught(
     assert caught(partial(check_alike, native_scanner))
 
 
+@pytest.mark.build
 @pytest.mark.twin
 def test_a_scanner_that_loses_spills_is_caught(small: ModuleType) -> None:
     check = partial(check_spills, partial(pure_scanner, kind=ForgetsWhatWasSpilled))
