@@ -123,6 +123,7 @@ class Anybody:
             except Empty:
                 came.append(INTERRUPT)
             if came[-1] == INTERRUPT:
+                self._lines.put(INTERRUPT)
                 return "\n".join(["the page has", *page, "and what came is", *came[:-1]])
         self._apart[1].extend(came)
         return ""
