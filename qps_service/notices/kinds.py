@@ -8,7 +8,7 @@ from collections.abc import Callable
 from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from typing import NamedTuple
 
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 
 
 class Kind(NamedTuple):
@@ -25,7 +25,7 @@ class Notice(NamedTuple):
     kind: Kind
     text: str
     log: str | None = None  # the log it is about
-    loss: Loss | None = None  # what may be lost, where it tells of that
+    loss: PossibleLoss | None = None  # what may be lost, where it tells of that
 
 
 Notify = Callable[[Notice], None]

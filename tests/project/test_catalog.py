@@ -16,7 +16,7 @@ import pytest
 
 from qps_service.notices import kinds
 from qps_service.outputs.journal import notice_fields, report_fields
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report
 
 CATALOG = Path(__file__).parents[2] / "packaging/systemd/qps-reporter.catalog"
@@ -97,7 +97,7 @@ def _fields(message_id: str) -> set[str]:
         return set(report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ())))
     kind = next(kind for kind in kinds.KINDS if kind.message_id == message_id)
     log = "access" if kind in ABOUT_A_LOG else None
-    loss = Loss(0, "went", "/log", None) if kind is kinds.POSSIBLE_LOSS else None
+    loss = PossibleLoss("went", "/log") if kind is kinds.POSSIBLE_LOSS else None
     return set(notice_fields(kinds.Notice(kind, "", log, loss)))
 
 
