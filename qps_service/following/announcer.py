@@ -6,15 +6,16 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
+from qps_service.text.units import SECOND
 from qps_service.values.entries import LOSSES_LIMIT, PossibleLoss
 from qps_service.values.positions import Position
 
 # A log that rotates ten times a second should not fill the journal.
-ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
-LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
+ROTATIONS_SAID_EVERY = 10 * SECOND  # nanoseconds
+LET_GO_SAID_EVERY = 60 * SECOND  # nanoseconds
 # Whoever may write to the log's directory can make states change all the time.
 BURST = 20  # messages
-BURST_EVERY = 60_000_000_000  # nanoseconds
+BURST_EVERY = 60 * SECOND  # nanoseconds
 
 
 class Announcer:

@@ -31,13 +31,14 @@ from qps_service.following.open_files import Changes, FollowLimits, Keeper, Open
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
+from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import Position
 
 # A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.
-ABSENCE = 2_000_000_000  # nanoseconds
+ABSENCE = 2 * SECOND  # nanoseconds
 # Writes do not touch the directory: whether a generation that was let go has grown is looked up this often.
-SWEEP_EVERY = 60_000_000_000  # nanoseconds
+SWEEP_EVERY = 60 * SECOND  # nanoseconds
 # Each round follows renames that happened during the one before; the tick continues where this ends.
 ROUNDS = 5
 

@@ -26,16 +26,16 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker
 from qps_service.service.systemd import Supervisor
-from qps_service.text.units import SECOND
+from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.reports import Overview
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
-TICK = 1_000_000_000  # nanoseconds
+TICK = SECOND  # nanoseconds
 # Other files may come and go beside the log all the time: their hints are taken in this far apart.
-HINTS_APART = 20_000_000  # nanoseconds
+HINTS_APART = 20 * MILLISECOND  # nanoseconds
 # How long a finished file may stay open, and how much of a backlog a crash may have read again. A commit
 # costs an fsync: one each look would be felt under ten rotations a second.
-CHECKPOINT = 10_000_000_000  # nanoseconds
+CHECKPOINT = 10 * SECOND  # nanoseconds
 
 
 class Daemon:

@@ -23,9 +23,9 @@ from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
-REJECTS_SAID_EVERY = 60_000_000_000  # nanoseconds
+REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
-LOSS_RECENT = 600_000_000_000  # nanoseconds
+LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
 
 
