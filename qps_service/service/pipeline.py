@@ -10,11 +10,11 @@ from qps_service.following.follower import Follower, FollowState
 from qps_service.following.open_files import Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher
-from qps_service.formats.presets import LogFormat
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
@@ -90,7 +90,7 @@ class LogPipeline:
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
         self._count(self._scanner.take())
-        if _lines_of(config) != _lines_of(self.config):
+        if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
         self._follower.reconfigure(_limits(config))
         self.aggregator.reconfigure(config.max_routes, config.routes())
@@ -174,12 +174,10 @@ class LogPipeline:
         self._watcher.close()
 
     def _make_scanner(self, config: LogConfig) -> Scanner:
-        def make(log_format: LogFormat) -> Scanner:
-            return make_scanner(log_format, config.max_line, self._count, keep_query=config.keep_query)
-
+        options = _scan_options(config)
         if config.format.is_auto:
-            return ChoosingScanner(make, self._count, self._say_choice)
-        return make(config.format)
+            return ChoosingScanner(options, self._count, self._say_choice)
+        return make_scanner(options, self._count)
 
     def _count(self, scanned: Scanned) -> None:
         self.aggregator.add(scanned)
@@ -221,9 +219,8 @@ class LogPipeline:
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
-def _lines_of(config: LogConfig) -> tuple[LogFormat, int, bool]:
-    """What a scanner is made for."""
-    return config.format, config.max_line, config.keep_query
+def _scan_options(config: LogConfig) -> ScanOptions:
+    return ScanOptions(config.format, config.max_line, config.keep_query)
 
 
 def _limits(config: LogConfig) -> FollowLimits:

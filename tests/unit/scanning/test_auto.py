@@ -1,6 +1,6 @@
 """Format `auto` in a log that is followed: each line counts once, under the format that the lines tell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +9,9 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
 from qps_service.scanning.auto import ChoosingScanner
-from qps_service.scanning.scanner import Scanner
 from qps_service.service import pipeline as tail_module
 from qps_service.service.pipeline import LogPipeline
-from qps_service.values.counts import Counts, Key, Scanned
+from qps_service.values.counts import Counts, Key
 
 SECOND = 10**9
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"
@@ -96,13 +95,9 @@ class ChoosesAlways(ChoosingScanner):
 class ForgetsRejects(ChoosingScanner):
     """A broken twin: what came before the choice is lost."""
 
-    def __init__(
-        self,
-        make: Callable[..., Scanner],
-        spill: Callable[[Scanned], None],
-        say: Callable[[str, str], None],
-    ) -> None:
-        super().__init__(make, lambda _scanned: None, say)
+    def _choose(self, block: bytes) -> None:
+        self._scanner.take()
+        super()._choose(block)
 
 
 class SkipsTheBlock(ChoosingScanner):

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
+from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -215,7 +216,7 @@ def test_the_native_scanner_is_chosen_unless_the_pure_one_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, asked: str, expected: type
 ) -> None:
     monkeypatch.setenv(PURE_VARIABLE, asked)
-    assert isinstance(chosen_scanner(DEFAULT, LIMIT, no_spill), expected)
+    assert isinstance(chosen_scanner(ScanOptions(DEFAULT, LIMIT), no_spill), expected)
 
 
 def test_both_scanners_know_the_same_reasons_and_limits() -> None:
@@ -309,6 +310,6 @@ class ForgetsBetweenBlocks(PureScanner):
 )
 def test_conservation_catches(twin: type[PureScanner]) -> None:
     data = line() + b"\n" + line(size=b"x") + b"a\rb\n" + line(end=b"")
-    check_conservation(partial(PureScanner, spill=no_spill), data)
+    check_conservation(pure_scanner, data)
     with pytest.raises(AssertionError):
-        check_conservation(partial(twin, spill=no_spill), data)
+        check_conservation(partial(pure_scanner, kind=twin), data)

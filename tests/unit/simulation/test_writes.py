@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from qps_service.simulation.simulator import Simulator, SteadyPace
@@ -116,7 +117,7 @@ def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> No
     with suppress(OSError) if room < 10**9 else nullcontext():
         simulation.run()
     log.close()
-    scanner = make_scanner(DEFAULT, 65_536, no_spill)
+    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
     for lines in on_disk(path).values():
         scanner.scan(b"".join(line for line in lines if line.endswith(b"\n")))
     scanned = scanner.take()
