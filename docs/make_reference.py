@@ -22,14 +22,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 # They stand beside this directory.
 import told  # noqa: E402
 
-from qps_service.jsonlines import CANDIDATES  # noqa: E402
-from qps_service.logformat import PRESETS  # noqa: E402
-from qps_service.model import OTHER, Counts, Key, Overview, Report, Row, Standing  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
+from qps_service.formats.presets import PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
-from qps_service.outputs.exposition import Families  # noqa: E402
-from qps_service.outputs.ganglia_names import COUNT, name_of  # noqa: E402
-from qps_service.outputs.names import path_of_key, path_of_log  # noqa: E402
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
+from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
+from qps_service.outputs.prometheus.exposition import Families  # noqa: E402
+from qps_service.values.counts import OTHER, Counts, Key  # noqa: E402
+from qps_service.values.reports import Overview, Report, Row, Standing  # noqa: E402
 
 PAGES = HERE / "reference"
 SCHEMA = ROOT / "packaging" / "qps-report.schema.json"

@@ -16,10 +16,10 @@ sys.path.insert(0, str(HERE.parent))
 
 # They stand beside this directory.
 from qps_service.cli import make_parser  # noqa: E402
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
-from qps_service.logformat import ROLES  # noqa: E402
-from qps_service.notices import KINDS, REPORT_MESSAGE_ID  # noqa: E402
-from qps_service.settings import LOG, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
+from qps_service.configuration.settings import LOG, SERVICE, Setting  # noqa: E402
+from qps_service.formats.presets import ROLES  # noqa: E402
+from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID  # noqa: E402
 
 CATALOG = HERE / "systemd" / "qps-reporter.catalog"
 

@@ -27,9 +27,9 @@ import told  # noqa: E402
 
 from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
-from qps_service.logformat import PRESETS  # noqa: E402
-from qps_service.notices import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 DOCUTILS = {
     "_disable_config": True,  # nor does a file of the user's change the pages

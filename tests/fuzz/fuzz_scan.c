@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#include "_scan_core.h"
+#include "core.h"
 
 #define NEED(condition)                                                                                      \
     do {                                                                                                     \

@@ -18,17 +18,18 @@ from typing import NamedTuple
 import pytest
 from jsonschema import ValidationError
 
-from qps_service import errors, notices
+from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
-from qps_service.line import REASONS
-from qps_service.logformat import NAMES, ROLES, compile_format
-from qps_service.model import Report
+from qps_service.formats.presets import NAMES, ROLES, compile_format
+from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.routes import COLLAPSES
-from qps_service.scan import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.values.counts import REASONS
+from qps_service.values.reports import Report
 from tests.reports_schema import validate
 
 ROOT = Path(__file__).parents[2]
@@ -99,12 +100,12 @@ def commands_undocumented(pages: Pages) -> list[str]:
 
 
 def kinds_undocumented(pages: Pages) -> list[str]:
-    kinds = {kind.name: kind.message_id for kind in notices.KINDS}
-    return [name for name, number in kinds.items() if f"`{number}`" not in part(pages[MESSAGES], f"`{name}`")]
+    ids = {kind.name: kind.message_id for kind in kinds.KINDS}
+    return [name for name, number in ids.items() if f"`{number}`" not in part(pages[MESSAGES], f"`{name}`")]
 
 
 def kinds_invented(pages: Pages) -> list[str]:
-    known = {kind.message_id for kind in notices.KINDS} | {notices.REPORT_MESSAGE_ID}
+    known = {kind.message_id for kind in kinds.KINDS} | {kinds.REPORT_MESSAGE_ID}
     return sorted(set(re.findall(r"\b[0-9a-f]{32}\b", "".join(pages.values()))) - known)
 
 
@@ -229,7 +230,7 @@ def _parse_script(command: list[str]) -> None:
 def files_missing(pages: Pages) -> list[str]:
     named = {path for text in pages.values() for path in FILE.findall(LINK.sub("", text))}
     modules = {name for text in pages.values() for name in MODULE.findall(text)} - named
-    places = (ROOT, ROOT / "qps_service")
+    places = (ROOT, ROOT / "qps_service", ROOT / "tests")
     return [path for path in sorted(named) if not (ROOT / path).exists()] + [
         name for name in sorted(modules) if not any((place / name).exists() for place in places)
     ]
@@ -344,10 +345,10 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         kinds_undocumented,
         [
             Twin(MESSAGES, "## `gone`\n", "## `let_go`\n"),
-            Twin(MESSAGES, notices.WAITING.message_id, notices.ROTATED.message_id),
+            Twin(MESSAGES, kinds.WAITING.message_id, kinds.ROTATED.message_id),
         ],
     ),
-    (kinds_invented, [Twin(MESSAGES, "0" * 32, notices.ROTATED.message_id)]),
+    (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
     (fields_undocumented, [Twin(REPORT, "| `QPS_TIME` |", "| `QPS_SECONDS` |")]),
     (
         words_undocumented,
