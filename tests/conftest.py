@@ -1,4 +1,4 @@
-"""For all tests: where CI=true, a skipped test is a failure, and examples are drawn the same each time.
+"""For all tests: their order; where CI=true, a skip is a failure, and examples are drawn the same each time.
 
 On a developer's machine a test may lack what it needs (root, say) and be skipped with the reason.
 In CI everything is there, so a skip would be a check that silently stopped checking. New examples are for
@@ -20,6 +20,16 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "developer")
 
 # A background job of a shell ignores Ctrl-C, and so would every program that the tests start and send one to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is quick comes first, so that what it finds is known soonest.
+ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def stage(item: pytest.Item) -> int:
+        return next((number for number, name in enumerate(ORDER) if name in item.path.parts), 0)
+
+    items.sort(key=stage)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.

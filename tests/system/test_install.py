@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import Guest
-from tests.system.image import HANG, GuestError, Image
-from tests.system.package import ROOT
+from tests.system.image import HANG, ROOT, GuestError, Image
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, await_requests, lines, requests
 
 pytestmark = [pytest.mark.system, pytest.mark.build]

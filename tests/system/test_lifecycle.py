@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import INSTALL, Guest
-from tests.system.image import GuestError
-from tests.system.package import NEXT, ROOT, VERSION, Packages
+from tests.system.image import ROOT, GuestError
+from tests.system.package import NEXT, VERSION, Packages
 from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
 pytestmark = pytest.mark.system
