@@ -16,15 +16,7 @@ from qps_service.model import Sample, Scanned
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 
-_ROLES = (
-    None,
-    "method",
-    "route",
-    "request",
-    "status",
-    "bytes",
-    "time",
-)  # numbered as `enum role` in C is
+_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
 
 class Scanner(Protocol):
