@@ -269,7 +269,7 @@ static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
 static struct PyModuleDef scan_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_scan",
-    .m_doc = "The native scanner; qps_service.scan picks it.",
+    .m_doc = "The native scanner, as a type.",
     .m_slots = scan_slots,
 };
 
