@@ -1,5 +1,6 @@
-/* The times that lines state, and the requests of each span of time. The reading is the twin of what Python
-   does for `summarize` with the pure scanner. */
+/* The times that lines state, and the requests of each span of time.
+
+   A time is read as seconds_of() in Python does, its twin; a text is read once as long as lines repeat it. */
 
 #pragma once
 
@@ -121,7 +122,7 @@ static int unix_of(const uint8_t *p, const uint8_t *end, int64_t *time)
     return p == end;
 }
 
-static int time_of(struct span text, int64_t *time)
+static int seconds_of(struct span text, int64_t *time)
 {
     const uint8_t *p = text.start, *end = p + text.len;
     return unix_of(p, end, time) || clf_of(p, end, time) || iso_of(p, end, time);
@@ -133,7 +134,7 @@ static int count_time(struct scanner *s, struct span text, uint32_t status)
     int is_known = s->time_text_len && text.start && text.len == s->time_text_len;
     if (!is_known || memcmp(text.start, s->time_text, text.len)) {
         int64_t time = 0, span = s->program->span;
-        s->is_time = text.start && time_of(text, &time);
+        s->is_time = text.start && seconds_of(text, &time);
         s->time_begin = time - time % span - (time % span < 0 ? span : 0);
         s->time_text_len = text.start && text.len <= sizeof s->time_text ? text.len : 0;
         if (s->time_text_len)

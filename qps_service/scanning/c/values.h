@@ -1,5 +1,5 @@
-/* What the texts in a line stand for: tokens, versions, numbers and strings of JSON. The twin of what the
-   pure scanner's line.py says of them. */
+/* What the texts in a line stand for: tokens, versions, numbers and strings of JSON. The twin of what
+   line.py, and for strings decode() in Python, say of them. */
 
 #pragma once
 
@@ -102,7 +102,7 @@ static int hex_of(const uint8_t *p, uint32_t *unit)
 }
 
 /* What a JSON string stands for, written to `out`, which has room for as much; its length. */
-static size_t decode_string(struct span text, uint8_t *out)
+static size_t decode(struct span text, uint8_t *out)
 {
     static const char names[] = "bfnrt/\"\\", values[] = "\b\f\n\r\t/\"\\";
     const uint8_t *p = text.start, *end = p + text.len;

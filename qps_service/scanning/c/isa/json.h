@@ -162,7 +162,7 @@ static int PER_ISA(json)(struct scanner *s, const uint8_t *p, const uint8_t *end
         /* A word has no backslash. */
         if (memchr(found[i].start, '\\', found[i].len)) {
             field->start = text;
-            field->len = decode_string(found[i], text);
+            field->len = decode(found[i], text);
             text += field->len;
         }
     }
