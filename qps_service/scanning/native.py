@@ -11,7 +11,7 @@ from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
 
-_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # as c/core.h numbers them
+_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
 
 class NativeScanner:
