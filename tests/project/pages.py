@@ -27,7 +27,7 @@ ELSEWHERE = {
     "scripts/check.sh fast": "scripts/check.sh",
     "scripts/setup.sh run": "scripts/demo.sh",
     "scripts/setup.sh bench": "scripts/setup.sh",
-    ".venv/bin/python -m benchmarks": "tests/unit/test_benchmarks.py",
+    ".venv/bin/python -m benchmarks": "tests/project/test_benchmarks.py",
 }
 
 # What is another one each time, on the page as in the test: a pattern, and the name that takes its place.
