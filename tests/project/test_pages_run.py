@@ -352,7 +352,7 @@ def test_a_metric_that_is_not_sent_is_noticed(tmp_path: Path) -> None:
 TRUE = "```console\n$ echo one; echo two\none\ntwo\n```\n"
 FOLLOWED = """\
 ```console
-$ qps-reporter simulate -o access.log -r 0 --rate 100 --duration 1 --seed 1
+$ qps-reporter simulate -o access.log -r 0 --rate 1000 --duration 0.1 --seed 1
 $ qps-reporter run access.log --start start
 qps-reporter: following /home/you/try/access.log
 ```

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system, pytest.mark.real_time]
 READ_BY_ROOT = [name for name, text in pages().items() if any(step.who == "root" for step in steps(text))]
 DEB = re.compile(r"\./(qps-reporter_\S+\.deb)")
 HERE = "/root/here"  # where the reader is
-# Who asks for something does it just after a report, and who looks at reports waits for the next one.
+# Who asks for something does it just after a report, and who then looks at reports waits for the next one.
 TRAFFIC, LOOKS = "curl ", ("journalctl ", "systemctl status ")
 # As if the reader said yes; what is recommended, guests can't download.
 YES = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
@@ -28,11 +28,14 @@ class Root:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
+        self._asked = False  # for something that is in no report yet
 
     def run(self, step: Step) -> str:
-        if step.typed.startswith((TRAFFIC, *LOOKS)) and self._is_running():
+        asks, looks = step.typed.startswith(TRAFFIC), step.typed.startswith(LOOKS)
+        if (asks or (looks and self._asked)) and self._is_running():
             with self._guest.follow(f"--unit={UNIT}", after=self._guest.journal_cursor()) as journal:
                 journal.until(is_report)
+        self._asked = asks or (self._asked and not looks)
         command = f"cd {HERE}\nexec 2>&1\nexport DEBIAN_FRONTEND=noninteractive\n{step.typed}"
         return compare(
             step.printed, self._guest.run("bash", "-c", command, check=False, hang=LONG).stdout.splitlines()
