@@ -7,9 +7,9 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "qps_service._scan",
-            ["qps_service/_scan.c"],
-            depends=sorted(glob("qps_service/_scan_*.h")),
+            "qps_service.scanning._scan",
+            ["qps_service/scanning/c/module.c"],
+            depends=sorted(glob("qps_service/scanning/c/**/*.h", recursive=True)),
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra"],
             py_limited_api=True,

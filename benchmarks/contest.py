@@ -8,20 +8,21 @@ from benchmarks.datasets import Dataset, log, repeated, warm
 from benchmarks.figures import Run
 from benchmarks.peers import Peer, is_installed, peers
 from benchmarks.processes import FailedError
-from qps_service.logformat import compile_format
-from qps_service.scan import make_scanner
+from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
 
 LEAST = 10_000  # lines that even the slowest peer gets
 TRIAL = 20_000  # lines that each has to count before any is timed: a mistake shows at once
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def entrants(dataset: Dataset, core: int, say: Say) -> list[Peer]:
+def entrants(dataset: Dataset, core: int, say: Notify) -> list[Peer]:
     """The programs that are there, each with its counts checked on a small log.
 
     Raises FailedError without the native scanner: nobody would be compared with what is installed then.
     """
-    scanner = make_scanner(compile_format("default"), 65_536, lambda _: None).name
+    scanner = make_scanner(ScanOptions(compile_format("default"), 65_536), lambda _: None).name
     if scanner != "c":
         raise FailedError(f"expected the native scanner, found the one called {scanner}")
     trial, totals, found = log(dataset, TRIAL), repeated(dataset, TRIAL), []
@@ -34,7 +35,7 @@ def entrants(dataset: Dataset, core: int, say: Say) -> list[Peer]:
     return found
 
 
-def compete(dataset: Dataset, lines: int, rounds: int, core: int, say: Say) -> dict[str, list[Run]]:
+def compete(dataset: Dataset, lines: int, rounds: int, core: int, say: Notify) -> dict[str, list[Run]]:
     """Each program's runs. Raises FailedError, DisagreementError, DiskFullError."""
     runs: dict[str, list[Run]] = {}
     field = entrants(dataset, core, say)

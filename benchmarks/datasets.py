@@ -14,7 +14,7 @@ from random import Random
 from typing import NamedTuple
 
 from benchmarks import traffic
-from qps_service.model import Counts, Key
+from qps_service.values.counts import Counts, Key
 
 CACHE = Path(__file__).parents[1] / ".cache" / "benchmarks"
 VERSION = 1  # of the files' content

@@ -20,9 +20,10 @@ import time
 from pathlib import Path
 
 from benchmarks.processes import environment
-from qps_service.ledger import Ledger
-from qps_service.model import Counts, Entry, Key
-from qps_service.units import SECOND
+from qps_service.ledger.ledger import Ledger
+from qps_service.text.units import SECOND
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Entry
 
 STARTS = 21
 RATE = 10_000  # lines/s

@@ -10,9 +10,9 @@ parts of 3,000, about what one read of a busy log has.
 import time
 from collections.abc import Callable, Sequence
 
-from qps_service.aggregator import Aggregator
-from qps_service.model import Scanned
-from qps_service.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.values.counts import Scanned
 
 ROWS = 300_000
 PART = 3000

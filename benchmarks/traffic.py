@@ -11,9 +11,9 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from qps_service.logformat import compile_format
-from qps_service.model import Key
-from qps_service.simulator import KINDS, Traffic
+from qps_service.formats.presets import compile_format
+from qps_service.simulation.traffic import KINDS, Traffic
+from qps_service.values.counts import Key
 
 POOL = 500_000  # lines
 ROUTES = 10_000

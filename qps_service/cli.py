@@ -35,7 +35,7 @@ class _Version(argparse._VersionAction):
         option: str | None = None,
     ) -> None:
         """Print it, and exit."""
-        from qps_service.scan import describe
+        from qps_service.scanning.scanner import describe
 
         self.version = f"{parser.prog} {__version__} ({describe(os.environ)})"
         super().__call__(parser, namespace, values, option)

@@ -14,7 +14,7 @@ lives through them, and says so.
 from collections.abc import Iterable
 from textwrap import indent
 
-from qps_service.caret import point
+from qps_service.text.caret import point
 
 EXIT_OK = 0
 EXIT_PROBLEM = 1

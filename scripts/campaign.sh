@@ -47,7 +47,7 @@ logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault
 scrapes) QPS_REPORTER_SCRAPED=${size:-120} exec "${pytest[@]}" -rP tests/fault/test_prometheus.py -k truth_over_a_sigkill ;;
 'fuzz scan') exec .venv/bin/python -m tests.fuzz.campaign "${size:-1000000}" ;;
 # New examples, where CI=true would draw the same each time.
-'fuzz twins') FUZZ_EXAMPLES=${size:-100000} CI='' exec "${pytest[@]}" tests/unit/test_twins.py -k "says or spills" ;;
+'fuzz twins') FUZZ_EXAMPLES=${size:-100000} CI='' exec "${pytest[@]}" tests/unit/scanning/test_twins.py -k "says or spills" ;;
 debians) QPS_REPORTER_ON_EACH_DEBIAN=yes exec "${pytest[@]}" --numprocesses 3 --dist loadgroup --no-loadscope-reorder tests/system ;;
 'fuzz hostile') FUZZ_HOSTILE=long exec "${pytest[@]}" -rP tests/fuzz/test_hostile.py ;;
 esac

@@ -11,8 +11,8 @@ shellcheck scripts/*.sh .ci/run packaging/debian/qps-reporter.p* packaging/debia
 # Optimised, since some warnings come of that. Where it is built for use, none of them is an error.
 includes=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')
 gcc -O3 -std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes -Wundef -Werror \
-    -DPy_LIMITED_API=0x030B0000 -isystem "$includes" -fPIC -c -o /dev/null qps_service/_scan.c
-.venv/bin/clang-format --dry-run --Werror qps_service/_scan.c qps_service/_scan_*.h
+    -DPy_LIMITED_API=0x030B0000 -isystem "$includes" -fPIC -c -o /dev/null qps_service/scanning/c/module.c
+.venv/bin/clang-format --dry-run --Werror qps_service/scanning/c/*.[ch] qps_service/scanning/c/isa/*.h
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy --strict

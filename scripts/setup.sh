@@ -121,8 +121,8 @@ fi
 compiler=$("$python" scripts/compiler.py)
 # state: what the installation was made of and with, and whether the native scanner came of it.
 state() {
-    cat pyproject.toml setup.py qps_service/_scan.c qps_service/_scan_*.h | sha256sum
-    echo "$compiler" qps_service/_scan*.so
+    cat pyproject.toml setup.py qps_service/scanning/c/*.[ch] qps_service/scanning/c/isa/*.h | sha256sum
+    echo "$compiler" qps_service/scanning/_scan*.so
 }
 
 stamp=.venv/made-to-$purpose
@@ -135,10 +135,10 @@ print(*project["dependencies"], *project["optional-dependencies"].get(sys.argv[1
 END
     )
     echo "setup: installing into .venv what is missing of these Python packages: $needs" >&2
-    rm -f qps_service/_scan*.so
+    rm -f qps_service/scanning/_scan*.so
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
         .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check --editable ".$extra" >&2
-    scanner=$(.venv/bin/python -c 'from qps_service.scan import describe; print(describe({}))')
+    scanner=$(.venv/bin/python -c 'from qps_service.scanning.scanner import describe; print(describe({}))')
     case $purpose:$scanner in
     test:native*) ;;
     test:*) die "the native scanner must be there to be tested, and it is the $scanner" ;;

@@ -3,22 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
-from qps_service.ledger import Ledger
-from qps_service.model import Restored
-from qps_service.pending import Pending
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import Outbox
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.values.entries import Restored
 
 
-class Drops(Books):
+class Drops(LedgerWriter):
     """What could not be written is forgotten."""
 
     def commit(self, *arguments: Any, **keywords: Any) -> bool:
         written = super().commit(*arguments, **keywords)
-        self._pending = Pending(self._ledger.number if self._ledger else 0)
+        self._pending = Outbox(self._ledger.number if self._ledger else 0)
         return written
 
 
-class Repeats(Books):
+class Repeats(LedgerWriter):
     """What was written waits all the same."""
 
     def _commit(self, ledger: Ledger, whole: Any) -> None:
@@ -27,7 +27,7 @@ class Repeats(Books):
         self._pending._waiting = waiting
 
 
-class SaysEach(Books):
+class SaysEach(LedgerWriter):
     """Says it with each window."""
 
     def _say_failing(self, *arguments: Any) -> None:
@@ -35,7 +35,7 @@ class SaysEach(Books):
         super()._say_failing(*arguments)
 
 
-class NeverSaysTheEnd(Books):
+class NeverSaysTheEnd(LedgerWriter):
     """Whoever was alarmed never learns that all is well."""
 
     def _write(self, *arguments: Any) -> None:
@@ -43,7 +43,7 @@ class NeverSaysTheEnd(Books):
         self._failing = False
 
 
-class ForgetsTheNumber(Books):
+class ForgetsTheNumber(LedgerWriter):
     """Writes all that waits, whatever the ledger has."""
 
     def _reopen(self, ledger: Ledger) -> None:
@@ -51,14 +51,14 @@ class ForgetsTheNumber(Books):
         ledger.open()
 
 
-class StartsAtZero(Books):
+class StartsAtZero(LedgerWriter):
     """The new ledger has only what was not written to the old one."""
 
     def _begin_anew(self) -> None:
         self._pending.rewind()
 
 
-class Doubles(Books):
+class Doubles(LedgerWriter):
     """Adds what waits to totals that have it already."""
 
     def _commit(self, ledger: Ledger, whole: Any) -> None:
@@ -68,7 +68,7 @@ class Doubles(Books):
         super()._commit(ledger, whole)
 
 
-class Overwrites(Books):
+class Overwrites(LedgerWriter):
     """What is there does not matter."""
 
     def _set_aside(self, ledger: Ledger, *arguments: Any) -> None:
@@ -77,14 +77,14 @@ class Overwrites(Books):
             Path(ledger.path + suffix).unlink(missing_ok=True)
 
 
-class TakesAnyDirectory(Books):
+class TakesAnyDirectory(LedgerWriter):
     """Whoever holds it."""
 
     def _require_ours(self, ledger: Ledger) -> None:
         pass
 
 
-class ForgetsWhatItRestored(Books):
+class ForgetsWhatItRestored(LedgerWriter):
     """Takes each generation for one that the ledger does not have."""
 
     def restore(self, *arguments: Any, **keywords: Any) -> Restored | None:

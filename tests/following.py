@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from qps_service.files import Files
-from qps_service.follower import Follower
-from qps_service.generations import Chunk
-from qps_service.held import Limits
-from qps_service.model import Loss, Position, Restored, Stranger
-from qps_service.notices import Notice
-from qps_service.opening import Handed
-from qps_service.voice import Voice
-from qps_service.watcher import Watcher
+from qps_service.files.kernel import Files
+from qps_service.following.announcer import Announcer
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk
+from qps_service.following.open_files import FollowLimits
+from qps_service.following.resume import InheritedFile, Resume
+from qps_service.following.watcher import Watcher
+from qps_service.notices.kinds import Notice
+from qps_service.values.entries import PossibleLoss, Restored
+from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
@@ -79,8 +80,8 @@ class Store:
     def holds(self, key: tuple[int, int]) -> bool:
         return key in self._kept
 
-    def hand_back(self) -> list[Handed]:
-        return [Handed(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
+    def hand_back(self) -> list[InheritedFile]:
+        return [InheritedFile(os.dup(descriptor), begun) for descriptor, begun in self._kept.values()]
 
     def clear(self) -> None:
         for descriptor, _ in self._kept.values():
@@ -94,19 +95,19 @@ class Paper:
     def __init__(self) -> None:
         self.held: dict[int, Position] = {}
         self.retired: dict[int, Position] = {}
-        self.strangers: tuple[Stranger, ...] = ()
-        self.losses: list[Loss] = []
+        self.ignored: tuple[IgnoredFile, ...] = ()
+        self.losses: list[PossibleLoss] = []
         self.next_number = 1
 
     def commit(self, follower: Follower) -> None:
-        changes, losses = follower.changes()
+        changes = follower.changes()
         self.held = {position.number: position for position in changes.held}
         self.retired |= {position.number: position for position in changes.retired}
         for number in (*changes.forgotten, *self.held):
             self.retired.pop(number, None)
-        if changes.strangers is not None:
-            self.strangers = changes.strangers
-        self.losses += losses
+        if changes.ignored is not None:
+            self.ignored = changes.ignored
+        self.losses += follower.take_losses()
         self.next_number = max([self.next_number - 1, *self.held, *self.retired]) + 1
 
     def restored(self, path: str, *, rebooted: bool = False) -> Restored:
@@ -115,7 +116,7 @@ class Paper:
             held=tuple(self.held.values()),
             retired=tuple(self.retired.values()),
             next_number=self.next_number,
-            strangers=self.strangers,
+            ignored=self.ignored,
             totals={},
             rejects={},
             window={},
@@ -163,10 +164,10 @@ class Rig:
         self._rotations = itertools.count(1)
         self._make_watcher, self._make_follower = watcher, follower
         self._files, self._from_start = files or Files(), from_start
-        self._limits = Limits(max_line, open_generations, QUIET)
+        self._limits = FollowLimits(max_line, open_generations, QUIET)
         self._begin(None, [])
 
-    def _begin(self, restored: Restored | None, handed: list[Handed]) -> None:
+    def _begin(self, restored: Restored | None, handed: list[InheritedFile]) -> None:
         self.watcher = self._make_watcher()
         held = (restored.held or restored.retired) if restored else ()
         self.follower = self._make_follower(
@@ -175,11 +176,13 @@ class Rig:
             from_start=self._from_start,
             watcher=self.watcher,
             files=self._files,
-            voice=Voice(str(self.path), "access", self.notices.append),
-            restored=restored,
-            handed=handed,
-            since=max((position.modified for position in held), default=0),
-            epoch=time.time_ns() - self.now if self._knows_times else None,
+            announcer=Announcer(str(self.path), "access", self.notices.append),
+            resume=Resume(
+                restored,
+                tuple(handed),
+                since=max((position.modified for position in held), default=0),
+                epoch=time.time_ns() - self.now if self._knows_times else None,
+            ),
             keeper=self.store,
         )
 
@@ -230,7 +233,7 @@ class Rig:
         while True:
             for chunk in self.follower.read(self.now):
                 self.take(chunk)
-            if not self.follower.is_behind:
+            if not self.follower.state.is_behind:
                 break
         if commit:
             self.commit()
@@ -240,6 +243,11 @@ class Rig:
         if self.store is not None and self.store.holds(key):
             return True
         return self.follower._held.by_key(key) is not None
+
+    @property
+    def files_open(self) -> int:
+        """How many files the follower holds."""
+        return len(self.follower._held)
 
     def has_read(self, path: Path) -> bool:
         """Whether something of the file that is at `path` now was read and committed."""
@@ -257,7 +265,7 @@ class Rig:
         if not lines[-1]:
             lines.pop()
         self.seen.update(lines)
-        chunk.origin.lines += len(lines)
+        chunk.origin.counted(len(lines), 0)
         if chunk.oversize is not None:
             self.oversize.append(chunk.oversize)
 

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
-from qps_service.configured import History
-from qps_service.database import Database
-from qps_service.ledger import Ledger
-from qps_service.model import Counts, Entry, Identity, Key, Position, Restored
-from qps_service.notices import Kind, Notice
+from qps_service.ledger.database import Database
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices.kinds import Kind, Notice
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Entry, Restored
+from qps_service.values.history import History
+from qps_service.values.positions import Identity, Position
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
@@ -79,22 +81,22 @@ class Keeper:
         self,
         path: Path | None,
         *,
-        make: Callable[..., Books] = Books,
+        make: Callable[..., LedgerWriter] = LedgerWriter,
         history: History = History(keep=3650 * 86400 * SECOND, max_size=1 << 30),  # noqa: B008 - frozen
     ) -> None:
         self.said: list[Notice] = []
-        self.books = make(
-            path and str(path), boot=BOOT, say=self.said.append, history=history, unix=lambda: EPOCH
+        self.writer = make(
+            path and str(path), boot=BOOT, notify=self.said.append, history=history, unix=lambda: EPOCH
         )
         self._lines = 0  # told so far
         self._now = self._started = 0  # CLOCK_BOOTTIME nanoseconds
-        self.books.open()
+        self.writer.open()
 
     @property
     def ledger(self) -> Ledger:
         """What is behind the books."""
-        assert self.books._ledger is not None
-        return self.books._ledger
+        assert self.writer._ledger is not None
+        return self.writer._ledger
 
     def tell_from(self, lines: int) -> None:
         """Go on with numbers where an earlier process ended."""
@@ -105,26 +107,26 @@ class Keeper:
         numbers = range(self._lines, self._lines + lines)
         self._lines += lines
         self._now += seconds * SECOND
-        told = self._entry(numbers, self.books.sequence + 1)
+        told = self._entry(numbers, self.writer.sequence + 1)
         whole = self._entry(range(self._lines), 0)
-        return self.books.commit([told], sequence=report, whole=lambda: [whole])
+        return self.writer.commit([told], sequence=report, whole=lambda: [whole])
 
     def window(self, lines: int, *, seconds: int = 10) -> bool:
         """The same, with the report that ends the window."""
-        written = self.commit(lines, seconds=seconds, report=self.books.sequence + 1)
+        written = self.commit(lines, seconds=seconds, report=self.writer.sequence + 1)
         self._started = self._now
         return written
 
     def restored(self) -> Restored | None:
         """What the books know of the log."""
-        return self.books.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
+        return self.writer.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
 
     def kinds(self) -> list[Kind]:
         """Of all that was said."""
         return [notice.kind for notice in self.said]
 
     def close(self) -> None:
-        self.books.close()
+        self.writer.close()
 
     def _entry(self, numbers: range, sequence: int) -> Entry:
         held = (position(1, self._lines),)
@@ -180,8 +182,8 @@ def locked(path: Path, how: str) -> Iterator[None]:
 
 LOOK = """
 import json, sys
-from qps_service.database import LedgerError
-from qps_service.ledger import Ledger
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
 ledger = Ledger(sys.argv[1], boot="")
 try:
     ledger.open(writable=False)

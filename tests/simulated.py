@@ -5,9 +5,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qps_service.logformat import compile_format
-from qps_service.simulated_log import LogFile
-from qps_service.simulator import FOREVER, SECOND, Pace, Simulator, SteadyPace, Traffic
+from qps_service.formats.presets import compile_format
+from qps_service.simulation.log_file import LogFile
+from qps_service.simulation.simulator import FOREVER, Pace, Simulator, SteadyPace
+from qps_service.simulation.traffic import Traffic
+from qps_service.text.units import SECOND
 
 DEFAULT = compile_format("default")
 NOW = 1_800_000_000  # Unix seconds

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from qps_service.cli import make_parser  # noqa: E402  it stands beside this directory's parent
-from qps_service.logformat import NAMES  # noqa: E402
+from qps_service.formats.presets import NAMES  # noqa: E402
 
 FILES = {"bash": "qps-reporter", "zsh": "_qps-reporter", "fish": "qps-reporter.fish"}  # by shell
 

@@ -26,10 +26,10 @@ sys.path.insert(0, str(HERE.parents[1]))
 # They stand beside this directory's parent.
 from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
-from qps_service.logformat import PRESETS, ROLES  # noqa: E402
-from qps_service.notices import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats.presets import PRESETS, ROLES  # noqa: E402
+from qps_service.notices.kinds import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 PRIORITIES = {
     LOG_CRIT: "crit",

@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from qps_service.config import DEFAULT_FILE, Flags
+from qps_service.configuration.loader import DEFAULT_FILE, Flags
+from qps_service.configuration.settings import BY_KEY, LOG, SERVICE
 from qps_service.errors import FormatError, UsageError
-from qps_service.logformat import LogFormat, compile_format
-from qps_service.process import discard_stdout
-from qps_service.settings import BY_KEY, LOG, SERVICE
+from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.service.process import discard_stdout
 
 MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
 

@@ -4,15 +4,16 @@ import argparse
 import os
 import time
 
-from qps_service.audit import Audit, Checked, audit
+from qps_service.auditing.audit import Audit, audit
+from qps_service.auditing.recount import Checked
 from qps_service.commands import answer
-from qps_service.database import LedgerError
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
-from qps_service.escape import show, show_path
-from qps_service.files import Files
-from qps_service.ledger import Ledger
-from qps_service.process import boot_id
-from qps_service.state import LEDGER
+from qps_service.files.kernel import Files
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
+from qps_service.service.process import boot_id
+from qps_service.service.state_directory import LEDGER
+from qps_service.text.escape import show, show_path
 
 HELP = "check the ledger against itself and against the logs that still exist"
 EPILOG = """\

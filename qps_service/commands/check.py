@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import load
-from qps_service.configured import (
+from qps_service.configuration.loader import load
+from qps_service.configuration.types import (
     Config,
     GangliaConfig,
     GraphiteConfig,
@@ -22,15 +22,16 @@ from qps_service.configured import (
     StatsdConfig,
     TextfileConfig,
 )
-from qps_service.detect import choose, first_lines
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.escape import show, show_path
-from qps_service.files import Files, NotRegularError, explain, group_name, user_name
-from qps_service.logformat import PRESETS, LogFormat, compile_format
-from qps_service.model import Scanned
-from qps_service.outputs.resolving import endpoint
-from qps_service.scan import make_scanner
-from qps_service.units import format_duration
+from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
+from qps_service.formats.detection import choose, first_lines
+from qps_service.formats.presets import PRESETS, LogFormat, compile_format
+from qps_service.network.resolver import endpoint
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
+from qps_service.text.escape import show, show_path
+from qps_service.text.units import format_duration
+from qps_service.values.counts import Scanned
 
 HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\
@@ -207,7 +208,7 @@ def _none_to_spill(scanned: Scanned) -> None:
 
 
 def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
-    scanner = make_scanner(log_format, log.max_line, _none_to_spill, keep_query=log.keep_query)
+    scanner = make_scanner(ScanOptions(log_format, log.max_line, log.keep_query), _none_to_spill)
     scanner.scan(line + b"\n")
     return scanner.take()
 

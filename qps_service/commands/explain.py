@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from textwrap import indent
 
-from qps_service.caret import point
 from qps_service.commands import MAX_LINE, answer, format_of
-from qps_service.detect import Choice, choose, fits
+from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.escape import show
-from qps_service.explaining import Explanation, explain, title
-from qps_service.logformat import AUTO, PRESETS, LogFormat, compile_format
-from qps_service.routes import Routes
+from qps_service.formats.detection import Choice, choose, fits
+from qps_service.formats.explanation import Explanation, explain, title
+from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
+from qps_service.text.caret import point
+from qps_service.text.escape import show
 
 HELP = "show how lines are understood, field by field, and what they count as"
 EPILOG = """\

@@ -3,29 +3,13 @@
 import argparse
 import os
 from collections.abc import Callable
-from syslog import LOG_DEBUG, LOG_WARNING
 
-from qps_service.books import Books
 from qps_service.commands import add_configuration, flags_of
-from qps_service.config import load
-from qps_service.configured import LogConfig, PrometheusConfig
-from qps_service.daemon import Daemon
-from qps_service.descriptors import DescriptorStore
+from qps_service.configuration.loader import load
 from qps_service.errors import EXIT_OK, UsageError
-from qps_service.files import Files
-from qps_service.model import Report, Restored
-from qps_service.notices import Say
-from qps_service.outputs import Output
-from qps_service.outputs.chosen import Outputs
-from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, is_journal
-from qps_service.outputs.making import make_output
-from qps_service.outputs.stdout import StdoutOutput
-from qps_service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
-from qps_service.report import render_text
-from qps_service.scan import describe
-from qps_service.state import StateDirectory
-from qps_service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
-from qps_service.tail import Tail
+from qps_service.reporting.text import render_text
+from qps_service.service.assembly import Host, assembled
+from qps_service.values.reports import Report
 
 HELP = "follow a log and report its requests per second"
 EPILOG = """\
@@ -63,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _renderer(arguments: argparse.Namespace) -> Callable[[Report], str]:
     if arguments.json:
-        from qps_service.outputs.reports_json import render_json
+        from qps_service.outputs.json_lines import render_json
 
         return render_json
     return render_text
@@ -71,79 +55,20 @@ def _renderer(arguments: argparse.Namespace) -> Callable[[Report], str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow until told to stop; the exit status."""
-    handed = handed_back(os.environ, os.getpid())
-    notify, sendv = bindings()
-    occupy_standard_streams()
+    host = Host.take_over(os.environ)
     flags = flags_of(arguments)
     config = load(flags, os.environ)
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
-    if arguments.once:  # nobody could ask in that time
-        outputs = [each for each in config.outputs if not isinstance(each, PrometheusConfig)]
-        config = config._replace(outputs=tuple(outputs))
-    send = sendv if os.path.exists(SOCKET) else None
-    # Cron mails whatever is said.
-    least = LOG_WARNING if arguments.once else LOG_DEBUG
-    board = NoticeBoard(send, None if send and is_journal(2, os.environ) else 2, least=least)
-    fixed: list[Output] = []
-    if send:
-        fixed.append(JournalOutput(send, board.say))
-    # The text is in the journal already; JSON there is somebody's wish.
-    if arguments.json or not (send and is_journal(1, os.environ)):
-        fixed.append(StdoutOutput(1, board.say, _renderer(arguments)))
-    waker = SignalWaker()
-    waker.install()
-    clock = SystemClock()
-    watchdog = watchdog_of(os.environ, os.getpid())
-    supervisor = Supervisor(lambda text, fds: notify(text, fds=list(fds)), watchdog)
-    # They stay open for all of its life: a reload may bring the output that serves them.
-    inherited = [descriptor for descriptor, name in handed if name == LISTENER]
-    kept = [(descriptor, name) for descriptor, name in handed if name != LISTENER]
-    store = DescriptorStore(supervisor, kept, {log.name for log in config.logs})
-    state = StateDirectory(config.state) if config.state else None
-    if state:
-        state.acquire()
-    books = Books(
-        state.ledger if state else None,
-        boot=boot_id(),
-        say=board.say,
-        history=config.history,
-        is_ours=state.is_held if state else lambda: True,
-    )
-
-    class WatchedFiles(Files):
-        """A hung disk stops everything; decompressing takes long, and is no hang."""
-
-        def working(self) -> None:
-            daemon.alive()
-
-    def make_tail(log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
-        if restored is None or restored.path != log.path:
-            store.drop(log.name)
-        # Without a ledger nobody could go on with what is kept.
-        keeper = store.of(log.name) if state and not arguments.once else None
-        taken = store.take(log.name)
-        return Tail(log, now, say, WatchedFiles(), restored=restored, at=at, handed=taken, keeper=keeper)
-
-    try:
-        daemon = Daemon(
-            config,
-            books=books,
-            reload=lambda: load(flags, os.environ),
-            make_tail=make_tail,
-            drop_kept=store.drop,
-            outputs=Outputs(fixed, lambda each: make_output(each, board.say, inherited)),
-            clock=clock,
-            waker=waker,
-            supervisor=supervisor,
-            say=board.say,
-            scanner=describe(os.environ),
-        )
+    with assembled(
+        config,
+        host,
+        reload=lambda: load(flags, os.environ),
+        render=_renderer(arguments),
+        once=arguments.once,
+        wants_stdout=arguments.json,  # JSON in the journal is somebody's wish
+    ) as daemon:
         if arguments.once:
             return daemon.run_once()
         daemon.run()
-    finally:
-        books.close()
-        if state:
-            state.release()
     return EXIT_OK

@@ -13,8 +13,10 @@ from random import Random
 
 from qps_service.commands import format_of
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
-from qps_service.simulated_log import LogFile
-from qps_service.simulator import FOREVER, SECOND, IrregularPace, Simulator, SteadyPace, Traffic
+from qps_service.simulation.log_file import LogFile
+from qps_service.simulation.simulator import FOREVER, IrregularPace, Simulator, SteadyPace
+from qps_service.simulation.traffic import Traffic
+from qps_service.text.units import SECOND
 
 HELP = "write a web server's log, with rotations, to try the service on"
 EPILOG = """\

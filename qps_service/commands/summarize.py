@@ -3,22 +3,23 @@
 import argparse
 import sys
 
-from qps_service.aggregator import Aggregator
-from qps_service.choosing import FALLBACK
 from qps_service.commands import MAX_LINE, answer, format_of
-from qps_service.detect import choose, first_lines
+from qps_service.commands.progress import Progress, progress_on
+from qps_service.configuration.settings import BY_KEY
+from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
-from qps_service.escape import show_path
-from qps_service.logformat import AUTO, LogFormat, compile_format
-from qps_service.model import Scanned
-from qps_service.process import interrupts_held_back
-from qps_service.progress import Progress, progress_on
-from qps_service.routes import COLLAPSES, Routes
-from qps_service.scan import Scanner, make_scanner
-from qps_service.settings import BY_KEY
-from qps_service.summary import RENDERERS, Summary
-from qps_service.units import SECOND, parse_duration
-from qps_service.whole import DamagedError, Whole
+from qps_service.files.whole import DamagedError, Whole
+from qps_service.formats.detection import choose, first_lines
+from qps_service.formats.presets import AUTO, LogFormat, compile_format
+from qps_service.reporting.summary import RENDERERS, Summary
+from qps_service.scanning.auto import FALLBACK
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.service.process import interrupts_held_back
+from qps_service.text.escape import show_path
+from qps_service.text.units import SECOND, parse_duration
+from qps_service.values.counts import Scanned
 
 HELP = "count everything in whole logs, plain or compressed, at once"
 EPILOG = """\
@@ -134,7 +135,7 @@ class _Counting:
             chosen = f"format {log_format.text}" if choice.format else "no format was found"
             sys.stderr.write(f"qps-reporter: {show_path(path)}: {chosen}: {choice.reason}\n")
             self._require_time(log_format)
-        return make_scanner(log_format, MAX_LINE, self._add, span=self._span)
+        return make_scanner(ScanOptions(log_format, MAX_LINE, span=self._span), self._add)
 
     def _require_time(self, log_format: LogFormat) -> None:
         if self._span and "time" not in log_format.roles:

@@ -3,7 +3,7 @@ path, value, Unix seconds of the report.
 
 Promise: the counters are the ledger's totals, which never go backwards; what is known has a value in every
 report, so that a graph has no gaps, and a route without requests has the rate 0; nothing that a log says
-can add a line, a field or a level. Paths are made by qps_service.outputs.names.
+can add a line, a field or a level. Paths are made by qps_service.outputs.metric_names.
 
     qps.access.GET._help.200.requests 4711 1473414194       requests in total
     qps.access.GET._help.200.bytes 2412032 1473414194       sum of their sizes
@@ -14,13 +14,14 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.names.
 
 from collections.abc import Iterator, Sequence
 
-from qps_service.configured import GraphiteConfig
-from qps_service.model import Overview, Report, Standing
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
-from qps_service.outputs.names import path_of_key, path_of_log
-from qps_service.outputs.resolving import endpoint
-from qps_service.outputs.stream import Stream
+from qps_service.configuration.types import GraphiteConfig
+from qps_service.network.resolver import endpoint
+from qps_service.network.tcp import Stream
+from qps_service.notices.kinds import Notify
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output
+from qps_service.outputs.metric_names import path_of_key, path_of_log
+from qps_service.values.reports import Overview, Report, Standing
 
 
 def render(reports: Sequence[Report], overview: Overview, prefix: str) -> Iterator[bytes]:
@@ -53,9 +54,9 @@ class GraphiteOutput(Output):
 
     name = "graphite"
 
-    def __init__(self, config: GraphiteConfig, say: Say) -> None:
+    def __init__(self, config: GraphiteConfig, notify: Notify) -> None:
         where = endpoint(config.host, config.port)
-        self.trouble = Trouble(say, f"Graphite at {where} takes metrics again")
+        self.trouble = Trouble(notify, f"Graphite at {where} takes metrics again")
         self._prefix = config.prefix
         self._stream = Stream(config.host, config.port, self.trouble)
 

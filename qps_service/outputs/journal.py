@@ -11,7 +11,7 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_REJECTED   lines that were no requests
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
 
-Routes in QPS_ROWS are escaped as in the text (qps_service.escape).
+Routes in QPS_ROWS are escaped as in the text (qps_service.text.escape).
 
 A notice is one entry too: MESSAGE, MESSAGE_ID, PRIORITY, QPS_LOG if it is about a log, and where lines may
 be lost:
@@ -27,10 +27,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
-from qps_service.model import Overview, Report
-from qps_service.notices import REPORT_MESSAGE_ID, Notice, Say
-from qps_service.outputs import Output, Trouble
-from qps_service.report import render_text, row_objects
+from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output
+from qps_service.reporting.report import row_objects
+from qps_service.reporting.text import render_text
+from qps_service.values.reports import Overview, Report
 
 IDENTIFIER = "qps-reporter"
 SOCKET = "/run/systemd/journal/socket"
@@ -97,8 +99,8 @@ class JournalOutput(Output):
 
     name = "journal"
 
-    def __init__(self, send: Send, say: Say) -> None:
-        self.trouble = Trouble(say, "the journal takes reports again")
+    def __init__(self, send: Send, notify: Notify) -> None:
+        self.trouble = Trouble(notify, "the journal takes reports again")
         self._send = send
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
@@ -125,7 +127,7 @@ class NoticeBoard:
         if stderr is not None:
             self._poll.register(stderr, select.POLLOUT)
 
-    def say(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Say it. Never raises, and never waits for whoever reads stderr: there is nobody left to tell."""
         if self._send:
             with suppress(OSError):

@@ -3,7 +3,7 @@ with tags (https://docs.datadoghq.com/extend/dogstatsd/datagram_shell).
 
 Promise: the counters' sum is the sum of the reports, each window's requests once; a route that has no
 requests any longer has the rate 0; nothing that a log says can add a line or a field. Names and tags are
-made by qps_service.outputs.names.
+made by qps_service.outputs.metric_names.
 
     qps.access.GET._help.200.requests:32|c              requests in the window
     qps.access.GET._help.200.bytes:16384|c              sum of their sizes
@@ -20,14 +20,16 @@ With tags, where the receiver sums up itself:
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from qps_service.configured import StatsdConfig
-from qps_service.model import Key, Overview, Report
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
-from qps_service.outputs.datagrams import Datagrams
-from qps_service.outputs.fading import Fading
-from qps_service.outputs.names import Alphabet, Counted, path_of_key, path_of_log
-from qps_service.outputs.resolving import endpoint
+from qps_service.configuration.types import StatsdConfig
+from qps_service.network.resolver import endpoint
+from qps_service.network.udp import Datagrams
+from qps_service.notices.kinds import Notify
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output
+from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
+from qps_service.outputs.vanished import Vanished
+from qps_service.values.counts import Key
+from qps_service.values.reports import Overview, Report
 
 _WORD = Alphabet("A-Za-z0-9_-", 64, flat=False)
 # 200 characters may a tag have, with its key (https://docs.datadoghq.com/getting_started/tagging/).
@@ -40,12 +42,12 @@ class Renderer:
     def __init__(self, prefix: str, *, tags: bool) -> None:
         self._prefix = prefix
         self._tags = tags
-        self._fading: Fading[tuple[str, Key]] | None = None
+        self._fading: Vanished[tuple[str, Key]] | None = None
 
     def lines(self, reports: Sequence[Report], overview: Overview) -> Iterator[str]:
         """The lines for these, made one by one as they are taken."""
         if self._fading is None:
-            self._fading = Fading()
+            self._fading = Vanished()
             self._fading.remember((log.log, key) for log in overview.logs for key in log.counts)
         vanished = self._fading.vanished(
             (report.log, Key(*row[:3])) for report in reports for row in report.rows
@@ -104,9 +106,9 @@ class StatsdOutput(Output):
 
     name = "statsd"
 
-    def __init__(self, config: StatsdConfig, say: Say) -> None:
+    def __init__(self, config: StatsdConfig, notify: Notify) -> None:
         where = endpoint(config.host, config.port)
-        self.trouble = Trouble(say, f"sending to StatsD at {where} works again")
+        self.trouble = Trouble(notify, f"sending to StatsD at {where} works again")
         self._datagrams = Datagrams(config.host, config.port, self.trouble)
         self._renderer = Renderer(config.prefix, tags=config.tags)
         self._limit = config.datagram

@@ -8,10 +8,11 @@ import os
 import select
 from collections.abc import Callable, Sequence
 
-from qps_service.model import Overview, Report
-from qps_service.notices import Say
-from qps_service.outputs import Output, OutputClosed, Trouble
-from qps_service.report import render_text
+from qps_service.notices.kinds import Notify
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.reporting.text import render_text
+from qps_service.values.reports import Overview, Report
 
 # Days of ordinary reports; a stopped reader costs no more memory than this.
 BACKLOG = 1 << 20  # bytes
@@ -24,8 +25,10 @@ class StdoutOutput(Output):
 
     name = "stdout"
 
-    def __init__(self, descriptor: int, say: Say, render: Callable[[Report], str] = render_text) -> None:
-        self.trouble = Trouble(say, "stdout takes reports again")
+    def __init__(
+        self, descriptor: int, notify: Notify, render: Callable[[Report], str] = render_text
+    ) -> None:
+        self.trouble = Trouble(notify, "stdout takes reports again")
         self._descriptor = descriptor
         self._render = render
         self._waiting = bytearray()

@@ -8,12 +8,13 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from qps_service.configured import TextfileConfig
-from qps_service.escape import show_path
-from qps_service.model import Overview, Report
-from qps_service.notices import Say
-from qps_service.outputs import Output, Trouble
-from qps_service.outputs.exposition import render
+from qps_service.configuration.types import TextfileConfig
+from qps_service.notices.kinds import Notify
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output
+from qps_service.outputs.prometheus.exposition import render
+from qps_service.text.escape import show_path
+from qps_service.values.reports import Overview, Report
 
 # node_exporter is another user, and the service's umask lets nobody in.
 MODE = 0o644
@@ -24,8 +25,8 @@ class TextfileOutput(Output):
 
     name = "textfile"
 
-    def __init__(self, config: TextfileConfig, say: Say) -> None:
-        self.trouble = Trouble(say, f"{show_path(config.path)} is written again")
+    def __init__(self, config: TextfileConfig, notify: Notify) -> None:
+        self.trouble = Trouble(notify, f"{show_path(config.path)} is written again")
         self._path = config.path
         # One name, which the next process takes over; node_exporter reads only what ends in .prom.
         self._new = f"{config.path}.new"

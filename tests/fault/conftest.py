@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qps_service.follower import Follower
+from qps_service.following.follower import Follower
 from tests.fault.mounts import MakeMount, Mount
 from tests.fault.scenarios import Make
 from tests.following import Rig

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import zstandard
 
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 
@@ -190,7 +190,7 @@ def unreadable_at_the_first_look(make: Make) -> None:
 
 def more_than_there_is_room_for(make: Make) -> None:
     """Rotated files in masses, while nobody ran: they are taken up in parts, and none twice."""
-    with patch("qps_service.remembered.RETIRED_LIMIT", 10):
+    with patch("qps_service.following.known_files.RETIRED_LIMIT", 10):
         masses(make)
 
 
@@ -206,7 +206,7 @@ def masses(make: Make) -> None:
     for _ in range(20):
         rig.look()
         old.lines(1)
-        assert rig.follower.open_generations <= 3
+        assert rig.files_open <= 3
     rig.check()
     assert rig.losses() == []
 

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.fingerprint import PLACES
-from qps_service.model import MARKER_LIMIT, PREFIX_LIMIT, Loss
-from qps_service.schema import VERSION
+from qps_service.files.fingerprint import SAMPLE_OFFSETS
+from qps_service.ledger.schema import VERSION
+from qps_service.values.entries import Loss
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
 from tests.fault.mounts import needs_root
 from tests.fault.program import GUARD, ROOT, Site, Writer, line
 from tests.fault.test_stopped import PACKERS
@@ -135,23 +136,24 @@ def size(first: int, end: int) -> int:
 def twin(code: str) -> str:
     """Breaks the audit in one place."""
     return (
-        "from qps_service import audit\n"
-        "from qps_service.audit import Audit, Kinship\n"
+        "from qps_service.auditing import recount\n"
+        "from qps_service.auditing.audit import Audit\n"
+        "from qps_service.files.fingerprint import Match\n"
         "from qps_service.commands import audit as command\n"
-        "count, likely, render = audit._count, audit._Candidates._likely, command.render\n"
+        "count, likely, render = recount._count, recount.Candidates._likely, command.render\n"
         f"{code}\n"
     )
 
 
 LOOKS_AT_THE_LOG_ONLY = twin(
-    "audit._Candidates._likely = lambda self, position: [\n"
+    "recount.Candidates._likely = lambda self, position: [\n"
     "    path for path in likely(self, position) if path.endswith('.log')]"
 )
-TAKES_ANY_TEXT = twin("audit.compare = lambda *_: Kinship.SAME")
-TRUSTS_THE_LEDGER = twin("audit._count = lambda position, source: position.lines")
-TO_THE_END = twin("audit._count = lambda at, source: count(at._replace(offset=source.seen().size), source)")
-FROM_THE_START = twin("audit._count = lambda at, source: count(at._replace(begun=0), source)")
-NEWLINES_ONLY = twin("audit._count = lambda at, source: source.read(at.offset, 0).count(b'\\n')")
+TAKES_ANY_TEXT = twin("recount.compare = lambda *_: Match.FULL")
+TRUSTS_THE_LEDGER = twin("recount._count = lambda position, source: position.lines")
+TO_THE_END = twin("recount._count = lambda at, source: count(at._replace(offset=source.seen().size), source)")
+FROM_THE_START = twin("recount._count = lambda at, source: count(at._replace(begun=0), source)")
+NEWLINES_ONLY = twin("recount._count = lambda at, source: source.read(at.offset, 0).count(b'\\n')")
 IGNORES_THE_REJECTED = twin("Audit.balances = property(lambda self: self.lines == self.requests)")
 IGNORES_LOSSES = twin("command.render = lambda each: render(each._replace(losses=[]))")
 IGNORES_TOTALS = twin("Audit.requests = property(lambda self: self.lines - self.rejected)")
@@ -159,12 +161,12 @@ IGNORES_FILES = twin("Audit.balances = property(lambda self: self.lines == self.
 IGNORES_REJECTED = twin(
     "Audit.lines_balance = property(lambda self: self.lines == self.requests + self.rejected)"
 )
-BY_TEXT_ONLY = twin("audit._Candidates._is_unbegun = lambda *_, **__: False")
+BY_TEXT_ONLY = twin("recount.Candidates._is_unbegun = lambda *_, **__: False")
 BY_IDENTITY_ONLY = twin(
-    "audit._Candidates._is_unbegun = lambda self, position, path, key, held: key == position.identity[:2]"
+    "recount.Candidates._is_unbegun = lambda self, position, path, key, held: key == position.identity[:2]"
 )
-SAYS_GONE = twin("audit._Candidates._is_own = lambda *_: False")
-TAKES_ANY_FILE = twin("audit._Candidates._is_own = lambda *_: True")
+SAYS_GONE = twin("recount.Candidates._is_own = lambda *_: False")
+TAKES_ANY_FILE = twin("recount.Candidates._is_own = lambda *_: True")
 WRITES = twin("opens = command.Ledger.open\ncommand.Ledger.open = lambda self, writable: opens(self)")
 
 
@@ -447,7 +449,7 @@ def a_line_in_the_log(make: Make) -> None:
     site.writer().lines(200)
     site.once()
     text = bytearray(site.log.read_bytes())
-    known = [range(PREFIX_LIMIT), *(range(end - MARKER_LIMIT, end) for end in (*PLACES, len(text)))]
+    known = [range(PREFIX_LIMIT), *(range(end - MARKER_LIMIT, end) for end in (*SAMPLE_OFFSETS, len(text)))]
     at = next(
         at for at, byte in enumerate(text) if byte == ord("\n") and not any(at in each for each in known)
     )

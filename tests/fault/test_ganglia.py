@@ -15,18 +15,20 @@ from xml.etree import ElementTree
 
 import pytest
 
-from qps_service.configured import GangliaConfig
-from qps_service.model import Counts, Key, Window
-from qps_service.outputs import ganglia
-from qps_service.outputs.ganglia import GangliaOutput
-from qps_service.outputs.ganglia_names import COUNT, name_of
-from qps_service.outputs.ganglia_series import Announcements, Series
-from qps_service.outputs.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
-from qps_service.outputs.gmond_conf import Channel, read_sending
-from qps_service.report import format_rate, make_report
+from qps_service.configuration.types import GangliaConfig
+from qps_service.outputs.ganglia import output as ganglia
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from qps_service.outputs.ganglia.gmond_conf import Channel, read_sending
+from qps_service.outputs.ganglia.names import COUNT, name_of
+from qps_service.outputs.ganglia.output import GangliaOutput
+from qps_service.outputs.ganglia.series import Announcements, Series
+from qps_service.reporting.report import make_report
+from qps_service.reporting.text import format_rate
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Window
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
 from tests.fault.program import ROOT, Site
-from tests.unit.reporting import OVERVIEW, standing
+from tests.unit.handed_over import OVERVIEW, standing
 
 pytestmark = pytest.mark.real_time
 
@@ -282,11 +284,11 @@ def test_hostile_routes_harm_nothing(
 
 
 AS_THEY_COME = """
-from qps_service.outputs import ganglia_names
+from qps_service.outputs.ganglia import names
 def name_of(log, route=None, status=0):
     text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
     return f"qps_{log}_{text}"
-ganglia_names.name_of = name_of
+names.name_of = name_of
 """
 
 
@@ -394,7 +396,7 @@ def test_a_restarted_gmond_has_all_again(make_site: Callable[..., Site], gmond: 
 
 
 ANNOUNCES_ONCE = """
-from qps_service.outputs.ganglia_series import Announcements
+from qps_service.outputs.ganglia.series import Announcements
 Announcements.forget = lambda self: None
 """
 

@@ -39,7 +39,7 @@ KILLS_PER_CAMPAIGN = 40  # as many as keep the restored totals small
 LONGEST_WAIT = 0.4  # seconds, from the start or from READY; a start takes about as long
 
 IN_TWO_TRANSACTIONS = """
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
 commit = Ledger.commit
 def in_two(self, entries, **keywords):
     positions = [entry._replace(counts={}, rejects={}) for entry in entries]
@@ -49,19 +49,19 @@ def in_two(self, entries, **keywords):
 Ledger.commit = in_two
 """
 WITHOUT_POSITIONS = """
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
 commit = Ledger.commit
 def without(self, entries, **keywords):
     commit(self, [entry._replace(held=(), retired=()) for entry in entries], **keywords)
 Ledger.commit = without
 """
 NUMBERS_THE_REPORTS = """
-from qps_service import report
+from qps_service.reporting import text as report
 render = report.render_text
 report.render_text = lambda each: f"number {each.sequence}\\n{render(each)}"
 """
 FORGETS_THE_NUMBER = """
-from qps_service import ledger
+from qps_service.ledger import ledger
 meta = ledger._meta
 ledger._meta = lambda reading, name: 0 if name == "sequence" else meta(reading, name)
 """

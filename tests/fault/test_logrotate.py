@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.follower import Follower
+from qps_service.following.follower import Follower
 from tests.fault import twins
 from tests.fault.scenarios import Make
 from tests.following import Rig, Writer

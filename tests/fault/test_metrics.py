@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.configured import GraphiteConfig, StatsdConfig
-from qps_service.model import Counts, Key
-from qps_service.notices import Notice
-from qps_service.outputs.making import make_output
+from qps_service.configuration.types import GraphiteConfig, StatsdConfig
+from qps_service.notices.kinds import Notice
+from qps_service.outputs.registry import make_output
+from qps_service.values.counts import Counts, Key
 from tests.fault.program import GUARD, ROOT, Site
 from tests.fault.receivers import Carbon, Statsd, free_port, poll
 from tests.unit.metrics import HOSTILE, overview, report, standing

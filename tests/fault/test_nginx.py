@@ -42,7 +42,7 @@ ROTATIONS = 10
 CLIENTS = 4
 
 FOLLOWS_THE_NAME = """
-from qps_service import tail
+from qps_service.service import pipeline as tail
 from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
 class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
     pass

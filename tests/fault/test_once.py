@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.report import format_rate
+from qps_service.reporting.text import format_rate
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import GUARD, ROOT, Site
 
@@ -210,24 +210,24 @@ def a_reader_that_is_gone_costs_no_counts(make: Make) -> None:
 
 
 WITHOUT_COMMITTING = """
-from qps_service.books import Books
-commit = Books.commit
+from qps_service.ledger.writer import LedgerWriter
+commit = LedgerWriter.commit
 def without(self, entries, *, sequence, whole):
     return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
-Books.commit = without
+LedgerWriter.commit = without
 """
 REPORTS_FIRST = """
-from qps_service.daemon import Daemon
-from qps_service.logs import Logs
-commit, tell = Logs.commit, Daemon._report
-Logs.commit = lambda self, now, *, report=False: True if report else commit(self, now)
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipelines import Pipelines
+commit, tell = Pipelines.commit, Daemon._report
+Pipelines.commit = lambda self, now, *, report=False: True if report else commit(self, now)
 def first(self, now):
     tell(self, now)
-    commit(self._logs, now, report=True)
+    commit(self._pipelines, now, report=True)
 Daemon._report = first
 """
 FROM_ITS_OWN_START = """
-from qps_service.ledger import Ledger
+from qps_service.ledger.ledger import Ledger
 restore = Ledger.restore
 def anew(self, log, *, now, at):
     restored = restore(self, log, now=now, at=at)
@@ -235,25 +235,25 @@ def anew(self, log, *, now, at):
 Ledger.restore = anew
 """
 RATES_THE_FIRST_TIME = """
-from qps_service.logs import Logs
+from qps_service.service.pipelines import Pipelines
 def no_windows(self, now):
-    for tail in self.tails:
+    for tail in self.followed:
         tail.is_counting = True
-Logs.begin_windows = no_windows
+Pipelines.begin_windows = no_windows
 """
 SAYS_ALL = """
 from qps_service.outputs.journal import NoticeBoard
 say = NoticeBoard.__init__
 NoticeBoard.__init__ = lambda self, send, stderr, least=7: say(self, send, stderr)
 """
-SAYS_NOTHING = SAYS_ALL + "NoticeBoard.say = lambda self, notice: None\n"
+SAYS_NOTHING = SAYS_ALL + "NoticeBoard.notify = lambda self, notice: None\n"
 ALL_THAT_IS_THERE = """
-from qps_service.opening import Opening
-opening = Opening.__init__
-Opening.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
+from qps_service.following.start_position import StartPosition
+opening = StartPosition.__init__
+StartPosition.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
 """
 NAMELESS = """
-from qps_service import daemon
+from qps_service.service import daemon
 make = daemon.make_report
 daemon.make_report = lambda window, **keywords: make(window, **{**keywords, "named": False})
 """
@@ -298,7 +298,7 @@ def test_without_a_ledger_there_is_no_place_to_go_on_from(make: Make) -> None:
 
 STOPS_BEFORE_THE_REPORT = """
 import os, signal, sys
-from qps_service.daemon import Daemon
+from qps_service.service.daemon import Daemon
 report = Daemon._report
 def stopped(*arguments):
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -306,8 +306,15 @@ def stopped(*arguments):
 if "--once" in sys.orig_argv:
     Daemon._report = stopped
 """
-UNLOCKED = "from qps_service.state import StateDirectory\nStateDirectory.acquire = lambda self: None\n"
-NAMES_ITSELF = "import os\nfrom qps_service import state\nstate._holder = lambda inode: os.getpid()\n"
+UNLOCKED = """
+from qps_service.service.state_directory import StateDirectory
+StateDirectory.acquire = lambda self: None
+"""
+NAMES_ITSELF = """
+import os
+from qps_service.service import state_directory
+state_directory._holder = lambda inode: os.getpid()
+"""
 
 
 def the_second_is_refused(make: Make, holder: str, second: str, twin: str = "") -> None:
@@ -347,11 +354,11 @@ def test_a_twin_is_not_refused_or_names_another(twin: str, make: Make) -> None:
 
 SMALL_DISK = ("-t", "tmpfs", "-o", "size=2m", "none")
 REPORTS_ALL_THE_SAME = """
-from qps_service.books import Books
-from qps_service.logs import Logs
-Books.is_written = True
-commit = Logs.commit
-Logs.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.service.pipelines import Pipelines
+LedgerWriter.is_written = True
+commit = Pipelines.commit
+Pipelines.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True
 """
 
 

@@ -1,6 +1,6 @@
 """The running program with every output on and nobody who takes a thing: each line counts, each report comes.
 
-`tests/unit/test_output_faults.py` has the reports' grid, and each output alone.
+`tests/unit/outputs/test_faults.py` has the reports' grid, and each output alone.
 """
 
 import json
@@ -88,26 +88,26 @@ def test_a_full_disk(make: Callable[..., Place], mount: MakeMount) -> None:
 
 
 ENDS_IT = """
-from qps_service.outputs import OutputClosed
-from qps_service.outputs.reports_json import JsonOutput
+from qps_service.outputs.base import OutputClosed
+from qps_service.outputs.json_lines import JsonOutput
 def end(self, reports, overview, now):
     raise OutputClosed
 JsonOutput.emit = end
 """
 FAILS = """
-from qps_service.outputs.reports_json import JsonOutput
+from qps_service.outputs.json_lines import JsonOutput
 def fail(self, error):
     raise error
 JsonOutput._fail = fail
 JsonOutput.reopen = lambda self: None
 """
 WAITS = """
-from qps_service.outputs import reports_json
+from qps_service.outputs import json_lines
 import os
-reports_json.FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+json_lines.FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 """
 SAYS_EACH = """
-from qps_service.outputs import Trouble
+from qps_service.notices.trouble import Trouble
 failed = Trouble.failed
 def each(self, text):
     self._is_failing = False

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.model import Identity, Position, Restored
-from qps_service.remembered import Remembered
+from qps_service.following.known_files import KnownFiles
+from qps_service.values.entries import Restored
+from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
 from tests.fault.test_signs_of_life import Counting
@@ -50,7 +51,7 @@ def check_later_starts(make: Make, suffix: str) -> None:
     assert rig.losses() == []
 
 
-class Forgets(Remembered):
+class Forgets(KnownFiles):
     """A broken twin, which looks up each time how far a file was read."""
 
     def let_go_at(self, identity: Identity, modified: int) -> Position | None:
@@ -67,7 +68,7 @@ def test_later_starts_leave_it_alone(suffix: str, make: Make) -> None:
 def test_later_starts_leave_it_alone_catches_its_twin(
     suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qps_service.follower.Remembered", Forgets)
+    monkeypatch.setattr("qps_service.following.follower.KnownFiles", Forgets)
     with pytest.raises(AssertionError):
         check_later_starts(make, suffix)
 
@@ -88,7 +89,7 @@ def restored(*, held: bool, version: int | None) -> Restored:
         held=(known,) if held else (),
         retired=() if held else (known,),
         next_number=2,
-        strangers=(),
+        ignored=(),
         totals={},
         rejects={},
         window={},
@@ -102,9 +103,9 @@ def restored(*, held: bool, version: int | None) -> Restored:
 
 def test_what_may_be_another_file_is_looked_at() -> None:
     """An inode's number alone, or with another version, is no file; and one that was open is awaited."""
-    remembered = Remembered(restored(held=False, version=3))
+    remembered = KnownFiles(restored(held=False, version=3))
     assert remembered.let_go_at(Identity(1, 2, 3), 5)
     assert not remembered.let_go_at(Identity(1, 2, 3), 6)
     assert not remembered.let_go_at(Identity(1, 2, 4), 5)
-    assert not Remembered(restored(held=False, version=None)).let_go_at(Identity(1, 2, None), 5)
-    assert not Remembered(restored(held=True, version=3)).let_go_at(Identity(1, 2, 3), 5)
+    assert not KnownFiles(restored(held=False, version=None)).let_go_at(Identity(1, 2, None), 5)
+    assert not KnownFiles(restored(held=True, version=3)).let_go_at(Identity(1, 2, 3), 5)

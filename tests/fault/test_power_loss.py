@@ -27,12 +27,12 @@ pytestmark = [needs_root, pytest.mark.real_time]
 STEPS = ("pwrite64", "fdatasync", "ftruncate", "unlink", "write", "sendmsg")
 
 BOOTS = """
-from qps_service import process
+from qps_service.service import process
 process.boot_id = lambda: open({path!r}).read()
 """
 # What WAL and synchronous=NORMAL, the usual pair, would do.
 SYNCS_SELDOM = """
-from qps_service.database import Database
+from qps_service.ledger.database import Database
 opened = Database._open_writable
 def unsynced(self):
     opened(self)
@@ -40,17 +40,17 @@ def unsynced(self):
 Database._open_writable = unsynced
 """
 TAKES_SHORTER_FOR_TRUNCATED = """
-import qps_service.tail as tail
+import qps_service.service.pipeline as tail
 from tests.fault.twins import TakesShorterForTruncated
 tail.Follower = TakesShorterForTruncated
 """
 # What many guests on one machine do: fs.inotify.max_user_instances is used up. Each look goes by the texts.
 WITHOUT_INOTIFY = """
-from qps_service.watcher import Watcher
+from qps_service.following.watcher import Watcher
 Watcher._stand = lambda self, path: False
 """
 LEAVES_WHAT_WAS_CUT = """
-import qps_service.tail as tail
+import qps_service.service.pipeline as tail
 from tests.fault.twins import LeavesWhatWasCut
 tail.Follower = LeavesWhatWasCut
 """

@@ -41,12 +41,12 @@ Rows = Counter[tuple[str, str, str]]  # by method, route and status
 
 # Counts live in memory, and the log is read from its beginning; what was rotated away is older than that.
 FORGETS = """
-from qps_service.books import Books
-Books.restore = lambda self, log, **keywords: None
+from qps_service.ledger.writer import LedgerWriter
+LedgerWriter.restore = lambda self, log, **keywords: None
 """
 # A server as one writes it who does not think of clients.
 WAITS_FOR_CLIENTS = """
-from qps_service.outputs import listener
+from qps_service.network import http_server as listener
 receive = listener.Listener._receive
 def waits(self, client, now):
     client.socket.setblocking(True)

@@ -90,7 +90,7 @@ def whole_through_rotations(make: Make, twin: str = "") -> None:
 
 
 BUFFERED = """
-from qps_service.outputs.reports_json import JsonOutput
+from qps_service.outputs.json_lines import JsonOutput
 append, held = JsonOutput._append, []
 def lazily(self, line):
     held.append(line)
@@ -98,7 +98,7 @@ def lazily(self, line):
         append(self, held.pop(0))
 JsonOutput._append = lazily
 """
-DEAF = "from qps_service.outputs.reports_json import JsonOutput\nJsonOutput.reopen = lambda self: None\n"
+DEAF = "from qps_service.outputs.json_lines import JsonOutput\nJsonOutput.reopen = lambda self: None\n"
 
 
 def test_whole_through_rotations(make: Make) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from qps_service.follower import Follower
+from qps_service.following.follower import Follower
 from tests.fault import restarts, twins
 from tests.fault.scenarios import Make, Scenario
 

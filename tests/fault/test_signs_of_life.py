@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import sources
-from qps_service.files import Files
-from qps_service.packed import Packed
+from qps_service.files import sources
+from qps_service.files.compressed import CompressedFile
+from qps_service.files.kernel import Files
 from tests.fault.program import Site
 from tests.fault.scenarios import Make
 from tests.following import Rig
@@ -40,7 +40,7 @@ class Counting(Files):
         self.signs += 1
 
 
-class WithoutASign(Packed):
+class WithoutASign(CompressedFile):
     """A broken twin: the watchdog would take it for hung."""
 
     def _restart(self) -> None:
@@ -95,7 +95,7 @@ def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
     history: Callable[[Rig, Counting], int], make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Counting()
-    monkeypatch.setattr(sources, "Packed", WithoutASign)
+    monkeypatch.setattr(sources, "CompressedFile", WithoutASign)
     assert history(make(files=files, from_start=True), files) < LEAST
 
 
@@ -103,22 +103,22 @@ def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
 
 STOPPED_THEN = """
 import os, signal
-from qps_service.packed import Packed
-seek = Packed._seek
+from qps_service.files.compressed import CompressedFile
+seek = CompressedFile._seek
 def stop_first(self, offset):
-    Packed._seek = seek
+    CompressedFile._seek = seek
     os.kill(os.getpid(), signal.SIGTERM)
     seek(self, offset)
-Packed._seek = stop_first
+CompressedFile._seek = stop_first
 """
 BLIND = """
-from qps_service.files import Files
-from qps_service.commands import run
-tail = run.Tail
-run.Tail = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
+from qps_service.files.kernel import Files
+from qps_service.service import assembly
+make = assembly.LogPipeline
+assembly.LogPipeline = lambda log, now, notify, files, **more: make(log, now, notify, Files(), **more)
 """
 DEAF = """
-from qps_service.daemon import Daemon
+from qps_service.service.daemon import Daemon
 Daemon.alive = lambda self: self._supervisor.alive(self._clock.now())
 """
 

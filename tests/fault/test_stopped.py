@@ -32,7 +32,10 @@ for path in glob.glob(os.path.dirname(__file__) + "/state/ledger.db*"):
 
 def broken(twin: str) -> str:
     """Puts a follower of `twins.py` in the place of the real one."""
-    return f"import qps_service.tail as tail\nfrom tests.fault.twins import {twin}\ntail.Follower = {twin}\n"
+    return (
+        "from qps_service.service import pipeline\n"
+        f"from tests.fault.twins import {twin}\npipeline.Follower = {twin}\n"
+    )
 
 
 @pytest.fixture

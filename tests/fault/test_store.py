@@ -1,6 +1,6 @@
 """The ledger on a real kernel's bad days: disk full, read-only, locked, damaged page by page. Kills are in
 test_kills.py, the loss of power in test_power_loss.py; missing, moved and replaced files in
-tests/unit/test_books.py."""
+tests/unit/ledger/test_writer.py."""
 
 import shutil
 import subprocess
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import notices
-from qps_service.books import REOPEN, Books
-from qps_service.database import COMPANIONS, LedgerError
 from qps_service.errors import LedgerUnreadableError
+from qps_service.ledger.database import COMPANIONS, LedgerError
+from qps_service.ledger.writer import REOPEN, LedgerWriter
+from qps_service.notices import kinds
 from tests.broken_books import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.ledgers import ROOT, SECOND, Keeper, check_exact, locked, rows
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
-OUTAGE = [notices.LEDGER_UNAVAILABLE, notices.LEDGER_RESUMED]
+OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
 
 
 SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
@@ -29,7 +29,7 @@ SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
 # --- a full disk
 
 
-def check_full_disk(disk: Mount, make: type[Books] = Books) -> None:
+def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Five windows without a byte of space, then space again: all of them are there, and it was said once."""
     path = disk.directory / "ledger.db"
     keeper = Keeper(path, make=make)
@@ -37,7 +37,7 @@ def check_full_disk(disk: Mount, make: type[Books] = Books) -> None:
     disk.fill()
     for _ in range(5):
         assert not keeper.window(1000)
-        assert not keeper.books.is_written
+        assert not keeper.writer.is_written
     disk.make_room()
     assert keeper.window(10)
     assert keeper.window(10)
@@ -128,7 +128,7 @@ def test_a_disk_that_is_read_only_at_the_start(
     end(path, 10)
     disk.remount("ro")
     keeper = Keeper(path)
-    assert keeper.books.sequence == 1
+    assert keeper.writer.sequence == 1
     restored = keeper.restored()
     assert restored is not None
     assert [each.lines for each in restored.held] == [10]
@@ -150,12 +150,12 @@ def test_a_damaged_ledger_on_a_read_only_disk(tmp_path: Path, mount: MakeMount) 
     path.write_bytes(b"no ledger" * 1000)
     disk.remount("ro")
     keeper = Keeper(path)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     assert keeper.restored() is None
     assert not keeper.window(1)
     disk.remount("rw")
     assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE, notices.LEDGER_SET_ASIDE, notices.LEDGER_RESUMED]
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
     keeper.close()
     check_exact(path, 2)
 
@@ -171,8 +171,8 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
     disk.remount("abort")
     for _ in range(5):
         assert not keeper.window(1, seconds=LATER)
-    assert keeper.books.sequence == 6
-    assert keeper.kinds() == [notices.LEDGER_UNAVAILABLE]
+    assert keeper.writer.sequence == 6
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
     keeper.close()
     disk.close()
     subprocess.run(["mount", "-o", "loop", source, str(disk.directory)], check=True)
@@ -187,7 +187,7 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
 # --- locked
 
 
-def check_lock(path: Path, make: type[Books] = Books) -> None:
+def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Another program writes for long: windows wait."""
     keeper = Keeper(path, make=make)
     keeper.window(1)
@@ -243,7 +243,7 @@ def damages(text: bytes) -> Iterator[bytes]:
         yield text[:start]
 
 
-def check_damage(path: Path, content: bytes, make: type[Books] = Books) -> None:
+def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWriter) -> None:
     """Either it is sound enough to have everything, or it is set aside as it was."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
@@ -252,7 +252,7 @@ def check_damage(path: Path, content: bytes, make: type[Books] = Books) -> None:
     restored = keeper.restored()
     if keeper.said or restored is None:
         assert restored is None
-        assert keeper.kinds() == ([notices.LEDGER_SET_ASIDE] if content else [])
+        assert keeper.kinds() == ([kinds.LEDGER_SET_ASIDE] if content else [])
         kept = [each for each in path.parent.glob("ledger.db.*") if not each.name.endswith(COMPANIONS)]
         assert [each.read_bytes() for each in kept] == ([content] if content else [])
     else:
@@ -282,7 +282,7 @@ def test_every_page_damaged_at_the_start_catches_its_twin(
     path.parent.mkdir()
     stop(path, 300)
     variants = list(damages(path.read_bytes()))
-    monkeypatch.setattr("qps_service.database.Database._check", lambda _: None)
+    monkeypatch.setattr("qps_service.ledger.database.Database._check", lambda _: None)
     failed = 0
     for content in variants:
         try:
@@ -309,7 +309,7 @@ def test_every_page_damaged_under_way(tmp_path: Path) -> None:
             file.write(b"\xff" * PAGE)
         assert keeper.window(300)
         assert keeper.window(10)
-        assert set(keeper.kinds()) <= {notices.LEDGER_SET_ASIDE}
+        assert set(keeper.kinds()) <= {kinds.LEDGER_SET_ASIDE}
         keeper.close()
         keeper = Keeper(path)
         if not keeper.said:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from qps_service import voice
-from qps_service.files import Files, Seen
-from qps_service.follower import Follower
-from qps_service.generations import Chunk
+from qps_service.files.kernel import Files, Seen
+from qps_service.following import announcer
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 
@@ -156,7 +156,7 @@ class TriesOnce(Follower):
     """Takes a refused log for a lost one."""
 
     def _look(self, now: int) -> None:
-        if not self._voice.trouble:
+        if not self._announcer.trouble:
             super()._look(now)
 
 
@@ -324,11 +324,11 @@ def test_an_old_file_is_held_until_it_was_quiet_and_has_a_successor_with_lines(m
     rig.look()
     for _ in range(5):
         rig.look(100)
-        assert rig.follower.open_generations == 2
+        assert rig.files_open == 2
     new.lines(1)
     rig.look()
     rig.look()
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
     rig.check()
 
 
@@ -341,9 +341,9 @@ def test_an_old_file_is_quiet_since_its_successor_came_at_the_earliest(make: Mak
     rig.writer().lines(1)
     rig.look()
     rig.look(59)
-    assert rig.follower.open_generations == 2
+    assert rig.files_open == 2
     rig.look(2)
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
 
 
 @pytest.mark.parametrize("to", ["held", "fifo"])
@@ -372,7 +372,7 @@ def test_a_log_that_is_swapped_between_look_and_open(to: str, make: Make) -> Non
     swaps = 1
     rig.look()
     rig.look()
-    assert rig.follower.open_generations == 2
+    assert rig.files_open == 2
     rig.path.unlink()
     rig.writer().lines(2)
     rig.check()
@@ -412,7 +412,7 @@ def test_states_that_change_all_the_time_do_not_fill_the_journal(make: Make) -> 
         rig.writer().close()
         rig.look(0.01)
         rig.path.unlink()
-    assert len(rig.notices) <= 2 * voice.BURST
+    assert len(rig.notices) <= 2 * announcer.BURST
     rig.look(60)
     rig.path.mkdir()
     rig.look(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.files import Files
+from qps_service.files.kernel import Files
 from tests.fault.program import Site
 
 pytestmark = pytest.mark.real_time

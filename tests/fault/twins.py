@@ -4,13 +4,15 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from qps_service.files import Seen
-from qps_service.follower import Follower
-from qps_service.generations import Chunk, Generation
-from qps_service.judging import Found
-from qps_service.model import Stranger
-from qps_service.remembered import Recalled, Resemblance
-from qps_service.rotation import Descent, is_compressed, plain_name
+from qps_service.files.kernel import Seen
+from qps_service.files.rotated_names import is_compressed, plain_name
+from qps_service.following.classification import Found
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk, Generation
+from qps_service.following.known_files import Recalled, Resemblance
+from qps_service.following.lineage import Descent
+from qps_service.following.resume import NOTHING_KNOWN
+from qps_service.values.positions import IgnoredFile
 
 
 class ClosesFirst(Follower):
@@ -37,7 +39,7 @@ class Forgets(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered.retire = lambda position: None  # type: ignore[method-assign]
+        self._known_files.retire = lambda position: None  # type: ignore[method-assign]
 
 
 class LooksAtTheLogOnly(Follower):
@@ -45,7 +47,7 @@ class LooksAtTheLogOnly(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._siblings.find = lambda *_: ([], False)  # type: ignore[method-assign]
+        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
 class TrustsNames(Follower):
@@ -53,14 +55,14 @@ class TrustsNames(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        siblings = self._siblings
-        consider = siblings._judge.consider
+        siblings = self._discovery
+        consider = siblings._classifier.consider
 
         def trusting(path: str, *rest: Any, **keywords: Any) -> Any:
             siblings._lineage._names[path] = Descent()
             return consider(path, *rest, **keywords)
 
-        siblings._judge.consider = trusting  # type: ignore[method-assign]
+        siblings._classifier.consider = trusting  # type: ignore[method-assign]
 
 
 class DistrustsEverything(Follower):
@@ -68,13 +70,13 @@ class DistrustsEverything(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        find = self._siblings.find
+        find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._siblings._lineage.complete = True
+            self._discovery._lineage.complete = True
             return find(*arguments)
 
-        self._siblings.find = sure  # type: ignore[assignment]
+        self._discovery.find = sure  # type: ignore[assignment]
 
 
 class WithOtherGenerations(Follower):
@@ -114,7 +116,7 @@ class TakesAnyCopy(Follower):
     """Takes an older file with the same lines for the copy."""
 
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        self._held.cut = [position._replace(modified=0) for position in self._held.cut]
+        self._held._cut = [position._replace(modified=0) for position in self._held._cut]
         return super()._copies_of_truncated(now)
 
 
@@ -136,7 +138,8 @@ class KeepsThePartialLine(WithOtherGenerations):
 
 
 class _Nobody:
-    lines = 0
+    def counted(self, lines: int, rejected: int) -> None:
+        pass
 
 
 class ByInodeNumber(Follower):
@@ -166,14 +169,14 @@ class StartsAtTheVeryEnd(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._opening._line_before = lambda source, size: size  # type: ignore[method-assign]
+        self._start._line_before = lambda source, size: size  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
     """Says the same trouble at every look."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        self._voice.trouble = None
+        self._announcer.trouble = None
         yield from super().read(now)
 
 
@@ -189,7 +192,7 @@ class StartsAnew(Follower):
     """Knows nothing of an earlier process."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "restored": None})
+        super().__init__(*arguments, **{**keywords, "resume": NOTHING_KNOWN})
 
 
 class IgnoresArchives(Follower):
@@ -197,8 +200,8 @@ class IgnoresArchives(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        candidates = self._siblings._candidates
-        self._siblings._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        candidates = self._discovery._candidates
+        self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
         }
 
@@ -209,13 +212,13 @@ class TakesNothingBack(Follower):
     def _take_back(self, now: int) -> None:
         for handed in self._handed:
             os.close(handed.descriptor)
-        self._handed = []
+        self._handed = ()
 
 
 class NeverGivesUp(Follower):
     """Says nothing of a file that it can't find again."""
 
-    def _give_up_awaited(self) -> None:
+    def _abandon_expected(self) -> None:
         pass
 
 
@@ -224,14 +227,15 @@ class KnowsNoText(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
 class IgnoresTimes(Follower):
     """Takes every text that it does not know for a new one."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "since": 0})
+        super().__init__(*arguments, **keywords)
+        self._since = 0
 
 
 class ByPrefixOnly(Follower):
@@ -241,12 +245,12 @@ class ByPrefixOnly(Follower):
         super().__init__(*arguments, **keywords)
 
         def resembles(read: Any, is_present: Any) -> Any:
-            for position in self._remembered._retired.values():
+            for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
                     return Resemblance.COPY, None
             return Resemblance.NONE, None
 
-        self._remembered.resembles = resembles  # type: ignore[method-assign]
+        self._known_files.resembles = resembles  # type: ignore[method-assign]
 
 
 class ReadsHoles(WithOtherGenerations):
@@ -270,7 +274,7 @@ class TakesShorterForTruncated(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered._rebooted = False
+        self._known_files._rebooted = False
 
 
 class LeavesWhatWasCut(Follower):
@@ -278,16 +282,16 @@ class LeavesWhatWasCut(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        recall = self._remembered.recall
+        recall = self._known_files.recall
 
         def forgetful(*rest: Any, **more: Any) -> Recalled | None:
             recalled = recall(*rest, **more)
             if recalled and recalled.lost is not None:
-                self._remembered._unseen.clear()
+                self._known_files._unseen.clear()
                 return recalled._replace(lost=None)
             return recalled
 
-        self._remembered.recall = forgetful  # type: ignore[method-assign]
+        self._known_files.recall = forgetful  # type: ignore[method-assign]
 
 
 class DoubtsOnlyWhatWasOpen(Follower):
@@ -295,7 +299,7 @@ class DoubtsOnlyWhatWasOpen(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._remembered._unseen &= self._remembered._awaited
+        self._known_files._unseen &= self._known_files._expected
 
 
 class SkipsTheLineAfterZeros(WithOtherGenerations):
@@ -320,7 +324,7 @@ class SettlesAtOnce(Follower):
 
     def _look(self, now: int) -> None:
         super()._look(now)
-        siblings = self._siblings
+        siblings = self._discovery
         siblings._resuming = siblings._is_full = False
         siblings._doubtful, siblings._doubtful_paths, siblings._since = {}, {}, None
 
@@ -330,7 +334,7 @@ class JudgesArchivesOnce(Follower):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        judge, files = self._siblings._judge, self._files
+        judge, files = self._discovery._classifier, self._files
         consider = judge.consider
 
         def hasty(path: str, seen: Seen, *rest: Any, **keywords: Any) -> Any:
@@ -341,7 +345,7 @@ class JudgesArchivesOnce(Follower):
             descriptor = files.open(path)
             identity = files.identity(descriptor)
             files.close(descriptor)
-            return Stranger(*identity, seen.changed)
+            return IgnoredFile(*identity, seen.changed)
 
         judge.consider = hasty  # type: ignore[method-assign]
 
@@ -350,4 +354,5 @@ class KnowsNoTimes(Follower):
     """Takes every file that it opens for one that was written to just now."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "epoch": None})
+        super().__init__(*arguments, **keywords)
+        self._epoch = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCES = ROOT / "qps_service"
+SOURCES = ROOT / "qps_service" / "scanning" / "c"
 CORPUS = HERE / "corpus"
 LONGEST = 3072  # bytes of an input
 MODULE_VARIABLE = "FUZZ_MODULE"  # where the extension is that tests are to use instead of building one
@@ -20,10 +20,8 @@ _FLAGS = ("-std=c11", "-g", "-DSCAN_SMALL", "-Wall", "-Wextra", "-Werror", "-fno
 def plant(directory: Path, part: str, sound: str, faulty: str) -> Path:
     """A copy of the scanner's sources in which one text of a header is another."""
     sources = directory / "faulty"
-    sources.mkdir()
-    for each in SOURCES.glob("_scan*.[ch]"):
-        shutil.copy(each, sources)
-    header = sources / f"_scan_{part}.h"
+    shutil.copytree(SOURCES, sources)
+    header = sources / f"{part}.h"
     text = header.read_text()
     if text.count(sound) != 1:
         raise ValueError(f"expected {sound!r} once in {header.name}, found it {text.count(sound)} times")
@@ -46,7 +44,7 @@ def build_extension(directory: Path, *flags: str, sources: Path = SOURCES) -> Pa
     module = directory / "_scan.abi3.so"
     include = f"-I{sysconfig.get_path('include')}"
     options = ("-shared", "-fPIC", "-DPy_LIMITED_API=0x030B0000", "-include", HERE / "failing.h", include)
-    subprocess.run(["gcc", *_FLAGS, *options, *flags, "-o", module, sources / "_scan.c"], check=True)
+    subprocess.run(["gcc", *_FLAGS, *options, *flags, "-o", module, sources / "module.c"], check=True)
     return module
 
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from qps_service.config import Flags, load
-from qps_service.tail import Tail
+from qps_service.configuration.loader import Flags, load
+from qps_service.service.pipeline import LogPipeline
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -29,7 +29,7 @@ class Reading:
     def __init__(self, path: Path, places: int = 1000) -> None:
         self._now = 1000 * SECOND
         config = load(Flags(log=str(path)), {}).logs[0]._replace(start=True, max_routes=places)
-        self.tail = Tail(config, self._now, lambda notice: None)
+        self.tail = LogPipeline(config, self._now, lambda notice: None)
 
     def read(self) -> None:
         """All that is there."""
@@ -37,7 +37,7 @@ class Reading:
             self._now += SECOND
             for _ in self.tail.read(self._now):
                 pass
-            if not self.tail.is_behind:
+            if not self.tail.state.is_behind:
                 break
         self.tail.entry(1, self._now, 0)
 

@@ -15,7 +15,10 @@ from tests.fuzz.building import MODULE_VARIABLE, ROOT, build_extension, plant
 pytestmark = pytest.mark.build
 
 SANITIZERS = ("-O1", "-fsanitize=address,undefined")
-TESTS = ("tests/unit/test_binding.py", "tests/unit/test_twins.py::test_nothing_is_lost_in_spills")
+TESTS = (
+    "tests/unit/scanning/test_native.py",
+    "tests/unit/scanning/test_twins.py::test_nothing_is_lost_in_spills",
+)
 
 
 def run(module: Path, *tests: str) -> subprocess.CompletedProcess[str]:
@@ -43,8 +46,8 @@ def test_under_sanitizers(tmp_path: Path) -> None:
 
 @pytest.mark.twin
 def test_they_see_what_is_read_behind_a_block(tmp_path: Path) -> None:
-    sources = plant(tmp_path, "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32")
+    sources = plant(tmp_path, "block", "len > SLACK ? len - SLACK", "len > 32 ? len - 32")
     module = build_extension(tmp_path, *SANITIZERS, sources=sources)
-    result = run(module, "tests/unit/test_binding.py::test_blocks_of_any_kind")
+    result = run(module, "tests/unit/scanning/test_native.py::test_blocks_of_any_kind")
     assert result.returncode
     assert "ERROR: AddressSanitizer" in result.stdout + result.stderr

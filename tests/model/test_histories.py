@@ -27,8 +27,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from qps_service.files import Files
-from qps_service.follower import Follower
+from qps_service.files.kernel import Files
+from qps_service.following.follower import Follower
 from tests.fault import twins
 from tests.fault.restarts import PACKERS, pack
 from tests.following import Rig, Writer

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service import notices
-from qps_service.model import Loss, Report
+from qps_service.notices import kinds
 from qps_service.outputs.journal import notice_fields, report_fields
+from qps_service.values.entries import PossibleLoss
+from qps_service.values.reports import Report
 
 CATALOG = Path(__file__).parents[2] / "packaging/systemd/qps-reporter.catalog"
 
-KNOWN = {kind.message_id: kind.name for kind in notices.KINDS} | {notices.REPORT_MESSAGE_ID: "report"}
+KNOWN = {kind.message_id: kind.name for kind in kinds.KINDS} | {kinds.REPORT_MESSAGE_ID: "report"}
 HEADERS = {"Defined-By": "qps-reporter", "Documentation": "man:qps-reporter.service(8)"}
 
 Check = Callable[[str], list[str]]
@@ -77,36 +78,36 @@ def fields_invented(catalog: str) -> list[str]:
 
 # The others are about the service as a whole.
 ABOUT_A_LOG = {
-    notices.FOLLOWING,
-    notices.WAITING,
-    notices.UNREADABLE,
-    notices.READ_FAILED,
-    notices.ROTATED,
-    notices.TRUNCATED,
-    notices.POSSIBLE_LOSS,
-    notices.RESTORED,
-    notices.LET_GO,
-    notices.FORMAT_CHOSEN,
-    notices.REJECTED,
+    kinds.FOLLOWING,
+    kinds.WAITING,
+    kinds.UNREADABLE,
+    kinds.READ_FAILED,
+    kinds.ROTATED,
+    kinds.TRUNCATED,
+    kinds.POSSIBLE_LOSS,
+    kinds.RESTORED,
+    kinds.LET_GO,
+    kinds.FORMAT_CHOSEN,
+    kinds.REJECTED,
 }
 
 
 def _fields(message_id: str) -> set[str]:
-    if message_id == notices.REPORT_MESSAGE_ID:
+    if message_id == kinds.REPORT_MESSAGE_ID:
         return set(report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ())))
-    kind = next(kind for kind in notices.KINDS if kind.message_id == message_id)
+    kind = next(kind for kind in kinds.KINDS if kind.message_id == message_id)
     log = "access" if kind in ABOUT_A_LOG else None
-    loss = Loss(0, "went", "/log", None) if kind is notices.POSSIBLE_LOSS else None
-    return set(notice_fields(notices.Notice(kind, "", log, loss)))
+    loss = PossibleLoss("went", "/log") if kind is kinds.POSSIBLE_LOSS else None
+    return set(notice_fields(kinds.Notice(kind, "", log, loss)))
 
 
-FOLLOWING = notices.FOLLOWING.message_id
-STOPPED = notices.STOPPED.message_id
+FOLLOWING = kinds.FOLLOWING.message_id
+STOPPED = kinds.STOPPED.message_id
 
 CASES: list[tuple[Check, str, str]] = [  # check; text in the catalog and what takes its place in the twin
     (kinds_unexplained, f"-- {FOLLOWING}\n", "# no entry\n"),
     (kinds_unexplained, f"-- {FOLLOWING}\n", f"-- {STOPPED}\n"),
-    (kinds_unexplained, f"-- {notices.REPORT_MESSAGE_ID}\n", "-- " + "0" * 32 + "\n"),
+    (kinds_unexplained, f"-- {kinds.REPORT_MESSAGE_ID}\n", "-- " + "0" * 32 + "\n"),
     (kinds_invented, f"-- {FOLLOWING}\n", "-- " + "0" * 32 + "\n"),
     (entries_incomplete, "Subject: The ledger is written again\n", ""),
     (entries_incomplete, 'It is in force. "qps-reporter check" shows it. There is nothing to do.\n', ""),

@@ -10,9 +10,9 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 
-from qps_service.config import Flags, load
-from qps_service.model import OTHER
-from qps_service.settings import BY_KEY
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.settings import BY_KEY
+from qps_service.values.counts import OTHER
 from tests.unit.test_docs import FENCE
 
 ROOT = Path(__file__).parents[2]

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import errors, notices
+from qps_service import errors
 from qps_service.cli import make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
-from qps_service.logformat import NAMES as FORMATS
-from qps_service.logformat import PRESETS, ROLES
-from qps_service.model import Report
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.counting.routes import COLLAPSES
+from qps_service.formats.presets import NAMES as FORMATS
+from qps_service.formats.presets import PRESETS, ROLES
+from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.routes import COLLAPSES
-from qps_service.scan import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.values.reports import Report
 
 pytestmark = pytest.mark.build
 
@@ -145,7 +146,7 @@ def collapses_missing(pages: Pages) -> list[str]:
 
 def messages_missing(pages: Pages) -> list[str]:
     rows = [line.split() for line in section(pages[SERVICE_PAGE], "MESSAGES").splitlines()]
-    known = {kind.name: kind.message_id for kind in notices.KINDS} | {"report": notices.REPORT_MESSAGE_ID}
+    known = {kind.name: kind.message_id for kind in kinds.KINDS} | {"report": kinds.REPORT_MESSAGE_ID}
     return [name for name, number in known.items() if [name, number] not in [row[:2] for row in rows]]
 
 
@@ -225,7 +226,7 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (formats_missing, FILE, '"$http_referer"', "$http_referer"),
     (formats_missing, FILE, "$request_uri, ", ""),
     (formats_missing, FILE, "       auto   ", "       self   "),
-    (messages_missing, SERVICE_PAGE, notices.ROTATED.message_id, notices.WAITING.message_id),
+    (messages_missing, SERVICE_PAGE, kinds.ROTATED.message_id, kinds.WAITING.message_id),
     (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
     (exit_statuses_missing, SERVICE_PAGE, "       3      Another", "       4      Another"),
     (sections_missing, FILE, "\nSEE ALSO\n", "\nMORE\n"),

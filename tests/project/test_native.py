@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from qps_service import _scan
-from qps_service.scan import PURE_VARIABLE, describe
+from qps_service.scanning import _scan
+from qps_service.scanning.scanner import PURE_VARIABLE, describe
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "qps_service", "setup.py")
@@ -33,24 +33,27 @@ def test_the_pure_one_can_be_asked_for() -> None:
 
 
 def test_the_pure_one_is_used_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "qps_service._scan", None)
+    monkeypatch.setitem(sys.modules, "qps_service.scanning._scan", None)
     assert describe({}) == PURE
 
 
 def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Path) -> None:
     """As below a directory from which nothing may be executed: the reason is the loader's."""
     copy_sources(tmp_path)
-    (tmp_path / "qps_service" / "_scan.abi3.so").write_text("no library, though long enough for one" * 99)
-    reason = f"{tmp_path}/qps_service/_scan.abi3.so: invalid ELF header"
+    (tmp_path / "qps_service" / "scanning" / "_scan.abi3.so").write_text(
+        "no library, though long enough for one" * 99
+    )
+    reason = f"{tmp_path}/qps_service/scanning/_scan.abi3.so: invalid ELF header"
     said = python(sys.executable, tmp_path, DESCRIBES)
     assert said == f"pure scanner, the native one can't be loaded: {reason}\n"
 
 
-DESCRIBES = "from qps_service.scan import describe; print(describe({}))"
+DESCRIBES = "from qps_service.scanning.scanner import describe; print(describe({}))"
 SCANS = """
-from qps_service.logformat import compile_format
-from qps_service.scan import make_scanner
-scanner = make_scanner(compile_format("default"), 99, print)
+from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
+scanner = make_scanner(ScanOptions(compile_format("default"), 99), print)
 scanner.scan(b"1.2.3.4\\tGET /\\t200\\t9\\n")
 [row] = scanner.take().rows
 print(scanner.name, sum("_scan.abi3.so" in line for line in open("/proc/self/maps")) > 0)
@@ -126,8 +129,8 @@ def check_wheel(wheel: Path) -> None:
     """It has what was built and not of what, and is for every Python from 3.11 on."""
     assert re.fullmatch(r"qps_reporter-[\d.]+-cp311-abi3-linux_\w+\.whl", wheel.name)
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "qps_service/_scan_py.py" in names
-    assert "qps_service/_scan.abi3.so" in names
+    assert "qps_service/scanning/pure.py" in names
+    assert "qps_service/scanning/_scan.abi3.so" in names
     assert not [name for name in names if name.endswith((".c", ".h"))]
 
 
@@ -152,7 +155,7 @@ def test_a_source_distribution_that_lacks_a_file_is_noticed(tmp_path: Path) -> N
     for directory in (source, built):
         directory.mkdir()
     copy_sources(source)
-    (source / "MANIFEST.in").write_text("global-exclude _scan_cores.h\n")
+    (source / "MANIFEST.in").write_text("global-exclude core_cache.h\n")
     with pytest.raises(AssertionError):
         check_wheel(make_wheel(source, built))
 

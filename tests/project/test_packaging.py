@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from qps_service import __version__
-from qps_service.config import DEFAULT_FILE, Flags, load
+from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, SERVICE
 from qps_service.errors import ConfigError
-from qps_service.settings import HISTORY, LOG, OUTPUTS, SERVICE
-from qps_service.systemd import LISTENER
+from qps_service.service.systemd import LISTENER
 from tests.system.package import BUILD_DEPENDS
 
 ROOT = Path(__file__).parents[2]

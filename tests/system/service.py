@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from qps_service.notices import REPORT_MESSAGE_ID
+from qps_service.notices.kinds import REPORT_MESSAGE_ID
 from tests.system.guest import Guest
 from tests.system.journal import Entry, JournalStream
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from qps_service.notices import POSSIBLE_LOSS
+from qps_service.notices.kinds import POSSIBLE_LOSS
 from tests.system import faults
 from tests.system.checks import check_conservation
 from tests.system.debians import on_one

@@ -103,7 +103,7 @@ class Machine:
     def is_native(self) -> bool:
         """Whether the running service has loaded the native scanner."""
         maps = self.guest.run("cat", f"/proc/{self.guest.show(UNIT, 'MainPID')}/maps").stdout
-        return "/qps_service/_scan.abi3.so" in maps
+        return "/qps_service/scanning/_scan.abi3.so" in maps
 
     def log(self, count: int) -> None:
         """Let the web server write `count` lines."""
@@ -338,7 +338,7 @@ def check_upgrade(machine: Machine, *way: str) -> None:
     cursor = machine.guest.journal_cursor()
     machine.log(3)
     old = machine.invocation()
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         machine.install(*way)
     assert machine.invocation() not in ("", old)
     machine.log(4)
@@ -353,7 +353,7 @@ def check_left_disabled(machine: Machine, *way: str) -> None:
     """An upgrade doesn't start or enable what its administrator stopped and disabled."""
     machine.install(*way)
     machine.stop()
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         machine.install(*way)
     assert not machine.invocation()
     machine.guest.systemctl("disable", UNIT)
@@ -374,7 +374,7 @@ def check_bad_configuration(machine: Machine, *way: str) -> None:
     """A newer program that doesn't understand the configuration is not installed; the old one goes on."""
     machine.install(*way)
     machine.guest.write(CONFIGURATION, BROKEN_CONFIGURATION)
-    with machine.changed("qps_service/daemon.py", '"""', '"""Newer. '):
+    with machine.changed("qps_service/service/daemon.py", '"""', '"""Newer. '):
         check_failure(machine, *way, says=f"nothing was changed; correct {CONFIGURATION}")
 
 

@@ -6,7 +6,7 @@ with a MONOTONIC_USEC not older than the signal, then for READY=1, and fails whe
 
 import pytest
 
-from qps_service.notices import RELOADED
+from qps_service.notices.kinds import RELOADED
 from tests.system import faults
 from tests.system.image import GuestError
 from tests.system.service import NEVER, Service, configuration

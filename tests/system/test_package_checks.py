@@ -201,7 +201,7 @@ def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
-    spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/follower.py")
+    spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py")
     with pytest.raises(GuestError, match=r"smoke +FAIL"):
         builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
     builder.run("apt-get", "purge", "--yes", "qps-reporter")

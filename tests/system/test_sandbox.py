@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from qps_service.notices import OUTPUT_FAILED
+from qps_service.notices.kinds import OUTPUT_FAILED
 from tests.system import faults
 from tests.system.debians import on_one
 from tests.system.guest import Guest
@@ -92,7 +92,9 @@ def test_what_is_denied_is_denied_to_the_running_process_and_it_works(probed: Se
 def check_native(service: Service) -> None:
     """The running process has the native scanner, which is code that it must be allowed to map."""
     maps = service.guest.run("cat", f"/proc/{service.show('MainPID')}/maps").stdout
-    assert re.search(r" r-xp .* /usr/lib/qps-reporter/qps_service/_scan\.abi3\.so$", maps, re.MULTILINE)
+    assert re.search(
+        r" r-xp .* /usr/lib/qps-reporter/qps_service/scanning/_scan\.abi3\.so$", maps, re.MULTILINE
+    )
 
 
 @pytest.mark.twin

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from qps_service import notices
+from qps_service.notices import kinds
 from tests.system import faults
 from tests.system.checks import check_nothing_twice, check_report
 from tests.system.debians import on_one
@@ -29,7 +29,7 @@ from tests.system.service import (
 pytestmark = pytest.mark.system
 
 
-def is_notice(kind: notices.Kind, entry: Entry) -> bool:
+def is_notice(kind: kinds.Kind, entry: Entry) -> bool:
     return entry.get("MESSAGE_ID") == kind.message_id
 
 
@@ -151,8 +151,8 @@ def test_a_missing_log_is_waited_for_and_picked_up(service: Service) -> None:
         await_requests(journal, 7)
         service.append(lines(2))
         await_requests(journal, 9)
-    said = [entry for entry in service.entries() if is_notice(notices.WAITING, entry)]
-    assert [entry["PRIORITY"] for entry in said] == [str(notices.WAITING.priority)]
+    said = [entry for entry in service.entries() if is_notice(kinds.WAITING, entry)]
+    assert [entry["PRIORITY"] for entry in said] == [str(kinds.WAITING.priority)]
     assert LOG in said[0]["MESSAGE"]
     assert "waiting" not in service.show("StatusText")
 
@@ -164,17 +164,17 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(service: Ser
     service.log().chmod(0o600)
     service.start()
     with service.follow() as journal:
-        said = journal.until(lambda entry: is_notice(notices.UNREADABLE, entry))
+        said = journal.until(lambda entry: is_notice(kinds.UNREADABLE, entry))
         assert LOG in said["MESSAGE"]
         assert "_qps-reporter" in said["MESSAGE"]
         assert "-rw-------" in said["MESSAGE"] or "0600" in said["MESSAGE"]
         journal.until(is_report)
         journal.until(is_report)
         service.log().chmod(0o640)
-        journal.until(lambda entry: is_notice(notices.FOLLOWING, entry))
+        journal.until(lambda entry: is_notice(kinds.FOLLOWING, entry))
         service.append(lines(5))
         await_requests(journal, 5)
-    assert sum(is_notice(notices.UNREADABLE, entry) for entry in service.entries()) == 1
+    assert sum(is_notice(kinds.UNREADABLE, entry) for entry in service.entries()) == 1
 
 
 def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Service) -> None:
@@ -186,7 +186,7 @@ def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Servic
     service.configure(configuration(interval="1s"))
     service.reload()
     with service.follow() as journal:
-        journal.until(lambda entry: is_notice(notices.RELOADED, entry))
+        journal.until(lambda entry: is_notice(kinds.RELOADED, entry))
         service.append(lines(5))
         await_requests(journal, 15)
         journal.until(is_report)
@@ -223,7 +223,7 @@ def test_a_bad_configuration_is_refused_and_the_service_goes_on_with_the_old(
         else:
             # From who doesn't know of the check in the unit's ExecReload=.
             service.guest.systemctl("kill", "--signal=HUP", UNIT)
-            refused = journal.until(lambda entry: is_notice(notices.RELOAD_REFUSED, entry))
+            refused = journal.until(lambda entry: is_notice(kinds.RELOAD_REFUSED, entry))
             assert int(refused["PRIORITY"]) <= 3
             assert "qps-reporter.toml" in refused["MESSAGE"]
         service.append(lines(5))
@@ -259,7 +259,7 @@ def test_the_watchdog_kills_a_hung_read_and_the_service_goes_on(service: Service
     service.inject(faults.READ_HANGS, WatchdogSec="2s", LimitCORE="0")
     with service.follow() as journal:
         hang_until_killed(service, journal, timeout=60)
-        journal.until(lambda entry: is_notice(notices.FOLLOWING, entry))
+        journal.until(lambda entry: is_notice(kinds.FOLLOWING, entry))
         service.append(lines(7))
         await_requests(journal, 17)
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qps_service import notices
+from qps_service.notices import kinds
 from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.service import SOCKET, UNIT, Service, await_requests, configuration, lines
@@ -47,7 +47,7 @@ def requests(service: Service) -> int:
 
 def troubles(service: Service) -> list[str]:
     """What it said of outputs that fail."""
-    failed = notices.OUTPUT_FAILED.message_id
+    failed = kinds.OUTPUT_FAILED.message_id
     return [entry["MESSAGE"] for entry in service.entries() if entry.get("MESSAGE_ID") == failed]
 
 
@@ -105,7 +105,7 @@ def test_a_reload_brings_the_output_to_the_socket(scraped: Service) -> None:
         await_requests(journal, 3)
         scraped.configure(configuration() + OUTPUT)
         scraped.reload()
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.RELOADED.message_id)
+        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.RELOADED.message_id)
     assert requests(scraped) == 3
 
 
@@ -141,7 +141,7 @@ def test_without_the_library_the_configuration_is_refused(scraped: Service) -> N
         scraped.reload()
     with scraped.follow() as journal:
         scraped.guest.systemctl("kill", "--signal=HUP", UNIT)
-        refused = journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.RELOAD_REFUSED.message_id)
+        refused = journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.RELOAD_REFUSED.message_id)
         assert re.search(needs, refused["MESSAGE"])
         scraped.append(lines(3))
         await_requests(journal, 3)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qps_service import notices
+from qps_service.notices import kinds
 from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import Entry, JournalStream
@@ -49,7 +49,7 @@ def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
         service.log().rename(service.log(".1"))
         service.append(numbered.lines(10))
         journal.until(struck)
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.FOLLOWING.message_id)
+        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
         service.append(numbered.lines(10))
         journal.until(is_report)
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
@@ -124,7 +124,7 @@ def hung(service: Service, hanging: Hanging, journal: JournalStream, numbered: N
     hanging.append(numbered.lines(10))
     journal.until(struck)
     hanging.signal("CONT")
-    journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.FOLLOWING.message_id)
+    journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
     hanging.append(numbered.lines(10))
     journal.until(is_report)
 
@@ -165,7 +165,7 @@ def test_a_pipe_in_place_of_the_log_does_not_hang_it(service: Service) -> None:
     service.guest.run("mkfifo", "--mode=644", "/var/log/access.log")
     service.start()
     with service.follow() as journal:
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == notices.UNREADABLE.message_id)
+        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.UNREADABLE.message_id)
         journal.until(is_report)
         service.log().unlink()
         service.append(numbered.lines(5))

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qps_service.books import Books
-from qps_service.config import Flags, load
-from qps_service.configured import Config, LogConfig
-from qps_service.daemon import Daemon
-from qps_service.files import Files
-from qps_service.model import Overview, Report, Restored
-from qps_service.notices import Notice, Say
-from qps_service.outputs import Output, OutputClosed, Trouble
-from qps_service.outputs.chosen import Outputs
-from qps_service.systemd import Supervisor
-from qps_service.tail import Tail
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import Config, LogConfig
+from qps_service.files.kernel import Files
+from qps_service.following.resume import Resume
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices.kinds import Notice
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.group import OutputGroup
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.systemd import Supervisor
+from qps_service.values.reports import Overview, Report
 
 SECOND = 1_000_000_000
 START = 5000 * SECOND
@@ -147,22 +149,24 @@ class Service:
         self.recorder = Recorder(self.told)
         self.files = files
         config = self.load()
-        self.books = Books(ledger, boot="this", say=self.notices.append, history=config.history)
+        self.writer = LedgerWriter(ledger, boot="this", notify=self.notices.append, history=config.history)
         self.daemon = daemon(
             config,
-            books=self.books,
+            writer=self.writer,
             reload=self.load,
-            make_tail=self._make_tail,
+            make_pipeline=self._make_pipeline,
             drop_kept=self.dropped.append,
-            outputs=Outputs([self.recorder, *(outputs or [])]),
+            outputs=OutputGroup([self.recorder, *(outputs or [])]),
             clock=self.world,
             waker=self.world,
             supervisor=Supervisor(self._tell, watchdog),
-            say=self.notices.append,
+            notify=self.notices.append,
         )
 
-    def _make_tail(self, log: LogConfig, now: int, say: Say, *, restored: Restored | None, at: int) -> Tail:
-        return Tail(log, now, say, files=self.files, restored=restored, at=at)
+    def _make_pipeline(
+        self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]
+    ) -> LogPipeline:
+        return LogPipeline(log, now, self.notices.append, self.files or Files(working), resume=resume)
 
     def _tell(self, text: str, _descriptors: Sequence[int]) -> None:
         self.told.append(text)

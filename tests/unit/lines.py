@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from qps_service.line import Piece
-from qps_service.logformat import Field, LogFormat, Member, compile_format
+from qps_service.formats.line import Piece
+from qps_service.formats.presets import Field, LogFormat, Member, compile_format
 
 # What a field of each role may hold: the usual first, and what is odd.
 _VALUES: dict[str | None, tuple[bytes, ...]] = {

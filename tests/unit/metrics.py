@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from qps_service.model import Counts, Key, Overview, Report, Standing, Window
-from qps_service.report import make_report
-from tests.unit.reporting import OVERVIEW
+from qps_service.reporting.report import make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report, Standing, Window
+from tests.unit.handed_over import OVERVIEW
 
 AT = 1_473_414_194  # Unix seconds
 NOW = 5_000 * 1_000_000_000

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from qps_service.notices import Notice
-from qps_service.outputs import Trouble
+from qps_service.notices.kinds import Notice
+from qps_service.notices.trouble import Trouble
 
 DEADLINE = 10  # seconds that a test which fails may take
 RESUMED = "it takes metrics again"

@@ -8,11 +8,11 @@ from contextlib import suppress
 from http.client import HTTPResponse
 from io import BytesIO
 
-from qps_service.configured import PrometheusConfig
-from qps_service.model import Overview
-from qps_service.notices import Notice
-from qps_service.outputs.prometheus import PrometheusOutput
-from tests.unit.reporting import OVERVIEW
+from qps_service.configuration.types import PrometheusConfig
+from qps_service.notices.kinds import Notice
+from qps_service.outputs.prometheus.output import PrometheusOutput
+from qps_service.values.reports import Overview
+from tests.unit.handed_over import OVERVIEW
 
 SECOND = 1_000_000_000
 GUARD = 20  # seconds after which a test hangs for good

@@ -17,17 +17,18 @@ from tempfile import NamedTemporaryFile
 import pytest
 from jsonschema import ValidationError
 
-from qps_service import errors, notices
+from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
-from qps_service.config import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
-from qps_service.line import REASONS
-from qps_service.logformat import NAMES, ROLES, compile_format
-from qps_service.model import Report
+from qps_service.formats.presets import NAMES, ROLES, compile_format
+from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.routes import COLLAPSES
-from qps_service.scan import PURE_VARIABLE
-from qps_service.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.values.counts import REASONS
+from qps_service.values.reports import Report
 from tests.reports_schema import validate
 
 ROOT = Path(__file__).parents[2]
@@ -91,12 +92,12 @@ def commands_undocumented(pages: Pages) -> list[str]:
 
 
 def kinds_undocumented(pages: Pages) -> list[str]:
-    kinds = {kind.name: kind.message_id for kind in notices.KINDS}
-    return [name for name, number in kinds.items() if f"`{number}`" not in table_row(pages[OPERATIONS], name)]
+    ids = {kind.name: kind.message_id for kind in kinds.KINDS}
+    return [name for name, number in ids.items() if f"`{number}`" not in table_row(pages[OPERATIONS], name)]
 
 
 def kinds_invented(pages: Pages) -> list[str]:
-    known = {kind.message_id for kind in notices.KINDS} | {notices.REPORT_MESSAGE_ID}
+    known = {kind.message_id for kind in kinds.KINDS} | {kinds.REPORT_MESSAGE_ID}
     return sorted(set(re.findall(r"\b[0-9a-f]{32}\b", "".join(pages.values()))) - known)
 
 
@@ -263,8 +264,8 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_undocumented, README, "`QPS_REPORTER_PURE=1`", "a variable"),
     (commands_undocumented, README, "qps-reporter simulate", "qps-reporter imitate"),
     (kinds_undocumented, OPERATIONS, "| `let_go` |", "| `gone` |"),
-    (kinds_undocumented, OPERATIONS, notices.ROTATED.message_id, notices.WAITING.message_id),
-    (kinds_invented, OPERATIONS, notices.ROTATED.message_id, "0" * 32),
+    (kinds_undocumented, OPERATIONS, kinds.ROTATED.message_id, kinds.WAITING.message_id),
+    (kinds_invented, OPERATIONS, kinds.ROTATED.message_id, "0" * 32),
     (fields_undocumented, OPERATIONS, "| `QPS_SECONDS` |", "| `QPS_TIME` |"),
     (settings_undocumented, README, "| `match` |", "| `search` |"),
     (words_undocumented, README, "`numeric`", "`number`"),

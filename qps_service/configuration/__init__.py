@@ -1,0 +1,7 @@
+"""What is configured: flag, variable, file, default, in this order and alike for every setting.
+
+- `settings`: the table of all settings; read it first
+- `parsers`: what a setting's text may be
+- `types`: what comes of them, as frozen values
+- `loader`: reads flags, environment and file
+"""

@@ -1,0 +1,277 @@
+"""Flags, environment, file and defaults -> one frozen Config.
+
+Precedence is the same for every setting: flag, environment variable, file, default. Every problem is
+found in one go and named by where it stands: a key path of the file, a variable or a flag.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
+from qps_service.configuration.types import (
+    Config,
+    GangliaConfig,
+    GraphiteConfig,
+    JsonConfig,
+    LogConfig,
+    OutputConfig,
+    PrometheusConfig,
+    StatsdConfig,
+    TextfileConfig,
+)
+from qps_service.counting.routes import Rule, make_rule
+from qps_service.errors import ConfigError, FormatError, UsageError
+from qps_service.values.history import History
+
+DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
+LOG_VARIABLE = "QPS_REPORTER_LOG"
+NAME_VARIABLE = "QPS_REPORTER_NAME"
+CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
+
+
+_TABLES = {
+    **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
+    **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
+}
+
+
+# What an output needs besides: a library, and Debian's package that has it.
+_PROMETHEUS = ("prometheus_client", "python3-prometheus-client")
+_LIBRARIES = {"prometheus": _PROMETHEUS, "textfile": _PROMETHEUS}
+_OUTPUTS: dict[str, type[OutputConfig]] = {
+    "prometheus": PrometheusConfig,
+    "ganglia": GangliaConfig,
+    "statsd": StatsdConfig,
+    "graphite": GraphiteConfig,
+    "json": JsonConfig,
+    "textfile": TextfileConfig,
+}
+
+
+class Flags(NamedTuple):
+    """What the command line said; None for what it did not."""
+
+    log: str | None = None
+    config: str | None = None
+    name: str | None = None
+    interval: str | None = None
+    state: str | None = None
+    format: str | None = None
+    start: str | None = None
+
+
+def load(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """The configuration in force. Raises ConfigError, or UsageError where the command line is at fault."""
+    log = flags.log or environment.get(LOG_VARIABLE)
+    source = flags.config or environment.get(CONFIG_VARIABLE)
+    if source is None and log is None and os.path.exists(DEFAULT_FILE):
+        source = DEFAULT_FILE
+    if source is None and log is None:
+        raise UsageError(f"nothing to follow: name a LOG, or write {DEFAULT_FILE}")
+    return _Loader(flags, environment, source).load(_read(source) if source else {}, log)
+
+
+def _read(path: str) -> dict[str, Any]:
+    import tomllib  # 0.8 MB that a service without a file does not need
+
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, no UTF-8, endless numbers or nesting
+        text = re.sub(r"Cannot declare \((.+)\) twice", _twice, str(error))
+        raise ConfigError([f"{path}: {text}"]) from error
+
+
+def _twice(found: re.Match[str]) -> str:
+    """tomllib shows the table's name as Python's tuple."""
+    name = ".".join(re.findall("'([^']*)'", found[1]))
+    return f"the table [{name}] stands there twice"
+
+
+class _Loader:
+    """Collects problems on the way."""
+
+    def __init__(self, flags: Flags, environment: Mapping[str, str], source: str | None) -> None:
+        self._flags = flags
+        self._environment = environment
+        self._source = source
+        self._in_file = f"{source}: " if source else ""
+        self._problems: list[str] = []
+
+    def load(self, table: dict[str, Any], log: str | None) -> Config:
+        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"history", "log", "output"}, "")
+        values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
+        if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
+            # systemd may name several, with colons between (systemd.exec(5)).
+            values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
+        history = self._history(table.get("history", {}))
+        outputs = self._outputs(table.get("output", {}))
+        logs = [self._log(key, entry) for key, entry in self._log_tables(table, log)]
+        paths = [each["path"] for each in logs if each["path"]]
+        for path in sorted({path for path in paths if paths.count(path) > 1}):
+            self._problem("log", f"{path} is given more than once")
+        for key, each in outputs.items():
+            if each.get("path") in paths:
+                self._problem(f"output.{key}.path", f"expected another file, got a log: {each['path']}")
+        if any(problem.startswith("--") for problem in self._problems):
+            raise UsageError("\n".join(self._problems))
+        if self._problems:
+            raise ConfigError(self._problems)
+        return Config(
+            **values,
+            history=History(**history),
+            logs=tuple(LogConfig(**each) for each in logs),
+            source=self._source,
+            outputs=tuple(
+                # Ganglia is told how often to expect a value.
+                _OUTPUTS[name](**each, **({"interval": values["interval"]} if name == "ganglia" else {}))
+                for name, each in outputs.items()
+            ),
+        )
+
+    def _history(self, table: Any) -> dict[str, Any]:
+        if not isinstance(table, dict):
+            self._problem("history", "expected a table, as [history]")
+            return {}
+        self._refuse_unknown(table, {setting.key for setting in HISTORY}, "history.")
+        return {setting.key: self._value(setting, table, "history.") for setting in HISTORY}
+
+    def _outputs(self, tables: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+            self._problem("output", "expected tables, as [output.json]")
+            return {}
+        self._refuse_unknown(tables, set(OUTPUTS), "output.")
+        return {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
+
+    def _output(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
+        settings, where = OUTPUTS[name], f"output.{name}."
+        self._refuse_unknown(table, {setting.key for setting in settings}, where)
+        values = {setting.attribute: self._value(setting, table, where) for setting in settings}
+        if "path" in values and "path" not in table:
+            self._problem(f"{where}path", "expected a path, got none")
+        library, package = _LIBRARIES.get(name, (None, None))
+        if library and not _is_installed(library):
+            self._problem(f"output.{name}", f"needs {library}, which is not installed (Debian: {package})")
+        return values
+
+    def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
+        tables = table.get("log", {})
+        if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+            self._problem("log", "expected tables, as [log.access]")
+            return []
+        if not tables and log is None:
+            self._problem("log", "expected at least one table, as [log.access]")
+        name = self._flags.name or self._environment.get(NAME_VARIABLE)
+        if len(tables) > 1 and (log or name):
+            what = "LOG" if log else "--name"
+            raise UsageError(f"{what} is for one log, the configuration has {len(tables)}")
+        entries = list(tables.items())
+        if log is not None:
+            key, entry = entries[0] if entries else (_name_of(log), {})
+            entries = [(key, {**entry, "path": log})]
+        return entries
+
+    def _log(self, key: str, entry: dict[str, Any]) -> dict[str, Any]:
+        where = f"log.{key}."
+        self._refuse_unknown(entry, {setting.key for setting in LOG} | {"route"}, where)
+        values = {setting.attribute: self._value(setting, entry, where) for setting in LOG}
+        if "path" not in entry:
+            self._problem(f"{where}path", "expected a path, got none")
+        rules = self._rules(entry.get("route", []), f"{where}route")
+        return {"name": self._name(key), **values, "rules": rules}
+
+    def _rules(self, tables: Any, where: str) -> tuple[Rule, ...]:
+        if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+            self._problem(where, f"expected an array of tables, as [[{where}]]")
+            return ()
+        numbered = enumerate(tables, start=1)
+        rules = [self._rule(table, f"{where}[{number}].") for number, table in numbered]
+        return tuple(rule for rule in rules if rule)
+
+    def _rule(self, table: dict[str, Any], where: str) -> Rule | None:
+        self._refuse_unknown(table, {setting.key for setting in RULE}, where)
+        for setting in RULE:
+            if setting.key not in table:
+                self._problem(f"{where}{setting.key}", "expected a value, got none")
+        pattern, name = (self._value(setting, table, where) for setting in RULE)
+        if pattern is None or name is None:
+            return None
+        try:
+            return make_rule(pattern, name)
+        except ValueError as error:
+            self._problem(f"{where}name", f"{error}, got {name!r}")
+            return None
+
+    def _name(self, key: str) -> str:
+        origin, name = f"{self._in_file}log", key
+        if variable := self._environment.get(NAME_VARIABLE):
+            origin, name = NAME_VARIABLE, variable
+        if flag := self._flags.name:
+            origin, name = "--name", flag
+        try:
+            return parse_name(name)
+        except ValueError as error:
+            self._problems.append(f"{origin}: {error}, got {name!r}")
+            return name
+
+    def _value(self, setting: Setting, table: dict[str, Any], where: str) -> Any:
+        flag = getattr(self._flags, setting.key) if setting.flag else None
+        # A variable that is set to nothing counts as not set, as in a shell's ${VARIABLE:-default}.
+        variable = (self._environment.get(setting.variable) or None) if setting.flag else None
+        for origin, raw in (
+            (f"--{setting.key}", flag),
+            (setting.variable, variable),
+            (f"{self._in_file}{where}{setting.key}", table.get(setting.key)),
+            ("default", setting.default),
+        ):
+            if raw is None:
+                continue
+            if not setting.several:
+                return self._parsed(setting, origin, raw)
+            if not isinstance(raw, list):
+                self._problems.append(f"{origin}: expected a list, as [], got {raw!r}")
+                return ()
+            return tuple(self._parsed(setting, origin, each) for each in raw)
+        return () if setting.several else None
+
+    def _parsed(self, setting: Setting, origin: str, raw: Any) -> Any:
+        if not isinstance(raw, str | int | float) or isinstance(raw, bool):
+            self._problems.append(f"{origin}: expected text or a number, got {raw!r}")
+            return None
+        try:
+            return setting.parse(str(raw))
+        except FormatError as error:  # it shows the place
+            self._problems.append(f"{origin}: {error}")
+            return None
+        except ValueError as error:
+            self._problems.append(f"{origin}: {error}, got {raw!r}")
+            return None
+
+    def _refuse_unknown(self, table: dict[str, Any], known: set[str], where: str) -> None:
+        for key in (key for key in table if key not in known):
+            hint = "" if where else _TABLES.get(key, "")
+            self._problem(f"{where}{key}", f"unknown; expected one of {', '.join(sorted(known))}{hint}")
+
+    def _problem(self, where: str, text: str) -> None:
+        """A problem of the file; `where` is a key path."""
+        self._problems.append(f"{self._in_file}{where}: {text}")
+
+
+def _is_installed(library: str) -> bool:
+    from importlib.util import find_spec  # looks for it, and does not load it
+
+    try:
+        return find_spec(library) is not None
+    except ValueError:  # it is loaded, and not by the import system
+        return False
+
+
+def _name_of(path: str) -> str:
+    """A name for a log that was given none: access for /var/log/nginx/access.log."""
+    stem = os.path.basename(path).partition(".")[0] or "log"
+    return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64].lstrip("_-") or "log"

@@ -1,0 +1,250 @@
+"""Every setting, once: its key in the file, its flag, its environment variable, its default, its words.
+
+The command line, the environment and the configuration file are read by this one table, so that
+they can't differ in what they accept.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from qps_service.configuration.parsers import (
+    Within,
+    duration,
+    number,
+    parse_address,
+    parse_collapse,
+    parse_host,
+    parse_path,
+    parse_prefix,
+    parse_query,
+    parse_start,
+    parse_tags,
+    parse_template,
+    parse_textfile,
+    size,
+)
+from qps_service.counting.routes import compile_match
+from qps_service.formats.presets import NAMES, compile_format
+from qps_service.text.units import SECOND
+
+
+class Setting(NamedTuple):
+    """One thing that can be set. `parse` turns text into the value; it raises ValueError with what
+    was expected, or FormatError with the place, too."""
+
+    key: str
+    parse: Callable[[str], Any]
+    default: str | None
+    metavar: str
+    help: str
+    flag: bool = False  # whether `--KEY` and `QPS_REPORTER_KEY` exist
+    several: bool = False  # whether the file has a list, each of whose texts `parse` takes; none by default
+    field: str | None = None  # its field in the configuration, where that has another name
+
+    @property
+    def attribute(self) -> str:
+        """Its field in the configuration."""
+        return self.field or self.key
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"QPS_REPORTER_{self.key.upper()}"
+
+    @property
+    def range(self) -> str | None:
+        """From where to where it goes, for a number."""
+        return self.parse.range if isinstance(self.parse, Within) else None
+
+
+SERVICE = (
+    Setting(
+        "interval",
+        duration(SECOND // 10, 86400 * SECOND),
+        "10s",
+        "TIME",
+        "time between two reports, such as 10s, 500ms or 1m",
+        flag=True,
+    ),
+    Setting(
+        "state",
+        parse_path,
+        None,
+        "DIR",
+        "directory for the ledger, which one process at a time may use; counts live in memory without one "
+        "(default: none, under systemd $STATE_DIRECTORY)",
+        flag=True,
+    ),
+)
+
+HISTORY = (
+    Setting(
+        "keep",
+        duration(0, 3650 * 86400 * SECOND),
+        "7d",
+        "TIME",
+        "how long the ledger keeps windows; totals are kept for good",
+    ),
+    Setting(
+        "max_size",
+        size(1 << 20, 1 << 40),
+        "64MiB",
+        "SIZE",
+        "how large the ledger may become; the oldest windows are merged or dropped for it",
+    ),
+)
+
+LOG = (
+    Setting("path", parse_path, None, "LOG", "the log to follow"),
+    Setting(
+        "format",
+        compile_format,
+        "default",
+        "FORMAT",
+        f"the log's line format: {', '.join(NAMES)}, or as it stands in the configuration of nginx "
+        "(log_format) or Apache (LogFormat)",
+        flag=True,
+    ),
+    Setting(
+        "start",
+        parse_start,
+        "end",
+        "WHERE",
+        "where to begin in a log that is there already: end, or start (counted in the totals, not in a rate)",
+        flag=True,
+    ),
+    Setting(
+        "max_routes",
+        number(1, 1_000_000),
+        "1000",
+        "N",
+        "routes that are told apart, by their traffic; what others get is counted as `other`",
+    ),
+    Setting(
+        "max_route",
+        size(16, 1 << 16),
+        "1KiB",
+        "SIZE",
+        "longest route that is told apart; longer ones are counted as `other`",
+    ),
+    Setting(
+        "query",
+        parse_query,
+        "drop",
+        "WHAT",
+        "what to do with a target's query and fragment: drop, or keep (a part of the route)",
+        field="keep_query",
+    ),
+    Setting(
+        "collapse",
+        parse_collapse,
+        None,
+        "LIST",
+        "segments of a path that become placeholders: numeric, uuid, hex, date (default: none)",
+        several=True,
+    ),
+    Setting(
+        "max_line",
+        size(256, 1 << 20),
+        "64KiB",
+        "SIZE",
+        "longest line that is read; longer ones are rejected as `too_long`",
+    ),
+    Setting(
+        "quiet",
+        duration(SECOND, 86400 * SECOND),
+        "60s",
+        "TIME",
+        "how long a rotated file must be quiet before it is let go, where its writers cannot be seen",
+    ),
+    Setting(
+        "open_generations",
+        number(2, 100_000),
+        "512",
+        "N",
+        "how many rotated files are kept open at most, while they may still be written to",
+    ),
+)
+
+RULE = (
+    Setting("match", compile_match, None, "REGEX", "a regular expression that is searched for in the route"),
+    Setting(
+        "name",
+        parse_template,
+        None,
+        "TEMPLATE",
+        r"what the route becomes where it is found; `\1` and `\g<name>` stand for what the groups found",
+    ),
+)
+
+_HOST = Setting("host", parse_host, "127.0.0.1", "HOST", "who is sent to: a name or an address")
+
+
+def _port(default: int) -> Setting:
+    return Setting("port", number(1, 65535), str(default), "N", "its port")
+
+
+_PREFIX = Setting("prefix", parse_prefix, "qps", "TEXT", "what every name begins with")
+
+# A table [output.NAME] each: an output is on where its table stands.
+OUTPUTS = {
+    "prometheus": (
+        Setting(
+            "listen",
+            parse_address,
+            "127.0.0.1:9145",
+            "ADDRESS",
+            "where to answer scrapes: an address and a port; qps-reporter.socket goes before it",
+        ),
+    ),
+    "ganglia": (
+        Setting(
+            "gmond_conf",
+            parse_path,
+            None,
+            "FILE",
+            "a gmond.conf, to whose udp_send_channel sections to send, in place of host and port",
+        ),
+        _HOST,
+        _port(8649),
+        Setting(
+            "dmax",
+            duration(60 * SECOND, 30 * 86400 * SECOND),
+            "1h",
+            "TIME",
+            "after how long gmond forgets a metric of which nothing comes",
+        ),
+    ),
+    "statsd": (
+        _HOST,
+        _port(8125),
+        _PREFIX,
+        Setting(
+            "tags",
+            parse_tags,
+            "none",
+            "WHAT",
+            "where to put log, method, route and status: none (all into the name), or datadog (into tags)",
+        ),
+        Setting(
+            "datagram",
+            size(128, 65507),
+            "1432",
+            "SIZE",
+            "the largest datagram: so many metrics go into one as fit",
+        ),
+    ),
+    "graphite": (_HOST, _port(2003), _PREFIX),
+    "json": (Setting("path", parse_path, None, "FILE", "the file to append a line to for each report"),),
+    "textfile": (
+        Setting(
+            "path",
+            parse_textfile,
+            None,
+            "FILE",
+            "a .prom file in the directory of node_exporter's textfile collector; each report replaces it",
+        ),
+    ),
+}
+
+BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}

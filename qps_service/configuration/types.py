@@ -1,0 +1,91 @@
+"""What is configured, as frozen values: one for each log and each output, and all of it.
+
+settings.py says what each can be and is by default, loader.py makes them.
+"""
+
+from typing import NamedTuple
+
+from qps_service.counting.routes import Routes, Rule
+from qps_service.formats.presets import LogFormat
+from qps_service.values.history import History
+
+
+class LogConfig(NamedTuple):
+    """One log to follow."""
+
+    name: str
+    path: str  # absolute
+    format: LogFormat
+    start: bool  # whether what is there at the first look counts
+    max_routes: int
+    max_route: int  # bytes
+    keep_query: bool
+    collapse: tuple[str, ...]  # names of routes.COLLAPSES
+    max_line: int  # bytes
+    quiet: int  # nanoseconds
+    open_generations: int
+    rules: tuple[Rule, ...] = ()  # in the order in which they are applied
+
+    def routes(self) -> Routes:
+        """What makes routes of its targets, new."""
+        return Routes(self.rules, self.collapse, self.keep_query, self.max_route)
+
+
+class PrometheusConfig(NamedTuple):
+    """`[output.prometheus]`."""
+
+    listen: tuple[str, int]  # host and port
+
+
+class GangliaConfig(NamedTuple):
+    """`[output.ganglia]`."""
+
+    gmond_conf: str | None  # absolute path; in place of host and port
+    host: str
+    port: int
+    dmax: int  # nanoseconds
+    interval: int  # of reports, nanoseconds
+
+
+class StatsdConfig(NamedTuple):
+    """`[output.statsd]`."""
+
+    host: str
+    port: int
+    prefix: str
+    tags: bool  # whether log, method, route and status become DogStatsD tags
+    datagram: int  # bytes, at most
+
+
+class GraphiteConfig(NamedTuple):
+    """`[output.graphite]`."""
+
+    host: str
+    port: int
+    prefix: str
+
+
+class JsonConfig(NamedTuple):
+    """`[output.json]`."""
+
+    path: str  # absolute
+
+
+class TextfileConfig(NamedTuple):
+    """`[output.textfile]`."""
+
+    path: str  # absolute
+
+
+OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
+
+
+class Config(NamedTuple):
+    """Everything that can be set."""
+
+    interval: int  # nanoseconds
+    state: str | None  # absolute path of a directory
+    history: History
+    logs: tuple[LogConfig, ...]
+    source: str | None  # the file it was read from
+    outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal

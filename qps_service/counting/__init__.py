@@ -1,0 +1,8 @@
+"""One log's counts: what the scanner found becomes routes, windows and totals, within bounds.
+
+Pure. What goes in comes out once, in one window and in the totals.
+
+- `aggregator`: windows and totals of a log; read it first
+- `routes`: a target becomes a route, by rules, collapses and a bounded cache
+- `admission`: which routes are told apart, and which are `other`
+"""

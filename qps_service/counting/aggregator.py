@@ -1,0 +1,137 @@
+"""Per-window counters and running totals of one log.
+
+Promises: what goes in comes out exactly once, in one window and in the totals; a window that an earlier
+process began is ended by this one; and memory stays bounded however many routes the log's visitors
+invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first METHODS_LIMIT
+methods, for good. What is counted while its route has no place is counted under OTHER, for good too. So once
+a route is counted under its own name it always is, and the sum over all rows is always exact.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qps_service.counting.admission import Admission
+from qps_service.counting.routes import Routes
+from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Window
+
+# HTTP knows about forty registered methods, a site uses a handful, and each multiplies the rows.
+METHODS_LIMIT = 16
+METHOD_LIMIT = 32  # bytes; the longest registered one has 17
+
+
+class Aggregator:
+    """Counts of one log; `started` is CLOCK_BOOTTIME nanoseconds."""
+
+    def __init__(
+        self,
+        log: str,
+        started: int,
+        max_routes: int,
+        routes: Routes | None = None,
+        restored: Restored | None = None,
+    ) -> None:
+        """`routes` makes routes of targets; `restored` is what was counted before."""
+        self.log = log
+        self._of = (routes or Routes()).of
+        self._started = restored.started if restored else started
+        self._methods: dict[bytes, bytes] = {}  # each to itself, as in Admission.names
+        # Since the last `take`: requests and bytes by what makes a Key. A list in place of Counts, because
+        # a hostile log comes here once for each of its lines.
+        self._fresh: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self._fresh_rejects: Counter[str] = Counter()
+        self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
+        self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
+        self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
+        self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
+        self._methods.update((key.method, key.method) for key in self._totals if key.method != OTHER)
+        self._admission = Admission(max_routes, (key.route for key in self._totals))
+
+    def reconfigure(self, max_routes: int, routes: Routes) -> None:
+        """Go on with these for what is added from now on; what was counted stays where it is."""
+        self._admission.places = max_routes
+        self._of = routes.of
+
+    def add(self, scanned: Scanned) -> None:
+        """Take over what a scanner found."""
+        fresh, methods, of = self._fresh, self._methods, self._of
+        names, offer = self._admission.names, self._admission.offer
+        for method, target, status, requests, size in scanned.rows:
+            route = of(target)
+            key = (
+                methods.get(method) or self._admit_method(method),
+                names.get(route) or offer(route, requests),
+                status,
+            )
+            sums = fresh.get(key)
+            if sums is None:
+                fresh[key] = [requests, size]
+            else:
+                sums[0] += requests
+                sums[1] += size
+        self._fresh_rejects.update(scanned.rejects)
+
+    def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+        """What came since the last call, which is part of the window and the totals from now on."""
+        fresh = {Key(*key): Counts(*sums) for key, sums in self._fresh.items()}
+        rejects = self._fresh_rejects
+        for key, counts in fresh.items():
+            _add(self._window, key, counts)
+            _add(self._totals, key, counts)
+        self._rejects.update(rejects)
+        self._total_rejects.update(rejects)
+        self._fresh, self._fresh_rejects = {}, Counter()
+        return fresh, rejects
+
+    def close_window(self, now: int) -> Window:
+        """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
+        window = Window(self.log, self._started, now, self._window, self._rejects)
+        self._started, self._window, self._rejects = now, {}, Counter()
+        return window
+
+    @property
+    def started(self) -> int:
+        """When the window began, CLOCK_BOOTTIME nanoseconds."""
+        return self._started
+
+    @property
+    def totals(self) -> Mapping[Key, Counts]:
+        """Everything taken so far."""
+        return MappingProxyType(self._totals)
+
+    @property
+    def total_rejects(self) -> Mapping[str, int]:
+        """Lines rejected and taken so far, by reason."""
+        return MappingProxyType(self._total_rejects)
+
+    @property
+    def total_requests(self) -> int:
+        """All requests taken so far."""
+        return sum(counts.requests for counts in self._totals.values())
+
+    @property
+    def total_rejected(self) -> int:
+        """All rejected lines taken so far."""
+        return sum(self._total_rejects.values())
+
+    @property
+    def routes(self) -> int:
+        """Distinct routes admitted so far."""
+        return self._admission.admitted
+
+    @property
+    def folded(self) -> int:
+        """Requests added so far, by this process, that OTHER got because their route had no place."""
+        return self._admission.folded
+
+    def _admit_method(self, method: bytes) -> bytes:
+        if len(self._methods) >= METHODS_LIMIT or len(method) > METHOD_LIMIT:
+            return OTHER
+        return self._methods.setdefault(method, method)
+
+
+def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:
+    before = table.get(key)
+    table[key] = before.plus(counts) if before else counts

@@ -1,0 +1,192 @@
+"""From the request target in the log to the route that is counted. Pure: bytes in, bytes out.
+
+The steps, in this order:
+
+1. **Query and fragment go**: the target up to its first `?` or `#`. Whoever sends requests chooses the query.
+2. **A target longer than `max_route` bytes** is OTHER, and nothing below happens to it.
+3. **absolute-form becomes its path**: `http://host/path`, as a proxy gets it, is `/path` (RFC 9112, 3.2.2).
+4. **Percent-encoding is normalised** (RFC 3986, 6.2.2.1 and 6.2.2.2): hex digits in upper case, unreserved
+   characters decoded: `/%7euser%2fx` is `/~user%2Fx`. A `%` without two hex digits behind it stays as it is.
+5. **An empty path is `/`.** `*` and CONNECT's `host:port` stay as they are.
+6. **Collapses** that are switched on: a path's whole segment that is a number, a uuid, a date or hex digits
+   becomes `:id`, `:uuid`, `:date` or `:hex`; see COLLAPSES.
+7. **Rules**, all of them, in order, each applied to what the one before left: where the pattern is found, the
+   route becomes the rule's template, expanded. An empty one is `/`.
+
+What is longer than `max_route` in the end is OTHER, too. Case is kept, and bytes are never decoded. Where the
+query is kept, steps 3 to 6 are for the path before it, and the rules see it.
+"""
+
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from qps_service.values.counts import OTHER
+
+_DAY = rb"(?:0[1-9]|[12][0-9]|3[01])"
+_MONTH = rb"(?:0[1-9]|1[0-2])"
+# In the order in which they are tried: a uuid is no hex, 20261124 is a date before it is a number, and a
+# number is no hex. What is not switched on is not tried.
+COLLAPSES = {
+    # 8-4-4-4-12 hex digits (RFC 9562, 4), of any version and variant
+    "uuid": (b":uuid", rb"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"),
+    # YYYY-MM-DD or YYYYMMDD from 1900 to 2099; the 31st of February passes
+    "date": (b":date", rb"(?:19|20)[0-9]{2}(?:-%b-%b|%b%b)" % (_MONTH, _DAY, _MONTH, _DAY)),
+    # any number of digits
+    "numeric": (b":id", rb"[0-9]++"),
+    # at least 8 hex digits, one of them 0 to 9: `deadbeef` and `effaced` may be words
+    "hex": (b":hex", rb"(?=[A-Fa-f]*+[0-9])[0-9A-Fa-f]{8,}+"),
+}
+
+# Of the cache, in each of its two generations: the last 4,096 to 8,192 targets that came anew, enough for
+# the routes of a site and the ids that are in use. An entry is some 200 bytes beside its text, so that both
+# bounds together keep the cache of a log below 3 MB, whatever `max_route` is.
+CACHE_ENTRIES = 4096
+CACHE_BYTES = 512 * 1024  # of text
+
+_PLAIN = re.compile(rb"/[^%?#]*+")  # its own route, without rules and collapses
+_QUERY = re.compile(rb"[?#]")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*+://[^/]*+")
+_OCTET = re.compile(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_NORMALISED = {  # each way to write an octet -> the one that counts
+    b"%%%c%c" % digits: bytes((value,)) if value in _UNRESERVED else b"%%%02X" % value
+    for digits in product(b"0123456789ABCDEFabcdef", repeat=2)
+    for value in (int(bytes(digits), 16),)
+}
+
+
+class Rule(NamedTuple):
+    """Where `pattern` is found, `template` is the route, with its \\1 and \\g<name> filled in."""
+
+    pattern: re.Pattern[bytes]
+    template: bytes
+
+    def apply(self, route: bytes) -> bytes:
+        """The route that `route` becomes."""
+        found = self.pattern.search(route)
+        if found is None:
+            return route
+        # As found.expand(), which reads the template each time; sub() remembers it.
+        after = len(route) - found.end()
+        expanded = self.pattern.sub(self.template, route, count=1)
+        return expanded[found.start() : len(expanded) - after] or b"/"
+
+
+class Routes:
+    """The routes of one log's targets.
+
+    With rules or collapses, each distinct target goes through the steps once, as long as the cache holds it.
+    Without any, keeping the results would cost more than it saves. The cache has two generations: what is
+    asked for again moves to the young one; when that is full, it becomes the old one, and what was old is
+    forgotten. So whatever comes often stays, through a scan of any length.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        collapses: Collection[str] = (),
+        keep_query: bool = False,
+        max_route: int = 1024,
+    ) -> None:
+        """`collapses` are some of COLLAPSES; `max_route` is bytes."""
+        self._rules = tuple(rules)
+        self._collapse = _segments(collapses) if collapses else None
+        self._keep_query = keep_query
+        self._max_route = max_route
+        self._is_plain = not (rules or collapses)
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._size = 0  # bytes of text in the young generation
+
+    def of(self, target: bytes) -> bytes:
+        """The route of a target, whole or without its query; OTHER for one that is too long."""
+        if self._is_plain and _PLAIN.fullmatch(target):
+            return target if len(target) <= self._max_route else OTHER
+        if not self._keep_query and (b"?" in target or b"#" in target):
+            target = _QUERY.split(target, maxsplit=1)[0]
+        if len(target) > self._max_route:
+            return OTHER
+        if self._is_plain:
+            return self._derive(target)
+        return self._young.get(target) or self._recall(target)
+
+    def _recall(self, target: bytes) -> bytes:
+        """The route of a target that is not in the young generation; it is from now on."""
+        route = self._old.get(target) or self._derive(target)
+        if len(self._young) >= CACHE_ENTRIES or self._size >= CACHE_BYTES:
+            self._old, self._young, self._size = self._young, {}, 0
+        self._young[target] = route
+        self._size += len(target) + len(route)
+        return route
+
+    def _derive(self, target: bytes) -> bytes:
+        path, rest = target, b""
+        if self._keep_query and (query := _QUERY.search(target)):
+            path, rest = target[: query.start()], target[query.start() :]
+        if path[:1] != b"/":
+            absolute = _ABSOLUTE.match(path)
+            path = path[absolute.end() :] if absolute else path
+            path = path or b"/"
+        if b"%" in path:
+            path = _OCTET.sub(_normalised, path)
+        if self._collapse:
+            path = self._collapse.sub(_placeholder, path)
+        route = path + rest
+        for rule in self._rules:
+            route = rule.apply(route)
+            if len(route) > self._max_route:  # before the next rule, which could double it once more
+                break
+        return OTHER if len(route) > self._max_route else route
+
+
+def compile_match(text: str) -> re.Pattern[bytes]:
+    """The pattern of a rule, over bytes: `.` is one byte, `\\w` is ASCII. Raises ValueError."""
+    source = text.encode()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what a later Python will read otherwise
+            return re.compile(source)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {_said(error, source)}") from error
+    except (ValueError, OverflowError, RecursionError, Warning) as error:
+        raise ValueError(f"expected a regular expression: {error}") from error
+
+
+def make_rule(pattern: re.Pattern[bytes], name: str) -> Rule:
+    """A rule with a template that fits its pattern. Raises ValueError for one that does not."""
+    template = name.encode()
+    try:
+        pattern.sub(template, b"")  # reads the template, whether or not the pattern is found
+    except re.error as error:
+        raise ValueError(f"expected a template: {_said(error, template)}") from error
+    except IndexError as error:
+        raise ValueError(f"expected a template: {error}") from error
+    return Rule(pattern, template)
+
+
+def _said(error: re.error, source: bytes) -> str:
+    """What is wrong, with the place in characters where `re` tells it."""
+    if error.pos is None:
+        return error.msg
+    return f"{error.msg} (character {len(source[: error.pos].decode(errors='ignore')) + 1})"
+
+
+def _segments(collapses: Collection[str]) -> re.Pattern[bytes]:
+    """A pattern for whole segments. Each is looked at once: no part of it gives back what it took."""
+    tried = (
+        b"(?P<%b>%b)" % (name.encode(), pattern)
+        for name, (_, pattern) in COLLAPSES.items()
+        if name in collapses
+    )
+    return re.compile(rb"/(?:" + b"|".join(tried) + rb")(?=/|\Z)")
+
+
+def _placeholder(found: re.Match[bytes]) -> bytes:
+    return b"/" + COLLAPSES[found.lastgroup or ""][0]
+
+
+def _normalised(octet: re.Match[bytes]) -> bytes:
+    return _NORMALISED[octet[0]]

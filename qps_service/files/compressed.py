@@ -1,0 +1,223 @@
+"""The text of a compressed generation, read by offset as if it were a plain file.
+
+Promises: memory is bounded by the block that is asked for, whatever the file expands to; reading onward
+decompresses each byte once; a file that is damaged, cut off or still being written is never taken for one
+that ends: what comes before the damage is handed out up to its last whole line, and a read from there
+raises. A fault of the disk surfaces as it is, and the read can be tried again. However long a read takes,
+Files.working is called all the while.
+
+Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
+several members after one another, and zeros after the last, as tapes and block devices leave them.
+"""
+
+import bz2
+import errno
+import lzma
+import os
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from qps_service.files.compression import BZIP2, GZIP, NO_ZSTD, SLICE, XZ, ZSTD
+from qps_service.files.kernel import Files
+
+_CHUNK = 64 * 1024  # bytes of the compressed file read at once
+_PIECE = 64 * 1024  # bytes of text handed on at once
+_BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
+# A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
+_AHEAD = 64 * 1024  # bytes
+
+
+class CompressedError(OSError):
+    """EBADMSG: the compressed data is damaged or cut off; EINVAL: its format can't be read here."""
+
+
+class _Format(NamedTuple):
+    begin: Callable[[], Any]  # a decompressor of one member: decompress(), eof, unused_data
+    error: type[Exception]  # what that raises
+    limit: int | None = None  # bytes of text at most from one call, where a slice may hold much more
+
+
+def _gzip() -> _Format:
+    return _Format(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
+
+
+def _xz() -> _Format:
+    return _Format(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ.memory), lzma.LZMAError)
+
+
+def _bzip2() -> _Format:
+    return _Format(bz2.BZ2Decompressor, OSError, _PIECE)
+
+
+def _zstd() -> _Format:
+    import zstandard
+
+    library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
+    return _Format(library.decompressobj, zstandard.ZstdError)
+
+
+# The last only where its library is installed.
+_FORMATS = {GZIP.suffix: _gzip, XZ.suffix: _xz, BZIP2.suffix: _bzip2, ZSTD.suffix: _zstd}
+
+
+def is_supported(name: str) -> bool:
+    """Whether a file of this name can be read here."""
+    return why_not(name) is None
+
+
+def why_not(name: str) -> str | None:
+    """Why a file of this name can't be read here, for people; None if it can."""
+    suffix = os.path.splitext(name)[1]
+    if suffix not in _FORMATS:
+        return f"no compression is known by the suffix {suffix!r}"
+    try:
+        _FORMATS[suffix]()
+    except ImportError:
+        return NO_ZSTD
+    return None
+
+
+class CompressedFile:
+    """A compressed file. Nothing of it is read before it is asked for."""
+
+    def __init__(self, files: Files, descriptor: int, name: str) -> None:
+        """`name` tells the format by its suffix. The descriptor belongs to this object from now on, unless
+        CompressedError says that the format can't be read here."""
+        reason = why_not(name)
+        if reason:
+            raise CompressedError(errno.EINVAL, reason)
+        self._files = files
+        self._descriptor = descriptor
+        self._format = _FORMATS[os.path.splitext(name)[1]]()
+        self._damage: str | None = None  # what is wrong, for people
+        self._sound = 1 << 63  # where the last whole line before the damage ends, once that is found
+        self._restart()
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes of the text from `offset`; fewer at its end, or before a damage.
+
+        Raises CompressedError where nothing is left before a damage, and OSError for faults of the disk.
+        """
+        self._seek(offset)
+        self._forget(offset)
+        while not self._reaches(min(offset + size, self._sound)) and self._extend():
+            pass
+        if self._damage and offset >= self._sound:
+            raise CompressedError(errno.EBADMSG, self._damage)
+        first = offset - self._start
+        return bytes(self._text[first : min(offset + size, self._sound) - self._start])
+
+    def close(self) -> None:
+        """Give the descriptor and the memory back."""
+        self._files.close(self._descriptor)
+        self._restart()
+
+    @property
+    def _end(self) -> int:
+        return self._start + len(self._text)
+
+    def _seek(self, offset: int) -> None:
+        """Decompress up to `offset`. A step back beyond the last few KiB begins at the file's start."""
+        if offset < self._start:
+            self._restart()
+        while self._end < min(offset, self._sound) and self._extend():
+            self._forget(offset)
+
+    def _restart(self) -> None:
+        self._stream = _Stream(self._take, self._format, self._files.working)
+        self._text = bytearray()  # a window of the text
+        self._start = 0  # where it begins
+
+    def _take(self, offset: int) -> bytes:
+        return self._files.read(self._descriptor, _CHUNK, offset)
+
+    def _reaches(self, end: int) -> bool:
+        """Whether the window has the text up to `end`, and the rest of the line there."""
+        ahead = self._end - end
+        return ahead >= _AHEAD or (ahead >= 0 and self._text.find(b"\n", max(end - 1 - self._start, 0)) >= 0)
+
+    def _extend(self) -> bool:
+        """Make the window longer by a piece; whether there was one."""
+        try:
+            piece = self._stream.piece()
+        except CompressedError as error:
+            self._damage = error.strerror
+            self._sound = self._start + self._text.rfind(b"\n") + 1
+            return False
+        self._text += piece
+        return bool(piece)
+
+    def _forget(self, offset: int) -> None:
+        """Let go of what is long before `offset`."""
+        surplus = min(offset, self._end) - _BEHIND - self._start
+        if surplus > 0:
+            del self._text[:surplus]
+            self._start += surplus
+
+
+class _Stream:
+    """The text from its start to its end."""
+
+    def __init__(self, take: Callable[[int], bytes], form: _Format, working: Callable[[], None]) -> None:
+        """`take` reads from an offset in the compressed file; nothing comes at its end. `working` is called
+        for each piece, and where none comes for long."""
+        self._take = take
+        self._format = form
+        self._working = working
+        self._offset = 0  # bytes taken so far
+        self._taken = b""
+        self._fed = 0  # bytes of these
+        self._member: Any = None  # None between two
+        self._has_begun = False
+        self._has_more = False  # text, without being fed
+        self._damage: str | None = None
+
+    def piece(self) -> bytes:
+        """The next bytes of the text; none at its end.
+
+        Raises CompressedError, again and again, where it is damaged; after another OSError it goes on.
+        """
+        text = b""
+        while not text and self._damage is None:
+            self._working()
+            if self._fed == len(self._taken) and not self._has_more:
+                taken = self._take(self._offset)
+                if not taken and self._has_begun and self._member is None:
+                    return b""
+                if not taken:
+                    self._damage = "its end is missing"
+                self._taken, self._fed = taken, 0
+                self._offset += len(taken)
+            text = self._feed()
+        if text or self._damage is None:
+            return text
+        raise CompressedError(errno.EBADMSG, self._damage)
+
+    def _feed(self) -> bytes:
+        """The text of what was taken, or of a part of that."""
+        text = bytearray()
+        try:
+            while len(text) < _PIECE and (self._has_more or self._fed < len(self._taken)):
+                text += self._feed_slice()
+        except self._format.error as error:
+            self._damage = f"the decompressor gave up: {error}"
+        return bytes(text)
+
+    def _feed_slice(self) -> bytes:
+        data = b"" if self._has_more else self._taken[self._fed : self._fed + SLICE]
+        self._fed += len(data)
+        if self._member is None:
+            data = data.lstrip(b"\0") if self._has_begun else data
+            if not data:
+                return b""
+            self._member = self._format.begin()
+            self._has_begun = True
+        limit = self._format.limit
+        text: bytes = self._member.decompress(data) if limit is None else self._member.decompress(data, limit)
+        self._has_more = len(text) == limit
+        if self._member.eof:
+            self._fed -= len(self._member.unused_data)
+            self._member = None
+            self._has_more = False
+        return text

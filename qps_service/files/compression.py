@@ -1,0 +1,36 @@
+"""The compressions that can be read: one table, told by a file's suffix or by its first bytes.
+
+A library is loaded by whoever unpacks (`compressed`, `whole`), not here.
+"""
+
+from typing import NamedTuple
+
+
+class Compression(NamedTuple):
+    """One way in which files are compressed."""
+
+    name: str  # as people say it
+    suffix: str
+    magic: bytes  # what its files begin with
+    memory: int  # bytes at most to unpack it; files of xz and zstd that ask for more are refused
+
+
+GZIP = Compression("gzip", ".gz", b"\x1f\x8b", memory=64 * 1024)
+# What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
+XZ = Compression("xz", ".xz", b"\xfd7zXZ\0", memory=80 * 1024 * 1024)
+BZIP2 = Compression("bzip2", ".bz2", b"BZh", memory=4 * 1024 * 1024)
+ZSTD = Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd", memory=128 * 1024 * 1024)
+COMPRESSIONS = (GZIP, XZ, BZIP2, ZSTD)
+
+NO_ZSTD = (
+    "zstandard is not installed (Debian: python3-zstandard)"  # alone of the four it is no part of Python
+)
+
+# What a decompressor gets at once. Zstandard's takes no limit on what it gives: 64 bytes hold at most 16
+# blocks of 128 KiB. And what stands in one slice with a damage is lost with it.
+SLICE = 64  # bytes
+
+
+def by_magic(start: bytes) -> Compression | None:
+    """The compression whose files start so; None for none that is known."""
+    return next((each for each in COMPRESSIONS if start.startswith(each.magic)), None)

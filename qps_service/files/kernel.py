@@ -1,0 +1,184 @@
+"""Every system call on a log, in one place, so that a test can make each of them fail.
+
+No other module opens, reads or looks at a log file.
+"""
+
+import errno
+import fcntl
+import grp
+import os
+import pwd
+import stat
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from qps_service.values.positions import Identity
+
+# _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
+_FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) | 1
+# What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
+# whoever owns a log may give it any time.
+_LATEST = (1 << 63) - 1  # nanoseconds
+
+
+class Seen(NamedTuple):
+    """What stat(2) tells about a file."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # st_mtime, nanoseconds: moves with every write
+    changed: int  # st_ctime, nanoseconds: moves with every write, rename, link and chmod
+    regular: bool
+    mode: str  # as `ls -l` shows it, without the names: "-rw-r-----"
+    owner: int
+    group: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The same for two looks at one file, as long as it exists."""
+        return (self.device, self.inode)
+
+
+class NotRegularError(OSError):
+    """What is at the log's place is a directory, a pipe or a device; `mode` as `ls -l` shows it."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(errno.EINVAL, f"it is not a regular file ({mode})")
+
+
+class Files:
+    """The real kernel."""
+
+    def __init__(self, working: Callable[[], None] | None = None) -> None:
+        """`working` is called again and again by whoever works long on a file, some ms apart: decompressing
+        takes long, and is no hang."""
+        self._working = working
+
+    def working(self) -> None:
+        """Work on a file goes on."""
+        if self._working:
+            self._working()
+
+    def open(self, path: str) -> int:
+        """A descriptor for reading. Never blocks, not even on a FIFO."""
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+
+    def close(self, descriptor: int) -> None:
+        """Give the descriptor back."""
+        os.close(descriptor)
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer at the end of the file."""
+        return os.pread(descriptor, size, offset)
+
+    def stat(self, path: str) -> Seen:
+        """What is at `path`, through symbolic links."""
+        return _seen(os.stat(path))
+
+    def fstat(self, descriptor: int) -> Seen:
+        """What an open file is now."""
+        return _seen(os.fstat(descriptor))
+
+    def identity(self, descriptor: int) -> Identity:
+        """Which file this is, whatever it is called."""
+        status = os.fstat(descriptor)
+        try:
+            raw = fcntl.ioctl(descriptor, _FS_IOC_GETVERSION, bytes(struct.calcsize("l")))
+        except OSError:
+            version = None
+        else:
+            # The kernel writes an int, whatever the request's number says.
+            (version,) = struct.unpack_from("I", raw)
+        return Identity(status.st_dev, status.st_ino, version)
+
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory."""
+        return os.listdir(directory)
+
+    def lstat(self, path: str) -> Seen:
+        """What is at `path` itself."""
+        return _seen(os.lstat(path))
+
+    def resolve(self, path: str) -> str:
+        """`path` without symbolic links, as far as it exists."""
+        try:
+            return os.path.realpath(path)
+        except RecursionError as error:  # each link costs realpath a stack frame
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+
+    def path_of(self, descriptor: int) -> str | None:
+        """Where an open file is now, after all renames; None if it was deleted."""
+        try:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:  # without /proc nobody knows
+            return None
+        return None if path.endswith(" (deleted)") else path
+
+    def has_writer(self, descriptor: int) -> bool | None:
+        """Whether somebody has the file open for writing; None where the kernel won't tell us.
+
+        A read lease (fcntl(2), F_SETLEASE) is granted only while nobody has. It wants the file's
+        owner or CAP_LEASE, and a local file system. It is given back at once: what matters is that
+        all that was ever written can be read from now on. Whoever calls this must ignore SIGIO, which
+        the kernel sends if a writer comes in that very moment. The file is opened anew for it: systemd may
+        hold the open file that `descriptor` stands for, and with it a lease that we died on.
+        """
+        try:
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.fcntl(own, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError as error:
+            return True if error.errno == errno.EAGAIN else None
+        finally:
+            os.close(own)
+        return False
+
+
+def _seen(status: os.stat_result) -> Seen:
+    return Seen(
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        modified=_within(status.st_mtime_ns),
+        changed=_within(status.st_ctime_ns),
+        regular=stat.S_ISREG(status.st_mode),
+        mode=stat.filemode(status.st_mode),
+        owner=status.st_uid,
+        group=status.st_gid,
+    )
+
+
+def _within(time: int) -> int:
+    """A time as the ledger can hold it."""
+    return max(-_LATEST, min(time, _LATEST))
+
+
+def explain(error: OSError, seen: Seen | None = None) -> str:
+    """The reason for people; for a refused permission also who was refused, and by which mode."""
+    reason = error.strerror or str(error)
+    if not isinstance(error, PermissionError):
+        return reason
+    reason += f" for user {user_name(os.geteuid())}"
+    if seen:
+        reason += f"; its mode is {seen.mode} {user_name(seen.owner)} {group_name(seen.group)}"
+    return reason
+
+
+def user_name(number: int) -> str:
+    """The user's name, or the number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def group_name(number: int) -> str:
+    """The group's name, or the number where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)

@@ -1,0 +1,109 @@
+"""Where a generation's bytes come from: a plain file that may grow, or a compressed one that does not."""
+
+from typing import Protocol
+
+from qps_service.files.compressed import CompressedFile
+from qps_service.files.kernel import Files, Seen
+from qps_service.values.positions import Identity
+
+# A compressed text's length is known at its end only.
+ENDLESS = 1 << 62  # bytes
+
+
+class Source(Protocol):
+    """A text that is read by offset; whoever has it closes it."""
+
+    descriptor: int | None  # of a plain file, which systemd may keep for us
+
+    def seen(self) -> Seen:
+        """The file as it is now; `size` is that of the text."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer at the end of the text."""
+
+    def has_writer(self) -> bool | None:
+        """Whether somebody may still append; None where the kernel won't tell us."""
+
+    def path(self) -> str | None:
+        """Where the file is now; None once it has no name."""
+
+    def close(self) -> None:
+        """Let the file go."""
+
+
+class Plain:
+    """A log as its writer leaves it."""
+
+    def __init__(self, files: Files, descriptor: int) -> None:
+        self.descriptor: int | None = descriptor
+        self._files = files
+        self._number = descriptor
+
+    def seen(self) -> Seen:
+        """The file as it is now."""
+        return self._files.fstat(self._number)
+
+    def identity(self) -> Identity:
+        """Which file this is."""
+        return self._files.identity(self._number)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """As pread(2)."""
+        return self._files.read(self._number, size, offset)
+
+    def has_writer(self) -> bool | None:
+        """Whether somebody may still append; None where the kernel won't tell us."""
+        return self._files.has_writer(self._number)
+
+    def path(self) -> str | None:
+        """Where the file is now; None once it has no name."""
+        return self._files.path_of(self._number)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._files.close(self._number)
+
+
+class Unpacked:
+    """The text of a compressed file. Compressing programs write it once, and nobody appends."""
+
+    def __init__(self, files: Files, descriptor: int, name: str) -> None:
+        """`name` tells the compression by its suffix."""
+        self.descriptor: int | None = None
+        self._files = files
+        self._number = descriptor
+        self._text = CompressedFile(files, descriptor, name)
+
+    def seen(self) -> Seen:
+        """The file as it is now, with an endless text."""
+        return self._files.fstat(self._number)._replace(size=ENDLESS)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """As pread(2), on the text."""
+        return self._text.read(size, offset)
+
+    def has_writer(self) -> bool | None:
+        """Nobody has."""
+        return False
+
+    def path(self) -> str | None:
+        """Where the file is now; None once it has no name."""
+        return self._files.path_of(self._number)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._text.close()
+
+
+def open_source(files: Files, descriptor: int, name: str, *, packed: bool) -> Source:
+    """The text of an open file. The descriptor belongs to the source from now on."""
+    return Unpacked(files, descriptor, name) if packed else Plain(files, descriptor)
+
+
+def goes_beyond(one: Source, other: Source) -> bool:
+    """Whether a text has more than another that begins like it. Raises OSError. Of two compressed ones it
+    can't be told without reading both to their ends, and is not."""
+    size, others = one.seen().size, other.seen().size
+    if others != ENDLESS:
+        return bool(one.read(1, others))
+    return size != ENDLESS and not other.read(1, size - 1)

@@ -1,0 +1,192 @@
+"""Whole files, plain or compressed, read from start to end in large blocks.
+
+Promises: memory is bounded by a block, the longest line that is read and a compression's own window; what was
+read before a file turned out to be damaged has been handed out. The compression is told by the first bytes,
+not by the name, so that it works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where
+its library is installed.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+
+from qps_service.files import compression
+from qps_service.files.compression import NO_ZSTD, SLICE, ZSTD, by_magic
+from qps_service.values.counts import SAMPLE_LIMIT
+
+# It stays in a processor's own cache, beside what counts it.
+BLOCK = 256 * 1024  # bytes
+
+
+class _Text(Protocol):
+    def readinto1(self, room: memoryview, /) -> int: ...
+
+
+class DamagedError(Exception):
+    """A file can't be read to its end; the text says why."""
+
+
+class Block(NamedTuple):
+    """A part of a text."""
+
+    lines: memoryview  # whole ones; the last of a file may lack its newline
+    oversize: bytes | None  # the beginning of a line over the limit that came after them, and is left out
+
+
+class Whole:
+    """A file, or standard input, read once; to be closed."""
+
+    def __init__(self, path: str) -> None:
+        """`path` may be `-`. Raises OSError, and DamagedError for a compression that can't be read here."""
+        self._raw = io.FileIO(0 if path == "-" else path, closefd=path != "-")
+        self._file = io.BufferedReader(self._raw, BLOCK)
+        try:
+            self._text = _text_of(self._file)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file; None where there is no end to see."""
+        return os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
+
+    @property
+    def place(self) -> int:
+        """Bytes of the file read so far, where it has a size."""
+        return self._raw.tell()
+
+    def start(self, size: int) -> bytes:
+        """The text's first bytes, about `size` of them if there are as many; they are read again."""
+        start, room = b"", memoryview(bytearray(size))
+        with suppress(OSError, DamagedError):  # blocks() comes to it, too
+            while len(start) < size and (read := self._text.readinto1(room)):
+                start += room[:read]
+        self._text = _Joined(start, self._text)
+        return start
+
+    def blocks(self, max_line: int) -> Iterator[Block]:
+        """The whole text. A block's lines hold until the next is asked for. Raises OSError, and DamagedError
+        where the text ends before its time."""
+        buffer = bytearray(max_line + len(b"\r\n") + BLOCK)
+        view = memoryview(buffer)
+        kept = 0  # bytes of a line whose end has not been read
+        is_skipping = False  # the rest of a line that was too long
+        while read := self._text.readinto1(view[kept:]):
+            end, begin, oversize = kept + read, 0, None
+            if is_skipping:
+                begin = buffer.find(b"\n", 0, end) + 1
+                is_skipping = not begin
+                begin = begin or end
+            rest = max(buffer.rfind(b"\n", begin, end) + 1, begin)
+            kept = end - rest
+            if kept > max_line + len(b"\r"):
+                oversize = bytes(view[rest : rest + SAMPLE_LIMIT])
+                is_skipping, kept = True, 0
+            yield Block(view[begin:rest], oversize)
+            buffer[:kept] = bytes(view[rest : rest + kept])  # the two may overlap
+        yield Block(view[:kept], None)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+
+class _Joined:
+    """What was read ahead, and the rest of it."""
+
+    def __init__(self, start: bytes, text: "_Text") -> None:
+        self._start = start
+        self._text = text
+
+    def readinto1(self, room: memoryview) -> int:
+        """As io.BufferedIOBase's: what is there, 0 at the end only."""
+        part, self._start = self._start[: len(room)], self._start[len(room) :]
+        room[: len(part)] = part
+        return len(part) or self._text.readinto1(room)
+
+
+class _Unpacked:
+    """The text of a compressed file; where that is damaged, its library raises `fault`, or an OSError without
+    a number."""
+
+    def __init__(self, text: Any, fault: type[Exception] = OSError) -> None:
+        self._text = text
+        self._faults = (fault, OSError, EOFError)
+        self._fault: Exception | None = None  # that the text ends with
+
+    def readinto1(self, room: memoryview) -> int:
+        """As io.BufferedIOBase's, but as much as there is room for. Raises OSError and DamagedError when all
+        that comes before was handed out, and from then on."""
+        filled = 0
+        while filled < len(room) and not self._fault:
+            try:
+                read = self._text.readinto1(room[filled:])
+            except self._faults as error:
+                is_of_disk = isinstance(error, OSError) and error.errno is not None
+                self._fault = error if is_of_disk else DamagedError(str(error))
+            else:
+                if not read:
+                    break
+                filled += read
+        if self._fault and not filled:
+            raise self._fault
+        return filled
+
+
+class _Zstd:
+    """The text of Zstandard frames one after another; its library takes no limit on what it gives."""
+
+    def __init__(self, file: Any, new: Any) -> None:
+        """`new` makes a decompressor of one frame."""
+        self._file = file
+        self._new = new
+        self._frame = new()
+        self._packed = self._text = b""
+
+    def readinto1(self, room: memoryview) -> int:
+        """As io.BufferedIOBase's. Raises EOFError in the middle of a frame."""
+        while not self._text:
+            self._packed = self._packed or self._file.read1(BLOCK)
+            if not self._packed:
+                if self._frame is None:
+                    return 0
+                raise EOFError("the compressed data ends in the middle")
+            self._frame = self._frame or self._new()
+            part, self._packed = self._packed[:SLICE], self._packed[SLICE:]
+            self._text = self._frame.decompress(part)
+            if self._frame.eof:
+                self._packed = self._frame.unused_data + self._packed
+                self._frame = None
+        part, self._text = self._text[: len(room)], self._text[len(room) :]
+        room[: len(part)] = part
+        return len(part)
+
+
+def _text_of(file: Any) -> _Text:
+    """What is in the file, by its first bytes. The libraries are loaded where they are needed."""
+    match by_magic(file.peek(8)):
+        case compression.GZIP:
+            import gzip
+            import zlib
+
+            return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
+        case compression.XZ:
+            import lzma
+
+            return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
+        case compression.BZIP2:
+            import bz2
+
+            return _Unpacked(bz2.BZ2File(file))
+        case compression.ZSTD:
+            try:
+                import zstandard
+            except ImportError as error:
+                raise DamagedError(NO_ZSTD) from error
+            library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
+            return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
+    text: _Text = file
+    return text

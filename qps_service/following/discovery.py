@@ -1,0 +1,296 @@
+"""Looks through the files beside the log for generations that were never read to their end.
+
+Everything that is there at the very first look is ignored for good: it was written before our time. After
+that a new file is judged (classification.py) when a hint names it, and every file where hints were lost or
+nobody was there. A generation that was let go is taken up again if it grows.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from itertools import islice
+
+from qps_service.files.fingerprint import Match, compare
+from qps_service.files.kernel import Files, Seen
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
+from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.classification import (
+    Classification,
+    Classifier,
+    Found,
+    StillThere,
+    Surroundings,
+    Undecided,
+    Unopenable,
+)
+from qps_service.following.directories import LogDirectory
+from qps_service.following.generation import Generation
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.known_files import KnownFiles
+from qps_service.following.lineage import Lineage
+from qps_service.text.units import SECOND
+from qps_service.values.entries import PossibleLoss
+from qps_service.values.positions import IgnoredFile, Position
+
+# Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
+# the others with the sweep once a minute, so that whoever fills a directory with them costs little.
+RETRIES = 256
+
+
+class Discovery:
+    """What is known of the files beside the log."""
+
+    def __init__(self, files: Files, known_files: KnownFiles, *, resuming: bool) -> None:
+        """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
+        self._files = files
+        self._known_files = known_files
+        self._lineage = Lineage()
+        self._classifier = Classifier(files, known_files, self._lineage)
+        self._resuming = resuming
+        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        self._touched: set[str] = set()  # paths to look at next
+        # Device and inode of what its content will tell -> `since` of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], int] = {}
+        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
+        self._since: int | None = None  # of the first of several looks that were not complete
+        self._sweeping = True
+        self._is_full = False
+
+    @property
+    def is_resuming(self) -> bool:
+        """Whether files that an earlier process left are still to be found."""
+        return self._resuming
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last look left files for the next one, for want of room."""
+        return self._is_full
+
+    def note(self, hints: Iterable[Hint], places: Collection[LogDirectory]) -> bool:
+        """Follow where names went; whether one of the hints is about the log or a file that was it."""
+        log_paths = _log_paths(places)
+        concerned = False
+        for hint in hints:
+            before = self._lineage.names()
+            self._lineage.note(hint, log_paths)
+            match hint:
+                case Moved(source, path):
+                    mine = {source, path} & (log_paths | before)
+                case Appeared(path) | Gone(path):
+                    mine = {path} & log_paths
+                case Lost():
+                    continue  # nothing is known of the log; the next look by the tick goes by content
+            if mine or any(is_sibling(place.base, os.path.basename(path)) for place in places):
+                concerned = True
+                self._touched.add(path)
+        return concerned
+
+    def sweep(self) -> None:
+        """Look at every file at the next look, whether or not anything moved."""
+        self._sweeping = True
+
+    def settle_log(self, places: Iterable[LogDirectory]) -> None:
+        """What is at the log's path is being read."""
+        for path in _log_paths(places):
+            self._lineage.settle_log(path)
+
+    def take_unseen(self) -> list[str]:
+        """Names of generations that went away before anybody looked at them."""
+        return self._lineage.take_unseen()
+
+    def take_losses(self) -> list[PossibleLoss]:
+        """What the files looked at since the last call hold that can't be read."""
+        losses, self._classifier.losses = self._classifier.losses, []
+        return losses
+
+    def find(
+        self,
+        places: Collection[LogDirectory],
+        held: Collection[Generation],
+        since: int,
+        room: int,
+        moved_meanwhile: Callable[[], bool],
+    ) -> tuple[list[Found], bool]:
+        """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
+        once.
+
+        What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
+        in the hints that came during the look: a file whose history may be still on its way is not judged.
+        """
+        if self._since is not None:
+            since = min(since, self._since)
+        trusting, self._lineage.complete = self._lineage.complete and not self._resuming, True
+        touched, self._touched = self._touched | self._lineage.names(), set()
+        everything, self._sweeping = self._sweeping or not trusting, False
+        seen: dict[str, Seen] = {}
+        old: set[str] = set()  # paths in directories that nobody looked into before
+        retry: set[str] = set()
+        looked = dict(self._looked)
+        failed = False
+        for place in places:
+            here = {path for path in touched if os.path.dirname(path) == place.directory}
+            try:
+                key = self._files.stat(place.directory).key
+                first = not self._resuming and looked.get(place.directory) != key
+                candidates = self._candidates(place, here, everything=everything or first)
+            except FileNotFoundError:
+                failed = failed or not place.aside
+                continue  # what it held is remembered, should it come back
+            except OSError:
+                failed = self._sweeping = True
+                self._lineage.complete = trusting
+                retry |= here
+                continue
+            looked[place.directory] = key
+            for path in candidates - _log_paths(places):
+                try:
+                    seen[path] = self._files.lstat(path)
+                except FileNotFoundError:
+                    continue  # it moved on, and a hint says where to
+                except OSError:
+                    retry.add(path)
+            if first:  # what fills a directory never seen before was written before our time
+                old |= candidates
+        surroundings = Surroundings(
+            held={generation.key: generation for generation in held},
+            is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
+            since=since,
+            room=room,
+            found=[],
+        )
+        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        self._looked = looked
+        moved = moved_meanwhile()
+        for path, ignored_file, by_name in ignored:
+            if moved and by_name:
+                self._touched.add(path)
+            else:
+                self._known_files.ignore(ignored_file)
+                self._lineage.settle(path)
+        self._touched.update(islice(retry, RETRIES))
+        self._sweeping = self._sweeping or self._is_full
+        self._resuming = self._resuming and (failed or moved or self._is_full)
+        self._since = since if failed or self._resuming else None
+        self._lineage.tidy(_log_paths(places))
+        return surroundings.found[::-1], moved
+
+    def _consider(
+        self,
+        seen: dict[str, Seen],
+        old: set[str],
+        retry: set[str],
+        surroundings: Surroundings,
+        *,
+        trusting: bool,
+    ) -> list[tuple[str, IgnoredFile, bool]]:
+        """Judge each file: known ones first, since the others may be copies of them, then the latest, since
+        of several copies it has most. Those found go to the surroundings. Of those to be ignored: path, who,
+        whether only the names told so. What cannot be told yet goes to `retry`."""
+        ignored = []
+        doubtful: dict[tuple[int, int], int] = {}
+        paths: dict[str, int] = {}
+        self._is_full = False
+
+        def order(path: str) -> tuple[bool, int, int]:
+            each = seen[path]
+            return self._known_files.knows(each.key), each.modified, each.size
+
+        for path in sorted(seen, key=order, reverse=True):
+            key = seen[path].key
+            doubt = self._doubtful.get(key)
+            if doubt is None and is_compressed(path):
+                doubt = self._doubtful_paths.get(plain_name(path))
+            trusted = (trusting or path in old) and doubt is None
+            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            verdict: Classification = Undecided.YET
+            if len(surroundings.found) < surroundings.room:
+                verdict = self._classifier.consider(
+                    path, seen[path], surroundings._replace(since=since), trusted=trusted
+                )
+            else:
+                self._is_full = True
+            if isinstance(verdict, Found):
+                surroundings.found.append(verdict)
+                self._lineage.settle(path)
+            elif isinstance(verdict, IgnoredFile):
+                ignored.append((path, verdict, trusted and path not in old))
+            elif isinstance(verdict, Unopenable) or verdict is Undecided.YET:
+                retry.add(path)
+                if not trusted:
+                    doubtful[key] = paths[path] = since
+                    if isinstance(verdict, Unopenable) and doubt is None and seen[path].modified >= since:
+                        what = f"cannot be opened: {verdict.reason}; it is counted once it can"
+                        self._classifier.losses.append(PossibleLoss(what, path, seen[path].size))
+            else:
+                self._lineage.settle(path)
+        judged = {each.key for each in seen.values()}
+        self._doubtful = {key: at for key, at in self._doubtful.items() if key not in judged} | doubtful
+        self._doubtful_paths = paths
+        return ignored
+
+    def presence(self, places: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
+        """Which generations are still there, in their own files."""
+        paths = {}
+        for place in places:
+            with suppress(OSError):
+                for path in self._candidates(place, set(), everything=True) - _log_paths(places):
+                    with suppress(OSError):
+                        paths[self._files.lstat(path).key] = path
+        return StillThere(self._files, held, paths)
+
+    def copy_of(
+        self, position: Position, places: Iterable[LogDirectory], held: Collection[tuple[int, int]]
+    ) -> Found | None:
+        """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
+
+        It has all that was read of the log, goes on after it, and was written no earlier than the log
+        was when it was last read: an older file with the same lines is not it. Of several, the longest; of
+        equal ones, the latest.
+        """
+        candidates: dict[str, Seen] = {}
+        for place in places:
+            with suppress(OSError):
+                for path in self._candidates(place, set(), everything=True):
+                    with suppress(OSError):
+                        candidates[path] = self._files.lstat(path)
+        best: Found | None = None
+        for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
+            # bzip2 gives its file the time of the plain one in whole seconds.
+            grain = SECOND if is_compressed(path) else 1
+            if not seen.regular or seen.modified < position.modified // grain * grain or seen.key in held:
+                continue
+            copy = self._open_copy(path, seen, position)
+            with suppress(OSError):  # what is damaged has no more
+                if copy and (best is None or goes_beyond(copy.source, best.source)):
+                    best, copy = copy, best
+            if copy:
+                copy.source.close()
+        return best
+
+    def _open_copy(self, path: str, seen: Seen, position: Position) -> Found | None:
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return None
+        source = None
+        with suppress(OSError):  # what can't be read can't be the copy that is looked for
+            identity = self._files.identity(descriptor)
+            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            if identity[:2] == seen.key and not consumed and compare(position, source.read) is Match.FULL:
+                return Found(source, position._replace(identity=identity, name=path))
+        source.close() if source else self._files.close(descriptor)
+        return None
+
+    def _candidates(self, place: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
+        """Paths in the place's directory to consider."""
+        names = self._files.names(place.directory) if everything else ()
+        paths = touched.union(os.path.join(place.directory, name) for name in names)
+        descending = self._lineage.names()
+        return {
+            path for path in paths if path in descending or is_sibling(place.base, os.path.basename(path))
+        }
+
+
+def _log_paths(places: Iterable[LogDirectory]) -> set[str]:
+    return {place.path for place in places if not place.aside}

@@ -1,0 +1,294 @@
+"""Follows one log through its rotations: looks at the disk, blocks of whole lines out.
+
+A *generation* is one file that is, or was, the log. Promises:
+
+- Every line of every generation is handed out once (generation.py), a partial line when the
+  generation that it ends retires.
+- Never close, then open: the new generation is opened while the old one is held, and both are read
+  (open_files.py).
+- Generations that came and went between two looks, or while nobody ran, are found beside the log
+  (discovery.py). What can't be found or read is told as a loss.
+- Hints are only hints: each look goes by what is on the disk.
+- No fault of the disk ends the following. Each is said once, and tried again at every look.
+
+Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
+"""
+
+import errno
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from qps_service.files.kernel import Files, NotRegularError, Seen
+from qps_service.files.sources import Plain
+from qps_service.following.announcer import Announcer
+from qps_service.following.classification import Found
+from qps_service.following.directories import LogDirectories, LogDirectory
+from qps_service.following.discovery import Discovery
+from qps_service.following.generation import Chunk, Generation
+from qps_service.following.hints import Hint
+from qps_service.following.known_files import KnownFiles
+from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
+from qps_service.following.resume import NOTHING_KNOWN, Resume
+from qps_service.following.start_position import StartPosition, is_replaced
+from qps_service.notices.throttle import Throttle
+from qps_service.text.units import SECOND
+from qps_service.values.entries import PossibleLoss
+from qps_service.values.positions import Position
+
+# A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.
+ABSENCE = 2 * SECOND  # nanoseconds
+# Writes do not touch the directory: whether a generation that was let go has grown is looked up this often.
+SWEEP_EVERY = 60 * SECOND  # nanoseconds
+# Each round follows renames that happened during the one before; the tick continues where this ends.
+ROUNDS = 5
+
+
+class Hints(Protocol):
+    """What the follower wants of a watcher."""
+
+    def watch(self, directories: set[str]) -> list[Hint]:
+        """Make the watches stand; hints where some didn't."""
+
+    def read(self) -> list[Hint]:
+        """The hints so far."""
+
+
+class FollowState(NamedTuple):
+    """How the following of a log stands."""
+
+    waiting: str | None = None  # why no log is being followed; None if one is
+    is_behind: bool = False  # whether the last read left a backlog, so that the next is due at once
+    is_crowded: bool = False  # whether more files are open than the limit allows, or wait for room
+    finished: int = 0  # files that can go once the ledger has all that was in them
+    rotations: int = 0  # how often a new generation took the log's place, or one was found
+    pending: int = 0  # bytes that the last read saw and did not consume
+
+
+class Follower:
+    """One log. Nothing is opened before the first `read`."""
+
+    def __init__(
+        self,
+        path: str,
+        limits: FollowLimits,
+        *,
+        from_start: bool,
+        watcher: Hints,
+        files: Files,
+        announcer: Announcer,
+        resume: Resume = NOTHING_KNOWN,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`from_start`: whether what the log holds at the very first look counts too. `resume` is what an
+        earlier process left; `keeper` keeps open files for the next one."""
+        self.path = path
+        self._watcher = watcher
+        self._files = files
+        self._announcer = announcer
+        # Under the same name another path may have been followed.
+        resuming = resume.restored is not None and resume.restored.path == path
+        known_files = KnownFiles(resume.restored, expecting=resuming)
+        self._known_files = known_files
+        self._discovery = Discovery(files, known_files, resuming=resuming)
+        self._start = StartPosition(files, known_files, limits.max_line, from_start=from_start)
+        self._held = OpenFiles(limits, known_files, announcer, keeper)
+        self._first_look = not resuming
+        self._handed = resume.handed
+        self._since = resume.since
+        self._epoch = resume.epoch
+        self._places = LogDirectories(path, files)
+        self._looked_at: list[LogDirectory] = []  # where the log was looked for last
+        self._absent_since: int | None = None  # nanoseconds
+        self._swept = Throttle(SWEEP_EVERY)
+        for path in known_files.paths():
+            self._places.learn(path)
+
+    def reconfigure(self, limits: FollowLimits) -> None:
+        """Go on with these, for files that are open already too."""
+        self._held.reconfigure(limits)
+        self._start.limit(limits.max_line)
+
+    @property
+    def state(self) -> FollowState:
+        """How the following stands after the last read."""
+        held = tuple(self._held)
+        is_full = self._discovery.is_full
+        return FollowState(
+            waiting=self._announcer.trouble,
+            is_behind=is_full or any(generation.is_behind for generation in held),
+            is_crowded=is_full or len(held) > self._held.limits.open_generations,
+            finished=sum(generation.is_finished for generation in held),
+            rotations=self._announcer.rotations,
+            pending=sum(generation.pending for generation in held),
+        )
+
+    def is_findable(self) -> bool:
+        """Whether another process can find what the last read left: not in a file that was deleted."""
+        return all(generation.source.path() for generation in self._held if generation.is_behind)
+
+    def take_hints(self) -> bool:
+        """Take in what the watcher has; whether any of it is about the log or its rotated files."""
+        return self._discovery.note(self._watcher.read(), self._looked_at)
+
+    def sweep(self) -> None:
+        """Let the next read look at every file beside the log, as it does once a minute."""
+        self._discovery.sweep()
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
+        self._look(now)
+        for generation in self._held:
+            yield from self._held.read(generation, now)
+        for copy in self._copies_of_truncated(now):
+            yield from self._held.read(copy, now)
+        if not self._discovery.is_resuming:
+            self._since = max((each.position.modified for each in self._held), default=self._since)
+        self._held.bound(now)
+        self._held.keep()
+        self._announcer.catch_up(now)
+
+    def changes(self) -> Changes:
+        """What is to be committed together with the counts of everything handed out so far."""
+        return self._held.changes()
+
+    def take_losses(self) -> tuple[PossibleLoss, ...]:
+        """Likewise: what may be lost, found out since the last call."""
+        return self._announcer.take_losses()
+
+    def everything(self) -> Changes:
+        """All that is known, for a ledger that has to be written anew."""
+        return self._held.everything()
+
+    def release(self, *, committed: bool) -> None:
+        """Let finished files go, now that what was in them is in the ledger, or can't be put there."""
+        self._held.release(committed=committed)
+
+    def close(self) -> None:
+        """Let every file go."""
+        self._held.close()
+
+    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
+        """What truncated files held beyond the last read, where a copy of it was left beside the log."""
+        for position in self._held.take_cut():
+            held = {generation.key for generation in self._held}
+            found = self._discovery.copy_of(position, self._looked_at, held)
+            self._announcer.truncated(position, found.position.name if found else None)
+            if found:
+                yield self._held.adopt(found, now, first=True)
+            else:
+                self._known_files.retire(position)
+                what = f"was truncated after it had been read up to byte {position.offset}"
+                self._announcer.possible_loss(PossibleLoss(what, position.name))
+
+    def _look(self, now: int) -> None:
+        if self._swept.allows(now):
+            self._discovery.sweep()
+        self._take_back(now)
+        for _ in range(ROUNDS):
+            self._looked_at = places = self._places.look()
+            self._discovery.note(self._watcher.watch({place.directory for place in places}), places)
+            self.take_hints()
+            reads_log = self._look_at_log(now)
+            self._see_where_they_went()
+            resuming = self._discovery.is_resuming
+            found, again = self._discovery.find(
+                places, tuple(self._held), self._since, self._held.room, self.take_hints
+            )
+            for each in found:
+                self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
+                self._announcer.rotated(now, len(self._held))
+            if resuming and not self._discovery.is_resuming:
+                self._abandon_expected()
+            if not again:
+                if reads_log:
+                    self._discovery.settle_log(places)
+                break
+        self._tell_losses()
+        self._first_look = False
+
+    def _see_where_they_went(self) -> None:
+        """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
+        for generation in self._held:
+            if generation is not self._held.current and (path := generation.source.path()):
+                generation.moved_to(path)
+                self._places.learn(path)
+
+    def _look_at_log(self, now: int) -> bool:
+        """Whether what is at the log's path is being read."""
+        try:
+            seen = self._files.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._absent_since = now if self._absent_since is None else self._absent_since
+            if self._first_look or now - self._absent_since >= ABSENCE:
+                self._announcer.absent()
+            return False
+        except OSError as error:
+            self._announcer.unreadable(error)
+            return False
+        if self._held.current is None or is_replaced(self._held.current.position, seen):
+            try:
+                self._open_log(seen, now)
+            except InterruptedError:
+                return False  # the next look sees what is there then
+            except OSError as error:
+                self._start.remember_size(seen, first_look=self._first_look)
+                self._announcer.unreadable(error, seen)
+                return False
+        self._absent_since = None
+        self._announcer.following()
+        return True
+
+    def _open_log(self, seen: Seen, now: int) -> None:
+        """Take what is at the path now as the current generation."""
+        generation = self._held.by_key(seen.key)
+        if generation is None:
+            if not seen.regular:
+                raise NotRegularError(seen.mode)
+            source = Plain(self._files, self._files.open(self.path))
+            try:
+                opened = source.seen()
+                if opened.key != seen.key or not opened.regular:
+                    raise InterruptedError(errno.EINTR, "it was replaced in this moment")
+                position = self._begin(source)
+            except BaseException:
+                source.close()
+                raise
+            generation = self._held.adopt(Found(source, position), now)
+        self._start.opened()
+        rotated = self._held.current is not None
+        self._held.make_current(generation, now)
+        if rotated:
+            self._announcer.rotated(now, len(self._held))
+
+    def _begin(self, source: Plain) -> Position:
+        if not self._discovery.is_resuming:
+            return self._start.begin(source, self.path, first_look=self._first_look)
+        return self._start.resume(source, self.path, self._discovery.presence(self._looked_at, self._held))
+
+    def _take_back(self, now: int) -> None:
+        """Go on with the files that systemd kept."""
+        handed, self._handed = self._handed, ()
+        for each in handed:
+            source, position = self._start.take_back(each, self.path)
+            if self._held.by_key(position.identity[:2]):
+                source.close()
+            else:
+                taken = Found(source, position)
+                self._held.adopt(taken, now, active_at=self._written_at(taken))
+
+    def _written_at(self, found: Found) -> int | None:
+        """When a file that nobody watched was written to last: it has been quiet since then."""
+        return None if self._epoch is None else found.source.seen().modified - self._epoch
+
+    def _abandon_expected(self) -> None:
+        """Everything that an earlier process left was looked for; what is not found is gone."""
+        for position in self._known_files.expected():
+            what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
+            self._announcer.possible_loss(PossibleLoss(what, position.name))
+            self._known_files.abandoned(position)
+
+    def _tell_losses(self) -> None:
+        for path in self._discovery.take_unseen():
+            self._announcer.possible_loss(PossibleLoss("came and went between two looks", path))
+        for loss in (*self._discovery.take_losses(), *self._start.take_losses()):
+            self._announcer.possible_loss(loss)

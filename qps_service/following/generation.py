@@ -1,0 +1,219 @@
+"""One generation of the log: an open file and how far it has been consumed.
+
+Promises: blocks end on a newline; no byte is handed out twice; the offset moves only past what was
+handed out; memory is bounded by one block. Before each read the bytes in front of the offset are
+compared with those consumed there: where they differ the file was truncated, and reading begins
+again at its start, without whatever partial line was waiting.
+
+What is read of a file is as many lines as newlines, but for three cases that `unended` in its position keeps
+account of: a line over the limit counts where it begins, the line that ends a retired generation without
+a newline, and the rest of a line that was counted before the position began does not.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from qps_service.files.fingerprint import take_marks
+from qps_service.files.sources import ENDLESS, Source
+from qps_service.following.change import Change, Look, decide
+from qps_service.values.counts import SAMPLE_LIMIT
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
+
+# What a writer without O_APPEND leaves before its next line when its log is truncated under it: it
+# goes on at its old offset, and reading the hole gives zeros. No line begins with one.
+_HOLE = re.compile(rb"(?m)^\0+")
+
+# What is read at once where so much is there; of less, all of it. Reading a backlog of 10 million lines took
+# as long with 64 KiB to 1 MiB, and 1 MiB cost 4 MB more.
+BLOCK = 128 * 1024  # bytes
+# What one look reads of a file at most: about two seconds' work. In between, other files have their turn,
+# reports are made and signals heeded, however large a backlog is.
+PART = 64 * 1024 * 1024  # bytes
+
+
+class Chunk(NamedTuple):
+    """What a read hands out."""
+
+    origin: "Generation"  # whoever counts the lines tells it how many they were
+    data: bytes  # whole lines; only the last line of a retired generation may lack its newline
+    oversize: bytes | None = None  # the beginning of a line over the limit, which is not handed out
+
+
+class Generation:
+    """An open file that is, or was, the log."""
+
+    def __init__(
+        self,
+        source: Source,
+        position: Position,
+        *,
+        max_line: int,
+        truncated: Callable[[Position], int],
+    ) -> None:
+        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
+        position up to which its old text was consumed; it gives the number of the text that is there now.
+        The generation owns the source."""
+        self.source = source
+        self.number = position.number
+        self.name = position.name
+        self.identity = position.identity
+        self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
+        self.offset = position.offset
+        self.prefix = position.prefix
+        self.begun = position.begun
+        self.max_line = max_line
+        self.is_behind = False  # whether the last drain left more than it read
+        self._size = 0  # of the file at the last drain, bytes
+        self.is_finished = False  # read to its end for good; it is let go once the ledger knows
+        self._marker = position.marker
+        self._marks = position.marks
+        self._oversize = position.oversize
+        self._lines = position.lines
+        self._rejected = position.rejected
+        self._modified = position.modified
+        self._unended = position.unended
+        self._truncated = truncated
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Device and inode: the same for every look at this file while it is held."""
+        return self.identity[:2]
+
+    @property
+    def position(self) -> Position:
+        """How far it has been consumed."""
+        return Position(
+            self.identity,
+            self.name,
+            self.offset,
+            self.prefix,
+            self._marker,
+            self._oversize,
+            self._marks,
+            self.number,
+            self.begun,
+            self._lines,
+            self._rejected,
+            self._modified,
+            self._unended,
+        )
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the last drain saw and did not consume; 0 where the size of a text is not known."""
+        return max(self._size - self.offset, 0) if self._size != ENDLESS else 0
+
+    @property
+    def _block(self) -> int:
+        return max(BLOCK, 2 * self.max_line)  # bytes; a line of the greatest length fits in
+
+    def drain(self) -> Iterator[Chunk]:
+        """Whole lines up to the end that the file has now, or PART bytes of them; a faster writer is left
+        for the next look, which is due at once if `is_behind`.
+
+        Raises OSError; what was handed out before stays consumed.
+        """
+        seen = self.source.seen()
+        end = min(seen.size, self.offset + PART)
+        self.is_behind = False
+        while True:
+            back = len(self._marker)
+            there = max(seen.size - self.offset, 0) + 1  # and one more, to see a file that has grown
+            data = self.source.read(back + min(there, self._block), self.offset - back)
+            change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
+            if change is Change.TRUNCATED:
+                self._restart()
+                seen = self.source.seen()
+                end = min(seen.size, PART)
+                continue
+            chunk = self._consume(data[back:]) if change is Change.GREW else None
+            if chunk is None:
+                break
+            self.is_finished = False
+            yield chunk
+            if self.offset >= end:
+                self.is_behind = end < seen.size
+                break
+        self._modified, self._size = seen.modified, seen.size
+
+    def last_line(self) -> Iterator[Chunk]:
+        """The line without newline that ends a drained generation which nobody writes to any more."""
+        rest = self.source.read(self._block, self.offset)
+        if rest and b"\n" not in rest:
+            self._advance(rest)
+            if not self._oversize:
+                self._unended += 1
+                yield Chunk(self, rest)
+
+    def counted(self, lines: int, rejected: int) -> None:
+        """So many lines were in a chunk of it, and so many of these were rejected."""
+        self._lines += lines
+        self._rejected += rejected
+
+    def moved_to(self, path: str) -> None:
+        """It is there now."""
+        self.name = path
+
+    def active(self, now: int) -> None:
+        """Bytes came, or its successor; `now` in nanoseconds."""
+        self.active_at = now
+
+    def limit(self, max_line: int) -> None:
+        """Lines may have so many bytes from now on."""
+        self.max_line = max_line
+
+    def finish(self) -> None:
+        """Nothing more is to be read of it, and it can go."""
+        self.is_finished = True
+
+    def resume(self) -> None:
+        """It is the log again."""
+        self.is_finished = False
+
+    def check_end(self) -> None:
+        """It is finished if every byte was handed out, and otherwise not. Raises OSError."""
+        self.is_finished = self.is_at_end()
+
+    def is_at_end(self) -> bool:
+        """Whether every byte of the file has been handed out."""
+        return not self.source.read(1, self.offset)
+
+    def _consume(self, body: bytes) -> Chunk | None:
+        """The part of `body` that can be handed out; None while it is a line yet to be completed."""
+        if self._oversize:
+            end = body.find(b"\n") + 1
+            self._oversize = not end
+            self._unended -= bool(end)
+            self._advance(body[:end] if end else body)
+            return Chunk(self, b"")
+        if body.startswith(b"\0"):
+            # Most of a large hole is nothing but zeros, which a comparison tells in a fiftieth of the time.
+            text = b"" if body == bytes(len(body)) else body.lstrip(b"\0")
+            self._advance(body[: len(body) - len(text)])
+            return Chunk(self, b"")
+        end = body.rfind(b"\n") + 1
+        if end:
+            whole = body[:end]
+            self._advance(whole)
+            return Chunk(self, _HOLE.sub(b"", whole) if b"\0" in whole else whole)
+        if len(body) <= self.max_line + len(b"\r"):
+            return None
+        self._oversize = True
+        self._unended += 1
+        self._advance(body)
+        return Chunk(self, b"", oversize=body[:SAMPLE_LIMIT])
+
+    def _advance(self, consumed: bytes) -> None:
+        missing = PREFIX_LIMIT - len(self.prefix)
+        if missing > 0 and len(self.prefix) == self.offset:
+            self.prefix += consumed[:missing]
+        self._marks = take_marks(self._marks, self.offset, self._marker, consumed)
+        self._marker = (self._marker + consumed[-MARKER_LIMIT:])[-MARKER_LIMIT:]
+        self.offset += len(consumed)
+
+    def _restart(self) -> None:
+        self.number = self._truncated(self.position)
+        self.offset = self.begun = self._lines = self._rejected = self._unended = 0
+        self.prefix = self._marker = self._marks = b""
+        self._oversize = self.is_finished = False

@@ -1,0 +1,275 @@
+"""What is remembered of files that are not held: generations that were read, and ignored files.
+
+Promises: what was read is recognised again under any name, copied or compressed, by its identity or
+by its text, so that it is never counted twice; a generation that was open when the last process ended
+is expected until it is found or known to be gone; memory is bounded.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
+from qps_service.values.entries import PossibleLoss, Restored
+from qps_service.values.positions import Identity, IgnoredFile, Position
+
+# Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), an ignored file some 300
+# bytes. A generation that falls out becomes an ignored file: that matters only if it then grows, or comes
+# back as a copy. An ignored file that falls out matters where events were lost.
+RETIRED_LIMIT = 1024
+IGNORED_LIMIT = 16 * 1024
+
+Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
+
+
+class Recalled(NamedTuple):
+    """A file that is recognised, and where to go on in it."""
+
+    position: Position
+    # Bytes at most that are skipped because nothing tells them from read ones. None where the file has all
+    # that was read of it; else `position` is a generation of its own, which is yet to be taken up.
+    lost: int | None = None
+
+    def loss(self, path: str) -> PossibleLoss:
+        """What is lost with these bytes of the file at `path`."""
+        what = "lost its end when the machine stopped, and may have been written to since"
+        return PossibleLoss(what, path, self.lost)
+
+
+class Resemblance(Enum):
+    """What a file's text is to the texts that were read."""
+
+    NONE = "a text of its own"
+    COPY = "nothing that was not read, or that is not read elsewhere"
+    CONTINUED = "what was read, perhaps with more behind it"
+
+
+class KnownFiles:
+    """The memory of one log's files."""
+
+    def __init__(self, restored: Restored | None = None, *, expecting: bool = True) -> None:
+        """`expecting`: whether the generations that were open are still to be found."""
+        self.next_number = restored.next_number if restored else 1
+        self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
+        self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
+        self._expected: set[int] = set()  # numbers
+        self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
+        self._ignored: OrderedDict[tuple[int, int], IgnoredFile] = OrderedDict()
+        self._rebooted = restored.rebooted if restored else False
+        self._unseen: set[int] = set()  # numbers that an earlier process gave; not found whole so far
+        self._newly_retired: dict[int, Position] = {}
+        self._forgotten: list[int] = []
+        self._ignored_changed = False
+        if restored:
+            for position in (*restored.retired, *restored.held):
+                self._put(position)
+                self._unseen.add(position.number)
+            if expecting:
+                self._expected = {position.number for position in restored.held}
+            else:
+                self._newly_retired = {position.number: position for position in restored.held}
+            self._ignored.update({ignored_file[:2]: ignored_file for ignored_file in restored.ignored})
+
+    def new_number(self) -> int:
+        """The number of the next generation."""
+        self.next_number += 1
+        return self.next_number - 1
+
+    # Generations
+
+    def retire(self, position: Position) -> None:
+        """Remember a generation that is let go."""
+        self._put(position)
+        self._newly_retired[position.number] = position
+        while len(self._retired) > RETIRED_LIMIT:
+            number, oldest = self._retired.popitem(last=False)
+            self._drop(oldest)
+            self._newly_retired.pop(number, None)
+            self._expected.discard(number)
+            self._forgotten.append(number)
+            # Its file may stay beside the log: a look that goes by content must not take it for new.
+            self.ignore(IgnoredFile(*oldest.identity, 0))
+
+    def reopened(self, position: Position) -> None:
+        """It is being read again."""
+        known = self._retired.pop(position.number, None)
+        if known:
+            self._drop(known)
+        self._expected.discard(position.number)
+        self._newly_retired.pop(position.number, None)
+
+    def expected(self) -> list[Position]:
+        """Generations that were open when the last process ended and were not found so far."""
+        return [self._retired[number] for number in sorted(self._expected)]
+
+    def paths(self) -> list[str]:
+        """Where they were last seen, the latest first."""
+        return [position.name for position in reversed(self._retired.values())]
+
+    def abandoned(self, position: Position) -> None:
+        """Nothing is left of an expected generation but the memory of its text."""
+        self._expected.discard(position.number)
+        self._newly_retired[position.number] = position
+
+    def recall(
+        self, identity: Identity, size: int, read: Read, *, is_certain: bool = False
+    ) -> Recalled | None:
+        """How far an open file was consumed when it was let go; None if it is not known. `is_certain`: no
+        other file can have got its inode number, whether or not the kernel tells the inode's version."""
+        position = self._find(identity)
+        if position is None:
+            return None
+        position = position._replace(identity=identity)
+        back = len(position.marker)
+        if size >= position.offset and read(back, position.offset - back) == position.marker:
+            self._unseen.discard(position.number)
+            return Recalled(position)
+        if not (is_certain or identity.version is not None):
+            return None
+        may_be_cut = self._rebooted and position.number in self._unseen
+        if may_be_cut and (until := common(position, read)):
+            # What was read of it and is gone was counted under the old number, and stays so.
+            self.abandoned(position)
+            return _after_power_loss(position, until, size, read)
+        # It was truncated meanwhile; whoever reads on in it will notice.
+        return Recalled(position) if position.number in self._expected else None
+
+    def resembles(
+        self, read: Read, is_present: Callable[[Position], bool]
+    ) -> tuple[Resemblance, Position | None]:
+        """What a file of unknown identity is; `is_present` tells whether a generation's own file is
+        still there, so that this one can only be a copy. CONTINUED comes with where to go on."""
+        best: Position | None = None
+        for position in self._retired.values():
+            match compare(position, read):
+                case Match.PREFIX:
+                    return Resemblance.COPY, None
+                case Match.FULL if is_present(position):
+                    return Resemblance.COPY, None
+                case Match.FULL if best is None or position.offset > best.offset:
+                    best = position
+        return (Resemblance.CONTINUED, best) if best else (Resemblance.NONE, None)
+
+    def is_expected(self, position: Position) -> bool:
+        """Whether it was open when the last process ended."""
+        return position.number in self._expected
+
+    def knows(self, key: tuple[int, int]) -> bool:
+        """Whether a file with this device and inode was read."""
+        return key in self._numbers
+
+    def accounts_for(self, key: tuple[int, int]) -> bool:
+        """Whether a file with this device and inode was read, or is not to be."""
+        return key in self._numbers or key in self._ignored
+
+    def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
+        """Whether the file was found to have nothing new when its st_ctime was `changed`."""
+        ignored_file = self._ignored.get(key)
+        if ignored_file and ignored_file.changed == changed:
+            return True
+        number = self._numbers.get(key)
+        return number is not None and self._unchanged.get(number) == changed
+
+    def has_nothing_new(self, position: Position, changed: int) -> None:
+        """A retired generation has not grown; `changed` is its st_ctime."""
+        self._unchanged[position.number] = changed
+        self._expected.discard(position.number)
+
+    def let_go_at(self, identity: Identity, modified: int) -> Position | None:
+        """The generation that was let go when its file's st_mtime was this. With the inode's version, so much
+        tells a compressed file without a look at its text."""
+        position = self._find(identity)
+        if position is None or position.number in self._expected or identity.version is None:
+            return None
+        return position if position.modified == modified else None
+
+    def was_let_go_at(self, modified: int) -> bool:
+        """Whether one of the generations had this st_mtime when it was read last."""
+        return any(position.modified == modified for position in self._retired.values())
+
+    # Strangers
+
+    def is_ignored(self, identity: Identity) -> bool:
+        """Whether the file is known not to be read, whatever it is called."""
+        ignored_file = self._ignored.get(identity[:2])
+        return ignored_file is not None and ignored_file.version == identity.version
+
+    def ignore(self, ignored_file: IgnoredFile) -> None:
+        """Not to be read, now or later."""
+        if self._ignored.get(ignored_file[:2]) == ignored_file:
+            return
+        self._ignored[ignored_file[:2]] = ignored_file
+        self._ignored.move_to_end(ignored_file[:2])
+        while len(self._ignored) > IGNORED_LIMIT:
+            self._ignored.popitem(last=False)
+        self._ignored_changed = True
+
+    # What the ledger has not been told yet
+
+    def take_retired(self) -> tuple[Position, ...]:
+        """Generations let go since the last call."""
+        retired, self._newly_retired = tuple(self._newly_retired.values()), {}
+        return retired
+
+    def take_forgotten(self) -> tuple[int, ...]:
+        """Numbers of the generations that fell out of memory since the last call."""
+        forgotten, self._forgotten = tuple(self._forgotten), []
+        return forgotten
+
+    def take_ignored(self) -> tuple[IgnoredFile, ...] | None:
+        """All ignored files; None if they are the same as at the last call."""
+        changed, self._ignored_changed = self._ignored_changed, False
+        return tuple(self._ignored.values()) if changed else None
+
+    def everything(self) -> tuple[tuple[Position, ...], tuple[IgnoredFile, ...]]:
+        """All that is remembered, for a ledger that has to be written anew."""
+        return tuple(self._retired.values()), tuple(self._ignored.values())
+
+    def _put(self, position: Position) -> None:
+        self._retired[position.number] = position
+        self._numbers[position.identity[:2]] = position.number
+        self._unchanged.pop(position.number, None)
+
+    def _drop(self, position: Position) -> None:
+        if self._numbers.get(position.identity[:2]) == position.number:
+            del self._numbers[position.identity[:2]]
+        self._unchanged.pop(position.number, None)
+
+    def _find(self, identity: Identity) -> Position | None:
+        number = self._numbers.get(identity[:2])
+        if number is not None:
+            position = self._retired[number]
+            return position if position.identity.version == identity.version else None
+        return next(self._found_on_another_device(identity), None) if self._rebooted else None
+
+    def _found_on_another_device(self, identity: Identity) -> Iterator[Position]:
+        """A start of the machine may number its disks anew."""
+        for position in reversed(self._retired.values()):
+            if position.identity[1:] == identity[1:] and identity.version is not None:
+                yield position
+
+
+def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:
+    """Where to go on in a log that lost what was not yet on the disk: up to byte `until` it is the text
+    that was read. What comes after that, up to the old offset, was read before it was lost, or was
+    written since the machine started: it is not counted, since nothing tells the one from the other.
+
+    But for zeros: that a file has grown can be on the disk before the text is. Where they go up to the
+    offset, whatever was written since comes after it, on a line of its own."""
+    offset = min(position.offset, size)
+    prefix, marker, marks = fingerprint_of(read, offset)
+    has_zeros = marker.endswith(b"\0")
+    shortened = position._replace(
+        number=0,
+        begun=offset,
+        lines=0,
+        rejected=0,
+        unended=0,
+        offset=offset,
+        prefix=prefix,
+        marker=marker,
+        marks=marks,
+        oversize=offset == position.offset and not marker.endswith(b"\n") and not has_zeros,
+    )
+    return Recalled(shortened, 0 if has_zeros else offset - until)

@@ -1,0 +1,83 @@
+"""Which names carry a file that was the log, as far as hints tell."""
+
+from qps_service.files.rotated_names import plain_name
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+
+
+class Descent:
+    """One file that is or was the log, under whatever names; `known` once somebody has looked at it."""
+
+    def __init__(self, *, known: bool = False) -> None:
+        self.known = known
+
+
+class Lineage:
+    """Which names carry a file that once was the log, as far as the events tell.
+
+    A new file beside the log may be a generation that came and went between two looks, and must be
+    read; or it may be a copy, a backup, something unpacked, and must not. Its content cannot tell
+    them apart, its history can: a generation came to its name by renames that began at the log, or
+    was compressed from a file that did.
+    """
+
+    def __init__(self) -> None:
+        self.complete = False  # whether every event since the last look is known
+        self._names: dict[str, Descent] = {}
+        self._unseen: list[str] = []
+
+    def note(self, hint: Hint, log_paths: set[str]) -> None:
+        """Follow one event; `log_paths` are the names of the log itself."""
+        match hint:
+            case Moved(source, target):
+                descent = self._names.pop(source, None)
+                if descent is None and source in log_paths:
+                    descent = Descent()
+                self._end(target)
+                if descent:
+                    self._names[target] = descent
+            case Appeared(path):
+                self._end(path)
+                origin = self._names.get(plain_name(path))
+                if path in log_paths:
+                    self._names[path] = Descent()
+                elif origin:
+                    self._names[path] = origin
+            case Gone(path):
+                self._end(path)
+            case Lost():
+                self.complete = False
+
+    def __contains__(self, path: object) -> bool:
+        """Whether `path` carries a generation that nobody has looked at yet."""
+        descent = self._names.get(path)  # type: ignore[call-overload]
+        return descent is not None and not descent.known
+
+    def names(self) -> set[str]:
+        """The paths that carry generations which nobody has looked at yet."""
+        return {path for path, descent in self._names.items() if not descent.known}
+
+    def settle(self, path: str) -> None:
+        """The file under `path` is being read, or was, under any name that it has."""
+        if path in self._names:
+            self._names[path].known = True
+
+    def settle_log(self, path: str) -> None:
+        """What is at the log's own path now is being read."""
+        self._names[path] = Descent(known=True)
+
+    def tidy(self, log_paths: set[str]) -> None:
+        """Forget the names that tell nothing any more."""
+        self._names = {
+            path: descent for path, descent in self._names.items() if path in log_paths or not descent.known
+        }
+
+    def take_unseen(self) -> list[str]:
+        """The last names of generations that went away before anybody looked at them."""
+        unseen, self._unseen = self._unseen, []
+        return unseen
+
+    def _end(self, path: str) -> None:
+        """The name carries its file no longer."""
+        descent = self._names.pop(path, None)
+        if descent and not descent.known and descent not in self._names.values():
+            self._unseen.append(path)

@@ -1,0 +1,80 @@
+"""Which format a log has, by its first lines.
+
+The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, or that
+counts but for its request, as when somebody speaks TLS to a plain port: such lines are in every log.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from qps_service.files.compression import by_magic
+from qps_service.formats.line import Reader, Rejected, make_reader, request_of, trim
+from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.values.counts import NOT_HTTP
+
+LINES = 100  # looked at: enough to see past a few odd ones
+ORDER = ("json", "combined", "common", "default")  # the more specific first
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Choice(NamedTuple):
+    """What was found out."""
+
+    format: LogFormat | None  # None if no preset fits any line
+    reason: str  # in words
+
+
+def first_lines(start: bytes) -> list[bytes]:
+    """The lines that the start of a log has, LINES at most; one that is cut off only if it is the first."""
+    lines = start.split(b"\n", LINES)
+    return lines[:LINES] if len(lines) > LINES else lines[:-1] or lines
+
+
+def choose(lines: Sequence[bytes]) -> Choice:
+    """The format that most of these lines fit, and why."""
+    lines = [line for line in lines[:LINES] if line.strip()]
+    if not lines:
+        return Choice(None, "there is no line yet")
+    formats = {name: compile_format(name) for name in ORDER}
+    readers = {name: make_reader(each) for name, each in formats.items()}
+    numbers = {name: sum(_fits(reader, line) for line in lines) for name, reader in readers.items()}
+    best = max(ORDER, key=numbers.__getitem__)
+    if not numbers[best]:
+        return Choice(None, _oddity(lines) or f"none of {len(lines)} lines fits {', '.join(ORDER)}")
+    others = "".join(f", {number} {name}" for name, number in numbers.items() if name != best)
+    return Choice(formats[best], f"{numbers[best]} of {len(lines)} lines fit {best}{others}")
+
+
+def fits(log_format: LogFormat, line: bytes) -> bool:
+    """Whether a line of this format counts, or would but for its request."""
+    return _fits(make_reader(log_format), line)
+
+
+def _fits(reader: Reader, line: bytes) -> bool:
+    roles = reader.roles(trim(line, len(line)))
+    try:
+        request_of(roles, keep_query=False)
+    except Rejected as rejected:
+        return rejected.args[0] == NOT_HTTP and roles is not None and _counts_else(dict(roles))
+    return True
+
+
+def _counts_else(roles: dict[str, bytes]) -> bool:
+    """Whether these would count with another request."""
+    try:
+        request_of(roles | {"request": b"GET /"}, keep_query=False)
+    except Rejected:
+        return False
+    return True
+
+
+def _oddity(lines: Sequence[bytes]) -> str | None:
+    """What a log is that has no lines of text."""
+    if compression := by_magic(lines[0]):
+        return f"it is compressed with {compression.name}"
+    if lines[0].startswith(_UTF16):
+        return "it is in UTF-16, expected UTF-8"
+    if any(b"\0" in line for line in lines):
+        return "it is binary"
+    return None

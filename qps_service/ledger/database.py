@@ -1,0 +1,272 @@
+"""The ledger's file as SQLite sees it: opened, checked, written in whole transactions, closed.
+
+The write-ahead log (journal_mode=WAL) is used because a reader never holds up the writer, nor the
+writer a reader: `qps-reporter audit` and users' queries work while the service runs, also without any
+right to write (https://sqlite.org/wal.html). The price: `-wal` and `-shm` stand beside the file while
+it is open, and it must be on a local file system.
+
+synchronous=FULL has the write-ahead log synced at each commit, so that a commit which was reported
+survives the loss of power. With NORMAL the file would be as sound, but the last commits could be
+gone and totals go backwards (https://sqlite.org/pragma.html#pragma_synchronous). One fdatasync in ten
+seconds is cheap. SQLite also syncs the directory when it creates the write-ahead log, after the file.
+
+Only one connection writes, so that none of SQLite's trouble with several writers concerns us.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from qps_service.ledger.schema import APPLICATION_ID, SCHEMA, TABLES, VERSION
+
+# How long to wait for another program's lock: a transaction of a user's shell is over by then, and
+# neither the reading of logs nor the watchdog (30 s) notices.
+BUSY = 0.25  # seconds
+# The write-ahead log is copied into the file when it has so many pages of 4 KiB: small enough for the
+# smallest limit on the ledger's size, large enough to sync the file only every dozen commits.
+CHECKPOINT = 256  # pages
+WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
+MAGIC = b"SQLite format 3\0"
+COMPANIONS = ("-wal", "-shm", "-journal")
+# The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+
+# The first byte of SQLite's result codes (https://sqlite.org/rescode.html).
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
+
+
+class LedgerError(Exception):
+    """Root of what can be wrong with a ledger; its text is the reason, for people."""
+
+
+class LedgerUnavailable(LedgerError):  # noqa: N818 - it is a state, and may pass
+    """It can't be opened, read or written now: locked, read-only, full, no permission, I/O error."""
+
+
+class LedgerMissing(LedgerUnavailable):
+    """There is none, or nothing in it yet, and none can be begun."""
+
+
+class LedgerDamaged(LedgerError):  # noqa: N818 - likewise
+    """What is there is no ledger, or no longer a sound one."""
+
+
+class LedgerTooNew(LedgerError):  # noqa: N818 - likewise
+    """It was written by a later version of this program."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"it has schema {version}, this program knows schemas up to {VERSION}")
+
+
+class LedgerVanished(LedgerError):  # noqa: N818 - likewise
+    """The file at the path is not the one that was opened, or not as it was left."""
+
+
+class Database:
+    """One connection. Every method raises LedgerError where SQLite or the kernel would fail otherwise."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        # Held from before the connection until after it: closing any descriptor of the file would
+        # end SQLite's locks on it (fcntl(2)).
+        self._file: int | None = None
+        self._places: dict[str, tuple[int, int] | None] = {}  # path -> device, inode when it was opened
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection, for reading."""
+        if self._connection is None:
+            raise LedgerUnavailable("it is not open")
+        return self._connection
+
+    def open(self, *, writable: bool) -> None:
+        """Open it and check that it is sound. Writable, it is created if it is missing or empty, with mode
+        0640 less the umask; else nothing is written, not even beside it."""
+        try:
+            with translated():
+                if writable:
+                    self._open_writable()
+                else:
+                    self._open_readable()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close it; the last to do so leaves one file, with the write-ahead log copied into it."""
+        self._places = {}
+        self._disconnect()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is executed within is written, or nothing."""
+        with translated():
+            self._check_place()
+            connection = self.connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """All that is read within is of one commit; within another, of that one's."""
+        with translated():
+            connection = self.connection
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _open_writable(self) -> None:
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if _size(self.path + "-journal"):
+            pass  # of a process that was killed while it began the ledger: only who may write can undo that
+        elif os.fstat(self._file).st_size:
+            # First without the right to write: it would copy the write-ahead log into what may be damaged.
+            self._connect("mode=ro")
+            with suppress(LedgerMissing):
+                self._check()
+            self._disconnect()
+        elif _size(self.path + "-wal"):
+            raise LedgerDamaged("the file is empty, but not its write-ahead log")
+        connection = self._connect("mode=rw")
+        # Deleted rows are no secrets; overwriting them would double what pruning writes.
+        connection.execute("PRAGMA secure_delete = OFF")
+        if is_new := self._is_new():
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
+            raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        if is_new:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {VERSION}; COMMIT"
+            )
+        self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
+
+    def _open_readable(self) -> None:
+        """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
+        not, no service has the file open; it is whole if there is no write-ahead log either."""
+        self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        if not os.fstat(self._file).st_size:
+            raise LedgerMissing("there is nothing in it yet")
+        if os.path.exists(self.path + "-shm") or _size(self.path + "-wal"):
+            try:
+                self._connect("mode=ro")
+                self._check()
+            except sqlite3.OperationalError:
+                if _size(self.path + "-wal"):
+                    # Without the log the file would be as it was some commits ago.
+                    raise
+            else:
+                return
+            self._disconnect()
+        # SQLite itself will take no locks now; somebody may have it to himself (locking_mode=EXCLUSIVE).
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except BlockingIOError:
+            raise LedgerUnavailable("database is locked") from None
+        self._connect("immutable=1")
+        self._check()
+
+    def _connect(self, how: str) -> sqlite3.Connection:
+        name = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        self._connection = sqlite3.connect(
+            f"file:{name}?{how}", uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False
+        )
+        # Sorting must not need space on a disk that may be full.
+        self._connection.execute("PRAGMA temp_store = MEMORY")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _is_new(self) -> bool:
+        tables = "SELECT count(*) FROM sqlite_master"
+        return not any(map(self._value, ("PRAGMA application_id", "PRAGMA user_version", tables)))
+
+    def _check(self) -> None:
+        if self._is_new():
+            raise LedgerMissing("there is nothing in it yet")
+        if self._value("PRAGMA application_id") != APPLICATION_ID:
+            raise LedgerDamaged("it is another program's database")
+        version = self._value("PRAGMA user_version")
+        if version > VERSION:
+            raise LedgerTooNew(version)
+        if (found := self._value("PRAGMA quick_check(1)")) != "ok":
+            raise LedgerDamaged(found.splitlines()[-1])
+        tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master")}
+        if missing := TABLES - tables:
+            raise LedgerDamaged(f"it lacks {', '.join(sorted(missing))}")
+
+    def _value(self, query: str) -> Any:
+        return self.connection.execute(query).fetchone()[0]
+
+    def _check_place(self) -> None:
+        """What is written to a file without a name would be lost."""
+        for path, place in self._places.items():
+            if _place(path) != place:
+                state = "was replaced" if os.path.exists(path) else "is gone"
+                raise LedgerVanished(f"{os.path.basename(path)} {state}")
+        if self._file is not None and os.pread(self._file, len(MAGIC), 0) != MAGIC:
+            raise LedgerDamaged("it does not begin like a database any longer")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """SQLite's and the kernel's errors as LedgerError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LedgerMissing(str(error.strerror)) from error
+    except OSError as error:
+        raise LedgerUnavailable(str(error.strerror)) from error
+    except OverflowError as error:  # a number of more than 64 bits
+        raise LedgerUnavailable(str(error)) from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        raise (LedgerDamaged if code in _DAMAGED else LedgerUnavailable)(str(error)) from error
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _place(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,236 @@
+"""The ledger: what was counted, and how far each file was read, in one transaction.
+
+Promises: an entry is in the ledger whole or not at all, counts and positions together, so that a
+crash rolls both back and the log is read again from there. Totals only grow. What is committed
+survives the loss of power (database.py says why). A ledger that was moved, replaced or written by
+somebody else meanwhile is not written to.
+
+Many commits may add to one window before its report: they carry the sequence number that the report
+will have, and the commit that is made with this number ends the window.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from qps_service.ledger.database import Database, LedgerVanished
+from qps_service.ledger.rows import (
+    add_counts,
+    add_losses,
+    add_rejects,
+    forget_positions,
+    ignored_of,
+    losses_of,
+    positions_of,
+    put_ignored,
+    put_positions,
+    totals_of,
+    window_of,
+)
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Entry, Loss, Restored
+from qps_service.values.positions import Position
+
+
+class Ledger:
+    """One file. Its methods raise LedgerError (database.py); then nothing has changed."""
+
+    def __init__(self, path: str, *, boot: str) -> None:
+        """`boot` is the kernel's boot id: CLOCK_BOOTTIME is comparable within one boot only."""
+        self.path = path
+        self.sequence = 0  # of the last report committed
+        self.number = 0  # of the last commit
+        self.database = Database(path)
+        self._boot = boot
+
+    def open(self, writable: bool = True) -> None:
+        """Open it, and create it if it is to be written and there is none."""
+        self.database.open(writable=writable)
+        with self.database.snapshot() as reading:
+            self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")
+
+    def close(self) -> None:
+        """Close it; every commit stays."""
+        self.database.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self.database.is_open
+
+    def commit(self, entries: Sequence[Entry], *, sequence: int | None, number: int | None = None) -> None:
+        """Add the entries. With `sequence`, that report is made: its window ends. `number` is the commit's
+        own, higher than the one before; by default the next."""
+        with self._writing(sequence, number) as writing:
+            for entry in entries:
+                log = self._add_log(writing, entry)
+                _add_totals(writing, log, entry)
+                _add_window(writing, log, entry)
+                _add_positions(writing, log, entry)
+                add_losses(writing, log, entry.losses)
+
+    def begin(
+        self, whole: Sequence[Entry], windows: Sequence[Entry], *, sequence: int | None, number: int
+    ) -> None:
+        """Fill a new ledger: totals and positions are those of `whole`; `windows`, which are part of them,
+        enter the history only."""
+        with self._writing(sequence, number) as writing:
+            for entry in whole:
+                log = self._add_log(writing, entry)
+                _add_totals(writing, log, entry)
+                _add_positions(writing, log, entry)
+                _balance(writing, log, entry)
+            for entry in windows:
+                log = self._add_log(writing, entry)
+                _add_window(writing, log, entry)
+                add_losses(writing, log, entry.losses)
+
+    def restore(self, log: str, *, now: int, at: int) -> Restored | None:
+        """What is known of the log; None if nothing. `now` is CLOCK_BOOTTIME, `at` the same moment in Unix
+        time, both in nanoseconds."""
+        with self.database.snapshot() as reading:
+            row = reading.execute(
+                "SELECT id, path, boot, started, ended, at, sequence, next_number FROM log WHERE name = ?",
+                (log,),
+            ).fetchone()
+            if row is None:
+                return None
+            known, path, boot, started, ended, committed, sequence, next_number = row
+            window: dict[Key, Counts] = {}
+            window_rejects: dict[str, int] = {}
+            if sequence > _meta(reading, "sequence"):
+                window, window_rejects = window_of(reading, known, sequence)
+            else:
+                started = ended
+            rebooted = boot != self._boot
+            if rebooted:
+                # Between two boots only dates can tell; and it is at least as long ago as this boot.
+                started = now - max(at - committed + ended - started, now)
+            positions = list(positions_of(reading, known))
+            totals, rejects = totals_of(reading, known)
+            return Restored(
+                path=os.fsdecode(path),
+                held=tuple(position for position, held in positions if held),
+                retired=tuple(position for position, held in positions if not held),
+                next_number=next_number,
+                ignored=tuple(ignored_of(reading, known)),
+                totals=totals,
+                rejects=rejects,
+                window=window,
+                window_rejects=window_rejects,
+                started=min(started, now),
+                at=committed,
+                rebooted=rebooted,
+                losses=tuple(losses_of(reading, known)),
+                ended=ended,
+            )
+
+    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+        """All that is read within is of one commit, whatever is committed meanwhile."""
+        return self.database.snapshot()
+
+    def logs(self) -> list[str]:
+        """The names of all logs that were ever followed."""
+        with self.database.snapshot() as reading:
+            return [name for (name,) in reading.execute("SELECT name FROM log ORDER BY name")]
+
+    def generations(self, log: str) -> list[tuple[Position, bool]]:
+        """Every generation that is remembered, oldest first, and whether it was open at the last commit."""
+        with self.database.snapshot() as reading:
+            return list(positions_of(reading, _number_of(reading, log)))
+
+    def forgotten(self, log: str) -> tuple[int, int]:
+        """Lines read, and how many of them were rejected, of generations that are not remembered."""
+        with self.database.snapshot() as reading:
+            row: tuple[int, int] | None = reading.execute(
+                "SELECT forgotten_lines, forgotten_rejected FROM log WHERE name = ?", (log,)
+            ).fetchone()
+            return row or (0, 0)
+
+    def losses(self, log: str) -> list[Loss]:
+        """The last LOSSES_LIMIT possible losses, oldest first."""
+        with self.database.snapshot() as reading:
+            return list(losses_of(reading, _number_of(reading, log)))
+
+    @contextmanager
+    def _writing(self, sequence: int | None, number: int | None) -> Iterator[sqlite3.Connection]:
+        sequence = self.sequence if sequence is None else sequence
+        number = self.number + 1 if number is None else number
+        with self.database.transaction() as writing:
+            self._check_number(writing)
+            yield writing
+            rows = [(sequence, "sequence"), (number, "number")]
+            writing.executemany("UPDATE meta SET value = ? WHERE name = ?", rows)
+        self.sequence, self.number = sequence, number
+
+    def _check_number(self, writing: sqlite3.Connection) -> None:
+        number = _meta(writing, "number")
+        if number != self.number:
+            raise LedgerVanished(f"expected commit {self.number} to be its last, got {number}")
+
+    def _add_log(self, writing: sqlite3.Connection, entry: Entry) -> int:
+        numbers = [position.number for position in (*entry.held, *entry.retired)]
+        (log,) = writing.execute(
+            """INSERT INTO log (name, path, boot, started, ended, at, sequence, next_number)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+               ON CONFLICT DO UPDATE SET path = excluded.path, boot = excluded.boot,
+                   started = CASE excluded.sequence WHEN 0 THEN started ELSE excluded.started END,
+                   ended = excluded.ended, at = excluded.at, sequence = max(sequence, excluded.sequence),
+                   next_number = max(next_number, excluded.next_number)
+               RETURNING id""",
+            (
+                *(entry.log, os.fsencode(entry.path), self._boot),
+                *(entry.started, entry.ended, entry.at, entry.sequence, max(numbers, default=0) + 1),
+            ),
+        ).fetchone()
+        return int(log)
+
+
+def _meta(reading: sqlite3.Connection, name: str) -> int:
+    return int(reading.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
+
+
+def _number_of(reading: sqlite3.Connection, log: str) -> int:
+    row = reading.execute("SELECT id FROM log WHERE name = ?", (log,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _add_totals(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
+    add_counts(writing, "total", log, entry.counts)
+    add_rejects(writing, "reject", log, entry.rejects)
+
+
+def _add_window(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
+    if not entry.sequence:
+        return
+    length = max(0, entry.ended - entry.started)
+    (period,) = writing.execute(
+        """INSERT INTO period (sequence, log, started, ended) VALUES (?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET started = excluded.started, ended = excluded.ended RETURNING id""",
+        (entry.sequence, log, entry.at - length, entry.at),
+    ).fetchone()
+    add_counts(writing, "count", period, entry.counts)
+    add_rejects(writing, "period_reject", period, entry.rejects)
+
+
+def _add_positions(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
+    put_positions(writing, log, entry.held, entry.retired)
+    forget_positions(writing, log, entry.forgotten)
+    if entry.ignored is not None:
+        put_ignored(writing, log, entry.ignored)
+
+
+def _balance(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
+    """What was counted, but is of no generation that is known, was of forgotten ones."""
+    rejected = sum(entry.rejects.values())
+    lines = rejected + sum(counts.requests for counts in entry.counts.values())
+    known = [*entry.held, *entry.retired]
+    writing.execute(
+        "UPDATE log SET forgotten_lines = ?, forgotten_rejected = ? WHERE id = ?",
+        (
+            lines - sum(position.lines for position in known),
+            rejected - sum(position.rejected for position in known),
+            log,
+        ),
+    )

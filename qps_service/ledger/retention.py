@@ -1,0 +1,181 @@
+"""The pruning of the ledger's history: old windows are merged, then dropped; totals never change.
+
+Windows older than MINUTES_AFTER become minutes, older than HOURS_AFTER hours, older than `keep` nothing.
+Where the file would outgrow `max_size`, younger ones are merged, and then the oldest dropped, until it
+fits. Merging conserves every sum exactly. A window that was not reported yet is never touched.
+
+`max_size` bounds the file. The write-ahead log beside it is copied into it at every megabyte
+(database.py), and is larger only while somebody else's query goes on for long. What is not history
+(totals, positions) is kept whatever its size.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.rows import ADD_COUNTS, ADD_LINES
+from qps_service.text.units import SECOND
+from qps_service.values.history import History
+
+MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+MINUTES_AFTER, HOURS_AFTER = 6 * HOUR, 48 * HOUR
+GRAINS = ((MINUTE, MINUTES_AFTER), (HOUR, HOURS_AFTER))
+EVERY = MINUTE  # between two rounds, when nothing presses
+# Under pressure the ages are halved so often: two days become less than a second.
+HALVINGS = 20
+# Rows merged or dropped at once: some 50 ms, so that no look at the logs is late for it, and still
+# several times what a window of 1,000 routes brings.
+ROWS_AT_ONCE = 20_000
+WINDOW_COST = 10  # rows that a window without rows counts for
+PAGES_AT_ONCE = 256  # 1 MiB given back to the file system
+
+
+class Pruner:
+    """Keeps a ledger's history within bounds, a bounded piece of work at a time."""
+
+    def __init__(self, bounds: History) -> None:
+        self._bounds = bounds
+        self._done: int | None = None  # Unix nanoseconds, when nothing was left to do
+
+    def prune(self, ledger: Ledger, at: int) -> None:
+        """Do what is due at this Unix time, in nanoseconds; to be called after each commit. Raises
+        LedgerError; then nothing has changed."""
+        # Some room for what comes until the next call.
+        is_large = _used(ledger.database.connection) > self._bounds.max_size * 7 // 8
+        is_done = self._done is not None and 0 <= at - self._done < EVERY
+        if is_done and not is_large and self._bounds.keep:
+            return
+        self._done = None
+        with ledger.database.transaction() as writing:
+            work = _Work(writing, ledger.sequence)
+            work.drop(at - self._bounds.keep)
+            work.merge(at, 0)
+            if is_large:
+                self._shrink(work, at)
+            work.give_back()
+        if not work.is_over:
+            self._done = at
+
+    def _shrink(self, work: "_Work", at: int) -> None:
+        """Down to less than was the reason to begin, so that it is not to be done after each commit."""
+        enough = self._bounds.max_size * 3 // 4
+        for halvings in range(1, HALVINGS):
+            if work.used <= enough:
+                return
+            work.merge(at, halvings)
+        # Merging may take several rounds, but only where there is room to wait for it.
+        room = self._bounds.max_size * 15 // 16
+        while work.used > (room if work.is_over else enough) and work.drop_oldest():
+            pass
+
+
+class _Work:
+    """One transaction's work on the windows that were reported."""
+
+    def __init__(self, writing: sqlite3.Connection, sequence: int) -> None:
+        self._writing = writing
+        self._sequence = sequence  # of the last report
+        self._left = ROWS_AT_ONCE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was enough for once."""
+        return self._left <= 0
+
+    @property
+    def used(self) -> int:
+        """Bytes of the file that hold something."""
+        return _used(self._writing)
+
+    def drop(self, until: int) -> None:
+        """Drop what ended by this Unix time, in nanoseconds."""
+        rows = self._rows("SELECT id FROM period WHERE sequence <= ? AND ended <= ? ORDER BY sequence", until)
+        for (period,) in rows:
+            self._delete(period)
+
+    def drop_oldest(self) -> bool:
+        """Drop one window, or all that were merged into it; False if there is none."""
+        rows = self._writing.execute(
+            "SELECT id FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
+        ).fetchall()
+        for (period,) in rows:
+            self._delete(period)
+        return bool(rows)
+
+    def merge(self, at: int, halvings: int) -> None:
+        """Merge what is old enough into minutes and hours; `halvings` make younger ones old enough."""
+        for grain, age in GRAINS:
+            rows = self._rows(
+                """SELECT id, log, sequence, started, ended FROM period
+                   WHERE sequence <= ? AND grain < ? AND ended <= ? ORDER BY sequence""",
+                grain,
+                (at - (age >> halvings)) // grain * grain,
+            )
+            for row in rows:
+                self._merge(grain, *row)
+
+    def give_back(self) -> None:
+        """Return some of the empty pages to the file system, if they are more than are soon used again."""
+        pages, free, _ = _pages(self._writing)
+        if free > max(PAGES_AT_ONCE, pages // 8):
+            for _ in range(PAGES_AT_ONCE):
+                # Python's sqlite3 takes one step of it, which frees one page, whatever the number.
+                self._writing.execute("PRAGMA incremental_vacuum(1)")
+            self._left = 0
+
+    def _rows(self, query: str, *values: int) -> Iterator[tuple[int, ...]]:
+        """The query's rows, until it is enough for once."""
+        limit = ROWS_AT_ONCE // WINDOW_COST
+        for row in self._writing.execute(f"{query} LIMIT {limit}", (self._sequence, *values)).fetchall():
+            if self.is_over:
+                return
+            yield row
+
+    def _merge(self, grain: int, period: int, log: int, sequence: int, started: int, ended: int) -> None:
+        """Into the window before it, if that ended in the same minute or hour. One that ends on the border
+        belongs to what it ends."""
+        before = self._writing.execute(
+            """SELECT id FROM (SELECT id, grain, ended FROM period
+                               WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
+               WHERE grain = ? AND (ended - 1) / grain = (? - 1) / grain""",
+            (log, sequence, grain, ended),
+        ).fetchone()
+        if before is None:
+            self._writing.execute("UPDATE period SET grain = ? WHERE id = ?", (grain, period))
+            self._left -= WINDOW_COST
+            return
+        self._writing.execute(
+            f"INSERT INTO count SELECT ?, key, requests, bytes FROM count "  # noqa: S608 - no names in it
+            f"WHERE period = ? {ADD_COUNTS}",
+            (*before, period),
+        )
+        self._writing.execute(
+            f"INSERT INTO period_reject SELECT ?, reason, lines FROM period_reject "  # noqa: S608 - likewise
+            f"WHERE period = ? {ADD_LINES}",
+            (*before, period),
+        )
+        self._delete(period)
+        self._writing.execute(
+            "UPDATE period SET sequence = ?, started = min(started, ?), ended = max(ended, ?) WHERE id = ?",
+            (sequence, started, ended, *before),
+        )
+
+    def _delete(self, period: int) -> None:
+        rows = self._writing.execute("DELETE FROM count WHERE period = ?", (period,)).rowcount
+        rows += self._writing.execute("DELETE FROM period_reject WHERE period = ?", (period,)).rowcount
+        self._writing.execute("DELETE FROM period WHERE id = ?", (period,))
+        self._left -= rows + WINDOW_COST
+
+
+def _pages(reading: sqlite3.Connection) -> tuple[int, int, int]:
+    """How many there are, how many of them are empty, and the size of one in bytes."""
+    pages, free, size = (
+        int(reading.execute(f"PRAGMA {what}").fetchone()[0])
+        for what in ("page_count", "freelist_count", "page_size")
+    )
+    return pages, free, size
+
+
+def _used(reading: sqlite3.Connection) -> int:
+    pages, free, size = _pages(reading)
+    return (pages - free) * size

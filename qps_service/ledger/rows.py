@@ -1,0 +1,153 @@
+"""Values as rows of the ledger's tables (schema.py), and back. Every write here adds; nothing commits.
+
+What came from a log or the file system may be no UTF-8: it is written as bytes.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from qps_service.text.escape import show
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.values.positions import Identity, IgnoredFile, Position
+
+# SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
+LARGEST = (1 << 63) - 1
+
+# What an INSERT ends with so that a row whose key is there already is added to it.
+ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes =
+    CASE WHEN bytes > {LARGEST} - excluded.bytes THEN {LARGEST} ELSE bytes + excluded.bytes END"""
+ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
+
+_IDENTITY = "device, inode, version"
+_POSITION = "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended"
+
+
+def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
+    """Add to `total` of a log, or to `count` of a period."""
+    writing.executemany(
+        "INSERT OR IGNORE INTO key (method, route, status, shown_method, shown_route) VALUES (?, ?, ?, ?, ?)",
+        ((*key, show(key.method), show(key.route)) for key in counts),
+    )
+    writing.executemany(
+        f"INSERT INTO {table} SELECT ?, id, ?, ? FROM key "  # noqa: S608 - the name is our own
+        f"WHERE method = ? AND route = ? AND status = ? {ADD_COUNTS}",
+        ((owner, each.requests, min(each.bytes, LARGEST), *key) for key, each in counts.items()),
+    )
+
+
+def add_rejects(writing: sqlite3.Connection, table: str, owner: int, rejects: Mapping[str, int]) -> None:
+    """Add to `reject` of a log, or to `period_reject` of a period."""
+    writing.executemany(
+        f"INSERT INTO {table} VALUES (?, ?, ?) {ADD_LINES}",  # noqa: S608 - likewise
+        ((owner, reason, lines) for reason, lines in rejects.items()),
+    )
+
+
+def put_positions(
+    writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
+) -> None:
+    """Write where each of these generations stands now."""
+    places = ", ".join("?" * 17)
+    writing.executemany(
+        f"INSERT OR REPLACE INTO position (log, held, {_IDENTITY}, {_POSITION}) "  # noqa: S608 - likewise
+        f"VALUES ({places})",
+        [
+            (log, is_held, str(device), str(inode), version, os.fsencode(name), *rest)
+            for is_held, positions in ((1, held), (0, retired))
+            for (device, inode, version), name, *rest in positions
+        ],
+    )
+
+
+def forget_positions(writing: sqlite3.Connection, log: int, numbers: Sequence[int]) -> None:
+    """Delete these generations; what was read of them goes into the log's sums."""
+    gone = [(log, number) for number in numbers]
+    writing.executemany(
+        """UPDATE log SET forgotten_lines = forgotten_lines + position.lines,
+                          forgotten_rejected = forgotten_rejected + position.rejected
+           FROM position WHERE log.id = position.log AND position.log = ? AND position.number = ?""",
+        gone,
+    )
+    writing.executemany("DELETE FROM position WHERE log = ? AND number = ?", gone)
+
+
+def put_ignored(writing: sqlite3.Connection, log: int, ignored: Sequence[IgnoredFile]) -> None:
+    """Write all there are."""
+    writing.execute("DELETE FROM stranger WHERE log = ?", (log,))
+    writing.executemany(
+        "INSERT INTO stranger VALUES (?, ?, ?, ?, ?)",
+        ((log, str(device), str(inode), *rest) for device, inode, *rest in ignored),
+    )
+
+
+def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss]) -> None:
+    """Add them; the newest LOSSES_LIMIT stay."""
+    writing.executemany(
+        "INSERT INTO loss (log, at, what, name, bytes) VALUES (?, ?, ?, ?, ?)",
+        ((log, at, os.fsencode(what), os.fsencode(name), most) for at, what, name, most in losses),
+    )
+    writing.execute(
+        """DELETE FROM loss WHERE log = ?1 AND id <=
+           (SELECT id FROM loss WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+        (log, LOSSES_LIMIT),
+    )
+
+
+def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Position, bool]]:
+    """Every generation, oldest first, and whether it was open at the last commit."""
+    rows: Iterator[Any] = reading.execute(
+        f"SELECT held, {_IDENTITY}, {_POSITION} FROM position "  # noqa: S608 - likewise
+        "WHERE log = ? ORDER BY number",
+        (log,),
+    )
+    for held, device, inode, version, name, offset, prefix, marker, oversize, *rest in rows:
+        identity = Identity(int(device), int(inode), version)
+        yield Position(identity, os.fsdecode(name), offset, prefix, marker, bool(oversize), *rest), bool(held)
+
+
+def ignored_of(reading: sqlite3.Connection, log: int) -> Iterator[IgnoredFile]:
+    """All of them."""
+    for device, inode, version, changed in reading.execute(
+        "SELECT device, inode, version, changed FROM stranger WHERE log = ? ORDER BY rowid", (log,)
+    ):
+        yield IgnoredFile(int(device), int(inode), version, changed)
+
+
+def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[Loss]:
+    """Those that were kept, oldest first."""
+    for at, what, name, most in reading.execute(
+        "SELECT at, what, name, bytes FROM loss WHERE log = ? ORDER BY id", (log,)
+    ):
+        yield Loss(at, os.fsdecode(what), os.fsdecode(name), most)
+
+
+def totals_of(reading: sqlite3.Connection, log: int) -> tuple[dict[Key, Counts], dict[str, int]]:
+    """What was counted and rejected in all."""
+    counts = reading.execute(
+        "SELECT method, route, status, requests, bytes FROM total JOIN key ON id = key WHERE log = ?", (log,)
+    )
+    rejects = reading.execute("SELECT reason, lines FROM reject WHERE log = ?", (log,))
+    return _table(counts), dict(rejects.fetchall())
+
+
+def window_of(
+    reading: sqlite3.Connection, log: int, sequence: int
+) -> tuple[dict[Key, Counts], dict[str, int]]:
+    """What was counted and rejected for that report."""
+    counts = reading.execute(
+        """SELECT method, route, status, requests, bytes FROM count JOIN key ON key.id = key
+           JOIN period ON period.id = period WHERE log = ? AND sequence = ?""",
+        (log, sequence),
+    )
+    rejects = reading.execute(
+        "SELECT reason, lines FROM period_reject JOIN period ON id = period WHERE log = ? AND sequence = ?",
+        (log, sequence),
+    )
+    return _table(counts), dict(rejects.fetchall())
+
+
+def _table(rows: Iterator[Any]) -> dict[Key, Counts]:
+    return {Key(method, route, status): Counts(*rest) for method, route, status, *rest in rows}

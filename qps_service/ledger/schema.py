@@ -1,0 +1,149 @@
+"""What stands in a ledger: its tables, and the views that users' own queries may rely on.
+
+The views, which later versions keep (text is escaped as in reports, times are Unix seconds):
+
+    totals   log, method, route, status, requests, bytes      all requests ever counted
+    windows  sequence, log, started, ended, method, route, status, requests, bytes
+             what each report said; `ended - started` is its true length. Older ones are merged: the
+             row has the sequence of the last, the start of the first and the sum of all
+    rejects  log, reason, lines                                all lines ever rejected
+
+    sqlite3 -readonly ledger.db 'SELECT route, sum(requests) FROM totals GROUP BY route'
+
+The tables are the program's own and may change with the version of the schema. What came from a log,
+paths included, is kept as bytes. `bytes` stops at the largest integer that SQLite knows.
+"""
+
+APPLICATION_ID = 0x51505352  # "QPSR", as file(1) may show it
+VERSION = 1  # of the tables, in PRAGMA user_version
+TABLES = frozenset(
+    {"meta", "log", "key", "total", "reject", "period", "count", "period_reject"}
+    | {"position", "stranger", "loss"}
+)
+
+SCHEMA = """
+CREATE TABLE meta (             -- sequence: of the last report; number: of the last commit
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('sequence', 0), ('number', 0);
+
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    path BLOB NOT NULL,
+    boot TEXT NOT NULL,         -- the boot that started and ended belong to
+    started INTEGER NOT NULL,   -- of the last window, CLOCK_BOOTTIME nanoseconds
+    ended INTEGER NOT NULL,     -- up to when the log was read, likewise
+    at INTEGER NOT NULL,        -- the same moment, Unix nanoseconds
+    sequence INTEGER NOT NULL,  -- of that window; 0 if it has none
+    next_number INTEGER NOT NULL,                 -- for a generation
+    forgotten_lines INTEGER NOT NULL DEFAULT 0,   -- of generations that have no position any longer
+    forgotten_rejected INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE key (
+    id INTEGER PRIMARY KEY,
+    method BLOB NOT NULL,
+    route BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    shown_method TEXT NOT NULL,
+    shown_route TEXT NOT NULL,
+    UNIQUE (route, status, method)
+);
+
+CREATE TABLE total (
+    log INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (log, key)
+) WITHOUT ROWID;
+
+CREATE TABLE reject (
+    log INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    lines INTEGER NOT NULL,
+    PRIMARY KEY (log, reason)
+) WITHOUT ROWID;
+
+CREATE TABLE period (           -- a window, or several merged into one
+    id INTEGER PRIMARY KEY,
+    sequence INTEGER NOT NULL,
+    log INTEGER NOT NULL,
+    started INTEGER NOT NULL,   -- Unix nanoseconds
+    ended INTEGER NOT NULL,
+    grain INTEGER NOT NULL DEFAULT 0,             -- nanoseconds it was merged to; 0 for a window
+    UNIQUE (sequence, log)
+);
+
+CREATE TABLE count (
+    period INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (period, key)
+) WITHOUT ROWID;
+
+CREATE TABLE period_reject (
+    period INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    lines INTEGER NOT NULL,
+    PRIMARY KEY (period, reason)
+) WITHOUT ROWID;
+
+CREATE TABLE position (
+    log INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    held INTEGER NOT NULL,      -- 1 if it was open at the last commit, 0 if it was let go
+    device TEXT NOT NULL,       -- as text: an inode number may have 64 bits, SQLite's integers have 63
+    inode TEXT NOT NULL,
+    version INTEGER,
+    name BLOB NOT NULL,
+    offset INTEGER NOT NULL,
+    prefix BLOB NOT NULL,
+    marker BLOB NOT NULL,
+    oversize INTEGER NOT NULL,
+    marks BLOB NOT NULL,
+    begun INTEGER NOT NULL,
+    lines INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    unended INTEGER NOT NULL,
+    PRIMARY KEY (log, number)
+);
+
+-- In the code: ignored files.
+CREATE TABLE stranger (
+    log INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    inode TEXT NOT NULL,
+    version INTEGER,
+    changed INTEGER NOT NULL
+);
+CREATE INDEX stranger_log ON stranger (log);
+
+CREATE TABLE loss (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    what BLOB NOT NULL,
+    name BLOB NOT NULL,
+    bytes INTEGER
+);
+CREATE INDEX loss_log ON loss (log);
+
+CREATE VIEW totals (log, method, route, status, requests, bytes) AS
+    SELECT log.name, shown_method, shown_route, status, requests, bytes
+    FROM total JOIN log ON log.id = total.log JOIN key ON key.id = total.key;
+
+CREATE VIEW windows (sequence, log, started, ended, method, route, status, requests, bytes) AS
+    SELECT period.sequence, log.name, period.started / 1e9, period.ended / 1e9,
+           shown_method, shown_route, status, requests, bytes
+    FROM count JOIN period ON period.id = count.period
+               JOIN log ON log.id = period.log JOIN key ON key.id = count.key
+    WHERE period.sequence <= (SELECT value FROM meta WHERE name = 'sequence');
+
+CREATE VIEW rejects (log, reason, lines) AS
+    SELECT log.name, reason, lines FROM reject JOIN log ON log.id = reject.log;
+"""

@@ -1,0 +1,81 @@
+"""The outputs in force: those that always are, and those that come and go with the configuration.
+
+Promise: whatever goes wrong within one of them, a mistake of ours that something in a log brings to light
+included, is said, and touches neither the others nor the counting. Only OutputClosed passes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import ParamSpec
+
+from qps_service.configuration.types import OutputConfig
+from qps_service.outputs.base import Output, OutputClosed
+from qps_service.values.reports import Overview, Report
+
+_P = ParamSpec("_P")
+
+
+class OutputGroup:
+    """All of them, as if they were one. Times are CLOCK_BOOTTIME nanoseconds."""
+
+    def __init__(self, fixed: Sequence[Output], make: Callable[[OutputConfig], Output] | None = None) -> None:
+        """`make` never fails: an output that can't work says so, and tries again."""
+        self._fixed = list(fixed)
+        self._make = make
+        self._chosen: list[tuple[OutputConfig, Output]] = []
+
+    def __iter__(self) -> Iterator[Output]:
+        yield from self._fixed
+        for _, output in self._chosen:
+            yield output
+
+    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+        """Go on with these; those that are as they were stay, and open their files anew."""
+        # Two of a kind are compared: as tuples, those of two kinds may be equal.
+        before = {(type(config), config): output for config, output in self._chosen}
+        after = {(type(config), config): before.get((type(config), config)) for config in configs}
+        # Those that go do so first: the new ones may want their addresses.
+        for key, output in before.items():
+            _guard(output, output.reopen if key in after else output.dismiss)
+        if self._make:
+            self._chosen = [(config, output or self._make(config)) for (_, config), output in after.items()]
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        """Hand over the reports of a window. Raises OutputClosed."""
+        for output in self:
+            _guard(output, output.emit, reports, overview, now)
+
+    def flush(self, now: int) -> None:
+        """Let each go on with what it held back, and take in what it was sent. Raises OutputClosed."""
+        for output in self:
+            _guard(output, output.flush, now)
+
+    def asked(self, now: int, *, is_behind: bool) -> list[Output]:
+        """Those that are to `answer`; `is_behind`, while logs have a backlog."""
+        return [output for output in self if output.is_asked(now, is_behind=is_behind)]
+
+    def answer(self, asked: Sequence[Output], overview: Overview, now: int) -> None:
+        """Let these answer."""
+        for output in asked:
+            _guard(output, output.answer, overview, now)
+
+    def due(self) -> list[int]:
+        """When `flush` is to be called at the latest."""
+        return [due for output in self if (due := output.due()) is not None]
+
+    def failures(self) -> dict[str, int]:
+        """How often each failed so far, by its name."""
+        return {output.name: output.trouble.failures for output in self}
+
+    def close(self) -> None:
+        """The program ends: let each deliver what it can. Raises OutputClosed."""
+        for output in self:
+            _guard(output, output.close)
+
+
+def _guard(output: Output, call: Callable[_P, None], *arguments: _P.args, **named: _P.kwargs) -> None:
+    try:
+        call(*arguments, **named)
+    except OutputClosed:
+        raise
+    except Exception as error:
+        output.trouble.failed(f"the output {output.name} has a fault: {type(error).__name__}: {error}")

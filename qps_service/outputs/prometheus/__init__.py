@@ -1,0 +1,1 @@
+"""Answers Prometheus: `output` takes in scrapes, `exposition` is the text that answers them."""

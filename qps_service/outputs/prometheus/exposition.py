@@ -1,0 +1,114 @@
+"""What Prometheus is told, whoever carries it: an overview as metric families, and these as text.
+
+Promises: what is counted of lines goes on where the last process ended, since the ledger has it, and never
+back; series differ where routes do, whatever bytes these hold; no counter has a second series that tells when
+it began.
+
+The formats are prometheus_client's: the text format 0.0.4, and OpenMetrics 1.0
+(https://prometheus.io/docs/instrumenting/exposition_formats/). Only who wants them loads this module.
+"""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from qps_service.text.escape import show
+from qps_service.values.counts import REASONS, Counts
+from qps_service.values.reports import Overview, Standing
+
+# One spelling of what scrapers may accept each: what others write must not choose among many renderings.
+OPENMETRICS = "application/openmetrics-text"
+_ACCEPT = {True: f"{OPENMETRICS}; version=1.0.0", False: ""}
+
+_ROW = ("log", "method", "route", "status")
+# Family, what it is, its value; of each log.
+_COUNTERS: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
+    ("lines", "Lines read: requests and rejected ones", lambda log: log.lines),
+    ("rotations", "Rotations of the log seen by this process", lambda log: log.rotations),
+    ("possible_losses", "Times that lines may have been lost, told by this process", lambda log: log.losses),
+    ("possible_loss_bytes", "How many bytes these had at most, where known", lambda log: log.loss_bytes),
+    (
+        "folded_requests",
+        "Requests counted as the route other by this process, since theirs had no place",
+        lambda log: log.folded,
+    ),
+)
+_GAUGES: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
+    ("routes", "Routes told apart", lambda log: log.routes),
+    ("pending_bytes", "Bytes that are there and not yet counted", lambda log: log.pending),
+)
+
+
+class Families(Collector):
+    """An overview for prometheus_client's encoders."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, one at a time: those of the rows are large."""
+        overview = self._overview
+        yield self._rows("http_requests", "Requests", lambda counts: counts.requests)
+        yield self._rows("http_response_bytes", "Sum of the response sizes", lambda counts: counts.bytes)
+        for name, text, value in _COUNTERS:
+            yield self._of_logs(_counter(name, text, "log"), value)
+        yield self._rejected()
+        for name, text, value in _GAUGES:
+            yield self._of_logs(_gauge(name, text, "log"), value)
+        yield self._ages()
+        yield _counter("ledger_commits", "Commits to the ledger by this process", value=overview.commits)
+        yield _counter(
+            "ledger_failures", "Commits that the ledger did not take", value=overview.commit_failures
+        )
+        failures = _counter("output_failures", "What an output could not deliver", "output")
+        for output, number in overview.output_failures.items():
+            failures.add_metric((output,), number)
+        yield failures
+        about = {"version": overview.version, "scanner": overview.scanner}
+        yield InfoMetricFamily("qps_reporter_build", "The program's version, and its scanner", value=about)
+
+    def _rows(self, name: str, text: str, value: Callable[[Counts], int]) -> Metric:
+        family = _counter(name, f"{text}, by route and status, since the ledger began", *_ROW)
+        for log in self._overview.logs:
+            for key, counts in log.counts.items():
+                labels = (log.log, show(key.method), show(key.route), f"{key.status:03}")
+                family.add_metric(labels, value(counts))
+        return family
+
+    def _of_logs(
+        self, family: CounterMetricFamily | GaugeMetricFamily, value: Callable[[Standing], int]
+    ) -> Metric:
+        for log in self._overview.logs:
+            family.add_metric((log.log,), value(log))
+        return family
+
+    def _rejected(self) -> Metric:
+        """Each reason from the beginning: what begins at a number other than 0 is in no increase()."""
+        family = _counter("rejected_lines", "Lines that were no requests, by reason", "log", "reason")
+        for log in self._overview.logs:
+            for reason in dict.fromkeys((*REASONS, *log.rejects)):
+                family.add_metric((log.log, reason), log.rejects.get(reason, 0))
+        return family
+
+    def _ages(self) -> Metric:
+        family = _gauge("last_line_age_seconds", "Time since a line was last read", "log")
+        for log in self._overview.logs:
+            if log.last_line_age is not None:
+                family.add_metric((log.log,), log.last_line_age)
+        return family
+
+
+def render(overview: Overview, *, openmetrics: bool = False) -> tuple[bytes, str]:
+    """The text, in OpenMetrics or the text format, and its media type."""
+    encode, media_type = choose_encoder(_ACCEPT[openmetrics])
+    return encode(Families(overview)), media_type
+
+
+def _counter(name: str, text: str, *labels: str, value: int | None = None) -> CounterMetricFamily:
+    return CounterMetricFamily(f"qps_reporter_{name}", text, value=value, labels=labels or None)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"qps_reporter_{name}", text, labels=labels)

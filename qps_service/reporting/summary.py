@@ -1,0 +1,155 @@
+"""All that one look at whole logs found, as a table, as JSON and as CSV.
+
+What came from the logs is shown as qps_service.text.escape does it, so that a terminal and a spreadsheet get
+printable text, and distinct routes stay distinct.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from qps_service.reporting.text import format_rate
+from qps_service.text.escape import show
+from qps_service.values.counts import Counts, Key
+
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+class Summary(NamedTuple):
+    """What was read. `read` = requests + rejected lines."""
+
+    totals: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines
+    # Where they were asked for: requests by the first digit of their status, by the Unix second in which the
+    # span began; None for requests whose time can't be read.
+    times: Mapping[int | None, Sequence[int]]
+    span: int  # seconds of each; 0 where times were not asked for
+    top: int | None = None  # how many rows to show at most; sums are always those of all
+
+    @property
+    def requests(self) -> int:
+        """Lines that counted."""
+        return sum(counts.requests for counts in self.totals.values())
+
+    @property
+    def rejected(self) -> int:
+        """Lines that did not."""
+        return sum(self.rejects.values())
+
+    @property
+    def bytes(self) -> int:
+        """Sum of the response sizes."""
+        return sum(counts.bytes for counts in self.totals.values())
+
+
+def render_table(summary: Summary) -> str:
+    """For people: the most frequent first, then the total, rejected lines, and rates over time."""
+    total = summary.requests
+    rows = [
+        (show(key.method), show(key.route), f"{key.status:03d}", *_numbers(counts, total))
+        for key, counts in _sorted(summary)
+    ]
+    whole = Counts(total, summary.bytes)
+    heads = ("method", "route", "status", "requests", "share", "bytes")
+    parts = [_align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
+    if summary.rejects:
+        rejects = [(reason, str(lines)) for reason, lines in sorted(summary.rejects.items())]
+        parts.append(_align(("rejected", "lines"), [*rejects, ("total", str(summary.rejected))], left=1))
+    if summary.span:
+        times = [
+            (begin, str(requests), rate, *map(str, classes))
+            for begin, requests, rate, classes in _times(summary)
+        ]
+        parts.append(_align(("from", "requests", "per second", *CLASSES, "other"), times, left=1))
+    return "\n".join(parts)
+
+
+def render_json(summary: Summary) -> str:
+    """For programs: one object."""
+    document: dict[str, object] = {
+        "lines": summary.requests + summary.rejected,
+        "requests": summary.requests,
+        "bytes": summary.bytes,
+        "rejected": dict(sorted(summary.rejects.items())),
+        "rows": [
+            {"method": show(key.method), "route": show(key.route), "status": key.status, **counts._asdict()}
+            for key, counts in _sorted(summary)
+        ],
+    }
+    if summary.span:
+        document["span"] = summary.span
+        document["times"] = [
+            {
+                "from": begin,
+                "requests": requests,
+                "rate": float(rate) if rate else None,
+                "classes": dict(zip((*CLASSES, "other"), classes, strict=True)),
+            }
+            for begin, requests, rate, classes in _times(summary)
+        ]
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def render_csv(summary: Summary) -> str:
+    """For spreadsheets (RFC 4180): a line for each method, route and status, or for each span of time."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if summary.span:
+        writer.writerow(("from", "requests", "per second", *CLASSES, "other"))
+        writer.writerows((begin, requests, rate, *each) for begin, requests, rate, each in _times(summary))
+    else:
+        writer.writerow(("method", "route", "status", "requests", "bytes"))
+        writer.writerows(
+            (_harmless(show(key.method)), _harmless(show(key.route)), f"{key.status:03d}", *counts)
+            for key, counts in _sorted(summary)
+        )
+    return text.getvalue()
+
+
+RENDERERS = {"table": render_table, "json": render_json, "csv": render_csv}
+
+
+def _sorted(summary: Summary) -> list[tuple[Key, Counts]]:
+    return sorted(summary.totals.items(), key=lambda item: (-item[1].requests, item[0]))[: summary.top]
+
+
+def _numbers(counts: Counts, total: int) -> tuple[str, str, str]:
+    return str(counts.requests), f"{100 * counts.requests / total if total else 0:.1f}%", str(counts.bytes)
+
+
+def _times(summary: Summary) -> Iterable[tuple[str, int, str, Sequence[int]]]:
+    """When it began, requests, rate and requests by class of each span; the last one for unreadable times."""
+    known = sorted(begin for begin in summary.times if begin is not None)
+    for begin in (*known, *({None} & summary.times.keys())):
+        by_digit = summary.times[begin]
+        requests = sum(by_digit)
+        classes = (*by_digit[1:6], requests - sum(by_digit[1:6]))
+        if begin is None:
+            yield "unknown", requests, "", classes
+        else:
+            yield _moment(begin), requests, format_rate(requests / summary.span), classes
+
+
+def _moment(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
+
+
+def _harmless(text: str) -> str:
+    """Spreadsheets take what begins so for a formula (OWASP, "CSV Injection"); no path does."""
+    return f"'{text}" if text[:1] in "=+-@" else text
+
+
+def _align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
+    """Columns with two blanks between; the first `left` ones hold text, the others numbers."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = []
+    for row in (heads, *rows):
+        cells = [
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)

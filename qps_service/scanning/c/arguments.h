@@ -1,0 +1,90 @@
+/* What Python hands over: the tuples that it makes of a LogFormat, from which a program is made.
+
+   Whatever they hold, it ends in a program or in an exception. */
+
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <string.h>
+
+#include "limits.h"
+#include "program.h"
+
+static int check_literal(const char *bytes, Py_ssize_t len)
+{
+    if (!memchr(bytes, '\n', (size_t)len) && !memchr(bytes, '\r', (size_t)len))
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "expected text without the ends of lines");
+    return -1;
+}
+
+/* (head, ((role, is_quoted, literal), ...)); what is read here runs no Python that could change them. */
+static int set_fields(struct program *g, PyObject *head, PyObject *fields)
+{
+    char *bytes;
+    Py_ssize_t len, fields_len = PyTuple_Size(fields);
+    unsigned known = 0; /* a bit for each role */
+    if (PyBytes_AsStringAndSize(head, &bytes, &len) < 0)
+        return -1;
+    if (check_literal(bytes, len) < 0)
+        return -1;
+    if (program_open(g, bytes, (size_t)len, (size_t)fields_len) < 0)
+        goto no_memory;
+    for (Py_ssize_t i = 0; i < fields_len; i++) {
+        PyObject *literal;
+        int role, is_quoted;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(fields, i), "ipS", &role, &is_quoted, &literal) ||
+            PyBytes_AsStringAndSize(literal, &bytes, &len) < 0)
+            return -1;
+        if (role < 0 || role >= ROLES || known >> role & 1) {
+            PyErr_Format(PyExc_ValueError, "expected a role, and each once, got %d", role);
+            return -1;
+        }
+        known |= role == SKIPPED ? 0 : 1U << role;
+        if (!len && i + 1 < fields_len) {
+            PyErr_SetString(PyExc_ValueError, "expected text between two fields");
+            return -1;
+        }
+        if (check_literal(bytes, len) < 0)
+            return -1;
+        if (add_field(g, (enum role)role, is_quoted, bytes, (size_t)len) < 0)
+            goto no_memory;
+    }
+    return 0;
+no_memory:
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* ((role, path), ...) */
+static int set_members(struct program *g, PyObject *members)
+{
+    Py_ssize_t len = PyTuple_Size(members);
+    if (len > MEMBERS_LIMIT) {
+        PyErr_Format(PyExc_ValueError, "expected at most %d members, got %zd", MEMBERS_LIMIT, len);
+        return -1;
+    }
+    if (!len == !g->fields_len) {
+        PyErr_SetString(PyExc_ValueError, "expected either fields or members");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < len; i++) {
+        const char *path;
+        Py_ssize_t path_len;
+        int role;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iy#", &role, &path, &path_len))
+            return -1;
+        if (role <= SKIPPED || role >= ROLES) {
+            PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);
+            return -1;
+        }
+        if (add_member(g, (enum role)role, path, (size_t)path_len) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,279 @@
+/* The Python module: a scanner as a type, which does what the pure scanner does, at the speed of memory.
+
+   It, arguments.h and results.h know Python; nothing else here does, so that all else can be fuzzed without
+   it. The limited API of Python 3.11 keeps one build good for every later version. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "block.h"
+#include "isa.h"
+#include "limits.h"
+#include "program.h"
+#include "results.h"
+#include "scanner.h"
+#include "sizes.h"
+#include "table.h"
+
+typedef struct {
+    PyObject_HEAD struct scanner scanner;
+    struct program program;
+    lines_function lines;
+    PyObject *spill;
+    int is_busy;
+} Scanner;
+
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times).
+
+   What fails does so before the rows are taken, so that nothing is lost. */
+static PyObject *take(Scanner *self)
+{
+    struct scanner *s = &self->scanner;
+    PyObject *names = NULL, *type = NULL, *rejects = NULL, *times = NULL, *sample = NULL;
+    PyObject *rows = NULL, *taken = NULL, *module = PyType_GetModule(Py_TYPE((PyObject *)self));
+    uint64_t lines = 0;
+    for (int i = 0; i < REASONS; i++)
+        lines += s->rejects[i];
+    for (uint32_t i = 0; i < s->table.used; i++) {
+        lines += s->table.entries[i].requests;
+        add_digits(&s->table.entries[i]);
+    }
+    if (module && (names = PyObject_GetAttrString(module, "REASONS")) &&
+        (type = PyObject_GetAttrString(module, "Rows")) && (rejects = reasons_of(s, names)) &&
+        (times = times_of(s)) && (sample = sample_of(s, names)) &&
+        (taken = Py_BuildValue("(KOOOO)", lines, Py_None, rejects, sample, times)) &&
+        (rows = take_rows(&s->table, (PyTypeObject *)type))) {
+        PyTuple_SetItem(taken, 1, rows);
+        scanner_clear(s);
+    } else {
+        Py_CLEAR(taken);
+    }
+    Py_XDECREF(names);
+    Py_XDECREF(type);
+    Py_XDECREF(rejects);
+    Py_XDECREF(times);
+    Py_XDECREF(sample);
+    return taken;
+}
+
+static int spill(struct scanner *s)
+{
+    Scanner *self = (Scanner *)((char *)s - offsetof(Scanner, scanner));
+    PyObject *taken = take(self),
+             *done = taken ? PyObject_CallFunctionObjArgs(self->spill, taken, NULL) : NULL;
+    Py_XDECREF(taken);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
+{
+    struct scanner *s = &self->scanner;
+    for (int i = 0; i < LEVELS_LEN && !self->lines; i++)
+        if ((!level || !strcmp(level, LEVELS[i].name)) && level_works(&LEVELS[i]))
+            self->lines = LEVELS[i].lines;
+    if (!self->lines) {
+        PyErr_Format(PyExc_ValueError, "this processor has no %s", level);
+        return -1;
+    }
+    if (scanner_open(s, &self->program, seed, spill) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"head",       "fields", "members", "is_lenient", "max_line", "spill",
+                            "keep_query", "span",   "seed",    "level",      NULL};
+    PyObject *head, *fields, *members, *spill_to;
+    int is_lenient, keep_query;
+    Py_ssize_t max_line, seed_len;
+    long long span;
+    const char *seed, *level = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLy#|z", names, &head, &PyTuple_Type, &fields,
+                                     &PyTuple_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
+                                     &span, &seed, &seed_len, &level))
+        return NULL;
+    if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > LINE_LIMIT || span < 0)
+        return PyErr_Format(PyExc_ValueError,
+                            "expected a seed of %zd bytes, a max_line of up to %d and a span",
+                            sizeof((struct table *)0)->seed, LINE_LIMIT);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Scanner *self = (Scanner *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    Py_INCREF(spill_to);
+    self->spill = spill_to;
+    self->program.is_lenient = is_lenient;
+    self->program.keep_query = keep_query;
+    self->program.max_line = (size_t)max_line;
+    self->program.span = span;
+    if (set_fields(&self->program, head, fields) < 0 || set_members(&self->program, members) < 0 ||
+        open_scanner(self, level, (const uint8_t *)seed) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int scanner_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((Scanner *)object)->spill);
+    return 0;
+}
+
+static int scanner_drop(PyObject *object)
+{
+    Py_CLEAR(((Scanner *)object)->spill);
+    return 0;
+}
+
+static void scanner_dealloc(PyObject *object)
+{
+    Scanner *self = (Scanner *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    scanner_drop(object);
+    program_close(&self->program);
+    scanner_close(&self->scanner);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+/* Whatever Python runs may come back here: a spill, or a finalizer while something is allocated. */
+static int is_idle(const Scanner *self)
+{
+    if (self->is_busy)
+        PyErr_SetString(PyExc_RuntimeError, "the scanner is busy");
+    return !self->is_busy;
+}
+
+static PyObject *scanner_scan(PyObject *object, PyObject *block)
+{
+    Scanner *self = (Scanner *)object;
+    struct scanner *s = &self->scanner;
+    Py_buffer view;
+    if (!is_idle(self))
+        return NULL;
+    if (PyObject_GetBuffer(block, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    self->is_busy = 1;
+    int failed = scan_block(s, self->lines, view.buf, (size_t)view.len) < 0;
+    self->is_busy = 0;
+    PyBuffer_Release(&view);
+    if (failed) {
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+        return NULL;
+    }
+    return Py_BuildValue("(KK)", s->block_lines, s->block_rejects);
+}
+
+static PyObject *scanner_reject_oversize(PyObject *object, PyObject *start)
+{
+    char *bytes;
+    Py_ssize_t len;
+    if (!is_idle((Scanner *)object) || PyBytes_AsStringAndSize(start, &bytes, &len) < 0)
+        return NULL;
+    reject(&((Scanner *)object)->scanner, TOO_LONG, (const uint8_t *)bytes, (size_t)len);
+    Py_RETURN_NONE;
+}
+
+static PyObject *scanner_take(PyObject *object, PyObject *none)
+{
+    (void)none;
+    Scanner *self = (Scanner *)object;
+    if (!is_idle(self))
+        return NULL;
+    self->is_busy = 1;
+    PyObject *taken = take(self);
+    self->is_busy = 0;
+    return taken;
+}
+
+static PyObject *scanner_probes(PyObject *object, void *none)
+{
+    (void)none;
+    return PyLong_FromUnsignedLongLong(((Scanner *)object)->scanner.table.probes);
+}
+
+static PyMethodDef scanner_methods[] = {
+    {"scan", scanner_scan, METH_O,
+     "Count each line of a block; how many there were, and how many were rejected."},
+    {"reject_oversize", scanner_reject_oversize, METH_O,
+     "Count one line that was too long to be handed over."},
+    {"take", scanner_take, METH_NOARGS, "What was found since the last call."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef scanner_getset[] = {
+    {"probes", scanner_probes, NULL, "Slots of the table that were looked at in vain so far.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot scanner_slots[] = {
+    {Py_tp_doc, "Counts the lines of blocks."},
+    {Py_tp_new, scanner_new},
+    {Py_tp_dealloc, scanner_dealloc},
+    {Py_tp_traverse, scanner_traverse},
+    {Py_tp_clear, scanner_drop},
+    {Py_tp_methods, scanner_methods},
+    {Py_tp_getset, scanner_getset},
+    {0, NULL},
+};
+
+static PyType_Spec scanner_spec = {
+    .name = "qps_service.scanning._scan.Scanner",
+    .basicsize = sizeof(Scanner),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = scanner_slots,
+};
+
+static int scan_exec(PyObject *module)
+{
+    int failed = 0;
+    PyType_Spec *specs[] = {&scanner_spec, &rows_spec};
+    for (int i = 0; i < 2; i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
+        failed |= !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
+        Py_XDECREF(type);
+    }
+    PyObject *reasons = Py_BuildValue("(sssss)", "fields", "not_http", "status", "bytes", "too_long");
+    failed |= PyModule_AddObjectRef(module, "REASONS", reasons) < 0;
+    Py_XDECREF(reasons);
+    PyObject *levels = PyList_New(0);
+    for (int i = 0; levels && i < LEVELS_LEN; i++) {
+        PyObject *name = level_works(&LEVELS[i]) ? PyUnicode_FromString(LEVELS[i].name) : NULL;
+        failed |= name && PyList_Append(levels, name) < 0;
+        Py_XDECREF(name);
+    }
+    failed |= PyModule_AddObjectRef(module, "LEVELS", levels) < 0;
+    Py_XDECREF(levels);
+    failed |= PyModule_AddIntConstant(module, "KEYS_LIMIT", KEYS_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "KEY_BYTES_LIMIT", KEY_BYTES_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "TIMES_LIMIT", TIMES_LIMIT) < 0 ||
+              PyModule_AddIntConstant(module, "SEED_BYTES", sizeof((struct table *)0)->seed) < 0;
+    return failed ? -1 : 0;
+}
+
+static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
+
+static struct PyModuleDef scan_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_scan",
+    .m_doc = "The native scanner, as a type.",
+    .m_slots = scan_slots,
+};
+
+PyMODINIT_FUNC PyInit__scan(void)
+{
+    return PyModuleDef_Init(&scan_module);
+}

@@ -1,0 +1,221 @@
+/* A program: what a LogFormat and the settings of its log say of how lines look, made once and never changed.
+
+   What can fail does so for want of memory, with -1, and leaves what program_close() takes. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+#include "values.h"
+
+/* What a field tells. Python numbers them alike. */
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
+
+struct literal {
+    uint8_t *bytes;
+    size_t len;
+    uint64_t word, mask; /* the first 8 bytes, and which of them there are */
+};
+
+struct field {
+    enum role role;
+    int is_quoted;
+    struct literal literal; /* what follows; nothing for the field at the end of the line */
+};
+
+/* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
+   request, `leads` of them, of the request, the status and the size, and of the fields behind it. */
+enum { SHAPE_LIMIT = 16 };
+struct shape {
+    struct {
+        uint64_t word, mask;
+        size_t len;
+    } parts[SHAPE_LIMIT];
+    size_t leads, parts_len, time; /* time: which lead it is, or SHAPE_LIMIT */
+};
+
+struct member {
+    uint8_t *path;
+    size_t len;
+    enum role role;
+};
+
+/* A compiled LogFormat: `head` and fields for text, members for JSON. */
+struct program {
+    struct literal head;
+    struct field *fields;
+    size_t fields_len;
+    struct member members[MEMBERS_LIMIT];
+    size_t members_len;
+    uint64_t members_by_first[256]; /* those whose path begins with a byte */
+    int is_lenient, keep_query;
+    size_t max_line;
+    int64_t span; /* seconds; 0 where times are not wanted */
+    int has_core;
+    size_t core_first, core_last; /* numbers of its first and last field */
+    /* One byte ends every field but those within a core, `before` of them stand before it, `within` in it and
+       at its end, and the size ends the line: isa/lines.h can read its lines. */
+    int is_delimited;
+    uint8_t delimiter;
+    unsigned before, within;
+    /* isa/quoted.h can read its lines, with so many quotes. */
+    int is_quoted;
+    size_t quotes;
+    struct shape shape;
+};
+
+static int literal_set(struct literal *l, const void *bytes, size_t len)
+{
+    uint8_t first[8] = {0};
+    l->bytes = malloc(len + 1);
+    if (!l->bytes)
+        return -1;
+    memcpy(l->bytes, bytes, len);
+    memcpy(first, bytes, len < 8 ? len : 8);
+    l->len = len;
+    l->word = load64(first);
+    l->mask = len < 8 ? (1ULL << (8 * len)) - 1 : ~0ULL;
+    return 0;
+}
+
+/* A program whose lines begin with these bytes, for so many fields. All of it was zeros. */
+static int program_open(struct program *g, const void *head, size_t len, size_t fields)
+{
+    g->fields = calloc(fields + 1, sizeof *g->fields);
+    return g->fields ? literal_set(&g->head, head, len) : -1;
+}
+
+/* The next field. No role but SKIPPED comes twice, only behind the last field there may be nothing, and no
+   literal has a byte that ends a line. */
+static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
+{
+    struct field *f = &g->fields[g->fields_len];
+    f->role = role;
+    f->is_quoted = is_quoted;
+    if (literal_set(&f->literal, literal, len) < 0)
+        return -1;
+    g->fields_len++;
+    return 0;
+}
+
+/* The next of MEMBERS_LIMIT members at most. */
+static int add_member(struct program *g, enum role role, const void *path, size_t len)
+{
+    struct member *m = &g->members[g->members_len];
+    m->role = role;
+    m->path = malloc(len + 1);
+    if (!m->path)
+        return -1;
+    memcpy(m->path, path, len);
+    m->len = len;
+    g->members_by_first[len ? m->path[0] : '.'] |= 1ULL << g->members_len++;
+    return 0;
+}
+
+static void program_close(struct program *g)
+{
+    for (size_t i = 0; i < g->fields_len; i++)
+        free(g->fields[i].literal.bytes);
+    for (size_t i = 0; i < g->members_len; i++)
+        free(g->members[i].path);
+    free(g->fields);
+    free(g->head.bytes);
+}
+
+static size_t count_quotes(const struct literal *l)
+{
+    size_t quotes = 0;
+    for (size_t i = 0; i < l->len; i++)
+        quotes += l->bytes[i] == '"';
+    return quotes;
+}
+
+/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, quoted
+   fields. No literal has a quote but where those begin and end. If so, its shape is made. */
+static int is_quoted(struct program *g)
+{
+    struct shape *h = &g->shape;
+    *h = (struct shape){.leads = g->core_first, .time = SHAPE_LIMIT};
+    const struct field *request = &g->fields[g->core_first], *last = g->fields + g->fields_len - 1;
+    if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
+        g->core_last + 1 >= g->fields_len || request->role != REQUEST || !request->is_quoted ||
+        g->fields_len > SHAPE_LIMIT || request[2].role != BYTES || is_digit(request[1].literal.bytes[0]))
+        return 0;
+    for (const struct field *f = g->fields; f <= last; f++) {
+        int begins = f + 1 == request || (f >= request + 2 && f < last); /* a quoted field behind it */
+        if (f->is_quoted != (f == request || f > request + 2) || (f->role == TIME && f > request) ||
+            count_quotes(&f->literal) != (size_t)(begins + f->is_quoted) || f->literal.len > 8 ||
+            (begins && f->literal.bytes[f->literal.len - 1] != '"'))
+            return 0;
+        g->quotes += count_quotes(&f->literal);
+        if (f->role == TIME)
+            h->time = h->parts_len;
+        h->parts[h->parts_len].word = f->literal.word;
+        h->parts[h->parts_len].mask = f->literal.mask;
+        h->parts[h->parts_len++].len = f->literal.len;
+    }
+    return 1;
+}
+
+/* Find out how a program's lines can be read fast. */
+static void prepare(struct program *g)
+{
+    size_t first = g->fields_len, last = 0;
+    for (size_t i = 0; i < g->fields_len; i++) {
+        enum role role = g->fields[i].role;
+        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
+            first = i < first ? i : first;
+            last = i;
+        }
+    }
+    g->has_core = first < g->fields_len;
+    g->core_first = first;
+    g->core_last = last;
+    g->is_quoted = g->has_core && is_quoted(g);
+    /* The size must be all that comes after the core. */
+    if (!first || !g->has_core || g->head.len || g->span || g->max_line < STEP || last + 2 != g->fields_len ||
+        g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+        return;
+    g->before = (unsigned)first;
+    g->delimiter = g->fields[last].literal.bytes[0];
+    for (size_t i = 0; i <= last; i++) {
+        const struct field *f = &g->fields[i];
+        int is_stop = f->literal.bytes[0] == g->delimiter;
+        if (f->is_quoted || f->literal.len != 1 || (i < first && !is_stop))
+            return;
+        g->within += i >= first && is_stop;
+    }
+    g->is_delimited = 1;
+}
+
+/* Whether a literal stands here. None has a byte that is behind a line, so that none matches beyond its end.
+ */
+static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct literal *l)
+{
+    return (load64(p) & l->mask) == l->word &&
+           (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
+}
+
+/* The fields of a line whose literals are all runs of blanks and tabs. */
+static int match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
+{
+    for (size_t i = 0; i < g->fields_len; i++) {
+        const uint8_t *start = p;
+        while (p < end && *p != ' ' && *p != '\t')
+            p++;
+        if (p == start)
+            return 0;
+        fields[g->fields[i].role] = (struct span){start, (size_t)(p - start)};
+        const uint8_t *stop = p;
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
+        if (p == stop && i + 1 < g->fields_len)
+            return 0;
+    }
+    return p == end;
+}

@@ -1,0 +1,142 @@
+/* What Python gets: what was counted, as the Scanned of Python is made of.
+
+   What fails does so with an exception, and leaves what was counted where it was. */
+
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "scanner.h"
+#include "table.h"
+
+static PyObject *reasons_of(const struct scanner *s, PyObject *names)
+{
+    PyObject *rejects = PyDict_New();
+    for (int i = 0; rejects && i < REASONS; i++) {
+        if (!s->rejects[i])
+            continue;
+        PyObject *lines = PyLong_FromUnsignedLongLong(s->rejects[i]);
+        if (!lines || PyDict_SetItem(rejects, PyTuple_GetItem(names, i), lines) < 0)
+            Py_CLEAR(rejects);
+        Py_XDECREF(lines);
+    }
+    return rejects;
+}
+
+static PyObject *times_of(const struct scanner *s)
+{
+    PyObject *times = PyDict_New();
+    uint64_t untimed = 0;
+    for (int i = 0; i < STATUS_CLASSES; i++)
+        untimed += s->untimed[i];
+    for (size_t i = 0; times && i < s->times_len + (untimed > 0); i++) {
+        const uint64_t *n = i < s->times_len ? s->times[i].requests : s->untimed;
+        PyObject *begin = i < s->times_len ? PyLong_FromLongLong(s->times[i].begin) : Py_BuildValue("");
+        PyObject *requests =
+            begin ? Py_BuildValue("[KKKKKKKKKK]", n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9])
+                  : NULL;
+        if (!requests || PyDict_SetItem(times, begin, requests) < 0)
+            Py_CLEAR(times);
+        Py_XDECREF(begin);
+        Py_XDECREF(requests);
+    }
+    return times;
+}
+
+/* lower + (upper << 64) */
+static PyObject *sum_of(uint64_t lower, uint64_t upper)
+{
+    PyObject *low = PyLong_FromUnsignedLongLong(lower);
+    if (!upper || !low)
+        return low;
+    PyObject *high = PyLong_FromUnsignedLongLong(upper), *bits = PyLong_FromLong(64);
+    PyObject *shifted = high && bits ? PyNumber_Lshift(high, bits) : NULL;
+    PyObject *sum = shifted ? PyNumber_Add(shifted, low) : NULL;
+    Py_DECREF(low);
+    Py_XDECREF(high);
+    Py_XDECREF(bits);
+    Py_XDECREF(shifted);
+    return sum;
+}
+
+/* What was counted: a sequence of (method, target, status, requests, bytes). Each is made when it is asked
+   for, since there may be many, and few of them at a time are looked at. */
+typedef struct {
+    PyObject_HEAD struct entry *entries;
+    uint8_t *names;
+    uint32_t len;
+} Rows;
+
+static Py_ssize_t rows_length(PyObject *object)
+{
+    return ((Rows *)object)->len;
+}
+
+static PyObject *rows_item(PyObject *object, Py_ssize_t i)
+{
+    const Rows *self = (const Rows *)object;
+    if (i < 0 || i >= self->len) {
+        PyErr_SetString(PyExc_IndexError, "there are no more rows");
+        return NULL;
+    }
+    const struct entry *e = &self->entries[i];
+    const char *key = (const char *)self->names + e->key;
+    PyObject *bytes = sum_of(e->bytes, e->more_bytes);
+    if (!bytes)
+        return NULL;
+    return Py_BuildValue("(y#y#IKN)", key, (Py_ssize_t)e->method_len, key + e->method_len + 1,
+                         (Py_ssize_t)(e->key_len - e->method_len - 1), e->status, e->requests, bytes);
+}
+
+static void rows_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    free(((Rows *)object)->entries);
+    free(((Rows *)object)->names);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot rows_slots[] = {
+    {Py_tp_doc, "What was counted: (method, target, status, requests, bytes) of each key."},
+    {Py_tp_dealloc, rows_dealloc},
+    {Py_sq_length, rows_length},
+    {Py_sq_item, rows_item},
+    {0, NULL},
+};
+
+static PyType_Spec rows_spec = {
+    .name = "qps_service.scanning._scan.Rows",
+    .basicsize = sizeof(Rows),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = rows_slots,
+};
+
+/* The table's entries, which it has no longer. */
+static PyObject *take_rows(struct table *t, PyTypeObject *type)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct table old = *t;
+    Rows *rows = (Rows *)allocate(type, 0);
+    if (!rows || table_fill(t) < 0) {
+        Py_XDECREF((PyObject *)rows);
+        return rows ? PyErr_NoMemory() : NULL;
+    }
+    rows->entries = old.entries;
+    rows->names = old.names;
+    rows->len = old.used;
+    return (PyObject *)rows;
+}
+
+static PyObject *sample_of(const struct scanner *s, PyObject *names)
+{
+    if (!s->has_sample)
+        return Py_BuildValue("");
+    return Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
+                         (Py_ssize_t)s->sample_len);
+}

@@ -1,0 +1,63 @@
+"""Picks the scanner: blocks of whole lines in, counts out.
+
+The native one where it was built, unless QPS_REPORTER_PURE=1 asks for the pure one: then nothing of the
+native one is loaded. Both give the same results.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from qps_service.scanning.native import NativeScanner, load
+from qps_service.scanning.options import ScanOptions, Spill
+from qps_service.values.counts import Scanned
+
+PURE_VARIABLE = "QPS_REPORTER_PURE"
+
+
+class Scanner(Protocol):
+    """Counts lines. `lines` taken = requests + rejects, always."""
+
+    name: str
+
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        """Count each line of `block`; how many lines there were, and how many of these were rejected."""
+
+    def reject_oversize(self, start: bytes) -> None:
+        """Count one line that was too long to be handed over."""
+
+    def take(self) -> Scanned:
+        """What was found since the last call."""
+
+
+def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
+    """The scanner that is used here."""
+    if is_native(os.environ):
+        return NativeScanner(options, spill)
+    from qps_service.scanning.pure import PureScanner  # 1 MB that is not needed beside the native one
+
+    return PureScanner(options, spill)
+
+
+def is_native(environment: Mapping[str, str]) -> bool:
+    """Whether the native scanner is wanted, and there."""
+    return why_pure(environment) is None
+
+
+def describe(environment: Mapping[str, str]) -> str:
+    """Which scanner is used, for people."""
+    reason = why_pure(environment)
+    return f"native scanner, {load().LEVELS[0]}" if reason is None else f"pure scanner, {reason}"
+
+
+def why_pure(environment: Mapping[str, str]) -> str | None:
+    """Why the pure scanner is used, for people; None if it isn't."""
+    if environment.get(PURE_VARIABLE, "0") not in ("", "0"):
+        return f"{PURE_VARIABLE} is set"
+    try:
+        load()
+    except ModuleNotFoundError:  # there was no compiler
+        return "the native one was not built"
+    except ImportError as error:
+        return f"the native one can't be loaded: {error}"
+    return None

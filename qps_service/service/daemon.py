@@ -1,0 +1,291 @@
+"""The service's loop: wait, read, count, commit, report, tell systemd. The only place that knows every part.
+
+It wakes for hints about the log's directory, for signals, once a second to read, at each window's end
+and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
+is seen by the watchdog.
+
+A window is committed first and reported then: what is in the ledger was counted exactly once, and a
+report that a crash kept from being printed leaves a gap in the sequence numbers. No file is let go
+before the ledger has what was in it.
+"""
+
+import signal
+from collections.abc import Callable, Sequence
+
+from qps_service import __version__
+from qps_service.configuration.types import Config
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Notify
+from qps_service.outputs.base import OutputClosed
+from qps_service.outputs.group import OutputGroup
+from qps_service.reporting.report import make_report
+from qps_service.reporting.schedule import Schedule
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import MakePipeline, Pipelines
+from qps_service.service.process import Clock, Waker
+from qps_service.service.systemd import Supervisor
+from qps_service.text.units import MILLISECOND, SECOND
+from qps_service.values.reports import Overview
+
+# How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
+TICK = SECOND  # nanoseconds
+# Other files may come and go beside the log all the time: their hints are taken in this far apart.
+HINTS_APART = 20 * MILLISECOND  # nanoseconds
+# How long a finished file may stay open, and how much of a backlog a crash may have read again. A commit
+# costs an fsync: one each look would be felt under ten rotations a second.
+CHECKPOINT = 10 * SECOND  # nanoseconds
+
+
+class Daemon:
+    """The life of the service: `run` starts, loops and stops."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        writer: LedgerWriter,
+        reload: Callable[[], Config],
+        make_pipeline: MakePipeline,
+        drop_kept: Callable[[str], object],
+        outputs: OutputGroup,
+        clock: Clock,
+        waker: Waker,
+        supervisor: Supervisor,
+        notify: Notify,
+        scanner: str = "",
+    ) -> None:
+        """`reload` reads the configuration anew; `drop_kept(name)` lets go of what systemd keeps of a log;
+        `scanner` is what `--version` calls it."""
+        self._config = config
+        self._writer = writer
+        self._reload_config = reload
+        self._outputs = outputs
+        self._clock = clock
+        self._waker = waker
+        self._supervisor = supervisor
+        self._notify = notify
+        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, notify, self.alive)
+        self._scanner = scanner
+        self._rate = 0.0  # requests per second of the last report, all logs
+        self._looked = 0  # nanoseconds, when the logs were last looked at
+        self._stopping = False
+        self._reload_wanted = False
+
+    def run(self) -> None:
+        """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
+        try:
+            self._start()
+            if not self._stopping:
+                self._supervisor.ready(self.status())
+            while not self._stopping:
+                self._wait()
+                now = self._look()
+                self._answer(now)
+                if self._reload_wanted:
+                    self._reload()
+                    continue
+                if now >= self._schedule.deadline and not self._stopping:
+                    self._pipelines.commit(now, report=True)
+                    self._rate = self._report(now)
+                    self._schedule.advance(now)
+                    self._supervisor.status(self.status())
+                self._pipelines.begin_windows(now)
+            for pipeline in self._pipelines.followed:
+                pipeline.sweep()
+            now = self._catch_up(self._pipelines.followed)
+            self._pipelines.commit(now, report=True)
+            self._report(now)
+            self._say_totals()
+            self._outputs.close()
+        except OutputClosed:
+            pass
+        finally:
+            self._pipelines.close()
+
+    def run_once(self) -> int:
+        """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
+        the ledger does not take is not reported: the next run would report it again."""
+        try:
+            self._start()
+            now = self._clock.now()
+            if not self._writer.is_written or not self._pipelines.commit(now, report=True):
+                return EXIT_PROBLEM
+            self._report(now)
+            self._outputs.close()
+        except OutputClosed:
+            pass
+        finally:
+            self._pipelines.close()
+        return EXIT_OK
+
+    def alive(self) -> None:
+        """Work goes on: systemd is told, and asked for more time if it has told us to stop meanwhile."""
+        self._supervisor.alive(self._clock.now())
+        self._heed_signals()
+
+    def status(self) -> str:
+        """One line: the current total, the routes, what is followed or waited for, all requests so far."""
+        return self._pipelines.status(self._rate, self._config.source)
+
+    def _say_totals(self) -> None:
+        requests, rejected = self._pipelines.requests, self._pipelines.rejected
+        text = f"stopped; {requests} requests counted and {rejected} lines rejected in total"
+        self._notify(Notice(kinds.STOPPED, text))
+
+    def _start(self) -> None:
+        """Ready only when the watches stand, the ledger is open and everything that was there has been read.
+        A log that the ledger knows goes on in the window that was open there."""
+        self._writer.open()
+        self._outputs.reconfigure(self._config.outputs)
+        self._pipelines.follow(self._config.logs, self._clock.now())
+        now = self._catch_up(self._pipelines.followed)
+        self._pipelines.commit(now)
+        self._pipelines.begin_windows(now)
+        self._schedule = Schedule(self._clock.now(), self._config.interval)
+
+    def _wait(self) -> None:
+        """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
+        if self._pipelines.is_behind:
+            return
+        feed_due = self._supervisor.feed_due(self._clock.now())
+        until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
+        until = until if feed_due is None else min(until, feed_due)
+        sources = (*self._pipelines.followed, *self._outputs)
+        descriptors = [number for source in sources if (number := source.fileno()) is not None]
+        while self._waker.wait(descriptors, max(0, until - self._clock.now())):
+            if any(pipeline.is_hinted() for pipeline in self._pipelines.followed):
+                return
+            self._waker.wait((), HINTS_APART)
+            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
+                return
+
+    def _look(self) -> int:
+        """Read every log, a large backlog in parts. Returns when it began: the time that the counts
+        stand for."""
+        self._heed_signals()
+        now = self._clock.now()
+        self._outputs.flush(now)
+        for pipeline in self._pipelines.followed:
+            self._read(pipeline, now)
+        self._looked = self._clock.now()
+        self._supervisor.alive(self._looked)
+        self._checkpoint(now)
+        return now
+
+    def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
+        """Look until everything is read of these that was there at the last look. A stop does not wait for
+        that where the ledger has what was read: the next process goes on there."""
+        now = self._look()
+        while any(pipeline.state.is_behind for pipeline in pipelines):
+            if self._stopping and self._can_wait() and self._pipelines.commit(now):
+                break
+            now = self._look()
+        return now
+
+    def _can_wait(self) -> bool:
+        """Whether the next process can go on where this one ends."""
+        return self._writer.takes_commits and all(
+            pipeline.is_findable() for pipeline in self._pipelines.followed
+        )
+
+    def _checkpoint(self, now: int) -> None:
+        """Commit within a window where files wait to be let go, or a backlog takes long."""
+        waiting = any(
+            pipeline.state.finished or pipeline.state.is_behind for pipeline in self._pipelines.followed
+        )
+        due = waiting and now - self._pipelines.committed_at >= CHECKPOINT
+        if due or any(pipeline.state.is_crowded for pipeline in self._pipelines.followed):
+            self._pipelines.commit(now)
+
+    def _read(self, pipeline: LogPipeline, now: int) -> None:
+        for _ in pipeline.read(now):
+            self.alive()
+
+    def _answer(self, now: int) -> None:
+        """Answer those who asked before the last look. What they are told is in the ledger first, if it takes
+        anything: a crash must not take it back."""
+        asked = self._outputs.asked(now, is_behind=self._pipelines.is_behind)
+        if asked:
+            self._pipelines.commit(now)
+            self._outputs.answer(asked, self._overview(now), now)
+
+    def _overview(self, now: int) -> Overview:
+        return Overview(
+            logs=tuple(pipeline.standing(now) for pipeline in self._pipelines.followed),
+            commits=self._writer.commits,
+            commit_failures=self._writer.failures,
+            output_failures=self._outputs.failures(),
+            version=__version__,
+            scanner=self._scanner,
+            is_written=self._writer.is_written,
+        )
+
+    def _report(self, now: int) -> float:
+        """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
+        sequence, at = self._writer.sequence, self._clock.unix()
+        named = len(self._config.logs) > 1
+        reports = []
+        for pipeline in self._pipelines.followed:
+            if not pipeline.is_counting:
+                continue
+            window, losses = pipeline.close_window(now), pipeline.losses(at)
+            report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
+            reports.append(report)
+        self._outputs.emit(reports, self._overview(now), now)
+        return sum(report.rate for report in reports)
+
+    def _heed_signals(self) -> None:
+        for number in self._waker.signals():
+            if number == signal.SIGHUP:
+                self._reload_wanted = True
+            elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
+                self._stopping = True
+                self._supervisor.stopping()
+
+    def _reload(self) -> None:
+        self._reload_wanted = False
+        self._supervisor.reloading(self._clock.monotonic())
+        try:
+            config = self._reload_config()
+            if config.state != self._config.state:
+                raise ConfigError([f"state: cannot change from {self._config.state} while running"])
+            self._apply(config)
+        except (QpsError, OSError) as error:
+            text = error.brief if isinstance(error, QpsError) else str(error)
+            self._notify(Notice(kinds.RELOAD_REFUSED, f"reload refused, going on as before: {text}"))
+        else:
+            self._notify(Notice(kinds.RELOADED, "configuration reloaded"))
+        if not self._stopping:
+            self._supervisor.ready(self.status())
+
+    def _apply(self, config: Config) -> None:
+        """Go on with `config`: logs that stay keep their place and counts, those that go report once more,
+        and their end is in the ledger before anything is read for those that come."""
+        leaving, arriving = self._pipelines.leaving(config.logs), self._pipelines.arriving(config.logs)
+        for pipeline in leaving:
+            pipeline.sweep()
+        now = self._look()
+        if leaving or arriving:
+            self._require(self._pipelines.commit(now))
+        if leaving:
+            now = self._catch_up(leaving)
+            committed = self._pipelines.commit(now, report=True)
+            self._report(now)
+            self._require(committed)
+        self._pipelines.follow(config.logs, now)
+        if config.interval != self._config.interval:
+            self._schedule = Schedule(now, config.interval)
+        self._writer.reconfigure(config.history)
+        self._outputs.reconfigure(config.outputs)
+        self._config = config
+        if arriving:
+            now = self._look()
+            self._pipelines.commit(now)  # where they begin
+            self._pipelines.begin_windows(now)
+
+    def _require(self, committed: bool) -> None:
+        """Where a log's end is not in the ledger, whoever takes over from it would guess its place."""
+        if not committed:
+            raise QpsError("no log can come or go while the ledger takes nothing")

@@ -1,0 +1,227 @@
+"""One log on its way from bytes to counts: follower, scanner and aggregator together."""
+
+from collections.abc import Iterator, Mapping
+
+from qps_service.configuration.types import LogConfig
+from qps_service.counting.aggregator import Aggregator
+from qps_service.files.kernel import Files
+from qps_service.following.announcer import Announcer
+from qps_service.following.follower import Follower, FollowState
+from qps_service.following.open_files import Changes, FollowLimits, Keeper
+from qps_service.following.resume import NOTHING_KNOWN, Resume
+from qps_service.following.watcher import Watcher
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.throttle import Throttle
+from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.text.escape import show, show_path
+from qps_service.text.units import SECOND
+from qps_service.values.counts import Counts, Key, Sample, Scanned
+from qps_service.values.entries import Entry, Loss
+from qps_service.values.reports import Standing, Window
+
+# Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
+REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
+# How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
+LOSS_RECENT = 600 * SECOND  # nanoseconds
+LOSSES_TOLD = 10  # in one report, the latest
+
+
+class LogPipeline:
+    """Counts one log. Times are CLOCK_BOOTTIME nanoseconds, except where they are called Unix ones."""
+
+    def __init__(
+        self,
+        config: LogConfig,
+        now: int,
+        notify: Notify,
+        files: Files | None = None,
+        *,
+        resume: Resume = NOTHING_KNOWN,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`resume` is what an earlier process left; `keeper` keeps open files for the next one."""
+        restored = resume.restored
+        self.config = config
+        self.is_counting = restored is not None  # for windows; before that, for the totals only
+        self.state = FollowState()  # after the last read
+        self._notify = notify
+        self._watcher = Watcher()
+        self._follower = Follower(
+            config.path,
+            _limits(config),
+            from_start=config.start,
+            watcher=self._watcher,
+            files=files or Files(),
+            announcer=Announcer(config.path, config.name, notify),
+            resume=resume,
+            keeper=keeper,
+        )
+        self._scanner = self._make_scanner(config)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
+        self._losses = list(restored.losses) if restored else []
+        # Numbers of generations that the ledger has as open, since nothing else was told of them.
+        self._expected = {position.number for position in restored.held} if restored else set()
+        self._line_read_at: int | None = None  # nanoseconds
+        self._losses_told = self._loss_bytes = 0
+        self._has_rejected = False  # lines, since the last notice
+        self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
+        self._sample: Sample | None = None
+        self._rejects_said = Throttle(REJECTS_SAID_EVERY)
+
+    def fileno(self) -> int | None:
+        """What to poll for hints, if anything."""
+        return self._watcher.fileno()
+
+    def is_findable(self) -> bool:
+        """Whether another process can find what the last read left: not in a file that was deleted."""
+        return self._follower.is_findable()
+
+    def is_hinted(self) -> bool:
+        """Take in the hints; whether one of them is about the log or its rotated files."""
+        return self._follower.take_hints()
+
+    def sweep(self) -> None:
+        """Let the next read look at every file beside the log: one that was let go may have grown."""
+        self._follower.sweep()
+
+    def reconfigure(self, config: LogConfig) -> None:
+        """Go on with other settings for the same path; counts stay."""
+        self._count(self._scanner.take())
+        if _scan_options(config) != _scan_options(self.config):
+            self._scanner = self._make_scanner(config)
+        self._follower.reconfigure(_limits(config))
+        self.aggregator.reconfigure(config.max_routes, config.routes())
+        self.config = config
+
+    def read(self, now: int) -> Iterator[None]:
+        """Count everything that is there by now; yields after each block, so that the loop can show
+        that it lives."""
+        for chunk in self._follower.read(now):
+            lines, rejected = self._scanner.scan(chunk.data)
+            if chunk.oversize is not None:
+                self._scanner.reject_oversize(chunk.oversize)
+                lines, rejected = lines + 1, rejected + 1
+            chunk.origin.counted(lines, rejected)
+            self._has_rejected |= rejected > 0
+            if lines:
+                self._line_read_at = now
+            yield
+        self.state = self._follower.state
+        if self._has_rejected and self._rejects_said.allows(now):
+            self._count(self._scanner.take())
+            self._say_rejects()
+
+    def entry(self, sequence: int, now: int, at: int) -> Entry:
+        """What is to be committed: everything counted since the last entry, and how far files were read.
+        `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
+        nanoseconds."""
+        changes = self._follower.changes()
+        self._expected -= {position.number for position in (*changes.held, *changes.retired)}
+        losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
+        self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
+        self._losses_told += len(losses)
+        self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
+        self._count(self._scanner.take())
+        counts, rejects = self.aggregator.take()
+        sequence = sequence if self.is_counting else 0
+        return self._entry(sequence, now, at, counts, rejects, changes)._replace(losses=losses)
+
+    def everything(self, now: int, at: int) -> Entry:
+        """All that was ever counted and is known, for a ledger that has to be written anew."""
+        totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
+        changes = self._follower.everything()
+        expected = tuple(each for each in changes.retired if each.number in self._expected)
+        retired = tuple(each for each in changes.retired if each.number not in self._expected)
+        changes = changes._replace(held=(*expected, *changes.held), retired=retired)
+        return self._entry(0, now, at, totals, rejects, changes)
+
+    def release(self, *, committed: bool) -> None:
+        """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
+        self._follower.release(committed=committed)
+        self.state = self._follower.state
+
+    def close_window(self, now: int) -> Window:
+        """The counts of all entries since the last call; the next window begins."""
+        self.is_counting = True
+        return self.aggregator.close_window(now)
+
+    def standing(self, now: int) -> Standing:
+        """How the log stands, up to the last entry."""
+        return Standing(
+            log=self.config.name,
+            counts=self.aggregator.totals,
+            rejects=self.aggregator.total_rejects,
+            rotations=self.state.rotations,
+            losses=self._losses_told,
+            loss_bytes=self._loss_bytes,
+            folded=self.aggregator.folded,
+            routes=self.aggregator.routes,
+            pending=self.state.pending,
+            last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
+            waiting=self.state.waiting,
+        )
+
+    def losses(self, at: int) -> tuple[Loss, ...]:
+        """The recent ones at this Unix time, in nanoseconds."""
+        return tuple(loss for loss in self._losses if 0 <= at - loss.at <= LOSS_RECENT)
+
+    def close(self) -> None:
+        """Let go of everything open."""
+        self._follower.close()
+        self._watcher.close()
+
+    def _make_scanner(self, config: LogConfig) -> Scanner:
+        options = _scan_options(config)
+        if config.format.is_auto:
+            return ChoosingScanner(options, self._count, self._say_choice)
+        return make_scanner(options, self._count)
+
+    def _count(self, scanned: Scanned) -> None:
+        self.aggregator.add(scanned)
+        for reason, lines in scanned.rejects.items():
+            self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
+        self._sample = self._sample or scanned.sample
+
+    def _entry(
+        self,
+        sequence: int,
+        now: int,
+        at: int,
+        counts: Mapping[Key, Counts],
+        rejects: Mapping[str, int],
+        changes: Changes,
+    ) -> Entry:
+        return Entry(
+            log=self.config.name,
+            path=self.config.path,
+            sequence=sequence,
+            started=self.aggregator.started,
+            ended=now,
+            at=at,
+            counts=counts,
+            rejects=rejects,
+            **changes._asdict(),
+        )
+
+    def _say_choice(self, name: str, reason: str) -> None:
+        text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
+        self._notify(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
+
+    def _say_rejects(self) -> None:
+        reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
+        text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
+        if self._sample:
+            text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
+        self._notify(Notice(kinds.REJECTED, text, self.config.name))
+        self._has_rejected, self._unsaid, self._sample = False, {}, None
+
+
+def _scan_options(config: LogConfig) -> ScanOptions:
+    return ScanOptions(config.format, config.max_line, config.keep_query)
+
+
+def _limits(config: LogConfig) -> FollowLimits:
+    return FollowLimits(config.max_line, config.open_generations, config.quiet)

@@ -1,0 +1,169 @@
+"""The logs that are followed: they come, stay and go with the configuration, and the ledger is told of them.
+
+Promises: a log that goes is in the ledger, and closed, before one that comes under its name is looked up
+there; either all that a new configuration asks for is done, or nothing; totals are those of every log that
+was ever followed, and a ledger that has to be written anew gets them all.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from qps_service.configuration.types import LogConfig
+from qps_service.following.resume import Resume
+from qps_service.ledger.outbox import merge
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Notice, Notify
+from qps_service.reporting.text import format_rate
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.process import Clock
+from qps_service.text.escape import show_path
+from qps_service.text.units import SECOND
+from qps_service.values.entries import Entry, Restored
+
+
+class MakePipeline(Protocol):
+    """Makes the pipeline of a log."""
+
+    def __call__(self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
+        """`resume` is what an earlier process left, but for the files that systemd kept; `working` is to be
+        called again and again by whoever works long."""
+
+
+class Pipelines:
+    """One pipeline for each, in the configuration's order."""
+
+    def __init__(
+        self,
+        writer: LedgerWriter,
+        make_pipeline: MakePipeline,
+        drop_kept: Callable[[str], object],
+        clock: Clock,
+        notify: Notify,
+        working: Callable[[], None],
+    ) -> None:
+        """`drop_kept(name)` lets go of what systemd keeps of a log."""
+        self.followed: list[LogPipeline] = []
+        self.committed_at = 0  # nanoseconds, when the ledger was last told
+        self._writer = writer
+        self._make_pipeline = make_pipeline
+        self._drop_kept = drop_kept
+        self._clock = clock
+        self._notify = notify
+        self._working = working
+        self._gone: dict[str, Entry] = {}  # all that was known of logs that went
+
+    @property
+    def requests(self) -> int:
+        """Counted in all, those of logs that went included."""
+        gone = (counts.requests for entry in self._gone.values() for counts in entry.counts.values())
+        return sum(gone) + sum(pipeline.aggregator.total_requests for pipeline in self.followed)
+
+    @property
+    def rejected(self) -> int:
+        """Lines rejected in all, likewise."""
+        gone = (lines for entry in self._gone.values() for lines in entry.rejects.values())
+        return sum(gone) + sum(pipeline.aggregator.total_rejected for pipeline in self.followed)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether one of them left a backlog at the last look, so that the next is due at once."""
+        return any(pipeline.state.is_behind for pipeline in self.followed)
+
+    def status(self, rate: float, source: str | None) -> str:
+        """One line: the current total of requests per second, the routes, what is followed or waited for, all
+        requests so far. `source` is the file that the configuration was read from."""
+        waiting = [pipeline.state.waiting for pipeline in self.followed if pipeline.state.waiting]
+        if len(waiting) == len(self.followed):
+            return "; ".join(waiting) + (f"; set path in {show_path(source)}" if source else "")
+        routes = sum(pipeline.aggregator.routes for pipeline in self.followed)
+        followed = ", ".join(
+            show_path(pipeline.config.path) for pipeline in self.followed if not pipeline.state.waiting
+        )
+        now = f"{format_rate(rate)} requests/s, {routes} routes, {followed}"
+        return "; ".join([now, *waiting, f"{self.requests} requests in total"])
+
+    def commit(self, now: int, *, report: bool = False) -> bool:
+        """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
+        With `report`, that ends the windows."""
+        sequence, at = self._writer.sequence + 1, self._clock.unix()
+        ends = report and any(pipeline.is_counting for pipeline in self.followed)
+        committed = self._writer.commit(
+            [pipeline.entry(sequence, now, at) for pipeline in self.followed],
+            sequence=sequence if ends else None,
+            whole=lambda: [
+                *self._gone.values(),
+                *(pipeline.everything(now, at) for pipeline in self.followed),
+            ],
+        )
+        for pipeline in self.followed:
+            pipeline.release(committed=committed)
+        self.committed_at = now
+        return committed
+
+    def begin_windows(self, now: int) -> None:
+        """Count windows of each new log whose first read is over. What that found enters the totals but no
+        rate: it was written before our time."""
+        new = [
+            pipeline
+            for pipeline in self.followed
+            if not pipeline.is_counting and not pipeline.state.is_behind
+        ]
+        if new:
+            self.commit(now)
+        for pipeline in new:
+            pipeline.close_window(self._clock.now())
+
+    def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
+        """Tails of logs that are not among these."""
+        wanted = {_key(log) for log in logs}
+        return [pipeline for pipeline in self.followed if _key(pipeline.config) not in wanted]
+
+    def arriving(self, logs: Iterable[LogConfig]) -> list[LogConfig]:
+        """Those of these logs that have no pipeline."""
+        followed = {_key(pipeline.config) for pipeline in self.followed}
+        return [log for log in logs if _key(log) not in followed]
+
+    def follow(self, logs: Sequence[LogConfig], now: int) -> None:
+        """Follow these, and no others; of those that leave, the ledger must have everything. Raises
+        LedgerUnreadableError, and then nothing has changed."""
+        at = self._clock.unix()
+        restored = {log.name: self._writer.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
+        for pipeline in self.leaving(logs):
+            self._leave(pipeline, now, at)
+        staying = {_key(pipeline.config): pipeline for pipeline in self.followed}
+        self.followed = []
+        for log in logs:
+            known = staying.get(_key(log))
+            if known:
+                known.reconfigure(log)
+            self.followed.append(known or self._join(log, restored[log.name], now, at))
+
+    def close(self) -> None:
+        """Let every file go."""
+        for pipeline in self.followed:
+            pipeline.close()
+
+    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
+        if restored:
+            self._gone.pop(log.name, None)
+            past = max(0, now - restored.started) // SECOND
+            path, before = show_path(log.path), show_path(restored.path)
+            place = f"going on with {path} where the ledger ends"
+            if log.path != restored.path:
+                place = f"log {log.name} is now {path}, and was {before}: its counts go on"
+            text = f"{place}, {past} s after the last report"
+            self._notify(Notice(kinds.RESTORED, text, log.name))
+        return self._make_pipeline(log, now, Resume.at(restored, now, at), self._working)
+
+    def _leave(self, pipeline: LogPipeline, now: int, at: int) -> None:
+        name, entry = pipeline.config.name, pipeline.everything(now, at)
+        # Without a ledger a log that comes back begins at 0, and may go once more.
+        self._gone[name] = merge(self._gone[name], entry) if name in self._gone else entry
+        pipeline.close()
+        self._drop_kept(name)
+
+
+def _key(log: LogConfig) -> tuple[str, str]:
+    """Under another path it is another log."""
+    return log.name, log.path

@@ -1,0 +1,125 @@
+"""The real clock, the real signals, the real sleep."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from qps_service.text.units import MILLISECOND
+
+
+class Clock(Protocol):
+    """Where times come from."""
+
+    def now(self) -> int:
+        """CLOCK_BOOTTIME nanoseconds: never set, and it counts while the machine sleeps."""
+
+    def unix(self) -> int:
+        """Unix nanoseconds, for dates only."""
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC microseconds, as systemd wants them."""
+
+
+class Waker(Protocol):
+    """What the loop sleeps in."""
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        """Sleep until a descriptor is readable, a signal came, or `timeout` nanoseconds have passed;
+        True if it was a descriptor."""
+
+    def signals(self) -> list[int]:
+        """The signals that came since the last call."""
+
+
+class SystemClock:
+    """The kernel's clocks."""
+
+    def now(self) -> int:
+        """CLOCK_BOOTTIME nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def unix(self) -> int:
+        """Unix nanoseconds."""
+        return time.time_ns()
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC microseconds."""
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def boot_id() -> str:
+    """Names this start of the machine; "" where the kernel tells none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def discard_stdout() -> None:
+    """Nobody reads stdout any longer: what the interpreter flushes at its end goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def occupy_standard_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed: a file of ours must not take its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C takes effect when the context ends. Threads that are started in it never see any: one that did
+    would be told of those that the main thread holds back, and Python hands them on at once."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class SignalWaker:
+    """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = -1, -1
+
+    def install(self) -> None:
+        """Take over SIGTERM, SIGINT and SIGHUP of the process."""
+        self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        # The kernel sends it when a writer opens a file in the moment we hold a lease on it.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def wait(self, descriptors: Iterable[int], timeout: int) -> bool:
+        """Sleep; True if one of `descriptors` is readable. `timeout` in nanoseconds."""
+        poll = select.poll()
+        for descriptor in (self._read_end, *descriptors):
+            poll.register(descriptor, select.POLLIN)
+        # Rounded up: waking a little early would only mean a second, useless wake-up.
+        ready = poll.poll(-(-timeout // MILLISECOND))
+        return any(descriptor != self._read_end for descriptor, _ in ready)
+
+    def signals(self) -> list[int]:
+        """The signals since the last call, in order."""
+        try:
+            return list(os.read(self._read_end, 4096))
+        except BlockingIOError:
+            return []
+
+    @staticmethod
+    def _stop(_number: int, _frame: FrameType | None) -> None:
+        # The first asks for an orderly end; from now on the kernel ends the process at once.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)

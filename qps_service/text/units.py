@@ -1,0 +1,52 @@
+"""Durations and sizes as people write them in a configuration."""
+
+import re
+
+SECOND = 1_000_000_000  # nanoseconds
+MILLISECOND = SECOND // 1000
+
+_DURATIONS = {
+    "ms": MILLISECOND,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "min": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 86400 * SECOND,
+}
+_SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_NUMBER_AND_UNIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of `10s`, `500ms`, `1.5m`, `2h`, `7d`; a bare number is seconds. Raises ValueError."""
+    number, unit = _split(text, "a duration such as 10s, 500ms or 2h", _DURATIONS, "s")
+    return round(float(number) * _DURATIONS[unit])
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `64KiB`, `1MiB`; a bare number is bytes. Raises ValueError."""
+    number, unit = _split(text, "a size such as 65536, 64KiB or 1MiB", _SIZES, "")
+    return round(float(number) * _SIZES[unit])
+
+
+def format_duration(nanoseconds: int) -> str:
+    """The shortest exact way to write it, for messages."""
+    for unit in ("d", "h", "m", "s", "ms") if nanoseconds else ("s",):
+        if nanoseconds % _DURATIONS[unit] == 0:
+            return f"{nanoseconds // _DURATIONS[unit]}{unit}"
+    return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}".rstrip("0") + "s"
+
+
+def format_size(size: int) -> str:
+    """The shortest exact way to write a number of bytes, for messages."""
+    whole = (unit for unit in ("TiB", "GiB", "MiB", "KiB") if size % _SIZES[unit] == 0)
+    unit = next(whole, "") if size else ""
+    return f"{size // _SIZES[unit]}{unit}"
+
+
+def _split(text: str, expected: str, units: dict[str, int], bare: str) -> tuple[str, str]:
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    unit = (match[2] or bare) if match else ""
+    if match is None or unit not in units:
+        raise ValueError(f"expected {expected}")
+    return match[1], unit

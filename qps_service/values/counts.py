@@ -1,0 +1,65 @@
+"""What is counted, and under what; what a scanner hands over; why a line is no request."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+# Why a line is rejected; the first that applies, in this order.
+TOO_LONG = "too_long"  # it is longer than the limit
+FIELDS = "fields"  # it does not have the format's shape
+# No method or one that is not an HTTP token (RFC 9110, 5.6.2), no target, or a `$request` that is not
+# `METHOD target` or `METHOD target HTTP/x`.
+NOT_HTTP = "not_http"
+STATUS = "status"  # it is not three digits
+BYTES = "bytes"  # it is neither a number below 2**64 nor `-`
+REASONS = (FIELDS, NOT_HTTP, STATUS, BYTES, TOO_LONG)
+
+OTHER = b"other"  # the name of what is not told apart; no path is called so, it would begin with a slash
+
+
+class Key(NamedTuple):
+    """What a request is counted under."""
+
+    method: bytes
+    route: bytes
+    status: int  # 0..999, as three digits in the log
+
+
+class Counts(NamedTuple):
+    """What is counted."""
+
+    requests: int
+    bytes: int  # sum of the response sizes that the log states
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sum of both."""
+        return Counts(self.requests + other.requests, self.bytes + other.bytes)
+
+
+class Sample(NamedTuple):
+    """One rejected line, to show what is being rejected."""
+
+    reason: str
+    line: bytes  # its first SAMPLE_LIMIT bytes
+
+
+class Scanned(NamedTuple):
+    """What a scanner found since it was last asked. `lines` = requests counted + lines rejected."""
+
+    lines: int
+    # Method, target, status, requests, bytes. A target is what the log has, up to the query unless that is
+    # kept; it is empty where the query is all there was.
+    rows: Sequence[tuple[bytes, bytes, int, int, int]]
+    rejects: Mapping[str, int]  # reason -> lines
+    sample: Sample | None  # the first rejected line
+    # Where times were asked for: requests by the first digit of their status, by the Unix second in which the
+    # span of time began; None for requests whose time can't be read.
+    times: Mapping[int | None, Sequence[int]] = MappingProxyType({})
+
+    @property
+    def counts(self) -> Mapping[Key, Counts]:
+        """The rows by what they are counted under."""
+        return {Key(*row[:3]): Counts(*row[3:]) for row in self.rows}
+
+
+SAMPLE_LIMIT = 256  # bytes of a rejected line that are worth showing

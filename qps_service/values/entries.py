@@ -1,0 +1,64 @@
+"""What travels between counting and ledger: what one commit adds, what a start gets back."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from qps_service.values.counts import Counts, Key
+from qps_service.values.positions import IgnoredFile, Position
+
+# A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
+LOSSES_LIMIT = 1000  # of one log
+
+
+class PossibleLoss(NamedTuple):
+    """Lines that may have been written and can't be counted."""
+
+    what: str  # what happened, for people
+    name: str  # path of the file
+    bytes: int | None = None  # how many at most; None where nothing tells
+
+
+class Loss(NamedTuple):
+    """A possible loss, with its date: when it was committed."""
+
+    at: int  # Unix nanoseconds
+    what: str  # the rest as in PossibleLoss
+    name: str
+    bytes: int | None
+
+
+class Entry(NamedTuple):
+    """What one commit adds to the ledger for one log: all of it, or nothing."""
+
+    log: str  # its name
+    path: str  # what it is followed by
+    sequence: int  # of the report whose window this belongs to; 0 for what enters no window
+    started: int  # when that window began, CLOCK_BOOTTIME nanoseconds
+    ended: int  # up to when the log was read, CLOCK_BOOTTIME nanoseconds
+    at: int  # the same moment in Unix nanoseconds
+    counts: Mapping[Key, Counts]  # since the entry before
+    rejects: Mapping[str, int]  # likewise; reason -> lines
+    held: tuple[Position, ...]  # every generation that is open now
+    retired: tuple[Position, ...]  # generations let go since the entry before
+    forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
+    ignored: tuple[IgnoredFile, ...] | None = None  # all of them; None if they are the same as before
+    losses: tuple[Loss, ...] = ()
+
+
+class Restored(NamedTuple):
+    """What the ledger knows of one log."""
+
+    path: str
+    held: tuple[Position, ...]  # open at the last commit
+    retired: tuple[Position, ...]  # oldest first
+    next_number: int  # for the next generation
+    ignored: tuple[IgnoredFile, ...]
+    totals: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines, in total
+    window: Mapping[Key, Counts]  # of the window that was never reported; part of `totals`
+    window_rejects: Mapping[str, int]
+    started: int  # when that window began, on today's CLOCK_BOOTTIME, nanoseconds; may be negative
+    at: int  # the last commit, Unix nanoseconds
+    rebooted: bool  # whether the machine was started anew since
+    losses: tuple[Loss, ...]  # the latest, oldest first
+    ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot

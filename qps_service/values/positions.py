@@ -1,0 +1,46 @@
+"""Which file it is, and how far it has been read."""
+
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """What tells one file from another under the same name.
+
+    `version` is the inode's generation number (FS_IOC_GETVERSION), which ext4, xfs and btrfs draw
+    anew each time they reuse an inode number; None where the file system tells none.
+    """
+
+    device: int
+    inode: int
+    version: int | None
+
+
+class Position(NamedTuple):
+    """How far a generation has been consumed; enough to go on later, or to notice that one cannot."""
+
+    identity: Identity
+    name: str  # where it was last seen
+    offset: int  # bytes consumed, always at the start of a line unless `oversize`
+    prefix: bytes  # the file's first bytes, at most PREFIX_LIMIT, never beyond `offset`
+    marker: bytes  # the bytes right before `offset`, at most MARKER_LIMIT
+    oversize: bool  # inside a line over the limit, whose rest is still to be skipped
+    marks: bytes = b""  # digests of what stands before fixed places up to `offset` (files/fingerprint.py)
+    number: int = 0  # of the generation within its log, from 1; 0 before it is given one
+    begun: int = 0  # what stands before this byte was there before our time, and is not counted
+    lines: int = 0  # read of it so far: requests and rejected ones
+    rejected: int = 0  # of these lines
+    modified: int = 0  # st_mtime when it was last read, nanoseconds
+    unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
+
+
+class IgnoredFile(NamedTuple):
+    """A file beside the log that is not to be read: a copy, a backup, older than our time."""
+
+    device: int
+    inode: int
+    version: int | None  # as in Identity
+    changed: int  # st_ctime at the last look, nanoseconds
+
+
+PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
+MARKER_LIMIT = 64  # bytes re-read before each read; a truncated and regrown log differs in them

@@ -1,0 +1,81 @@
+"""What is reported: a log's window, the report made of it, and how everything stands."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Loss
+
+
+class Window(NamedTuple):
+    """One log's counts between two reports."""
+
+    log: str
+    started: int  # CLOCK_BOOTTIME nanoseconds
+    ended: int  # CLOCK_BOOTTIME nanoseconds
+    counts: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines
+
+    @property
+    def seconds(self) -> float:
+        """The time that really passed."""
+        return (self.ended - self.started) / 1e9
+
+
+class Row(NamedTuple):
+    """One line of a report before methods are summed out of it."""
+
+    method: bytes
+    route: bytes
+    status: int
+    requests: int
+    bytes: int
+    rate: float  # requests per second over the window's real length
+
+
+class Report(NamedTuple):
+    """A window made ready for rendering; rows are sorted by route, status, method."""
+
+    log: str
+    named: bool  # whether the text names the log: it does where several are followed
+    sequence: int  # 1 for the ledger's first report; without a ledger, for the process's first
+    at: int  # Unix seconds, for the date only
+    seconds: float
+    requests: int
+    rate: float
+    rejected: int
+    rows: tuple[Row, ...]
+    losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
+
+
+class Standing(NamedTuple):
+    """How one log stands: everything counted so far, for what keeps counters of its own."""
+
+    log: str
+    counts: Mapping[Key, Counts]  # since the ledger began
+    rejects: Mapping[str, int]  # reason -> lines, likewise
+    rotations: int  # seen by this process
+    losses: int  # possible ones, told by this process
+    loss_bytes: int  # how many bytes they had at most, where that is known
+    folded: int  # requests that OTHER got in this process because their route had no place
+    routes: int  # told apart
+    pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
+    last_line_age: float | None  # seconds since this process last read a line; None before the first
+    waiting: str | None = None  # why it is not followed; None if it is
+
+    @property
+    def lines(self) -> int:
+        """Read in all: counted as requests, or rejected."""
+        return sum(counts.requests for counts in self.counts.values()) + sum(self.rejects.values())
+
+
+class Overview(NamedTuple):
+    """How all logs stand at one moment, and the service itself. It is read at once: the counts go on."""
+
+    logs: tuple[Standing, ...]  # in the configuration's order
+    commits: int  # to the ledger, by this process
+    commit_failures: int  # likewise
+    output_failures: Mapping[str, int]  # by output, likewise
+    version: str
+    scanner: str  # as `--version` names it
+    is_written: bool = True  # whether the ledger, if there is one, has all that was committed

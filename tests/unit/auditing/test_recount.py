@@ -1,0 +1,389 @@
+"""Whatever a log's file went through, audit counts its lines again to what was counted: no false alarm."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qps_service.auditing import recount
+from qps_service.auditing.audit import Audit, audit
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import LogConfig
+from qps_service.files.kernel import Files
+from qps_service.files.sources import Source
+from qps_service.following import open_files
+from qps_service.following.generation import Chunk, Generation
+from qps_service.following.resume import Resume
+from qps_service.ledger.ledger import Ledger
+from qps_service.service.pipeline import LogPipeline
+from qps_service.values.positions import Position
+from tests.following import BlindFiles
+
+SECOND = 10**9
+MAX_LINE = 256  # bytes
+LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
+
+
+class Log:
+    """A log and its rotated files, whoever follows it, and the ledger."""
+
+    def __init__(self, root: Path, *, before: bytes = b"") -> None:
+        """`before` is what the log holds at the first look, and is not counted."""
+        root.mkdir(exist_ok=True)
+        self.path = root / "access.log"
+        self.path.write_bytes(before)
+        self._ledger = root / "ledger.db"
+        self._written = self._boots = self._rotations = 0
+        self._now = 1000 * SECOND
+        self._old = self.path  # the file that was rotated last
+        self._start()
+
+    @property
+    def _config(self) -> LogConfig:
+        config = load(Flags(log=str(self.path)), {}).logs[0]
+        return config._replace(max_line=MAX_LINE, quiet=SECOND)
+
+    def _start(self) -> None:
+        self.ledger = Ledger(str(self._ledger), boot=f"boot {self._boots}")
+        self.ledger.open()
+        restored = self.ledger.restore("access", now=self._now, at=self._now)
+        files = BlindFiles()  # files are let go while they have writers
+        resume = Resume.at(restored, self._now, self._now)
+        self._tail = LogPipeline(self._config, self._now, lambda _: None, files, resume=resume)
+        self.look()
+
+    def write(self, text: bytes, path: Path | None = None) -> None:
+        with (path or self.path).open("ab") as file:
+            file.write(text)
+
+    def lines(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.write(LINE % self._written)
+            self._written += 1
+
+    def hole(self, size: int) -> None:
+        """What a writer without O_APPEND leaves when its log is truncated under it."""
+        os.truncate(self.path, self.path.stat().st_size + size)
+
+    def rotate(self) -> None:
+        self._rotations += 1
+        self._old = self.path.with_name(f"access.log.{self._rotations}")
+        self.path.rename(self._old)
+        self.path.touch()
+
+    def write_late(self, text: bytes) -> None:
+        """Of a worker that was not told of the rotation."""
+        self.write(text, self._old)
+
+    def look(self) -> None:
+        """Let a minute pass, read everything, and commit it; then files may be let go."""
+        self._now += 61 * SECOND
+        for _ in self._tail.read(self._now):
+            pass
+        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        self._tail.release(committed=True)
+
+    def restart(self) -> None:
+        self.close()
+        self._start()
+
+    def lose_power(self, bytes_lost: int, meanwhile: bytes) -> None:
+        """The end of the log was not on the disk yet; what is written next comes before anybody reads."""
+        self.close()
+        self._boots += 1
+        os.truncate(self.path, max(0, self.path.stat().st_size - bytes_lost))
+        self.write(meanwhile)
+        self._start()
+
+    def audit(self) -> Audit:
+        """After a commit of what was let go since the last."""
+        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        return audit(self.ledger, "access", Files())
+
+    def close(self) -> None:
+        self._tail.close()
+        self.ledger.close()
+
+
+@pytest.fixture(autouse=True)
+def _leases_may_break() -> Iterator[None]:
+    """Whoever takes leases ignores SIGIO, as the service does."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGIO, before)
+
+
+def check(log: Log, lines: int | None = None) -> None:
+    """The books balance, over so many lines in all generations."""
+    audited = log.audit()
+    assert audited.requests + audited.rejected == audited.lines
+    assert all(each.balances for each in audited.generations), audited.generations
+    assert lines in (None, audited.lines)
+
+
+def nuls_at_the_end(log: Log) -> None:
+    """They are no line, neither where they end what was read nor before a line."""
+    log.lines(3)
+    log.hole(4096)
+    log.look()
+    check(log, 3)
+    log.lines(2)
+    log.hole(300_000)  # several blocks
+    log.look()
+    check(log, 5)
+    log.rotate()
+    log.lines(1)
+    log.look()
+    log.look()
+    check(log, 6)
+
+
+def nuls_and_a_newline(log: Log) -> None:
+    """That is a line, if a bad one."""
+    log.lines(1)
+    log.hole(100)
+    log.look()
+    log.write(b"\n")
+    log.look()
+    check(log, 2)
+
+
+def regrown_after_power_loss(log: Log) -> None:
+    """Over the old offset, which is inside a line now: what is left of that counts nowhere."""
+    log.lines(20)
+    log.look()
+    log.lose_power(10 * len(LINE), b"".join(LINE % number for number in range(100_000, 100_040)))
+    check(log)
+    log.lines(2)
+    log.restart()
+    check(log)
+
+
+def regrown_into_a_line(log: Log) -> None:
+    """The line that the old offset is inside has no newline yet."""
+    log.lines(3)
+    log.look()
+    log.lose_power(len(LINE), b"x" * 100)
+    check(log, 3)
+    log.write(b"x\n")
+    log.look()
+    check(log, 3)
+    log.lines(1)
+    log.look()
+    check(log, 4)
+
+
+def cut_inside_a_line(log: Log) -> None:
+    """Power was lost, and the log ends inside a line, which is ended later and counts then."""
+    log.lines(3)
+    log.look()
+    log.lose_power(5, b"")
+    log.write(b"the end\n")
+    log.look()
+    check(log, 4)
+
+
+def completed_late(log: Log) -> None:
+    """The line that ended a file was counted, the file let go; then a late writer went on with the line."""
+    log.lines(3)
+    log.write(b"1.2.3.4\tGET /late")
+    log.rotate()
+    log.lines(1)
+    log.look()
+    log.look()
+    check(log, 5)
+    log.write_late(b"\t200\t5\n")
+    log.look()
+    check(log, 6)
+    log.write_late(b"again")
+    log.look()
+    log.look()
+    check(log, 7)
+    log.restart()
+    log.write_late(b"\0\0\0and again\n")
+    log.look()
+    check(log, 8)
+
+
+def over_the_limit(log: Log) -> None:
+    """Lines that are too long count where they begin, and their rest is skipped, across a restart, too."""
+    log.write(b"x" * 10 * MAX_LINE + b"\n")
+    log.look()
+    check(log, 1)
+    log.write(b"x" * 10 * MAX_LINE)
+    log.look()
+    check(log, 2)
+    log.restart()
+    log.write(b"x" * 10 * MAX_LINE)
+    log.look()
+    check(log, 2)
+    log.restart()
+    log.write(b"x\n")
+    log.lines(1)
+    log.look()
+    check(log, 3)
+    log.write(b"x" * 10 * MAX_LINE)
+    log.look()
+    log.rotate()
+    log.lines(1)
+    log.look()
+    log.look()
+    check(log, 5)
+    log.write_late(b"x\n")
+    log.look()
+    check(log, 5)
+
+
+def begun_inside_a_line(log: Log) -> None:
+    """What stood in the log before our time left no start of a line to begin at: the rest counts as one."""
+    log.write(b"x\n")
+    log.lines(1)
+    log.look()
+    check(log, 2)
+
+
+History = Callable[[Log], None]
+HISTORIES: tuple[History, ...] = (
+    *(nuls_at_the_end, nuls_and_a_newline, regrown_after_power_loss, regrown_into_a_line),
+    *(cut_inside_a_line, completed_late, over_the_limit, begun_inside_a_line),
+)
+
+
+def run(history: History, root: Path) -> None:
+    log = Log(root, before=b"x" * 10 * MAX_LINE if history is begun_inside_a_line else b"")
+    try:
+        history(log)
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_the_recount_is_right(history: History, tmp_path: Path) -> None:
+    run(history, tmp_path)
+
+
+# --- broken twins
+
+
+def by_the_last_byte(position: Position, source: Source) -> int:
+    """A recount that knows nothing but the text: what is behind the last newline is a line."""
+    text = source.read(position.offset - position.begun, position.begun)
+    return text.count(b"\n") + (text[-1:] not in (b"", b"\n"))
+
+
+def by_the_byte_before(position: Position, source: Source) -> int:
+    """One that takes a beginning inside a line for the rest of a line that was counted before."""
+    lines = by_the_last_byte(position, source)
+    return lines - bool(position.begun and source.read(1, position.begun - 1) != b"\n")
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("twin", "histories"),
+    [
+        (by_the_last_byte, (nuls_at_the_end, regrown_after_power_loss, regrown_into_a_line, completed_late)),
+        (by_the_byte_before, (nuls_at_the_end, cut_inside_a_line, completed_late, begun_inside_a_line)),
+    ],
+)
+def test_false_alarms_are_caught(
+    twin: Callable[[Position, Source], int],
+    histories: tuple[History, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recount, "_count", twin)
+    for number, history in enumerate(histories):
+        with pytest.raises(AssertionError):
+            run(history, tmp_path / str(number))
+
+
+class ForgetsTheEnds(Generation):
+    """Keeps no account of the lines that have no newline."""
+
+    def last_line(self) -> Iterator[Chunk]:
+        before = self._unended
+        yield from super().last_line()
+        self._unended = before
+
+
+class ForgetsTheRest(Generation):
+    """Nor of newlines that end no line."""
+
+    def _consume(self, body: bytes) -> Chunk | None:
+        before = self._unended
+        chunk = super()._consume(body)
+        self._unended = max(before, self._unended)
+        return chunk
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("twin", "histories"),
+    [
+        (ForgetsTheEnds, (completed_late,)),
+        (ForgetsTheRest, (regrown_after_power_loss, regrown_into_a_line, over_the_limit)),
+    ],
+)
+def test_a_generation_without_an_account_is_caught(
+    twin: type[Generation],
+    histories: tuple[History, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_files, "Generation", twin)
+    for number, history in enumerate(histories):
+        with pytest.raises(AssertionError):
+            run(history, tmp_path / str(number))
+
+
+def test_lines_that_are_not_there_are_still_an_alarm(tmp_path: Path) -> None:
+    """A newline that became another byte makes a line less; the text around is the same."""
+    log = Log(tmp_path)
+    log.lines(500)
+    log.look()
+    check(log, 500)
+    text = bytearray(log.path.read_bytes())
+    text[text.index(b"\n", 5000)] = ord(" ")
+    log.path.write_bytes(text)
+    with pytest.raises(AssertionError):
+        check(log)
+    log.close()
+
+
+# --- any history
+
+steps = st.one_of(
+    st.tuples(st.just(Log.lines), st.integers(1, 4)),
+    st.tuples(
+        st.just(Log.write), st.sampled_from([b"a", b"\n", b"x" * 300, b"x" * 600 + b"\ny", b"\0", b"a\0\n"])
+    ),
+    st.tuples(st.just(Log.write_late), st.sampled_from([b"a", b"\n", b"x" * 300, b"\0\0a\n", LINE % 1])),
+    st.tuples(st.just(Log.hole), st.integers(1, 600)),
+    st.tuples(st.just(Log.rotate)),
+    st.tuples(st.just(Log.look)),
+    st.tuples(st.just(Log.look)),
+    st.tuples(st.just(Log.restart)),
+    st.tuples(
+        st.just(Log.lose_power), st.integers(0, 400), st.binary(max_size=3).map(lambda b: b"x\n" * len(b))
+    ),
+    st.tuples(st.just(check)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(before=st.sampled_from([b"", b"a\n", b"a", b"x" * 600]), history=st.lists(steps, max_size=14))
+def test_any_history_balances(before: bytes, history: list[tuple[Callable[..., None], object]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        log = Log(Path(directory, "logs"), before=before)
+        try:
+            for step, *arguments in history:
+                step(log, *arguments)
+            log.look()
+            check(log)
+        finally:
+            log.close()

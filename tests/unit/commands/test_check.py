@@ -1,0 +1,423 @@
+"""`qps-reporter check`: each thing that it finds, in its words, with its exit status."""
+
+import grp
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qps_service.cli import main
+from qps_service.commands import check
+from qps_service.configuration import loader
+from qps_service.files.kernel import group_name, user_name
+
+Captured = pytest.CaptureFixture[str]
+
+GOOD = b"1.2.3.4\tGET /a?q\t200\t512\n"
+OTHER_USER = "nobody"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory that every user may enter, as pytest's own are not; our own user looks."""
+    path = Path(tempfile.mkdtemp(prefix="qps-check-"))
+    path.chmod(0o755)
+    monkeypatch.chdir(path)
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
+    monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
+    monkeypatch.setattr(check, "HIDDEN", {})
+    for name in [
+        name for name in os.environ if name.startswith("QPS_REPORTER_") or name == "STATE_DIRECTORY"
+    ]:
+        monkeypatch.delenv(name)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def as_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "SERVICE_USER", OTHER_USER)
+
+
+def make_log(path: Path, text: bytes = GOOD, mode: int = 0o644) -> Path:
+    path.write_bytes(text)
+    path.chmod(mode)
+    return path
+
+
+def looked(capsys: Captured, *words: str) -> tuple[int, list[str]]:
+    """The exit status, and the lines about the logs."""
+    status = main(["check", *words])
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return status, captured.out.splitlines()[3:]
+
+
+ME, GROUP = user_name(os.geteuid()), group_name(os.getegid())
+
+
+def test_all_is_well(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    assert main(["check", "access.log", "--interval", "90s", "--state", "state"]) == 0
+    assert capsys.readouterr().out == (
+        "configuration  no file\n"
+        "interval       90s\n"
+        f"state          {place}/state\n"
+        f"log            access: {place}/access.log\n"
+        "  format       default\n"
+        f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes\n"
+        f"  readable     yes, by user {ME}\n"
+        "  first line   parses as GET /a 200, 512 bytes\n"
+    )
+
+
+def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    (place / "default.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
+    assert main(["check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"configuration  {place}/default.toml"
+    assert lines[3] == f"log            web: {place}/access.log"
+
+
+PROBLEM = "  <-- problem"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "answer"),
+    [
+        (b"", 0, "none yet"),
+        (b"10.0.0.1\tGET /a\t2", 0, "not finished yet"),
+        (GOOD + b"garbage\n", 0, "parses as GET /a 200, 512 bytes"),
+        (GOOD[:-1] + b"\r\n", 0, "parses as GET /a 200, 512 bytes"),
+        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", 0, r"parses as GET /\x1b[2J 099, 0 bytes"),
+        (b"\n" + GOOD, 1, f'is rejected (fields): ""{PROBLEM}'),
+        (b"\x1b]0;x\x07 GET\n", 1, rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
+        (
+            GOOD.replace(b"200", b"2000"),
+            1,
+            rf'is rejected (status): "1.2.3.4\x09GET /a?q\x092000\x09512"{PROBLEM}',
+        ),
+        (b"a" * 100_000, 1, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
+    ],
+)
+def test_the_first_line(place: Path, capsys: Captured, text: bytes, status: int, answer: str) -> None:
+    make_log(place / "access.log", text)
+    found, lines = looked(capsys, "access.log")
+    assert (found, lines[-1]) == (status, f"  first line   {answer}")
+
+
+def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/user/17/b?q"))
+    (place / "some.toml").write_text(
+        "[log.web]\npath = 'access.log'\ncollapse = ['numeric']\n"
+        "[[log.web.route]]\nmatch = '^/user/:id/(.)'\nname = '/user/\\1'\n"
+        "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
+    )
+    status, lines = looked(capsys, "--config", "some.toml")
+    assert (status, lines[2], lines[-1]) == (
+        0,
+        "  rules        2 for routes",
+        "  first line   parses as GET /user/b 200, 512 bytes",
+    )
+
+
+COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "answers"),
+    [
+        (
+            COMMON,
+            0,
+            [
+                "  chosen       common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+                "  first line   parses as GET /a 200, 7 bytes",
+            ],
+        ),
+        (
+            GOOD + COMMON * 2 + b"cut off",
+            1,
+            [
+                "  chosen       common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
+                rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
+                "               but it fits the format default",
+            ],
+        ),
+        (b"?\n", 1, [f"  chosen       none: none of 1 lines fits json, combined, common, default{PROBLEM}"]),
+        (b"\x1f\x8b\n", 1, [f"  chosen       none: it is compressed with gzip{PROBLEM}"]),
+        (b"", 0, ["  first line   none yet"]),
+    ],
+)
+def test_a_format_that_is_found_out(
+    place: Path, capsys: Captured, text: bytes, status: int, answers: list[str]
+) -> None:
+    make_log(place / "access.log", text)
+    found, lines = looked(capsys, "access.log", "--format", "auto")
+    assert (found, lines[4:]) == (status, answers)
+
+
+def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", b"/a 200\n")
+    status, lines = looked(capsys, "access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
+    assert status == 0
+    assert lines[1] == "  format       log_format x '$uri ' '$status';"
+
+
+def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
+    assert looked(capsys, "access.log") == (
+        1,
+        [
+            f"log            access: {place}/access.log",
+            "  format       default",
+            f"  exists       no: No such file or directory{PROBLEM}",
+        ],
+    )
+
+
+@pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (os.mkfifo, "p")])
+def test_a_log_that_is_no_file(
+    place: Path, capsys: Captured, make: Callable[[str, int], None], letter: str
+) -> None:
+    make("access.log", 0o755)
+    (place / "access.log").chmod(0o755)
+    status, lines = looked(capsys, "access.log")
+    assert status == 1
+    assert lines[2].startswith(f"  exists       yes, but it is not a regular file ({letter}rwxr-xr-x)")
+    assert lines[2].endswith(PROBLEM)
+    assert len(lines) == 3
+
+
+def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:
+    make_log(place / "good.log")
+    (place / "two.toml").write_text(
+        "".join(f"[log.{name}]\npath = '{name}.log'\n" for name in ("bad", "good"))
+    )
+    status, lines = looked(capsys, "--config", "two.toml")
+    assert status == 1
+    assert [line.endswith(PROBLEM) for line in lines] == [False, False, True] + [False] * 5
+
+
+def test_a_path_that_is_no_text(place: Path, capsys: Captured) -> None:
+    make_log(place / os.fsdecode(b"\xff\x1b.log"))
+    status, lines = looked(capsys, os.fsdecode(b"\xff\x1b.log"))
+    assert status == 0
+    assert lines[0].endswith(r"/\xff\x1b.log")
+
+
+def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: Captured) -> None:
+    (place / "bad.toml").write_text("interval = 0\n")
+    assert main(["check", "--config", "bad.toml"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n"
+        "qps-reporter: bad.toml: log: expected at least one table, as [log.access]\n",
+    )
+    assert main(["check"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n",
+    )
+
+
+# --- as the service's user
+
+
+def check_unreadable(place: Path, capsys: Captured) -> None:
+    """What root can read and the service's user can't is a problem."""
+    make_log(place / "access.log", mode=0o600)
+    status, lines = looked(capsys, "access.log")
+    refused = f"no: Permission denied for user {OTHER_USER}; its mode is -rw------- root root{PROBLEM}"
+    assert (status, lines[3:]) == (1, [f"  readable     {refused}"])
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_root_looks_with_the_rights_of_the_services_user(place: Path, capsys: Captured) -> None:
+    check_unreadable(place, capsys)
+    make_log(place / "access.log")
+    status, lines = looked(capsys, "access.log")
+    assert (status, lines[3]) == (0, f"  readable     yes, by user {OTHER_USER}")
+    assert os.geteuid() == 0
+
+
+@pytest.mark.twin
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_a_look_with_roots_own_rights_is_caught(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "as_user", lambda _user, look: look())
+    with pytest.raises(AssertionError):
+        check_unreadable(place, capsys)
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: Captured) -> None:
+    (place / "logs").mkdir()
+    make_log(place / "logs" / "access.log")
+    (place / "logs").chmod(0o700)
+    status, lines = looked(capsys, "logs/access.log")
+    assert (status, lines[2:]) == (
+        1,
+        [f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"],
+    )
+
+
+OUTPUTS = """
+[output.prometheus]
+listen = "[::1]:9310"
+[output.ganglia]
+host = "metrics.example"
+[output.statsd]
+[output.graphite]
+port = 2013
+[output.json]
+path = "reports.jsonl"
+[output.textfile]
+path = "collector/qps.prom"
+"""
+
+
+def test_it_says_where_each_output_leads(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    (place / "file.toml").write_text(OUTPUTS)
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:9] == [
+        "output         prometheus: listens on [::1]:9310, or on the socket that systemd passes",
+        "output         ganglia: UDP to metrics.example:8649",
+        "output         statsd: UDP to 127.0.0.1:8125",
+        "output         graphite: TCP to 127.0.0.1:2013",
+        f"output         json: {place}/reports.jsonl",
+        f"output         textfile: {place}/collector/qps.prom",
+    ]
+    assert lines[9].startswith("log ")
+
+
+def test_channels_are_gmonds(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log")
+    (place / "file.toml").write_text('[output.ganglia]\ngmond_conf = "gmond.conf"\n')
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    told = f"output         ganglia: to the udp_send_channels of {place}/gmond.conf\n"
+    assert told in capsys.readouterr().out
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_an_output_that_the_sandbox_hides_is_told(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_log(place / "access.log")
+    (place / "hidden").mkdir()
+    (place / "file.toml").write_text(
+        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
+    )
+    monkeypatch.setattr(check, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
+    assert capsys.readouterr().out.splitlines()[3:6] == [
+        f"output         json: {place}/hidden/a",
+        f"  sandbox      {place}/{hidden}",
+        f"output         textfile: {place}/other/b.prom",
+    ]
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("hidden", [True, False])
+def test_root_is_told_what_the_units_sandbox_hides(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, hidden: bool
+) -> None:
+    hiding = str(place) if hidden else f"{place}-other"
+    monkeypatch.setattr(check, "HIDDEN", {hiding: "ProtectHome="})
+    make_log(place / "access.log")
+    status, lines = looked(capsys, "access.log")
+    told = [line for line in lines if "sandbox" in line]
+    assert status == 0
+    assert told == [line for line in told if f"{place} is hidden from the service by ProtectHome=" in line]
+    assert len(told) == hidden
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys: Captured, mode: int) -> None:
+    make_log(place / "access.log")
+    make_log(place / "some.toml", b"[log.a]\npath = 'access.log'\n", mode)
+    status = main(["check", "--config", "some.toml"])
+    first, *_ = capsys.readouterr().out.splitlines()
+    problem = f": Permission denied for user {OTHER_USER}{PROBLEM}" if mode == 0o600 else ""
+    assert (status, first) == (int(mode == 0o600), f"configuration  some.toml{problem}")
+
+
+@pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
+def test_the_unit_hides_what_check_says(directory: str) -> None:
+    unit = (Path(__file__).parents[3] / "packaging" / "systemd" / "qps-reporter.service").read_text()
+    assert f"\n{check.HIDDEN[directory]}yes\n" in unit
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 1)],
+)
+def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: str, status: int) -> None:
+    (place / "some.toml").write_text(text)
+    assert main(["check", "--config", "some.toml", "--config-only"]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert bool(captured.err) == bool(status)
+    assert main(["check", "--config", "some.toml"]) == 1
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+def test_the_units_group_counts_and_roots_groups_do_not(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = grp.getgrgid(1)  # any that `nobody` is not in
+    make_log(place / "access.log", mode=0o640)
+    os.chown(place / "access.log", 0, group.gr_gid)
+    monkeypatch.setattr(check, "LOG_GROUP", group.gr_name)
+    assert looked(capsys, "access.log")[0] == 0
+    monkeypatch.setattr(check, "LOG_GROUP", "no-such-group")
+    ours = os.getgroups()
+    os.setgroups([*ours, group.gr_gid])
+    try:
+        assert looked(capsys, "access.log")[0] == 1
+    finally:
+        os.setgroups(ours)
+
+
+@needs_root
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("what", ["setgroups", "setgid", "setuid"])
+def test_rights_that_cannot_be_given_up_are_not_used(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    make_log(place / "access.log")
+    monkeypatch.setattr(os, what, refuse)
+    assert looked(capsys, "access.log") == (
+        1,
+        [
+            f"log            access: {place}/access.log",
+            f"  look         could not be taken as user {OTHER_USER}{PROBLEM}",
+        ],
+    )
+
+
+def test_who_is_not_root_looks_as_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "SERVICE_USER", pwd.getpwuid(0).pw_name)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert check._service_user() is None

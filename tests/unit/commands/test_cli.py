@@ -1,0 +1,225 @@
+"""The command line: exit statuses, help that is true, and imports that stay small."""
+
+import argparse
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qps_service import __version__, cli, commands
+from qps_service.cli import COMMANDS, EPILOG, main, make_parser
+from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
+from qps_service.scanning.scanner import describe
+from qps_service.service.state_directory import StateDirectory
+
+Captured = pytest.CaptureFixture[str]
+
+
+# --- exit statuses: 0 well, 1 a problem, 2 usage, 3 the state is held, 130 Ctrl-C
+
+
+@pytest.fixture
+def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int], int]:
+    """Runs a command that returns this, or raises it; the exit status."""
+
+    def end(outcome: BaseException | int) -> int:
+        def run(_arguments: argparse.Namespace) -> int:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        def parser(_commands: object) -> argparse.ArgumentParser:
+            made = argparse.ArgumentParser()
+            made.set_defaults(run=run)
+            return made
+
+        monkeypatch.setattr(cli, "make_parser", parser)
+        return main([])
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "said"),
+    [
+        (0, 0, ""),
+        (1, 1, ""),
+        (QpsError("it is so"), 1, "qps-reporter: it is so\n"),
+        (ConfigError(["one", "two"]), 1, "qps-reporter: one\nqps-reporter: two\n"),
+        (
+            FormatError("$", 0, "expected x"),
+            1,
+            "qps-reporter: expected x (character 1)\nqps-reporter:   $\nqps-reporter:   ^\n",
+        ),
+        (OSError(28, "No space left"), 1, "qps-reporter: [Errno 28] No space left\n"),
+        (UsageError("what?"), 2, "qps-reporter: what?\n"),
+        (StateHeldError("/state", 42), 3, "qps-reporter: the ledger in /state is held by PID 42\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_each_end_has_its_status(
+    ends_with: Callable[[BaseException | int], int],
+    capsys: Captured,
+    outcome: BaseException | int,
+    status: int,
+    said: str,
+) -> None:
+    assert ends_with(outcome) == status
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_fault_of_ours_is_not_hidden(ends_with: Callable[[BaseException | int], int]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        ends_with(ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["run", "--fly"], ["run", "a", "b"], ["check", "--config"], ["simulate"]]
+)
+def test_a_wrong_command_line_is_2(words: list[str], capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: qps-reporter")
+
+
+def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
+    """The real program, to its end."""
+    state = StateDirectory(str(tmp_path / "state"))
+    state.acquire()
+    done = subprocess.run(
+        [sys.executable, "-m", "qps_service", "run", "x.log", "--state", state.path],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    state.release()
+    said = f"qps-reporter: the ledger in {state.path} is held by PID {os.getpid()}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["explain", "--format", "%U %>s", *["/help 200"] * 9], 0),
+        (["explain", "x"], 1),
+        (["summarize", "--format", "default", "/dev/null"], 0),
+    ],
+)
+def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str], status: int) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "qps_service", *arguments]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
+# --- help
+
+
+def test_the_version(capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"qps-reporter {__version__} ({describe(os.environ)})\n"
+
+
+def test_the_table_of_subcommands_is_complete() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    assert sorted(COMMANDS) == sorted(modules - {"progress"})  # of `summarize` and none itself
+
+
+def check_examples(text: str, name: str) -> None:
+    """There are examples of `name`, and each is a command line that the parser takes."""
+    _, heading, examples = text.partition("examples:\n")
+    lines = re.findall(r"^  (qps-reporter (?:[^|&\s]|\s(?!\s))+)", examples, re.MULTILINE)
+    assert heading
+    assert any(line.startswith(f"qps-reporter {name}") for line in lines)
+    for line in lines:
+        try:
+            make_parser().parse_args(shlex.split(line)[1:])
+        except SystemExit:
+            pytest.fail(f"{line!r} is no command line")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_subcommand_has_examples_that_work(name: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    check_examples(text, name)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_subcommand_has_examples_that_work_catches_its_twin(
+    name: str, capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    for twin in (
+        text.replace(" --", " --no-such-"),
+        text.replace("examples:", ""),
+        text.partition("examples:")[0],
+    ):
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            check_examples(twin, name)
+
+
+def test_the_main_help_names_each_subcommand_and_has_examples_that_work(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert EPILOG in text
+    for name in COMMANDS:
+        check_examples(text, name)
+
+
+# --- only what is needed is imported
+
+RUNS_MAIN = """
+import sys
+from qps_service import cli
+{twin}
+try:
+    cli.main(sys.argv[1:])
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+IMPORTS_ALL = "cli.make_parser = lambda _commands, make=cli.make_parser: make()"
+
+
+def check_imports(twin: str = "") -> None:
+    """A subcommand imports no other one, and `simulate` and --help nothing of the service."""
+    for name in COMMANDS:
+        command = [sys.executable, "-c", RUNS_MAIN.format(twin=twin), name, "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        modules = set(done.stderr.split())
+        others = {f"qps_service.commands.{other}" for other in COMMANDS if other != name}
+        assert f"qps_service.commands.{name}" in modules
+        assert not modules & others
+        assert not any(module.partition(".")[0] == "systemd" for module in modules)
+        if name == "simulate":
+            assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
+
+
+def test_only_the_chosen_subcommand_is_imported() -> None:
+    check_imports()
+
+
+@pytest.mark.twin
+def test_only_the_chosen_subcommand_is_imported_catches_its_twin() -> None:
+    with pytest.raises(AssertionError):
+        check_imports(IMPORTS_ALL)

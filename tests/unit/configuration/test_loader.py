@@ -1,0 +1,630 @@
+"""Flags, environment, file and defaults: who wins, and what is said to what is wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.configuration import loader
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import LOG, SERVICE, Setting
+from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
+from qps_service.counting.routes import Rule, compile_match, make_rule
+from qps_service.errors import ConfigError, UsageError
+from qps_service.formats.presets import compile_format
+from qps_service.text.units import SECOND
+from qps_service.values.history import History
+
+WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
+
+Load = Callable[[Flags, Mapping[str, str]], Config]
+ROOT = Path(__file__).parents[3]
+Write = Callable[[str], Flags]
+
+ONE_LOG = '[log.access]\npath = "/var/log/access.log"\n'
+
+
+@pytest.fixture(autouse=True)
+def no_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing that the machine has in /etc or around us matters here."""
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(tmp_path / "default.toml"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "default.toml"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a configuration file; the flags that name it."""
+
+    def write_it(text: str) -> Flags:
+        (tmp_path / "file.toml").write_text(text)
+        return Flags(config="file.toml")
+
+    return write_it
+
+
+def rule(match: str, name: str) -> Rule:
+    return make_rule(compile_match(match), name)
+
+
+def problems(flags: Flags, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises((ConfigError, UsageError)) as caught:
+        load(flags, environment or {})
+    return tuple(str(caught.value).splitlines())
+
+
+# --- the whole of it
+
+
+def test_a_log_alone_will_do(tmp_path: Path) -> None:
+    assert load(Flags(log="logs/access.log.txt"), {}) == Config(
+        interval=10 * SECOND,
+        state=None,
+        history=WEEK,
+        logs=(
+            LogConfig(
+                name="access",
+                path=str(tmp_path / "logs/access.log.txt"),
+                format=compile_format("default"),
+                start=False,
+                max_routes=1000,
+                max_route=1024,
+                keep_query=False,
+                collapse=(),
+                max_line=64 * 1024,
+                quiet=60 * SECOND,
+                open_generations=512,
+                rules=(),
+            ),
+        ),
+        source=None,
+    )
+
+
+def test_a_file_with_everything(write: Write) -> None:
+    flags = write("""
+        interval = 2.5
+        state = "/var/lib/x"
+        [history]
+        keep = 0
+        max_size = "1MiB"
+        [log.web]
+        path = "/var/log/web.log"
+        format = '$uri\\t$status'
+        start = "start"
+        max_routes = 7
+        max_route = 32
+        query = "keep"
+        collapse = ["numeric", "hex"]
+        max_line = "1KiB"
+        quiet = 5
+        open_generations = 3
+        [[log.web.route]]
+        match = '^/shop/(?P<what>[^/]+)'
+        name = '/shop/\\g<what>'
+        [[log.web.route]]
+        name = "/old"
+        match = "^/old/"
+        [log.api]
+        path = "/var/log/api.log"
+    """)
+    web = LogConfig(
+        name="web",
+        path="/var/log/web.log",
+        format=compile_format(r"$uri\t$status"),
+        start=True,
+        max_routes=7,
+        max_route=32,
+        keep_query=True,
+        collapse=("numeric", "hex"),
+        max_line=1024,
+        quiet=5 * SECOND,
+        open_generations=3,
+        rules=(rule("^/shop/(?P<what>[^/]+)", r"/shop/\g<what>"), rule("^/old/", "/old")),
+    )
+    (api,) = load(Flags(log="/var/log/api.log"), {}).logs
+    assert load(flags, {}) == Config(
+        2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
+    )
+
+
+def test_ganglia_is_told_the_interval(write: Write) -> None:
+    """A new one makes another output of it."""
+    flags = write(f"{ONE_LOG}[output.ganglia]\nport = 1\n")
+    [output] = load(flags, {}).outputs
+    assert output == GangliaConfig(None, "127.0.0.1", 1, 3600 * SECOND, 10 * SECOND)
+    [other] = load(flags._replace(interval="1s"), {}).outputs
+    assert other == GangliaConfig(None, "127.0.0.1", 1, 3600 * SECOND, SECOND)
+
+
+# --- precedence: flag, environment, file, default
+
+
+class Case(NamedTuple):
+    """One thing that has a flag: two values of it, how a file sets it, and how it shows."""
+
+    values: tuple[str, str]
+    toml: Callable[[str], str]  # the file with this value in it
+    shown: Callable[[Config], object]
+    parse: Callable[[str], object]  # a value, as it should show
+    default: str | None
+
+
+VALUES = {
+    "interval": ("1s", "2s"),
+    "state": ("/1", "/2"),
+    "format": ("combined", "$uri $status"),
+    "start": ("start", "end"),
+}
+
+
+def _case(setting: Setting) -> Case:
+    service = setting in SERVICE
+    line = f"{setting.key} = '%s'\n"
+    return Case(
+        VALUES[setting.key],
+        lambda value: line % value + ONE_LOG if service else ONE_LOG + line % value,
+        lambda found: getattr(found if service else found.logs[0], setting.key),
+        setting.parse,
+        setting.default,
+    )
+
+
+CASES = {setting.key: _case(setting) for setting in (*SERVICE, *LOG) if setting.flag} | {
+    "log": Case(
+        ("/1.log", "/2.log"),
+        "[log.a]\npath = '{}'\n".format,
+        lambda found: found.logs[0].path,
+        str,
+        "/no.log",
+    ),
+    "name": Case(
+        ("one", "two"), "[log.{}]\npath = '/no.log'\n".format, lambda found: found.logs[0].name, str, "no"
+    ),
+}
+
+
+def check_precedence(load: Load, key: str, file: Path) -> None:
+    """Each source counts where those before it are silent, and only there."""
+    case, variable = CASES[key], f"QPS_REPORTER_{key.upper()}"
+    bare = Flags(log="/no.log")
+    assert case.shown(load(bare, {})) == (case.parse(case.default) if case.default else None)
+    for value, other in (case.values, case.values[::-1]):
+        expected = case.parse(value)
+        assert case.shown(load(bare._replace(**{key: value}), {})) == expected
+        assert (
+            case.shown(load(bare._replace(log=None), {"QPS_REPORTER_LOG": "/no.log", variable: value}))
+            == expected
+        )
+        file.write_text(case.toml(value))
+        assert case.shown(load(Flags(config=str(file)), {})) == expected
+        file.write_text(case.toml(other))
+        assert case.shown(load(Flags(config=str(file)), {variable: value})) == expected
+        assert case.shown(load(Flags(config=str(file), **{key: value}), {})) == expected
+        assert case.shown(load(Flags(config=str(file), **{key: value}), {variable: other})) == expected
+
+
+def environment_first(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: the environment wins over flags."""
+    named = {key: environment.get(f"QPS_REPORTER_{key.upper()}") for key in CASES}
+    return load(flags._replace(**{key: value for key, value in named.items() if value}), environment)
+
+
+def file_first(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: a file, where there is one, decides."""
+    return load(Flags(config=flags.config), {}) if flags.config else load(flags, environment)
+
+
+def without_environment(flags: Flags, environment: Mapping[str, str]) -> Config:
+    """A broken twin: only LOG is taken from the environment."""
+    return load(flags, {key: environment[key] for key in environment if key == "QPS_REPORTER_LOG"})
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_precedence(key: str, tmp_path: Path) -> None:
+    check_precedence(load, key, tmp_path / "file.toml")
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [environment_first, file_first])
+@pytest.mark.parametrize("key", CASES)
+def test_another_precedence_is_caught(key: str, twin: Load, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_precedence(twin, key, tmp_path / "file.toml")
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("key", sorted(CASES.keys() - {"log"}))
+def test_a_forgotten_variable_is_caught(key: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_precedence(without_environment, key, tmp_path / "file.toml")
+
+
+def test_every_flag_but_config_has_its_precedence_tested() -> None:
+    assert CASES.keys() == set(Flags._fields) - {"config"}
+
+
+def test_precedence_of_the_files(tmp_path: Path, no_default_file: Path) -> None:
+    for number, name in enumerate(("flag.toml", "variable.toml", no_default_file.name), start=1):
+        (tmp_path / name).write_text(f"interval = {number}\n{ONE_LOG}")
+    environment = {"QPS_REPORTER_CONFIG": "variable.toml"}
+    assert load(Flags(config="flag.toml"), environment)[::4] == (1 * SECOND, "flag.toml")
+    assert load(Flags(), environment)[::4] == (2 * SECOND, "variable.toml")
+    assert load(Flags(), {})[::4] == (3 * SECOND, str(no_default_file))
+    # Who names a log wants nothing of the machine's configuration.
+    assert load(Flags(log="/x.log"), {})[::4] == (10 * SECOND, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "state"),
+    [
+        ("", {}, None),
+        ("", {"STATE_DIRECTORY": "/var/lib/a"}, "/var/lib/a"),
+        ("", {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
+        ("", {"STATE_DIRECTORY": ""}, None),
+        ("state = '/file'", {"STATE_DIRECTORY": "/var/lib/a"}, "/file"),
+        (
+            "state = '/file'",
+            {"STATE_DIRECTORY": "/var/lib/a", "QPS_REPORTER_STATE": "/variable"},
+            "/variable",
+        ),
+    ],
+)
+def test_systemds_state_directory_is_the_default(
+    write: Write, file: str, environment: dict[str, str], state: str | None
+) -> None:
+    assert load(write(f"{file}\n{ONE_LOG}"), environment).state == state
+
+
+# --- LOG and --name over a file
+
+
+def test_a_log_replaces_the_path_of_the_files_only_log(write: Write) -> None:
+    flags = write(ONE_LOG + "max_routes = 5")
+    (log,) = load(flags._replace(log="/other.log"), {}).logs
+    assert (log.name, log.path, log.max_routes) == ("access", "/other.log", 5)
+
+
+def test_a_log_and_a_file_without_logs(write: Write) -> None:
+    found = load(write("interval = 3")._replace(log="/other.log"), {})
+    assert (found.interval, [log.name for log in found.logs]) == (3 * SECOND, ["other"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"log": "/x.log"}, "LOG"), ({"name": "x"}, "--name"), ({"log": "/x", "name": "x"}, "LOG")],
+)
+def test_neither_is_for_several_logs(write: Write, changes: dict[str, str], what: str) -> None:
+    flags = write(ONE_LOG + "[log.other]\npath = '/other.log'\n")
+    for said, environment in (
+        (flags._replace(**changes), {}),
+        (flags, {f"QPS_REPORTER_{key.upper()}": value for key, value in changes.items()}),
+    ):
+        with pytest.raises(UsageError) as caught:
+            load(said, environment)
+        assert str(caught.value) == f"{what} is for one log, the configuration has 2"
+
+
+def test_nothing_to_follow(no_default_file: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(Flags(), {})
+    assert str(caught.value) == f"nothing to follow: name a LOG, or write {no_default_file}"
+
+
+@given(path=st.text(st.characters(exclude_characters="\0"), min_size=1))
+@example(path="/")
+@example(path="/.hidden")
+@example(path="/-_.log")
+@example(path="/" + "a" * 300)
+def test_every_path_gives_its_log_a_name(path: str) -> None:
+    (log,) = load(Flags(log=path), {}).logs
+    parse_name(log.name)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/var/log/nginx/access.log", "access"),
+        ("a b!.log", "a_b_"),
+        ("/", "log"),
+        ("_x", "x"),
+        ("größe.log", "gr__e"),
+    ],
+)
+def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
+    assert load(Flags(log=path), {}).logs[0].name == name
+
+
+# --- problems, to the letter
+
+SERVICE_KEYS = "history, interval, log, output, state"
+LOG_KEYS = (
+    "collapse, format, max_line, max_route, max_routes, open_generations, path, query, quiet, route, start"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("interval = 'soon'", ["interval: expected a duration such as 10s, 500ms or 2h, got 'soon'"]),
+        ("interval = '1ms'", ["interval: expected from 100ms to 1d, got '1ms'"]),
+        ("interval = nan", ["interval: expected a duration such as 10s, 500ms or 2h, got nan"]),
+        ("interval = true", ["interval: expected text or a number, got True"]),
+        ("interval = [1]", ["interval: expected text or a number, got [1]"]),
+        ("state = {}", ["state: expected text or a number, got {}"]),
+        ("state = ''", ["state: expected a path, got ''"]),
+        ("colour = 1", [f"colour: unknown; expected one of {SERVICE_KEYS}"]),
+        (
+            "keep = 1",
+            [f"keep: unknown; expected one of {SERVICE_KEYS}; keep belongs in the table [history]"],
+        ),
+        ("history = 1", ["history: expected a table, as [history]"]),
+        ("[history]\nsize = 1", ["history.size: unknown; expected one of keep, max_size"]),
+        (
+            '[history]\nmax_size = "1KiB"',
+            ["history.max_size: expected from 1MiB to 1TiB, got '1KiB'"],
+        ),
+        (
+            "quiet = 1\nb = 2\na = 3",
+            [
+                f"quiet: unknown; expected one of {SERVICE_KEYS}; quiet belongs in a [log.NAME] table",
+                f"b: unknown; expected one of {SERVICE_KEYS}",
+                f"a: unknown; expected one of {SERVICE_KEYS}",
+            ],
+        ),
+    ],
+)
+def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -> None:
+    assert problems(write(f"{text}\n{ONE_LOG}")) == tuple(f"file.toml: {line}" for line in expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["log: expected at least one table, as [log.access]"]),
+        ("log = 'access.log'", ["log: expected tables, as [log.access]"]),
+        ("[log]\npath = '/x'", ["log: expected tables, as [log.access]"]),
+        ("[[log]]\npath = '/x'", ["log: expected tables, as [log.access]"]),
+        ("[log.a]", ["log.a.path: expected a path, got none"]),
+        ("[log.a]\npath = ''", ["log.a.path: expected a path, got ''"]),
+        ("[log.a]\npath = ['/x']", ["log.a.path: expected text or a number, got ['/x']"]),
+        (
+            "[log.a]\npath = '/x'\ninterval = 1",
+            [f"log.a.interval: unknown; expected one of {LOG_KEYS}"],
+        ),
+        (
+            "[log.a]\npath = '/x'\nstart = 'now'\nmax_routes = 1.5",
+            [
+                "log.a.start: expected start or end, got 'now'",
+                "log.a.max_routes: expected a whole number, got 1.5",
+            ],
+        ),
+        (
+            "[log.'a b']\npath = '/x'",
+            ["log: expected up to 64 letters, digits, and _ . - after the first, got 'a b'"],
+        ),
+        (
+            "[log.'']\npath = '/x'",
+            ["log: expected up to 64 letters, digits, and _ . - after the first, got ''"],
+        ),
+        (
+            "[log.a]\npath = '/x'\n[log.b]\npath = '/y'\n[log.c]\npath = '/z/../x'",
+            ["log: /x is given more than once"],
+        ),
+        (
+            "interval = 0\n[log.b]\nstart = 'now'\n[log.a]\npath = '/x'\nmax_line = 1",
+            [
+                "interval: expected from 100ms to 1d, got 0",
+                "log.b.start: expected start or end, got 'now'",
+                "log.b.path: expected a path, got none",
+                "log.a.max_line: expected from 256 to 1MiB, got 1",
+            ],
+        ),
+    ],
+)
+def test_problems_of_the_logs(write: Write, text: str, expected: list[str]) -> None:
+    assert problems(write(text)) == tuple(f"file.toml: {line}" for line in expected)
+
+
+RULE_A = "match = 'a'\nname = '/a'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("query = 'both'", ["query: expected drop or keep, got 'both'"]),
+        ("collapse = 'hex'", ["collapse: expected a list, as [], got 'hex'"]),
+        (
+            "collapse = ['hex', 'ids', 7, []]",
+            [
+                "collapse: expected some of uuid, date, numeric, hex, got 'ids'",
+                "collapse: expected some of uuid, date, numeric, hex, got 7",
+                "collapse: expected text or a number, got []",
+            ],
+        ),
+        ("route = 'x'", ["route: expected an array of tables, as [[log.a.route]]"]),
+        ("route = [1]", ["route: expected an array of tables, as [[log.a.route]]"]),
+        (f"[log.a.route]\n{RULE_A}", ["route: expected an array of tables, as [[log.a.route]]"]),
+        (
+            "[[log.a.route]]",
+            [
+                "route[1].match: expected a value, got none",
+                "route[1].name: expected a value, got none",
+            ],
+        ),
+        (
+            f"[[log.a.route]]\n{RULE_A}\n[[log.a.route]]\n{RULE_A}to = 1",
+            ["route[2].to: unknown; expected one of match, name"],
+        ),
+        (
+            f"[[log.a.route]]\n{RULE_A}\n[[log.a.route]]\nmatch = 'x('\nname = []",
+            [
+                "route[2].match: expected a regular expression: missing ), unterminated subpattern "
+                "(character 2), got 'x('",
+                "route[2].name: expected text or a number, got []",
+            ],
+        ),
+        (
+            "[[log.a.route]]\nmatch = '(a)'\nname = '/\\2'\n[[log.a.route]]\nmatch = 'a'\nname = '\\g<x>'",
+            [
+                r"route[1].name: expected a template: invalid group reference 2 (character 3), got '/\\2'",
+                r"route[2].name: expected a template: unknown group name 'x', got '\\g<x>'",
+            ],
+        ),
+        ("[[log.a.route]]\nmatch = ''\nname = ''", ["route[1].name: expected a route, got ''"]),
+    ],
+)
+def test_problems_of_routes(write: Write, text: str, expected: list[str]) -> None:
+    flags = write(f"[log.a]\npath = '/x'\n{text}")
+    assert problems(flags) == tuple(f"file.toml: log.a.{line}" for line in expected)
+
+
+def test_a_rule_outside_of_its_log(write: Write) -> None:
+    said = f"route: unknown; expected one of {SERVICE_KEYS}; route belongs in a [log.NAME] table"
+    assert problems(write(f"{ONE_LOG}\n[[route]]\n{RULE_A}")) == (f"file.toml: {said}",)
+
+
+def test_the_configuration_makes_its_routes(write: Write) -> None:
+    flags = write(
+        f"{ONE_LOG}query = 'keep'\ncollapse = ['numeric']\nmax_route = 16\n"
+        "[[log.access.route]]\nmatch = '^/:id'\nname = '/id'"
+    )
+    routes = load(flags, {}).logs[0].routes()
+    assert [routes.of(b"/7?x"), routes.of(b"/a?x"), routes.of(b"/a?" + b"x" * 20)] == [
+        b"/id",
+        b"/a?x",
+        b"other",
+    ]
+
+
+def test_a_wrong_format_shows_the_place(write: Write) -> None:
+    """Beside the other problems, wherever it is set."""
+    text = (
+        "[log.a]\npath = '/x'\nformat = \"\"\"\nlog_format x '$uri '\n\t'$status$';\n\"\"\"\nmax_routes = 1.5"
+    )
+    name = "expected a name after $ (line 2, character 10)"
+    shown = ("  \t'$status$';", "  \t        ^")
+    max_routes = "file.toml: log.a.max_routes: expected a whole number, got 1.5"
+    assert problems(write(text)) == (f"file.toml: log.a.format: {name}", *shown, max_routes)
+    variable = {"QPS_REPORTER_FORMAT": "%U%"}
+    said = "expected a directive after % (character 3)"
+    assert problems(write(text), variable) == (f"QPS_REPORTER_FORMAT: {said}", "  %U%", "    ^", max_routes)
+    flags = write(text)._replace(format="%U%")
+    assert problems(flags, variable) == (f"--format: {said}", "  %U%", "    ^", max_routes)
+
+
+def test_a_problem_is_named_by_where_it_stands(write: Write) -> None:
+    flags = write(ONE_LOG + "quiet = 'x'\nstart = 'x'")._replace(interval="x", name="web")
+    assert problems(flags, {"QPS_REPORTER_FORMAT": "$", "QPS_REPORTER_START": "y"}) == (
+        "--interval: expected a duration such as 10s, 500ms or 2h, got 'x'",
+        "QPS_REPORTER_FORMAT: expected a name after $ (character 1)",
+        "  $",
+        "  ^",
+        "QPS_REPORTER_START: expected start or end, got 'y'",
+        "file.toml: log.access.quiet: expected a duration such as 10s, 500ms or 2h, got 'x'",
+    )
+
+
+def test_a_bad_name_is_named_by_where_it_stands() -> None:
+    said = "expected up to 64 letters, digits, and _ . - after the first"
+    assert problems(Flags(log="/x", name="a b")) == (f"--name: {said}, got 'a b'",)
+    assert problems(Flags(log="/x"), {"QPS_REPORTER_NAME": "c d"}) == (
+        f"QPS_REPORTER_NAME: {said}, got 'c d'",
+    )
+
+
+def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
+    assert problems(Flags(config="none.toml")) == ("none.toml: No such file or directory",)
+    assert problems(Flags(config=str(tmp_path))) == (f"{tmp_path}: Is a directory",)
+    assert problems(write("interval = ")) == ("file.toml: Invalid value (at end of document)",)
+    twice = "file.toml: the table [log.a] stands there twice (at line 3, column 7)"
+    assert problems(write("[log.a]\npath = '/x'\n[log.a]\npath = '/y'")) == (twice,)
+    twice = "file.toml: the table [history] stands there twice (at line 2, column 9)"
+    assert problems(write("[history]\n[history]")) == (twice,)
+    (tmp_path / "latin.toml").write_bytes(b"# gr\xf6\xdfe")
+    (problem,) = problems(Flags(config="latin.toml"))
+    assert problem.startswith("latin.toml: 'utf-8' codec can't decode byte 0xf6 in position 4")
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [(Flags(log="/x", interval="soon"), UsageError), (Flags(log="/x", name="a b"), UsageError)],
+)
+def test_a_bad_flag_is_a_wrong_command_line(flags: Flags, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        load(flags, {})
+    with pytest.raises(ConfigError):
+        load(Flags(log="/x"), {"QPS_REPORTER_INTERVAL": "soon"})
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert load(Flags(log="/x"), {"QPS_REPORTER_INTERVAL": ""}).interval == load(Flags(log="/x"), {}).interval
+
+
+# --- what outputs need
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [("127.0.0.1:9145", ("127.0.0.1", 9145)), ("[::]:1", ("::", 1)), ("192.0.2.1:1", ("192.0.2.1", 1))],
+)
+def test_addresses_to_listen_on(write: Write, listen: str, address: tuple[str, int]) -> None:
+    text = f'[log.a]\npath = "/a"\n[output.prometheus]\nlisten = "{listen}"\n'
+    assert load(write(text), {}).outputs == (PrometheusConfig(address),)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        *("localhost:9145", ":9145", "9145", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:+1", "127.0.0.1:"),
+        *("::1:9145", "[127.0.0.1]:9145", "[::1:9145", "127.0.0.1:100000000000000000000"),
+    ],
+)
+def test_what_is_no_address_is_refused(write: Write, listen: str) -> None:
+    """A name is none: to look it up may take long, and nothing else is done meanwhile."""
+    said = "expected an address and a port, such as 127.0.0.1:9145 or [::1]:9145"
+    text = f'[log.a]\npath = "/a"\n[output.prometheus]\nlisten = "{listen}"\n'
+    assert problems(write(text)) == (f"file.toml: output.prometheus.listen: {said}, got {listen!r}",)
+
+
+@pytest.mark.parametrize("path", ["/t", "/t.prom.txt", "/prom", "/t.PROM"])
+def test_what_node_exporter_would_not_read_is_refused(write: Write, path: str) -> None:
+    text = f'[log.a]\npath = "/a"\n[output.textfile]\npath = "{path}"\n'
+    said = f"expected a path that ends in .prom, got {path!r}"
+    assert problems(write(text)) == (f"file.toml: output.textfile.path: {said}",)
+
+
+OUTPUTS_OF_PROMETHEUS = (
+    '[output.prometheus]\n[output.textfile]\npath = "/t.prom"\n[output.json]\npath = "/j"\n'
+)
+
+
+def test_a_library_that_is_missing_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f'[log.a]\npath = "/a"\n{OUTPUTS_OF_PROMETHEUS}'
+    assert len(load(write(text), {}).outputs) == 3
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    needs = "needs prometheus_client, which is not installed (Debian: python3-prometheus-client)"
+    assert problems(write(text)) == (
+        f"file.toml: output.prometheus: {needs}",
+        f"file.toml: output.textfile: {needs}",
+    )
+
+
+def test_a_library_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
+    """`check` and the service's start before an output is made cost nothing for it."""
+    file = tmp_path / "a.toml"
+    file.write_text(f'[log.a]\npath = "/a"\n{OUTPUTS_OF_PROMETHEUS}')
+    script = (
+        "import sys; from qps_service.configuration.loader import Flags, load; "
+        "import qps_service.commands.run; load(Flags(config=sys.argv[1]), {}); "
+        "print([name for name in ('prometheus_client', 'http', 'socket', 'gzip') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

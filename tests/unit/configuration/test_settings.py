@@ -1,0 +1,127 @@
+"""The table of settings: what each takes, and what each says to what it doesn't."""
+
+import argparse
+import re
+
+import pytest
+
+from qps_service.commands import add_configuration, flags_of
+from qps_service.configuration.loader import _OUTPUTS, Flags
+from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.configuration.types import Config, LogConfig
+from qps_service.counting.routes import COLLAPSES
+from qps_service.text.units import SECOND
+from qps_service.values.history import History
+
+FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("interval", "100ms", SECOND // 10),
+        ("interval", "1d", 86_400 * SECOND),
+        ("state", "/var/lib/../x", "/var/x"),
+        ("path", "/a/./b.log", "/a/b.log"),
+        ("start", "start", True),
+        ("start", "end", False),
+        ("max_routes", "1", 1),
+        ("max_routes", "1000000", 1_000_000),
+        ("query", "drop", False),
+        ("query", "keep", True),
+        *(("collapse", name, name) for name in COLLAPSES),
+        ("name", r"/\1", r"/\1"),
+        ("max_line", "256", 256),
+        ("max_line", "1MiB", 1 << 20),
+        ("quiet", "1s", SECOND),
+        ("open_generations", "2", 2),
+        ("keep", "0", 0),
+        ("max_size", "1MiB", 1 << 20),
+    ],
+)
+def test_takes(key: str, text: str, value: object) -> None:
+    assert BY_KEY[key].parse(text) == value
+
+
+WHOLE = "expected a whole number"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("interval", "99ms", "expected from 100ms to 1d"),
+        ("interval", "25h", "expected from 100ms to 1d"),
+        ("interval", "soon", "expected a duration such as 10s, 500ms or 2h"),
+        ("state", "", "expected a path"),
+        ("path", "a\0b", "expected a path"),
+        ("start", "begin", "expected start or end"),
+        ("max_routes", "0", "expected from 1 to 1000000"),
+        ("max_routes", "1.5", WHOLE),
+        ("max_routes", "9" * 5000, WHOLE),
+        ("query", "yes", "expected drop or keep"),
+        ("collapse", "ids", "expected some of uuid, date, numeric, hex"),
+        ("match", "a)", "expected a regular expression: unbalanced parenthesis (character 2)"),
+        ("name", "", "expected a route"),
+        ("max_line", "255", "expected from 256 to 1MiB"),
+        ("max_line", "2MiB", "expected from 256 to 1MiB"),
+        ("max_line", "big", "expected a size such as 65536, 64KiB or 1MiB"),
+        ("quiet", "0", "expected from 1s to 1d"),
+        ("open_generations", "1", "expected from 2 to 100000"),
+    ],
+)
+def test_refuses(key: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        BY_KEY[key].parse(text)
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b.c", "0", "a" * 64])
+def test_names(name: str) -> None:
+    assert parse_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "-a", ".a", "a b", "a/b", "a\n", "é", "a\0"])
+def test_refused_names(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected up to 64 letters, digits, and _ \. - after the first$"):
+        parse_name(name)
+
+
+@pytest.mark.parametrize("key", BY_KEY)
+def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
+    if (default := BY_KEY[key].default) is not None:
+        BY_KEY[key].parse(default)
+
+
+def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
+    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE)
+    assert {setting.key for setting in SERVICE} == set(Config._fields) - {
+        *("history", "logs", "outputs", "source"),
+    }
+    assert {name: tuple(each.attribute for each in settings) for name, settings in OUTPUTS.items()} == {
+        # The interval is the service's, of which Ganglia is told.
+        name: tuple(field for field in make._fields if field != "interval")
+        for name, make in _OUTPUTS.items()
+    }
+    assert {setting.key for setting in HISTORY} == set(History._fields)
+    assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {"name", "rules"}
+    assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}
+
+
+@pytest.mark.parametrize("key", Flags._fields)
+def test_each_flag_reaches_the_configuration(key: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_configuration(parser)
+    assert flags_of(parser.parse_args([])) == Flags()
+    words = ["text"] if key == "log" else [f"--{key}", "text"]
+    assert flags_of(parser.parse_args(words)) == Flags(**{key: "text"})
+
+
+@pytest.mark.parametrize("key", [setting.key for setting in FLAGGED])
+def test_help_tells_a_flags_meaning_and_default(key: str) -> None:
+    parser = argparse.ArgumentParser(formatter_class=lambda prog: argparse.HelpFormatter(prog, width=1000))
+    add_configuration(parser)
+    setting = BY_KEY[key]
+    default = f" (default: {setting.default})" if setting.default else ""
+    assert re.search(
+        rf"--{key} {setting.metavar}\s+{re.escape(setting.help + default)}\n", parser.format_help()
+    )

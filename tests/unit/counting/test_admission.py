@@ -1,0 +1,291 @@
+"""Who gets a place, and how little it takes to know; beside the promises stand broken twins that the same
+checks catch."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.counting.admission import Admission, SpaceSaving
+from qps_service.values.counts import OTHER
+
+# --- the summary
+
+
+def check_summary(make: type[SpaceSaving], capacity: int, steps: Iterable[tuple[bytes, int]]) -> None:
+    """Bounded, never sure of too much; whoever is frequent has a counter. A step of no requests removes."""
+    summary, true, total = make(capacity), Counter[bytes](), 0
+    gone: set[bytes] = set()
+    for route, requests in steps:
+        if not requests:
+            summary.remove(route)
+            gone.add(route)  # it has its place: it does not come again
+            continue
+        if route in gone:
+            continue
+        true[route] += requests
+        total += requests
+        assert requests <= summary.add(route, requests) <= true[route]
+        assert len(summary._counters) <= capacity
+        for each, (count, error) in summary._counters.items():
+            assert count - error <= true[each] <= count
+            assert each in summary._buckets[count]
+        assert sum(map(len, summary._buckets.values())) == len(summary._counters)
+        assert summary._lowest == min(summary._buckets)
+        frequent = {each for each in true.keys() - gone if true[each] * capacity > total}
+        assert frequent <= summary._counters.keys()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from([b"%d" % number for number in range(8)]), st.integers(0, 3) | st.just(2**64)),
+    max_size=60,
+)
+SCAN = [(b"/%d" % number, 1) for number in range(20)]
+AFTER_A_SCAN = [*SCAN, (b"/19", 0), *((b"/%d" % number, 1) for number in (7, 8, 7, 9, 7, 0, 0, 0))]
+
+
+@given(capacity=st.integers(1, 4), steps=STEPS)
+@example(capacity=3, steps=SCAN)
+@example(capacity=3, steps=AFTER_A_SCAN)
+def test_the_summary_is_never_sure_of_too_much(capacity: int, steps: list[tuple[bytes, int]]) -> None:
+    check_summary(SpaceSaving, capacity, steps)
+
+
+class SureOfErrors(SpaceSaving):
+    """A broken twin: what a route may have had before counts as what it had."""
+
+    def add(self, route: bytes, requests: int) -> int:
+        super().add(route, requests)
+        return self._counters[route][0]
+
+
+class ForgetsWhatWasGivenUp(SpaceSaving):
+    """A broken twin: a free counter begins at nothing."""
+
+    def add(self, route: bytes, requests: int) -> int:
+        if len(self._counters) < self.capacity:
+            self._given_up = 0
+        return super().add(route, requests)
+
+
+class GivesUpTheHighest(SpaceSaving):
+    """A broken twin: it is not the lowest who goes."""
+
+    def _evict(self) -> None:
+        lowest, self._lowest = self._lowest, max(self._buckets)
+        super()._evict()
+        self._lowest = lowest
+
+
+class Unbounded(SpaceSaving):
+    """A broken twin: everybody has a counter."""
+
+    def add(self, route: bytes, requests: int) -> int:
+        self.capacity += 1
+        return super().add(route, requests)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [SureOfErrors, ForgetsWhatWasGivenUp, GivesUpTheHighest, Unbounded])
+def test_a_worse_summary_is_caught(twin: type[SpaceSaving]) -> None:
+    steps = [*AFTER_A_SCAN, (b"/a", 50), *SCAN]
+    check_summary(SpaceSaving, 3, steps)
+    with pytest.raises(AssertionError):
+        check_summary(twin, 3, steps)
+
+
+def test_a_smaller_summary_keeps_the_highest() -> None:
+    summary = SpaceSaving(8)
+    for number in range(8):
+        summary.add(b"%d" % number, number + 1)
+    summary.resize(2)
+    assert summary._counters.keys() == {b"6", b"7"}
+    assert summary.add(b"new", 1) == 1
+    assert summary._counters.keys() == {b"7", b"new"}
+    summary.resize(0)
+    assert (summary._counters, summary._buckets) == ({}, {})
+    summary.resize(1)
+    assert summary.add(b"new", 3) == 3
+
+
+# --- admission
+
+
+def first_cost(admission: Admission, route: bytes) -> int:
+    """How many requests, one by one, it took until `route` got a place."""
+    for requests in range(1, 10_000):
+        if admission.offer(route, 1) == route:
+            return requests
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("places", "prices"),
+    [
+        (1, [1, 0]),
+        (2, [1, 4, 0]),
+        (3, [1, 1, 4, 0]),
+        (4, [1, 1, 4, 16, 0]),
+        (8, [1, 1, 1, 1, 4, 4, 16, 64, 0]),
+        (10, [1, 1, 1, 1, 1, 4, 4, 4, 16, 64, 0]),
+    ],
+)
+def test_prices(places: int, prices: list[int]) -> None:
+    admission = Admission(places)
+    assert [first_cost(admission, b"/%d" % number) for number in range(len(prices))] == prices
+    assert admission.offer(b"/more", 2**64) == OTHER
+    assert admission.admitted == places
+
+
+def test_a_price_can_be_paid_at_once() -> None:
+    admission = Admission(2)
+    assert [admission.offer(b"/a", 1), admission.offer(b"/b", 3)] == [b"/a", OTHER]
+    assert [admission.offer(b"/c", 4), admission.folded] == [b"/c", 3]
+
+
+def test_places_that_are_taken_already() -> None:
+    admission = Admission(4, [b"/a", b"/b", OTHER, b"/a"])
+    assert (admission.admitted, set(admission.names)) == (2, {OTHER, b"/a", b"/b"})
+    assert first_cost(admission, b"/c") == 4
+    crowded = Admission(1, [b"/a", b"/b"])
+    assert crowded.offer(b"/c", 1000) == OTHER
+    assert crowded.admitted == 2
+
+
+def test_places_that_come_and_go() -> None:
+    admission = Admission(2)
+    assert admission.offer(b"/a", 1) == b"/a"
+    admission.places = 1
+    assert admission.offer(b"/b", 1000) == OTHER
+    assert (admission.names[b"/a"], admission.admitted) == (b"/a", 1)
+    admission.places = 4
+    assert admission.offer(b"/b", 1) == b"/b"
+    assert admission.folded == 1000
+
+
+def check_a_real_route_gets_in(make: type[Admission]) -> None:
+    """After a scan of distinct URLs, and in the middle of it: each thousandth request is for a real route."""
+    admission = make(64)
+    for number in range(20_000):
+        admission.offer(b"/scan/%d" % number, 1)
+    assert admission.admitted == 32
+    assert first_cost(admission, b"/late") == 4
+    for number in range(20_000):
+        admission.offer(b"/more/%d" % number, 1)
+        if number % 50 == 0 and b"/during" not in admission.names:
+            admission.offer(b"/during", 1)
+    assert admission.names.keys() >= {b"/late", b"/during"}
+    assert admission.admitted == 34
+
+
+class FirstCome(Admission):
+    """A broken twin: who comes first gets a place."""
+
+    def _reprice(self) -> None:
+        super()._reprice()
+        self._price = min(self._price, 1)
+
+
+class CountsErrors(Admission):
+    """A broken twin: what is not certain counts too."""
+
+    def __init__(self, places: int, admitted: Iterable[bytes] = ()) -> None:
+        super().__init__(places, admitted)
+        self._summary = SureOfErrors(places)
+
+
+class TooDear(Admission):
+    """A broken twin: scans are kept out, and everybody else, too."""
+
+    def _reprice(self) -> None:
+        super()._reprice()
+        self._price = self._price and 4 ** (self._price - 1)
+
+
+class BeginsAnew(Admission):
+    """A broken twin: who has no place is not remembered."""
+
+    def offer(self, route: bytes, requests: int) -> bytes:
+        self._summary = SpaceSaving(self.places)
+        return super().offer(route, requests)
+
+
+def test_a_real_route_gets_in() -> None:
+    check_a_real_route_gets_in(Admission)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [FirstCome, CountsErrors, TooDear, BeginsAnew])
+def test_a_real_route_gets_in_catches_its_twin(twin: type[Admission]) -> None:
+    with pytest.raises(AssertionError):
+        check_a_real_route_gets_in(twin)
+
+
+OFFERS = st.lists(
+    st.tuples(st.sampled_from([b"%d" % number for number in range(12)]), st.integers(1, 20))
+    | st.integers(1, 9),
+    max_size=60,
+)
+
+
+def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes, int] | int]) -> None:
+    """No more are admitted than there are places, nobody goes, and nobody is in for less than the price; a
+    number alone changes the places."""
+    admission = make(4)
+    true, named, folded = Counter[bytes](), set[bytes](), 0
+    for offer in offers:
+        if isinstance(offer, int):
+            admission.places = offer
+            continue
+        route, requests = offer
+        true[route] += requests
+        free = admission.places - len(named)
+        name = admission.names.get(route) or admission.offer(route, requests)
+        assert name == (route if route in named else name)
+        if name == OTHER:
+            folded += requests
+        elif route not in named:
+            assert free > 0
+            assert true[route] >= 4 ** ((admission.places // free).bit_length() - 1)
+            named.add(route)
+    assert named == admission.names.keys() - {OTHER}
+    assert (admission.admitted, admission.folded) == (len(named), folded)
+    assert len(admission._summary._counters) <= admission.places
+
+
+class Evicts(Admission):
+    """A broken twin: who comes last takes the place of who came first."""
+
+    def offer(self, route: bytes, requests: int) -> bytes:
+        if self.admitted == self.places:
+            del self.names[next(name for name in self.names if name != OTHER)]
+            self._reprice()
+        return super().offer(route, requests)
+
+
+class LetsGo(Admission):
+    """A broken twin: with fewer places, some lose theirs."""
+
+    def _reprice(self) -> None:
+        while self.admitted > self._places:
+            self.names.popitem()
+        super()._reprice()
+
+
+MANY: list[tuple[bytes, int] | int] = [(b"%d" % number, 20) for number in range(12)]
+
+
+@given(offers=OFFERS)
+def test_who_is_in_stays_in(offers: list[tuple[bytes, int] | int]) -> None:
+    check_who_is_in_stays_in(Admission, offers)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [FirstCome, CountsErrors, Evicts, LetsGo])
+def test_who_does_not_stay_is_caught(twin: type[Admission]) -> None:
+    offers = [*((b"%d" % number, 1) for number in range(40)), *MANY, 2, *MANY]
+    check_who_is_in_stays_in(Admission, offers)
+    with pytest.raises(AssertionError):
+        check_who_is_in_stays_in(twin, offers)

@@ -1,0 +1,449 @@
+"""What goes in comes out once, in its window and in the totals, and memory stays bounded."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.counting.admission import Admission
+from qps_service.counting.aggregator import METHODS_LIMIT, Aggregator
+from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.values.entries import Restored
+from qps_service.values.reports import Window
+
+MAX_ROUTES = 3
+
+
+def closed(counting: Aggregator, now: int) -> Window:
+    """The window that ends now, with everything that came."""
+    counting.take()
+    return counting.close_window(now)
+
+
+def scanned(counts: dict[Key, Counts], rejects: dict[str, int] | None = None) -> Scanned:
+    lines = sum(each.requests for each in counts.values()) + sum((rejects or {}).values())
+    return Scanned(lines, [(*key, *each) for key, each in counts.items()], rejects or {}, None)
+
+
+def get(route: bytes, requests: int = 1, size: int = 0, method: bytes = b"GET", status: int = 200) -> Scanned:
+    return scanned({Key(method, route, status): Counts(requests, size)})
+
+
+def test_windows_and_totals() -> None:
+    counting = Aggregator("access", 100, MAX_ROUTES)
+    counting.add(
+        scanned({Key(b"GET", b"/a?1", 200): Counts(2, 10), Key(b"GET", b"/a?2", 200): Counts(3, 20)})
+    )
+    counting.add(scanned({Key(b"GET", b"/a", 404): Counts(1, 5)}, {"fields": 2}))
+    assert (dict(counting.totals), dict(counting.total_rejects)) == ({}, {})
+    first = {Key(b"GET", b"/a", 200): Counts(5, 30), Key(b"GET", b"/a", 404): Counts(1, 5)}
+    assert closed(counting, 150) == Window("access", 100, 150, first, {"fields": 2})
+    assert (dict(counting.totals), dict(counting.total_rejects)) == (first, {"fields": 2})
+
+    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(1, 1)}, {"fields": 1, "status": 1}))
+    second = {Key(b"GET", b"/a", 200): Counts(1, 1)}
+    assert closed(counting, 170) == Window("access", 150, 170, second, {"fields": 1, "status": 1})
+    assert dict(counting.totals) == first | {Key(b"GET", b"/a", 200): Counts(6, 31)}
+    assert dict(counting.total_rejects) == {"fields": 3, "status": 1}
+
+    assert closed(counting, 180) == Window("access", 170, 180, {}, {})
+    assert counting.routes == 1
+
+
+def test_a_closed_window_does_not_change_any_more() -> None:
+    counting = Aggregator("access", 0, MAX_ROUTES)
+    counting.add(scanned({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1}))
+    window = closed(counting, 1)
+    counting.add(scanned({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1}))
+    assert (window.counts, window.rejects) == ({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1})
+
+
+# --- the limits
+
+
+def routes_of(window: Window) -> dict[bytes, int]:
+    routes: Counter[bytes] = Counter()
+    for key, counts in window.counts.items():
+        routes[key.route] += counts.requests
+    return routes
+
+
+def check_places_run_out(make: type[Aggregator]) -> None:
+    """Who has a place keeps it, in new windows too; with none free, all others are counted together."""
+    counting = make("access", 0, MAX_ROUTES)
+    for route, requests in (
+        (b"/a", 1),
+        (b"/b", 1),
+        (b"/c", 3),
+        (b"/d", 1),
+        (b"/c", 1),
+        (b"/e", 99),
+        (b"/a", 1),
+    ):
+        counting.add(get(route, requests))
+    # The third place has a price of 4. /d had its counter for one request, and /c paid with its fourth.
+    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 1, b"/c": 1, OTHER: 103}
+    for route in (b"/d", b"/e", b"/e?q", b"/c?q"):
+        counting.add(get(route))
+    assert routes_of(closed(counting, 2)) == {b"/c": 1, OTHER: 3}
+    assert (counting.routes, counting.folded) == (MAX_ROUTES, 106)
+
+
+class AnewEachWindow(Aggregator):
+    """A broken twin: each window admits routes anew."""
+
+    def close_window(self, now: int) -> Window:
+        self._admission = Admission(MAX_ROUTES)
+        return super().close_window(now)
+
+
+class Unbounded(Aggregator):
+    """A broken twin: there is always one more place."""
+
+    def add(self, scanned: Scanned) -> None:
+        self._admission.places += 1
+        super().add(scanned)
+
+
+def test_who_has_a_place_keeps_it_and_all_others_are_other() -> None:
+    check_places_run_out(Aggregator)
+
+
+@pytest.mark.twin
+def test_who_has_a_place_keeps_it_and_all_others_are_other_catches_its_twin() -> None:
+    for twin in (AnewEachWindow, Unbounded):
+        with pytest.raises(AssertionError):
+            check_places_run_out(twin)
+
+
+class AnyMethod(Aggregator):
+    """A broken twin: methods are not bounded."""
+
+    def _admit_method(self, method: bytes) -> bytes:
+        return method
+
+
+def check_methods_are_bounded(make: type[Aggregator]) -> None:
+    counting = make("access", 0, MAX_ROUTES)
+    names = [b"M%d" % number for number in range(METHODS_LIMIT + 5)]
+    for name in (*names, *reversed(names)):
+        counting.add(get(b"/", method=name))
+    window = closed(counting, 1)
+    methods = {key.method: counts.requests for key, counts in window.counts.items()}
+    assert methods == dict.fromkeys(names[:16], 2) | {OTHER: 10}
+
+
+def test_methods_over_the_limit_are_other() -> None:
+    check_methods_are_bounded(Aggregator)
+
+
+@pytest.mark.twin
+def test_methods_over_the_limit_are_other_catches_its_twin() -> None:
+    with pytest.raises(AssertionError):
+        check_methods_are_bounded(AnyMethod)
+
+
+def test_a_raised_limit_admits_and_a_lowered_one_takes_no_name_away() -> None:
+    counting = Aggregator("access", 0, 1)
+    counting.add(get(b"/a"))
+    counting.add(get(b"/b"))
+    counting.reconfigure(4, Routes())
+    counting.add(get(b"/b"))
+    counting.reconfigure(1, Routes())
+    for route in (b"/a", b"/b", b"/c"):
+        counting.add(get(route))
+    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 2, OTHER: 2}
+
+
+def test_other_rules_are_for_what_comes_and_move_nothing() -> None:
+    counting = Aggregator("access", 0, 10)
+    counting.add(get(b"/user/7"))
+    counting.reconfigure(10, Routes([make_rule(compile_match("^/user/"), "/users")]))
+    counting.add(get(b"/user/7"))
+    assert routes_of(closed(counting, 1)) == {b"/user/7": 1, b"/users": 1}
+    counting.reconfigure(10, Routes())
+    counting.add(get(b"/user/7"))
+    assert routes_of(closed(counting, 2)) == {b"/user/7": 1}
+    assert counting.routes == 2
+
+
+def test_routes_of_one_name_are_one_row() -> None:
+    counting = Aggregator("access", 0, 10, Routes((), COLLAPSES))
+    counting.add(
+        scanned({Key(b"GET", b"/u/%d" % number, 200): Counts(number, 10 * number) for number in range(1, 5)})
+    )
+    assert dict(closed(counting, 1).counts) == {Key(b"GET", b"/u/:id", 200): Counts(10, 100)}
+
+
+# --- a name is for good
+
+
+def restart(counting: Aggregator, make: type[Aggregator], max_routes: int) -> Aggregator:
+    """The next process, with what the ledger knows."""
+    counting.take()
+    restored = Restored(
+        "/access.log", (), (), 1, (), dict(counting.totals), {}, {}, {}, counting.started, 0, False, ()
+    )
+    return make("access", 0, max_routes, None, restored)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from([b"/%d" % number for number in range(9)]), st.integers(1, 20))
+    | st.integers(1, 9)  # a reload with this many places, or a restart
+    | st.none(),  # the end of a window
+    max_size=50,
+)
+LIFE: list[tuple[bytes, int] | int | None] = [(b"/%d" % number, 20) for number in range(9)]
+
+
+def check_names_are_for_good(
+    make: type[Aggregator], steps: Sequence[tuple[bytes, int] | int | None], restarts: bool
+) -> None:
+    """Once anything of a route is counted under its name, all of it is, whatever happens; and no more routes
+    have one than there ever were places."""
+    places = most = 5
+    counting = make("access", 0, places)
+    named: set[bytes] = set()
+    for now, step in enumerate(steps):
+        if isinstance(step, int):
+            most = max(most, step)
+            if restarts:
+                counting = restart(counting, make, step)
+            else:
+                counting.reconfigure(step, Routes())
+        elif step is None:
+            closed(counting, now)
+        else:
+            route, requests = step
+            counting.add(get(route, requests))
+            counts, _ = counting.take()
+            [(key, found)] = counts.items()
+            assert found.requests == requests
+            assert key.route in ((route,) if route in named else (route, OTHER))
+            named |= {key.route} - {OTHER}
+        assert len(named) <= most
+        assert counting.routes == len(named)
+
+
+class ForgetsAtRestart(Aggregator):
+    """A broken twin: who was admitted by an earlier process has no place."""
+
+    def __init__(
+        self,
+        log: str,
+        started: int,
+        max_routes: int,
+        routes: Routes | None = None,
+        restored: Restored | None = None,
+    ) -> None:
+        super().__init__(log, started, max_routes, routes, restored)
+        self._admission = Admission(max_routes)
+
+
+@given(steps=STEPS, restarts=st.booleans())
+@example(steps=[*LIFE, 2, *LIFE, None, *LIFE], restarts=False)
+@example(steps=[*LIFE, 2, *LIFE, None, *LIFE], restarts=True)
+def test_names_are_for_good(steps: list[tuple[bytes, int] | int | None], restarts: bool) -> None:
+    check_names_are_for_good(Aggregator, steps, restarts)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [AnewEachWindow, ForgetsAtRestart, Unbounded])
+def test_a_name_that_is_not_for_good_is_caught(twin: type[Aggregator]) -> None:
+    with pytest.raises(AssertionError):
+        check_names_are_for_good(twin, [*LIFE, 2, *reversed(LIFE), None, *reversed(LIFE)], restarts=True)
+
+
+# --- a scan
+
+SCANNED = 300_000  # distinct targets, in blocks of 3,000
+
+
+def scan() -> Iterator[Scanned]:
+    for start in range(0, SCANNED, 3000):
+        rows = [(b"GET", b"/scan/%d.php" % number, 404, 1, 9) for number in range(start, start + 3000)]
+        yield Scanned(3000, rows, {}, None)
+
+
+def entries(of: object) -> int:
+    """Of every container that an object of ours holds, on all levels."""
+    if isinstance(of, Mapping):
+        return len(of) + sum(map(entries, of.values()))
+    if isinstance(of, list | set | tuple):
+        return len(of) + sum(map(entries, of))
+    return (
+        sum(map(entries, vars(of).values()))
+        if type(of).__module__ != "builtins" and hasattr(of, "__dict__")
+        else 0
+    )
+
+
+def check_a_scan_changes_nothing(make: type[Aggregator]) -> None:
+    """Real routes keep their names, one that comes later gets one, memory does not grow, nothing is lost."""
+    counting = make("access", 0, 100)
+    for number in range(30):
+        counting.add(get(b"/real/%d" % number, 5))
+    sizes = []
+    for number, found in enumerate(scan()):
+        counting.add(found)
+        counting.add(get(b"/real/%d" % (number % 30), 5))
+        if number % 25 == 24:
+            closed(counting, number)
+            sizes.append(entries(counting) + entries(counting._of.__self__))  # type: ignore[attr-defined]
+    assert sizes[0] < 2000
+    assert max(sizes) <= sizes[0] + 10
+    for _ in range(5):
+        counting.add(get(b"/late"))
+    totals = closed(counting, 1000)
+    assert routes_of(totals)[b"/late"] == 2
+    everything = routes_of(Window("access", 0, 0, counting.totals, {}))
+    assert sum(everything.values()) == SCANNED + 30 * 5 + SCANNED // 3000 * 5 + 5
+    assert sum(count for route, count in everything.items() if route.startswith(b"/real/")) == 650
+    assert everything[OTHER] == counting.folded == SCANNED - 20 + 3
+
+
+class FirstCome(Aggregator):
+    """A broken twin: who comes first gets a place."""
+
+    def add(self, scanned: Scanned) -> None:
+        self._admission._price = min(self._admission._price, 1)
+        super().add(scanned)
+        self._admission._price = min(self._admission._price, 1)
+
+
+class KeepsWhatItSaw(Aggregator):
+    """A broken twin: every target is remembered."""
+
+    def add(self, scanned: Scanned) -> None:
+        self.__dict__.setdefault("seen", set()).update(row[1] for row in scanned.rows)
+        super().add(scanned)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [FirstCome, KeepsWhatItSaw, Unbounded])
+def test_a_scan_that_changes_something_is_caught(twin: type[Aggregator]) -> None:
+    with pytest.raises(AssertionError):
+        check_a_scan_changes_nothing(twin)
+
+
+def test_a_scan_changes_nothing() -> None:
+    check_a_scan_changes_nothing(Aggregator)
+
+
+# --- conservation, over any history
+
+KEYS = st.builds(
+    Key,
+    st.sampled_from([b"M%d" % number for number in range(METHODS_LIMIT + 2)]),
+    st.sampled_from([b"/a", b"/b?1", b"/b?2", b"/c", b"/d", b"/e", OTHER]),
+    st.sampled_from([200, 404]),
+)
+COUNTS = st.builds(Counts, st.integers(1, 2**64), st.integers(0, 2**64))
+REJECTS = st.dictionaries(st.sampled_from(["fields", "status"]), st.integers(1, 9))
+FOUND = st.builds(scanned, st.dictionaries(KEYS, COUNTS, max_size=8), REJECTS)
+HISTORY = st.lists(FOUND | st.none(), max_size=12)  # None ends a window
+
+
+def check_conservation(make: type[Aggregator], history: Sequence[Scanned | None]) -> None:
+    """Requests, bytes and rejects that went in are those of all windows, and those of the totals."""
+    counting = make("access", 0, MAX_ROUTES)
+    windows = []
+    for now, found in enumerate((*history, None)):
+        if found is None:
+            windows.append(closed(counting, now))
+        else:
+            counting.add(found)
+    entered = [found for found in history if found]
+
+    def sums(parts: Sequence[Scanned | Window]) -> tuple[Counter[int], int, Counter[str]]:
+        """Requests by status, bytes, rejects by reason."""
+        requests: Counter[int] = Counter()
+        rejects: Counter[str] = Counter()
+        for part in parts:
+            for key, counts in part.counts.items():
+                requests[key.status] += counts.requests
+            rejects.update(part.rejects)
+        return requests, sum(each.bytes for part in parts for each in part.counts.values()), rejects
+
+    total = Window("access", 0, 0, counting.totals, counting.total_rejects)
+    assert sums(entered) == sums(windows) == sums([total])
+    assert all(one.ended == after.started for one, after in pairwise(windows))
+    assert len({key.route for key in counting.totals}) <= MAX_ROUTES + 1
+    assert len({key.method for key in counting.totals}) <= METHODS_LIMIT + 1
+
+
+class DropsOther(Aggregator):
+    """A broken twin: what is over the limit is not counted at all."""
+
+    def close_window(self, now: int) -> Window:
+        self._window = {key: counts for key, counts in self._window.items() if key.route != OTHER}
+        return super().close_window(now)
+
+
+class Overwrites(Aggregator):
+    """A broken twin: routes that fold into one name replace each other."""
+
+    def add(self, scanned: Scanned) -> None:
+        for method, target, status, *_ in scanned.rows:
+            self._fresh.pop((method, target.partition(b"?")[0], status), None)
+        super().add(scanned)
+
+
+class TotalsOfTheLastWindow(Aggregator):
+    """A broken twin: the totals start anew with each window."""
+
+    def close_window(self, now: int) -> Window:
+        self._totals.clear()
+        return super().close_window(now)
+
+
+FOLDS: list[Scanned | None] = [get(b"/%d" % number, size=7) for number in range(5)]
+REPEATS: list[Scanned | None] = [get(b"/a", 2, 3), get(b"/a?q", 4, 5), None, get(b"/a"), None, get(b"/b")]
+
+
+@given(history=HISTORY)
+@example(history=FOLDS)
+@example(history=REPEATS)
+def test_conservation(history: list[Scanned | None]) -> None:
+    check_conservation(Aggregator, history)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [DropsOther, Overwrites, TotalsOfTheLastWindow, Unbounded])
+def test_conservation_catches(twin: type[Aggregator]) -> None:
+    with pytest.raises(AssertionError):
+        check_conservation(twin, REPEATS + FOLDS)
+
+
+def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
+    made = Aggregator("web", 0, 1000, Routes(max_route=8))
+    made.add(get(b"/" + b"x" * 7))
+    made.add(get(b"/" + b"x" * 8))
+    made.add(get(b"/", method=b"M" * 33))
+    assert set(closed(made, 1).counts) == {
+        Key(b"GET", b"/xxxxxxx", 200),
+        Key(b"GET", OTHER, 200),
+        Key(OTHER, b"/", 200),
+    }
+    assert made.total_requests == 3
+    assert (made.routes, made.folded) == (2, 0)
+
+
+def test_a_route_is_kept_as_one_object() -> None:
+    made = Aggregator("web", 0, 10)
+    for status in (200, 404):
+        made.add(get(bytes(bytearray(b"/a")), status=status))
+    first, second = closed(made, 1).counts
+    assert first.route is second.route
+
+
+def test_a_route_that_is_called_other_takes_no_place() -> None:
+    made = Aggregator("web", 0, 2)
+    for route in (OTHER, b"/a", b"/a", OTHER):
+        made.add(get(route))
+    assert routes_of(closed(made, 1)) == {OTHER: 2, b"/a": 2}
+    assert (made.routes, made.folded) == (1, 0)

@@ -1,0 +1,417 @@
+"""What becomes of a target, step by step; beside the promises stand twins that the same checks catch."""
+
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.counting import routes as module
+from qps_service.counting.routes import (
+    CACHE_BYTES,
+    CACHE_ENTRIES,
+    COLLAPSES,
+    Routes,
+    Rule,
+    compile_match,
+    make_rule,
+)
+from qps_service.values.counts import OTHER
+
+Of = Callable[[bytes], bytes]
+
+
+def rule(match: str, name: str) -> Rule:
+    return make_rule(compile_match(match), name)
+
+
+# --- what happens without any setting
+
+TARGETS = {
+    b"/": b"/",
+    b"/a": b"/a",
+    b"/A/b//": b"/A/b//",
+    b"/a?q=1": b"/a",
+    b"/a#x": b"/a",
+    b"/a#x?q": b"/a",
+    b"/a?q#x?": b"/a",
+    b"/a%3Fq": b"/a%3Fq",
+    b"?q": b"/",
+    b"#": b"/",
+    b"": b"/",
+    b"*": b"*",
+    b"example.org:443": b"example.org:443",
+    b"[2001:db8::1]:443": b"[2001:db8::1]:443",
+    b"http://example.org/a/B?q": b"/a/B",
+    b"HTTPS://user@example.org:8080/a": b"/a",
+    b"http://example.org": b"/",
+    b"http://example.org?q": b"/",
+    b"http://example.org/http://x/y": b"/http://x/y",
+    b"/http://example.org/": b"/http://example.org/",
+    b"1http://example.org/": b"1http://example.org/",
+    b"/%7euser%2fx": b"/~user%2Fx",
+    b"/%41%5a%61%7A%30%39%2d%2e%5f%7e": b"/AZaz09-._~",
+    b"/%40%5b%60%7b%2f%3a%c3%a4": b"/%40%5B%60%7B%2F%3A%C3%A4",
+    b"/%2541": b"/%2541",
+    b"/%": b"/%",
+    b"/%4": b"/%4",
+    b"/%g1%4g%%2e": b"/%g1%4g%.",
+    b"/\xff\x00\xc3\xa4": b"/\xff\x00\xc3\xa4",
+    b"/caf\xe9%e9": b"/caf\xe9%E9",
+}
+
+
+def check_targets(of: Of) -> None:
+    for _ in range(2):  # the second time from the cache
+        assert {target: of(target) for target in TARGETS} == TARGETS
+
+
+def test_targets() -> None:
+    check_targets(Routes().of)
+    check_targets(Routes([rule("no such thing", "x")]).of)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "twin",
+    [
+        lambda target: Routes(keep_query=True).of(target),
+        lambda target: unquote_to_bytes(Routes().of(target)),
+        lambda target: Routes().of(target).lower(),
+        lambda target: Routes().of(unquote_to_bytes(target)),
+        lambda target: Routes().of(re.sub(rb"^\w+://", b"", target)),
+        lambda target: target.split(b"?")[0] or b"/",
+    ],
+)
+def test_what_does_otherwise_is_caught(twin: Of) -> None:
+    with pytest.raises(AssertionError):
+        check_targets(twin)
+
+
+UNRESERVED = "ABCXYZabcxyz019-._~"
+
+
+@given(path=st.text(UNRESERVED + "/", max_size=20), encoded=st.sets(st.integers(0, 19)), upper=st.booleans())
+def test_what_means_the_same_is_one_route(path: str, encoded: set[int], upper: bool) -> None:
+    octets = (
+        (f"%{ord(each):02X}" if upper else f"%{ord(each):02x}") if at in encoded and each != "/" else each
+        for at, each in enumerate(path)
+    )
+    assert Routes().of(f"/{''.join(octets)}".encode()) == f"/{path}".encode()
+
+
+@given(target=st.binary(max_size=40) | st.text("/%?#aF4:~", max_size=12).map(str.encode))
+@example(b"http:")
+def test_the_query_does_not_matter(target: bytes) -> None:
+    """So the scanner may cut it off or not."""
+    for routes in (Routes(), Routes((), COLLAPSES), Routes([rule("4", "/four")])):
+        whole = routes.of(target)
+        assert whole == routes.of(re.split(rb"[?#]", target)[0])
+        assert whole
+
+
+# --- with the query
+
+
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        (b"/a?q=%7e#F", b"/a?q=%7e#F"),
+        (b"/%7e?q=%7e", b"/~?q=%7e"),
+        (b"http://example.org?/q", b"/?/q"),
+        (b"/go?http://example.org/1", b"/go?http://example.org/1"),
+        (b"?q", b"/?q"),
+        (b"#f?", b"/#f?"),
+        (b"/1?2/3", b"/:id?2/3"),
+        (b"/1/?/2", b"/:id/?/2"),
+    ],
+)
+def test_a_query_that_is_kept_stays_as_it_is(target: bytes, route: bytes) -> None:
+    assert Routes((), ["numeric"], keep_query=True).of(target) == route
+
+
+def test_a_rule_sees_the_query_that_is_kept() -> None:
+    rules = [rule(r"^/index\.php\?page=(\w+)", r"/page/\1")]
+    assert Routes(rules, keep_query=True).of(b"/index.php?page=shop&x=1") == b"/page/shop"
+    assert Routes(rules).of(b"/index.php?page=shop&x=1") == b"/index.php"
+
+
+# --- collapses
+
+UUID = b"0190163D-8694-739b-aea5-966c26f8ad91"
+SEGMENTS = {  # what each becomes with everything switched on
+    b"0": b":id",
+    b"1" * 300: b":id",
+    b"12345678": b":id",
+    b"-1": b"-1",
+    b"1.5": b"1.5",
+    b"1.json": b"1.json",
+    b"v2": b"v2",
+    b"\xd9\xa1": b"\xd9\xa1",  # a digit in Arabic
+    UUID: b":uuid",
+    UUID.lower(): b":uuid",
+    UUID[1:]: UUID[1:],
+    UUID.replace(b"-", b""): b":hex",
+    b"{%b}" % UUID: b"{%b}" % UUID,
+    b"2026-11-24": b":date",
+    b"20261124": b":date",
+    b"1900-01-01": b":date",
+    b"20991231": b":date",
+    b"18991231": b":id",
+    b"21000101": b":id",
+    b"20261301": b":id",
+    b"20260100": b":id",
+    b"20260132": b":id",
+    b"2026-1-24": b"2026-1-24",
+    b"2026-1124": b"2026-1124",
+    b"2026-11-24T10": b"2026-11-24T10",
+    b"2026": b":id",
+    b"deadbeef": b"deadbeef",
+    b"deadbee1": b":hex",
+    b"DEADBEE1": b":hex",
+    b"1234567a": b":hex",
+    b"123456a": b"123456a",
+    b"deadbeeg1": b"deadbeeg1",
+    b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08": b":hex",
+    b"": b"",
+    b":id": b":id",
+}
+ALONE = {  # what only one of them takes, when it alone is switched on
+    "numeric": {b"20261124": b":id", b"deadbee1": b"deadbee1", UUID: UUID},
+    "uuid": {UUID: b":uuid", b"1": b"1"},
+    "date": {b"20261124": b":date", b"20261324": b"20261324", b"1": b"1"},
+    "hex": {b"20261124": b":hex", UUID: UUID, b"1": b"1"},
+}
+
+
+def check_segments(of: Of, segments: dict[bytes, bytes]) -> None:
+    """Whole segments, wherever in the path they stand, and each for itself."""
+    for segment, placeholder in segments.items():
+        for path in (b"/%b", b"/a/%b", b"/%b/b", b"//%b/", b"/x/%b/%b/y/%b", b"/-%b-"):
+            expected = path if b"-%b-" in path else path.replace(b"%b", placeholder)
+            expected = expected.replace(b"%b", segment)
+            assert of(path.replace(b"%b", segment)) == expected
+
+
+def test_segments_that_collapse() -> None:
+    check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
+    check_segments(Routes((), list(reversed(COLLAPSES))).of, SEGMENTS)
+    for name, segments in ALONE.items():
+        check_segments(Routes((), [name]).of, segments)
+    assert ALONE.keys() == COLLAPSES.keys()
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("order", [("numeric", "date"), ("hex", "numeric"), ("hex", "date")])
+def test_another_order_is_caught(order: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module, "COLLAPSES", {name: COLLAPSES[name] for name in dict.fromkeys((*order, *COLLAPSES))}
+    )
+    with pytest.raises(AssertionError):
+        check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("pattern", [rb"[0-9.]++", rb"-?[0-9]++", rb"[0-9]{1,8}", rb"\w*[0-9]"])
+def test_another_number_is_caught(pattern: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COLLAPSES, "numeric", (b":id", pattern))
+    with pytest.raises(AssertionError):
+        check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
+
+
+def test_what_is_decoded_collapses() -> None:
+    assert Routes((), ["numeric"]).of(b"http://h/%31%32?x") == b"/:id"
+    assert Routes((), ["numeric"]).of(b"1:443") == b"1:443"
+
+
+# --- rules
+
+
+@pytest.mark.parametrize(
+    ("rules", "target", "route"),
+    [
+        ([("^/shop/[^/]+", "/shop/:item")], b"/shop/a/b", b"/shop/:item"),
+        ([("^/shop/([^/]+)", r"/shop/\1")], b"/shop/a/b", b"/shop/a"),
+        ([("(?P<last>[^/]+)$", r"/\g<last>")], b"/shop/a/b", b"/b"),
+        ([("a", r"\g<0>")], b"/xay", b"a"),
+        ([("(a)|(b)", r"[\1\2]")], b"/b", b"[b]"),
+        ([("^/a", "/b"), ("^/b", "/c"), ("^/a", "/d")], b"/a", b"/c"),  # each to what the one before left
+        ([("^/b", "/c"), ("^/a", "/b")], b"/a", b"/b"),
+        ([("(?i)^/A", "/x")], b"/a", b"/x"),
+        ([("^/:id$", "/number")], b"/17", b"/number"),
+        ([("^/~u", "/user")], b"/%7eu", b"/user"),
+        ([("", "other")], b"/a", OTHER),
+        ([("a(.*)", r"\1")], b"/a", b"/"),
+        ([("^/(?:a+)+$", "/as")], b"/aaa", b"/as"),
+        ([("^/ä", "/ä")], "/ä/x".encode(), "/ä".encode()),
+        ([("x", "/x")], b"/a", b"/a"),
+        ([("^", r"\t\\")], b"/a", b"\t\\"),
+        ([(r"/(\w)", r"\1\1")], b"/ab/cd", b"aa"),  # the first place where it is found
+    ],
+)
+def test_rules(rules: Sequence[tuple[str, str]], target: bytes, route: bytes) -> None:
+    routes = Routes([rule(*each) for each in rules], ["numeric"])
+    assert [routes.of(target), routes.of(target)] == [route, route]
+
+
+@given(
+    st.text("ab/", max_size=8),
+    st.sampled_from(["a", "(a)(b)?", "^/(?P<x>a*)", "(b|)$", "()", "/(?=b)"]),
+    st.sampled_from(["", "x", r"\g<0>", r"a\g<0>\g<0>/"]),
+)
+def test_a_rule_expands_as_re_does(path: str, match: str, name: str) -> None:
+    route = f"/{path}".encode()
+    found = re.search(match.encode(), route)
+    expected = route if found is None else found.expand(name.encode()) or b"/"
+    assert rule(match, name).apply(route) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "message"),
+    [
+        ("/a(", "missing ), unterminated subpattern (character 3)"),
+        ("ää[", "unterminated character set (character 3)"),
+        ("*", "nothing to repeat (character 1)"),
+        ("a{99999999999}", "the repetition number is too large"),
+        ("(?u)a", "bad inline flags: cannot use 'u' flag with a bytes pattern (character 4)"),
+        ("[[a]", "Possible nested set at position 1"),
+    ],
+)
+def test_a_bad_pattern(match: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a regular expression: {message}')}$"):
+        compile_match(match)
+
+
+def test_a_pattern_that_is_nested_too_deeply() -> None:
+    with pytest.raises(ValueError, match=r"^expected a regular expression: "):
+        compile_match("(" * 10_000 + ")" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (r"/\2", "invalid group reference 2 (character 3)"),
+        (r"ä\g<y>", "unknown group name 'y'"),
+        (r"\g<x", "missing >, unterminated name (character 4)"),
+        (r"\q", r"bad escape \q (character 1)"),
+    ],
+)
+def test_a_bad_template(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a template: {message}')}$"):
+        make_rule(compile_match("(?P<x>a)"), name)
+
+
+# --- what is too long
+
+
+def test_what_is_too_long_is_other() -> None:
+    routes = Routes(max_route=8)
+    assert routes.of(b"/" + b"x" * 7) == b"/" + b"x" * 7
+    assert routes.of(b"/" + b"x" * 8) == OTHER
+    assert routes.of(b"/x?" + b"y" * 100) == b"/x"
+    assert routes.of(b"/%7e%7e%7e") == OTHER  # though it would have been /~~~
+    assert Routes(max_route=8, keep_query=True).of(b"/x?yyyyyy") == OTHER
+    assert Routes([rule("x", "/" + "y" * 8)], max_route=8).of(b"/x") == OTHER
+    assert Routes((), ["uuid"], max_route=8).of(b"/" + UUID) == OTHER
+
+
+class Watched(Rule):
+    """A rule that notes what it is asked."""
+
+    asked: list[bytes] = []  # noqa: RUF012  of all of them together
+
+    def apply(self, route: bytes) -> bytes:
+        self.asked.append(route)
+        return super().apply(route)
+
+
+def watched(match: str, name: str) -> Watched:
+    Watched.asked.clear()
+    return Watched(*rule(match, name))
+
+
+def test_no_rule_sees_what_is_too_long() -> None:
+    """So `max_route` bounds what one target can cost."""
+    routes = Routes([*[watched("(?s)(.+)", r"\1\1")] * 20], max_route=16)
+    assert routes.of(b"/" + b"x" * 16) == OTHER
+    assert Watched.asked == []
+    assert routes.of(b"/xxx") == OTHER
+    assert [len(each) for each in Watched.asked] == [4, 8, 16]
+
+
+# --- the cache
+
+
+class Forgetful(Routes):
+    """A broken twin: one generation, which is thrown away when it is full."""
+
+    def _recall(self, target: bytes) -> bytes:
+        self._old = {}
+        return super()._recall(target)
+
+
+class Remembers(Routes):
+    """A broken twin: nothing is forgotten."""
+
+    def _recall(self, target: bytes) -> bytes:
+        self._size = 0
+        self._young[target] = self._derive(target)
+        return self._young[target]
+
+
+class CountsEntriesOnly(Routes):
+    """A broken twin: the text may be of any length."""
+
+    def _recall(self, target: bytes) -> bytes:
+        self._size = 0
+        return super()._recall(target)
+
+
+def check_once_each(make: type[Routes]) -> None:
+    """A rule is asked once for each distinct target; for one that keeps coming, through any scan."""
+    routes = make([watched("^/hot", "/warm")])
+    for number in range(3 * CACHE_ENTRIES):
+        assert routes.of(b"/%d" % number) == b"/%d" % number
+        if number % 100 == 0:
+            assert routes.of(b"/hot") == b"/warm"
+    assert len(Watched.asked) == len(set(Watched.asked)) == 3 * CACHE_ENTRIES + 1
+
+
+def check_cache_is_bounded(make: type[Routes]) -> None:
+    routes = make([rule("^/x", "/x")], max_route=65536)
+    for length in (1, 10_000):
+        for number in range(2 * CACHE_ENTRIES + 100):
+            routes.of(b"/%d/%b" % (number, b"y" * length))
+        kept = {**routes._young, **routes._old}
+        assert len(kept) <= 2 * CACHE_ENTRIES
+        assert sum(len(one) + len(two) for one, two in kept.items()) <= 2 * (CACHE_BYTES + 2 * 65536)
+
+
+def test_a_rule_is_asked_once_for_each_target() -> None:
+    check_once_each(Routes)
+
+
+@pytest.mark.twin
+def test_a_rule_is_asked_once_for_each_target_catches_its_twin() -> None:
+    with pytest.raises(AssertionError):
+        check_once_each(Forgetful)
+
+
+def test_the_cache_is_bounded_in_entries_and_bytes() -> None:
+    check_cache_is_bounded(Routes)
+
+
+@pytest.mark.twin
+def test_the_cache_is_bounded_in_entries_and_bytes_catches_its_twin() -> None:
+    for twin in (Remembers, CountsEntriesOnly):
+        with pytest.raises(AssertionError):
+            check_cache_is_bounded(twin)
+
+
+def test_what_needs_no_thought_needs_no_cache() -> None:
+    routes = Routes()
+    for number in range(100):
+        routes.of(b"/%%7e%d" % number)
+    assert routes._young == {}

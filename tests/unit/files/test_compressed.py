@@ -1,0 +1,674 @@
+"""The text of compressed files, byte for byte, and every way in which such a file can be broken."""
+
+import bz2
+import errno
+import gzip
+import lzma
+import os
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from qps_service.files import compressed as packed_module
+from qps_service.files.compressed import CompressedError, CompressedFile, is_supported, why_not
+from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
+from qps_service.files.kernel import Files
+
+MIB = 1024 * 1024
+BLOCK = 128 * 1024  # what a follower reads at once
+BACK = 64  # bytes before its offset that it reads again
+
+
+def numbered(count: int) -> bytes:
+    """Lines that hardly compress, so that much of the file is read."""
+    return b"".join(b"%08d %08x\n" % (number, zlib.crc32(b"%d" % number)) for number in range(count))
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".xz": lambda text: lzma.compress(text, preset=0),
+    ".bz2": lambda text: bz2.compress(text, 1),
+    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
+TEXT = numbered(30_000)  # 540,000 bytes, which are several chunks of each format
+SMALL = numbered(20)
+PACKED = {suffix: pack(TEXT) for suffix, pack in PACKERS.items()}
+
+formats = pytest.mark.parametrize("suffix", PACKERS)
+Make = type[CompressedFile]
+
+
+class Counting(Files):
+    """Notes what is read of a file."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, int]] = []  # offset, bytes
+        self.signs = 0  # of life
+
+    def working(self) -> None:
+        self.signs += 1
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        data = super().read(descriptor, size, offset)
+        self.taken.append((offset, len(data)))
+        return data
+
+
+class Failing(Files):
+    """The read with this number fails, as for a bad block; the next one succeeds."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        self.left -= 1
+        if self.left == -1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(descriptor, size, offset)
+
+
+@contextmanager
+def opened(
+    data: bytes, suffix: str, make: Make = CompressedFile, files: Files | None = None
+) -> Iterator[CompressedFile]:
+    descriptor = os.memfd_create("packed")
+    os.write(descriptor, data)
+    packed = make(files or Files(), descriptor, "access.log.1" + suffix)
+    try:
+        yield packed
+    finally:
+        packed.close()
+
+
+def check_same(text: bytes, expected: bytes) -> None:
+    """As a plain assert, which under CI=true works for minutes on how megabytes differ."""
+    same = text == expected
+    assert same, f"{len(text)} bytes, not the expected {len(expected)}"
+
+
+def follow(packed: CompressedFile, block: int = BLOCK) -> tuple[bytes, str | None]:
+    """All that a follower gets, and how it ended: None, or what is wrong."""
+    text, wrong = b"", None
+    try:
+        while True:
+            back = min(BACK, len(text))
+            data = packed.read(back + block, len(text) - back)
+            assert data[:back] == text[len(text) - back :]
+            if len(data) == back:
+                break
+            text += data[back:]
+        assert packed.read(1, len(text)) == b""
+    except CompressedError as error:
+        wrong = error
+    assert wrong is None or wrong.errno == errno.EBADMSG
+    return text, wrong.strerror if wrong else None
+
+
+# --- as a plain file
+
+
+def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
+    """(size, offset) -> what pread(2) would give."""
+    with opened(PACKED[suffix], suffix, make) as packed:
+        for size, offset in asks:
+            check_same(packed.read(size, offset), TEXT[offset : offset + size])
+
+
+class NeverGoesBack(CompressedFile):
+    """A broken twin: does not begin anew for what it has let go."""
+
+    def _seek(self, offset: int) -> None:
+        super()._seek(max(offset, self._start))
+
+
+class ForgetsItsPlace(CompressedFile):
+    """A broken twin: what it lets go of is not counted."""
+
+    def _forget(self, offset: int) -> None:
+        start = self._start
+        super()._forget(offset)
+        self._start = start
+
+
+@formats
+@settings(max_examples=40, deadline=None)
+@given(
+    asks=st.lists(
+        st.tuples(st.integers(0, 150_000), st.integers(0, len(TEXT) + 1000)), min_size=1, max_size=8
+    )
+)
+@example(asks=[(1, len(TEXT)), (1, len(TEXT) - 1), (0, 0), (len(TEXT) + 1, 0)])
+@example(asks=[(BLOCK, 300_000), (BLOCK, 300_000 - 64 * 1024), (BLOCK, 300_000 - 64 * 1024 - 1)])
+def test_any_reads_in_any_order(suffix: str, asks: list[tuple[int, int]]) -> None:
+    check_reads(CompressedFile, suffix, asks)
+
+
+@pytest.mark.twin
+@formats
+@pytest.mark.parametrize("twin", [NeverGoesBack, ForgetsItsPlace])
+def test_other_bytes_are_caught(suffix: str, twin: Make) -> None:
+    with pytest.raises(AssertionError):
+        check_reads(twin, suffix, [(BLOCK, 300_000), (BLOCK, 0)])
+
+
+def check_onward(make: Make, suffix: str) -> None:
+    """A follower's reads, with their steps back, take each byte of the file once."""
+    files = Counting()
+    with opened(PACKED[suffix], suffix, make, files) as packed:
+        text, wrong = follow(packed)
+    assert wrong is None
+    check_same(text, TEXT)
+    taken = [(offset, size) for offset, size in files.taken if size]
+    assert sum(size for _, size in taken) == len(PACKED[suffix])
+    assert taken == sorted(taken)
+
+
+class KeepsNothingBehind(CompressedFile):
+    """A broken twin: begins anew for the smallest step back."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        data = super().read(size, offset)
+        del self._text[: offset + len(data) - self._start]
+        self._start = offset + len(data)
+        return data
+
+
+@formats
+def test_each_byte_is_decompressed_once(suffix: str) -> None:
+    check_onward(CompressedFile, suffix)
+
+
+@pytest.mark.twin
+@formats
+def test_decompressing_again_is_caught(suffix: str) -> None:
+    with pytest.raises(AssertionError):
+        check_onward(KeepsNothingBehind, suffix)
+
+
+# --- members, padding, and what is no member
+
+LAYOUTS: dict[str, Callable[[bytes], bytes]] = {
+    "one": lambda data: data,
+    "several": lambda data: data * 3,
+    "zeros after the last": lambda data: data + bytes(1000),
+    "zeros between them": lambda data: data + bytes(512) + data,
+    "zeros over more than a chunk": lambda data: data + bytes(200_000) + data,
+}
+
+
+def check_members(suffix: str, layout: Callable[[bytes], bytes]) -> None:
+    data = layout(PACKERS[suffix](SMALL))
+    members = data.count(PACKERS[suffix](SMALL))
+    for block in (1, 100, BLOCK):
+        with opened(data, suffix) as packed:
+            assert follow(packed, block) == (SMALL * members, None)
+
+
+class OneMember(packed_module._Stream):
+    """A broken twin: takes the end of a member for the end of the text."""
+
+    def _feed_slice(self) -> bytes:
+        if self._has_begun and self._member is None:
+            self._fed = len(self._taken)
+            return b""
+        return super()._feed_slice()
+
+
+@formats
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_members_and_padding(suffix: str, layout: Callable[[bytes], bytes]) -> None:
+    check_members(suffix, layout)
+
+
+@pytest.mark.twin
+@formats
+def test_reading_one_member_is_caught(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_module, "_Stream", OneMember)
+    check_members(suffix, LAYOUTS["zeros after the last"])
+    with pytest.raises(AssertionError):
+        check_members(suffix, LAYOUTS["several"])
+
+
+@formats
+def test_empty_members_are_no_end(suffix: str) -> None:
+    pack = PACKERS[suffix]
+    with opened(pack(b"") + pack(SMALL) + pack(b""), suffix) as packed:
+        assert follow(packed) == (SMALL, None)
+    with opened(pack(b""), suffix) as packed:
+        assert follow(packed) == (b"", None)
+
+
+def test_zstd_frames_to_be_skipped_are_skipped() -> None:
+    """As pzstd and seekable zstd write them."""
+    frame = PACKERS[".zst"](SMALL)
+    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"none"
+    with opened(skipped + frame + skipped + frame + skipped, ".zst") as packed:
+        assert follow(packed) == (SMALL * 2, None)
+
+
+@formats
+def test_a_last_line_may_lack_its_newline(suffix: str) -> None:
+    with opened(PACKERS[suffix](SMALL[:-1]), suffix) as packed:
+        assert follow(packed) == (SMALL[:-1], None)
+
+
+@formats
+@pytest.mark.parametrize("length", [BLOCK, 3 * BLOCK + 5])
+def test_a_line_may_be_long(suffix: str, length: int) -> None:
+    text = SMALL + b"x" * length + b"\n" + SMALL
+    with opened(PACKERS[suffix](text), suffix) as packed:
+        found, wrong = follow(packed)
+    assert wrong is None
+    check_same(found, text)
+
+
+@formats
+def test_what_is_no_member_is_damage(suffix: str) -> None:
+    """After the last one, and in its place."""
+    for garbage in (b"garbage " * 20, b"\0" * 100 + b"garbage " * 20):
+        with opened(PACKERS[suffix](SMALL) + garbage, suffix) as packed:
+            text, wrong = follow(packed)
+            assert text == SMALL
+            assert wrong
+            assert wrong.startswith("the decompressor gave up: ")
+    for data in (SMALL, bytes(1000) + PACKERS[suffix](SMALL)):
+        with opened(data, suffix) as packed:
+            text, wrong = follow(packed)
+            assert text == b""
+            assert wrong
+
+
+# --- cut off, damaged
+
+
+def check_cut(make: Make, suffix: str, cut: int) -> None:
+    """A file of which only the first `cut` bytes are there: whole lines of its text, then an error, whatever
+    is asked for; a line that is only begun is never shown."""
+    data = PACKERS[suffix](SMALL)[:cut]
+    for block in (1, BLOCK):
+        with opened(data, suffix, make) as packed:
+            text, wrong = follow(packed, block)
+            assert wrong == "its end is missing"
+            assert SMALL.startswith(text)
+            assert text[-1:] in (b"", b"\n")
+            with pytest.raises(CompressedError):
+                packed.read(1, len(text))
+            if text:
+                assert packed.read(BLOCK, 0) == text
+        for offset in (len(text), len(text) + 1, len(SMALL), len(SMALL) + 1):
+            with opened(data, suffix, make) as packed, pytest.raises(CompressedError):
+                packed.read(1, offset)
+
+
+def check_cut_at_the_trailer(make: Make, suffix: str) -> None:
+    """All that is before the damage is handed out."""
+    with opened(PACKERS[suffix](SMALL)[:-1], suffix, make) as packed:
+        assert follow(packed) == (SMALL, "its end is missing")
+
+
+class TakesACutForTheEnd(CompressedFile):
+    """A broken twin, which ends as GzipFile does for a file of no bytes, and zstandard's reader for any."""
+
+    def _extend(self) -> bool:
+        more = super()._extend()
+        self._damage, self._sound = None, 1 << 63
+        return more
+
+
+class ShowsBegunLines(CompressedFile):
+    """A broken twin: hands out all that it could decompress."""
+
+    def _reaches(self, end: int) -> bool:
+        return self._end >= end
+
+
+class RaisesAtOnce(CompressedFile):
+    """A broken twin: keeps what is before the damage to itself."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        data = super().read(size, offset)
+        if self._damage:
+            raise CompressedError(errno.EBADMSG, self._damage)
+        return data
+
+
+@formats
+def test_every_cut_is_an_error(suffix: str) -> None:
+    for cut in range(len(PACKERS[suffix](SMALL))):
+        check_cut(CompressedFile, suffix, cut)
+    check_cut_at_the_trailer(CompressedFile, suffix)
+
+
+@pytest.mark.twin
+@formats
+def test_taking_a_cut_for_the_end_is_caught(suffix: str) -> None:
+    for cut in (0, 3, len(PACKERS[suffix](SMALL)) - 1):
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            check_cut(TakesACutForTheEnd, suffix, cut)
+
+
+@pytest.mark.twin
+def test_showing_a_begun_line_is_caught() -> None:
+    length = len(PACKERS[".gz"](SMALL))
+    caught = 0
+    for cut in range(length):
+        try:
+            check_cut(ShowsBegunLines, ".gz", cut)
+        except (AssertionError, pytest.fail.Exception):
+            caught += 1
+    assert caught > length // 2
+
+
+@pytest.mark.twin
+@formats
+def test_hiding_what_is_before_the_damage_is_caught(suffix: str) -> None:
+    with pytest.raises(AssertionError):
+        check_cut_at_the_trailer(RaisesAtOnce, suffix)
+
+
+@formats
+def test_a_file_that_is_being_written_can_be_read_later(suffix: str) -> None:
+    data = PACKERS[suffix](SMALL)
+    descriptor = os.memfd_create("packed")
+    os.write(descriptor, data[: len(data) // 2])
+    for end in ("its end is missing", None):
+        packed = CompressedFile(Files(), os.dup(descriptor), "access.log.1" + suffix)
+        text, wrong = follow(packed)
+        assert wrong == end
+        packed.close()
+        os.write(descriptor, data[len(data) // 2 :])
+    assert text == SMALL
+    os.close(descriptor)
+
+
+def check_flip(make: Make, suffix: str, place: int) -> None:
+    """One bit of the file is another: that is noticed, or it made no difference."""
+    data = bytearray(PACKERS[suffix](SMALL))
+    data[place] ^= 1 << place % 8
+    with opened(bytes(data), suffix, make) as packed:
+        text, wrong = follow(packed)
+    assert wrong or text == SMALL
+
+
+@formats
+def test_every_damage_is_noticed(suffix: str) -> None:
+    for place in range(len(PACKERS[suffix](SMALL))):
+        check_flip(CompressedFile, suffix, place)
+
+
+@pytest.mark.twin
+@formats
+def test_damage_that_goes_unnoticed_is_caught(suffix: str) -> None:
+    with pytest.raises(AssertionError):
+        check_flip(TakesACutForTheEnd, suffix, len(PACKERS[suffix](SMALL)) // 2)
+
+
+@formats
+def test_what_is_before_a_damage_is_handed_out(suffix: str) -> None:
+    data = bytearray(PACKED[suffix])
+    data[len(data) // 2] ^= 1
+    with opened(bytes(data), suffix) as packed:
+        text, wrong = follow(packed)
+    assert wrong
+    check_same(text[: len(TEXT) // 3], TEXT[: len(TEXT) // 3])
+
+
+# --- bounded memory
+
+BOMB = {suffix: pack(bytes(32 * MIB)) * 32 for suffix, pack in PACKERS.items()}  # of 1 GiB of zeros
+
+
+def read_far_behind(packed: CompressedFile) -> None:
+    check_same(packed.read(BLOCK, 64 * MIB), bytes(BLOCK))
+
+
+def read_onward(packed: CompressedFile) -> None:
+    for offset in range(0, 32 * MIB, BLOCK):
+        check_same(packed.read(BLOCK, offset), bytes(BLOCK))
+
+
+def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) -> None:
+    """Little memory is taken for it, and at first little of the file."""
+    files = Counting()
+    with opened(BOMB[suffix], suffix, make, files) as packed:
+        tracemalloc.start()
+        try:
+            check_same(packed.read(BLOCK, 0), bytes(BLOCK))
+            assert sum(size for _, size in files.taken) <= 64 * 1024
+            walk(packed)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 16 * MIB
+
+
+class KeepsAll(CompressedFile):
+    """A broken twin: lets nothing go."""
+
+    def _forget(self, offset: int) -> None:
+        pass
+
+
+walks = pytest.mark.parametrize("walk", [read_far_behind, read_onward])
+
+
+@formats
+@walks
+def test_a_bomb_takes_little_memory(suffix: str, walk: Callable[[CompressedFile], None]) -> None:
+    check_bomb(CompressedFile, suffix, walk)
+
+
+@pytest.mark.twin
+@formats
+@walks
+def test_keeping_all_is_caught(suffix: str, walk: Callable[[CompressedFile], None]) -> None:
+    with pytest.raises(AssertionError):
+        check_bomb(KeepsAll, suffix, walk)
+
+
+@pytest.mark.twin
+def test_feeding_zstd_without_measure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_module, "SLICE", 64 * 1024)
+    with pytest.raises(AssertionError):
+        check_bomb(CompressedFile, ".zst", read_onward)
+
+
+@pytest.mark.twin
+def test_bzip2_without_a_limit_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(packed_module._FORMATS, ".bz2", lambda: packed_module._bzip2()._replace(limit=None))
+    with pytest.raises(AssertionError):
+        check_bomb(CompressedFile, ".bz2", read_onward)
+
+
+def check_pace(make: Make, suffix: str) -> None:
+    """The way to a place shows each MiB."""
+    files = Counting()
+    with opened(BOMB[suffix], suffix, make, files) as packed:
+        check_same(packed.read(BLOCK, 48 * MIB), bytes(BLOCK))
+    assert files.signs >= 16
+
+
+def check_pace_without_text(make: Make, suffix: str) -> None:
+    """So does the way to the end of what comes after the text."""
+    files = Counting()
+    with opened(PACKERS[suffix](SMALL) + bytes(16 * MIB), suffix, make, files) as packed:
+        assert packed.read(1, len(SMALL)) == b""
+    assert files.signs >= 16
+
+
+class GoesWithoutASign(CompressedFile):
+    """A broken twin: the watchdog would take it for hung."""
+
+    def _restart(self) -> None:
+        super()._restart()
+        self._stream._working = lambda: None
+
+
+class ShowsTextOnly(CompressedFile):
+    """A broken twin: shows nothing while there is no text."""
+
+    def _restart(self) -> None:
+        super()._restart()
+        self._stream._working = lambda: None
+
+    def _extend(self) -> bool:
+        self._files.working()
+        return super()._extend()
+
+
+@formats
+def test_a_long_way_shows_that_it_lives(suffix: str) -> None:
+    check_pace(CompressedFile, suffix)
+    check_pace_without_text(CompressedFile, suffix)
+
+
+@pytest.mark.twin
+@formats
+def test_a_way_without_signs_is_caught(suffix: str) -> None:
+    with pytest.raises(AssertionError):
+        check_pace(GoesWithoutASign, suffix)
+    with pytest.raises(AssertionError):
+        check_pace_without_text(ShowsTextOnly, suffix)
+
+
+def xz_of(window: int) -> bytes:
+    """A file that says it needs a window of this many bits (xz-file-format.txt, 3.1 and 5.3.1)."""
+    data = bytearray(lzma.compress(SMALL, preset=0))
+    size = (data[12] + 1) * 4
+    assert data[14:16] == b"\x21\x01", "expected the LZMA2 filter with one property"
+    data[16] = 2 * (window - 12)
+    data[12 + size - 4 : 12 + size] = zlib.crc32(data[12 : 12 + size - 4]).to_bytes(4, "little")
+    return bytes(data)
+
+
+def zstd_of(window: int) -> bytes:
+    """One raw block in a frame that says it needs a window of this many bits (RFC 8878, 3.1.1)."""
+    block = (len(SMALL) << 3 | 1).to_bytes(3, "little") + SMALL
+    return b"\x28\xb5\x2f\xfd\0" + bytes([(window - 10) << 3]) + block
+
+
+def check_window(data: bytes, suffix: str, *, allowed: bool) -> None:
+    with opened(data, suffix) as packed:
+        text, wrong = follow(packed)
+    assert (text, wrong is None) == ((SMALL, True) if allowed else (b"", False))
+
+
+def test_a_window_may_have_so_much_memory_and_no_more() -> None:
+    check_window(xz_of(26), ".xz", allowed=True)
+    check_window(xz_of(27), ".xz", allowed=False)
+    check_window(zstd_of(27), ".zst", allowed=True)
+    check_window(zstd_of(28), ".zst", allowed=False)
+
+
+@pytest.mark.twin
+def test_windows_without_a_limit_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_module, "XZ", XZ._replace(memory=1 << 40))
+    monkeypatch.setattr(packed_module, "ZSTD", ZSTD._replace(memory=1 << 31))
+    with pytest.raises(AssertionError):
+        check_window(xz_of(27), ".xz", allowed=False)
+    with pytest.raises(AssertionError):
+        check_window(zstd_of(28), ".zst", allowed=False)
+
+
+# --- faults of the disk
+
+
+def read_through(make: Make, suffix: str, files: Files) -> tuple[bytes, list[OSError]]:
+    """The text, and the faults on the way to it."""
+    text = b""
+    faults: list[OSError] = []
+    with opened(PACKED[suffix], suffix, make, files) as packed:
+        while len(faults) < 2:
+            try:
+                data = packed.read(BLOCK, len(text))
+            except OSError as error:
+                faults.append(error)
+                continue
+            if not data:
+                break
+            text += data
+    return text, faults
+
+
+def check_fault(make: Make, suffix: str, number: int) -> None:
+    """It surfaces as what it is, and reading goes on behind it."""
+    text, faults = read_through(make, suffix, Failing(number))
+    assert [(type(fault), fault.errno) for fault in faults] == [(OSError, errno.EIO)]
+    check_same(text, TEXT)
+
+
+class HidesFaults(CompressedFile):
+    """A broken twin: a fault of the disk is the end."""
+
+    def _take(self, offset: int) -> bytes:
+        try:
+            return super()._take(offset)
+        except OSError:
+            return b""
+
+
+class GoesOnBehindFaults(CompressedFile):
+    """A broken twin: what could not be read is skipped."""
+
+    def _take(self, offset: int) -> bytes:
+        try:
+            return super()._take(offset)
+        except OSError:
+            self._stream._offset += 64 * 1024
+            raise
+
+
+@formats
+def test_every_fault_surfaces(suffix: str) -> None:
+    files = Counting()
+    text, faults = read_through(CompressedFile, suffix, files)
+    assert faults == []
+    check_same(text, TEXT)
+    assert len(files.taken) > 3
+    for number in range(len(files.taken)):
+        check_fault(CompressedFile, suffix, number)
+
+
+@pytest.mark.twin
+@formats
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("twin", [HidesFaults, GoesOnBehindFaults])
+def test_hidden_faults_are_caught(suffix: str, number: int, twin: Make) -> None:
+    with pytest.raises(AssertionError):
+        check_fault(twin, suffix, number)
+
+
+# --- what can be read at all
+
+
+def test_what_is_supported() -> None:
+    assert {each.suffix for each in COMPRESSIONS} == set(PACKERS)
+    assert all(is_supported("/var/log/access.log.1" + suffix) for suffix in PACKERS)
+    assert why_not("access.log.1.lz4") == "no compression is known by the suffix '.lz4'"
+
+
+def test_zstandard_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    reason = "zstandard is not installed (Debian: python3-zstandard)"
+    assert why_not("access.log.1.zst") == reason
+    assert not is_supported("access.log.1.zst")
+    assert is_supported("access.log.1.gz")
+    descriptor = os.memfd_create("packed")
+    with pytest.raises(CompressedError) as caught:
+        CompressedFile(Files(), descriptor, "access.log.1.zst")
+    assert (caught.value.errno, caught.value.strerror) == (errno.EINVAL, reason)
+    os.close(descriptor)  # it is still the caller's
+
+
+def test_close_gives_the_descriptor_back() -> None:
+    descriptor = os.memfd_create("packed")
+    CompressedFile(Files(), descriptor, "access.log.1.gz").close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

@@ -1,0 +1,265 @@
+"""`qps-reporter explain`, to the letter; and that what it says is what the scanner does."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.cli import main
+from qps_service.formats import explanation
+from qps_service.formats.explanation import explain, walk
+from qps_service.formats.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
+from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.values.counts import REASONS
+
+Captured = pytest.CaptureFixture[str]
+
+LIMIT = 64 * 1024
+NO_OTHER = "no other format with a name fits it\n"
+COMMON = '1.2.3.4 - bob [24/Nov/2026:14:50:08 +0100] "GET /a?b HTTP/1.1" 200 512'
+
+
+def said(capsys: Captured, *words: str) -> tuple[int, str]:
+    status = main(["explain", *words])
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return status, captured.out
+
+
+def test_a_line_that_counts(capsys: Captured) -> None:
+    assert said(capsys, COMMON) == (
+        0,
+        "format common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default\n"
+        "\n"
+        "  $remote_addr      -        1.2.3.4\n"
+        "  $remote_user      -        bob\n"
+        "  $time_local       time     24/Nov/2026:14:50:08 +0100\n"
+        "  $request          request  GET /a?b HTTP/1.1\n"
+        "  $status           status   200\n"
+        "  $body_bytes_sent  bytes    512\n"
+        "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n",
+    )
+
+
+def test_a_line_that_is_rejected(capsys: Captured) -> None:
+    assert said(capsys, '::1 - - [now] "GET /" 200', "--format", "common") == (
+        1,
+        "\n"
+        "  $remote_addr  -        ::1\n"
+        "  $remote_user  -        -\n"
+        "  $time_local   time     now\n"
+        "  $request      request  GET /\n"
+        "  $status       status   200\n"
+        "rejected (fields): expected a blank after $status, found the end\n"
+        '  ::1 - - [now] "GET /" 200\n'
+        "                           ^\n"
+        f"{NO_OTHER}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "log_format", "ending"),
+    [
+        ("/help 200", "%U %>s", "counts as - /help 200, 0 bytes\n"),
+        ("http://x/%7ea?b 200", "%U%q %>s", "counts as - /~a 200, 0 bytes\n"),
+        ("?b 200", "%U%q %>s", "counts as - / 200, 0 bytes\n"),
+        ("/help\x1b 099", "%U %>s", "counts as - /help\\x1b 099, 0 bytes\n"),
+        ("x /help 200", "%{sec}t %U %>s", "counts as - /help 200, 0 bytes, at no time that can be read\n"),
+        (
+            '{"status":200}',
+            "json route=r",
+            "rejected (fields): expected a route: one of the members r\n",
+        ),
+        (
+            "[]",
+            "json",
+            "rejected (fields): expected a JSON object\n  []\n  ^\n",
+        ),
+        (
+            COMMON,
+            "combined",
+            'rejected (fields): expected ` "` behind $body_bytes_sent\n'
+            f"  ...{COMMON[-63:-3]}512\n  {' ' * 63}^\nit fits the format common\n",
+        ),
+        (
+            COMMON,
+            "$uri|$status",
+            f"rejected (fields): expected `|` after $uri, found the end\n  ...{COMMON[-60:]}\n"
+            f"  {' ' * 63}^\nit fits the format common\n",
+        ),
+        (
+            "/a - 2000",
+            "$uri - $status",
+            "rejected (status): expected three digits\n  /a - 2000\n       ^\n",
+        ),
+        (
+            "/a\t200\tx",
+            r"$uri\t$status\t$bytes_sent",
+            "rejected (bytes): expected a number below 2^64, or -\n  /a\t200\tx\n    \t   \t^\n",
+        ),
+        (
+            'x"(/a) 200',
+            'x"$request) $status',
+            'rejected (not_http): expected METHOD target, as in GET /path HTTP/1.1\n  x"(/a) 200\n    ^\n',
+        ),
+        (
+            "GET  200",
+            "$method $route $status",
+            "rejected (not_http): expected METHOD target, as in GET /path HTTP/1.1\n  GET  200\n      ^\n",
+        ),
+        (
+            "/a 200 x",
+            "$uri $status y",
+            "rejected (fields): expected ` y` behind $status\n  /a 200 x\n     ^\n",
+        ),
+        (
+            "[/a] 200;x",
+            "[$uri] $status;",
+            "rejected (fields): expected the end of the line\n  [/a] 200;x\n           ^\n",
+        ),
+        (
+            "x" * (LIMIT + 1),
+            "common",
+            "rejected (too_long): expected 65536 bytes at most\n",
+        ),
+        ("1 GET / 200 5", "default", "counts as GET / 200, 5 bytes\n"),
+    ],
+)
+def test_each_end(capsys: Captured, line: str, log_format: str, ending: str) -> None:
+    counts, fits = ending.startswith("counts"), "it fits" in ending
+    status, text = said(capsys, line, "--format", log_format)
+    assert text.endswith(f"\n{ending}{'' if counts or fits else NO_OTHER}")
+    assert status == (0 if counts else 1)
+
+
+def test_the_place_in_an_object_that_is_none(capsys: Captured) -> None:
+    status, text = said(capsys, '{"status" 200}', "--format", "json")
+    shown = f"expecting ':' delimiter\n  {{\"status\" 200}}\n            ^\n{NO_OTHER}"
+    assert (status, text) == (1, f"\nrejected (fields): expected a JSON object: {shown}")
+
+
+def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"/a 200\n/b \xff\n/c 404"))
+    monkeypatch.setattr("sys.stdin", stdin)
+    status, text = said(capsys, "-", "/d 500", "--format", "%U %>s")
+    assert status == 1
+    assert [line.split(" ")[3] for line in text.splitlines() if line.startswith("counts")] == [
+        "/a",
+        "/c",
+        "/d",
+    ]
+    assert r"%>s  status   \xff" in text
+
+
+def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert said(capsys, "-") == (1, "no format found: there is no line yet; shown as combined\n")
+
+
+def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
+    status, text = said(capsys, '{"a": "b"}')
+    first = "no format found: none of 1 lines fits json, combined, common, default; shown as json\n"
+    assert (status, text.startswith(first)) == (1, True)
+
+
+def test_a_wrong_format_shows_the_place(capsys: Captured) -> None:
+    assert main(["explain", "x", "--format", "log_format x\n '$uri'\n '$status';"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "qps-reporter: --format: expected some text between two fields (line 3, character 3)\n"
+        "qps-reporter:    '$status';\n"
+        "qps-reporter:     ^\n",
+    )
+
+
+# --- it says what the scanner does
+
+
+FORMATS = [
+    *(compile_format(name) for name in ("default", "combined", "common", "json")),
+    compile_format('%h %t "%r" %>s%%'),
+    compile_format("'$uri' | $status | $bytes_sent"),
+]
+PIECES = (
+    "'",
+    " | ",
+    "|",
+    " ",
+    '"',
+    "\\",
+    "[",
+    "]",
+    "GET /",
+    "200",
+    "%",
+    "\t",
+    "-",
+    "{",
+    "}",
+    '"status":200',
+    ",",
+    "é",
+)
+LINES = st.lists(st.sampled_from(PIECES), max_size=14).map(
+    lambda pieces: "".join(pieces).encode()
+) | st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
+
+
+def outcome(roles: Mapping[str, bytes] | None) -> tuple[Request | None, str | None]:
+    """What the roles count as, or why they don't."""
+    try:
+        return request_of(roles, keep_query=False), None
+    except Rejected as rejected:
+        return None, rejected.args[0]
+
+
+def check_agreement(log_format: LogFormat, line: bytes) -> None:
+    """The fields, the reason and the request are those of the reader; a place is one of the line."""
+    found = explain(log_format, line, LIMIT)
+    reader = make_reader(log_format)
+    trimmed = trim(line, LIMIT)
+    fields = reader.fields(trimmed)
+    if fields is not None:
+        assert [(part.name, part.value) for part in found.parts] == list(fields)
+    assert (found.request, found.reason) == outcome(reader.roles(trimmed))
+    assert (found.fault is None) == (found.reason is None)
+    if found.fault and found.fault.place is not None:
+        assert 0 <= found.fault.place <= len(trimmed)
+    for part in found.parts:
+        assert part.start is None or trimmed[part.start : part.start + len(part.value)] == part.value
+    if log_format.pieces and not log_format.is_lenient:
+        assert (walk(log_format, trimmed)[1] is None) == (fields is not None)
+
+
+@given(log_format=st.sampled_from(FORMATS), line=LINES)
+@example(log_format=FORMATS[0], line=b"1 GET / 200 5")
+@example(log_format=FORMATS[1], line=COMMON.encode() + rb' "\"" "x"')
+@example(log_format=FORMATS[3], line=b'{"request":"GET /","status":200,"method":"x"}')
+@example(log_format=FORMATS[3], line=b"[" * 5000)
+@example(log_format=FORMATS[3], line=b"[" + b"1" * 5000)
+def test_it_says_what_the_scanner_does(log_format: LogFormat, line: bytes) -> None:
+    check_agreement(log_format, line)
+
+
+def greedy(pieces: Sequence[Piece]) -> list[bytes]:
+    """A broken twin's way: a field goes as far as it can."""
+    return [b".*" if pattern.startswith((b"[^", b"(?", b".")) else pattern for pattern in patterns_of(pieces)]
+
+
+@pytest.mark.twin
+def test_another_way_through_the_line_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explanation, "patterns_of", greedy)
+    with pytest.raises(AssertionError):
+        check_agreement(FORMATS[5], b"'/a' | 200 | 5")
+
+
+def test_every_reason_is_told_apart() -> None:
+    common = compile_format("common")
+    lines = (
+        b"x",
+        b"x" * (LIMIT + 1),
+        *(COMMON.replace(*pair).encode() for pair in (("GET ", "("), ("200", "20"), ("512", "x"))),
+    )
+    assert {explain(common, line, LIMIT).reason for line in lines} == set(REASONS)

@@ -1,0 +1,289 @@
+"""The languages of formats: which is which, what they refuse and where, and that what is written is read."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.errors import FormatError
+from qps_service.formats import presets
+from qps_service.formats.line import TextReader, make_reader
+from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
+from tests.unit.refusals import refusal
+
+COMBINED = (
+    b'203.0.113.7 - bob [09/Sep/2016:11:43:14 +0200] "GET /a?b HTTP/1.1" 200 512 "http://x/" "curl/7 (x y)"'
+)
+COUNTED = {
+    "request": b"GET /a?b HTTP/1.1",
+    "status": b"200",
+    "bytes": b"512",
+    "time": b"09/Sep/2016:11:43:14 +0200",
+}
+
+
+def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
+    return make_reader(log_format).roles(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        (
+            "default",
+            b"1.2.3.4\tGET /a b\t200\t12",
+            {"method": b"GET", "route": b"/a b", "status": b"200", "bytes": b"12"},
+        ),
+        ("combined", COMBINED, COUNTED),
+        ("common", COMBINED.partition(b' "http')[0], COUNTED),
+        # A preset is nothing but its text: pasting that from nginx's configuration is the same.
+        (PRESETS["combined"], COMBINED, COUNTED),
+        ("$uri $status", b"/x 404", {"route": b"/x", "status": b"404"}),
+        ("${uri}x$status", b"/x404", {"route": b"/", "status": b"404"}),
+        ("$REQUEST_URI|$Status|", b"/x|404|", {"route": b"/x", "status": b"404"}),
+        (r"$uri\\$status", b"/x\\404", {"route": b"/x", "status": b"404"}),
+        (r"\"$uri\" $status", b'"/x" 404', {"route": b"/x", "status": b"404"}),
+        ("é$uri é$status", "é/x é404".encode(), {"route": b"/x", "status": b"404"}),
+        (".$uri.$status", b"./x.404", {"route": b"/x", "status": b"404"}),
+        (".$uri.$status", b"a/x.404", None),
+        # A percent sign in nginx's language, and a dollar sign in Apache's.
+        ("$uri 100% %s $status", b"/x 100% %s 404", {"route": b"/x", "status": b"404"}),
+        ("$ %U $ %>s", b"$ /x $ 404", {"route": b"/x", "status": b"404"}),
+        ("json $uri $status", b"json /x 404", {"route": b"/x", "status": b"404"}),
+        ("\n  $uri $status\n\n", b"  /x 404", {"route": b"/x", "status": b"404"}),
+    ],
+)
+def test_reads(text: str, line: bytes, expected: dict[str, bytes] | None) -> None:
+    assert roles(compile_format(text), line) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_stays_the_formats_text(name: str) -> None:
+    log_format = compile_format(name)
+    assert log_format.text == name
+    assert log_format.is_auto == (name == "auto")
+    assert name == "auto" or compile_format(PRESETS[name])._replace(text=name) == log_format
+
+
+@pytest.mark.parametrize(
+    ("line", "matches"),
+    [
+        (b"1.2.3.4 GET /a 200 12", True),
+        (b"1.2.3.4    GET /a  \t 200\t\t12   ", True),
+        (b"1.2.3.4 GET /a b 200 12", False),
+        (b"1.2.3.4 GET /a 200", False),
+    ],
+)
+def test_the_default_alone_also_takes_blanks_for_its_tabs(line: bytes, matches: bool) -> None:
+    assert (roles(compile_format("default"), line) is not None) is matches
+    assert [name for name in NAMES if compile_format(name).is_lenient] == ["default"]
+
+
+QUOTES = "expected quotes around the request: it has blanks in it, and a blank would end it"
+EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ", ".join(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "reason"),
+    [
+        ("", 0, EXPECTED_NAMES),
+        ("apache", 0, EXPECTED_NAMES),
+        ("Combined", 0, EXPECTED_NAMES),
+        ("$route $", 7, "expected a name after $"),
+        ("$route ${status", 7, "expected a name after $"),
+        ("$ uri", 0, "expected a name after $"),
+        ("$route$status", 6, "expected some text between two fields"),
+        ("$route\n$status", 6, "expected a format of one line"),
+        ("$route\r $status", 6, "expected a format of one line"),
+        (r"$route\n$status", 6, "expected a format of one line"),
+        ("$route \udcff$status", 7, "expected UTF-8"),  # of a command line that is none
+        ("$route $host", 12, "the format has no status: expected $status"),
+        ("$route $host\n", 12, "the format has no status: expected $status"),
+        ("$status $host", 13, "the format has no route: expected $route or $request"),
+        ("$host $request $status", 6, QUOTES),
+        ("%h %r %>s", 3, QUOTES),
+        ("$status $request ", 8, QUOTES),
+    ],
+)
+def test_refuses_and_names_the_place(text: str, position: int, reason: str) -> None:
+    assert refusal(text) == (text[:position], reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("$request  $status", b"GET /a HTTP/1.1  200"),
+        ("$request [$host] $status", b"GET /a HTTP/1.1 [x] 200"),
+        ("$status $request", b"200 GET /a HTTP/1.1"),
+        ("'$request' $status", b"'GET /a HTTP/1.1' 200"),
+    ],
+)
+def test_a_request_needs_no_quotes_where_more_than_a_blank_ends_it(text: str, line: bytes) -> None:
+    expected = {"request": b"GET /a HTTP/1.1", "status": b"200"}
+    assert roles(compile_format(text), line) == expected
+
+
+WORDS = (
+    *"$%\\'\"{};#^ \n\t=.>",
+    "log_format ",
+    "LogFormat ",
+    "json ",
+    "uri",
+    "status",
+    "U",
+    "%>s",
+    "escape=json",
+    "t",
+)
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map("".join) | st.text(max_size=8)
+
+
+def read_or_refuse(text: str) -> LogFormat | FormatError:
+    try:
+        return compile_format(text)
+    except FormatError as error:
+        return error
+
+
+@given(text=TEXTS)
+@example(text="log_format x '\\")
+@example(text='LogFormat "\\')
+@example(text="%{}t%{%")
+@example(text="%U %\n")
+@example(text="%U %\udcff")
+@example(text="auto")
+@example(text="log_format x ''")
+@example(text="#" * 100 + "\n$uri $status")
+@example(text="#" * 100 + "\n%U %>s")
+def test_whatever_is_given_is_a_format_or_refused_at_a_place(text: str) -> None:
+    """And a format that is read can be written and scanned."""
+    read = read_or_refuse(text)
+    if isinstance(read, FormatError):
+        assert 0 <= read.position <= len(text)
+        assert str(read).splitlines()[0] == read.brief
+        assert read.brief.isprintable()
+    else:
+        assert make_reader(read).fields(read.render({})) is not None
+
+
+# --- one field a role
+
+
+def check_order(order: Callable[[str], LogFormat], text: str, expected: str) -> None:
+    """The names of the fields that count, in the order of the line."""
+    found = order(text)
+    counted = [piece for piece in found.pieces if isinstance(piece, Field) and piece.role]
+    assert " ".join(field.name for field in counted) == expected
+    assert len({field.role for field in counted}) == len(counted)
+    assert found.roles == {field.role for field in counted}
+
+
+ORDERS = [
+    ("$uri $request_uri $status", "request_uri status"),
+    ('$uri $request_method "$request" $status', "request status"),
+    ("$bytes_sent $uri $status $body_bytes_sent", "uri status body_bytes_sent"),
+    ("$msec $uri $status [$time_local] $time_iso8601", "uri status time_local"),
+    ("$status $uri $status", "status uri"),
+    ("%O %b %U %s %<s %>s %B", "%b %U %>s"),
+    ('%U %m "%r" %s', "%r %s"),
+    ("%U %m %U%q %s", "%m %U%q %s"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), ORDERS)
+def test_of_several_fields_for_one_thing_the_better_counts(text: str, expected: str) -> None:
+    check_order(compile_format, text, expected)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("text", "expected"), [ORDERS[0], ORDERS[2], ORDERS[5]])
+def test_counting_the_first_in_the_line_is_caught(text: str, expected: str) -> None:
+    def first(text: str) -> LogFormat:
+        names = set()
+        pieces = []
+        for piece in compile_format(text).pieces:
+            role = presets.ROLES.get(piece.name) if isinstance(piece, Field) else None
+            pieces.append(
+                Field(piece.name, None if role in names else role) if isinstance(piece, Field) else piece
+            )
+            names.add(role)
+        return LogFormat(text, tuple(pieces), (), is_lenient=False, roles=frozenset())
+
+    with pytest.raises(AssertionError):
+        check_order(first, text, expected)
+
+
+# --- it reads what it writes
+
+
+def check_round_trip(log_format: LogFormat, values: dict[str, bytes]) -> None:
+    """What is rendered from `values`, none of which holds what ends its field, is read back from it."""
+    by_role = {
+        piece.role: piece.name for piece in log_format.written if isinstance(piece, Field) and piece.role
+    }
+    expected = {role: values.get(name, b"-") for role, name in by_role.items()}
+    assert roles(log_format, log_format.render(values)) == expected
+
+
+TRICKY = {"route": b"/*?.", "status": b"^$", "bytes": b"1"}
+
+
+@pytest.mark.parametrize("separator", ["\t", " ", " - ", "|", '"', "\\t", "x"])
+@pytest.mark.parametrize("names", [("${route}", "${status}", "${bytes_sent}"), ("%U", "%>s", "%b")])
+@given(values=st.fixed_dictionaries({}, optional=dict.fromkeys(TRICKY, st.binary(max_size=20))))
+@example(values=TRICKY)
+def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: dict[str, bytes]) -> None:
+    log_format = compile_format(separator.join(names))
+    ends = separator.replace("\\t", "\t").encode()[:1]
+    fields = [piece.name for piece in log_format.pieces if isinstance(piece, Field)]
+    cleaned = {
+        name: values.get(role, b"0").replace(ends, b"").replace(b"\n", b"")
+        for name, role in zip(fields, TRICKY, strict=True)
+    }
+    if ends == b'"':  # between quotes a backslash takes the next byte with it
+        cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
+    check_round_trip(log_format, cleaned)
+
+
+@pytest.mark.twin
+def test_text_read_as_a_pattern_would_be_caught() -> None:
+    good = compile_format("$route|$status")
+    twin = good._replace(pieces=(*good.pieces[:1], b"", *good.pieces[2:]))
+    check_round_trip(good, TRICKY)
+    with pytest.raises(AssertionError):
+        check_round_trip(twin, TRICKY)
+
+
+# --- a hostile line costs no more than its length: nothing is ever tried a second way
+
+
+@pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])
+@pytest.mark.parametrize(
+    "text", ["combined", r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
+)
+def test_quotes_behind_a_backslash_do_not_end_a_quoted_field(text: str, quoted: bytes) -> None:
+    """Apache writes them so (mod_log_config), nginx as \\x22."""
+    line = b'1.2.3.4 - - [x] "GET /%s HTTP/1.1" 200 5 "%s" "%s"' % (quoted, quoted, quoted)
+    found = roles(compile_format(text), line)
+    assert found is not None
+    assert (found["request"], found["status"]) == (b"GET /" + quoted + b" HTTP/1.1", b"200")
+    assert not roles(compile_format(text), line.replace(b'200 5 "', b'200 5 "x" "'))
+
+
+def check_fields_end(reader: TextReader) -> None:
+    """In `$uri, $status` a field ends at the first place where the comma and the blank stand."""
+    assert reader.roles(b"/x,y, 404") == {"route": b"/x,y", "status": b"404"}
+    assert reader.roles(b"/x, 200, 404") == {"route": b"/x", "status": b"200, 404"}
+
+
+def test_a_field_ends_at_the_first_place_of_what_follows() -> None:
+    pieces = compile_format("$uri, $status").pieces
+    check_fields_end(TextReader(pieces))
+
+
+@pytest.mark.twin
+def test_a_field_ends_at_the_first_place_of_what_follows_catches_its_twin() -> None:
+    pieces = compile_format("$uri, $status").pieces
+    with pytest.raises(AssertionError):
+        check_fields_end(TextReader((pieces[0], b",", *pieces[2:])))

@@ -1,0 +1,408 @@
+"""The ledger's file: who may read it and when, what is refused, what is noticed under way."""
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from qps_service.ledger import database
+from qps_service.ledger.database import (
+    WAL_LIMIT,
+    Database,
+    LedgerDamaged,
+    LedgerError,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerUnavailable,
+    LedgerVanished,
+)
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.schema import APPLICATION_ID
+from tests.ledgers import BOOT, ROOT, MakeLedger, entry, opened, requests_seen_by_nobody, rows
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that the group may read, with nothing in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o750)  # noqa: S103 - what is tested is who may read
+        yield Path(directory)
+
+
+# --- its names and modes
+
+
+def test_its_mode_leaves_others_out(place: Path) -> None:
+    path = place / "ledger.db"
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    assert {stat.S_IMODE(os.stat(each).st_mode) & ~0o640 for each in place.iterdir()} == {0}
+    assert len(list(place.iterdir())) == 3
+    ledger.close()
+    assert list(place.iterdir()) == [path]
+
+
+def test_a_stricter_umask_is_heeded(place: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        opened(place / "ledger.db").close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(place / "ledger.db").st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["a?mode=memory", "a%20b", "a#b", "ü", "\udcff"])
+def test_any_path_will_do(name: str, place: Path) -> None:
+    directory = place / name
+    directory.mkdir()
+    ledger = opened(directory / "ledger.db")
+    ledger.commit([entry([1])], sequence=1)
+    ledger.close()
+    assert os.listdir(directory) == ["ledger.db"]
+    ledger.open(writable=False)
+    assert ledger.sequence == 1
+    ledger.close()
+
+
+def test_it_is_synced_at_each_commit(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "ledger.db")
+    assert ledger.database.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert ledger.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    ledger.close()
+
+
+def test_the_write_ahead_log_is_bounded(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "ledger.db")
+    for number in range(200):
+        ledger.commit([entry(range(500), sequence=number + 1)], sequence=number + 1)
+        assert os.stat(tmp_path / "ledger.db-wal").st_size < 2 * WAL_LIMIT
+    ledger.close()
+
+
+# --- what is no ledger, or not now
+
+
+def check_refusals(make: MakeLedger, path: Path) -> None:
+    """Each with its own error, and untouched."""
+    sound = path.with_name("sound")
+    ledger = opened(sound)
+    ledger.commit([entry(range(2000))], sequence=1)
+    ledger.close()
+    text = sound.read_bytes()
+
+    def changed(*statements: str) -> bytes:
+        path.write_bytes(text)
+        with sqlite3.connect(path) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+        return path.read_bytes()
+
+    def foreign() -> bytes:
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE recipe (name)")
+        connection.close()
+        return path.read_bytes()
+
+    for content, error, reason in (
+        (b"not a database" * 100, LedgerDamaged, "file is not a database"),
+        (text[:4096] + os.urandom(len(text) - 4096), LedgerDamaged, None),
+        (text[: len(text) // 2], LedgerDamaged, None),
+        (text[: len(text) - 4096 * 3] + b"\xff" * 4096 * 3, LedgerDamaged, None),
+        (foreign(), LedgerDamaged, "it is another program's database"),
+        (changed("DROP TABLE total"), LedgerDamaged, "it lacks total"),
+        (
+            changed("PRAGMA user_version = 2"),
+            LedgerTooNew,
+            "it has schema 2, this program knows schemas up to 1",
+        ),
+        (changed("PRAGMA application_id = 7"), LedgerDamaged, "it is another program's database"),
+    ):
+        for writable in (True, False):
+            path.write_bytes(content)
+            ledger = make(str(path), boot=BOOT)
+            with pytest.raises(error) as caught:
+                ledger.open(writable=writable)
+            assert type(caught.value) is error
+            assert reason is None or str(caught.value) == reason
+            assert path.read_bytes() == content
+            assert not ledger.is_open
+
+
+def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    check_refusals(Ledger, tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_what_is_no_ledger_is_refused_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b").mkdir()
+    monkeypatch.setattr(Database, "_check", lambda _: None)
+    with pytest.raises((AssertionError, pytest.fail.Exception, sqlite3.Error, LedgerError)):
+        check_refusals(Ledger, tmp_path / "b" / "ledger.db")
+
+
+def test_an_empty_file_with_a_write_ahead_log_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    log = path.with_name("ledger.db-wal").read_bytes()
+    ledger.close()
+    path.write_bytes(b"")
+    path.with_name("ledger.db-wal").write_bytes(log)
+    with pytest.raises(LedgerDamaged, match=r"^the file is empty, but not its write-ahead log$"):
+        ledger.open()
+    assert path.with_name("ledger.db-wal").read_bytes() == log
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_what_is_not_there_is_begun_only_to_be_written(content: bytes | None, place: Path) -> None:
+    path = place / "ledger.db"
+    if content is not None:
+        path.write_bytes(content)
+    ledger = Ledger(str(path), boot=BOOT)
+    with pytest.raises(LedgerMissing):
+        ledger.open(writable=False)
+    assert os.listdir(place) == ([] if content is None else ["ledger.db"])
+    ledger.open()
+    assert (ledger.sequence, ledger.number, ledger.logs()) == (0, 0, [])
+    ledger.close()
+    ledger.open(writable=False)
+    ledger.close()
+
+
+def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path / "ledger.db"), boot=BOOT)
+    with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
+        ledger.commit([], sequence=None)
+    with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
+        ledger.logs()
+
+
+# --- the file under way
+
+
+def vanishings(path: Path) -> dict[str, Callable[[], None]]:
+    wal = path.with_name(path.name + "-wal")
+
+    def replace() -> None:
+        other = path.with_name("other")
+        opened(other).close()
+        other.rename(path)
+
+    def write_by_hand() -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE meta SET value = 7 WHERE name = 'number'")
+        connection.close()
+
+    return {
+        "unlinked": path.unlink,
+        "moved": lambda: os.rename(path, path.with_name("moved")),
+        "replaced": replace,
+        "the write-ahead log unlinked": wal.unlink,
+        "the shared memory unlinked": path.with_name(path.name + "-shm").unlink,
+        "the directory moved": lambda: os.rename(path.parent, f"{path.parent} elsewhere"),
+        "written by somebody else": write_by_hand,
+    }
+
+
+def check_vanished(path: Path, how: str) -> None:
+    path.parent.mkdir()
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    vanishings(path)[how]()
+    with pytest.raises(LedgerVanished):
+        ledger.commit([entry([2], sequence=2)], sequence=2)
+    ledger.close()
+
+
+WAYS = list(vanishings(Path("x")))
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_nothing_is_written_to_another_file(how: str, place: Path) -> None:
+    check_vanished(place / "a" / "ledger.db", how)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("how", WAYS)
+def test_nothing_is_written_to_another_file_catches_its_twin(
+    how: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_check_place", lambda _: None)
+        patch.setattr(Ledger, "_check_number", lambda *_: None)
+        with pytest.raises((AssertionError, pytest.fail.Exception, LedgerDamaged, LedgerUnavailable)):
+            check_vanished(place / "b" / "ledger.db", how)
+
+
+def test_an_overwritten_beginning_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    os.truncate(path, 0)
+    with pytest.raises(LedgerDamaged):
+        ledger.commit([entry([2], sequence=2)], sequence=2)
+    ledger.close()
+
+
+# --- other readers
+
+
+SERVICE = """
+import sys, time
+from qps_service.ledger.ledger import Ledger
+from tests.ledgers import entry
+ledger = Ledger(sys.argv[1], boot="")
+ledger.open()
+ledger.commit([entry(range(1000))], sequence=1)
+print("committed", flush=True)
+sys.stdin.read()
+ledger.commit([entry(range(1000), sequence=2)], sequence=2)
+"""
+
+
+def started_service(path: Path) -> "subprocess.Popen[bytes]":
+    """A process with the ledger open after a commit of 1000 requests."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"committed\n"
+    return process
+
+
+@needs_root
+def test_an_unprivileged_reader(place: Path) -> None:
+    """While the service runs, after it was killed, and after a clean stop: always the last commit."""
+    path = place / "ledger.db"
+    service = started_service(path)
+    assert requests_seen_by_nobody(path) == 1000
+    service.send_signal(signal.SIGKILL)
+    service.communicate()
+    assert set(os.listdir(place)) == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+    assert requests_seen_by_nobody(path) == 1000
+    service = started_service(path)
+    service.communicate()
+    assert os.listdir(place) == ["ledger.db"]
+    assert requests_seen_by_nobody(path) == 3000
+    assert os.listdir(place) == ["ledger.db"]
+
+
+@needs_root
+def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
+    """The write-ahead log is there, but what it takes to read it is not and can't be made: the file alone
+    would be as it was before the last commits."""
+    path = place / "ledger.db"
+    service = started_service(path)
+    service.kill()
+    service.communicate()
+    path.with_name("ledger.db-shm").unlink()
+    answer = requests_seen_by_nobody(path)
+    assert answer == "LedgerUnavailable: unable to open database file"
+    opened(path).close()
+    assert requests_seen_by_nobody(path) == 1000
+
+
+@needs_root
+def test_a_reader_without_permission_is_told(place: Path) -> None:
+    opened(place / "ledger.db").close()
+    os.chmod(place / "ledger.db", 0o600)
+    assert requests_seen_by_nobody(place / "ledger.db") == "LedgerUnavailable: Permission denied"
+
+
+def check_reader_and_writer(path: Path) -> None:
+    """Neither waits for the other, and the reader sees one commit throughout."""
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    reader = Ledger(str(path), boot=BOOT)
+    reader.open(writable=False)
+    with reader.snapshot():
+        before = reader.restore("access", now=0, at=0)
+        ledger.commit([entry([1], sequence=2)], sequence=2)
+        assert reader.restore("access", now=0, at=0) == before
+        assert reader.generations("access") == []
+    assert reader.restore("access", now=0, at=0) != before
+    reader.close()
+    ledger.commit([entry([1], sequence=3)], sequence=3)
+    ledger.close()
+
+
+def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_reader_and_writer(tmp_path / "a")
+    open_writable = Database._open_writable
+
+    def with_a_rollback_journal(database: Database) -> None:
+        open_writable(database)
+        database.connection.execute("PRAGMA journal_mode = DELETE")
+        database._places = {}
+
+    # It would be as safe, but for this.
+    monkeypatch.setattr(Database, "_open_writable", with_a_rollback_journal)
+    monkeypatch.setattr(Database, "_open_readable", lambda database: database._connect("mode=ro"))
+    with pytest.raises(LedgerUnavailable, match=r"^database is locked$"):
+        check_reader_and_writer(tmp_path / "b")
+
+
+def test_a_writers_lock_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = opened(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable, match=r"^database is locked$"):
+        ledger.commit([entry([1])], sequence=1)
+    other.execute("ROLLBACK")
+    ledger.commit([entry([1])], sequence=1)
+    other.close()
+    ledger.close()
+
+
+def test_the_file_names_itself(tmp_path: Path) -> None:
+    opened(tmp_path / "ledger.db").close()
+    header = (tmp_path / "ledger.db").read_bytes()[:100]
+    assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
+    assert header[60:64] == (1).to_bytes(4, "big")
+
+
+# --- values that SQLite has no room for
+
+
+def check_large_numbers(path: Path) -> None:
+    """A number of more than 64 bits costs a commit, not the service; the ledger stays as it was."""
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    with pytest.raises(LedgerUnavailable, match="too large"):
+        ledger.commit([entry([2], ended=1 << 70)], sequence=2)
+    ledger.commit([entry([3])], sequence=2)
+    ledger.close()
+    ledger.open(writable=False)
+    assert len(rows(ledger.database, "totals")) == 2
+    ledger.close()
+
+
+def test_a_number_that_is_too_large(tmp_path: Path) -> None:
+    check_large_numbers(tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_a_number_that_is_too_large_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def translates_nothing() -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(database, "translated", translates_nothing)
+    with pytest.raises(OverflowError):
+        check_large_numbers(tmp_path / "twin")

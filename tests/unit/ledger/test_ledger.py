@@ -1,0 +1,374 @@
+"""The ledger's promises: whole entries, exact sums, sound times, views that stay."""
+
+import sqlite3
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qps_service.ledger import ledger as ledger_module
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.rows import LARGEST
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
+from qps_service.values.positions import IgnoredFile
+from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
+
+# --- what is committed is there
+
+
+def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -> None:
+    """After any commits, and opening again after each: totals are the sum of all entries, the window is that
+    of the entries since the last report, and audit's sum over generations comes out."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "ledger.db")
+        totals: Counter[Key] = Counter()
+        window: Counter[Key] = Counter()
+        rejected = window_rejected = 0
+        sequence = 0
+        lines: dict[int, int] = {}
+        held: dict[int, bool] = {}
+        for entries, is_end in zip(commits, ends, strict=False):
+            ledger = opened(path, make)
+            told = [each._replace(sequence=each.sequence and sequence + 1) for each in entries]
+            for each in told:
+                counts = Counter({key: counts.requests for key, counts in each.counts.items()})
+                totals += counts
+                rejected += sum(each.rejects.values())
+                if each.sequence:
+                    window += counts
+                    window_rejected += sum(each.rejects.values())
+            ledger.commit(told, sequence=sequence + 1 if is_end else None)
+            if is_end:
+                sequence += 1
+                window, window_rejected = Counter(), 0
+            restored = ledger.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
+            assert restored is not None
+            assert ledger.sequence == sequence
+            assert {key: counts.requests for key, counts in restored.totals.items()} == totals
+            assert all(counts.bytes == 7 * counts.requests for counts in restored.totals.values())
+            assert restored.rejects == ({"fields": rejected} if rejected else {})
+            assert {key: counts.requests for key, counts in restored.window.items()} == window
+            assert restored.window_rejects == ({"fields": window_rejected} if window_rejected else {})
+            for each in told:
+                lines |= {position.number: position.lines for position in (*each.held, *each.retired)}
+                held |= {position.number: True for position in each.held}
+                held |= {position.number: False for position in each.retired}
+                held = {number: state for number, state in held.items() if number not in each.forgotten}
+            kept = ledger.generations("access")
+            assert {position.number: is_held for position, is_held in kept} == held
+            assert restored.next_number == max(lines, default=0) + 1
+            read = sum(position.lines for position, _ in kept) + ledger.forgotten("access")[0]
+            assert read == sum(lines.values()) == sum(totals.values()) + rejected
+            ledger.close()
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Entry]]:
+    """Commits of one log, whose generations are read, let go and forgotten."""
+    read: dict[int, tuple[int, int]] = {1: (0, 0)}  # generation -> lines, rejected
+    forgotten: set[int] = set()
+    commits = []
+    for _ in range(draw(st.integers(1, 6))):
+        if draw(st.booleans()):
+            read[max(read) + 1] = 0, 0
+        numbers = draw(st.lists(st.integers(0, 5), max_size=5))
+        rejected = draw(st.integers(0, 2))
+        into = draw(st.sampled_from(sorted(read.keys() - forgotten)))
+        read[into] = read[into][0] + len(numbers) + rejected, read[into][1] + rejected
+        known = {number: position(number, *read[number]) for number in sorted(read.keys() - forgotten)}
+        closed = draw(st.sets(st.sampled_from(sorted(known)))) - {max(read)}
+        gone = draw(st.sets(st.sampled_from(sorted(closed)))) if closed else set()
+        forgotten |= gone
+        commits.append(
+            [
+                entry(
+                    numbers,
+                    sequence=draw(st.integers(0, 1)),
+                    rejected=rejected,
+                    held=tuple(each for number, each in known.items() if number not in closed),
+                    retired=tuple(each for number, each in known.items() if number in closed),
+                    forgotten=tuple(gone),
+                )
+            ]
+        )
+    return commits
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(), st.lists(st.booleans(), min_size=6, max_size=6))
+def test_sums_are_exact(commits: list[list[Entry]], ends: list[bool]) -> None:
+    check_sums(Ledger, commits, ends)
+
+
+def broken_by(monkeypatch: pytest.MonkeyPatch, name: str, part: object) -> None:
+    monkeypatch.setattr(ledger_module, name, part)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        pytest.param("_add_totals", lambda *_: None, id="no totals"),
+        pytest.param("_add_window", lambda *_: None, id="no window"),
+        pytest.param("forget_positions", lambda *_: None, id="never forgets"),
+        pytest.param("put_positions", lambda *_: None, id="no positions"),
+        pytest.param("add_rejects", lambda *_: None, id="no rejects"),
+    ],
+)
+def test_wrong_sums_are_caught(name: str, part: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = entry([1, 1, 2], rejected=1, held=(position(1, 4, 1),))
+    second = entry([3], held=(position(2, 1),), retired=(position(1, 4, 1),), forgotten=(1,))
+    check_sums(Ledger, [[first], [second]], [False, False])
+    broken_by(monkeypatch, name, part)
+    with pytest.raises(AssertionError):
+        check_sums(Ledger, [[first], [second]], [False, False])
+
+
+def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
+    """Whatever its name and its numbers: both are 64 bits and bytes to the kernel."""
+    odd = position(3, 5)._replace(
+        identity=position(3, 5).identity._replace(device=2**64 - 1, inode=2**64 - 1, version=2**32 - 1),
+        name="/\udcff\n",
+        prefix=bytes(range(256)),
+        marker=b"",
+        marks=b"\0" * 8,
+        oversize=True,
+        begun=7,
+        modified=-1,
+        unended=-1,
+    )
+    ignored = (IgnoredFile(2**64 - 1, 2**64 - 1, None, 5), IgnoredFile(1, 2, 3, 2**62))
+    losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
+    ledger = opened(tmp_path / "ledger.db")
+    first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
+    ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
+    ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
+    restored = ledger.restore("access", now=0, at=0)
+    assert restored is not None
+    assert restored.path == "/\udcfe"
+    assert restored.held == (odd,)
+    assert restored.retired == (position(1, 1), position(2, 2))
+    assert restored.ignored == ignored
+    assert restored.losses == losses == tuple(ledger.losses("access"))
+    assert ledger.logs() == ["access"]
+    assert ledger.restore("other", now=0, at=0) is None
+    assert ledger.generations("other") == []
+    assert ledger.forgotten("other") == (0, 0)
+    ledger.commit([entry([], held=(odd,))._replace(ignored=())], sequence=None)
+    assert (again := ledger.restore("access", now=0, at=0)) is not None
+    assert again.ignored == ()
+    ledger.close()
+
+
+def test_the_newest_losses_stay(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "ledger.db")
+    for start in range(0, 3000, 300):
+        losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
+        ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
+    assert [loss.at for loss in ledger.losses("access")] == list(range(3000 - LOSSES_LIMIT, 3000))
+    assert ledger.losses("other") == []
+    ledger.close()
+
+
+def check_large_sums(path: Path) -> None:
+    ledger = opened(path)
+    huge = entry([])._replace(counts={key(1): Counts(3, 2**62)})
+    for total in (2**62, LARGEST, LARGEST):
+        ledger.commit([huge], sequence=None)
+        restored = ledger.restore("access", now=0, at=0)
+        assert restored is not None
+        assert restored.totals[key(1)].bytes == restored.window[key(1)].bytes == total
+    ledger.commit([huge._replace(counts={key(2): Counts(1, 2**64)})], sequence=None)
+    assert (restored := ledger.restore("access", now=0, at=0)) is not None
+    assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
+    ledger.close()
+
+
+def test_sums_of_bytes_stop_at_the_largest_integer(tmp_path: Path) -> None:
+    check_large_sums(tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_sums_of_bytes_stop_at_the_largest_integer_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = "requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
+    # SQLite goes on in floating point.
+    monkeypatch.setattr("qps_service.ledger.rows.ADD_COUNTS", f"ON CONFLICT DO UPDATE SET {plain}")
+    with pytest.raises(AssertionError):
+        check_large_sums(tmp_path / "b")
+
+
+# --- what the views show
+
+
+def check_views(make: MakeLedger, path: Path) -> None:
+    """Reported windows only; the length of a window is exact whatever the clock was set to."""
+    ledger = opened(path, make)
+    hostile = Key(b"GET", b"/\xff\x1b", 99)
+    first = entry([1, 1], rejected=2)._replace(counts={key(1): Counts(2, 14), hostile: Counts(1, 2)})
+    ledger.commit([first, entry([1], log="other")], sequence=1)
+    ledger.commit([entry([1], sequence=2, started=10 * SECOND, ended=12 * SECOND)], sequence=None)
+    start, end = EPOCH / 1e9, EPOCH / 1e9 + 10
+    assert rows(ledger.database, "totals") == [
+        ("access", "GET", "/1", 200, 3, 21),
+        ("access", "GET", r"/\xff\x1b", 99, 1, 2),
+        ("other", "GET", "/1", 200, 1, 7),
+    ]
+    assert rows(ledger.database, "windows") == [
+        (1, "access", start, end, "GET", "/1", 200, 2, 14),
+        (1, "access", start, end, "GET", r"/\xff\x1b", 99, 1, 2),
+        (1, "other", start, end, "GET", "/1", 200, 1, 7),
+    ]
+    assert rows(ledger.database, "rejects") == [("access", "fields", 2)]
+    # Two seconds by CLOCK_BOOTTIME, though the clock was set back by a year.
+    late = entry([1], sequence=2, started=10 * SECOND, ended=14 * SECOND)
+    ledger.commit([late._replace(at=late.at - 365 * 86400 * SECOND)], sequence=2)
+    (row,) = [row for row in rows(ledger.database, "windows") if row[0] == 2]
+    assert row[3] - row[2] == 4.0
+    assert row[7:] == (2, 14)
+    ledger.close()
+
+
+class ReportsAtOnce(Ledger):
+    """A broken twin: shows a window that is still open."""
+
+    def commit(self, entries: object, *, sequence: int | None, number: int | None = None) -> None:
+        later = max((each.sequence for each in entries), default=0)  # type: ignore[attr-defined]
+        super().commit(entries, sequence=sequence or later, number=number)  # type: ignore[arg-type]
+
+
+def test_the_views(tmp_path: Path) -> None:
+    check_views(Ledger, tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_the_views_catches_its_twin(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_views(ReportsAtOnce, tmp_path / "b")
+
+
+# --- when the unfinished window began
+
+
+def check_started(make: MakeLedger, directory: Path) -> None:
+    """(boot, the commit ended the window, now, seconds on the wall since the commit) -> start"""
+    minute = 60 * SECOND
+    for number, (boot, is_end, now, wall, started) in enumerate(
+        [
+            (BOOT, False, 200 * SECOND, 100 * SECOND, 90 * SECOND),  # the window goes on
+            (BOOT, True, 200 * SECOND, 100 * SECOND, 100 * SECOND),  # it begins where the last ended
+            (BOOT, False, 200 * SECOND, -minute, 90 * SECOND),  # no clock is asked within one boot
+            ("other", False, 20 * SECOND, minute, 20 * SECOND - 70 * SECOND),  # 60 s ago, and 10 s before
+            ("other", True, 20 * SECOND, minute, -40 * SECOND),
+            ("other", False, 20 * SECOND, 5 * SECOND, 0),  # the clock says less than this boot lasts
+            ("other", True, 20 * SECOND, -365 * 86400 * SECOND, 0),  # it was set back
+            (BOOT, False, 50 * SECOND, 0, 50 * SECOND),  # a CLOCK_BOOTTIME from another namespace
+        ]
+    ):
+        path = directory / str(number)
+        ledger = opened(path, make)
+        last = entry([1], started=90 * SECOND, ended=100 * SECOND)
+        ledger.commit([last], sequence=1 if is_end else None)
+        ledger.close()
+        ledger = opened(path, make, boot)
+        restored = ledger.restore("access", now=now, at=last.at + wall)
+        ledger.close()
+        assert restored is not None
+        assert restored.started == started
+        assert restored.rebooted is (boot != BOOT)
+        assert restored.at == last.at
+        assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
+
+
+class IgnoresBoot(Ledger):
+    """A broken twin: takes CLOCK_BOOTTIME for comparable with that of another boot."""
+
+    def __init__(self, path: str, *, boot: str) -> None:
+        super().__init__(path, boot="always the same")
+
+
+class TrustsTheDate(Ledger):
+    """A broken twin: a clock that was set back makes the window end before it began."""
+
+    def restore(self, log: str, *, now: int, at: int) -> object:  # type: ignore[override]
+        restored = super().restore(log, now=now, at=at)
+        assert restored is not None
+        return restored._replace(started=now - (at - restored.at))
+
+
+def test_when_the_window_began(tmp_path: Path) -> None:
+    check_started(Ledger, tmp_path)
+
+
+@pytest.mark.twin
+def test_when_the_window_began_catches_its_twin(tmp_path: Path) -> None:
+    for twin in (IgnoresBoot, TrustsTheDate):
+        (tmp_path / twin.__name__).mkdir()
+        with pytest.raises(AssertionError):
+            check_started(twin, tmp_path / twin.__name__)
+
+
+def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = opened(path)
+    ledger.commit([entry([1]), entry([1], log="other")], sequence=1)
+    ledger.close()
+    ledger = opened(path, boot="next")
+    ledger.commit([entry([1], sequence=2)], sequence=2)
+    answers = {log: ledger.restore(log, now=30 * SECOND, at=EPOCH + 90 * SECOND) for log in ledger.logs()}
+    rebooted = {log: answer is not None and answer.rebooted for log, answer in answers.items()}
+    assert rebooted == {"access": False, "other": True}
+    ledger.close()
+
+
+def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "ledger.db")
+    ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
+    ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
+    restored = ledger.restore("access", now=20 * SECOND, at=EPOCH)
+    assert restored is not None
+    assert (restored.started, restored.window) == (3 * SECOND, {key(1): Counts(1, 7)})
+    assert restored.totals == {key(1): Counts(1, 7), key(2): Counts(1, 7)}
+    ledger.close()
+
+
+# --- all or nothing
+
+
+def check_all_or_nothing(path: Path) -> None:
+    ledger = opened(path)
+    ledger.commit([entry([1], held=(position(1, 1),))], sequence=1)
+    before = ledger.restore("access", now=0, at=0)
+    bad = entry([2], log="other")._replace(rejects={"fields": None})  # type: ignore[dict-item]
+    with pytest.raises(LedgerError):
+        ledger.commit([entry([2], held=(position(1, 2),)), bad], sequence=2)
+    assert ledger.restore("access", now=0, at=0) == before
+    assert (ledger.sequence, ledger.number) == (1, 1)
+    ledger.commit([entry([3], sequence=2)], sequence=2)
+    ledger.close()
+
+
+def test_half_a_commit_changes_nothing(tmp_path: Path) -> None:
+    check_all_or_nothing(tmp_path / "a")
+
+
+@pytest.mark.twin
+def test_half_a_commit_changes_nothing_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = ledger_module._add_totals
+
+    def writes_at_once(writing: sqlite3.Connection, log: int, each: Entry) -> None:
+        add(writing, log, each)
+        writing.execute("COMMIT")
+        writing.execute("BEGIN IMMEDIATE")
+
+    broken_by(monkeypatch, "_add_totals", writes_at_once)
+    with pytest.raises(AssertionError):
+        check_all_or_nothing(tmp_path / "b")

@@ -1,0 +1,322 @@
+"""What waits for the ledger: bounded, in order, and exact however it is merged."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qps_service.ledger import outbox as pending_module
+from qps_service.ledger.outbox import Outbox, merge, thin
+from qps_service.values.counts import Key
+from qps_service.values.entries import Entry, Loss
+from qps_service.values.positions import IgnoredFile, Position
+from tests.ledgers import SECOND, entry, key, position
+
+LIMIT = 6
+
+
+class Effect:
+    """What a ledger would be after some entries: a toy that knows nothing of SQLite."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[tuple[str, Key, str]] = Counter()
+        self.rejects: Counter[str] = Counter()
+        self.in_windows: Counter[str] = Counter()
+        self.open: Counter[str] = Counter()
+        self.positions: dict[tuple[str, int], tuple[Position, bool]] = {}
+        self.forgotten: Counter[str] = Counter()
+        self.ignored: dict[str, Sequence[IgnoredFile]] = {}
+        self.losses: dict[str, list[Loss]] = {}
+
+    def add(self, entries: Sequence[Entry], reported: int) -> None:
+        for each in entries:
+            requests = sum(counts.requests for counts in each.counts.values())
+            for row, counts in each.counts.items():
+                self.totals[each.log, row, "requests"] += counts.requests
+                self.totals[each.log, row, "bytes"] += counts.bytes
+            self.rejects[each.log] += sum(each.rejects.values())
+            if each.sequence:
+                self.in_windows[each.log] += requests
+            if each.sequence > reported:
+                self.open[each.log] += requests
+            for held, positions in ((True, each.held), (False, each.retired)):
+                self.positions |= {(each.log, each_.number): (each_, held) for each_ in positions}
+            for number in each.forgotten:
+                self.forgotten[each.log] += self.positions.pop((each.log, number))[0].lines
+            if each.ignored is not None:
+                self.ignored[each.log] = each.ignored
+            self.losses.setdefault(each.log, []).extend(each.losses)
+
+
+def check_merging(commits: list[tuple[list[Entry], bool]], landed: int = 0) -> None:
+    """The effect of what waits is that of all that was added, however much was merged. So many commits are
+    in the ledger before it takes nothing more."""
+    waiting, added, effect = Outbox(limit=LIMIT), Effect(), Effect()
+    everything: list[Entry] = []
+    reported = 0
+    for number, (entries, is_end) in enumerate(commits):
+        told = [each._replace(sequence=each.sequence and reported + 1) for each in entries]
+        reported += is_end
+        everything += told
+        waiting.add(told, reported)
+        assert waiting.number == number + 1
+        if number < landed:
+            effect.add(waiting.entries, 0)
+            assert waiting.written(waiting.number)
+    # Four of each log may not become fewer: they lie on both sides of borders that are kept.
+    assert len(waiting.entries) <= max(LIMIT, 4 * len({each.log for each in everything}))
+    added.add(everything, reported)
+    effect.add(waiting.entries, reported)
+    effect.open = added.open if landed else effect.open  # which window is open was not known before
+    assert vars(effect) == vars(added)
+    for log in ("access", "other"):
+        mine = [each for each in waiting.entries if each.log == log]
+        assert [each.ended for each in mine] == sorted(each.ended for each in mine)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
+    """Many commits of two logs whose files come, are read, go and are forgotten."""
+    commits = []
+    first = draw(st.integers(0, 5))  # commit that belongs to a window
+    lines: dict[str, dict[int, int]] = {"access": {1: 0}, "other": {1: 0}}
+    for now in range(draw(st.integers(1, 25))):
+        entries = []
+        for log in draw(st.sampled_from([["access"], ["access", "other"], ["other"]])):
+            read = lines[log]
+            what = draw(st.integers(0, 7))
+            newest = max(read)
+            read[newest] += 1
+            retired: tuple[Position, ...] = ()
+            forgotten: tuple[int, ...] = ()
+            if what == 0:
+                read[newest + 1] = 0
+                retired = (position(newest, read[newest]),)
+            if what == 1 and len(read) > 2:
+                forgotten = (min(read),)
+                del read[min(read)]
+            entries.append(
+                entry(
+                    [now % 5],
+                    log=log,
+                    sequence=0 if now < first else 1,
+                    started=now * SECOND,
+                    ended=(now + 1) * SECOND,
+                    rejected=what % 2,
+                    held=(position(max(read), read[max(read)]),),
+                    retired=retired,
+                    forgotten=forgotten,
+                )._replace(
+                    ignored=(IgnoredFile(1, now, None, 0),) if what == 3 else None,
+                    losses=(Loss(now, "w", "/n", None),) if what == 4 else (),
+                )
+            )
+        commits.append((entries, draw(st.booleans())))
+    return commits
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories(), st.integers(0, 5))
+def test_merging_changes_nothing_but_windows(commits: list[tuple[list[Entry], bool]], landed: int) -> None:
+    check_merging(commits, landed)
+
+
+def long_outage() -> list[tuple[list[Entry], bool]]:
+    """With a rotation in it, and a window that is still open at the end."""
+    commits = []
+    for now in range(30):
+        is_new = now > LIMIT // 2
+        held = (position(2 if is_new else 1, now + 1),)
+        each = entry(
+            [now % 5],
+            sequence=0 if now < 2 else 1,
+            started=now * SECOND,
+            ended=(now + 1) * SECOND,
+            rejected=1,
+            held=held,
+            retired=(position(1, 50),) if now == LIMIT // 2 + 1 else (),
+            forgotten=(1,) if now == LIMIT else (),
+        )
+        ignored = (IgnoredFile(1, 1, None, 0),) if now == 0 else None
+        commits.append(([each._replace(ignored=ignored, losses=(Loss(now, "", "", 1),))], now % 2 == 1))
+    return commits
+
+
+def keeps(field: str) -> Any:
+    """A broken twin of `merge`: one field is that of the later entry alone."""
+    return lambda earlier, later: merge(earlier, later)._replace(**{field: getattr(later, field)})
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "ignored", "losses"])
+def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_merging(long_outage())
+    monkeypatch.setattr(pending_module, "merge", keeps(field))
+    with pytest.raises((AssertionError, KeyError)):
+        check_merging(long_outage())
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "may_merge",
+    [
+        pytest.param(lambda *_: True, id="moves counts into another window"),
+        pytest.param(lambda *_: False, id="unbounded"),
+    ],
+)
+def test_other_borders_are_caught(may_merge: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Outbox, "_may_merge", may_merge)
+    with pytest.raises(AssertionError):
+        check_merging(long_outage())
+
+
+MEMORY = 60  # generations that are remembered
+
+
+def rotations(commits: int, each: int = 3) -> list[tuple[list[Entry], bool]]:
+    """So many commits with so many rotations in each; a generation is forgotten later."""
+    told = []
+    for now in range(commits):
+        first = now * each
+        retired = tuple(position(number, 10, 1) for number in range(first, first + each))
+        gone = tuple(number - MEMORY for number in range(first, first + each) if number >= MEMORY)
+        held = (position(first + each, 5),)
+        told.append(([entry([1], held=held, retired=retired, forgotten=gone)], True))
+    return told
+
+
+def check_rotations(landed: int) -> None:
+    """Memory is bounded however many files came and were forgotten, and every line is accounted for."""
+    check_merging(rotations(200), landed)
+    waiting = Outbox(limit=LIMIT)
+    for number, (entries, _) in enumerate(rotations(400)):
+        waiting.add(entries, number + 1)
+        if number < landed:
+            waiting.written(waiting.number)
+        positions = [each for waits in waiting.entries for each in (*waits.held, *waits.retired)]
+        assert len(positions) <= LIMIT * 2 * MEMORY
+        assert sum(len(waits.forgotten) for waits in waiting.entries) <= LIMIT * 2 * MEMORY
+        # What is remembered, and what was forgotten since the last time that entries were merged.
+        assert len([each for each in positions if each.prefix]) <= MEMORY + 3 * LIMIT
+
+
+@pytest.mark.parametrize("landed", [0, 1, 12])
+def test_what_came_and_was_forgotten_takes_no_memory(landed: int) -> None:
+    check_rotations(landed)
+
+
+def check_each(check: Callable[[int], None], values: Iterable[int]) -> None:
+    for value in values:
+        check(value)
+
+
+def thins_nothing(each: Entry, *_: object) -> Entry:
+    return each
+
+
+def forgets_numbers_of_the_ledger(each: Entry, _: int, forgotten: set[int]) -> Entry:
+    return thin(each, 0, forgotten)
+
+
+def counts_one(each: Entry, *arguments: Any) -> Entry:
+    thinned = thin(each, *arguments)
+    return thinned._replace(
+        retired=tuple(some._replace(lines=min(10, some.lines)) for some in thinned.retired)
+    )
+
+
+def keeps_texts(each: Entry, fresh: int, _: object) -> Entry:
+    return thin(each, fresh, ())
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "twin",
+    [thins_nothing, forgets_numbers_of_the_ledger, counts_one, keeps_texts],
+    ids=lambda twin: twin.__name__,
+)
+def test_other_thinning_is_caught(twin: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_module, "thin", twin)
+    with pytest.raises(AssertionError):
+        check_each(check_rotations, (0, 12))
+
+
+def test_a_ledger_that_was_there_before_is_told_of_its_generations() -> None:
+    """They are known from restoring only."""
+    for next_number, expected in ((4, (3,)), (0, (5,))):
+        waiting = Outbox(limit=1)
+        waiting.knows("access", next_number)
+        retired = tuple(position(number, 10) for number in (3, 4, 5))
+        waiting.add([entry([1], retired=retired)], 1)
+        waiting.add([entry([1], forgotten=(3, 4, 5))], 2)
+        (both,) = waiting.entries
+        assert sorted(both.forgotten) == sorted({*expected, 5})
+        assert sum(each.lines for each in both.retired) == 30
+
+
+def test_a_merged_window_is_as_long_as_both() -> None:
+    one = entry([1], sequence=3, started=5 * SECOND, ended=10 * SECOND)
+    other = entry([1, 2], sequence=4, started=10 * SECOND, ended=30 * SECOND)._replace(path="/new")
+    both = merge(one, other)
+    assert (both.sequence, both.started, both.ended, both.at) == (4, 5 * SECOND, 30 * SECOND, other.at)
+    assert both.path == "/new"
+
+
+# --- what a write that failed may have left behind
+
+
+def check_numbers(make: type[Outbox]) -> None:
+    """What the ledger has no longer waits, what it does not have does."""
+    waiting = make(7)
+    for number in range(8, 12):
+        waiting.add([entry([number])], 0)
+    assert not waiting.written(6)  # it had 7
+    assert not waiting.written(12)  # from nobody
+    assert len(waiting.entries) == 4
+    assert waiting.written(7)
+    assert len(waiting.entries) == 4
+    assert waiting.written(9)  # an earlier try got there after all
+    assert [list(each.counts) for each in waiting.entries] == [[key(10)], [key(11)]]
+    assert waiting.written(11)
+    assert waiting.entries == []
+    waiting.rewind()
+    assert waiting.written(0)
+    assert waiting.number == 11
+
+
+class TrustsEachNumber(Outbox):
+    """A broken twin: takes another ledger for its own."""
+
+    def written(self, number: int) -> bool:
+        super().written(number)
+        return True
+
+
+class TakesAll(Outbox):
+    """A broken twin: what any commit wrote is all that there is."""
+
+    def written(self, number: int) -> bool:
+        return super().written(number) and super().written(self.number)
+
+
+def test_the_number_tells_what_was_written() -> None:
+    check_numbers(Outbox)
+
+
+@pytest.mark.twin
+def test_the_number_tells_what_was_written_catches_its_twin() -> None:
+    for twin in (TrustsEachNumber, TakesAll):
+        with pytest.raises(AssertionError):
+            check_numbers(twin)
+
+
+def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
+    waiting = Outbox(limit=LIMIT)
+    for _ in range(LIMIT + 1):
+        waiting.add([entry([1])], 0)
+    assert len(waiting.entries) <= LIMIT
+    assert not waiting.written(1)
+    assert waiting.written(2)

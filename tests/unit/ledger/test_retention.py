@@ -1,0 +1,339 @@
+"""The pruning: sums are conserved, totals never change, an open window is never touched, size is bounded."""
+
+import itertools
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qps_service.ledger import retention
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
+from qps_service.values.counts import Counts
+from qps_service.values.history import History
+from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
+
+NUMBERS = itertools.count()
+DAY = 24 * HOUR
+WEEK = History(keep=7 * DAY, max_size=64 << 20)
+MAX_SIZE = 1 << 20  # the smallest that can be set
+
+
+@pytest.fixture(scope="module")
+def memory_for_all() -> Iterator[Path]:
+    """A directory on a file system in memory, where a commit waits for no disk."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def memory(memory_for_all: Path) -> Path:
+    """The same, empty."""
+    directory = memory_for_all / str(next(NUMBERS))
+    directory.mkdir()
+    return directory
+
+
+def add_window(
+    ledger: Ledger,
+    ended: int,
+    lines: Sequence[int] = (1,),
+    *,
+    logs: Sequence[str] = ("access",),
+    length: int = 10 * SECOND,
+    rejected: int = 0,
+    is_open: bool = False,
+) -> None:
+    """One more window, which ends at this Unix time."""
+    sequence = ledger.sequence + 1
+    end = ended - EPOCH
+    entries = [
+        entry(lines, sequence=sequence, started=end - length, ended=end, log=log, rejected=rejected)
+        for log in logs
+    ]
+    ledger.commit(entries, sequence=None if is_open else sequence)
+
+
+def finish(pruner: Pruner, ledger: Ledger, at: int) -> int:
+    """Prune until nothing is left to do at this time; how many rounds it took."""
+    rounds = 0
+    while pruner._done is None or not rounds:
+        pruner.prune(ledger, at)
+        rounds += 1
+        assert rounds < 1000
+    return rounds
+
+
+def windows(ledger: Ledger) -> list[Any]:
+    return rows(ledger.database, "windows")
+
+
+def periods(ledger: Ledger) -> list[tuple[int, float, float]]:
+    """Sequence, start and end (Unix seconds) of each window in the history, those without requests too."""
+    query = "SELECT sequence, started / 1e9, ended / 1e9 FROM period ORDER BY sequence, log"
+    return ledger.database.connection.execute(query).fetchall()
+
+
+def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
+    """Requests and bytes in the history, by log and key; rejected lines by log."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for _, log, _, _, method, route, status, requests, size in windows(ledger):
+        found[log, method, route, status, "requests"] += requests
+        found[log, method, route, status, "bytes"] += size
+    query = "SELECT log, lines FROM period_reject JOIN period ON id = period"
+    for log, lines in ledger.database.connection.execute(query):
+        found[log, "rejected"] += lines
+    return found
+
+
+# --- merging
+
+
+def check_conserved(path: Path, steps: list[tuple[int, list[int], int]]) -> None:
+    """(seconds since the last window, its lines, its rejects): whatever is merged, the sums stay, windows of
+    a log follow one another, and totals and the open window stay as they are."""
+    ledger = opened(path)
+    pruner = Pruner(History(keep=3650 * DAY, max_size=1 << 40))
+    at = EPOCH
+    for seconds, lines, rejected in steps:
+        at += seconds * SECOND
+        add_window(ledger, at, lines, logs=("access", "other"), length=seconds * SECOND, rejected=rejected)
+        before, totals = sums(ledger), rows(ledger.database, "totals")
+        finish(pruner, ledger, at)
+        pruner._done = None
+        assert sums(ledger) == before
+        assert rows(ledger.database, "totals") == totals
+    add_window(ledger, at + 10 * SECOND, [1, 2, 2], is_open=True)
+    before = sums(ledger)
+    open_window = ledger.restore("access", now=at, at=at)
+    last = ledger.sequence
+    finish(pruner, ledger, at + 365 * DAY)
+    assert sums(ledger) == before
+    assert ledger.restore("access", now=at, at=at) == open_window
+    ends: dict[int, float] = {}
+    for log, sequence, started, ended, grain in ledger.database.connection.execute(
+        "SELECT log, sequence, started, ended, grain FROM period ORDER BY sequence"
+    ):
+        assert started == ends.get(log, started)
+        assert grain == (0 if sequence > last else HOUR)
+        ends[log] = ended
+    assert last in {sequence for sequence, *_ in periods(ledger)}
+    ledger.close()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 10, 59, 60, 61, 3600, 7 * 3600, 50 * 3600]),
+        st.lists(st.integers(0, 3), max_size=4),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_merging_conserves_every_sum(steps: list[tuple[int, list[int], int]], memory_for_all: Path) -> None:
+    check_conserved(memory_for_all / str(next(NUMBERS)), steps)
+
+
+EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        pytest.param("ADD_COUNTS", "ON CONFLICT DO NOTHING", id="keeps the first"),
+        pytest.param("ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines", id="keeps the last"),
+    ],
+)
+def test_lost_sums_are_caught(name: str, part: str, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_conserved(memory / "a", EXAMPLE)
+    monkeypatch.setattr(retention, name, part)
+    with pytest.raises(AssertionError):
+        check_conserved(memory / "b", EXAMPLE)
+
+
+@pytest.mark.twin
+def test_a_pruning_of_open_windows_is_caught(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = retention._Work
+    monkeypatch.setattr(retention, "_Work", lambda writing, sequence: work(writing, sequence + 1))
+    with pytest.raises(AssertionError):
+        check_conserved(memory / "b", EXAMPLE)
+
+
+def test_what_is_merged_into_what(memory: Path) -> None:
+    """Windows of ten seconds: younger than six hours as they are, then minutes, then hours."""
+    ledger = opened(memory / "ledger.db")
+    start = EPOCH // HOUR * HOUR
+    for number in range(1, 3 * 360 + 1):
+        add_window(ledger, start + number * 10 * SECOND)
+    pruner = Pruner(WEEK)
+    first = start / 1e9
+    finish(pruner, ledger, start + 3 * HOUR)
+    assert len(periods(ledger)) == 3 * 360
+    finish(pruner, ledger, start + MINUTES_AFTER + HOUR + MINUTE - 1)
+    assert len(periods(ledger)) == 60 + 2 * 360
+    assert periods(ledger)[:2] == [(6, first, first + 60), (12, first + 60, first + 120)]
+    finish(pruner, ledger, start + HOURS_AFTER + 2 * HOUR)
+    hours = [(360, first, first + 3600), (720, first + 3600, first + 7200)]
+    assert periods(ledger)[:2] == hours
+    assert len(periods(ledger)) == 2 + 60
+    finish(pruner, ledger, start + HOURS_AFTER + 3 * HOUR)
+    assert periods(ledger) == [*hours, (1080, first + 7200, first + 10800)]
+    finish(pruner, ledger, start + 7 * DAY + 2 * HOUR)
+    assert [sequence for sequence, *_ in periods(ledger)] == [1080]
+    finish(pruner, ledger, start + 7 * DAY + 3 * HOUR)
+    assert periods(ledger) == []
+    assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 1080, 7 * 1080)]
+    ledger.close()
+
+
+def test_windows_without_requests_are_pruned_too(memory: Path) -> None:
+    ledger = opened(memory / "ledger.db")
+    for number in range(1, 100):
+        add_window(ledger, EPOCH + number * 10 * SECOND, [])
+    finish(Pruner(WEEK), ledger, EPOCH + HOURS_AFTER + 2 * HOUR)
+    assert len(periods(ledger)) <= 2
+    ledger.close()
+
+
+# --- when
+
+
+def test_one_round_a_minute_is_enough(memory: Path) -> None:
+    ledger = opened(memory / "ledger.db")
+    pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
+    at = EPOCH + HOUR
+    pruner.prune(ledger, at)
+    for now, left in ((at + MINUTE - 1, 1), (at + MINUTE, 0)):
+        if left:
+            add_window(ledger, EPOCH - SECOND)
+        pruner.prune(ledger, now)
+        assert len(windows(ledger)) == left
+    add_window(ledger, EPOCH - SECOND)
+    pruner.prune(ledger, at - DAY)  # a clock that was set back does not stop it
+    pruner.prune(ledger, at)
+    assert windows(ledger) == []
+    ledger.close()
+
+
+def test_nothing_is_kept_where_nothing_is_wanted(memory: Path) -> None:
+    ledger = opened(memory / "ledger.db")
+    pruner = Pruner(History(keep=0, max_size=64 << 20))
+    for number in range(1, 20):
+        add_window(ledger, at := EPOCH + number * SECOND)
+        pruner.prune(ledger, at)
+        assert windows(ledger) == []
+    assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 19, 7 * 19)]
+    ledger.close()
+
+
+def check_bounded_work(path: Path) -> None:
+    """However much there is to do, no call does all of it, and further calls finish it soon."""
+    ledger = opened(path)
+    pruner = Pruner(WEEK)
+    for number in range(1, 40):
+        add_window(ledger, EPOCH + number * SECOND, range(2000))
+    rounds = 0
+    while windows(ledger):
+        before = len(windows(ledger))
+        pruner.prune(ledger, EPOCH + 30 * DAY)
+        assert before - len(windows(ledger)) <= retention.ROWS_AT_ONCE + 2000
+        rounds += 1
+        assert rounds < 10
+    assert rounds >= 3
+    ledger.close()
+
+
+def test_the_work_of_a_call_is_bounded(memory: Path) -> None:
+    check_bounded_work(memory / "a")
+
+
+@pytest.mark.twin
+def test_the_work_of_a_call_is_bounded_catches_its_twin(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention._Work, "is_over", False)
+    with pytest.raises(AssertionError):
+        check_bounded_work(memory / "b")
+
+
+# --- size
+
+
+def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
+    """The file never outgrows the limit, and what is dropped first is the oldest."""
+    ledger = opened(path)
+    pruner = Pruner(History(keep=7 * DAY, max_size=MAX_SIZE))
+    for number in range(1, count + 1):
+        at = EPOCH + number * interval
+        add_window(ledger, at, range(routes), length=interval)
+        pruner.prune(ledger, at)
+        assert os.stat(path).st_size <= MAX_SIZE
+        assert os.stat(f"{path}-wal").st_size <= 2 * MAX_SIZE
+    ends = [ended for _, _, ended in periods(ledger)]
+    assert ends == sorted(ends)
+    assert ends[-1] == pytest.approx((EPOCH + count * interval) / 1e9, abs=1e-6)
+    restored = ledger.restore("access", now=0, at=0)
+    assert restored is not None
+    assert restored.totals == {key(each): Counts(count, 7 * count) for each in range(routes)}
+    return ledger
+
+
+def test_the_file_is_bounded_in_the_worst_case(memory: Path) -> None:
+    """1,000 routes every 100 ms."""
+    check_size(memory / "a", SECOND // 10, 1000, 150).close()
+
+
+@pytest.mark.twin
+def test_the_file_is_bounded_in_the_worst_case_catches_its_twin(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pruner, "_shrink", lambda *_: None)
+    with pytest.raises(AssertionError):
+        check_size(memory / "b", SECOND // 10, 1000, 150)
+
+
+def test_merging_comes_before_dropping(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far more windows than fit, but few when merged: none is lost."""
+    ledger = check_size(memory / "a", 10 * SECOND, 60, 1100)
+    assert sum(row[7] for row in windows(ledger)) == 1100 * 60
+    ledger.close()
+    monkeypatch.setattr(retention._Work, "merge", lambda *_: None)
+    ledger = check_size(memory / "b", 10 * SECOND, 60, 1100)
+    assert sum(row[7] for row in windows(ledger)) < 1100 * 60
+    ledger.close()
+
+
+def check_giving_back(path: Path) -> None:
+    """Space that is not needed any longer goes back to the file system."""
+    ledger = opened(path)
+    for number in range(1, 100):
+        add_window(ledger, EPOCH + number * SECOND, range(1000))
+    ledger.close()
+    large = os.stat(path).st_size
+    ledger.open()
+    pruner = Pruner(WEEK)
+    finish(pruner, ledger, EPOCH + 30 * DAY)
+    ledger.close()
+    assert os.stat(path).st_size < large // 2
+
+
+def test_empty_pages_are_given_back(memory: Path) -> None:
+    check_giving_back(memory / "a")
+
+
+@pytest.mark.twin
+def test_empty_pages_are_given_back_catches_its_twin(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention._Work, "give_back", lambda _: None)
+    with pytest.raises(AssertionError):
+        check_giving_back(memory / "b")

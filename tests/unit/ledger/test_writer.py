@@ -1,0 +1,570 @@
+"""The books: the counting goes on, trouble is said once, no ledger is overwritten, and sums stay exact."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.errors import LedgerUnreadableError
+from qps_service.ledger.database import COMPANIONS, Database, LedgerUnavailable
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import WAITING_LIMIT
+from qps_service.ledger.writer import REOPEN, LedgerWriter
+from qps_service.notices import kinds
+from qps_service.notices.kinds import Kind
+from qps_service.service.state_directory import StateDirectory
+from qps_service.values.counts import Counts
+from qps_service.values.history import History
+from tests.broken_books import (
+    Doubles,
+    Drops,
+    ForgetsTheNumber,
+    ForgetsWhatItRestored,
+    NeverSaysTheEnd,
+    Overwrites,
+    Repeats,
+    SaysEach,
+    StartsAtZero,
+    TakesAnyDirectory,
+)
+from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, position, rows
+
+STAMP = "20260921T141320Z"  # of EPOCH
+
+
+# --- the usual
+
+
+def test_without_a_path_nothing_is_kept() -> None:
+    keeper = Keeper(None)
+    assert keeper.writer.sequence == 0
+    assert keeper.window(3)
+    assert keeper.writer.is_written
+    assert keeper.writer.sequence == 1
+    assert keeper.restored() is None
+    assert keeper.said == []
+    keeper.close()
+
+
+def test_what_is_committed_is_restored(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    keeper = Keeper(path)
+    assert keeper.restored() is None
+    assert keeper.window(3)
+    assert keeper.commit(2)
+    keeper.close()
+    check_exact(path, 5)
+    keeper = Keeper(path)
+    assert keeper.writer.sequence == 1
+    restored = keeper.restored()
+    assert restored is not None
+    assert restored.window == {key(number): Counts(1, 7) for number in (3, 4)}
+    assert keeper.said == []
+    keeper.close()
+
+
+def test_the_history_is_pruned(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path / "ledger.db", history=History(0, 1 << 20))
+    keeper.window(1)
+    assert rows(keeper.ledger.database, "windows") == []
+    keeper.writer.reconfigure(History(3600 * SECOND, 1 << 20))
+    keeper.window(1)
+    assert len(rows(keeper.ledger.database, "windows")) == 1
+    keeper.close()
+
+
+# --- a ledger that takes nothing for a while
+
+
+class Sick:
+    """Makes the ledger's commits fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Exception | None = None
+        self.lands = False  # whether the disk has it all the same
+        commit = Ledger.commit
+
+        def failing(ledger: Ledger, *arguments: Any, **keywords: Any) -> None:
+            before = ledger.number
+            if self.error is None or self.lands:
+                commit(ledger, *arguments, **keywords)
+            if self.error is not None:
+                ledger.number = before
+                raise self.error
+
+        monkeypatch.setattr(Ledger, "commit", failing)
+
+
+UNAVAILABLE = LedgerUnavailable("database or disk is full")
+MakeBooks = Callable[..., LedgerWriter]
+
+
+def check_outage(path: Path, sick: Sick, make: MakeBooks = LedgerWriter, windows: int = 5) -> None:
+    """Windows while nothing can be written, then space again: all are there, and it was said once."""
+    keeper = Keeper(path, make=make)
+    keeper.window(2)
+    sick.error = UNAVAILABLE
+    for _ in range(windows):
+        assert not keeper.window(1)
+        assert not keeper.writer.is_written
+    assert keeper.writer.sequence == windows + 1
+    sick.error = None
+    assert keeper.window(1)
+    assert keeper.writer.is_written
+    failing = f"cannot write the ledger {path}: {UNAVAILABLE}; counting goes on in memory"
+    resumed = f"the ledger {path} is written again; it has all that was counted"
+    told = [(kinds.LEDGER_UNAVAILABLE, failing), (kinds.LEDGER_RESUMED, resumed)]
+    assert [(notice.kind, notice.text) for notice in keeper.said] == told
+    keeper.close()
+    check_exact(path, 3 + windows)
+    ledger = opened(path)
+    history = [(row[0], row[7]) for row in rows(ledger.database, "windows")]
+    ledger.close()
+    if windows + 1 <= WAITING_LIMIT:
+        assert [sequence for sequence, _ in history] == [1, *range(1, windows + 3)]
+    assert sum(requests for _, requests in history) == 3 + windows
+    sick.error = UNAVAILABLE
+    keeper = Keeper(path, make=make)
+    keeper.tell_from(3 + windows)
+    assert not keeper.window(1)
+    assert [notice.kind for notice in keeper.said] == [kinds.LEDGER_UNAVAILABLE]
+    sick.error = None
+    keeper.close()
+
+
+def test_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
+    check_outage(tmp_path / "ledger.db", sick)
+
+
+@pytest.mark.twin
+def test_an_outage_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
+    for twin in (Drops, Repeats, SaysEach, NeverSaysTheEnd):
+        sick.error = None
+        with pytest.raises(AssertionError):
+            check_outage(tmp_path / twin.__name__, sick, twin)
+
+
+def test_a_long_outage_makes_longer_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_outage(tmp_path / "ledger.db", Sick(monkeypatch), windows=3 * WAITING_LIMIT)
+
+
+def check_landed(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
+    """The disk has a commit that was said to have failed, as an fsync may. It is not written twice."""
+    keeper = Keeper(path, make=make)
+    keeper.window(1)
+    sick.error, sick.lands = UNAVAILABLE, True
+    assert not keeper.window(1)
+    sick.lands = False
+    assert not keeper.window(1)
+    sick.error = None
+    keeper.ledger.close()  # as where the disk was taken away, and put back
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    keeper.close()
+    check_exact(path, 4)
+
+
+def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
+    check_landed(tmp_path / "ledger.db", sick)
+
+
+@pytest.mark.twin
+def test_what_reached_the_disk_is_not_written_again_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = Sick(monkeypatch)
+    with pytest.raises(AssertionError):
+        check_landed(tmp_path / "twin", sick, ForgetsTheNumber)
+
+
+def check_books_balance(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
+    """A rotation in each of many commits that wait: of each line it is known which file it was in, or that
+    this file is forgotten. Some were in the ledger before, and one of them was read on."""
+    ledger = opened(path)
+    ledger.commit([entry([1] * 40, retired=tuple(position(number, 10) for number in range(4)))], sequence=1)
+    ledger.close()
+    keeper = Keeper(path, make=make)
+    assert keeper.restored() is not None
+    sick.error = UNAVAILABLE
+    read_on, commits = entry([1] * 5, retired=(position(3, 15),)), 3 * WAITING_LIMIT
+    keeper.writer.commit([read_on], sequence=2, whole=list)
+    for number in range(4, 4 + commits):
+        told = entry([2] * 10, sequence=number, retired=(position(number, 10),), forgotten=(number - 4,))
+        keeper.writer.commit([told], sequence=number, whole=list)
+    sick.error = None
+    assert keeper.writer.commit([entry([2])._replace(held=(position(1000, 1),))], sequence=1000, whole=list)
+    lines = 40 + 5 + 10 * commits
+    requests = sum(row[4] for row in rows(keeper.ledger.database, "totals"))
+    known = [each.lines for each, _ in keeper.ledger.generations("access")]
+    assert requests == lines + 1
+    assert known == [10] * 4 + [1]
+    assert keeper.ledger.forgotten("access") == (lines - 40, 0)
+    keeper.close()
+
+
+def test_the_books_balance_after_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = Sick(monkeypatch)
+    check_books_balance(tmp_path / "ledger.db", sick)
+
+
+@pytest.mark.twin
+def test_the_books_balance_after_an_outage_catches_its_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = Sick(monkeypatch)
+    with pytest.raises(AssertionError):
+        check_books_balance(tmp_path / "twin", sick, ForgetsWhatItRestored)
+
+
+# --- at the start
+
+
+def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions and totals come from it; what is counted is written when that works again."""
+    path = tmp_path / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(3)
+    keeper.close()
+
+    def refuse(_: Database) -> None:
+        raise LedgerUnavailable("Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_open_writable", refuse)
+        keeper = Keeper(path)
+        assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
+        assert not keeper.writer.is_written
+        assert keeper.writer.sequence == 1
+        restored = keeper.restored()
+        assert restored is not None
+        assert sum(counts.requests for counts in restored.totals.values()) == 3
+        keeper.tell_from(3)
+        assert not keeper.window(1)
+        assert not keeper.window(1, seconds=REOPEN // SECOND)
+        with pytest.raises(LedgerUnreadableError, match=r"it lacks what was counted of access since$"):
+            keeper.restored()
+        assert keeper.writer.restore("other", now=0, at=0) is None
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    keeper.close()
+    check_exact(path, 6)
+
+
+def test_a_ledger_that_cannot_be_read_ends_the_program(tmp_path: Path) -> None:
+    """Whoever guessed where the reading ended would lose lines or repeat them."""
+    path = tmp_path / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(3)
+    keeper.close()
+    with locked(path, "EXCLUSIVE"), pytest.raises(LedgerUnreadableError) as caught:
+        Keeper(path)
+    assert str(caught.value) == f"cannot read the ledger {path}: database is locked"
+    assert caught.value.exit_code == 1
+    keeper = Keeper(path)
+    assert keeper.restored() is not None
+    keeper.close()
+
+
+def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:
+    directory = tmp_path / "not yet"
+    path = directory / "ledger.db"
+    keeper = Keeper(path)
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
+    assert not keeper.writer.is_written
+    assert keeper.restored() is None
+    assert not keeper.window(2)
+    directory.mkdir()
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    keeper.close()
+    check_exact(path, 3)
+
+
+# --- what is set aside
+
+
+def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    contents = []
+    for number in range(3):
+        contents.append(b"no ledger %d" % number * 100)
+        path.write_bytes(contents[-1])
+        keeper = Keeper(path)
+        assert keeper.restored() is None
+        assert keeper.writer.is_written
+        suffix = f".{number}" if number else ""
+        text = (
+            f"the ledger {path} cannot be used: file is not a database; what is there is kept as "
+            f"{path}.damaged-{STAMP}{suffix}; a new one is begun, and totals begin at 0"
+        )
+        assert [(notice.kind, notice.text) for notice in keeper.said] == [(kinds.LEDGER_SET_ASIDE, text)]
+        assert keeper.window(2)
+        keeper.close()
+        check_exact(path, 2)
+    kept = [f"{path}.damaged-{STAMP}{suffix}" for suffix in ("", ".1", ".2")]
+    assert [Path(name).read_bytes() for name in kept] == contents
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    connection.close()
+    newer = path.read_bytes()
+    keeper = Keeper(path)
+    assert keeper.kinds() == [kinds.LEDGER_SET_ASIDE]
+    keeper.close()
+    assert Path(f"{path}.newer-9-{STAMP}").read_bytes() == newer
+
+
+def test_the_write_ahead_log_goes_with_its_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no ledger" * 1000)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).write_bytes(suffix.encode())
+    Keeper(path).close()
+    aside = f"{path.name}.damaged-{STAMP}"
+    assert sorted(os.listdir(tmp_path)) == ["ledger.db", aside, f"{aside}-shm", f"{aside}-wal"]
+    assert (tmp_path / f"{aside}-wal").read_bytes() == b"-wal"
+
+
+def test_what_cannot_be_moved_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no ledger" * 1000)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        keeper = Keeper(path)
+        (notice,) = keeper.said
+        assert notice.text == (
+            f"cannot write the ledger {path}: file is not a database; it cannot be set aside: "
+            "Permission denied; counting goes on in memory"
+        )
+        assert keeper.restored() is None
+        assert not keeper.window(1)
+        assert not keeper.window(1, seconds=REOPEN // SECOND)
+        assert path.read_bytes() == b"no ledger" * 1000
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
+    keeper.close()
+    check_exact(path, 3)
+
+
+# --- what is lost under way
+
+
+def unlink(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other")
+    ledger = opened(other)
+    ledger.commit([entry([77])], sequence=5)
+    ledger.close()
+    other.rename(path)
+
+
+def restore_a_backup(path: Path) -> None:
+    """Over the file itself, as cp does."""
+    backup = sqlite3.connect(path.with_name("backup"))
+    with sqlite3.connect(path) as ledger:
+        backup.backup(ledger)
+    ledger.close()
+    backup.close()
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(os.urandom(8192))
+
+
+LOSSES: dict[Callable[[Path], None], Kind] = {
+    unlink: kinds.LEDGER_VANISHED,
+    replace: kinds.LEDGER_VANISHED,
+    restore_a_backup: kinds.LEDGER_VANISHED,
+    overwrite: kinds.LEDGER_SET_ASIDE,
+}
+
+
+def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = LedgerWriter) -> None:
+    """Totals and positions are all in the new ledger, and what was not written yet is in its history."""
+    keeper = Keeper(path, make=make)
+    keeper.window(3)
+    with sqlite3.connect(path) as ledger, sqlite3.connect(path.with_name("backup")) as backup:
+        ledger.backup(backup)
+    ledger.close()
+    backup.close()
+    keeper.window(2)
+    lose(path)
+    before = {each: each.read_bytes() for each in path.parent.iterdir() if each == path}
+    assert keeper.window(2)
+    assert keeper.commit(1)
+    assert keeper.kinds() == [LOSSES[lose]]
+    assert keeper.writer.is_written
+    aside = [each for each in path.parent.glob("ledger.db.*") if not each.name.endswith(COMPANIONS)]
+    assert [each.read_bytes() for each in aside] == list(before.values())
+    keeper.close()
+    check_exact(path, 8)
+    keeper = Keeper(path)
+    assert keeper.writer.sequence == 3
+    restored = keeper.restored()
+    assert restored is not None
+    assert restored.window == {key(7): Counts(1, 7)}
+    assert [(row[0], row[7]) for row in rows(keeper.ledger.database, "windows")] == [(3, 1), (3, 1)]
+    keeper.close()
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_ledger_that_is_lost_under_way(lose: Callable[[Path], None], tmp_path: Path) -> None:
+    directory = tmp_path / "sound"
+    directory.mkdir()
+    check_lost(directory / "ledger.db", lose)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_ledger_that_is_lost_under_way_catches_its_twin(
+    lose: Callable[[Path], None], tmp_path: Path
+) -> None:
+    for twin in (StartsAtZero, Doubles, Overwrites):
+        directory = tmp_path / twin.__name__
+        directory.mkdir()
+        with pytest.raises(AssertionError):
+            check_lost(directory / "ledger.db", lose, twin)
+
+
+def test_a_directory_that_is_moved_away_and_back(tmp_path: Path) -> None:
+    directory, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    directory.mkdir()
+    path = directory / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(1)
+    directory.rename(elsewhere)
+    assert not keeper.window(1)
+    assert not keeper.window(1)
+    elsewhere.rename(directory)
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    outage = [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    assert keeper.kinds() == outage
+    assert [row[0] for row in rows(keeper.ledger.database, "windows")] == [1, 2, 3, 4]
+    keeper.close()
+    check_exact(path, 4)
+
+
+def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    path = directory / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(1)
+    directory.rename(tmp_path / "elsewhere")
+    assert not keeper.window(1)
+    directory.mkdir()
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert [row[0] for row in rows(keeper.ledger.database, "windows")] == [2, 3]
+    assert os.listdir(directory).count("ledger.db") == 1
+    assert not [name for name in os.listdir(directory) if "replaced" in name]
+    keeper.close()
+    check_exact(path, 3)
+
+
+def check_two_services(root: Path, make: MakeBooks = LedgerWriter, *, connected: bool = True) -> None:
+    """The directory of one is moved away, and another begins in a new one: neither touches the other's."""
+    path = root / "state" / "ledger.db"
+    keepers, directories = [], []
+    for number in range(2):
+        directories.append(StateDirectory(str(path.parent)))
+        directories[-1].acquire()
+        keepers.append(Keeper(path, make=partial(make, is_ours=directories[-1].is_held)))
+        assert keepers[-1].window(1)
+        if number == 0:
+            path.parent.rename(root / "elsewhere")
+    first, second = keepers
+    if not connected:  # as after other trouble
+        first.ledger.close()
+    try:
+        for _ in range(5):
+            assert not first.window(1, seconds=REOPEN // SECOND)
+            assert second.window(1)
+        reason = f"{path.parent} is gone, or another process uses what is there now"
+        reason = reason if connected else "it is not open"
+        text = f"cannot write the ledger {path}: {reason}; counting goes on in memory"
+        assert [notice.text for notice in first.said] == [text]
+        assert first.ledger.is_open == connected
+        assert second.said == []
+        assert sorted(os.listdir(path.parent)) == ["ledger.db", "ledger.db-shm", "ledger.db-wal"]
+    finally:
+        for keeper, directory in zip(keepers, directories, strict=True):
+            keeper.close()
+            directory.release()
+    check_exact(path, 6)
+
+
+def test_two_services_and_one_directory(tmp_path: Path) -> None:
+    for connected in (True, False):
+        check_two_services(tmp_path / f"ours {connected}", connected=connected)
+
+
+@pytest.mark.twin
+def test_two_services_and_one_directory_catches_its_twin(tmp_path: Path) -> None:
+    for connected in (True, False):
+        with pytest.raises(AssertionError):
+            check_two_services(tmp_path / f"twin {connected}", TakesAnyDirectory, connected=connected)
+
+
+def check_begins_nothing(path: Path, make: MakeBooks = LedgerWriter) -> None:
+    """The directory was lost between the lock and the opening."""
+    keeper = Keeper(path, make=partial(make, is_ours=lambda: False))
+    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
+    keeper.close()
+    assert not path.exists()
+
+
+def test_no_ledger_is_begun_in_a_directory_of_others(tmp_path: Path) -> None:
+    check_begins_nothing(tmp_path / "ledger.db")
+
+
+@pytest.mark.twin
+def test_no_ledger_is_begun_in_a_directory_of_others_catches_its_twin(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_begins_nothing(tmp_path / "twin.db", TakesAnyDirectory)
+
+
+def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(2)
+    path.unlink()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise UNAVAILABLE
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "begin", refuse)
+        assert not keeper.window(1)
+        assert not keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.window(1)
+    outage = [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    assert keeper.kinds() == outage
+    keeper.close()
+    check_exact(path, 5)
+
+
+def test_the_balance_of_a_new_ledger(tmp_path: Path) -> None:
+    """Lines of generations that were forgotten before are still accounted for."""
+    path = tmp_path / "ledger.db"
+    keeper = Keeper(path)
+    keeper.window(2)
+    path.unlink()
+    told = entry([9], sequence=2)
+    whole = entry([1, 2, 3, 9], sequence=0, rejected=2)
+    assert keeper.writer.commit([told], sequence=2, whole=lambda: [whole])
+    assert keeper.ledger.forgotten("access") == (6, 2)
+    keeper.close()

@@ -1,0 +1,425 @@
+"""Clients who are slow, silent, many or gone, over real sockets: none is waited for, and none costs much."""
+
+import errno
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from qps_service.configuration.types import PrometheusConfig
+from qps_service.network import http_server
+from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, Listener
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
+from qps_service.outputs.prometheus import output as prometheus
+from qps_service.outputs.prometheus.output import PrometheusOutput
+from qps_service.values.reports import Overview
+from tests.unit.handed_over import OVERVIEW
+from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
+
+Build = Callable[..., Endpoint]
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
+    """An endpoint with this listener."""
+    endpoints: list[Endpoint] = []
+
+    def make(twin: type[Listener] = Listener) -> Endpoint:
+        monkeypatch.setattr(prometheus, "Listener", twin)
+        endpoints.append(Endpoint())
+        return endpoints[-1]
+
+    yield make
+    for endpoint in endpoints:
+        endpoint.close()
+
+
+@pytest.fixture
+def endpoint(build: Build) -> Endpoint:
+    return build()
+
+
+def is_served(endpoint: Endpoint) -> bool:
+    """Whether a proper client is, who comes now."""
+    client = endpoint.ask(PROBE)
+    endpoint.look(seconds=1)
+    return parse(endpoint.receive(client))[0].status == 200
+
+
+# --- many
+
+
+def check_many(endpoint: Endpoint) -> None:
+    """Of those who say nothing few are kept, the latest, and a proper client is served."""
+    silent = [endpoint.connect() for _ in range(500)]
+    endpoint.take_in(lambda: not endpoint.output.is_ready())
+    assert endpoint.connections == CLIENTS
+    assert len(os.listdir("/proc/self/fd")) <= endpoint.open_before + 500 + CLIENTS
+    for client in silent[-CLIENTS:]:
+        with pytest.raises(BlockingIOError):
+            assert client.recv(1)
+    assert all(endpoint.receive(client) == b"" for client in silent[:-CLIENTS])
+    assert is_served(endpoint)
+
+
+class KeepsAll(Listener):
+    """A broken twin."""
+
+    def _accept(self, listening: socket.socket, now: int) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = listening.accept()
+                connection.setblocking(False)
+                self._clients[connection.fileno()] = Client(connection, now)
+                self._epoll.register(connection, http_server._EVENTS[READING])
+
+
+class KeepsTheFirst(Listener):
+    """A broken twin: the latest has to go."""
+
+    def _dispensable(self) -> Client | None:
+        return list(self._clients.values())[-1]
+
+
+class MakesRoomForNobody(Listener):
+    """A broken twin: drops before somebody came."""
+
+    def _accept(self, listening: socket.socket, now: int) -> None:
+        super()._accept(listening, now)
+        leaving = self._dispensable()
+        if leaving and len(self._clients) == CLIENTS:
+            self._drop(leaving)
+
+
+def test_of_many_silent_ones_few_are_kept(endpoint: Endpoint) -> None:
+    check_many(endpoint)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [KeepsAll, KeepsTheFirst, MakesRoomForNobody])
+def test_other_ways_with_many_are_caught(build: Build, twin: type[Listener]) -> None:
+    with pytest.raises(AssertionError):
+        check_many(build(twin))
+
+
+def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> None:
+    clients = [endpoint.connect(SCRAPE) for _ in range(3 * CLIENTS)]
+    endpoint.take_in(lambda: len(endpoint.asked) == CLIENTS)
+    answers = 0
+    while answers < len(clients):
+        assert endpoint.look(seconds=1)
+        answers += CLIENTS
+        endpoint.take_in(lambda: len(endpoint.asked) == CLIENTS or not endpoint.output.is_ready())
+    assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+# --- slow
+
+
+def check_slowloris(endpoint: Endpoint) -> None:
+    """A byte every second: gone after ten, and the loop was asked to see to that."""
+    client = endpoint.connect(b"G")
+    endpoint.take_in(lambda: endpoint.connections == 1)
+    due = endpoint.output.due()
+    assert due == endpoint.now + 10 * SECOND
+    for second in range(10):
+        assert endpoint.connections == 1, second
+        client.send(b"E")
+        endpoint.look(seconds=1)
+    assert endpoint.connections == 0
+    assert endpoint.output.due() is None
+
+
+class Patient(Listener):
+    """A broken twin: each byte buys time."""
+
+    def _receive(self, client: Client, now: int) -> None:
+        client.deadline = now + http_server.HEAD_PATIENCE
+        super()._receive(client, now)
+
+
+def test_a_request_has_to_come_in_time(endpoint: Endpoint) -> None:
+    check_slowloris(endpoint)
+
+
+@pytest.mark.twin
+def test_patience_is_caught(build: Build) -> None:
+    with pytest.raises(AssertionError):
+        check_slowloris(build(Patient))
+
+
+@pytest.fixture
+def _large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that no socket holds."""
+    monkeypatch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
+    monkeypatch.setattr(http_server, "IN_FLIGHT", 30_000_000)
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_large_answer_comes_whole(endpoint: Endpoint) -> None:
+    client = endpoint.ask()
+    assert endpoint.look()
+    assert endpoint.connections == 1
+    _, body = parse(endpoint.receive(client))
+    assert body == bytes(20_000_000)
+    assert endpoint.connections == 0
+
+
+@pytest.mark.usefixtures("_large")
+def test_who_does_not_read_is_dropped_in_time(endpoint: Endpoint) -> None:
+    endpoint.ask()
+    assert endpoint.look()
+    assert is_served(endpoint)
+    assert endpoint.output.due() == endpoint.now + 29 * SECOND
+    endpoint.look(seconds=28)
+    assert endpoint.connections == 1
+    endpoint.look(seconds=1)
+    assert endpoint.connections == 0
+
+
+def check_in_flight(endpoint: Endpoint) -> None:
+    """Many may read one answer, but not many answers be read."""
+    first = [endpoint.ask() for _ in range(5)]
+    assert endpoint.look()
+    assert endpoint.connections == 5
+    second = [endpoint.ask() for _ in range(5)]
+    assert endpoint.look(seconds=1)
+    assert endpoint.connections == 5
+    assert all(len(parse(endpoint.receive(client))[1]) == 20_000_000 for client in second)
+    assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
+
+
+class HoldsAll(Listener):
+    """A broken twin."""
+
+    def send(self, client: Client, head: bytes, body: bytes, now: int) -> None:
+        http_server.IN_FLIGHT = 1 << 60
+        super().send(client, head, body, now)
+
+
+@pytest.mark.usefixtures("_large")
+def test_what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
+    check_in_flight(endpoint)
+
+
+@pytest.mark.twin
+@pytest.mark.usefixtures("_large")
+def test_holding_all_is_caught(build: Build) -> None:
+    with pytest.raises(AssertionError):
+        check_in_flight(build(HoldsAll))
+
+
+# --- large
+
+
+def check_large_head(endpoint: Endpoint) -> None:
+    """A head of 1 MB is refused when 8 KiB have come, and the answer gets through to who goes on sending."""
+    client = endpoint.connect(b"GET /metrics HTTP/1.1\r\n")
+    rest = memoryview(b"a: b\r\n" * 180_000)
+    longest = 0
+    while rest:
+        with suppress(BlockingIOError):
+            rest = rest[client.send(rest) :]
+        endpoint.look()
+        heads = [len(each.head) for each in endpoint.output._listener._clients.values()]
+        longest = max(longest, *heads, 0)
+    assert longest <= HEAD + 1
+    client.shutdown(socket.SHUT_WR)
+    response, body = parse(endpoint.receive(client))
+    assert (response.status, body) == (431, b"431 Request Header Fields Too Large\n")
+    endpoint.take_in(lambda: endpoint.connections == 0)
+
+
+class ClosesAtOnce(Listener):
+    """A broken twin: what was not read yet makes the kernel reset the connection, and the answer is lost."""
+
+    def _refuse(self, client: Client, answer: bytes, now: int) -> None:
+        self.send(client, answer, b"", now)
+
+
+def test_a_large_head_is_refused(endpoint: Endpoint) -> None:
+    check_large_head(endpoint)
+
+
+@pytest.mark.twin
+def test_large_heads_that_are_held_are_caught(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD", 1 << 30)
+    with pytest.raises(AssertionError):
+        check_large_head(endpoint)
+
+
+@pytest.mark.twin
+def test_a_refusal_that_gets_lost_is_caught(build: Build) -> None:
+    with pytest.raises((AssertionError, OSError)):
+        check_large_head(build(ClosesAtOnce))
+
+
+def test_who_goes_on_sending_after_a_refusal_is_dropped_in_time(endpoint: Endpoint) -> None:
+    client = endpoint.connect(b"PUT / HTTP/1.1\r\n\r\n")
+    endpoint.take_in(lambda: endpoint.connections == 1)
+    for _ in range(4):
+        client.send(b"x")
+        endpoint.look(seconds=0.5)
+    assert endpoint.connections == 0
+
+
+# --- gone
+
+
+@pytest.mark.parametrize("data", [b"", b"GET", SCRAPE, b"PUT / HTTP/1.1\r\n\r\n"])
+def test_who_goes_leaves_nothing(endpoint: Endpoint, data: bytes) -> None:
+    client = endpoint.connect(data)
+    endpoint.take_in(lambda: endpoint.connections == 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
+    client.close()
+    endpoint.take_in(lambda: endpoint.connections == 0)
+    assert not endpoint.look()
+    assert is_served(endpoint)
+
+
+def test_a_request_may_come_in_pieces(endpoint: Endpoint) -> None:
+    client = endpoint.connect()
+    for at in range(len(SCRAPE)):
+        client.send(SCRAPE[at : at + 1])
+        assert not endpoint.asked
+        if at < len(SCRAPE) - 1:
+            endpoint.take_in(lambda at=at: _received(endpoint) == at + 1)  # type: ignore[misc]
+    endpoint.take_in(lambda: len(endpoint.asked) == 1)
+    assert endpoint.look()
+    assert parse(endpoint.receive(client))[0].status == 200
+
+
+def _received(endpoint: Endpoint) -> int:
+    return sum(len(client.head) for client in endpoint.output._listener._clients.values())
+
+
+def test_an_event_is_not_taken_for_one_of_who_came_later(endpoint: Endpoint) -> None:
+    """A number that was let go may be another's by the time its event is looked at."""
+    for _ in range(CLIENTS):
+        endpoint.connect()
+    endpoint.take_in(lambda: endpoint.connections == CLIENTS)
+    for client in endpoint.clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+    clients = [endpoint.connect(PROBE) for _ in range(CLIENTS)]
+    endpoint.take_in(lambda: len(endpoint.asked) == CLIENTS)
+    assert endpoint.look()
+    assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+# --- listening
+
+
+def free_address(host: str = "127.0.0.1") -> tuple[str, int]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return host, probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_it_listens_where_it_is_told(host: str) -> None:
+    said: list[Notice] = []
+    address = free_address(host)
+    output = PrometheusOutput(PrometheusConfig(address), said.append, clock=lambda: 0)
+    output.flush(0)
+    with socket.create_connection(address):
+        pass
+    output.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    assert said == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_that_is_taken_is_said_once_and_tried_again(host: str) -> None:
+    said: list[Notice] = []
+    host, port = free_address(host)
+    shown = f"[{host}]" if ":" in host else host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.listen()
+        output = PrometheusOutput(PrometheusConfig((host, port)), said.append, clock=lambda: 0)
+        for tenths in range(100):
+            output.flush(tenths * SECOND // 10)
+    assert said == [Notice(OUTPUT_FAILED, f"cannot listen on {shown}:{port}: Address already in use")]
+    assert output.trouble.failures == 10
+    output.flush(10 * SECOND)
+    assert said[1:] == [Notice(OUTPUT_RESUMED, "scrapes can be answered again")]
+    with socket.create_connection((host, port)):
+        pass
+    output.close()
+
+
+def test_a_machine_without_that_address_is_no_trouble_for_others() -> None:
+    said: list[Notice] = []
+    output = PrometheusOutput(PrometheusConfig(("192.0.2.1", 9145)), said.append, clock=lambda: 0)
+    output.flush(0)
+    assert [notice.text for notice in said] == [
+        "cannot listen on 192.0.2.1:9145: Cannot assign requested address"
+    ]
+    assert output.due() is None
+    output.close()
+
+
+def test_no_descriptors_are_left_for_clients(endpoint: Endpoint) -> None:
+    """Nothing spins meanwhile, and those who came are served then."""
+    client = endpoint.connect(PROBE)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endpoint.take_in(lambda: endpoint.output.is_ready())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        for _ in range(5):
+            endpoint.output.flush(endpoint.now)
+        assert not endpoint.output.is_ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [notice.text for notice in endpoint.said] == [
+        f"cannot listen on the socket that systemd passed: {os.strerror(errno.EMFILE)}"
+    ]
+    assert endpoint.look(seconds=1)
+    assert parse(endpoint.receive(client))[0].status == 200
+    assert [notice.kind for notice in endpoint.said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
+
+
+def test_nobody_let_in_for_long_is_said_once() -> None:
+    """A socket that is not connected polls ready, and takes nobody in."""
+    said: list[Notice] = []
+    with socket.socket() as idle:
+        output = PrometheusOutput(PrometheusConfig(("127.0.0.1", 1)), said.append, [idle.fileno()])
+        for second in range(5):
+            output.flush(second * SECOND)
+        output.close()
+    assert output.trouble.failures > 1
+    assert [notice.kind for notice in said] == [OUTPUT_FAILED]
+
+
+def test_what_was_passed_and_does_not_listen_is_said() -> None:
+    said: list[Notice] = []
+    read_end, write_end = os.pipe()
+    output = PrometheusOutput(PrometheusConfig(("127.0.0.1", 1)), said.append, [read_end], clock=lambda: 0)
+    before = len(os.listdir("/proc/self/fd"))
+    for second in range(5):
+        output.flush(second * SECOND)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [notice.kind for notice in said] == [OUTPUT_FAILED]
+    output.close()
+    for descriptor in (read_end, write_end):
+        os.close(descriptor)
+
+
+def test_a_socket_that_was_passed_stays_the_callers(endpoint: Endpoint) -> None:
+    client = endpoint.connect(SCRAPE)
+    endpoint.output.close()
+    assert endpoint.listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    config, inherited = PrometheusConfig(("127.0.0.1", 1)), [endpoint.listening.fileno()]
+    endpoint.output = PrometheusOutput(config, endpoint.said.append, inherited, endpoint.clock)
+    endpoint.output.flush(endpoint.now)
+    endpoint.take_in(lambda: len(endpoint.asked) == 1)
+    endpoint.look(Overview(*OVERVIEW))
+    assert parse(endpoint.receive(client))[0].status == 200

@@ -1,0 +1,225 @@
+"""What Prometheus is told, read back by the readers of its own library, in both formats."""
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from prometheus_client import parser
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+from qps_service.outputs.prometheus import exposition
+from qps_service.outputs.prometheus.exposition import render
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Standing
+
+Render = Callable[..., tuple[bytes, str]]
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+COUNTS = {
+    Key(b"GET", b"/", 200): Counts(5, 500),
+    Key(b"GET", b"/", 7): Counts(1, 0),
+    Key(b"POST", b"/a", 404): Counts(2, 30),
+}
+STANDING = Standing(
+    log="access",
+    counts=COUNTS,
+    rejects={"fields": 3, "unheard-of": 1},
+    rotations=4,
+    losses=2,
+    loss_bytes=99,
+    folded=6,
+    routes=8,
+    pending=77,
+    last_line_age=1.5,
+)
+OVERVIEW = Overview(
+    logs=(STANDING, STANDING._replace(log="shop", counts={}, rejects={}, last_line_age=None)),
+    commits=10,
+    commit_failures=1,
+    output_failures={"stdout": 0, "textfile": 3},
+    version="1.2",
+    scanner="native scanner, avx2",
+)
+HOSTILE = [
+    b'/"',
+    b"/\\",
+    b"/\\n",
+    b"/\n",
+    b"/\r\n# TYPE x counter\nx 1\n",
+    b"/\xff",
+    b"/\xfe",
+    b"/\x00",
+    b"/\xe2\x80\xae",
+    b"/{}=,",
+    b'/",status="200"} 7 #',
+    b"/\xc3\xa9",
+    b"/ ",
+    b"",
+    b"/" + b"x" * 4096,
+]
+
+
+def read(text: bytes, *, openmetrics: bool = False) -> list[Metric]:
+    lines = openmetrics_parser if openmetrics else parser
+    return list(lines.text_string_to_metric_families(text.decode()))
+
+
+def samples(families: Iterable[Metric]) -> Samples:
+    found = {}
+    for family in families:
+        for sample in family.samples:
+            series = sample.name, tuple(sorted(sample.labels.items()))
+            assert series not in found, f"{series} twice"
+            found[series] = sample.value
+    return found
+
+
+def series(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return f"qps_reporter_{name}", tuple(sorted(labels.items()))
+
+
+def row(name: str, method: str, route: str, status: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return series(f"http_{name}_total", log="access", method=method, route=route, status=status)
+
+
+# --- everything is told, under its name
+
+
+def check_told(render: Render, *, openmetrics: bool) -> None:
+    text, _ = render(OVERVIEW, openmetrics=openmetrics)
+    rejects = {
+        series("rejected_lines_total", log=log, reason=reason): 0.0
+        for log in ("access", "shop")
+        for reason in ("fields", "not_http", "status", "bytes", "too_long")
+    }
+    rejects[series("rejected_lines_total", log="access", reason="fields")] = 3
+    rejects[series("rejected_lines_total", log="access", reason="unheard-of")] = 1
+    each = {
+        "rotations_total": 4,
+        "possible_losses_total": 2,
+        "possible_loss_bytes_total": 99,
+        "folded_requests_total": 6,
+        "routes": 8,
+        "pending_bytes": 77,
+    }
+    assert samples(read(text, openmetrics=openmetrics)) == {
+        row("requests", "GET", "/", "200"): 5,
+        row("requests", "GET", "/", "007"): 1,
+        row("requests", "POST", "/a", "404"): 2,
+        row("response_bytes", "GET", "/", "200"): 500,
+        row("response_bytes", "GET", "/", "007"): 0,
+        row("response_bytes", "POST", "/a", "404"): 30,
+        series("lines_total", log="access"): 12,
+        series("lines_total", log="shop"): 0,
+        **rejects,
+        **{series(name, log=log): value for name, value in each.items() for log in ("access", "shop")},
+        series("last_line_age_seconds", log="access"): 1.5,
+        series("ledger_commits_total"): 10,
+        series("ledger_failures_total"): 1,
+        series("output_failures_total", output="stdout"): 0,
+        series("output_failures_total", output="textfile"): 3,
+        series("build_info", version="1.2", scanner="native scanner, avx2"): 1,
+    }
+
+
+FORMATS = pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "OpenMetrics"])
+
+
+@FORMATS
+def test_everything_is_told(openmetrics: bool) -> None:
+    check_told(render, openmetrics=openmetrics)
+
+
+@pytest.mark.twin
+@FORMATS
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (b'status="007"', b'status="7"'),
+        (b'reason="status"', b'reason="state"'),
+        (b"qps_reporter_routes", b"qps_reporter_paths"),
+        (b"} 77", b"} 78"),
+    ],
+)
+def test_what_is_told_wrong_is_noticed(openmetrics: bool, right: bytes, wrong: bytes) -> None:
+    def twin(overview: Overview, *, openmetrics: bool) -> tuple[bytes, str]:
+        text, media_type = render(overview, openmetrics=openmetrics)
+        assert right in text
+        return text.replace(right, wrong), media_type
+
+    with pytest.raises(AssertionError):
+        check_told(twin, openmetrics=openmetrics)
+
+
+@FORMATS
+def test_each_family_has_its_type_and_says_what_it_is(openmetrics: bool) -> None:
+    families = {
+        family.name: family
+        for family in read(render(OVERVIEW, openmetrics=openmetrics)[0], openmetrics=openmetrics)
+    }
+    gauges = {"qps_reporter_routes", "qps_reporter_pending_bytes", "qps_reporter_last_line_age_seconds"}
+    build = {"qps_reporter_build"} if openmetrics else {"qps_reporter_build_info"}
+    for name, family in families.items():
+        assert family.documentation
+        if name in build:
+            assert family.type == ("info" if openmetrics else "gauge")
+        else:
+            assert family.type == ("gauge" if name in gauges else "counter")
+    assert families.keys() > gauges | build
+
+
+def test_media_types() -> None:
+    assert render(OVERVIEW)[1] == "text/plain; version=0.0.4; charset=utf-8"
+    text, media_type = render(OVERVIEW, openmetrics=True)
+    assert media_type.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    assert text.endswith(b"# EOF\n")
+
+
+def test_a_service_without_a_log_yet_can_be_told() -> None:
+    text, _ = render(OVERVIEW._replace(logs=(), output_failures={}))
+    assert samples(read(text)).keys() == {
+        series("ledger_commits_total"),
+        series("ledger_failures_total"),
+        series("build_info", version="1.2", scanner="native scanner, avx2"),
+    }
+
+
+# --- hostile routes
+
+
+def check_hostile(openmetrics: bool) -> None:
+    """Each is a series of its own, with its number, and nothing else is there but for them."""
+    counts = {Key(b"GET", route, 200): Counts(number, 0) for number, route in enumerate(HOSTILE)}
+    overview = OVERVIEW._replace(logs=(STANDING._replace(counts=counts),))
+    text, _ = render(overview, openmetrics=openmetrics)
+    found = samples(read(text, openmetrics=openmetrics))
+    requests = {key: value for key, value in found.items() if "http_requests" in key[0]}
+    assert sorted(requests.values()) == list(range(len(HOSTILE)))
+    plain = samples(read(render(OVERVIEW._replace(logs=OVERVIEW.logs[:1]))[0]))
+    rows = {"http_requests_total", "http_response_bytes_total", "lines_total"}
+    other = {key for key in found if key[0].removeprefix("qps_reporter_") not in rows}
+    assert other < plain.keys()
+    assert len(other) == len(plain) - 7
+
+
+@FORMATS
+def test_hostile_routes_stay_apart_and_alone(openmetrics: bool) -> None:
+    check_hostile(openmetrics)
+
+
+@pytest.mark.twin
+@FORMATS
+@pytest.mark.parametrize(
+    "show",
+    [
+        pytest.param(lambda raw: raw.decode(errors="replace"), id="replaced"),
+        pytest.param(lambda raw: raw.decode(errors="ignore"), id="left out"),
+        pytest.param(lambda raw: raw.strip(b"/ ").decode("latin-1"), id="stripped"),
+    ],
+)
+def test_routes_that_become_alike_are_noticed(
+    openmetrics: bool, show: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposition, "show", show)
+    with pytest.raises(AssertionError):
+        check_hostile(openmetrics)

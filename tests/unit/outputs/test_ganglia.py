@@ -1,0 +1,734 @@
+"""Ganglia: gmond shows every rate and counter, keeps them, forgets what has gone, and gets back what it
+forgot itself. Windows in simulated time, sent to a toy gmond (tests/unit/toy_gmond.py)."""
+
+import math
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qps_service.configuration.types import GangliaConfig
+from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
+from qps_service.notices.kinds import OUTPUT_FAILED, Notice
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Origin
+from qps_service.outputs.ganglia.gmond_conf import LONGEST_HOST, Channel
+from qps_service.outputs.ganglia.output import NEWS, GangliaOutput
+from qps_service.outputs.ganglia.series import ZEROS, Announcements, LiveSeries, Series
+from qps_service.outputs.registry import make_output
+from qps_service.reporting.report import make_report
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Overview, Report, Standing, Window
+from tests.unit.daemons import Service, World
+from tests.unit.handed_over import OVERVIEW, standing
+from tests.unit.receiving import UdpReceiver
+from tests.unit.toy_gmond import ToyGmond
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+Requests = Mapping[tuple[bytes, int], int]  # by route and status
+
+pytestmark = pytest.mark.usefixtures("tidy_sockets")
+
+
+def config(
+    *, interval: int = 10 * SECOND, dmax: int = HOUR, gmond_conf: Path | None = None, port: int = 8649
+) -> GangliaConfig:
+    return GangliaConfig(str(gmond_conf) if gmond_conf else None, "127.0.0.1", port, dmax, interval)
+
+
+class Wire(Datagrams):
+    """The way to a gmond, which takes as much of a window as there is room for."""
+
+    def __init__(self, channel: Channel, trouble: Trouble) -> None:
+        self.channel, self.trouble = channel, trouble
+        self.gmond = ToyGmond()
+        self.take = self.gmond.take
+        self.is_broken = False
+        self.room = math.inf  # packets a window
+        self.names: list[str] = []  # of this window's packets
+        self.closed = False
+        self.batch = 0  # bytes
+        self._left: Iterator[bytes] = iter(())
+        self._is_lost = False
+
+    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
+        self.batch = batch
+        self._left, self.names = iter(packets), []
+
+    def flush(self, now: int) -> None:
+        if self.is_broken:
+            self._is_lost = self._is_lost or next(self._left, None) is not None
+            self._left = iter(())
+        else:
+            for packet in self._left:
+                self.names.append(self.take(packet, now))
+                if len(self.names) >= self.room:
+                    break
+
+    def due(self) -> int | None:
+        return None
+
+    def take_loss(self) -> bool:
+        was_lost, self._is_lost = self._is_lost, False
+        return was_lost
+
+    def close(self, *, wait: bool = True) -> None:
+        self.closed = True
+
+
+class Site:
+    """A service with one log, or several, and what gmond knows of it. `output` may be a broken twin."""
+
+    def __init__(
+        self,
+        output: type[GangliaOutput] = GangliaOutput,
+        settings: GangliaConfig | None = None,
+        totals: Mapping[str, Mapping[Key, int]] | None = None,
+    ) -> None:
+        self.now = 0
+        self.said: list[Notice] = []
+        self.wires: list[Wire] = []
+        self.totals = {log: Counter(counts) for log, counts in (totals or {}).items()}
+        self._settings = settings or config()
+        self.output = output(self._settings, self.said.append, connect=self._connect, hostname=lambda: "vm")
+
+    def _connect(self, channel: Channel, trouble: Trouble) -> Wire:
+        self.wires.append(Wire(channel, trouble))
+        return self.wires[-1]
+
+    @property
+    def wire(self) -> Wire:
+        return self.wires[-1]
+
+    @property
+    def gmond(self) -> ToyGmond:
+        return self.wire.gmond
+
+    def window(self, requests: Requests, *, log: str = "access", method: bytes = b"GET") -> Report:
+        """One window of one log, reported."""
+        [report] = self.windows({log: {Key(method, *key): count for key, count in requests.items()}})
+        return report
+
+    def windows(self, logs: Mapping[str, Mapping[Key, int]]) -> list[Report]:
+        """One window of all logs, reported."""
+        interval = self._settings.interval
+        reports = []
+        for log, requests in logs.items():
+            self.totals.setdefault(log, Counter()).update(requests)
+            counts = {key: Counts(count, 0) for key, count in requests.items()}
+            window = Window(log, self.now, self.now + interval, counts, {})
+            reports.append(make_report(window, sequence=1, at=0, named=True))
+        self.now += interval
+        self.output.emit(reports, self._overview(), self.now)
+        return reports
+
+    def _overview(self) -> Overview:
+        return OVERVIEW._replace(logs=tuple(standing(log, counts) for log, counts in self.totals.items()))
+
+    def shown(self) -> dict[str, str]:
+        return self.gmond.shown(self.now)
+
+    @property
+    def texts(self) -> list[str]:
+        return [notice.text for notice in self.said]
+
+
+def many(count: int, requests: int = 1) -> dict[tuple[bytes, int], int]:
+    return {(b"/%d" % number, 200): requests for number in range(count)}
+
+
+# --- values
+
+
+def check_values(make: type[GangliaOutput]) -> None:
+    """Rates are the report's, methods summed out, and counters the totals."""
+    before = {Key(b"GET", b"/", 200): 100, Key(b"GET", b"/old", 404): 5}
+    site = Site(make, totals={"access": before})
+    site.windows(
+        {
+            "access": {
+                Key(b"GET", b"/", 200): 30,
+                Key(b"HEAD", b"/", 200): 1,
+                Key(b"GET", b"/", 500): 2,
+                Key(b"GET", b"/help", 200): 7,
+            },
+            "api_v1": {Key(b"GET", b"/", 200): 1},
+        }
+    )
+    assert site.shown() == {
+        "qps_access_root_200": "3.1",
+        "qps_access_root_200_count": "131",
+        "qps_access_root_500": "0.2",
+        "qps_access_root_500_count": "2",
+        "qps_access_help_200": "0.7",
+        "qps_access_help_200_count": "7",
+        "qps_access_old_404": "0.0",
+        "qps_access_old_404_count": "5",
+        "qps_access_total": "4.0",
+        "qps_access_total_count": "145",
+        "qps_api__v1_root_200": "0.1",
+        "qps_api__v1_root_200_count": "1",
+        "qps_api__v1_total": "0.1",
+        "qps_api__v1_total_count": "1",
+    }
+    site.windows({"access": {}, "api_v1": {}})
+    shown = site.shown()
+    assert shown["qps_access_root_200"] == shown["qps_access_total"] == "0.0"
+    assert (shown["qps_access_root_200_count"], shown["qps_access_total_count"]) == ("131", "145")
+
+
+class Rows(LiveSeries):
+    """A broken twin: methods are not summed."""
+
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        super().update(reports, standings)
+        for report in reports:
+            for row in report.rows:
+                self._series_of(report.log, row.route, row.status).rate = row.rate
+
+
+class SinceTheStart(LiveSeries):
+    """A broken twin: the counter is this process's."""
+
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        before = {series: series.total for series in self}
+        super().update(reports, ())
+        for series in self:
+            series.total = before.get(series, 0) + round(series.rate * 10)
+
+
+def with_series(series: type[LiveSeries]) -> type[GangliaOutput]:
+    class Twin(GangliaOutput):
+        def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+            self._live.__class__ = series
+            super().emit(reports, overview, now)
+
+    return Twin
+
+
+def test_rates_and_counters() -> None:
+    check_values(GangliaOutput)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [Rows, SinceTheStart])
+def test_other_sums_are_caught(twin: type[LiveSeries]) -> None:
+    with pytest.raises(AssertionError):
+        check_values(with_series(twin))
+
+
+def test_what_is_told_of_a_metric() -> None:
+    site = Site(settings=config(dmax=2 * HOUR))
+    site.window({(b"/help", 200): 7})
+    rate, count = site.gmond.metadata["qps_access_help_200"], site.gmond.metadata["qps_access_help_200_count"]
+    assert rate[:4] == ("req/s", BOTH, 10, 7200)
+    assert count[:4] == ("requests", POSITIVE, 10, 7200)
+    assert rate.extra == {
+        "GROUP": "access",
+        "DESC": "requests per second",
+        "TITLE": "/help 200, requests per second",
+    }
+    assert count.extra["TITLE"] == "/help 200, requests so far"
+    assert site.gmond.hosts == {("vm", False)}
+
+
+def test_rates_lose_nothing() -> None:
+    site = Site(settings=config(interval=7 * SECOND))
+    report = site.window({(b"/", 200): 3, (b"/rare", 200): 1})
+    assert float(site.shown()["qps_access_root_200"]) == report.rows[0].rate == 3 / 7
+    assert float(site.shown()["qps_access_total"]) == report.rate
+
+
+@pytest.mark.parametrize(
+    ("interval", "dmax", "tmax", "told_dmax"),
+    [
+        (SECOND // 10, HOUR, 1, 3600),
+        (10 * SECOND, MINUTE, 10, 60),
+        (MINUTE, MINUTE, 60, 240),
+        (MINUTE + 1, HOUR, 61, 3600),
+        (24 * HOUR, HOUR, 86400, 4 * 86400),
+    ],
+)
+def test_ganglia_knows_how_often_to_expect_a_value(
+    interval: int, dmax: int, tmax: int, told_dmax: int
+) -> None:
+    site = Site(settings=config(interval=interval, dmax=dmax))
+    site.window({})
+    known = site.gmond.metadata["qps_access_total"]
+    assert (known.tmax, known.dmax) == (tmax, told_dmax)
+
+
+# --- announcements
+
+
+def check_kept(make: type[GangliaOutput], settings: GangliaConfig) -> None:
+    """What comes in each window is shown in each window, though dmax is counted from the last metadata."""
+    site = Site(make, settings)
+    for _ in range(100):
+        site.window(many(10))
+        assert len(site.shown()) == 22
+
+
+def check_restart(make: type[GangliaOutput], settings: GangliaConfig) -> None:
+    """A gmond that was restarted between two packets, unseen, has all again within a minute."""
+    site = Site(make, settings)
+    for _ in range(1 + 3 * MINUTE // settings.interval):
+        site.window(many(100))
+    site.gmond.restart()
+    restarted = site.now
+    while site.now + settings.interval <= restarted + MINUTE:
+        site.window(many(100))
+    assert len(site.shown()) == 202
+
+
+class Once(Announcements):
+    """A broken twin: a metric is announced when it is new."""
+
+    def window(self, live: Iterable[Series]) -> Iterator[tuple[Series, bool]]:
+        for series in live:
+            yield series, series not in self._told
+            self._told[series] = None
+
+
+class AllAtOnce(Announcements):
+    """A broken twin: all have the same turn."""
+
+    _windows = 0
+
+    def window(self, live: Iterable[Series]) -> Iterator[tuple[Series, bool]]:
+        for series in live:
+            yield series, self._windows % self._turn == 0
+        self._windows += 1
+
+
+class Forgetless(Announcements):
+    """A broken twin: a loss changes nothing."""
+
+    def forget(self) -> None:
+        pass
+
+
+def with_announcements(announcements: type[Announcements]) -> type[GangliaOutput]:
+    class Twin(GangliaOutput):
+        def _open(self, channel: Channel) -> tuple[Datagrams, Announcements]:
+            datagrams, _ = super()._open(channel)
+            return datagrams, announcements(self._turn, self._news)
+
+    return Twin
+
+
+SETTINGS = [
+    config(interval=SECOND // 2),
+    config(interval=SECOND, dmax=MINUTE),
+    config(),
+    config(dmax=MINUTE),
+    config(interval=15 * SECOND, dmax=MINUTE),
+    config(interval=MINUTE, dmax=MINUTE),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_metric_outlives_dmax(settings: GangliaConfig) -> None:
+    check_kept(GangliaOutput, settings)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_restarted_gmond_has_all_within_a_minute(settings: GangliaConfig) -> None:
+    check_restart(GangliaOutput, settings)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("check", [check_kept, check_restart])
+def test_announcing_once_is_caught(check: object) -> None:
+    with pytest.raises(AssertionError):
+        check(with_announcements(Once), config(dmax=MINUTE))  # type: ignore[operator]
+
+
+def check_noticed_restart(make: type[GangliaOutput]) -> None:
+    """A gmond that refused a packet, as one does that is being restarted, has all with the next window."""
+    site = Site(make)
+    for _ in range(4):
+        site.window(many(100))
+    site.wire.is_broken = True
+    site.window(many(100))
+    site.gmond.restart()
+    site.wire.is_broken = False
+    site.window(many(100))
+    assert len(site.shown()) == 202
+
+
+def test_a_restart_that_was_noticed_costs_one_window() -> None:
+    check_noticed_restart(GangliaOutput)
+
+
+@pytest.mark.twin
+def test_not_to_heed_a_loss_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_noticed_restart(with_announcements(Forgetless))
+
+
+def check_spread(make: type[GangliaOutput]) -> None:
+    """Announcements are the same number in each window, after the first."""
+    site = Site(make)
+    announced = []
+    for _ in range(20):
+        site.window(many(98))  # 99 series
+        announced.append(site.gmond.announced)
+        site.gmond.announced = 0
+    assert announced == [198, *([66] * 19)]
+
+
+def test_announcements_are_spread_over_the_windows() -> None:
+    check_spread(GangliaOutput)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [Once, AllAtOnce])
+def test_uneven_announcements_are_caught(twin: type[Announcements]) -> None:
+    with pytest.raises(AssertionError):
+        check_spread(with_announcements(twin))
+
+
+def test_very_many_new_ones_come_in_parts() -> None:
+    """Routes that come all at once are all there within a minute, and no window has to announce them all."""
+    site = Site()
+    announced = []
+    for _ in range(3):
+        site.window(many(10_000))
+        announced.append(site.gmond.announced)
+        site.gmond.announced = 0
+    assert len(site.shown()) == 20_002
+    assert max(announced) <= 2 * (NEWS * 10 + 10_001 // 3 + 1)
+
+
+def test_what_does_not_fit_into_a_window_is_shared() -> None:
+    """Where a window's packets do not all leave, none is left out for good, and all are announced."""
+    site = Site()
+    site.window({})
+    site.wire.room = 60
+    seen: set[str] = set()
+    for _ in range(60):
+        site.window(many(100))
+        seen |= set(site.wire.names)
+    assert len(seen) == len(site.gmond.metadata) == 202
+
+
+# --- what goes
+
+
+def check_vanished(make: type[GangliaOutput]) -> None:
+    """A route without requests is 0 for some windows and its counter stays; then nothing more comes of it,
+    and gmond forgets it. With its next request it is back."""
+    site = Site(make, config(dmax=MINUTE))
+    site.window({(b"/a", 200): 5})
+    for _ in range(ZEROS):
+        site.window({})
+        shown = site.shown()
+        assert (shown["qps_access_a_200"], shown["qps_access_a_200_count"]) == ("0.0", "5")
+        assert "qps_access_a_200" in site.wire.names
+    site.window({})
+    assert site.wire.names == ["qps_access_total", "qps_access_total_count"] * (len(site.wire.names) // 2)
+    for _ in range(6):
+        site.window({})
+    assert site.shown().keys() == {"qps_access_total", "qps_access_total_count"}
+    site.window({(b"/a", 200): 1})
+    assert (site.shown()["qps_access_a_200"], site.shown()["qps_access_a_200_count"]) == ("0.1", "6")
+
+
+class StopsAtOnce(LiveSeries):
+    """A broken twin: tells of what had requests alone."""
+
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        super().update(reports, standings)
+        self._series = {key: series for key, series in self._series.items() if series.idle == 0}
+
+
+class NeverStops(LiveSeries):
+    """A broken twin: goes on telling of all that ever had requests."""
+
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        for series in self:
+            series.idle = -1
+        super().update(reports, standings)
+
+
+def test_a_vanished_route_is_zero_and_then_forgotten() -> None:
+    check_vanished(GangliaOutput)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [StopsAtOnce, NeverStops])
+def test_other_ends_are_caught(twin: type[LiveSeries]) -> None:
+    with pytest.raises(AssertionError):
+        check_vanished(with_series(twin))
+
+
+def test_what_went_is_not_kept_in_memory() -> None:
+    site = Site()
+    for number in range(100):
+        site.window({(b"/%d" % number, 200): 1})
+    [(_, announcements)] = site.output._channels.values()
+    assert len(list(site.output._live)) == ZEROS + 2  # with the total, and this window's
+    assert len(announcements._told) == ZEROS + 2
+
+
+def check_next_process(make: type[GangliaOutput]) -> None:
+    """What the process before this one told last is 0, unless it goes on."""
+    before = Site(make)
+    before.window(many(2, requests=50))
+    after = Site(make, totals=before.totals)
+    after.window({(b"/1", 200): 10})
+    after.gmond.values = before.gmond.values | after.gmond.values
+    assert after.shown()["qps_access_0_200"] == "0.0"
+    assert after.shown()["qps_access_1_200"] == "1.0"
+    assert after.shown()["qps_access_0_200_count"] == "50"
+
+
+class Newborn(LiveSeries):
+    """A broken twin: knows what it has seen itself."""
+
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        self._logs = {report.log for report in reports}
+        super().update(reports, standings)
+
+
+def test_the_next_process_takes_over() -> None:
+    check_next_process(GangliaOutput)
+
+
+@pytest.mark.twin
+def test_a_rate_that_stays_for_nobody_is_caught() -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        check_next_process(with_series(Newborn))
+
+
+def test_a_log_that_goes_ends_like_a_route() -> None:
+    site = Site()
+    site.windows({"a": {Key(b"GET", b"/", 200): 1}, "b": {Key(b"GET", b"/", 200): 1}})
+    del site.totals["a"]
+    for _ in range(ZEROS):
+        site.windows({"b": {}})
+        assert site.shown()["qps_a_total"] == "0.0"
+        assert site.shown()["qps_a_total_count"] == "1"
+    site.windows({"b": {}})
+    assert not [name for name in site.wire.names if name.startswith("qps_a_")]
+
+
+# --- where to
+
+
+def send_to(*ports: int, more: str = "") -> str:
+    return more + "".join(f"udp_send_channel {{ host = 127.0.0.1 port = {port} }}\n" for port in ports)
+
+
+def test_a_gmond_conf_tells_where_to(tmp_path: Path) -> None:
+    """It may not be there: that is said once, and looked for with each window. Later changes are taken over
+    when files are opened anew; where it is gone, what it said stays in force."""
+    path = tmp_path / "gmond.conf"
+    site = Site(settings=config(gmond_conf=path))
+    for _ in range(3):
+        site.window({})
+    assert site.wires == []
+    missing = f"cannot read {path}: No such file or directory"
+    assert site.texts == [missing]
+    assert site.output.trouble.failures == 3
+
+    path.write_text(send_to(1, 2))
+    site.window({})
+    assert [wire.channel.port for wire in site.wires] == [1, 2]
+    assert all(len(wire.gmond.shown(site.now)) == 2 for wire in site.wires)
+    again = "gmond.conf says again where metrics go"
+    assert site.texts == [missing, again]
+
+    path.write_text(send_to(2, 3, more="globals { override_hostname = web override_ip = 10.1.2.3 }\n"))
+    site.window({})
+    assert len(site.wires) == 2
+    site.output.reopen()
+    site.window({})
+    assert [(wire.channel.port, wire.closed) for wire in site.wires] == [(1, True), (2, False), (3, False)]
+    assert site.gmond.hosts == {("10.1.2.3:web", True)}
+
+    path.unlink()
+    site.output.reopen()
+    for _ in range(2):
+        site.window({})
+        assert "qps_access_total" in site.wire.names
+    assert site.texts == [missing, again, missing]
+    site.output.close()
+    assert all(wire.closed for wire in site.wires)
+
+
+def test_each_gmond_has_its_own_trouble_and_its_own_turn(tmp_path: Path) -> None:
+    path = tmp_path / "gmond.conf"
+    path.write_text(send_to(1, 2))
+    site = Site(settings=config(gmond_conf=path))
+    site.window(many(10))
+    one, other = site.wires
+    one.trouble.failed("one is down")
+    other.trouble.works()
+    one.trouble.failed("one is down")
+    one.trouble.works()
+    assert site.texts == ["one is down", "gmond at 127.0.0.1:1 takes metrics again"]
+    assert site.output.trouble.failures == 2
+    one.is_broken = True
+    site.window(many(10))
+    one.is_broken = False
+    for wire in site.wires:
+        wire.gmond.announced = 0
+    site.window(many(10))
+    assert (one.gmond.announced, other.gmond.announced) == (22, 8)
+
+
+def test_host_and_port() -> None:
+    site = Site()
+    site.window({})
+    assert [wire.channel for wire in site.wires] == [Channel("127.0.0.1", 8649)]
+    site.output.reopen()
+    site.window({})
+    assert len(site.wires) == 1
+
+
+def test_a_reload_before_the_first_report_changes_nothing() -> None:
+    site = Site()
+    site.output.reopen()
+    site.window({})
+    assert "qps_access_total" in site.wire.names
+
+
+# --- packets
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True),
+    st.one_of(st.binary(max_size=20), st.just(b"/" + b"x" * 4096), st.just(b"\xff" * 65536)),
+    st.integers(0, 999),
+)
+def test_packets_are_small_and_of_safe_text(log: str, route: bytes, status: int) -> None:
+    """The toy gmond refuses packets of 1,450 bytes and what is no ASCII."""
+    site = Site()
+    site.output._origin = Origin("h" * LONGEST_HOST + ":" + "h" * LONGEST_HOST, spoof=True)
+    site.window({(route, status): 1}, log=log)
+    for known in site.gmond.metadata.values():
+        for text in (known.units, *known.extra, *known.extra.values()):
+            assert not set(text) & set("\"<>&'\\")
+            assert len(text) < 900  # of the 1,023 bytes of an element
+
+
+@pytest.mark.parametrize(
+    ("interval", "routes", "seconds"),
+    [(10, 1000, 4), (10, 9000, 9), (1, 300, 1), (60, 3000, 13), (86400, 3000, 13)],
+)
+def test_a_window_takes_a_part_of_the_interval(interval: int, routes: int, seconds: float) -> None:
+    """And no more is sent at once than that takes."""
+    site = Site(settings=config(interval=interval * SECOND))
+    site.window({})
+    site.wire.take = lambda packet, now: ""
+    for _ in range(2):
+        site.window(many(routes))
+    sent = len(site.wire.names) * charge(150)
+    assert BATCH / 4 <= site.wire.batch <= BATCH
+    assert sent / site.wire.batch * PAUSE < seconds * SECOND
+
+
+def test_a_thousand_routes_arrive_by_way_of_a_real_socket() -> None:
+    """The receiver has a default buffer, and reads between batches alone."""
+    said: list[Notice] = []
+    receiver, gmond = UdpReceiver(), ToyGmond()
+    output = make_output(config(port=receiver.port), said.append)
+    counts = {Key(b"GET", b"/%d" % number, 200): number for number in range(1000)}
+    window = Window("access", 0, 10 * SECOND, {key: Counts(count, 0) for key, count in counts.items()}, {})
+    report = make_report(window, sequence=1, at=0, named=False)
+    now = 10 * SECOND
+    output.emit([report], OVERVIEW._replace(logs=(standing("access", counts),)), now)
+    while True:
+        for packet in receiver.receive(1):
+            gmond.take(packet, now)
+        if (due := output.due()) is None:
+            break
+        now = due
+        output.flush(now)
+    assert len(gmond.shown(now)) == 2002
+    assert all(gmond.values[f"qps_access_{number}_200_count"] == str(number) for number in range(1000))
+    assert now < 18 * SECOND
+    assert said == []
+    output.close()
+    receiver.close()
+
+
+# --- with the service
+
+
+def check_grid(output: GangliaOutput, root: Path) -> Service:
+    """Reports keep their grid and their counts, whoever listens."""
+    service = Service(root, outputs=[output])
+    for second in range(1, 61):
+        for number in range(50):
+            service.write_at(second - 0.5, 1, b"10.0.0.1\tGET /%d\t200\t10\n" % number)
+    service.world.signal(61, signal.SIGTERM)
+    if isinstance(output, Waits):
+        output.world = service.world
+    service.daemon.run()
+    expected = [(500, 10.0)] * 6 + [(0, 1.0)]
+    assert [(report.requests, report.seconds) for report in service.reports] == expected
+    return service
+
+
+def test_a_service_is_seen_as_it_counts(tmp_path: Path) -> None:
+    said: list[Notice] = []
+    receiver, gmond = UdpReceiver(), ToyGmond()
+    output = make_output(config(port=receiver.port), said.append)
+    assert isinstance(output, GangliaOutput)
+    flush = output.flush
+
+    def read(now: int) -> None:
+        flush(now)
+        for packet in receiver.receive():
+            gmond.take(packet, now)
+
+    output.flush = read  # type: ignore[method-assign]
+    service = check_grid(output, tmp_path)
+    read(0)
+    shown = gmond.shown(0)
+    assert len(shown) == 102
+    assert {shown[f"qps_access_{number}_200_count"] for number in range(50)} == {"60"}
+    assert shown["qps_access_total_count"] == "3000"
+    assert shown["qps_access_total"] == "0.0", "the last report had no requests"
+    assert said == []
+    assert len(service.reports) == 7
+    receiver.close()
+
+
+def test_a_dead_gmond_changes_nothing(tmp_path: Path) -> None:
+    said: list[Notice] = []
+    receiver = UdpReceiver()
+    receiver.close()
+    output = make_output(config(port=receiver.port), said.append)
+    assert isinstance(output, GangliaOutput)
+    service = check_grid(output, tmp_path)
+    assert [(notice.kind, notice.text) for notice in said] == [
+        (OUTPUT_FAILED, f"cannot send to 127.0.0.1:{receiver.port}: Connection refused")
+    ]
+    assert service.recorder.overviews[-1].output_failures["ganglia"] >= 6
+
+
+class Waits(GangliaOutput):
+    """A broken twin: waits until a window's packets have left, longer than a window."""
+
+    world: World
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        super().emit(reports, overview, now)
+        self.world.elapse(12 * SECOND)
+
+
+@pytest.mark.twin
+def test_an_output_that_waits_is_caught(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_grid(Waits(config(port=1), lambda notice: None), tmp_path)

@@ -1,0 +1,122 @@
+"""Names: nothing hostile gets through, nothing merges, nothing depends on what came before."""
+
+import itertools
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qps_service.outputs.metric_names import Alphabet
+
+SEGMENT = Alphabet("A-Za-z0-9_-", 60, flat=True)
+PATH = Alphabet("A-Za-z0-9_./-", 60, flat=False)
+SHORT = Alphabet("A-Za-z0-9_-", 12, flat=True)
+
+Spell = Callable[[bytes], str]
+
+
+@pytest.mark.parametrize(
+    ("text", "segment", "path"),
+    [
+        (b"GET", "GET", "GET"),
+        (b"other", "other", "other"),
+        (b"/", "_", "/"),
+        (b"/help", "_help", "/help"),
+        (b"/a/b-c/d", "_a_b-c_d", "/a/b-c/d"),
+        (b"/my_page", "_my__page", "/my_page"),
+        (b"/user/:id/posts", "_user_-id_posts", "/user/-id/posts"),
+        (b"/index.html", "_index_html-ea224b42", "/index.html"),
+        (b"/caf\xc3\xa9", "_caf__-19b7a3e8", "/caf__-19b7a3e8"),
+        (b"/a:1|c\nb:2|g", "_a_1_c_b_2_g-2d5c33a8", "/a_1_c_b_2_g-2d5c33a8"),
+        (b"", "_-00000000", "_-00000000"),
+        (b"//", "__-f81417cb", "//"),
+        (b"/-id", "_-id-1760c068", "/-id-1760c068"),
+        (b"/x-12345678", "_x-12345678-17016fa3", "/x-12345678-17016fa3"),
+    ],
+)
+def test_the_rule(text: bytes, segment: str, path: str) -> None:
+    assert (SEGMENT.spell(text), PATH.spell(text)) == (segment, path)
+
+
+def check_allowed(spell: Spell, text: bytes) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,12}", spell(text)), spell(text)
+
+
+def check_apart(spell: Spell) -> None:
+    """All short texts of the letters that matter have names of their own, and none can take another's."""
+    texts = [bytes(each) for size in range(6) for each in itertools.product(b"/_:-.a", repeat=size)]
+    # What has a hash is imitated by a text that is written so.
+    names = [spell(text) for text in texts]
+    imitations = {name.replace("_", slash).encode() for name in names for slash in "/_"}
+    everything = {*texts, *imitations}
+    assert len({spell(text) for text in everything}) == len(everything)
+
+
+@given(st.binary(max_size=40))
+def test_only_what_is_allowed(text: bytes) -> None:
+    check_allowed(SHORT.spell, text)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_no_two_share_a_name(one: bytes, other: bytes) -> None:
+    assert one == other or SHORT.spell(one) != SHORT.spell(other)
+
+
+@pytest.mark.parametrize(
+    "alphabet",
+    [SEGMENT, PATH, Alphabet("A-Za-z0-9_.-", 60, flat=True), Alphabet("A-Za-z0-9_-", 60, flat=False)],
+)
+def test_texts_that_look_alike_stay_apart(alphabet: Alphabet) -> None:
+    check_apart(alphabet.spell)
+
+
+def only_cleaned(text: bytes) -> str:
+    return re.sub(rb"[^A-Za-z0-9_-]", b"_", text).decode() or "_"
+
+
+def hashed_where_cleaned(text: bytes) -> str:
+    """A broken twin: what looks like a hash already gets none."""
+    name = only_cleaned(text)
+    return name if name.encode() in (text, text.replace(b"/", b"_")) else SEGMENT.spell(text)
+
+
+class InOrder:
+    """A broken twin: whoever comes first has the plain name."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, bytes] = {}
+
+    def spell(self, text: bytes) -> str:
+        name = only_cleaned(text)
+        return name if self._owners.setdefault(name, text) == text else SEGMENT.spell(text)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [only_cleaned, hashed_where_cleaned])
+def test_names_that_merge_are_caught(twin: Spell) -> None:
+    with pytest.raises(AssertionError):
+        check_apart(twin)
+
+
+def check_lasting(make: Callable[[], Spell]) -> None:
+    """The same names after a restart, whoever comes first then."""
+    texts = [b"/a.b", b"/a/b", b"/a_b", b"/a:b"]
+    assert [make()(text) for text in texts] == [*map(make(), texts[::-1])][::-1]
+
+
+def test_names_last() -> None:
+    check_lasting(lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell)
+
+
+@pytest.mark.twin
+def test_names_last_catches_its_twin() -> None:
+    with pytest.raises(AssertionError):
+        check_lasting(lambda: InOrder().spell)
+
+
+def test_long_texts_are_cut_and_stay_apart() -> None:
+    names = {SEGMENT.spell(b"/" + b"a" * 4096 + tail) for tail in (b"1", b"2", b"")}
+    assert len(names) == 3
+    assert {len(name) for name in names} == {60}

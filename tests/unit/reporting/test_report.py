@@ -1,0 +1,241 @@
+"""The report, byte for byte, and how its numbers are rounded."""
+
+import re
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.reporting.report import make_report
+from qps_service.reporting.text import format_rate, render_text
+from qps_service.values.counts import Counts, Key
+from qps_service.values.reports import Report, Row, Window
+
+SECOND = 10**9
+AT = 1473414194  # Fri Sep  9 09:43:14 UTC 2016
+
+SAMPLE = (
+    "Fri Sep  9 11:43:14 2016\n"
+    "=============================\n"
+    "/\t200\t10.3\n"
+    "/\t500\t0.1\n"
+    "/help\t200\t3.2\n"
+    "total\t-\t13.6\n"
+    "\n"
+)
+GET_HELP = Key(b"GET", b"/help", 200)
+COUNTS = {
+    GET_HELP: Counts(32, 5),
+    Key(b"GET", b"/", 500): Counts(1, 6),
+    Key(b"POST", b"/", 200): Counts(3, 7),
+    Key(b"GET", b"/", 200): Counts(100, 8),
+}
+
+
+def report_of(
+    counts: dict[Key, Counts], *, nanoseconds: int = 10 * SECOND, named: bool = False, rejects: int = 0
+) -> Report:
+    window = Window(
+        "access", 5 * SECOND, 5 * SECOND + nanoseconds, counts, {"fields": rejects} if rejects else {}
+    )
+    return make_report(window, sequence=7, at=AT, named=named)
+
+
+@pytest.fixture
+def berlin(local_time: Callable[[str], None]) -> None:
+    local_time("CET-1CEST,M3.5.0,M10.5.0/3")  # spelled out, as a machine may have no time zones installed
+
+
+def check_sample(render: Callable[[Report], str]) -> None:
+    assert render(report_of(COUNTS)) == SAMPLE
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_sample() -> None:
+    check_sample(render_text)
+
+
+@pytest.mark.twin
+@pytest.mark.usefixtures("berlin")
+def test_broken_renderers_are_caught() -> None:
+    def with_padded_day(report: Report) -> str:
+        return render_text(report).replace("Sep  9", "Sep 09")
+
+    def with_methods(report: Report) -> str:
+        lines = render_text(report).splitlines(keepends=True)
+        rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]
+        return "".join([*lines[:2], *rows, *lines[-2:]])
+
+    def in_utc(report: Report) -> str:
+        return time.asctime(time.gmtime(report.at)) + render_text(report)[24:]
+
+    def without_empty_line(report: Report) -> str:
+        return render_text(report)[:-1]
+
+    for twin in (with_padded_day, with_methods, in_utc, without_empty_line):
+        with pytest.raises(AssertionError):
+            check_sample(twin)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_date_is_local_and_has_no_zeros_before_the_day(local_time: Callable[[str], None]) -> None:
+    assert render_text(report_of({}))[:25] == "Fri Sep  9 11:43:14 2016\n"
+    local_time("UTC0")
+    assert render_text(report_of({}))[:25] == "Fri Sep  9 09:43:14 2016\n"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_window_without_requests() -> None:
+    assert render_text(report_of({}, rejects=4)) == SAMPLE[:55] + "total\t-\t0\n\n"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_one_of_several_logs_has_its_name_after_the_date() -> None:
+    lines = render_text(report_of(COUNTS, named=True)).split("\n")
+    assert lines[0] == "Fri Sep  9 11:43:14 2016 access"
+    assert "\n".join(lines[1:]) == SAMPLE.partition("\n")[2]
+
+
+def test_the_values_behind_it() -> None:
+    assert report_of(COUNTS, rejects=4) == Report(
+        log="access",
+        named=False,
+        sequence=7,
+        at=AT,
+        seconds=10.0,
+        requests=136,
+        rate=13.6,
+        rejected=4,
+        rows=(
+            Row(b"GET", b"/", 200, 100, 8, 10.0),
+            Row(b"POST", b"/", 200, 3, 7, 0.3),
+            Row(b"GET", b"/", 500, 1, 6, 0.1),
+            Row(b"GET", b"/help", 200, 32, 5, 3.2),
+        ),
+    )
+
+
+def test_rows_are_sorted_by_the_bytes_of_the_route_then_by_status() -> None:
+    keys = [
+        (b"/", 1),
+        (b"/", 99),
+        (b"/", 200),
+        (b"/B", 200),
+        (b"/a", 200),
+        (b"/a/", 200),
+        (b"other", 200),
+        (b"\xff", 5),
+    ]
+    counts = {Key(b"GET", route, status): Counts(10, 0) for route, status in reversed(keys)}
+    rows = render_text(report_of(counts)).split("\n")[2:-3]
+    assert rows == [
+        "/\t001\t1", "/\t099\t1", "/\t200\t1", "/B\t200\t1",
+        "/a\t200\t1", "/a/\t200\t1", "other\t200\t1", "\\xff\t005\t1",
+    ]  # fmt: skip
+
+
+def test_a_hostile_route_adds_no_line_and_no_column() -> None:
+    text = render_text(report_of({Key(b"GET", b"/\ntotal\t-\t0\x1b[2J", 200): Counts(10, 0)}))
+    assert text.split("\n")[2] == r"/\x0atotal\x09-\x090\x1b[2J" + "\t200\t1"
+
+
+# --- true rates: by the time that really passed
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "rate"),
+    [(10 * SECOND, "3.2"), (12_500_000_000, "2.56"), (86_400 * SECOND, "0.00037"), (0, "0")],
+)
+def test_rates_go_by_the_windows_real_length(nanoseconds: int, rate: str) -> None:
+    text = render_text(report_of({GET_HELP: Counts(32, 0)}, nanoseconds=nanoseconds))
+    assert text.split("\n")[2:4] == [f"/help\t200\t{rate}", f"total\t-\t{rate}"]
+
+
+# --- rounding
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"),
+    [
+        (0, "0"),
+        (10.3, "10.3"),
+        (10.0, "10"),
+        (100.0, "100"),
+        (0.1, "0.1"),
+        (0.5, "0.5"),
+        (0.09, "0.09"),
+        (0.0912, "0.091"),
+        (0.0033, "0.0033"),
+        (0.00334, "0.0033"),
+        (0.996, "1"),
+        (0.0996, "0.1"),
+        (0.00996, "0.01"),
+        (0.000010149, "0.00001"),
+        (0.000011574, "0.000012"),  # once a day
+        (1.005, "1"),  # the float below 1.005
+        (1.015, "1.01"),  # the float below 1.015
+        (2.675, "2.67"),  # the float below 2.675
+        (99.995, "100"),  # the float above 99.995
+        (99.994, "99.99"),
+        (123.456, "123.46"),
+        (200000.0, "200000"),
+        (1e15, "1000000000000000"),
+        (1e22, "10000000000000000000000"),
+        (1 / 3, "0.33"),
+        (2 / 3, "0.67"),
+        (1 / 30, "0.033"),
+    ],
+)
+def test_rounding(rate: float, shown: str) -> None:
+    assert format_rate(rate) == shown
+
+
+def check_rounding(form: Callable[[float], str], requests: int, nanoseconds: int) -> None:
+    """Two decimals, or two significant digits where that is finer; never an exponent or needless zeros."""
+    true = Fraction(requests * SECOND, nanoseconds)
+    shown = form(
+        make_report(
+            Window("", 0, nanoseconds, {GET_HELP: Counts(requests, 0)}, {}), sequence=1, at=0, named=False
+        ).rate
+    )
+    assert re.fullmatch(r"0|[1-9][0-9]*|(0|[1-9][0-9]*)\.[0-9]*[1-9]", shown)
+    magnitude = Fraction(1)  # the first significant digit's place
+    while magnitude > true > 0:
+        magnitude /= 10
+    half = min(Fraction(1, 200), magnitude / 20)
+    float_error = true / 2**51  # two roundings to 53 bits on the way
+    assert abs(Fraction(shown) - true) <= half + float_error
+
+
+COUNT, LENGTH = st.integers(0, 10**12), st.integers(1, 400 * 86_400 * SECOND)
+
+
+@given(requests=COUNT, nanoseconds=LENGTH)
+@example(requests=0, nanoseconds=1)
+@example(requests=10**12, nanoseconds=1)
+@example(requests=1, nanoseconds=400 * 86_400 * SECOND)
+@example(requests=996, nanoseconds=10_000 * SECOND)
+@example(requests=100, nanoseconds=10 * SECOND)
+def test_the_shown_rate_is_the_true_one_rounded(requests: int, nanoseconds: int) -> None:
+    check_rounding(format_rate, requests, nanoseconds)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("twin", "requests", "seconds"),
+    [
+        pytest.param(lambda rate: f"{rate:.2f}", 33, 10_000, id="two decimals only"),
+        pytest.param(lambda rate: f"{rate:.2g}", 10_300, 10, id="two digits only"),
+        pytest.param(repr, 1, 1_000_000, id="exponent"),
+        pytest.param(lambda rate: f"{rate:.9f}", 1, 10, id="trailing zeros"),
+        pytest.param(lambda rate: f"{rate:.9f}".strip("0."), 10, 1, id="zeros of a whole number"),
+        pytest.param(lambda rate: format_rate(int(rate * 100) / 100), 199, 10_00, id="cut, not rounded"),
+    ],
+)
+def test_broken_rounding_is_caught(twin: Callable[[float], str], requests: int, seconds: int) -> None:
+    check_rounding(format_rate, requests, seconds * SECOND)
+    with pytest.raises(AssertionError):
+        check_rounding(twin, requests, seconds * SECOND)

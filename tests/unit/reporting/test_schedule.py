@@ -1,0 +1,124 @@
+"""The grid of report times: no drift over 30 days, no catch-up after a stop, no lost nanosecond."""
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qps_service.counting.aggregator import Aggregator
+from qps_service.reporting.schedule import Schedule
+from qps_service.values.reports import Window
+
+SECOND = 10**9
+DAY = 86_400 * SECOND
+STEP = 10 * SECOND
+START = 987_654_321_987_654_321  # CLOCK_BOOTTIME of a machine that has run for 31 years: 60 bits
+
+
+def windows(grid: type[Schedule], late: Callable[[], int], until: int, step: int = STEP) -> list[Window]:
+    """The service's loop in simulated time: each wake-up is `late()` nanoseconds after the deadline."""
+    now = START
+    counting, times = Aggregator("access", now, 1), grid(now, step)
+    closed = []
+    while times.deadline <= START + until:
+        now = times.deadline + late()
+        counting.take()
+        closed.append(counting.close_window(now))
+        times.advance(now)
+    return closed
+
+
+class GridByGap(Schedule):
+    """A broken twin: the next report a step after the last one really was."""
+
+    def advance(self, now: int) -> None:
+        self.deadline = now + self._step
+
+
+class GridInFloats(Schedule):
+    """A broken twin: seconds in floating point, which at this size know 128 ns."""
+
+    def advance(self, now: int) -> None:
+        self.deadline = int((now / SECOND + self._step / SECOND) * SECOND)
+
+
+class GridWithCatchUp(Schedule):
+    """A broken twin: every point that was missed is reported on."""
+
+    def advance(self, now: int) -> None:
+        self.deadline += self._step
+
+
+# --- 30 days
+
+
+def check_no_drift(grid: type[Schedule], step: int = STEP) -> None:
+    """Woken up to half a second late each time, every report of 30 days is that close to its own point."""
+    random = Random(1)
+    closed = windows(grid, lambda: random.randint(0, SECOND // 2), 30 * DAY, step)
+    assert len(closed) == 30 * DAY // step
+    for number, window in enumerate(closed, start=1):
+        assert 0 <= window.ended - (START + number * step) <= SECOND // 2
+    assert sum(window.ended - window.started for window in closed) == closed[-1].ended - START
+
+
+@pytest.mark.parametrize("step", [STEP, 7 * SECOND + 1])
+def test_30_days_do_not_drift(step: int) -> None:
+    check_no_drift(Schedule, step)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [GridByGap, GridInFloats])
+def test_drift_is_caught(twin: type[Schedule]) -> None:
+    with pytest.raises(AssertionError):
+        check_no_drift(twin)
+
+
+# --- a suspended process
+
+
+def check_suspension(grid: type[Schedule]) -> None:
+    """Stopped for an hour in its third window: one report with the true time, then all as before."""
+    lateness = iter([0, 0, 3601 * SECOND, 0, 0])
+    closed = windows(grid, lambda: next(lateness, 0), 3600 * SECOND + 60 * SECOND)
+    assert [window.seconds for window in closed] == [10.0, 10.0, 3611.0, 9.0, 10.0, 10.0]
+    assert all((window.ended - START) % STEP == 0 for window in closed[3:])
+
+
+def test_a_suspended_process_reports_once_with_the_true_time() -> None:
+    check_suspension(Schedule)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [GridByGap, GridWithCatchUp])
+def test_catching_up_is_caught(twin: type[Schedule]) -> None:
+    with pytest.raises(AssertionError):
+        check_suspension(twin)
+
+
+# --- exact integers
+
+
+def check_next_point(grid: type[Schedule], start: int, step: int, elapsed: int) -> None:
+    """The deadline is a point of the grid, after now, and the first such."""
+    times = grid(start, step)
+    assert times.deadline == start + step
+    times.advance(start + elapsed)
+    assert (times.deadline - start) % step == 0
+    assert 0 < times.deadline - (start + elapsed) <= step
+
+
+@given(start=st.integers(0, 2**63), step=st.integers(1, DAY), elapsed=st.integers(0, 2**63))
+@example(start=START, step=STEP, elapsed=STEP)
+@example(start=START, step=STEP, elapsed=STEP - 1)
+def test_the_deadline_is_exactly_the_next_point(start: int, step: int, elapsed: int) -> None:
+    check_next_point(Schedule, start, step, elapsed)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [GridByGap, GridInFloats, GridWithCatchUp])
+def test_another_deadline_is_caught(twin: type[Schedule]) -> None:
+    with pytest.raises(AssertionError):
+        check_next_point(twin, START, STEP, 3 * STEP + 1)

@@ -1,0 +1,112 @@
+"""What `summarize` prints of what was found."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
+from qps_service.values.counts import Counts, Key
+
+TOTALS = {
+    Key(b"GET", b"/", 200): Counts(600, 6000),
+    Key(b"GET", b"/help", 404): Counts(100, 100),
+    Key(b"POST", b"/a\x1b[2J,\xff", 99): Counts(300, 2**70),
+}
+REJECTS = {"status": 2, "fields": 3}
+SUMMARY = Summary(TOTALS, REJECTS, {}, 0)
+TIMES = {
+    1_800_000_060: [0, 0, 60, 0, 6, 0, 0, 0, 0, 1],
+    1_800_000_000: [0, 1, 0, 0, 0, 3, 0, 0, 0, 0],
+    None: [0, 0, 5, 0, 0, 0, 0, 0, 0, 0],
+}
+TIMED = Summary({}, {}, TIMES, 60)
+
+
+def test_a_table() -> None:
+    assert render_table(SUMMARY).splitlines() == [
+        "method  route           status  requests   share                   bytes",
+        "GET     /               200          600   60.0%                    6000",
+        r"POST    /a\x1b[2J,\xff  099          300   30.0%  1180591620717411303424",
+        "GET     /help           404          100   10.0%                     100",
+        "total                               1000  100.0%  1180591620717411309524",
+        "",
+        "rejected  lines",
+        "fields        3",
+        "status        2",
+        "total         5",
+    ]
+
+
+def test_a_table_of_times() -> None:
+    assert render_table(TIMED).split("\n\n")[1] == (
+        "from                  requests  per second  1xx  2xx  3xx  4xx  5xx  other\n"
+        "2027-01-15T08:00:00Z         4       0.067    1    0    0    0    3      0\n"
+        "2027-01-15T08:01:00Z        67        1.12    0   60    0    6    0      1\n"
+        "unknown                      5                0    5    0    0    0      0\n"
+    )
+
+
+def test_json_is_one_object() -> None:
+    document = json.loads(render_json(SUMMARY._replace(top=2)))
+    assert document == {
+        "lines": 1005,
+        "requests": 1000,
+        "bytes": 2**70 + 6100,
+        "rejected": {"fields": 3, "status": 2},
+        "rows": [
+            {"method": "GET", "route": "/", "status": 200, "requests": 600, "bytes": 6000},
+            {
+                "method": "POST",
+                "route": r"/a\x1b[2J,\xff",
+                "status": 99,
+                "requests": 300,
+                "bytes": 2**70,
+            },
+        ],
+    }
+
+
+def test_json_has_times_where_they_were_asked_for() -> None:
+    document = json.loads(render_json(TIMED))
+    assert document["span"] == 60
+    assert document["times"][0] == {
+        "from": "2027-01-15T08:00:00Z",
+        "requests": 4,
+        "rate": 0.067,
+        "classes": {"1xx": 1, "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 3, "other": 0},
+    }
+    assert document["times"][2]["rate"] is None
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_csv_of_routes() -> None:
+    assert rows(render_csv(SUMMARY)) == [
+        ["method", "route", "status", "requests", "bytes"],
+        ["GET", "/", "200", "600", "6000"],
+        ["POST", r"/a\x1b[2J,\xff", "099", "300", str(2**70)],
+        ["GET", "/help", "404", "100", "100"],
+    ]
+
+
+def test_csv_of_times() -> None:
+    assert rows(render_csv(TIMED))[1:] == [
+        ["2027-01-15T08:00:00Z", "4", "0.067", "1", "0", "0", "0", "3", "0"],
+        ["2027-01-15T08:01:00Z", "67", "1.12", "0", "60", "0", "6", "0", "1"],
+        ["unknown", "5", "", "0", "5", "0", "0", "0", "0"],
+    ]
+
+
+@pytest.mark.parametrize("target", [b"=1+1", b"+1", b"-1", b"@x"])
+def test_no_cell_is_a_formula(target: bytes) -> None:
+    text = render_csv(Summary({Key(b"-x", target, 200): Counts(1, 1)}, {}, {}, 0))
+    assert rows(text)[1][:2] == ["'-x", "'" + target.decode()]
+
+
+def test_nothing_was_found() -> None:
+    assert render_table(Summary({}, {}, {}, 0)).endswith("total                         0   0.0%      0\n")
+    assert json.loads(render_json(Summary({}, {}, {}, 0)))["rows"] == []

@@ -1,0 +1,93 @@
+"""What an attacker may try on every scanner: keys that collide, sums beyond 64 bits, other encodings."""
+
+import tracemalloc
+from random import Random
+
+import pytest
+
+from qps_service.formats.presets import compile_format
+from qps_service.scanning import _scan
+from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
+from qps_service.values.counts import Counts, Key
+from tests.unit.conftest import MakeScanner, no_spill
+
+LIMIT = 64 * 1024
+DEFAULT = compile_format("default")
+KEYS = 3000
+
+
+def colliding_keys(seed: bytes) -> list[bytes]:
+    """Routes that have one place in the table of a scanner with this seed, made like an attacker who knows it
+    would: where the second word of a key and of the seed add up to 0, the first word does not matter (see
+    hash_key in table.h)."""
+    second = (-int.from_bytes(seed[8:16], "little") % 2**64).to_bytes(8, "little")
+    assert not set(second) & set(b"\t\n?#")
+    digits = b"0123456789abcdefghijklmnopqrstuvwxyz"
+    firsts = [b"%c%c%c" % (a, b, c) for a in digits for b in digits for c in digits]
+    return [b"/" + first + second for first in firsts[:KEYS]]
+
+
+def test_a_flood_of_keys_that_collide() -> None:
+    """It needs the seed, which is drawn for each scanner."""
+    known = Random(1).randbytes(_scan.SEED_BYTES)
+    block = b"".join(b"1.2.3.4\tGET %b\t200\t5\n" % route for route in colliding_keys(known))
+    probes = {}
+    for name, seed in (("known", known), ("other", Random(2).randbytes(_scan.SEED_BYTES)), ("drawn", None)):
+        scanner = NativeScanner(ScanOptions(DEFAULT, LIMIT), no_spill, seed=seed)
+        scanner.scan(block)
+        assert len(scanner.take().rows) == KEYS
+        probes[name] = scanner.probes
+    assert probes["known"] > KEYS * KEYS // 4
+    assert max(probes["other"], probes["drawn"]) < 2 * KEYS
+
+
+def test_sums_beyond_64_bits(make_scanner: MakeScanner) -> None:
+    scanner = make_scanner(DEFAULT, LIMIT)
+    most = 2**64 - 1
+    scanner.scan(b"1.2.3.4\tGET /\t200\t%d\n" % most * 1000)
+    scanner.scan(b"1.2.3.4\tGET /\t200\t99999999\n" * 5)
+    assert scanner.take().counts == {Key(b"GET", b"/", 200): Counts(1005, 1000 * most + 5 * 99999999)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["default", "common", "combined", "json"])
+def test_every_line_of_another_encoding_is_rejected(
+    make_scanner: MakeScanner, encoding: str, name: str
+) -> None:
+    lines = {
+        "default": "1.2.3.4\tGET /\t200\t5",
+        "common": '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET / HTTP/1.1" 200 5',
+        "combined": '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET / HTTP/1.1" 200 5 "-" "-"',
+        "json": '{"request": "GET / HTTP/1.1", "status": 200, "size": 5}',
+    }
+    text = "\n".join([lines[name]] * 10)
+    for encoded, rejected in ((text.encode(), 0), (text.encode(encoding), 10)):
+        scanner = make_scanner(compile_format(name), LIMIT)
+        assert scanner.scan(encoded) == (10, rejected)
+        found = scanner.take()
+        assert (found.lines, sum(found.rejects.values())) == (10, rejected)
+
+
+def test_long_targets_do_not_fill_the_memory(make_scanner: MakeScanner) -> None:
+    """Of what is allocated by Python; the native scanner's table is as large as it is."""
+    scanner = make_scanner(DEFAULT, LIMIT)
+    line = b"1.2.3.4\tGET /%d" + b"x" * 30_000 + b"\t200\t5\n"
+    tracemalloc.start()
+    try:
+        for start in range(0, 3000, 4):
+            scanner.scan(b"".join(line % number for number in range(start, start + 4)))
+            scanner.take()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20  # bytes; 90 MB were read
+
+
+def test_a_key_as_long_as_a_line(make_scanner: MakeScanner) -> None:
+    """And as many as a scanner just keeps."""
+    scanner = make_scanner(DEFAULT, LIMIT)
+    routes = [(b"/%d" % number).ljust(LIMIT - 30, b"x") for number in range(60)]
+    for route in routes:
+        scanner.scan(b"1.2.3.4\tGET %b\t200\t5\n" % route)
+    assert [row[1] for row in scanner.take().rows] == routes

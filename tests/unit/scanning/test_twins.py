@@ -1,0 +1,321 @@
+"""Every scanner there is finds the same in any log, of any format: what reading each line by itself finds.
+
+scripts/campaign.sh fuzz twins runs this for longer. With the environment's FUZZ_EXAMPLES so many examples are
+drawn.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from qps_service.formats import json_members, line
+from qps_service.formats.json_lines import MEMBERS_LIMIT
+from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
+from qps_service.formats.presets import compile_format
+from qps_service.scanning import _scan, native, pure
+from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.pure import PureScanner
+from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
+from tests.unit.conftest import no_spill
+from tests.unit.lines import Case, Settings, case_of
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
+
+Log = Sequence[Sequence[bytes]]  # blocks, several between two takes
+Found = tuple[list[list[tuple[int, int]]], list[Scanned]]
+
+
+class ByLine:
+    """The definition: what line.py says of each line, added up."""
+
+    def __init__(self, asked: Settings) -> None:
+        self._asked = asked
+        self._reader = make_reader(asked.log_format)
+        self._clear()
+
+    def scan(self, block: bytes) -> tuple[int, int]:
+        """As of a scanner."""
+        lines = block.split(b"\n")
+        rejected = [self._is_rejected(each) for each in (lines if lines[-1] else lines[:-1])]
+        return len(rejected), sum(rejected)
+
+    def take(self) -> Scanned:
+        """As of a scanner."""
+        rows = [(*key, len(sizes), sum(sizes)) for key, sizes in self._sizes.items()]
+        lines = sum(row[3] for row in rows) + self._rejects.total()
+        found = Scanned(lines, rows, self._rejects, self._sample, self._times)
+        self._clear()
+        return found
+
+    def _clear(self) -> None:
+        self._sizes: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self._rejects: Counter[str] = Counter()
+        self._sample: Sample | None = None
+        self._times: dict[int | None, list[int]] = {}
+
+    def _is_rejected(self, text: bytes) -> bool:
+        roles: Mapping[str, bytes] | None
+        try:
+            roles = self._reader.roles(trim(text, self._asked.max_line))
+            request = request_of(roles, keep_query=self._asked.keep_query)
+        except Rejected as rejected:
+            self._rejects[rejected.args[0]] += 1
+            self._sample = self._sample or Sample(rejected.args[0], text[:SAMPLE_LIMIT])
+            return True
+        self._sizes.setdefault(request[:3], []).append(request.size)
+        if span := self._asked.span:
+            second = time_of(roles)
+            begin = None if second is None else second // span * span
+            self._times.setdefault(begin, [0] * 10)[request.status // 100] += 1
+        return False
+
+
+Spill = Callable[[Scanned], None]
+Make = Callable[[Settings, Spill], PureScanner | NativeScanner]
+
+
+def pure_scanner(
+    asked: Settings, spill: Spill = no_spill, kind: type[PureScanner] = PureScanner
+) -> PureScanner:
+    return kind(ScanOptions(*asked), spill)
+
+
+def native_scanner(asked: Settings, spill: Spill = no_spill, level: str | None = None) -> NativeScanner:
+    return NativeScanner(ScanOptions(*asked), spill, level=level)
+
+
+MAKERS: dict[str, Make] = {
+    "py": pure_scanner,
+    **{f"c-{level}": partial(native_scanner, level=level) for level in _scan.LEVELS},
+}
+
+
+def plain(taken: Scanned) -> Scanned:
+    """With lists and dictionaries that can be compared, whatever their order, and show when a test fails."""
+    rows, rejects, times = sorted(taken.rows), dict(taken.rejects), dict(taken.times)
+    return taken._replace(rows=rows, rejects=rejects, times=times)
+
+
+def found_by(scanner: PureScanner | NativeScanner | ByLine, log: Log) -> Found:
+    """What it returned for each block, and what was taken."""
+    told, takes = [], []
+    for blocks in log:
+        told.append([scanner.scan(block) for block in blocks])
+        takes.append(plain(scanner.take()))
+    return told, takes
+
+
+def check_alike(make: Make, asked: Settings, log: Log) -> None:
+    """It finds what reading each line finds."""
+    assert found_by(make(asked, no_spill), log) == found_by(ByLine(asked), log)
+
+
+def cases(most: int = 1 << 16) -> st.SearchStrategy[Case]:
+    """With lines of `most` bytes at most."""
+    return st.integers(0, (1 << 64) - 1).map(lambda seed: case_of(seed, most))
+
+
+DRAWN = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+
+
+@DRAWN
+@given(case=cases())
+def test_all_find_what_each_line_says(case: Case) -> None:
+    expected = found_by(ByLine(case[0]), case[1])
+    for name, make in MAKERS.items():
+        assert found_by(make(case[0], no_spill), case[1]) == expected, name
+
+
+def test_many_sizes_of_many_digits() -> None:
+    """The native scanner adds up their digits for thousands of lines before it makes numbers of them."""
+    asked = Settings(compile_format("default"), 256, False, 0)
+    block = b"1.2.3.4\tGET /help\t200\t99999999\n" * 5000
+    for make in MAKERS.values():
+        check_alike(make, asked, [[block] * 4, [block + block[:-1]]])
+
+
+def test_the_last_of_as_many_members_as_there_may_be() -> None:
+    text = "json route=a status=b bytes=c" + "".join(f" time=t{number}" for number in range(57))
+    asked = Settings(compile_format(text), 256, False, 60)
+    assert len(asked.log_format.members) == MEMBERS_LIMIT
+    for make in MAKERS.values():
+        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "t56": 1795531808}\n']])
+
+
+# --- when there is more than can be kept
+
+
+def summed(parts: Sequence[Scanned]) -> Scanned:
+    """What was spilled and taken, as if it had never been too much."""
+    sizes: dict[tuple[bytes, bytes, int], tuple[int, int]] = {}
+    rejects: Counter[str] = Counter()
+    times: dict[int | None, list[int]] = {}
+    for part in parts:
+        for method, target, status, requests, size in part.rows:
+            before = sizes.get((method, target, status), (0, 0))
+            sizes[method, target, status] = before[0] + requests, before[1] + size
+        rejects.update(part.rejects)
+        for begin, numbers in part.times.items():
+            known = times.get(begin, [0] * 10)
+            times[begin] = [one + other for one, other in zip(known, numbers, strict=True)]
+    rows = [(*key, *each) for key, each in sizes.items()]
+    sample = next((part.sample for part in parts if part.sample), None)
+    return Scanned(sum(part.lines for part in parts), rows, dict(rejects), sample, times)
+
+
+@pytest.fixture
+def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """All scanners have small limits."""
+    monkeypatch.setattr(native, "load", lambda: small_module)
+    for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
+        monkeypatch.setattr(pure, limit, getattr(small_module, limit))
+    monkeypatch.setattr(pure, "_CORES_LIMIT", 3)
+    monkeypatch.setattr(pure, "_CORE_BYTES_LIMIT", 100)
+    return small_module
+
+
+def check_spills(make: Make, asked: Settings, log: Log) -> int:
+    """Nothing is lost when it spills; how often it did."""
+    parts: list[Scanned] = []
+    scanner = make(asked, parts.append)
+    told, taken = found_by(scanner, [[block for blocks in log for block in blocks]])
+    reference = ByLine(asked)
+    expected = found_by(reference, [[block for blocks in log for block in blocks]])
+    for part in (*parts, *taken):
+        assert len(part.rows) <= pure.KEYS_LIMIT
+        assert len(part.times) <= pure.TIMES_LIMIT + 1  # with those that tell no time
+        assert part.lines == sum(row[3] for row in part.rows) + sum(part.rejects.values())
+    assert (told, [plain(summed((*parts, *taken)))]) == expected
+    return len(parts)
+
+
+@pytest.mark.build
+def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
+    spills: Counter[str] = Counter()
+
+    @DRAWN
+    @given(case=cases(most=small.KEY_BYTES_LIMIT // 4))
+    def check(case: Case) -> None:
+        for name, make in MAKERS.items():
+            spills[name] += check_spills(make, *case)
+
+    check()
+    assert all(spills[name] > EXAMPLES // 100 for name in MAKERS), spills
+
+
+# --- broken twins
+
+
+class KnowsCoresByTheirStart(PureScanner):
+    """Two cores that begin alike are one."""
+
+    class _Starts(dict[bytes, Request]):
+        def __contains__(self, core: object) -> bool:
+            return isinstance(core, bytes) and super().__contains__(core[:12])
+
+        def __getitem__(self, core: bytes) -> Request:
+            return super().__getitem__(core[:12])
+
+        def __setitem__(self, core: bytes, request: Request) -> None:
+            super().__setitem__(core[:12], request)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self._cores:
+            self._cores._known = self._Starts()
+
+
+class DropsReturns(PureScanner):
+    """There are none in any line."""
+
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        return super().scan(bytes(block).replace(b"\r", b""))
+
+
+class KeepsNoQuery(PureScanner):
+    """Whatever was asked."""
+
+    def __init__(self, options: ScanOptions, spill: Spill) -> None:
+        super().__init__(options._replace(keep_query=False), spill)
+
+
+class RoundsTimesUp(PureScanner):
+    """A time belongs to the span that ends after it."""
+
+    def _count_time(self, second: int | None, status: int) -> None:
+        super()._count_time(None if second is None else second + 1, status)
+
+
+class SumsUpInFloats(PureScanner):
+    """Sums are near enough."""
+
+    def take(self) -> Scanned:
+        taken = super().take()
+        return taken._replace(rows=[(*row[:4], int(float(row[4]))) for row in taken.rows])
+
+
+class ForgetsWhatWasSpilled(PureScanner):
+    """What there was no room for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._spill = lambda scanned: None
+
+
+def caught(check: Callable[[Settings, Log], object], most: int = 1 << 16) -> bool:
+    """Whether a drawn case shows what is wrong."""
+
+    @settings(DRAWN, phases=[Phase.generate], derandomize=True, database=None, max_examples=3000)
+    @given(case=cases(most))
+    def drawn(case: Case) -> None:
+        check(*case)
+
+    try:
+        drawn()
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "twin", [KnowsCoresByTheirStart, DropsReturns, KeepsNoQuery, RoundsTimesUp, SumsUpInFloats]
+)
+def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
+    assert caught(partial(check_alike, partial(pure_scanner, kind=twin)))
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        pytest.param("BYTE_ORDER_MARK", b"\xef\xbb\xbf\xef", id="no byte order mark"),
+        pytest.param("DEPTH_LIMIT", 1, id="no objects within objects"),
+        pytest.param("_TOKEN", re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z()-]+"), id="more than tokens"),
+        pytest.param(
+            "_ESCAPE", re.compile(json_members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
+        ),
+        pytest.param("_BYTES", re.compile(rb"[0-9]{1,21}"), id="sizes of 21 digits"),
+    ],
+)
+def test_a_native_scanner_that_reads_otherwise_is_caught(
+    name: str, broken: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line if hasattr(line, name) else json_members, name, broken)
+    assert caught(partial(check_alike, native_scanner))
+
+
+@pytest.mark.build
+@pytest.mark.twin
+def test_a_scanner_that_loses_spills_is_caught(small: ModuleType) -> None:
+    check = partial(check_spills, partial(pure_scanner, kind=ForgetsWhatWasSpilled))
+    assert caught(check, most=small.KEY_BYTES_LIMIT // 4)

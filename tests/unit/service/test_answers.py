@@ -1,0 +1,256 @@
+"""What the loop does for outputs that are asked: it wakes, reads, commits, and only then has them answer.
+
+In simulated time, each promise with a broken twin of the loop.
+"""
+
+import signal
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.files.kernel import Files
+from qps_service.following import generation
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import Output
+from qps_service.service.daemon import HINTS_APART, Daemon
+from qps_service.values.reports import Overview, Report
+from tests.unit.daemons import SECOND, START, Service
+
+Check = Callable[[Path, type[Daemon]], None]
+
+
+class Asked(Output):
+    """An output whose client asks when a test says so."""
+
+    name = "asked"
+
+    def __init__(self) -> None:
+        self.trouble = Trouble(lambda notice: None, "")
+        self.service: Service
+        self.is_sent = self.is_taken = False
+        self.wants: int | None = None  # when to be flushed
+        self.flushed: list[float] = []  # seconds since the start
+        self.behind: list[bool] = []  # what it was told while somebody asked
+        self.answers: list[tuple[float, int, int]] = []  # when, lines that were told, requests in the ledger
+        self.overviews: list[Overview] = []
+
+    def send(self) -> None:
+        self.is_sent = True
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        pass
+
+    def flush(self, now: int) -> None:
+        self.flushed.append((now - START) / SECOND)
+        self.is_taken = self.is_sent
+        if self.wants is not None and now >= self.wants:
+            self.wants = None
+
+    def due(self) -> int | None:
+        return self.wants
+
+    def fileno(self) -> int:
+        return 99
+
+    def is_ready(self) -> bool:
+        return self.is_sent
+
+    def is_asked(self, now: int, *, is_behind: bool) -> bool:
+        if self.is_taken:
+            self.behind.append(is_behind)
+        return self.is_taken and not is_behind
+
+    def answer(self, overview: Overview, now: int) -> None:
+        lines = sum(log.lines for log in overview.logs)
+        self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
+        self.overviews.append(overview)
+        self.is_sent = self.is_taken = False
+
+    def in_the_ledger(self) -> int:
+        with sqlite3.connect(self.service.file.with_name("ledger.db")) as ledger:
+            [[requests]] = ledger.execute("SELECT total(requests) FROM totals")
+        ledger.close()
+        return int(requests)
+
+
+def asked(root: Path, daemon: type[Daemon] = Daemon, files: Files | None = None) -> tuple[Service, Asked]:
+    output = Asked()
+    service = Service(root, daemon=daemon, files=files, outputs=[output], ledger=str(root / "ledger.db"))
+    output.service = service
+    return service, output
+
+
+def run(service: Service, seconds: float) -> None:
+    service.world.signal(seconds, signal.SIGTERM)
+    service.daemon.run()
+    service.writer.close()
+
+
+# --- fresh, at once, and in the ledger
+
+
+def tells_all_that_was_written_before(root: Path, daemon: type[Daemon]) -> None:
+    service, output = asked(root, daemon)
+    service.write(1)
+    for second in (1.3, 2.5, 13.7):
+        service.write_at(second, 10)
+        service.world.hint(second + 0.1, output.send)
+    run(service, 15)
+    assert [lines for _, lines, _ in output.answers] == [10, 20, 30]
+
+
+def tells_what_is_in_the_ledger(root: Path, daemon: type[Daemon]) -> None:
+    service, output = asked(root, daemon)
+    service.write(1)
+    for second in (1.3, 2.5, 13.7):
+        service.write_at(second, 10)
+        service.world.hint(second + 0.1, output.send)
+    run(service, 15)
+    assert len(output.answers) == 3
+    assert all(lines <= committed for _, lines, committed in output.answers)
+
+
+def answers_at_once(root: Path, daemon: type[Daemon]) -> None:
+    service, output = asked(root, daemon)
+    service.write(1)
+    service.world.hint(3.25, output.send)
+    run(service, 5)
+    assert [when for when, _, _ in output.answers] == [3.25 + HINTS_APART / SECOND]
+
+
+def flushes_when_it_is_due(root: Path, daemon: type[Daemon]) -> None:
+    service, output = asked(root, daemon)
+    service.write(1)
+    output.wants = START + 5 * SECOND // 2
+    run(service, 4)
+    assert 2.5 in output.flushed
+    assert len(output.flushed) < 10
+
+
+def tells_of_backlogs(root: Path, daemon: type[Daemon]) -> None:
+    """One who asks in the middle of one hears of that, and its answer comes with its end."""
+
+    class Slow(Files):
+        def read(self, descriptor: int, size: int, offset: int) -> bytes:
+            service.world.elapse(SECOND // 2)
+            return super().read(descriptor, size, offset)
+
+    service, output = asked(root, daemon, Slow())
+    service.write(1)
+    service.write_at(3, 200_000)
+    service.world.hint(3.2, output.send)
+    run(service, 25)
+    assert output.behind[0]
+    assert not output.behind[-1]
+    assert [lines for _, lines, _ in output.answers] == [200_000]
+
+
+class AnswersBeforeReading(Daemon):
+    def _look(self) -> int:
+        for output in self._outputs:
+            output.flush(self._clock.now())
+        if hasattr(self, "_schedule"):
+            self._answer(self._clock.now())
+        return super()._look()
+
+
+class CommitsAfterwards(Daemon):
+    def _answer(self, now: int) -> None:
+        commit, held = self._writer.commit, []
+
+        def later(*arguments: Any, **keywords: Any) -> bool:
+            held.append((arguments, keywords))
+            return True
+
+        self._writer.commit = later  # type: ignore[method-assign]
+        super()._answer(now)
+        self._writer.commit = commit  # type: ignore[method-assign]
+        for arguments, keywords in held:
+            commit(*arguments, **keywords)
+
+
+class SleepsOn(Daemon):
+    """Answers come with the tick."""
+
+    def _wait(self) -> None:
+        self._waker.wait((), self._looked + SECOND - self._clock.now())
+
+
+class IsNeverBehind(Daemon):
+    def _answer(self, now: int) -> None:
+        for output in self._outputs:
+            if output.is_asked(now, is_behind=False):
+                self._pipelines.commit(now)
+                output.answer(self._overview(now), now)
+
+
+CHECKS: list[tuple[Check, type[Daemon]]] = [
+    (tells_all_that_was_written_before, AnswersBeforeReading),
+    (tells_what_is_in_the_ledger, CommitsAfterwards),
+    (answers_at_once, SleepsOn),
+    (flushes_when_it_is_due, SleepsOn),
+    (tells_of_backlogs, IsNeverBehind),
+]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "PART", 1 << 20)
+
+
+@pytest.mark.parametrize("check", [check for check, _ in CHECKS], ids=lambda each: each.__name__)
+def test_promise(check: Check, tmp_path: Path) -> None:
+    check(tmp_path, Daemon)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("check", "twin"), CHECKS, ids=lambda each: each.__name__)
+def test_the_check_catches_its_twin(check: Check, twin: type[Daemon], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check(tmp_path, twin)
+
+
+# --- how it stands
+
+
+def test_nobody_who_asks_costs_no_commit_and_no_look(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
+    service.write(1)
+    run(service, 9.5)
+    assert output.answers == []
+    assert len(output.flushed) <= 12
+    assert service.writer.commits <= 3
+
+
+def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
+    service.write(1)
+    commit = service.writer._write
+
+    def full(*arguments: object) -> None:
+        from qps_service.ledger.database import LedgerUnavailable
+
+        raise LedgerUnavailable("disk full")
+
+    service.world.at(2, lambda: setattr(service.writer, "_write", full))
+    service.world.at(6, lambda: setattr(service.writer, "_write", commit))
+    service.write_at(3, 10)
+    service.world.hint(4.5, output.send)
+    service.world.hint(7.5, output.send)
+    run(service, 9)
+    assert [(lines, committed) for _, lines, committed in output.answers] == [(10, 0), (10, 10)]
+    assert [overview.is_written for overview in output.overviews] == [False, True]
+    assert [overview.commit_failures for overview in output.overviews] == [1, 1]
+
+
+def test_a_log_that_is_missing_is_told(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
+    service.world.hint(1.5, output.send)
+    service.world.at(2.5, lambda: service.write(1))
+    service.world.hint(4.5, output.send)
+    run(service, 6)
+    waiting = [log.waiting for overview in output.overviews for log in overview.logs]
+    assert waiting == [f"waiting for {service.log}", None]

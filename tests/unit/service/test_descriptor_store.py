@@ -1,0 +1,289 @@
+"""What systemd keeps for the service, and what it hands back. Datagrams are plain values here."""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from qps_service.service import systemd
+from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.systemd import (
+    FIRST_HANDED,
+    MOVED_UP,
+    StoredName,
+    Supervisor,
+    handed_back,
+    parse_stored_name,
+    stored_name,
+)
+from tests.ledgers import position
+
+# --- keeping
+
+
+def check_keeping(supervisor: type[Supervisor]) -> None:
+    """The descriptor goes with its name, in one datagram; dropping wants the name alone."""
+    datagrams: list[tuple[str, list[int]]] = []
+    told = supervisor(lambda text, descriptors: datagrams.append((text, list(descriptors))), None)
+    told.keep(7, "access@0@1-2")
+    told.drop("access@0@1-2")
+    told.status("x")
+    assert datagrams == [
+        ("FDSTORE=1\nFDNAME=access@0@1-2", [7]),
+        ("FDSTOREREMOVE=1\nFDNAME=access@0@1-2", []),
+        ("STATUS=x", []),
+    ]
+
+
+class KeepsNothing(Supervisor):
+    """A broken twin: a name without its descriptor."""
+
+    def keep(self, descriptor: int, name: str) -> None:
+        self._notify(f"FDSTORE=1\nFDNAME={name}")
+
+
+class KeepsNameless(Supervisor):
+    """A broken twin: what comes back is called `stored`, and cannot be dropped alone."""
+
+    def keep(self, descriptor: int, name: str) -> None:
+        self._notify("FDSTORE=1", descriptor)
+
+
+class DropsAll(Supervisor):
+    """A broken twin: without its name, what is to be removed is anybody's."""
+
+    def drop(self, name: str) -> None:
+        self._notify("FDSTOREREMOVE=1")
+
+
+def test_descriptors_are_kept_and_dropped_by_name() -> None:
+    check_keeping(Supervisor)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [KeepsNothing, KeepsNameless, DropsAll])
+def test_other_keeping_is_caught(twin: type[Supervisor]) -> None:
+    with pytest.raises(AssertionError):
+        check_keeping(twin)
+
+
+# --- a log that goes
+
+
+def check_dropping(store: type[DescriptorStore]) -> None:
+    """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
+    told: list[str] = []
+    kept = store(
+        Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], {"access", "other"}
+    )
+    first, second = position(1, 3), position(2, 3)
+    kept.of("access").keep(7, first)
+    kept.of("access").keep(8, second)
+    kept.of("other").keep(9, first)
+    kept.drop("access")
+    kept.drop("access")
+    kept.drop("never there")
+    assert told == ["FDSTORE=1"] * 3 + ["FDSTOREREMOVE=1"] * 2
+    kept.of("access").keep(7, first)
+    kept.of("other").drop(first)
+    assert told[5:] == ["FDSTORE=1", "FDSTOREREMOVE=1"]
+
+
+class StaysInTheStore(DescriptorStore):
+    """A broken twin: forgets what it had systemd keep."""
+
+    def drop(self, log: str) -> None:
+        self._kept.pop(log, None)
+
+
+class BelievesItKept(DescriptorStore):
+    """A broken twin: what was dropped still counts as kept."""
+
+    def drop(self, log: str) -> None:
+        before = dict(self._kept.get(log, {}))
+        super().drop(log)
+        self._kept.setdefault(log, {}).update(before)
+
+
+def test_nothing_is_kept_of_a_log_that_went() -> None:
+    check_dropping(DescriptorStore)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [StaysInTheStore, BelievesItKept])
+def test_other_dropping_is_caught(twin: type[DescriptorStore]) -> None:
+    with pytest.raises(AssertionError):
+        check_dropping(twin)
+
+
+FILES = [
+    StoredName("access", 0, 2049, 131),
+    StoredName("access", 131, 2049, 0),
+    StoredName("access", 0, 20491, 31),
+    StoredName("a-1.b_2", 1, 2, 3),
+    StoredName("a", 11, 2, 3),
+    StoredName("a" * 64, 2**64 - 1, 2**64 - 1, 2**64 - 1),
+]
+
+
+def check_names(make: Callable[[str, int, int, int], str]) -> None:
+    """Each file has its own name, which sd_notify(3) permits and which tells the file again."""
+    names = [make(*file) for file in FILES]
+    for name in names:
+        assert re.fullmatch(r"[ -9;-~]{1,255}", name)
+    assert [parse_stored_name(name) for name in names] == FILES
+
+
+def test_a_stored_name_tells_the_file() -> None:
+    assert stored_name("access", 512, 2049, 131) == "access@512@2049-131"
+    check_names(stored_name)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "twin",
+    [
+        lambda log, begun, device, inode: f"{log}@{begun}@{device}:{inode}",
+        lambda log, begun, device, inode: f"{log}@{device}-{inode}",
+        lambda log, begun, device, inode: f"{log}@{begun}@{device}{inode}",
+        lambda log, begun, device, inode: f"{log}@{begun:020}@{device:020}-{inode:020}",
+    ],
+    ids=["colon", "no begun", "no border", "padded"],
+)
+def test_other_names_are_caught(twin: Callable[[str, int, int, int], str]) -> None:
+    with pytest.raises(AssertionError):
+        check_names(twin)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "stored",
+        "unknown",
+        "@0@1-2",
+        "access@0@1",
+        "access@0@1-",
+        "access@0@1-2-3",
+        "access@0@1-2\n",
+        "access@-1@1-2",
+        "access@00@1-2",
+        "access@²@1-2",
+        "a b@0@1-2",
+        f"{'a' * 65}@0@1-2",
+        f"access@{10**20}@1-2",
+    ],
+)
+def test_a_name_of_another_is_none(name: str) -> None:
+    assert parse_stored_name(name) is None
+
+
+# --- what is handed back
+
+
+@pytest.fixture
+def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Three open files side by side, which an exec would hand on, and which stand for 3, 4 and 5."""
+    descriptors = []
+    for number in range(700, 703):
+        with (tmp_path / f"{number}").open("w") as file:
+            descriptors.append(fcntl.fcntl(file, fcntl.F_DUPFD, number))
+    assert descriptors == [700, 701, 702]
+    monkeypatch.setattr(systemd, "FIRST_HANDED", 700)
+    yield descriptors
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def environment_of(count: str = "3", pid: str = "42", names: str | None = "a:b:c") -> dict[str, str]:
+    """What systemd sets for process 42."""
+    environment = {"LISTEN_FDS": count, "LISTEN_PID": pid}
+    return environment if names is None else {**environment, "LISTEN_FDNAMES": names}
+
+
+Take = Callable[[Mapping[str, str], int], list[tuple[int, str]]]
+
+
+def check_taking(take: Take, handed: list[int]) -> None:
+    """Each descriptor comes with its name, and no child inherits it; what is another's stays as it is."""
+    assert take(environment_of(pid="43"), 42) == []
+    assert [os.get_inheritable(descriptor) for descriptor in handed] == [True, True, True]
+    files = [os.fstat(descriptor).st_ino for descriptor in handed]
+    taken = take(environment_of(), 42)
+    assert [(os.fstat(number).st_ino, name) for number, name in taken] == list(zip(files, "abc", strict=True))
+    assert not any(os.get_inheritable(number) for number, _ in taken)
+    # The next files, the state directory's lock first of all, get lower numbers.
+    assert all(number >= MOVED_UP for number, _ in taken)
+    assert not {*handed} & {number for number, _ in taken}
+    for descriptor in handed:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def leaves_inheritable(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """A broken twin: every child would hold the logs open."""
+    taken = handed_back(environment, pid)
+    for descriptor, _ in taken:
+        os.set_inheritable(descriptor, True)
+    return taken
+
+
+def leaves_them_where_they_are(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """A broken twin: a log on a file system that hangs would keep the lock of a process that dies."""
+    taken = handed_back(environment, pid)
+    return [(os.dup2(number, 700 + at, inheritable=False), name) for at, (number, name) in enumerate(taken)]
+
+
+def takes_from_another(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """A broken twin: an environment that was inherited from another process counts."""
+    return handed_back({**environment, "LISTEN_PID": str(pid)}, pid)
+
+
+def misses_the_last(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
+    """A broken twin."""
+    return handed_back(environment, pid)[:-1]
+
+
+def test_what_systemd_hands_back(handed: list[int]) -> None:
+    check_taking(handed_back, handed)
+    assert FIRST_HANDED == 3
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    "twin", [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
+)
+def test_other_taking_is_caught(twin: Take, handed: list[int]) -> None:
+    with pytest.raises(AssertionError):
+        check_taking(twin, handed)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"LISTEN_FDS": "3", "LISTEN_FDNAMES": "a:b:c"},
+        {"LISTEN_PID": "42", "LISTEN_FDNAMES": "a:b:c"},
+        environment_of(pid=""),
+        environment_of(pid="042"),
+        environment_of(count=""),
+        environment_of(count="0", names=""),
+        environment_of(count="-3"),
+        environment_of(count="3.0"),
+        environment_of(count="²", names="a:b"),
+        environment_of(count="9" * 5000),
+        environment_of(names=None),
+        environment_of(names=""),
+        environment_of(names="a:b"),
+        environment_of(names="a:b:c:d"),
+        environment_of(count="4", names="a:b:c:closed"),
+    ],
+)
+@pytest.mark.usefixtures("handed")
+def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str]) -> None:
+    assert handed_back(environment, 42) == []

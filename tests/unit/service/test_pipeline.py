@@ -1,0 +1,240 @@
+"""One log on its way from bytes to counts, over a real file; what is rejected is said, but not often."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import LogConfig
+from qps_service.counting.routes import compile_match, make_rule
+from qps_service.following import resume
+from qps_service.notices.kinds import REJECTED, Notice
+from qps_service.notices.throttle import Throttle
+from qps_service.service import pipeline as tail_module
+from qps_service.service.pipeline import LogPipeline
+from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import Restored
+from qps_service.values.positions import Identity, Position
+from qps_service.values.reports import Window
+from tests.following import Paper
+
+SECOND = 10**9
+GOOD = b"1.2.3.4\tGET /\t200\t5\n"
+LONG = b"x" * 300 + b"\n"  # over max_line
+
+
+class Log:
+    """A log, its tail, and what that says about rejected lines."""
+
+    def __init__(self, root: Path, name: str = "access.log", tail: type[LogPipeline] = LogPipeline) -> None:
+        self.path = root / name
+        self.path.touch()
+        self.now = 1000 * SECOND
+        self._notices: list[Notice] = []
+        self.tail = tail(self.config(), self.now, self._notices.append)
+
+    def config(self, **changes: object) -> LogConfig:
+        return load(Flags(log=str(self.path)), {}).logs[0]._replace(max_line=256, **changes)  # type: ignore[arg-type]
+
+    def write(self, text: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(text)
+
+    def read(self, seconds: float = 1) -> int:
+        """Let time pass, read; how many blocks it were."""
+        self.now += int(seconds * SECOND)
+        return sum(1 for _ in self.tail.read(self.now))
+
+    def window(self) -> Window:
+        """Commit, and end the window."""
+        self.tail.entry(1, self.now, 0)
+        return self.tail.close_window(self.now)
+
+    def said(self) -> list[str]:
+        """Since the last call."""
+        texts = [notice.text for notice in self._notices if notice.kind is REJECTED]
+        assert {notice.log for notice in self._notices} <= {self.tail.config.name}
+        self._notices.clear()
+        return texts
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path)
+    log.read()
+    yield log
+    log.tail.close()
+
+
+def test_every_line_is_counted_or_rejected(log: Log) -> None:
+    log.write(GOOD * 3 + b"?\n" + LONG + GOOD[:5])
+    assert log.read() >= 1
+    log.write(GOOD[5:] + b"x" * 400)  # begun, and already too long
+    log.read()
+    log.write(b"x" * 400 + b"\n" + GOOD)
+    log.read()
+    window = log.window()
+    assert dict(window.counts) == {Key(b"GET", b"/", 200): Counts(5, 25)}
+    assert dict(window.rejects) == {"fields": 1, "too_long": 2}
+    assert (window.log, window.started, window.ended) == ("access", 1000 * SECOND, 1004 * SECOND)
+
+
+def test_other_settings_leave_the_counts_alone(log: Log) -> None:
+    log.write(GOOD + LONG)
+    log.read()
+    log.tail.reconfigure(log.config()._replace(max_line=512))
+    log.write(b"1.2.3.4\tGET /%b\t200\t5\n" % (b"a" * 300))
+    log.read()
+    window = log.window()
+    assert sum(counts.requests for counts in window.counts.values()) == 2
+    assert dict(window.rejects) == {"too_long": 1}
+    assert log.tail.config.max_line == 512
+
+
+def check_other_rules(log: Log) -> None:
+    """They are for what is read from then on; what was counted does not move."""
+    to_one = (make_rule(compile_match("^/"), "/one"),)
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 2)
+    log.read()
+    log.tail.reconfigure(log.config(collapse=("numeric",)))
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 3)
+    log.read()
+    log.tail.reconfigure(log.config(rules=to_one))
+    log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 4)
+    log.read()
+    assert {key.route: each.requests for key, each in log.window().counts.items()} == {
+        b"/a/1": 2,
+        b"/a/:id": 3,
+        b"/one": 4,
+    }
+
+
+class KeepsItsRules(LogPipeline):
+    """A broken twin: routes stay as they were at the start."""
+
+    def reconfigure(self, config: LogConfig) -> None:
+        super().reconfigure(self.config)
+
+
+def test_other_rules_are_for_what_is_read_from_then_on(log: Log) -> None:
+    check_other_rules(log)
+
+
+@pytest.mark.twin
+def test_other_rules_are_for_what_is_read_from_then_on_catches_its_twin(tmp_path: Path) -> None:
+    twin = Log(tmp_path, "twin.log", KeepsItsRules)
+    twin.read()
+    with pytest.raises(AssertionError):
+        check_other_rules(twin)
+    twin.tail.close()
+
+
+# --- what is said about rejected lines
+
+
+def check_at_most_once_a_minute(log: Log) -> None:
+    """The first at once; what comes then is summed up a minute later, even where nothing more comes."""
+    begin = f"rejected {{}} lines of {log.path} ({{}}), for example ({{}}): "
+    log.write(b"first\n")
+    log.read()
+    assert log.said() == [begin.format(1, "fields 1", "fields") + '"first"']
+    for second in range(58):
+        log.write(GOOD.replace(b"200", b"%d" % second) + LONG)
+        log.read()
+        assert log.said() == []
+    log.read(1.999)
+    assert log.said() == []
+    log.read(0.001)
+    assert log.said() == [
+        begin.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x090\x095"'
+    ]
+    log.read(1000)
+    assert log.said() == []
+
+
+class Always(Throttle):
+    """A broken twin's throttle."""
+
+    def allows(self, now: int) -> bool:
+        return True
+
+
+class Forgets(LogPipeline):
+    """A broken twin: what comes within the minute is never said."""
+
+    def read(self, now: int) -> Iterator[None]:
+        yield from super().read(now)
+        self._count(self._scanner.take())
+        self._has_rejected, self._unsaid, self._sample = False, {}, None
+
+
+def test_rejects_are_said_at_most_once_a_minute(log: Log) -> None:
+    check_at_most_once_a_minute(log)
+
+
+@pytest.mark.twin
+def test_saying_each_reject_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "Throttle", Always)
+    log = Log(tmp_path)
+    log.read()
+    with pytest.raises(AssertionError):
+        check_at_most_once_a_minute(log)
+    log.tail.close()
+
+
+@pytest.mark.twin
+def test_forgetting_rejects_is_caught(tmp_path: Path) -> None:
+    log = Log(tmp_path, tail=Forgets)
+    log.read()
+    with pytest.raises(AssertionError):
+        check_at_most_once_a_minute(log)
+    log.tail.close()
+
+
+def test_what_is_said_is_escaped(tmp_path: Path) -> None:
+    log = Log(tmp_path, os.fsdecode(b"\xff\n.log"))
+    log.read()
+    log.write(b"\x1b[2J\0\xfe" + b"a" * 1000 + b"\n")
+    log.read()
+    sample = r"\x1b[2J\x00\xfe" + "a" * 250
+    shown = rf"{tmp_path}/\xff\x0a.log"
+    assert log.said() == [f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"']
+    log.tail.close()
+
+
+# --- what was there before the process ended
+
+
+# Seconds: the log's last write, time since boot, date; whether rebooted. The last commit was at 100, at 50
+# since boot.
+CLOCKS = {
+    "steady": (90, 60, 110, False, 90),
+    "a log of the future": (10**6, 60, 110, False, 100),
+    "set back by 40 s": (90, 60, 70, False, 50),
+    "set forward": (90, 60, 500, False, 90),
+    "another boot": (90, 5, 110, True, 90),
+    "another boot, and a date that was before": (90, 5, 99, True, 0),
+}
+
+
+def check_clock(last_written: Callable[[Restored, int, int], int], clock: str) -> None:
+    modified, now, at, rebooted, expected = CLOCKS[clock]
+    held = Position(Identity(1, 2, 3), "/log", 9, b"p", b"m", False, number=1, modified=modified * SECOND)
+    paper = Paper()
+    paper.held = {1: held}
+    restored = paper.restored("/log", rebooted=rebooted)._replace(at=100 * SECOND, ended=50 * SECOND)
+    assert last_written(restored, now * SECOND, at * SECOND) == expected * SECOND
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_what_was_written_before_is_told_on_any_clock(clock: str) -> None:
+    check_clock(resume._last_written, clock)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("clock", ["a log of the future", "set back by 40 s"])
+def test_a_clock_that_is_trusted_is_caught(clock: str) -> None:
+    with pytest.raises(AssertionError):
+        check_clock(lambda restored, now, at: restored.held[0].modified, clock)

@@ -1,0 +1,238 @@
+"""What systemd is told, and when. Datagrams and time are plain values here."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
+
+SECOND = 10**9
+TIMEOUT = 20 * SECOND
+EXTEND = "EXTEND_TIMEOUT_USEC=30000000"
+
+
+class Systemd:
+    """Hears what it is told, and when."""
+
+    def __init__(self, supervisor: type[Supervisor] = Supervisor, watchdog: int | None = TIMEOUT) -> None:
+        self.now = 0
+        self.heard: list[tuple[int, str]] = []
+        self.supervisor = supervisor(self._hear, watchdog)
+
+    def _hear(self, text: str, _descriptors: Sequence[int]) -> None:
+        self.heard.append((self.now, text))
+
+    def alive_at(self, *moments: int) -> None:
+        for self.now in moments:
+            self.supervisor.alive(self.now)
+
+    def moments(self, text: str) -> list[int]:
+        return [moment for moment, said in self.heard if said == text]
+
+
+# --- the watchdog
+
+
+def check_feeding(supervisor: type[Supervisor]) -> None:
+    """However often the loop turns, it is fed at half of the time-out, by `alive` alone."""
+    systemd = Systemd(supervisor)
+    systemd.supervisor.ready("")
+    systemd.alive_at(*range(0, 60 * SECOND, SECOND // 4))
+    assert systemd.moments("WATCHDOG=1") == [
+        0,
+        10 * SECOND,
+        20 * SECOND,
+        30 * SECOND,
+        40 * SECOND,
+        50 * SECOND,
+    ]
+    systemd.now = 100 * SECOND  # a loop that hangs may still be asked for anything but `alive`
+    systemd.supervisor.feed_due(systemd.now)
+    systemd.supervisor.status("x")
+    systemd.supervisor.reloading(1)
+    systemd.supervisor.ready("x")
+    systemd.supervisor.stopping()
+    assert systemd.moments("WATCHDOG=1")[-1] == 50 * SECOND
+
+
+class FeedsEachTime(Supervisor):
+    """A broken twin: a datagram for each block that is read."""
+
+    def alive(self, now: int) -> None:
+        self._fed_at = None
+        super().alive(now)
+
+
+class FeedsAtTheTimeout(Supervisor):
+    """A broken twin: so late that any delay kills the service."""
+
+    def alive(self, now: int) -> None:
+        if self._fed_at is None or now - self._fed_at >= TIMEOUT:
+            super().alive(now)
+
+
+class FeedsWithTheStatus(Supervisor):
+    """A broken twin: feeds without progress."""
+
+    def status(self, text: str) -> None:
+        self._notify("WATCHDOG=1")
+        super().status(text)
+
+
+def test_the_watchdog_is_fed_at_half_of_its_timeout() -> None:
+    check_feeding(Supervisor)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus])
+def test_other_feeding_is_caught(twin: type[Supervisor]) -> None:
+    with pytest.raises(AssertionError):
+        check_feeding(twin)
+
+
+def check_sleeping(supervisor: type[Supervisor]) -> None:
+    """A loop that sleeps until `feed_due` feeds in time, wakes no more than that, and never spins."""
+    systemd = Systemd(supervisor)
+    assert systemd.supervisor.feed_due(7) == 7
+    for _ in range(5):
+        due = systemd.supervisor.feed_due(systemd.now)
+        assert due is not None
+        systemd.alive_at(due)
+    assert systemd.moments("WATCHDOG=1") == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]
+
+
+class SleepsTooLong(Supervisor):
+    """A broken twin: due at the time-out."""
+
+    def feed_due(self, now: int) -> int | None:
+        due = super().feed_due(now)
+        return due and due + TIMEOUT // 2
+
+
+def test_the_loop_may_sleep_until_feeding_is_due() -> None:
+    check_sleeping(Supervisor)
+
+
+@pytest.mark.twin
+def test_the_loop_may_sleep_until_feeding_is_due_catches_its_twin() -> None:
+    with pytest.raises(AssertionError):
+        check_sleeping(SleepsTooLong)
+
+
+def test_without_a_watchdog_nothing_is_fed() -> None:
+    systemd = Systemd(watchdog=None)
+    systemd.alive_at(0, 100 * SECOND)
+    assert systemd.moments("WATCHDOG=1") == []
+    assert systemd.supervisor.feed_due(0) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "nanoseconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "20000000"}, 20 * SECOND),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "42"}, 20 * SECOND),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "43"}, None),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": ""}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": ""}, None),
+        ({"WATCHDOG_USEC": "-1"}, None),
+        ({"WATCHDOG_USEC": "²"}, None),
+        ({"WATCHDOG_USEC": "20s"}, None),
+    ],
+)
+def test_the_watchdogs_timeout(environment: dict[str, str], nanoseconds: int | None) -> None:
+    assert watchdog_of(environment, 42) == nanoseconds
+
+
+# --- more time for a long first or last read
+
+
+def check_extending(supervisor: type[Supervisor]) -> None:
+    """While it starts and while it stops it asks for more time, well before that is over; never between."""
+    systemd = Systemd(supervisor, watchdog=None)
+    systemd.alive_at(*range(0, 25 * SECOND, SECOND))
+    systemd.supervisor.ready("up")
+    systemd.alive_at(*range(25 * SECOND, 100 * SECOND, SECOND))
+    systemd.supervisor.stopping()
+    systemd.alive_at(*range(100 * SECOND, 115 * SECOND, SECOND))
+    assert [moment // SECOND for moment in systemd.moments(EXTEND)] == [0, 10, 20, 100, 110]
+
+
+class ExtendsOnlyOnce(Supervisor):
+    """A broken twin: a read longer than the extension is killed."""
+
+    def alive(self, now: int) -> None:
+        super().alive(now)
+        self._in_transition = False
+
+
+class ExtendsForever(Supervisor):
+    """A broken twin: a service that is up asks for more time to start."""
+
+    def ready(self, status: str) -> None:
+        super().ready(status)
+        self._in_transition = True
+
+
+class ForgetsTheStop(Supervisor):
+    """A broken twin: the last read gets no more time."""
+
+    def stopping(self) -> None:
+        self._notify("STOPPING=1")
+
+
+def test_a_long_first_or_last_read_gets_more_time() -> None:
+    assert EXTENSION == 30 * SECOND
+    check_extending(Supervisor)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop])
+def test_other_extending_is_caught(twin: type[Supervisor]) -> None:
+    with pytest.raises(AssertionError):
+        check_extending(twin)
+
+
+# --- the datagrams
+
+
+def test_the_datagrams() -> None:
+    systemd = Systemd(watchdog=None)
+    systemd.supervisor.ready("following access.log")
+    systemd.supervisor.status("3 requests/s")
+    systemd.supervisor.reloading(123_456)
+    systemd.supervisor.stopping()
+    assert [text for _, text in systemd.heard] == [
+        "READY=1\nSTATUS=following access.log",
+        "STATUS=3 requests/s",
+        "RELOADING=1\nMONOTONIC_USEC=123456",
+        "STOPPING=1\nSTATUS=stopping",
+    ]
+
+
+class Insists(Supervisor):
+    """A broken twin: who does not listen ends the service."""
+
+    def _notify(self, text: str, *descriptors: int) -> None:
+        self._send(text, descriptors)
+
+
+def check_deaf(supervisor: type[Supervisor]) -> None:
+    def deaf(_text: str, _descriptors: Sequence[int]) -> None:
+        raise ConnectionRefusedError
+
+    told = supervisor(deaf, TIMEOUT)
+    told.alive(0)
+    told.ready("")
+    told.status("")
+    told.reloading(0)
+    told.stopping()
+    told.keep(7, "access@0@1-2")
+    told.drop("access@0@1-2")
+
+
+def test_a_manager_that_does_not_listen_is_no_reason_to_stop() -> None:
+    check_deaf(Supervisor)
+    with pytest.raises(ConnectionRefusedError):
+        check_deaf(Insists)

@@ -1,0 +1,232 @@
+"""The simulated log's rotations. Beside each promise, a broken twin that the check catches."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from qps_service.simulation.log_file import LogFile
+from tests.simulated import NOW, make, numbered, on_disk
+
+# --- rotation
+
+MODES = pytest.mark.parametrize("copytruncate", [False, True], ids=["rename", "copytruncate"])
+
+
+def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
+    """Rotations within one second leave every line under a name of its own, in order."""
+    log = make(path, of, copytruncate=copytruncate)
+    for number in range(4):
+        log.write(numbered(10 * number, 10 * number + 10), now=number)
+        log.rotate(now=number)
+    log.write(numbered(40, 50), now=4)
+    log.close()
+    assert (log.lines, log.rotations) == (50, 4)
+    assert on_disk(path) == {
+        f"a.log.{NOW}": numbered(0, 10),
+        f"a.log.{NOW}.1": numbered(10, 20),
+        f"a.log.{NOW}.2": numbered(20, 30),
+        f"a.log.{NOW}.3": numbered(30, 40),
+        "a.log": numbered(40, 50),
+    }
+
+
+class Overwrites(LogFile):
+    """The broken twin: does not look whether the name is taken."""
+
+    def _free_name(self) -> str:
+        return f"{self.path}.{int(self._unix_time())}"
+
+
+class TruncatesFirst(LogFile):
+    """The broken twin: the copy is made of what is left."""
+
+    def _copy(self, aside: str) -> None:
+        os.ftruncate(self._descriptor, 0)
+        super()._copy(aside)
+
+
+class GoesOnWithTheOldFile(LogFile):
+    """The broken twin: renames, and writes on where it wrote."""
+
+    def open(self) -> None:
+        if self._descriptor < 0:
+            super().open()
+        else:
+            self._descriptor = os.dup(self._descriptor)
+
+
+@MODES
+def test_rotations_in_one_second_overwrite_nothing(tmp_path: Path, copytruncate: bool) -> None:
+    check_rotations(tmp_path / "a.log", LogFile, copytruncate)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("twin", "copytruncate"),
+    [(Overwrites, False), (Overwrites, True), (TruncatesFirst, True), (GoesOnWithTheOldFile, False)],
+)
+def test_rotations_that_lose_lines_are_caught(
+    tmp_path: Path, twin: type[LogFile], copytruncate: bool
+) -> None:
+    with pytest.raises((AssertionError, FileExistsError)):
+        check_rotations(tmp_path / "a.log", twin, copytruncate)
+
+
+def test_a_rename_moves_the_file_and_a_copytruncate_keeps_it(tmp_path: Path) -> None:
+    for copytruncate in (False, True):
+        path = tmp_path / f"{copytruncate}.log"
+        log = make(path, copytruncate=copytruncate)
+        log.write(numbered(0, 1), now=0)
+        before = path.stat().st_ino
+        log.rotate(now=0)
+        aside = path.with_name(f"{path.name}.{NOW}").stat().st_ino
+        assert (path.stat().st_ino == before, aside == before) == (copytruncate, not copytruncate)
+        log.close()
+
+
+def test_a_rotation_of_a_log_that_somebody_moved_begins_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    log = make(path)
+    log.write(numbered(0, 5), now=0)
+    path.rename(tmp_path / "a.log.1")
+    log.rotate(now=0)
+    log.write(numbered(5, 9), now=0)
+    log.close()
+    assert on_disk(path) == {"a.log.1": numbered(0, 5), "a.log": numbered(5, 9)}
+
+
+def test_a_copy_that_fails_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.log"
+    log = make(path, copytruncate=True)
+    log.write(numbered(0, 5), now=0)
+    monkeypatch.setattr(os, "sendfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        log.rotate(now=0)
+    log.close()
+    assert on_disk(path) == {"a.log": numbered(0, 5)}
+
+
+def test_a_large_log_is_copied_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    log = make(path, copytruncate=True, batch=True)
+    log.write(numbered(0, 400_000), now=0)
+    assert path.stat().st_size > 4 << 20  # several steps of the copy
+    log.rotate(now=0)
+    log.close()
+    assert on_disk(path) == {f"a.log.{NOW}": numbered(0, 400_000), "a.log": []}
+
+
+# --- keep
+
+
+def check_keep(path: Path, of: type[LogFile]) -> None:
+    """The newest three stay, in the order of their making; what looks different is left alone."""
+    foreign = {
+        "a.log.1",
+        "a.log.1.gz",
+        f"a.log.{NOW}.gz",
+        f"b.log.{NOW - 9}",
+        f"a.log-{NOW}",
+        "axlog.1800000000",
+    }
+    for name in foreign | {f"a.log.{NOW - 5}", f"a.log.{NOW - 5}.2"}:  # the last two: an earlier run's
+        (path.parent / name).touch()
+    log = make(path, of, keep=3)
+    for number in range(12):
+        log.write(numbered(number, number + 1), now=0)
+        log.rotate(now=0)
+    log.close()
+    made = on_disk(path)
+    assert {name: lines for name, lines in made.items() if name not in foreign} == {
+        f"a.log.{NOW}.9": numbered(9, 10),
+        f"a.log.{NOW}.10": numbered(10, 11),
+        f"a.log.{NOW}.11": numbered(11, 12),
+        "a.log": [],
+    }
+    assert foreign < made.keys()
+
+
+class ReusesNumbers(LogFile):
+    """The broken twin: any name will do that is free."""
+
+    def _free_name(self) -> str:
+        self._last = (-1, 0)
+        return super()._free_name()
+
+
+class SortsByText(LogFile):
+    """The broken twin: .10 comes before .2."""
+
+    def rotated(self) -> list[str]:
+        return sorted(super().rotated())
+
+
+class TakesAllSiblings(LogFile):
+    """The broken twin: whatever begins like the log is its own."""
+
+    def rotated(self) -> list[str]:
+        directory = os.path.dirname(self.path)
+        names = sorted(name for name in os.listdir(directory) if name.startswith("a.log."))
+        return [os.path.join(directory, name) for name in names]
+
+
+def test_keep_deletes_the_oldest_of_its_own_kind(tmp_path: Path) -> None:
+    check_keep(tmp_path / "a.log", LogFile)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [ReusesNumbers, SortsByText, TakesAllSiblings])
+def test_a_keep_that_deletes_the_wrong_ones_is_caught(tmp_path: Path, twin: type[LogFile]) -> None:
+    with pytest.raises(AssertionError):
+        check_keep(tmp_path / "a.log", twin)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 5, None])
+def test_keep_is_a_number_of_files(tmp_path: Path, keep: int | None) -> None:
+    log = make(tmp_path / "a.log", keep=keep)
+    for _ in range(4):
+        log.rotate(now=0)
+    log.close()
+    assert len(log.rotated()) == min(4, 4 if keep is None else keep)
+
+
+def test_names_are_found_in_the_working_directory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = make(Path("a.log"), keep=2)
+    for _ in range(4):
+        log.rotate(now=0)
+    log.close()
+    assert log.rotated() == [f"a.log.{NOW}.2", f"a.log.{NOW}.3"]
+
+
+# --- opening
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b"new\n"), (b"old\n", b"old\nnew\n"), (b"old\ncut sho", b"old\ncut sho\nnew\n")],
+)
+def test_an_existing_log_is_appended_to(tmp_path: Path, before: bytes, after: bytes) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(before)
+    log = make(path)
+    log.write([b"new\n"], now=0)
+    log.close()
+    assert (path.read_bytes(), log.lines) == (after, 1)
+
+
+def test_somebody_elses_truncation_does_not_leave_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    log = make(path)
+    log.write(numbered(0, 5), now=0)
+    os.truncate(path, 0)
+    log.write(numbered(5, 6), now=0)
+    log.close()
+    assert path.read_bytes() == b"line 5\n"

@@ -1,0 +1,172 @@
+"""The simulator's loop and its truth. Beside each promise, a broken twin that the check catches."""
+
+import json
+from random import Random
+
+import pytest
+
+from qps_service.reporting.schedule import Schedule
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
+from qps_service.simulation import simulator
+from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
+from qps_service.simulation.traffic import BLOCK, Traffic
+from qps_service.text.units import SECOND
+from qps_service.values.counts import Key
+from tests.simulated import DEFAULT, Clock, Memory, simulate
+from tests.unit.conftest import no_spill
+
+
+def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
+    def lines(seed: int, pace: Pace, duration: float) -> list[bytes]:
+        return simulate(seed=seed, pace=pace, duration=duration)[1].written[:3000]  # several blocks
+
+    slow = lines(7, IrregularPace(Random(9)), 300)
+    assert len(slow) == 3000
+    assert slow == lines(7, SteadyPace(200_000), 0.1)
+    assert slow != lines(8, SteadyPace(200_000), 0.1)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 999, 1000, 1001, 200_000])
+def test_a_duration_is_a_number_of_lines_however_late_the_wake_ups(rate: int) -> None:
+    random = Random(1)
+    _, log = simulate(pace=SteadyPace(rate), clock=Clock(lambda: random.randint(0, SECOND // 10)), duration=3)
+    assert log.lines == 3 * rate
+
+
+def test_each_line_comes_when_it_is_due() -> None:
+    _, log = simulate(pace=SteadyPace(10), duration=2)
+    assert log.moments == [(50 + count) * SECOND // 10 for count in range(1, 21)]
+
+
+def test_it_ends_on_time_also_where_no_line_is_due() -> None:
+    clock = Clock()
+    simulate(pace=SteadyPace(1), clock=clock, duration=3.25)
+    assert clock.now == (5 + 3.25) * SECOND
+
+
+def test_a_stop_ends_it_at_once() -> None:
+    _, log = simulate(pace=SteadyPace(10), clock=Clock(stop_at=2 * SECOND), duration=0)
+    assert log.moments[-1] == (5 + 1.9) * SECOND
+
+
+# --- the rotations' grid
+
+
+def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
+    monkeypatch.setattr(simulator, "Schedule", step)
+    random = Random(1)
+    clock = Clock(lambda: random.randint(0, SECOND // 2))
+    _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=86_400)
+    assert log.rotations == 86_400 // 2 - 1  # none at the very end, where nothing would follow
+    for number, moment in enumerate(log.rotated, start=1):
+        assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
+
+
+class GridByGap(Schedule):
+    """The broken twin: the next rotation a step after the last one really was."""
+
+    def advance(self, now: int) -> None:
+        self.deadline = now + self._step
+
+
+def test_rotations_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_the_grid(Schedule, monkeypatch)
+
+
+@pytest.mark.twin
+def test_drifting_rotations_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError):
+        check_the_grid(GridByGap, monkeypatch)
+
+
+def test_no_interval_means_no_rotation() -> None:
+    assert simulate(pace=SteadyPace(1), duration=86_400)[1].rotations == 0
+
+
+def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> None:
+    lateness = iter([0, 0, 0, 60 * SECOND])
+    _, log = simulate(clock=Clock(lambda: next(lateness, 0)), interval=2, duration=61)
+    assert [moment // SECOND - 5 for moment in log.rotated] == [60]
+    assert log.lines == 61_000
+
+
+# --- the truth
+
+
+def check_the_truth(of: type[Simulator], room: int) -> None:
+    """The truth is what a scanner finds in the log, also when the log failed in the middle."""
+    log = Memory(room)
+    clock = Clock()
+    simulation = of(
+        Traffic(DEFAULT, Random(1)),
+        SteadyPace(50_000),
+        log,
+        interval=SECOND // 10,
+        duration=SECOND,
+        clock=clock,
+        pause=clock.pause,
+    )
+    try:
+        simulation.run()
+    except OSError:
+        assert log.lines == room
+    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
+    scanner.scan(b"".join(log.written))
+    scanned = scanner.take()
+    truth = json.loads(simulation.truth())
+    assert truth["lines"] == scanned.lines == min(room, 50_000)
+    assert truth["rotations"] == log.rotations
+    rows = [(row["method"], row["route"], row["status"]) for row in truth["rows"]]
+    assert rows == sorted(rows)
+    assert scanned.counts == {
+        Key(row["method"].encode(), row["route"].encode(), row["status"]): (row["requests"], row["bytes"])
+        for row in truth["rows"]
+    }
+
+
+class CountsBeforeTheWrite(Simulator):
+    """The broken twin: takes the write's success for granted."""
+
+    def _write(self, limit: int, now: int) -> int:
+        log = self._log
+        self._log = optimist = Memory()
+        try:
+            written = super()._write(limit, now)
+        finally:
+            self._log = log
+        log.write(optimist.written, now)
+        return written
+
+
+ROOMS = [10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 12_345]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_truth_is_what_was_written(room: int) -> None:
+    check_the_truth(Simulator, room)
+
+
+@pytest.mark.twin
+def test_a_truth_that_counts_before_the_write_is_caught() -> None:
+    check_the_truth(CountsBeforeTheWrite, 10**9)  # as long as nothing fails it looks the same
+    with pytest.raises(AssertionError):
+        check_the_truth(CountsBeforeTheWrite, 12_345)
+
+
+def test_the_truth_to_the_letter() -> None:
+    simulation, log = simulate(seed=22, pace=SteadyPace(3), interval=0.7)
+    assert log.written == [
+        b"107.184.245.226\tPOST /\t200\t674\n",
+        b"156.149.6.227\tGET /\t200\t216\n",
+        b"23.242.47.24\tGET /\t200\t487\n",
+    ]
+    assert json.loads(simulation.truth()) == {
+        "lines": 3,
+        "rotations": 1,
+        "rows": [
+            {"method": "GET", "route": "/", "status": 200, "requests": 2, "bytes": 216 + 487},
+            {"method": "POST", "route": "/", "status": 200, "requests": 1, "bytes": 674},
+        ],
+    }

@@ -1,0 +1,173 @@
+"""The lines and their pace. Beside each promise, a broken twin that the check catches."""
+
+import ipaddress
+import math
+from collections import Counter
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from qps_service.formats.line import make_reader, request_of
+from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.simulation import traffic
+from qps_service.simulation.simulator import GAPS, IrregularPace, Pace, SteadyPace
+from qps_service.simulation.traffic import BLOCK, KINDS, METHODS, ROUTES, STATUSES, Traffic
+from qps_service.text.units import SECOND
+from tests.simulated import DEFAULT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default",
+        "combined",
+        "common",
+        r"$status_code {0}%s\t$response_bytes}{ $remote_addr $route '$method'",
+        '{"route":"$uri","method":"$request_method","status":$status,"äö":"$bytes_sent"}',
+    ],
+)
+def test_lines_are_what_the_format_renders(text: str) -> None:
+    log_format = compile_format(text)
+    block = Traffic(log_format, Random(1)).block()
+    # The default format's addresses: the same seed draws the same ones.
+    addresses = [line.split(b"\t")[0] for line in Traffic(DEFAULT, Random(1)).block().lines]
+    for kind, size, address, line in zip(block.kinds, block.sizes, addresses, block.lines, strict=True):
+        method, route, status = KINDS[kind]
+        values = {
+            **dict.fromkeys(("ip_address", "remote_addr"), address),
+            **dict.fromkeys(("method", "request_method"), method),
+            **dict.fromkeys(("route", "uri"), route),
+            **dict.fromkeys(("status", "status_code"), b"%d" % status),
+            **dict.fromkeys(("response_bytes", "body_bytes_sent", "bytes_sent"), b"%d" % size),
+            "request": b"%s %s HTTP/1.1" % (method, route),
+        }
+        assert line == log_format.render(values) + b"\n"
+
+
+def check_read_back(log_format: LogFormat, written: LogFormat) -> None:
+    """What the lines of `written` count as in this format is what the simulator says they are."""
+    block = Traffic(written, Random(1)).block()
+    reader = make_reader(log_format)
+    for kind, size, line in zip(block.kinds, block.sizes, block.lines, strict=True):
+        request = request_of(reader.roles(line.removesuffix(b"\n")), keep_query=False)
+        assert request == (*KINDS[kind], size)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default",
+        "combined",
+        "json",
+        "json method=a.b route=a.c status=s bytes=a.d.e",
+        "json request=r",
+        'LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %I %O" combinedio',
+        "%a {%m} %U%q %H %s %B %%{x}",
+        "log_format x '$remote_addr {$request_method} '\n  '$uri $status $bytes_sent';",
+    ],
+)
+def test_lines_of_any_format_are_read_as_what_they_are(text: str) -> None:
+    check_read_back(compile_format(text), compile_format(text))
+
+
+@pytest.mark.twin
+def test_lines_of_another_format_are_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_read_back(compile_format("%m %U %s %b"), compile_format("%m %U %s %b0"))
+
+
+def check_the_weights(traffic: Traffic) -> None:
+    """Each name's share within five standard deviations; each size and address in its range."""
+    blocks = [traffic.block() for _ in range(40)]
+    total = 40 * BLOCK
+    drawn = Counter(kind for block in blocks for kind in block.kinds)
+    everything: list[dict[Any, int]] = [METHODS, ROUTES, STATUSES]
+    for position, weights in enumerate(everything):
+        found: Counter[Any] = Counter()
+        for kind, times in drawn.items():
+            found[KINDS[kind][position]] += times
+        for name, weight in weights.items():
+            share = weight / sum(weights.values())
+            assert abs(found[name] - total * share) < 5 * math.sqrt(total * share * (1 - share)), name
+    sizes = {size for block in blocks for size in block.sizes}
+    assert (min(sizes), max(sizes)) == (64, 1024)
+    lines = [line for block in blocks for line in block.lines]
+    addresses = [ipaddress.IPv4Address(line.split(b"\t")[0].decode()) for line in lines]
+    for octets in zip(*(address.packed for address in addresses), strict=True):
+        assert set(octets) == set(range(256))
+
+
+def test_the_weights_are_those_of_the_original() -> None:
+    assert METHODS == {b"GET": 95, b"POST": 5}
+    assert STATUSES == {200: 90, 404: 5, 500: 1}
+    assert ROUTES == {b"/": 50, b"/library": 20, b"/blog": 20, b"/questions": 5}
+    check_the_weights(Traffic(DEFAULT, Random(1)))
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [(1,) * len(KINDS), traffic.WEIGHTS[::-1]], ids=["even", "swapped"])
+def test_wrong_weights_are_caught(monkeypatch: pytest.MonkeyPatch, twin: tuple[int, ...]) -> None:
+    monkeypatch.setattr(traffic, "WEIGHTS", twin)
+    with pytest.raises(AssertionError):
+        check_the_weights(Traffic(DEFAULT, Random(1)))
+
+
+@pytest.mark.twin
+def test_wrong_sizes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "SIZES", range(64, 1024))
+    with pytest.raises(AssertionError):
+        check_the_weights(Traffic(DEFAULT, Random(1)))
+
+
+# --- the pace
+
+
+def check_no_drift(pace: Pace) -> None:
+    """Over 30 days of wake-ups at odd moments, the lines are the time's times the rate, 3 a second."""
+    random = Random(1)
+    elapsed = 0
+    while elapsed < 30 * 86_400 * SECOND:
+        elapsed += random.randint(1, 200 * SECOND)
+        assert pace.due(elapsed) == elapsed * 3 // SECOND
+        assert pace.due(pace.next_due - 1) == pace.due(elapsed)
+        assert pace.due(pace.next_due) == elapsed * 3 // SECOND + 1
+        elapsed = max(elapsed, pace.next_due)
+
+
+class PaceByGap(SteadyPace):
+    """The broken twin: counts from its last call, and loses what was left over."""
+
+    last = lines = 0
+
+    def due(self, elapsed: int) -> int:
+        new = super().due(elapsed - self.last)
+        if new:
+            self.lines += new
+            self.last = elapsed
+        self.next_due = elapsed + SECOND // self._rate
+        return self.lines
+
+
+def test_a_steady_pace_does_not_drift() -> None:
+    check_no_drift(SteadyPace(3))
+
+
+@pytest.mark.twin
+def test_a_drifting_pace_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_no_drift(PaceByGap(3))
+
+
+def test_an_irregular_pace_keeps_between_10_and_100_ms() -> None:
+    assert GAPS == (10_000_000, 100_000_000)
+    pace = IrregularPace(Random(1))
+    moments = [0]
+    for count in range(5000):
+        assert pace.due(pace.next_due - 1) == count
+        moments.append(pace.next_due)
+        assert pace.due(pace.next_due) == count + 1
+    gaps = [after - before for before, after in pairwise(moments)]
+    assert 10_000_000 <= min(gaps) < 11_000_000
+    assert 99_000_000 < max(gaps) <= 100_000_000

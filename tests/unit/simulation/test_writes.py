@@ -1,0 +1,180 @@
+"""Where the simulated log's lines go, and when they count; each promise with a broken twin."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
+from qps_service.simulation.log_file import LogFile
+from qps_service.simulation.simulator import Simulator, SteadyPace
+from qps_service.simulation.traffic import Traffic
+from qps_service.text.units import SECOND
+from tests.simulated import DEFAULT, Clock, make, numbered, on_disk
+from tests.unit.conftest import no_spill
+
+# --- late writers
+
+
+def check_late_writers(path: Path, of: type[LogFile]) -> None:
+    """For 3 s after a rename, half of the lines go to the files renamed in that time, evenly."""
+    log = make(path, of, late=3 * SECOND)
+
+    def shares(now: float) -> list[int]:
+        """How many of 2000 lines each file took, oldest first."""
+        files = [*log.rotated(), str(path)]
+        before = [os.path.getsize(file) for file in files]
+        for line in numbered(1000, 3000):
+            log.write([line], now=round(now * SECOND))
+        sizes = [os.path.getsize(file) for file in files]
+        return [(new - old) // len(b"line 1000\n") for new, old in zip(sizes, before, strict=True)]
+
+    assert shares(0) == [2000]
+    log.rotate(now=SECOND)
+    first, current = shares(1)
+    assert (first + current, 900 < first < 1100) == (2000, True)
+    log.rotate(now=2 * SECOND)
+    first, second, current = shares(3.999)
+    assert (first + second + current, 400 < first < 600, 400 < second < 600) == (2000, True, True)
+    first, second, current = shares(4)
+    assert (first, second + current, 900 < second < 1100) == (0, 2000, True)
+    assert shares(5) == [0, 0, 2000]
+    assert log.lines == 5 * 2000
+    log.close()
+
+
+class NeverLate(LogFile):
+    """The broken twin: lets go of the old file at once."""
+
+    def rotate(self, now: int) -> None:
+        super().rotate(now)
+        self._retire(10**18)
+
+
+class LateForever(LogFile):
+    """The broken twin: never lets go."""
+
+    def _retire(self, now: int) -> None:
+        pass
+
+
+def test_late_writers_share_half_of_the_lines(tmp_path: Path) -> None:
+    check_late_writers(tmp_path / "a.log", LogFile)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [NeverLate, LateForever])
+def test_wrong_late_writers_are_caught(tmp_path: Path, twin: type[LogFile]) -> None:
+    with pytest.raises(AssertionError):
+        check_late_writers(tmp_path / "a.log", twin)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    log = make(tmp_path / "a.log", late=10**12)
+    for _ in range(5):
+        log.rotate(now=0)
+    assert len(os.listdir("/proc/self/fd")) == before + 6
+    log.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# --- what counts
+
+
+def stubborn(room: int, random: Random) -> Callable[[int, bytes], int]:
+    """An os.write to a disk with `room` bytes left that often takes only a part."""
+
+    def write(descriptor: int, data: bytes) -> int:
+        nonlocal room
+        if room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        part = data[: min(room, random.choice([len(data), random.randint(1, len(data))]))]
+        room -= len(part)
+        return os.write(descriptor, part)
+
+    return write
+
+
+def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> None:
+    """The truth is the whole lines on disk, through short writes, late writers and a full disk."""
+    log = make(path, of, batch=batch, late=2 * SECOND, os_write=stubborn(room, Random(2)))
+    clock = Clock()
+    simulation = Simulator(
+        Traffic(DEFAULT, Random(1)),
+        SteadyPace(3000),
+        log,
+        interval=SECOND // 10,
+        duration=SECOND,
+        clock=clock,
+        pause=clock.pause,
+    )
+    with suppress(OSError) if room < 10**9 else nullcontext():
+        simulation.run()
+    log.close()
+    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
+    for lines in on_disk(path).values():
+        scanner.scan(b"".join(line for line in lines if line.endswith(b"\n")))
+    scanned = scanner.take()
+    assert not scanned.rejects
+    assert scanned.counts == simulation.counts
+    assert scanned.lines == log.lines
+    assert log.lines == 3000 or room < 10**9
+    assert len(on_disk(path)) == 1 + log.rotations
+
+
+class CountsFirst(LogFile):
+    """The broken twin: a line counts before it is written."""
+
+    def _append(self, descriptor: int, data: bytes) -> None:
+        lines = self.lines + data.count(b"\n")
+        self.lines = lines
+        try:
+            super()._append(descriptor, data)
+        finally:
+            self.lines = lines
+
+
+class LeavesShortWrites(LogFile):
+    """The broken twin: takes a short write for a whole one."""
+
+    def _append(self, descriptor: int, data: bytes) -> None:
+        self._os_write(descriptor, data)
+        self.lines += data.count(b"\n")
+
+
+ROOMS = [0, 1, 25, 5000, 54_321, 10**9]
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["each", "batch"])
+@pytest.mark.parametrize("room", ROOMS)
+def test_lines_count_when_they_are_on_disk(tmp_path: Path, batch: bool, room: int) -> None:
+    check_the_count(tmp_path / "a.log", LogFile, batch, room)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("batch", [False, True], ids=["each", "batch"])
+@pytest.mark.parametrize("twin", [CountsFirst, LeavesShortWrites])
+def test_lines_that_count_too_early_are_caught(tmp_path: Path, twin: type[LogFile], batch: bool) -> None:
+    with pytest.raises(AssertionError):
+        check_the_count(tmp_path / "a.log", twin, batch, 54_321)
+
+
+def test_one_write_a_line_or_one_for_all(tmp_path: Path) -> None:
+    for batch in (False, True):
+        writes: list[bytes] = []
+
+        def write(descriptor: int, data: bytes, writes: list[bytes] = writes) -> int:
+            writes.append(data)
+            return len(data)
+
+        log = make(tmp_path / "a.log", batch=batch, os_write=write)
+        log.write(numbered(0, 3), now=0)
+        log.close()
+        assert writes == ([b"".join(numbered(0, 3))] if batch else numbered(0, 3))
+        assert log.lines == 3
