@@ -8,6 +8,7 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -26,10 +27,8 @@ ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def stage(item: pytest.Item) -> int:
-        return next((number for number, name in enumerate(ORDER) if name in item.path.parts), 0)
-
-    items.sort(key=stage)
+    places = [Path(__file__).parent / name for name in ORDER]
+    items.sort(key=lambda item: [place in item.path.parents for place in places], reverse=True)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.
