@@ -10,7 +10,7 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
 from qps_service.notices.throttle import Throttle
 
-OPERATIONS = Path(__file__).parents[3] / "OPERATIONS.md"
+MESSAGES = Path(__file__).parents[3] / "docs" / "reference" / "messages.md"
 
 
 def check_ids(kinds: Sequence[Kind]) -> None:
@@ -47,14 +47,14 @@ def check_explained(text: str) -> None:
     assert REPORT_MESSAGE_ID in text
 
 
-def test_operations_md_explains_each_kind() -> None:
-    text = OPERATIONS.read_text()
+def test_the_reference_explains_each_kind() -> None:
+    text = MESSAGES.read_text()
     check_explained(text)
 
 
 @pytest.mark.twin
-def test_operations_md_explains_each_kind_catches_its_twin() -> None:
-    text = OPERATIONS.read_text()
+def test_the_reference_explains_each_kind_catches_its_twin() -> None:
+    text = MESSAGES.read_text()
     with pytest.raises(AssertionError):
         check_explained(text.replace(KINDS[-1].message_id, ""))
     with pytest.raises(AssertionError):
