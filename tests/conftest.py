@@ -16,6 +16,7 @@ from hypothesis import settings
 # How long one example takes says more of what else the machine does than of the program.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20)  # of scripts/check.sh fast
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "developer")
 
 
