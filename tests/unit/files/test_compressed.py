@@ -121,16 +121,12 @@ def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
             check_same(packed.read(size, offset), TEXT[offset : offset + size])
 
 
-class NeverGoesBack(CompressedFile):
-    """A broken twin: does not begin anew for what it has let go."""
-
+class NeverGoesBack(CompressedFile):  # does not begin anew for what it has let go
     def _seek(self, offset: int) -> None:
         super()._seek(max(offset, self._start))
 
 
-class ForgetsItsPlace(CompressedFile):
-    """A broken twin: what it lets go of is not counted."""
-
+class ForgetsItsPlace(CompressedFile):  # what it lets go of is not counted
     def _forget(self, offset: int) -> None:
         start = self._start
         super()._forget(offset)
@@ -170,9 +166,7 @@ def check_onward(make: Make, suffix: str) -> None:
     assert taken == sorted(taken)
 
 
-class KeepsNothingBehind(CompressedFile):
-    """A broken twin: begins anew for the smallest step back."""
-
+class KeepsNothingBehind(CompressedFile):  # begins anew for the smallest step back
     def read(self, size: int, offset: int) -> bytes:
         data = super().read(size, offset)
         del self._text[: offset + len(data) - self._start]
@@ -322,16 +316,12 @@ class TakesACutForTheEnd(CompressedFile):
         return more
 
 
-class ShowsBegunLines(CompressedFile):
-    """A broken twin: hands out all that it could decompress."""
-
+class ShowsBegunLines(CompressedFile):  # hands out all that it could decompress
     def _reaches(self, end: int) -> bool:
         return self._end >= end
 
 
-class RaisesAtOnce(CompressedFile):
-    """A broken twin: keeps what is before the damage to itself."""
-
+class RaisesAtOnce(CompressedFile):  # keeps what is before the damage to itself
     def read(self, size: int, offset: int) -> bytes:
         data = super().read(size, offset)
         if self._damage:
@@ -449,9 +439,7 @@ def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) 
     assert peak < 16 * MIB
 
 
-class KeepsAll(CompressedFile):
-    """A broken twin: lets nothing go."""
-
+class KeepsAll(CompressedFile):  # lets nothing go
     def _forget(self, offset: int) -> None:
         pass
 
@@ -503,17 +491,13 @@ def check_pace_without_text(make: Make, suffix: str) -> None:
     assert files.signs >= 16
 
 
-class GoesWithoutASign(CompressedFile):
-    """A broken twin: the watchdog would take it for hung."""
-
+class GoesWithoutASign(CompressedFile):  # the watchdog would take it for hung
     def _restart(self) -> None:
         super()._restart()
         self._stream._working = lambda: None
 
 
-class ShowsTextOnly(CompressedFile):
-    """A broken twin: shows nothing while there is no text."""
-
+class ShowsTextOnly(CompressedFile):  # shows nothing while there is no text
     def _restart(self) -> None:
         super()._restart()
         self._stream._working = lambda: None
@@ -604,9 +588,7 @@ def check_fault(make: Make, suffix: str, number: int) -> None:
     check_same(text, TEXT)
 
 
-class HidesFaults(CompressedFile):
-    """A broken twin: a fault of the disk is the end."""
-
+class HidesFaults(CompressedFile):  # a fault of the disk is the end
     def _take(self, offset: int) -> bytes:
         try:
             return super()._take(offset)
@@ -614,9 +596,7 @@ class HidesFaults(CompressedFile):
             return b""
 
 
-class GoesOnBehindFaults(CompressedFile):
-    """A broken twin: what could not be read is skipped."""
-
+class GoesOnBehindFaults(CompressedFile):  # what could not be read is skipped
     def _take(self, offset: int) -> bytes:
         try:
             return super()._take(offset)

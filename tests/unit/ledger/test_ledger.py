@@ -235,9 +235,7 @@ def check_views(make: MakeLedger, path: Path) -> None:
     ledger.close()
 
 
-class ReportsAtOnce(Ledger):
-    """A broken twin: shows a window that is still open."""
-
+class ReportsAtOnce(Ledger):  # shows a window that is still open
     def commit(self, entries: object, *, sequence: int | None, number: int | None = None) -> None:
         later = max((each.sequence for each in entries), default=0)  # type: ignore[attr-defined]
         super().commit(entries, sequence=sequence or later, number=number)  # type: ignore[arg-type]
@@ -286,16 +284,12 @@ def check_started(make: MakeLedger, directory: Path) -> None:
         assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
 
 
-class IgnoresBoot(Ledger):
-    """A broken twin: takes CLOCK_BOOTTIME for comparable with that of another boot."""
-
+class IgnoresBoot(Ledger):  # takes CLOCK_BOOTTIME for comparable with that of another boot
     def __init__(self, path: str, *, boot: str) -> None:
         super().__init__(path, boot="always the same")
 
 
-class TrustsTheDate(Ledger):
-    """A broken twin: a clock that was set back makes the window end before it began."""
-
+class TrustsTheDate(Ledger):  # a clock that was set back makes the window end before it began
     def restore(self, log: str, *, now: int, at: int) -> object:  # type: ignore[override]
         restored = super().restore(log, now=now, at=at)
         assert restored is not None

@@ -287,17 +287,13 @@ def check_numbers(make: type[Outbox]) -> None:
     assert waiting.number == 11
 
 
-class TrustsEachNumber(Outbox):
-    """A broken twin: takes another ledger for its own."""
-
+class TrustsEachNumber(Outbox):  # takes another ledger for its own
     def written(self, number: int) -> bool:
         super().written(number)
         return True
 
 
-class TakesAll(Outbox):
-    """A broken twin: what any commit wrote is all that there is."""
-
+class TakesAll(Outbox):  # what any commit wrote is all that there is
     def written(self, number: int) -> bool:
         return super().written(number) and super().written(self.number)
 

@@ -70,18 +70,14 @@ def check_throttle(make: Callable[[int], Throttle]) -> None:
     assert [now for now in range(-10, 200, 7) if throttle.allows(now)] == [-10, 53, 116, 179]
 
 
-class Postpones(Throttle):
-    """A broken twin: something that repeats all the time is said once, and never again."""
-
+class Postpones(Throttle):  # something that repeats all the time is said once, and never again
     def allows(self, now: int) -> bool:
         allowed = super().allows(now)
         self._said_at = now
         return allowed
 
 
-class StartsLate(Throttle):
-    """A broken twin: the first is not said."""
-
+class StartsLate(Throttle):  # the first is not said
     def __init__(self, interval: int) -> None:
         super().__init__(interval)
         self._said_at = 0

@@ -30,23 +30,17 @@ def windows(grid: type[Schedule], late: Callable[[], int], until: int, step: int
     return closed
 
 
-class GridByGap(Schedule):
-    """A broken twin: the next report a step after the last one really was."""
-
+class GridByGap(Schedule):  # the next report a step after the last one really was
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
 
 
-class GridInFloats(Schedule):
-    """A broken twin: seconds in floating point, which at this size know 128 ns."""
-
+class GridInFloats(Schedule):  # seconds in floating point, which at this size know 128 ns
     def advance(self, now: int) -> None:
         self.deadline = int((now / SECOND + self._step / SECOND) * SECOND)
 
 
-class GridWithCatchUp(Schedule):
-    """A broken twin: every point that was missed is reported on."""
-
+class GridWithCatchUp(Schedule):  # every point that was missed is reported on
     def advance(self, now: int) -> None:
         self.deadline += self._step
 

@@ -77,25 +77,19 @@ def test_the_first_lines_tell_the_format(log: Log) -> None:
     check_choosing(log)
 
 
-class ChoosesOnce(ChoosingScanner):
-    """A broken twin: what does not tell at once never does."""
-
+class ChoosesOnce(ChoosingScanner):  # what does not tell at once never does
     def _choose(self, block: bytes) -> None:
         super()._choose(block)
         self._is_chosen = True
 
 
-class ChoosesAlways(ChoosingScanner):
-    """A broken twin: each block has its own format."""
-
+class ChoosesAlways(ChoosingScanner):  # each block has its own format
     def _choose(self, block: bytes) -> None:
         super()._choose(block)
         self._is_chosen = False
 
 
-class ForgetsRejects(ChoosingScanner):
-    """A broken twin: what came before the choice is lost."""
-
+class ForgetsRejects(ChoosingScanner):  # what came before the choice is lost
     def __init__(
         self,
         make: Callable[..., Scanner],
@@ -105,9 +99,7 @@ class ForgetsRejects(ChoosingScanner):
         super().__init__(make, lambda _scanned: None, say)
 
 
-class SkipsTheBlock(ChoosingScanner):
-    """A broken twin: the lines that tell the format don't count under it."""
-
+class SkipsTheBlock(ChoosingScanner):  # the lines that tell the format don't count under it
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         scanned = self._scanner.scan(block)
         self._choose(bytes(block))
@@ -156,9 +148,7 @@ def test_other_settings_leave_the_choice(log: Log) -> None:
     check_other_settings(log)
 
 
-class ChoosesAnew(LogPipeline):
-    """A broken twin: whatever is set, the format is looked for again."""
-
+class ChoosesAnew(LogPipeline):  # whatever is set, the format is looked for again
     def reconfigure(self, config: LogConfig) -> None:
         super().reconfigure(config)
         self._scanner = self._make_scanner(config)

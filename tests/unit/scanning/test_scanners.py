@@ -266,38 +266,28 @@ def test_conservation(data: bytes) -> None:
         check_conservation(make, data)
 
 
-class SkipsBlankLines(PureScanner):
-    """A broken twin: blank lines are nothing."""
-
+class SkipsBlankLines(PureScanner):  # blank lines are nothing
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         return super().scan(re.sub(rb"(?m)^\r?\n", b"", block))
 
 
-class DropsBadSizes(PureScanner):
-    """A broken twin: a request with a bad size is counted as a line and nowhere else."""
-
+class DropsBadSizes(PureScanner):  # a request with a bad size is counted as a line and nowhere else
     def _reject(self, reason: str, text: bytes) -> None:
         if reason != "bytes":
             super()._reject(reason, text)
 
 
-class WantsNewline(PureScanner):
-    """A broken twin: the last line of a retired generation, which lacks a newline, is left out."""
-
+class WantsNewline(PureScanner):  # the last line of a retired generation, which lacks a newline, is left out
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         return super().scan(block[: bytes(block).rfind(b"\n") + 1])
 
 
-class SplitsAtReturns(PureScanner):
-    """A broken twin: bytes.splitlines() sees lines where no newline is."""
-
+class SplitsAtReturns(PureScanner):  # bytes.splitlines() sees lines where no newline is
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         return super().scan(b"\n".join(bytes(block).splitlines()) + b"\n" if block else b"")
 
 
-class ForgetsBetweenBlocks(PureScanner):
-    """A broken twin: only the last block counts."""
-
+class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         self._clear()
         return super().scan(block)

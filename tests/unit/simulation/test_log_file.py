@@ -32,24 +32,18 @@ def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
     }
 
 
-class Overwrites(LogFile):
-    """The broken twin: does not look whether the name is taken."""
-
+class Overwrites(LogFile):  # does not look whether the name is taken
     def _free_name(self) -> str:
         return f"{self.path}.{int(self._unix_time())}"
 
 
-class TruncatesFirst(LogFile):
-    """The broken twin: the copy is made of what is left."""
-
+class TruncatesFirst(LogFile):  # the copy is made of what is left
     def _copy(self, aside: str) -> None:
         os.ftruncate(self._descriptor, 0)
         super()._copy(aside)
 
 
-class GoesOnWithTheOldFile(LogFile):
-    """The broken twin: renames, and writes on where it wrote."""
-
+class GoesOnWithTheOldFile(LogFile):  # renames, and writes on where it wrote
     def open(self) -> None:
         if self._descriptor < 0:
             super().open()
@@ -151,24 +145,18 @@ def check_keep(path: Path, of: type[LogFile]) -> None:
     assert foreign < made.keys()
 
 
-class ReusesNumbers(LogFile):
-    """The broken twin: any name will do that is free."""
-
+class ReusesNumbers(LogFile):  # any name will do that is free
     def _free_name(self) -> str:
         self._last = (-1, 0)
         return super()._free_name()
 
 
-class SortsByText(LogFile):
-    """The broken twin: .10 comes before .2."""
-
+class SortsByText(LogFile):  # .10 comes before .2
     def rotated(self) -> list[str]:
         return sorted(super().rotated())
 
 
-class TakesAllSiblings(LogFile):
-    """The broken twin: whatever begins like the log is its own."""
-
+class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
     def rotated(self) -> list[str]:
         directory = os.path.dirname(self.path)
         names = sorted(name for name in os.listdir(directory) if name.startswith("a.log."))

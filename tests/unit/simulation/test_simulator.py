@@ -63,9 +63,7 @@ def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> Non
         assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
 
-class GridByGap(Schedule):
-    """The broken twin: the next rotation a step after the last one really was."""
-
+class GridByGap(Schedule):  # the next rotation a step after the last one really was
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
 
@@ -125,9 +123,7 @@ def check_the_truth(of: type[Simulator], room: int) -> None:
     }
 
 
-class CountsBeforeTheWrite(Simulator):
-    """The broken twin: takes the write's success for granted."""
-
+class CountsBeforeTheWrite(Simulator):  # takes the write's success for granted
     def _write(self, limit: int, now: int) -> int:
         log = self._log
         self._log = optimist = Memory()

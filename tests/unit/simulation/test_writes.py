@@ -47,17 +47,13 @@ def check_late_writers(path: Path, of: type[LogFile]) -> None:
     log.close()
 
 
-class NeverLate(LogFile):
-    """The broken twin: lets go of the old file at once."""
-
+class NeverLate(LogFile):  # lets go of the old file at once
     def rotate(self, now: int) -> None:
         super().rotate(now)
         self._retire(10**18)
 
 
-class LateForever(LogFile):
-    """The broken twin: never lets go."""
-
+class LateForever(LogFile):  # never lets go
     def _retire(self, now: int) -> None:
         pass
 
@@ -127,9 +123,7 @@ def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> No
     assert len(on_disk(path)) == 1 + log.rotations
 
 
-class CountsFirst(LogFile):
-    """The broken twin: a line counts before it is written."""
-
+class CountsFirst(LogFile):  # a line counts before it is written
     def _append(self, descriptor: int, data: bytes) -> None:
         lines = self.lines + data.count(b"\n")
         self.lines = lines
@@ -139,9 +133,7 @@ class CountsFirst(LogFile):
             self.lines = lines
 
 
-class LeavesShortWrites(LogFile):
-    """The broken twin: takes a short write for a whole one."""
-
+class LeavesShortWrites(LogFile):  # takes a short write for a whole one
     def _append(self, descriptor: int, data: bytes) -> None:
         self._os_write(descriptor, data)
         self.lines += data.count(b"\n")
