@@ -48,7 +48,10 @@ class Promise:
         self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
 
     def __str__(self) -> str:
-        return _name(self._check).removeprefix("check_")
+        given = [
+            _name(value) for value in self._given.values() if isinstance(value, str | int) or callable(value)
+        ]
+        return "-".join([_name(self._check).removeprefix("check_"), *given])
 
     def twins(self) -> Iterator[tuple[str, Any]]:
         """With their names."""

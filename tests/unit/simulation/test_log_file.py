@@ -1,4 +1,4 @@
-"""The simulated log's rotations. Beside each promise, a broken twin that the check catches."""
+"""The simulated log's rotations."""
 
 import errno
 import os
@@ -8,14 +8,14 @@ import pytest
 
 from qps_service.simulation.log_file import LogFile
 from tests.simulated import NOW, make, numbered, on_disk
+from tests.unit.promised import Promise, promises
 
 # --- rotation
 
-MODES = pytest.mark.parametrize("copytruncate", [False, True], ids=["rename", "copytruncate"])
 
-
-def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
+def check_rotations(of: type[LogFile], tmp_path: Path, copytruncate: bool) -> None:
     """Rotations within one second leave every line under a name of its own, in order."""
+    path = tmp_path / "a.log"
     log = make(path, of, copytruncate=copytruncate)
     for number in range(4):
         log.write(numbered(10 * number, 10 * number + 10), now=number)
@@ -23,13 +23,8 @@ def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
     log.write(numbered(40, 50), now=4)
     log.close()
     assert (log.lines, log.rotations) == (50, 4)
-    assert on_disk(path) == {
-        f"a.log.{NOW}": numbered(0, 10),
-        f"a.log.{NOW}.1": numbered(10, 20),
-        f"a.log.{NOW}.2": numbered(20, 30),
-        f"a.log.{NOW}.3": numbered(30, 40),
-        "a.log": numbered(40, 50),
-    }
+    names = (f"a.log.{NOW}", f"a.log.{NOW}.1", f"a.log.{NOW}.2", f"a.log.{NOW}.3", "a.log")
+    assert on_disk(path) == {name: numbered(10 * at, 10 * at + 10) for at, name in enumerate(names)}
 
 
 class Overwrites(LogFile):  # does not look whether the name is taken
@@ -49,23 +44,6 @@ class GoesOnWithTheOldFile(LogFile):  # renames, and writes on where it wrote
             super().open()
         else:
             self._descriptor = os.dup(self._descriptor)
-
-
-@MODES
-def test_rotations_in_one_second_overwrite_nothing(tmp_path: Path, copytruncate: bool) -> None:
-    check_rotations(tmp_path / "a.log", LogFile, copytruncate)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "copytruncate"),
-    [(Overwrites, False), (Overwrites, True), (TruncatesFirst, True), (GoesOnWithTheOldFile, False)],
-)
-def test_rotations_that_lose_lines_are_caught(
-    tmp_path: Path, twin: type[LogFile], copytruncate: bool
-) -> None:
-    with pytest.raises((AssertionError, FileExistsError)):
-        check_rotations(tmp_path / "a.log", twin, copytruncate)
 
 
 def test_a_rename_moves_the_file_and_a_copytruncate_keeps_it(tmp_path: Path) -> None:
@@ -118,16 +96,10 @@ def test_a_large_log_is_copied_to_its_end(tmp_path: Path) -> None:
 # --- keep
 
 
-def check_keep(path: Path, of: type[LogFile]) -> None:
+def check_keep(of: type[LogFile], tmp_path: Path) -> None:
     """The newest three stay, in the order of their making; what looks different is left alone."""
-    foreign = {
-        "a.log.1",
-        "a.log.1.gz",
-        f"a.log.{NOW}.gz",
-        f"b.log.{NOW - 9}",
-        f"a.log-{NOW}",
-        "axlog.1800000000",
-    }
+    path = tmp_path / "a.log"
+    foreign = {"a.log.1", "a.log.1.gz", f"a.log.{NOW}.gz", f"b.log.{NOW - 9}", f"a.log-{NOW}", f"axlog.{NOW}"}
     for name in foreign | {f"a.log.{NOW - 5}", f"a.log.{NOW - 5}.2"}:  # the last two: an earlier run's
         (path.parent / name).touch()
     log = make(path, of, keep=3)
@@ -136,12 +108,8 @@ def check_keep(path: Path, of: type[LogFile]) -> None:
         log.rotate(now=0)
     log.close()
     made = on_disk(path)
-    assert {name: lines for name, lines in made.items() if name not in foreign} == {
-        f"a.log.{NOW}.9": numbered(9, 10),
-        f"a.log.{NOW}.10": numbered(10, 11),
-        f"a.log.{NOW}.11": numbered(11, 12),
-        "a.log": [],
-    }
+    kept = {f"a.log.{NOW}.{number}": numbered(number, number + 1) for number in (9, 10, 11)}
+    assert {name: lines for name, lines in made.items() if name not in foreign} == {**kept, "a.log": []}
     assert foreign < made.keys()
 
 
@@ -161,17 +129,6 @@ class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
         directory = os.path.dirname(self.path)
         names = sorted(name for name in os.listdir(directory) if name.startswith("a.log."))
         return [os.path.join(directory, name) for name in names]
-
-
-def test_keep_deletes_the_oldest_of_its_own_kind(tmp_path: Path) -> None:
-    check_keep(tmp_path / "a.log", LogFile)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [ReusesNumbers, SortsByText, TakesAllSiblings])
-def test_a_keep_that_deletes_the_wrong_ones_is_caught(tmp_path: Path, twin: type[LogFile]) -> None:
-    with pytest.raises(AssertionError):
-        check_keep(tmp_path / "a.log", twin)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 5, None])
@@ -218,3 +175,12 @@ def test_somebody_elses_truncation_does_not_leave_a_hole(tmp_path: Path) -> None
     log.write(numbered(5, 6), now=0)
     log.close()
     assert path.read_bytes() == b"line 5\n"
+
+
+test_promise, test_twin = promises(
+    Promise(
+        check_rotations, LogFile, [Overwrites, GoesOnWithTheOldFile], (FileExistsError,), copytruncate=False
+    ),
+    Promise(check_rotations, LogFile, [Overwrites, TruncatesFirst], (FileExistsError,), copytruncate=True),
+    Promise(check_keep, LogFile, [ReusesNumbers, SortsByText, TakesAllSiblings]),
+)
