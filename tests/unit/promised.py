@@ -32,7 +32,7 @@ class Promise:
     """What `check` asserts holds for `real`, and for none of `twins` (by name, or with names of their own).
 
     Where `real` is None the check takes no part: its twins are patches. A twin is caught by an assertion, by
-    an expected error that did not come, or by one of `caught`.
+    an expected error that did not come, or by one of `caught`. `label` tells rows of one check apart.
     """
 
     def __init__(
@@ -41,9 +41,10 @@ class Promise:
         real: Any,
         twins: Sequence[Any] | Mapping[str, Any],
         caught: tuple[type[Exception], ...] = (),
+        label: str = "",
         **given: Any,
     ) -> None:
-        self._check, self._real, self._given = check, real, given
+        self._check, self._real, self._given, self._label = check, real, given, label
         self._twins = twins if isinstance(twins, Mapping) else {_name(twin): twin for twin in twins}
         self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
 
@@ -51,7 +52,7 @@ class Promise:
         given = [
             _name(value) for value in self._given.values() if isinstance(value, str | int) or callable(value)
         ]
-        return "-".join([_name(self._check).removeprefix("check_"), *given])
+        return "-".join(filter(None, [_name(self._check).removeprefix("check_"), self._label, *given]))
 
     def twins(self) -> Iterator[tuple[str, Any]]:
         """With their names."""
