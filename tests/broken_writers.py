@@ -1,4 +1,4 @@
-"""Broken twins of the books: each breaks one promise, which the tests of it must notice."""
+"""Broken twins of the ledger's writer: each breaks one promise, which the tests of it must notice."""
 
 from pathlib import Path
 from typing import Any
