@@ -1,9 +1,4 @@
-"""What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else.
-
-python -m tests.ledgers die PATH LINES    a service that has committed these lines is killed
-python -m tests.ledgers lock PATH HOW     somebody locks the ledger until stdin ends
-python -m tests.ledgers look PATH         somebody reads it
-"""
+"""What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
 import json
 import os
@@ -13,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +26,6 @@ EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
 BOOT = "3f1c"
 NOBODY = 65534
 ROOT = Path(__file__).parents[1]
-ANOTHER: tuple[str, ...] = (sys.executable, "-m", "tests.ledgers")  # process
 
 MakeLedger = Callable[..., Ledger]
 
@@ -164,54 +158,86 @@ def rows(database: Database, view: str) -> list[tuple[Any, ...]]:
     return sorted(database.connection.execute(f"SELECT * FROM {view}"))  # noqa: S608 - one of three names
 
 
-def lock(path: str, how: str) -> None:
-    """Until stdin ends."""
+# --- other processes: python -m tests.ledgers WHAT LEDGER ...
+
+
+def _lock(path: str, how: str) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     if how == "EXCLUSIVE":
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute(f"BEGIN {how}")
-    sys.stdout.write("locked\n")
-    sys.stdout.flush()
+    print("ready", flush=True)  # noqa: T201 - to the test
     sys.stdin.read()
+
+
+def _write(path: str) -> None:
+    ledger = opened(Path(path))
+    ledger.commit([entry(range(1000))], sequence=1)
+    print("ready", flush=True)  # noqa: T201 - to the test
+    sys.stdin.read()
+    ledger.commit([entry(range(1000), sequence=2)], sequence=2)
+
+
+def _die(path: str, lines: str) -> None:
+    Keeper(Path(path)).window(int(lines))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _look(path: str) -> None:
+    ledger = Ledger(path, boot="")
+    try:
+        ledger.open(writable=False)
+        restored = ledger.restore("access", now=0, at=0)
+        assert restored is not None
+        answer: int | str = sum(counts.requests for counts in restored.totals.values())
+        ledger.close()
+    except LedgerError as error:
+        answer = f"{type(error).__name__}: {error}"
+    print(json.dumps(answer))  # noqa: T201 - to the test
+
+
+_COMMAND = (sys.executable, "-m", "tests.ledgers")
+
+
+@contextmanager
+def _busy(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that holds a ledger until its input ends."""
+    with subprocess.Popen(
+        [*_COMMAND, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.communicate()
 
 
 @contextmanager
 def locked(path: Path, how: str) -> Iterator[None]:
     """Another process has the ledger: IMMEDIATE leaves it readable, EXCLUSIVE does not."""
-    command = [*ANOTHER, "lock", str(path), how]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"locked\n"
+    with _busy("lock", str(path), how) as process:
         try:
             yield
         finally:
             process.kill()
 
 
-def look(path: str) -> int | str:
-    """All requests in the ledger, or why they are not to be had."""
-    ledger = Ledger(path, boot="")
-    try:
-        ledger.open(writable=False)
-        restored = ledger.restore("access", now=0, at=0)
-        assert restored is not None
-        ledger.close()
-        return sum(counts.requests for counts in restored.totals.values())
-    except LedgerError as error:
-        return f"{type(error).__name__}: {error}"
+def writing(path: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A process with the ledger open after a commit of 1000 requests; where it is not killed, it commits as
+    many again in the end."""
+    return _busy("write", str(path))
 
 
-def die(path: str, lines: str) -> None:
-    """With so many lines committed."""
-    Keeper(Path(path)).window(int(lines))
-    os.kill(os.getpid(), signal.SIGKILL)
+def die(path: Path, lines: int) -> None:
+    """A service commits these lines, and is killed."""
+    process = subprocess.run([*_COMMAND, "die", path, str(lines)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
 
 
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
     result = subprocess.run(
-        [*ANOTHER, "look", path],
+        [*_COMMAND, "look", str(path)],
         cwd=ROOT,
         user=NOBODY,
         group=0,
@@ -224,4 +250,5 @@ def requests_seen_by_nobody(path: Path) -> int | str:
 
 
 if __name__ == "__main__":
-    json.dump({"die": die, "lock": lock, "look": look}[sys.argv[1]](*sys.argv[2:]), sys.stdout)  # type: ignore[operator]
+    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "die": _die, "look": _look}
+    _ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -39,7 +39,6 @@ from qps_service.outputs.json_lines import JsonOutput
 from qps_service.reporting.report import make_report
 from qps_service.service import daemon, pipeline, process, state_directory
 from qps_service.service.daemon import Daemon
-from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.state_directory import StateDirectory
 from tests.fault import twins
@@ -124,12 +123,7 @@ def takes_all_that_is_there() -> None:
 
 
 def shows_no_sign_of_life() -> None:
-    begin = LogPipeline.__init__
-
-    def blind(self: LogPipeline, log: Any, now: int, notify: Any, files: Files, **more: Any) -> None:
-        begin(self, log, now, notify, Files(), **more)
-
-    replace(LogPipeline, __init__=blind)
+    replace(Files, working=lambda self: None)
 
 
 def heeds_no_signal_while_alive() -> None:
@@ -206,7 +200,7 @@ def reports_first() -> None:
 
     def first(self: Daemon, now: int) -> float:
         rate = report(self, now)
-        commit(self._logs, now, report=True)
+        commit(self._pipelines, now, report=True)
         return rate
 
     replace(Pipelines, commit=lambda self, now, *, report=False: True if report else commit(self, now))
@@ -232,7 +226,7 @@ def begins_windows_with_itself() -> None:
 
 def gives_rates_the_first_time() -> None:
     def at_once(self: Pipelines, now: int) -> None:
-        for each in self.tails:
+        for each in self.followed:
             each.is_counting = True
 
     replace(Pipelines, begin_windows=at_once)

@@ -206,7 +206,7 @@ def masses(make: Make) -> None:
     for _ in range(20):
         rig.look()
         old.lines(1)
-        assert rig.follower.open_generations <= 3
+        assert rig.files_open <= 3
     rig.check()
     assert rig.losses() == []
 

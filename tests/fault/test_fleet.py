@@ -1,7 +1,7 @@
 """Twenty services, each with a log and a rate of its own, scraped by a real Prometheus with our rules.
 
 What the fleet's recorded rates come to over a run is what was written, by the truth files of the writers.
-The rules' window is made as short as the scrapes' interval is here, in the way that OPERATIONS.md tells.
+The rules' window is made as short as the scrapes' interval is here, as docs/how-to/fleet.md tells.
 """
 
 import itertools
@@ -321,8 +321,8 @@ def check_federated(fleet: Fleet, match: str) -> None:
 
 
 def documented() -> str:
-    """The match that OPERATIONS.md names."""
-    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "OPERATIONS.md").read_text()))
+    """The match that docs/how-to/fleet.md names."""
+    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "docs/how-to/fleet.md").read_text()))
     return str(match)
 
 

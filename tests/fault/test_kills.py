@@ -20,7 +20,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -131,17 +131,12 @@ def a_gap_in_the_numbers(make_site: MakeSite, *, once: bool) -> None:
     site.check()
 
 
-GAPS = [
-    Promise(
-        partial(a_gap_in_the_numbers, once=once),
-        (broken.reports_first, broken.forgets_the_number),
-        "once" if once else "service",
+test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_noticed = promises(
+    *(
+        MadePromise(a_gap_in_the_numbers, broken.reports_first, broken.forgets_the_number, once=once)
+        for once in (True, False)
     )
-    for once in (True, False)
-]
-
-
-test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_noticed = as_tests(GAPS)
+)
 
 
 # --- at random moments

@@ -9,13 +9,12 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 
 import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -129,10 +128,9 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
     site.check()
 
 
-LOADS = [
-    Promise(partial(rotated_under_load, options=options), [broken.FollowsTheName], name)
-    for options, name in (("", "at once"), (" buffer=4k", "buffered"))
-]
-
-
-test_every_request_once, test_the_load_catches_the_twin = as_tests(LOADS, match=WRONG)
+test_every_request_once, test_the_load_catches_the_twin = promises(
+    *(
+        MadePromise(rotated_under_load, broken.FollowsTheName, says=WRONG, label=label, options=options)
+        for label, options in (("at once", ""), ("buffered", " buffer=4k"))
+    )
+)

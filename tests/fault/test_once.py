@@ -14,7 +14,7 @@ from qps_service.reporting.text import format_rate
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import MakeSite, Site, run_program
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -165,25 +165,25 @@ def a_reader_that_is_gone_costs_no_counts(make_site: MakeSite) -> None:
     site.check()
 
 
-PASSES = [
-    Promise(
+test_a_pass, test_the_check_catches_its_twin = promises(
+    MadePromise(
         each_pass_tells_what_came_since_the_last,
-        [
-            broken.commits_no_windows,
-            broken.reports_first,
-            broken.begins_windows_with_itself,
-            broken.gives_rates_the_first_time,
-            broken.says_all,
-        ],
+        broken.commits_no_windows,
+        broken.reports_first,
+        broken.begins_windows_with_itself,
+        broken.gives_rates_the_first_time,
+        broken.says_all,
     ),
-    Promise(new_logs_are_ours_from_their_end_on, [broken.takes_all_that_is_there]),
-    Promise(each_log_has_its_report, [broken.gives_reports_no_name]),
-    Promise(a_loss_is_warned_of, [broken.says_nothing]),
-    Promise(a_reader_that_is_gone_costs_no_counts, [broken.commits_no_windows, broken.reports_first]),
-]
-
-
-test_a_pass, test_the_check_catches_its_twin = as_tests(PASSES, errors=(AssertionError, ValueError))
+    MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
+    MadePromise(each_log_has_its_report, broken.gives_reports_no_name),
+    MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
+    MadePromise(
+        a_reader_that_is_gone_costs_no_counts,
+        broken.commits_no_windows,
+        broken.reports_first,
+        caught=(ValueError,),
+    ),
+)
 
 
 def test_without_a_ledger_there_is_no_place_to_go_on_from(make_site: MakeSite) -> None:
@@ -220,17 +220,13 @@ def the_second_is_refused(make_site: MakeSite, holder: str, second: str) -> None
     site.check()
 
 
-TWO = [
-    Promise(
-        partial(the_second_is_refused, holder=holder, second=second),
-        [broken.locks_nothing, broken.names_itself_as_the_holder] if holder and second else (),
-        f"{holder or 'service'} {second or 'service'}",
-    )
-    for holder, second in (("", ""), ("", "--once"), ("--once", "--once"), ("--once", ""))
-]
-
-
-test_the_second_is_refused, test_a_twin_is_not_refused_or_names_another = as_tests(TWO)
+TWINS = (broken.locks_nothing, broken.names_itself_as_the_holder)
+test_the_second_is_refused, test_a_twin_is_not_refused_or_names_another = promises(
+    MadePromise(the_second_is_refused, *TWINS, label="two passes", holder="--once", second="--once"),
+    MadePromise(the_second_is_refused, label="two services", holder="", second=""),
+    MadePromise(the_second_is_refused, label="pass beside service", holder="", second="--once"),
+    MadePromise(the_second_is_refused, label="service beside pass", holder="--once", second=""),
+)
 
 
 # --- a ledger that takes nothing

@@ -12,7 +12,7 @@ from jsonschema import ValidationError
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
 from tests.fault.program import WRONG, MakeSite, Process, Site, run_program
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 from tests.reports_schema import validate
 
 pytestmark = pytest.mark.real_time
@@ -69,12 +69,14 @@ def whole_through_rotations(make_site: MakeSite) -> None:
     site.check()
 
 
-WHOLE = [
-    Promise(whole_through_rotations, [broken.keeps_back_a_line_of_json, broken.never_reopens_json]),
-]
-
-
-test_the_file_is_whole, test_a_twin_is_caught = as_tests(WHOLE, errors=(AssertionError, FileNotFoundError))
+test_the_file_is_whole, test_a_twin_is_caught = promises(
+    MadePromise(
+        whole_through_rotations,
+        broken.keeps_back_a_line_of_json,
+        broken.never_reopens_json,
+        caught=(FileNotFoundError,),
+    )
+)
 
 
 @needs_root

@@ -14,9 +14,9 @@ from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
 from tests.fault import broken
 from tests.fault.program import MakeSite
+from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import Rig
-from tests.promised import Promise, as_tests
 
 LINES = 80_000
 MIB = 1024 * 1024
@@ -125,10 +125,6 @@ def check_a_stop(make_site: MakeSite) -> None:
     assert process.process.returncode == 0
 
 
-TWINS = [broken.shows_no_sign_of_life, broken.heeds_no_signal_while_alive]
-STOPS = [Promise(check_a_stop, TWINS, marks=[pytest.mark.real_time])]
-
-
 @pytest.fixture
 def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
     """Each sign is sent."""
@@ -136,4 +132,14 @@ def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> M
     return make_site
 
 
-test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = as_tests(STOPS, "make_watched_site")
+test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = map(
+    pytest.mark.real_time,
+    promises(
+        MadePromise(
+            check_a_stop,
+            broken.shows_no_sign_of_life,
+            broken.heeds_no_signal_while_alive,
+            by="make_watched_site",
+        )
+    ),
+)

@@ -3,22 +3,16 @@
 import os
 import signal
 import subprocess
-from functools import partial
 
 import pytest
 
 from tests.fault import broken, twins
 from tests.fault.program import WRONG, MakeSite, Process, Site, Writer
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
-PACKERS = {
-    "gzip": ("gzip",),
-    "xz": ("xz",),
-    "bzip2": ("bzip2",),
-    "zstd": ("zstd", "--rm", "--quiet"),
-}
+PACKERS = {".gz": ("gzip",), ".xz": ("xz",), ".bz2": ("bzip2",), ".zst": ("zstd", "--rm", "--quiet")}
 
 
 def followed(make_site: MakeSite) -> tuple[Site, Writer, Process]:
@@ -94,12 +88,9 @@ def suspended(make_site: MakeSite) -> None:
     site.check()
 
 
-SCENARIOS = [
-    Promise(rotated_twice, [broken.forgets_everything]),
-    Promise(rotated_twice_before_once, [twins.LooksAtTheLogOnly]),
-    *(Promise(partial(compressed, packer=each), [twins.IgnoresArchives], each) for each in PACKERS),
-    Promise(suspended, [twins.LooksAtTheLogOnly]),
-]
-
-
-test_every_line_once, test_the_scenario_catches_its_twin = as_tests(SCENARIOS, match=WRONG)
+test_every_line_once, test_the_scenario_catches_its_twin = promises(
+    MadePromise(rotated_twice, broken.forgets_everything, says=WRONG),
+    MadePromise(rotated_twice_before_once, twins.LooksAtTheLogOnly, says=WRONG),
+    *(MadePromise(compressed, twins.IgnoresArchives, says=WRONG, packer=each) for each in PACKERS),
+    MadePromise(suspended, twins.LooksAtTheLogOnly, says=WRONG),
+)

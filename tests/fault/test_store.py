@@ -3,7 +3,6 @@ test_kills.py, the loss of power in test_power_loss.py; missing, moved and repla
 tests/unit/ledger/test_writer.py."""
 
 import shutil
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger.database import COMPANIONS, LedgerError
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
-from tests.broken_books import Drops, Repeats, SaysEach
+from tests.broken_writers import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
-from tests.ledgers import ANOTHER, ROOT, SECOND, Keeper, check_exact, locked, rows
+from tests.ledgers import SECOND, Keeper, check_exact, die, locked, rows
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
 OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
@@ -58,12 +57,6 @@ def test_a_full_disk(mount: MakeMount) -> None:
 def test_a_full_disk_catches_its_twin(twin: type[LedgerWriter], mount: MakeMount) -> None:
     with pytest.raises(AssertionError):
         check_full_disk(mount("twin", *SMALL), twin)
-
-
-def die(path: Path, lines: int) -> None:
-    """A service that committed these lines, and was killed."""
-    process = subprocess.run([*ANOTHER, "die", path, str(lines)], cwd=ROOT)
-    assert process.returncode == -signal.SIGKILL
 
 
 def stop(path: Path, lines: int) -> None:

@@ -13,9 +13,9 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
+from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
-from tests.promised import Promise, as_tests
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
@@ -171,11 +171,11 @@ class TriesOnce(Follower):
             super()._look(now)
 
 
-UNREADABLE = [Promise(each, [TriesOnce]) for each in (unreadable_at_the_start, unreadable_after_rotation)]
-
-
-test_an_unreadable_log_is_said_once_and_picked_up_later, test_a_follower_that_tries_once_is_caught = as_tests(
-    UNREADABLE, "make", (AssertionError, ValueError)
+test_an_unreadable_log_is_said_once_and_picked_up_later, test_a_follower_that_tries_once_is_caught = promises(
+    *(
+        MadePromise(check, TriesOnce, by="make", caught=(ValueError,))
+        for check in (unreadable_at_the_start, unreadable_after_rotation)
+    )
 )
 
 
@@ -318,14 +318,14 @@ def test_an_old_file_is_held_until_it_was_quiet_and_has_a_successor_with_lines(
         rig.look()
         for _ in range(5):
             rig.look(100)
-            assert rig.follower.open_generations == 2
+            assert rig.files_open == 2
     new.lines(1)
     rig.look()
     if not waits:
         rig.look(59)
-        assert rig.follower.open_generations == 2
+        assert rig.files_open == 2
     rig.look(2)
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
     rig.check()
 
 
@@ -351,7 +351,7 @@ def test_a_log_that_is_swapped_between_look_and_open(to: str, make: Make) -> Non
     swaps = 1
     rig.look()
     rig.look()
-    assert rig.follower.open_generations == 2
+    assert rig.files_open == 2
     rig.path.unlink()
     rig.writer().lines(2)
     rig.check()

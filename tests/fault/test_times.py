@@ -7,7 +7,7 @@ import pytest
 from qps_service.files.kernel import Files
 from tests.fault import broken
 from tests.fault.program import MakeSite
-from tests.promised import Promise, as_tests
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -35,7 +35,7 @@ def from_the_far_future(make_site: MakeSite) -> None:
     site.check()
 
 
-test_a_log, test_a_log_catches_its_twin = as_tests([Promise(from_the_far_future, [broken.takes_any_time])])
+test_a_log, test_a_log_catches_its_twin = promises(MadePromise(from_the_far_future, broken.takes_any_time))
 
 
 @pytest.mark.parametrize("time", [FAR, -FAR])

@@ -4,16 +4,19 @@ import difflib
 import os
 import re
 import subprocess
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from qps_service import __version__
 from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
 from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
-from tests.promised import Check, Promise, caught, kept, noticed
+from tests.project.test_docs import OPERATIONS, README, Pages, links, pages
 from tests.system.package import BUILD_DEPENDS
+from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
@@ -144,6 +147,50 @@ def test_a_drop_in_names_the_systemd_that_knows_it() -> None:
     }
 
 
+# --- the pages
+
+INSTALLED = {"CHANGELOG.md", "LICENSE"}  # under names of Debian's: changelog.gz, copyright
+KEPT_AS_THEY_ARE = ("dh_compress -X.md", "dh_installdocs -Xmake_reference.py")
+
+
+def pages_astray(docs: str, pages: Pages) -> list[str]:
+    """Pages that are not installed though they are for whoever has the package, and links that lead nowhere
+    there. `docs` lists files and directories; each keeps its path below /usr/share/doc/qps-reporter."""
+    listed = docs.split()
+    installed = [page for page in pages if page in listed or page.partition("/")[0] in listed]
+    missing = {OPERATIONS, README, *(page for page in pages if page.startswith("docs/"))} - {*installed}
+    return sorted(missing) + [
+        f"{name}: {target}"
+        for name, target, _ in links({page: pages[page] for page in installed})
+        if target not in installed and target not in INSTALLED
+    ]
+
+
+def docs() -> str:
+    return (PACKAGING / "debian/qps-reporter.docs").read_text()
+
+
+def test_the_package_has_the_pages_and_their_links_lead_to_each_other() -> None:
+    assert pages_astray(docs(), pages()) == []
+    rules = (PACKAGING / "debian/rules").read_text()
+    assert [line for line in KEPT_AS_THEY_ARE if f"\t{line}\n" not in rules] == []
+    assert not [line for line in docs().split() if not (ROOT / line).exists()]
+
+
+@pytest.mark.twin
+def test_a_page_that_is_astray_is_noticed() -> None:
+    assert "docs/reference/settings.md" in pages_astray(docs().replace("docs", "doc"), pages())
+    assert OPERATIONS in pages_astray(docs().replace(OPERATIONS, ""), pages())
+    with_a_link = {**pages(), OPERATIONS: "[this](packaging/told.py)"}
+    assert f"{OPERATIONS}: packaging/told.py" in pages_astray(docs(), with_a_link)
+
+
+def test_the_units_lead_to_the_runbook() -> None:
+    for name in ("qps-reporter.service", "qps-reporter@.service", "qps-reporter.socket"):
+        [line] = re.findall(r"^Documentation=(.*)$", (UNITS / name).read_text(), re.MULTILINE)
+        assert f"file:/usr/share/doc/qps-reporter/{OPERATIONS}" in line.split()
+
+
 # --- the package
 
 
@@ -170,7 +217,7 @@ def check_build_depends(control: str, tmp_path: Path) -> None:
     """Whoever builds, by hand or in a guest, is told to install all that the build wants."""
     wanted = build_depends(control)
     assert "python3-setuptools" in wanted
-    documented = re.search(r"^apt-get install (git .*)$", (ROOT / "OPERATIONS.md").read_text(), re.MULTILINE)
+    documented = re.search(r"^apt-get install (git .*)$", (ROOT / OPERATIONS).read_text(), re.MULTILINE)
     assert documented
     assert wanted <= set(documented[1].split())
     assert set(documented[1].split()) == set(BUILD_DEPENDS)
@@ -178,39 +225,41 @@ def check_build_depends(control: str, tmp_path: Path) -> None:
 
 # --- each file, and each with a fault
 
-FILES = {
-    check_example: PACKAGING / "qps-reporter.toml",
-    check_template: UNITS / "qps-reporter@.service",
-    check_socket: UNITS / "qps-reporter.socket",
-    check_generator: UNITS / "qps-reporter-generator",
-    check_build_depends: PACKAGING / "debian" / "control",
-}
-PROMISES = [
-    Promise(
+
+def file_promise(check: Callable[..., None], path: Path, *faults: tuple[str, str]) -> Promise:
+    """Of a file's text, which is not sound with any of these faults: what is right, and what is there then."""
+    text = path.read_text()
+    assert all(right in text for right, _ in faults)
+    twins = {f"{right} -> {wrong}": text.replace(right, wrong) for right, wrong in faults}
+    return Promise(check, text, twins, (ConfigError, subprocess.CalledProcessError))
+
+
+test_a_file_is_as_it_should_be, test_a_fault_is_noticed = promises(
+    file_promise(
         check_example,
-        [
-            ('"10s"', '"15s"'),
-            ("max_routes = 1000", "max_routes = 500"),
-            ('"drop"', '"keep"'),
-            ('#quiet = "60s"\n', ""),
-            ("#keep", "#kept"),
-            ("#port = 8649", "#port = 8650"),
-            ("#[output.json]", "[output.json]"),
-        ],
+        PACKAGING / "qps-reporter.toml",
+        ('"10s"', '"15s"'),
+        ("max_routes = 1000", "max_routes = 500"),
+        ('"drop"', '"keep"'),
+        ('#quiet = "60s"\n', ""),
+        ("#keep", "#kept"),
+        ("#port = 8649", "#port = 8650"),
+        ("#[output.json]", "[output.json]"),
     ),
-    Promise(check_template, [("ProtectHome=yes\n", "")]),
-    Promise(check_socket, [("9145", "9146"), ("Name=prometheus", "Name=metrics")]),
-    Promise(check_generator, [("-ge", "-gt"), ("in 253 254", "in 253"), ("qps-reporter@", "qps-reporter")]),
-    Promise(check_build_depends, [(" python3-docutils,\n", " python3-docutils,\n python3-more,\n")]),
-]
-
-
-@kept(PROMISES)
-def test_a_file_is_as_it_should_be(check: Check, tmp_path: Path) -> None:
-    check(FILES[check].read_text(), tmp_path)
-
-
-@caught(PROMISES)
-def test_a_fault_is_noticed(check: Check, twin: tuple[str, str], tmp_path: Path) -> None:
-    errors = (ConfigError, subprocess.CalledProcessError)
-    noticed(partial(check, tmp_path=tmp_path), FILES[check].read_text(), *twin, *errors)
+    file_promise(check_template, UNITS / "qps-reporter@.service", ("ProtectHome=yes\n", "")),
+    file_promise(
+        check_socket, UNITS / "qps-reporter.socket", ("9145", "9146"), ("Name=prometheus", "Name=metrics")
+    ),
+    file_promise(
+        check_generator,
+        UNITS / "qps-reporter-generator",
+        ("-ge", "-gt"),
+        ("in 253 254", "in 253"),
+        ("qps-reporter@", "qps-reporter"),
+    ),
+    file_promise(
+        check_build_depends,
+        PACKAGING / "debian" / "control",
+        (" python3-docutils,\n", " python3-docutils,\n python3-more,\n"),
+    ),
+)

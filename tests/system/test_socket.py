@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 LIBRARY = "python3-prometheus-client"
 PATIENCE = "60"  # seconds
 OUTPUT = "[output.prometheus]\n"
-# As OPERATIONS.md has it.
+# As docs/how-to/prometheus.md has it.
 WITHOUT_THE_SOCKET = {
     "PrivateNetwork": "no",
     "RestrictAddressFamilies": "AF_UNIX AF_INET",

@@ -152,7 +152,7 @@ class AnswersBeforeReading(Daemon):
     def _look(self) -> int:
         for output in self._outputs:
             output.flush(self._clock.now())
-        if hasattr(self, "_grid"):
+        if hasattr(self, "_schedule"):
             self._answer(self._clock.now())
         return super()._look()
 
@@ -183,7 +183,7 @@ class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
         for output in self._outputs:
             if output.is_asked(now, is_behind=False):
-                self._logs.commit(now)
+                self._pipelines.commit(now)
                 output.answer(self._overview(now), now)
 
 
