@@ -173,6 +173,7 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.begins_windows_with_itself,
         broken.gives_rates_the_first_time,
         broken.says_all,
+        caught=(ValueError,),
     ),
     MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
     MadePromise(each_log_has_its_report, broken.gives_reports_no_name),

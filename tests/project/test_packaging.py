@@ -227,7 +227,7 @@ def check_build_depends(control: str, tmp_path: Path) -> None:
 
 
 def file_promise(check: Callable[..., None], path: Path, *faults: tuple[str, str]) -> Promise:
-    """Of a file's text, which is not sound with any of these faults: what is right, and what is there then."""
+    """Of the text of a file, which each fault (what is right, what is there instead) spoils."""
     text = path.read_text()
     assert all(right in text for right, _ in faults)
     twins = {f"{right} -> {wrong}": text.replace(right, wrong) for right, wrong in faults}
