@@ -25,10 +25,12 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Window
-from tests.fault import broken
+from tests.fault import broken, program
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric
 from tests.fault.program import MakeSite, Site, simulated, until
+from tests.fault.promised import MadePromise, promises
 from tests.unit.handed_over import OVERVIEW, standing
+from tests.unit.promised import Patches, Promise
 
 pytestmark = pytest.mark.real_time
 
@@ -239,14 +241,9 @@ def check_hostile(make: MakeSite, gmond: Gmond, make_gmetad: MakeGmetad) -> None
     assert values.keys() == {metric.attrib["NAME"] for metric in gmetad.xml().iter("METRIC")}
 
 
-def test_hostile_routes_harm_nothing(make: MakeSite, gmond: Gmond, make_gmetad: MakeGmetad) -> None:
-    check_hostile(make, gmond, make_gmetad)
-
-
-@pytest.mark.twin
-def test_names_as_they_come_are_caught(make: MakeSite, gmond: Gmond, make_gmetad: MakeGmetad) -> None:
-    with pytest.raises(ElementTree.ParseError):
-        check_hostile(partial(make, broken.names_metrics_as_they_come), gmond, make_gmetad)
+test_hostile_routes_harm_nothing, test_names_as_they_come_are_caught = promises(
+    MadePromise(check_hostile, broken.names_metrics_as_they_come, by="make", caught=(ElementTree.ParseError,))
+)
 
 
 @pytest.mark.parametrize(
@@ -325,14 +322,9 @@ def check_restart(make: MakeSite, gmond: Gmond) -> None:
     process.stop()
 
 
-def test_a_restarted_gmond_has_all_again(make: MakeSite, gmond: Gmond) -> None:
-    check_restart(make, gmond)
-
-
-@pytest.mark.twin
-def test_not_to_announce_again_is_caught(make: MakeSite, gmond: Gmond) -> None:
-    with pytest.raises(AssertionError, match="qps_access_"):
-        check_restart(partial(make, broken.announces_once), gmond)
+test_a_restarted_gmond_has_all_again, test_not_to_announce_again_is_caught = promises(
+    MadePromise(check_restart, broken.announces_once, by="make", says="qps_access_")
+)
 
 
 class Once(Announcements):
@@ -405,18 +397,9 @@ def check_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
     until(lambda: len(gmond.values()) == 202, "all metrics")
 
 
-def test_an_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
-    check_unseen_restart(gmond, make_feed)
-
-
-@pytest.mark.twin
-def test_an_unseen_restart_is_caught(
-    gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ganglia, "Announcements", Once)
-    monkeypatch.setattr("tests.fault.program.GUARD", 2)
-    with pytest.raises(AssertionError, match="all metrics"):
-        check_unseen_restart(gmond, make_feed)
+test_an_unseen_restart, test_an_unseen_restart_is_caught = promises(
+    Promise(check_unseen_restart, None, [Patches((ganglia, "Announcements", Once), (program, "GUARD", 2))])
+)
 
 
 def test_a_multicast_group_hears_it(tmp_path: Path) -> None:
@@ -457,13 +440,7 @@ def check_standstill(gmond: Gmond, make_feed: MakeFeed) -> None:
     assert gmond.drops() == 0
 
 
-def test_gmond_may_stand_still_for_a_moment(gmond: Gmond, make_feed: MakeFeed) -> None:
-    check_standstill(gmond, make_feed)
-
-
-@pytest.mark.twin
-def test_a_flood_is_caught(gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ganglia, "LEAST_BATCH", 1 << 30)
-    monkeypatch.setattr(ganglia, "BATCH", 1 << 30)
-    with pytest.raises(AssertionError):
-        check_standstill(gmond, make_feed)
+ALL_AT_ONCE = Patches((ganglia, "LEAST_BATCH", 1 << 30), (ganglia, "BATCH", 1 << 30))
+test_gmond_may_stand_still_for_a_moment, test_a_flood_is_caught = promises(
+    Promise(check_standstill, None, [ALL_AT_ONCE])
+)

@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-import pytest
-
+from qps_service.following import follower
 from qps_service.following.known_files import KnownFiles
 from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
@@ -12,6 +11,7 @@ from tests.fault.scenarios import Make
 from tests.fault.test_signs_of_life import Counting
 from tests.following import Paper, Rig
 from tests.ledgers import position
+from tests.unit.promised import Patches, Promise, promises
 
 
 def read_packed(make: Make, suffix: str) -> tuple[Rig, Counting, Path]:
@@ -57,19 +57,12 @@ class Forgets(KnownFiles):
         return None
 
 
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_later_starts_leave_it_alone(suffix: str, make: Make) -> None:
-    check_later_starts(make, suffix)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_later_starts_leave_it_alone_catches_its_twin(
-    suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qps_service.following.follower.KnownFiles", Forgets)
-    with pytest.raises(AssertionError):
-        check_later_starts(make, suffix)
+test_later_starts_leave_it_alone, test_a_start_that_does_not_is_noticed = promises(
+    *(
+        Promise(check_later_starts, None, [Patches((follower, "KnownFiles", Forgets))], suffix=suffix)
+        for suffix in PACKERS
+    )
+)
 
 
 def test_a_file_that_was_written_since_is_looked_at(make: Make) -> None:

@@ -17,6 +17,7 @@ from tests.fault.program import MakeSite
 from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import Rig
+from tests.unit.promised import Patches, Promise
 
 LINES = 80_000
 MIB = 1024 * 1024
@@ -84,23 +85,17 @@ def copied_and_truncated(rig: Rig, files: Counting) -> int:
     return signs_before_the_first_line(rig, files)
 
 
-HISTORIES = [compressed_while_stopped, copied_and_truncated]
-History = Callable[[Rig, Counting], int]
+def check_signs(make: Make, history: Callable[[Rig, Counting], int]) -> None:
+    files = Counting()
+    assert history(make(files=files, from_start=True), files) >= LEAST
 
 
-@pytest.mark.parametrize("history", HISTORIES)
-def test_looking_up_a_text_shows_that_it_lives(history: History, make: Make) -> None:
-    assert history(make(files=(files := Counting()), from_start=True), files) >= LEAST
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("history", HISTORIES)
-def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
-    history: History, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "CompressedFile", WithoutASign)
-    assert history(make(files=(files := Counting()), from_start=True), files) < LEAST
-
+test_looking_up_a_text_shows_that_it_lives, test_looking_one_up_without_a_sign_is_noticed = promises(
+    *(
+        Promise(check_signs, None, [Patches((sources, "CompressedFile", WithoutASign))], history=history)
+        for history in (compressed_while_stopped, copied_and_truncated)
+    )
+)
 
 # --- the program
 

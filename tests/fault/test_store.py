@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger.database import COMPANIONS, LedgerError
+from qps_service.ledger.database import COMPANIONS, Database, LedgerError
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from tests.broken_writers import Drops, Repeats, SaysEach
-from tests.fault.mounts import MakeMount, Mount, image, needs_root
+from tests.fault.mounts import MakeMount, image, needs_root
 from tests.ledgers import SECOND, Keeper, check_exact, die, locked, rows
+from tests.unit.promised import Patches, Promise, promises
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
 OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
@@ -27,8 +28,9 @@ SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
 # --- a full disk
 
 
-def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_full_disk(make: type[LedgerWriter], mount: MakeMount) -> None:
     """Five windows without a byte of space, then space again: all of them are there, and it was said once."""
+    disk = mount("disk", *SMALL)
     path = disk.directory / "ledger.db"
     keeper = Keeper(path, make=make)
     assert keeper.window(10)
@@ -46,17 +48,9 @@ def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> Non
     check_exact(path, 5030)
 
 
-@needs_root
-def test_a_full_disk(mount: MakeMount) -> None:
-    check_full_disk(mount("sound", *SMALL))
-
-
-@pytest.mark.twin
-@needs_root
-@pytest.mark.parametrize("twin", TWINS)
-def test_a_full_disk_catches_its_twin(twin: type[LedgerWriter], mount: MakeMount) -> None:
-    with pytest.raises(AssertionError):
-        check_full_disk(mount("twin", *SMALL), twin)
+test_a_full_disk, test_a_full_disk_catches_its_twin = map(
+    needs_root, promises(Promise(check_full_disk, LedgerWriter, TWINS))
+)
 
 
 def stop(path: Path, lines: int) -> None:
@@ -156,8 +150,9 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
 # --- locked
 
 
-def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_lock(make: type[LedgerWriter], tmp_path: Path) -> None:
     """Another program writes for long: windows wait."""
+    path = tmp_path / "ledger.db"
     keeper = Keeper(path, make=make)
     keeper.window(1)
     with locked(path, "IMMEDIATE"):
@@ -170,15 +165,9 @@ def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
     check_exact(path, 6)
 
 
-def test_a_lock_under_way(tmp_path: Path) -> None:
-    check_lock(tmp_path / "ledger.db")
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", TWINS)
-def test_a_lock_under_way_catches_its_twin(twin: type[LedgerWriter], tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check_lock(tmp_path / "ledger.db", twin)
+test_a_lock_under_way, test_a_lock_under_way_catches_its_twin = promises(
+    Promise(check_lock, LedgerWriter, TWINS)
+)
 
 
 def test_a_lock_at_the_start(tmp_path: Path) -> None:
@@ -242,22 +231,15 @@ def variants(tmp_path: Path) -> list[bytes]:
     return made
 
 
-def check_all(variants: list[bytes], directory: Path) -> None:
+def check_all(variants: list[bytes], tmp_path: Path) -> None:
     for content in variants:
-        check_damage(directory / "state" / "ledger.db", content)
+        check_damage(tmp_path / "state" / "ledger.db", content)
 
 
-def test_every_page_damaged_at_the_start(variants: list[bytes], tmp_path: Path) -> None:
-    check_all(variants, tmp_path)
-
-
-@pytest.mark.twin
-def test_every_page_damaged_at_the_start_catches_its_twin(
-    variants: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qps_service.ledger.database.Database._check", lambda _: None)
-    with pytest.raises((AssertionError, LedgerError, LedgerUnreadableError)):
-        check_all(variants, tmp_path)
+UNCHECKED = Patches((Database, "_check", lambda _: None))
+test_every_page_damaged_at_the_start, test_damage_that_is_not_looked_for_is_noticed = promises(
+    Promise(check_all, None, [UNCHECKED], (LedgerError, LedgerUnreadableError))
+)
 
 
 def test_every_page_damaged_under_way(tmp_path: Path) -> None:
