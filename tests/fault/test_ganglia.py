@@ -205,18 +205,7 @@ def test_a_counter_with_a_decimal_point_is_nothing_to_gmetad(sender: Sender, mak
 
 HOSTILE = (
     *(b'/"', b"/<b>", b"/a&b", b"/&lt;", b"/'", b"/%s%n", b'/"/><METRIC NAME="x"'),
-    *(
-        b"/../../escaped",
-        b"/..",
-        b"/.",
-        b".hidden",
-        b"..",
-        b"/a/../../../b",
-        b"//",
-        b"/a//b",
-        b"/a/b",
-        b"/a_b",
-    ),
+    *(b"/../../escaped", b"/..", b"/.", b".hidden", b"..", b"/a/../../../b", b"//", b"/a//b", b"/a/b"),
     *(b"/" + b"x" * 4095, b"/\xc3\xa9\xe2\x82\xac", b"/\xff\xfe", b"/\0", b"/a\0b", b"/\x1b[31m", b"/\r"),
     *(b"/a_b", b"/root", b"/", b"/other", b"/a b", b"/total", b"heartbeat", b"location", b"/~x;rm|`ls`$(id)"),
 )
