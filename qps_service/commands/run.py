@@ -7,7 +7,8 @@ from syslog import LOG_DEBUG, LOG_WARNING
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
-from qps_service.configuration.types import LogConfig, PrometheusConfig
+from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.types import LogConfig
 from qps_service.errors import EXIT_OK, UsageError
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import LedgerWriter
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
     if arguments.once:  # nobody could ask in that time
-        outputs = [each for each in config.outputs if not isinstance(each, PrometheusConfig)]
+        outputs = [each for each in config.outputs if not kind_of(each).answers]
         config = config._replace(outputs=tuple(outputs))
     send = sendv if os.path.exists(SOCKET) else None
     # Cron mails whatever is said.

@@ -153,13 +153,13 @@ class Daemon:
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._grid.deadline, self._looked + TICK, *self._outputs.due())
         until = until if feed_due is None else min(until, feed_due)
-        sources = (*self._logs.tails, *self._outputs)
-        descriptors = [number for source in sources if (number := source.fileno()) is not None]
+        descriptors = [number for tail in self._logs.tails if (number := tail.fileno()) is not None]
+        descriptors += self._outputs.filenos()
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
             if any(tail.is_hinted() for tail in self._logs.tails):
                 return
             self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
+            if self._clock.now() >= until or self._outputs.is_ready():
                 return
 
     def _look(self) -> int:

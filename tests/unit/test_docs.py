@@ -20,7 +20,8 @@ from jsonschema import ValidationError
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE
+from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, compile_format
@@ -72,8 +73,8 @@ def settings_undocumented(pages: Pages) -> list[str]:
         problems += [f"{setting.key}: {what}" for what in lacking(row, needed)]
         if setting.range and f"| {setting.range} |" not in row:
             problems.append(f"{setting.key}: range")
-    for output, settings in OUTPUTS.items():
-        for setting in settings:
+    for output, kind in OUTPUTS.items():
+        for setting in kind.settings:
             row = table_row(pages[README], f"{output}.{setting.key}")
             needed = {"key": f"{output}.{setting.key}"} | (
                 {"default": setting.default} if setting.default else {}
