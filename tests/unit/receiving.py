@@ -67,8 +67,8 @@ class TcpReceiver:
         self.port: int = self.socket.getsockname()[1]
         self.connection: socket.socket | None = None
 
-    def accept(self) -> None:
-        self.socket.settimeout(DEADLINE)
+    def accept(self, patience: float = DEADLINE) -> None:
+        self.socket.settimeout(patience)
         self.connection, _ = self.socket.accept()
         self.connection.setblocking(False)
 
