@@ -16,7 +16,7 @@ from qps_service.outputs.registry import make_output
 from qps_service.values.counts import Counts, Key
 from tests.fault.program import GUARD, ROOT, Site
 from tests.fault.receivers import Carbon, Statsd, free_port, poll
-from tests.unit.metrics import HOSTILE, overview, report, standing
+from tests.unit.handed_over import HOSTILE, overview, report, standing
 
 pytestmark = pytest.mark.real_time
 

@@ -66,8 +66,6 @@ def check_many(endpoint: Endpoint) -> None:
 
 
 class KeepsAll(Listener):
-    """A broken twin."""
-
     def _accept(self, listening: socket.socket, now: int) -> None:
         with suppress(BlockingIOError):
             while True:
@@ -77,16 +75,12 @@ class KeepsAll(Listener):
                 self._epoll.register(connection, http_server._EVENTS[READING])
 
 
-class KeepsTheFirst(Listener):
-    """A broken twin: the latest has to go."""
-
+class KeepsTheFirst(Listener):  # the latest has to go
     def _dispensable(self) -> Client | None:
         return list(self._clients.values())[-1]
 
 
-class MakesRoomForNobody(Listener):
-    """A broken twin: drops before somebody came."""
-
+class MakesRoomForNobody(Listener):  # drops before somebody came
     def _accept(self, listening: socket.socket, now: int) -> None:
         super()._accept(listening, now)
         leaving = self._dispensable()
@@ -133,9 +127,7 @@ def check_slowloris(endpoint: Endpoint) -> None:
     assert endpoint.output.due() is None
 
 
-class Patient(Listener):
-    """A broken twin: each byte buys time."""
-
+class Patient(Listener):  # each byte buys time
     def _receive(self, client: Client, now: int) -> None:
         client.deadline = now + http_server.HEAD_PATIENCE
         super()._receive(client, now)
@@ -193,8 +185,6 @@ def check_in_flight(endpoint: Endpoint) -> None:
 
 
 class HoldsAll(Listener):
-    """A broken twin."""
-
     def send(self, client: Client, head: bytes, body: bytes, now: int) -> None:
         http_server.IN_FLIGHT = 1 << 60
         super().send(client, head, body, now)
@@ -234,8 +224,7 @@ def check_large_head(endpoint: Endpoint) -> None:
 
 
 class ClosesAtOnce(Listener):
-    """A broken twin: what was not read yet makes the kernel reset the connection, and the answer is lost."""
-
+    # What was not read yet makes the kernel reset the connection, and the answer is lost.
     def _refuse(self, client: Client, answer: bytes, now: int) -> None:
         self.send(client, answer, b"", now)
 

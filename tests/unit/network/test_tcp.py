@@ -1,7 +1,5 @@
 """The TCP transport: never waiting, bounded, whole messages. Real sockets on loopback, injected time."""
 
-import errno
-import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -9,7 +7,10 @@ import pytest
 
 from qps_service.network.resolver import Resolver
 from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
+from tests.promised import Check, Promise, caught, kept
+from tests.unit import receiving
 from tests.unit.receiving import RESUMED, Names, Said, TcpReceiver, until
+from tests.unit.twins import nothing, says_each, twin
 
 NOW = 5_000 * 1_000_000_000
 TEN = 10 * 1_000_000_000  # between two reports, nanoseconds
@@ -34,10 +35,6 @@ def closed_port() -> int:
 
 def messages(window: int, count: int, size: int = 100) -> list[bytes]:
     return [b"%06d.%06d" % (window, number) + b"." * (size - 14) + b"\n" for number in range(count)]
-
-
-def refusal(port: int) -> str:
-    return f"cannot send to 127.0.0.1:{port}: Connection refused"
 
 
 def hear(output: Stream, said: Said) -> None:
@@ -100,9 +97,10 @@ def test_what_a_receiver_says_is_thrown_away(receiver: TcpReceiver) -> None:
 # --- nobody there
 
 
-def check_backoff(make: Make) -> None:
+def is_tried_again(make: Make) -> None:
     """It tries after one second, two, four, up to sixty; it says so once; what is not sent is kept."""
     said, port = Said(), closed_port()
+    refused = f"cannot send to 127.0.0.1:{port}: Connection refused"
     output = make("127.0.0.1", port, said.trouble)
     output.send(messages(1, 1))
     tried = []
@@ -112,63 +110,17 @@ def check_backoff(make: Make) -> None:
         if said.trouble.failures > before:
             tried.append(second)
     assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
-    assert said.texts == [refusal(port)]
+    assert said.texts == [refused]
 
     receiver = TcpReceiver(port)
     output.send(messages(2, 1))
     output.flush(NOW + 303 * 1_000_000_000)
     receiver.accept()
     assert receive(output, receiver, 200) == messages(1, 1)[0] + messages(2, 1)[0]
-    assert said.texts == [refusal(port)]
+    assert said.texts == [refused]
     output.send(messages(3, 1))
-    assert said.texts == [refusal(port), RESUMED]
+    assert said.texts == [refused, RESUMED]
     receiver.close()
-
-
-class Hasty(Stream):
-    """A broken twin: tries at every look."""
-
-    def flush(self, now: int) -> None:
-        self._retry_at = 0
-        super().flush(now)
-
-
-class Forgets(Stream):
-    """A broken twin: what was not sent is gone."""
-
-    def _fail(self, why: str | None) -> None:
-        super()._fail(why)
-        self._blocks.clear()
-        self._size, self._block = 0, b""
-        self._blocks.append(b"")
-
-
-class SaysEach(Stream):
-    """A broken twin: says each failure."""
-
-    def _fail(self, why: str | None) -> None:
-        self._trouble._is_failing = False
-        super()._fail(why)
-
-
-class TooGlad(Stream):
-    """A broken twin: glad of a connection, whatever comes of it."""
-
-    def _finish_connecting(self, coming: socket.socket) -> None:
-        super()._finish_connecting(coming)
-        self._trouble.works()
-
-
-def test_a_receiver_that_is_away_is_tried_again() -> None:
-    check_backoff(Stream)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Hasty, Forgets, SaysEach, TooGlad])
-def test_other_ways_to_try_again_are_caught(twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_backoff(twin)
 
 
 def test_nothing_is_tried_while_there_is_nothing_to_send() -> None:
@@ -200,7 +152,7 @@ def test_a_connection_that_never_comes_about(monkeypatch: pytest.MonkeyPatch) ->
 # --- a receiver that hangs
 
 
-def check_hanging(make: Make) -> None:
+def costs_a_bounded_backlog(make: Make) -> None:
     """Nothing waits, memory is bounded, what is dropped is the oldest, whole, and it is said once."""
     said, receiver = Said(), TcpReceiver(receive_buffer=4096)
     output = make("127.0.0.1", receiver.port, said.trouble)
@@ -235,46 +187,10 @@ def check_hanging(make: Make) -> None:
     receiver.close()
 
 
-class Unbounded(Stream):
-    """A broken twin: keeps everything."""
-
-    def _keep_limit(self) -> None:
-        pass
-
-
-class DropsTheNewest(Stream):
-    """A broken twin: what is old stays."""
-
-    def _keep_limit(self) -> None:
-        self._blocks.reverse()
-        super()._keep_limit()
-        self._blocks.reverse()
-
-
-class DropsParts(Stream):
-    """A broken twin: drops what it was just sending."""
-
-    def _keep_limit(self) -> None:
-        if self._size > LIMIT:
-            self._block, self._sent = b"", 0
-        super()._keep_limit()
-
-
-def test_a_receiver_that_hangs_costs_a_bounded_backlog() -> None:
-    check_hanging(Stream)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Unbounded, DropsTheNewest, DropsParts])
-def test_other_backlogs_are_caught(twin: Make) -> None:
-    with pytest.raises(AssertionError):
-        check_hanging(twin)
-
-
 # --- a connection that breaks
 
 
-def check_broken(make: Make) -> None:
+def messages_are_whole_after_a_break(make: Make) -> None:
     """After a connection broke in the middle of a message, the next one begins with a whole one, and what
     the first had not taken whole comes again."""
     said, receiver = Said(), TcpReceiver(receive_buffer=4096)
@@ -307,36 +223,7 @@ def check_broken(make: Make) -> None:
     receiver.close()
 
 
-class GoesOn(Stream):
-    """A broken twin: goes on in the middle of a message."""
-
-    def _disconnect(self) -> None:
-        sent = self._sent
-        super()._disconnect()
-        self._sent = sent
-
-
-class Skips(Stream):
-    """A broken twin: what was sent in part is never sent whole."""
-
-    def _disconnect(self) -> None:
-        if self._sent:
-            self._block = self._blocks.popleft()[50:]
-        super()._disconnect()
-
-
-def test_messages_are_whole_after_a_connection_broke() -> None:
-    check_broken(Stream)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [GoesOn, Skips])
-def test_cut_messages_are_caught(twin: Make) -> None:
-    with pytest.raises(AssertionError):
-        check_broken(twin)
-
-
-def check_restart(make: Make) -> None:
+def a_restart_between_windows_costs_nothing(make: Make) -> None:
     """A receiver that is started anew between two windows misses nothing, and nothing is said."""
     said, receiver = Said(), TcpReceiver()
     output = make("127.0.0.1", receiver.port, said.trouble)
@@ -359,26 +246,6 @@ def check_restart(make: Make) -> None:
     assert receive(output, receiver, 100) == messages(2, 1)[0]
     assert said.texts == []
     receiver.close()
-
-
-class NeverLooks(Stream):
-    """A broken twin: writes into a connection whose other end is closed."""
-
-    def _look_for_the_end(self, connection: socket.socket) -> None:
-        pass
-
-
-def test_a_restart_between_two_windows_costs_nothing() -> None:
-    check_restart(Stream)
-
-
-@pytest.mark.twin
-def test_a_restart_between_two_windows_costs_nothing_catches_its_twin(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises((AssertionError, TimeoutError)):
-        check_restart(NeverLooks)
 
 
 def test_a_reset_is_a_failure_even_when_all_was_sent(receiver: TcpReceiver) -> None:
@@ -425,22 +292,9 @@ def test_a_name_that_leads_nowhere_is_said() -> None:
     assert said.texts == ["cannot send to nowhere:2003: Name or service not known"]
 
 
-def test_a_sandbox_without_sockets_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Said()
-
-    def refuse(*_: object) -> socket.socket:
-        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-
-    output = Stream("127.0.0.1", 2003, said.trouble)
-    monkeypatch.setattr(socket, "socket", refuse)
-    output.send(messages(1, 1))
-    output.flush(NOW)
-    assert said.texts == ["cannot send to 127.0.0.1:2003: Address family not supported by protocol"]
-
-
-def check_end(make: Make, receiver: TcpReceiver) -> None:
+def the_end_sends_the_rest(make: Make) -> None:
     """What waits is sent, as the receiver takes it."""
-    said = Said()
+    said, receiver = Said(), TcpReceiver()
     received = []
 
     def sleep(_seconds: float) -> None:
@@ -461,26 +315,10 @@ def check_end(make: Make, receiver: TcpReceiver) -> None:
         received.append(data)
     assert b"".join(received) == b"".join(sent)
     assert said.texts == []
+    receiver.close()
 
 
-class JustLeaves(Stream):
-    """A broken twin: the end is the end."""
-
-    def close(self, *, wait: bool = True) -> None:
-        self._disconnect()
-
-
-def test_the_end_sends_the_rest(receiver: TcpReceiver) -> None:
-    check_end(Stream, receiver)
-
-
-@pytest.mark.twin
-def test_another_end_is_caught(receiver: TcpReceiver) -> None:
-    with pytest.raises(AssertionError):
-        check_end(JustLeaves, receiver)
-
-
-def check_dismissed(make: Make) -> None:
+def who_is_dismissed_is_not_waited_for(make: Make) -> None:
     """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
     said = Said()
     slept: list[float] = []
@@ -492,23 +330,6 @@ def check_dismissed(make: Make) -> None:
     assert said.trouble.failures == 2  # nobody is there, and so it is dropped
 
 
-class Waits(Stream):
-    """A broken twin: whoever is dismissed is waited for as at the end."""
-
-    def close(self, *, wait: bool = True) -> None:
-        super().close()
-
-
-def test_who_is_dismissed_is_not_waited_for() -> None:
-    check_dismissed(Stream)
-
-
-@pytest.mark.twin
-def test_who_is_dismissed_is_not_waited_for_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_dismissed(Waits)
-
-
 def test_the_end_does_not_wait_for_long(receiver: TcpReceiver) -> None:
     said = Said()
     slept: list[float] = []
@@ -518,3 +339,96 @@ def test_the_end_does_not_wait_for_long(receiver: TcpReceiver) -> None:
     assert sum(slept) == pytest.approx(1)
     assert len(slept) == LAST_ROUNDS
     assert len(said.texts) == 1
+
+
+# --- the promises
+
+
+def forget(stream: Stream) -> None:
+    """What was not sent is gone."""
+    stream._blocks.clear()
+    stream._blocks.append(b"")
+    stream._size, stream._block = 0, b""
+
+
+def drop_the_newest(stream: Stream) -> None:
+    stream._blocks.reverse()
+    Stream._keep_limit(stream)
+    stream._blocks.reverse()
+
+
+def drop_what_is_being_sent(stream: Stream) -> None:
+    if stream._size > LIMIT:
+        stream._block, stream._sent = b"", 0
+
+
+def go_on_within_a_message(stream: Stream) -> None:
+    sent = stream._sent
+    Stream._disconnect(stream)
+    stream._sent = sent
+
+
+def skip_what_was_sent_in_part(stream: Stream) -> None:
+    if stream._sent:
+        stream._block = stream._blocks.popleft()[50:]
+
+
+PROMISES = [
+    Promise(
+        costs_a_bounded_backlog,
+        [
+            twin(Stream, "keeps all", "_keep_limit", instead=nothing),
+            twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
+            twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
+        ],
+    ),
+    Promise(
+        messages_are_whole_after_a_break,
+        [
+            twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message),
+            twin(Stream, "skips", "_disconnect", first=skip_what_was_sent_in_part),
+        ],
+    ),
+    Promise(
+        the_end_sends_the_rest,
+        [twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())],
+    ),
+    Promise(
+        who_is_dismissed_is_not_waited_for,
+        [twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))],
+    ),
+]
+# What a twin of these sends never comes.
+AWAITED = [
+    Promise(
+        is_tried_again,
+        [
+            twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0)),
+            twin(Stream, "forgets", "_fail", then=forget),
+            says_each(Stream, "_fail", "_trouble"),
+            twin(Stream, "too glad", "_finish_connecting", then=lambda self: self._trouble.works()),
+        ],
+    ),
+    Promise(
+        a_restart_between_windows_costs_nothing,
+        [twin(Stream, "never looks", "_look_for_the_end", instead=nothing)],
+    ),
+]
+
+
+@kept([*PROMISES, *AWAITED])
+def test_promise(check: Check) -> None:
+    check(Stream)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(check: Check, twin: Make) -> None:
+    with pytest.raises(AssertionError):
+        check(twin)
+
+
+@caught(AWAITED)
+def test_twin_that_keeps_waiting_is_caught(check: Check, twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
+    with pytest.raises((AssertionError, TimeoutError)):
+        check(twin)

@@ -4,12 +4,16 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from qps_service.network.resolver import AGAIN, RETRY, Begin, Resolver
+from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
+from tests.promised import Check, Promise, caught, kept
+from tests.unit import receiving
 from tests.unit.receiving import RESUMED, Names, Said, UdpReceiver, until
+from tests.unit.twins import nothing, says_each, twin
 
 SMALL = b"a:1|c"
 NOW = 5_000 * 1_000_000_000
@@ -112,7 +116,7 @@ def test_multicast_leaves_by_its_interface() -> None:
 # --- pacing
 
 
-def check_pacing(make: Make, receiver: UdpReceiver) -> None:
+def a_window_is_paced(make: Make, receiver: UdpReceiver) -> None:
     """A receiver who reads after each batch only, with a default buffer, gets every packet; none is sent
     before its time."""
     said = Said()
@@ -138,34 +142,6 @@ def check_pacing(make: Make, receiver: UdpReceiver) -> None:
     assert said.texts == []
 
 
-class Floods(Datagrams):
-    """A broken twin: everything at once."""
-
-    def flush(self, now: int) -> None:
-        for turn in range(1000):
-            super().flush(now + turn * PAUSE)
-
-
-class Restless(Datagrams):
-    """A broken twin: a batch at every look."""
-
-    def flush(self, now: int) -> None:
-        self._due = None
-        super().flush(now)
-
-
-def test_a_window_is_paced(receiver: UdpReceiver) -> None:
-    check_pacing(Datagrams, receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Floods, Restless])
-def test_other_paces_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_pacing(twin, receiver)
-
-
 @pytest.mark.parametrize("size", [8, 100, 1432, 8000])
 def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
     """A socket that nobody reads keeps twice what we send at once: the kernel's arithmetic is no guess."""
@@ -185,7 +161,7 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
 # --- nobody listens
 
 
-def check_a_dead_receiver(make: Make) -> None:
+def a_dead_receiver_is_said_once(make: Make, _receiver: UdpReceiver) -> None:
     """It is said once while it lasts, one failure a window, and once that it is over."""
     said, port = Said(), closed_port()
     output = make("127.0.0.1", port, said.trouble)
@@ -207,41 +183,6 @@ def check_a_dead_receiver(make: Make) -> None:
     assert said.trouble.failures == 3
     assert not output.take_loss()
     receiver.close()
-
-
-class SaysEach(Datagrams):
-    """A broken twin: says each window's failure."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        self._trouble._is_failing = False
-        super().send(packets, batch)
-
-
-class Unconnected(Datagrams):
-    """A broken twin: never learns that nobody listens."""
-
-    def _hear(self) -> None:
-        pass
-
-
-class TooGlad(Datagrams):
-    """A broken twin: believes that what was sent has arrived."""
-
-    def flush(self, now: int) -> None:
-        super().flush(now)
-        self._trouble.works()
-
-
-def test_a_dead_receiver_is_said_once() -> None:
-    check_a_dead_receiver(Datagrams)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [SaysEach, Unconnected, TooGlad])
-def test_other_words_about_a_dead_receiver_are_caught(twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_a_dead_receiver(twin)
 
 
 def test_a_window_that_nobody_hears_is_not_sent_to_its_end() -> None:
@@ -322,10 +263,10 @@ def test_a_batch_may_be_smaller(receiver: UdpReceiver) -> None:
     assert said.texts == []
 
 
-def check_overtaken(make: Callable[[int], Make], receiver: UdpReceiver) -> None:
+def a_window_may_wait_behind_another(kind: type[Datagrams], receiver: UdpReceiver) -> None:
     """A window waits for the one before it; the third drops what is left of the first, which is said."""
     said = Said()
-    output = make(2)("127.0.0.1", receiver.port, said.trouble)
+    output = stuffed(errno.EAGAIN, 2, kind)("127.0.0.1", receiver.port, said.trouble)
     failing = f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"
     for window in (b"0", b"1"):
         output.send([b"first of " + window, b"second of " + window])
@@ -343,40 +284,6 @@ def check_overtaken(make: Callable[[int], Make], receiver: UdpReceiver) -> None:
     assert said.texts == [failing, RESUMED]
 
 
-class Hoards(Datagrams):
-    """A broken twin: any number of windows wait."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        before = list(self._windows)
-        self._windows.clear()
-        super().send(packets, batch)
-        self._windows.extendleft(reversed(before))
-
-
-class OnlyTheNewest(Datagrams):
-    """A broken twin: nothing waits behind another."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        if self._windows:
-            self._windows.clear()
-            self._packet = None
-        super().send(packets, batch)
-
-
-def test_a_window_may_wait_behind_another(receiver: UdpReceiver) -> None:
-    check_overtaken(lambda times: stuffed(errno.EAGAIN, times), receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Hoards, OnlyTheNewest])
-def test_other_queues_are_caught(
-    twin: type[Datagrams], receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_overtaken(lambda times: stuffed(errno.EAGAIN, times, twin), receiver)
-
-
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENETUNREACH, errno.EMSGSIZE])
 def test_other_errors_end_the_window(code: int, receiver: UdpReceiver) -> None:
     said = Said()
@@ -389,23 +296,10 @@ def test_other_errors_end_the_window(code: int, receiver: UdpReceiver) -> None:
     assert receiver.receive() == []
 
 
-def test_a_sandbox_without_sockets_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Said()
-
-    def refuse(*_: object) -> socket.socket:
-        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-
-    output = Datagrams("127.0.0.1", 8125, said.trouble)
-    monkeypatch.setattr(socket, "socket", refuse)
-    output.send([SMALL])
-    output.flush(NOW)
-    assert said.texts == ["cannot send to 127.0.0.1:8125: Address family not supported by protocol"]
-
-
 # --- the end
 
 
-def check_end(make: Make, receiver: UdpReceiver) -> None:
+def the_end_sends_the_rest(make: Make, receiver: UdpReceiver) -> None:
     """What waits is sent, at its pace."""
     said = Said()
     received: list[bytes] = []
@@ -420,56 +314,16 @@ def check_end(make: Make, receiver: UdpReceiver) -> None:
     assert said.texts == []
 
 
-class JustLeaves(Datagrams):
-    """A broken twin: the end is the end."""
-
-    def close(self, *, wait: bool = True) -> None:
-        self._disconnect()
-
-
-class Pours(Datagrams):
-    """A broken twin: at the end all goes at once."""
-
-    def close(self, *, wait: bool = True) -> None:
-        for turn in range(LAST_ROUNDS):
-            self.flush(self._now + turn * PAUSE)
-
-
-def test_the_end_sends_the_rest(receiver: UdpReceiver) -> None:
-    check_end(Datagrams, receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [JustLeaves, Pours])
-def test_other_ends_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_end(twin, receiver)
-
-
-def check_dismissed(make: Make, receiver: UdpReceiver) -> None:
+def who_is_dismissed_is_not_waited_for(kind: type[Datagrams], receiver: UdpReceiver) -> None:
     """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
     said = Said()
     slept: list[float] = []
+    make = stuffed(errno.EAGAIN, 1000, kind)
     output = make("127.0.0.1", receiver.port, said.trouble, sleep=slept.append)
     output.send([SMALL])
     output.close(wait=False)
     assert slept == []
     assert said.texts == [f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"]
-
-
-def test_who_is_dismissed_is_not_waited_for(receiver: UdpReceiver) -> None:
-    check_dismissed(stuffed(errno.EAGAIN, 1000), receiver)
-
-
-@pytest.mark.twin
-def test_who_is_dismissed_is_not_waited_for_catches_its_twin(receiver: UdpReceiver) -> None:
-    class Waits(stuffed(errno.EAGAIN, 1000)):  # type: ignore[misc]  # a broken twin
-        def close(self, *, wait: bool = True) -> None:
-            super().close()
-
-    with pytest.raises(AssertionError):
-        check_dismissed(Waits, receiver)
 
 
 def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
@@ -486,16 +340,15 @@ def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
 # --- names
 
 
-def named(names: Names, port: int, said: Said, begin: Begin | None = None) -> Datagrams:
-    begin = begin or names.begin
-    resolver = Resolver("metrics.example", port, socket.SOCK_DGRAM, look_up=names.look_up, begin=begin)
-    return Datagrams("metrics.example", port, said.trouble, resolver=resolver)
+def named(names: Names, port: int, said: Said, kind: type[Datagrams] = Datagrams) -> Datagrams:
+    resolver = Resolver("metrics.example", port, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
+    return kind("metrics.example", port, said.trouble, resolver=resolver)
 
 
-def check_lookup(receiver: UdpReceiver, begin: Begin | None = None) -> None:
+def a_name_is_looked_up_beside_the_loop(kind: type[Datagrams], receiver: UdpReceiver) -> None:
     """It is begun once, and not waited for."""
     names, said = Names(("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said, begin)
+    output = named(names, receiver.port, said, kind)
     output.send([SMALL])
     for _ in range(3):
         output.flush(NOW)
@@ -505,16 +358,6 @@ def check_lookup(receiver: UdpReceiver, begin: Begin | None = None) -> None:
     output.flush(NOW)
     assert receiver.receive(1) == [SMALL]
     assert said.texts == []
-
-
-def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
-    check_lookup(receiver)
-
-
-@pytest.mark.twin
-def test_a_lookup_within_the_loop_is_caught(receiver: UdpReceiver) -> None:
-    with pytest.raises(AssertionError):
-        check_lookup(receiver, begin=lambda task: task())
 
 
 def test_a_lookup_that_never_ends_costs_windows_and_nothing_else() -> None:
@@ -601,34 +444,88 @@ def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
     assert said.texts == [f"cannot send to metrics.example:{receiver.port}: Connection refused", RESUMED]
 
 
-def test_ipv4_comes_first() -> None:
-    names = Names(("::1", 1), ("127.0.0.1", 1), ("::1", 1))
-    resolver = Resolver("localhost", 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
-    resolver.addresses(NOW)
-    names.finish()
-    assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == ["127.0.0.1", "::1"]
+# --- the promises
 
 
-def test_an_address_needs_no_lookup() -> None:
-    names = Names()
-    for host in ("127.0.0.1", "::1"):
-        resolver = Resolver(host, 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
-        assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == [host]
-        assert resolver.addresses(NOW + AGAIN)
-    assert names.begun == 0
+def flood(output: Datagrams, now: int) -> None:
+    """Everything at once."""
+    for turn in range(1000):
+        Datagrams.flush(output, now + turn * PAUSE)
 
 
-def test_a_thread_that_cannot_be_had_is_a_failed_lookup() -> None:
-    def begin(_task: Callable[[], None]) -> None:
-        raise RuntimeError("can't start new thread")
+def hoard(output: Datagrams, packets: Iterable[bytes], batch: int = BATCH) -> None:
+    """Any number of windows wait."""
+    before = list(output._windows)
+    output._windows.clear()
+    Datagrams.send(output, packets, batch)
+    output._windows.extendleft(reversed(before))
 
-    resolver = Resolver("metrics.example", 1, socket.SOCK_DGRAM, begin=begin)
-    assert resolver.addresses(NOW) == ()
-    assert resolver.error == "can't start new thread"
+
+def forget_what_waits(output: Datagrams) -> None:
+    if output._windows:
+        output._windows.clear()
+        output._packet = None
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70, "localhost"])
-def test_real_lookups(host: str) -> None:
-    resolver = Resolver(host, 1, socket.SOCK_DGRAM)
-    until(lambda: resolver.addresses(NOW) or resolver.error)
-    assert bool(resolver.addresses(NOW)) == (host == "localhost")
+def pour(output: Datagrams, *, wait: bool = True) -> None:
+    """At the end all goes at once."""
+    for turn in range(LAST_ROUNDS):
+        output.flush(output._now + turn * PAUSE)
+
+
+class LooksUpWithinTheLoop(Datagrams):
+    def __init__(self, *arguments: Any, resolver: Resolver, **keywords: Any) -> None:
+        resolver._begin = lambda task: task()
+        super().__init__(*arguments, resolver=resolver, **keywords)
+
+
+PROMISES = [
+    Promise(
+        a_window_is_paced,
+        [
+            twin(Datagrams, "floods", "flush", instead=flood),
+            twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
+        ],
+    ),
+    Promise(
+        a_dead_receiver_is_said_once,
+        [
+            says_each(Datagrams, "send", "_trouble"),
+            twin(Datagrams, "never hears", "_hear", instead=nothing),
+            twin(Datagrams, "too glad", "flush", then=lambda self: self._trouble.works()),
+        ],
+    ),
+    Promise(
+        a_window_may_wait_behind_another,
+        [
+            twin(Datagrams, "hoards", "send", instead=hoard),
+            twin(Datagrams, "only the newest", "send", first=forget_what_waits),
+        ],
+    ),
+    Promise(
+        the_end_sends_the_rest,
+        [
+            twin(Datagrams, "just leaves", "close", instead=lambda self, wait=True: self._disconnect()),
+            twin(Datagrams, "pours", "close", instead=pour),
+        ],
+    ),
+    Promise(
+        who_is_dismissed_is_not_waited_for,
+        [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
+    ),
+    Promise(a_name_is_looked_up_beside_the_loop, [LooksUpWithinTheLoop]),
+]
+
+
+@kept(PROMISES)
+def test_promise(check: Check, receiver: UdpReceiver) -> None:
+    check(Datagrams, receiver)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(
+    check: Check, twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)  # what some twins send never comes
+    with pytest.raises(AssertionError):
+        check(twin, receiver)

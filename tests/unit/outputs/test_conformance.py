@@ -41,7 +41,7 @@ from qps_service.values.reports import Overview
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
 from tests.unit import receiving
 from tests.unit.daemons import SECOND, START, Service, World
-from tests.unit.metrics import AT, HOSTILE, overview, report, standing
+from tests.unit.handed_over import AT, HOSTILE, overview, report, standing
 from tests.unit.outputs.rigs import RIGS, Rig, Told, read_config
 from tests.unit.receiving import until
 
@@ -501,9 +501,7 @@ def test_no_end_disturbs(ends: Ends, tmp_path: Path) -> None:
     no_end_disturbs(tmp_path, ends)
 
 
-class Blocks(TakesReports):
-    """A broken twin of the output to Graphite: waits for a connection, and to be read."""
-
+class Blocks(TakesReports):  # of the output to Graphite: waits for a connection, and to be read
     name = "graphite"
     clock: World
 
@@ -523,9 +521,7 @@ class Blocks(TakesReports):
         self._socket.close()
 
 
-class Quits(Blocks):
-    """A broken twin: takes a receiver that is not there for the end."""
-
+class Quits(Blocks):  # takes a receiver that is not there for the end
     def emit(self, reports: object, overview: object, now: int) -> None:
         try:
             super().emit(reports, overview, now)
@@ -533,9 +529,7 @@ class Quits(Blocks):
             raise OutputClosed from error
 
 
-class Spins(Blocks, GoesOn):
-    """A broken twin: has the loop look again at once, and again."""
-
+class Spins(Blocks, GoesOn):  # has the loop look again at once, and again
     def emit(self, reports: object, overview: object, now: int) -> None:
         pass
 
@@ -546,17 +540,13 @@ class Spins(Blocks, GoesOn):
         return 0
 
 
-class SaysEach(Blocks):
-    """A broken twin: says each failure."""
-
+class SaysEach(Blocks):  # says each failure
     def emit(self, reports: object, overview: object, now: int) -> None:
         self.trouble._is_failing = False
         self.trouble.failed("refused")
 
 
-class Slow(Blocks):
-    """A broken twin: as a receiver that is waited for with a timeout would take it."""
-
+class Slow(Blocks):  # as a receiver that is waited for with a timeout would take it
     def emit(self, reports: object, overview: object, now: int) -> None:
         self.clock.elapse(15 * SECOND)
 
