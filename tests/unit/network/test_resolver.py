@@ -10,14 +10,12 @@ import pytest
 from qps_service.network.resolver import AGAIN, Resolver
 from qps_service.network.tcp import Stream
 from qps_service.network.udp import Datagrams
-from tests.unit.receiving import Names, Said, until
-
-NOW = 5_000 * 1_000_000_000
+from tests.unit.receiving import NOW, Names, Sending, until
 
 
 def test_ipv4_comes_first() -> None:
     names = Names(("::1", 1), ("127.0.0.1", 1), ("::1", 1))
-    resolver = Resolver("localhost", 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
+    resolver = names.resolver("localhost", 1)
     resolver.addresses(NOW)
     names.finish()
     assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == ["127.0.0.1", "::1"]
@@ -26,7 +24,7 @@ def test_ipv4_comes_first() -> None:
 def test_an_address_needs_no_lookup() -> None:
     names = Names()
     for host in ("127.0.0.1", "::1"):
-        resolver = Resolver(host, 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
+        resolver = names.resolver(host, 1)
         assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == [host]
         assert resolver.addresses(NOW + AGAIN)
     assert names.begun == 0
@@ -55,9 +53,7 @@ def test_a_sandbox_without_sockets_is_said(
     def refuse(*_: object) -> socket.socket:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
-    said = Said()
-    output = transport("127.0.0.1", 8125, said.trouble)
+    site = Sending(transport, 8125)
     monkeypatch.setattr(socket, "socket", refuse)
-    output.send([b"a"])
-    output.flush(NOW)
-    assert said.texts == ["cannot send to 127.0.0.1:8125: Address family not supported by protocol"]
+    site.window(b"a")
+    assert site.texts == ["cannot send to 127.0.0.1:8125: Address family not supported by protocol"]
