@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qps_service.configuration import loader
 from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import LOG, SERVICE, Setting
 from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
@@ -360,16 +361,10 @@ LOG_KEYS = (
         ("state = {}", ["state: expected text or a number, got {}"]),
         ("state = ''", ["state: expected a path, got ''"]),
         ("colour = 1", [f"colour: unknown; expected one of {SERVICE_KEYS}"]),
-        (
-            "keep = 1",
-            [f"keep: unknown; expected one of {SERVICE_KEYS}; keep belongs in the table [history]"],
-        ),
+        ("keep = 1", [f"keep: unknown; expected one of {SERVICE_KEYS}; keep belongs in the table [history]"]),
         ("history = 1", ["history: expected a table, as [history]"]),
         ("[history]\nsize = 1", ["history.size: unknown; expected one of keep, max_size"]),
-        (
-            '[history]\nmax_size = "1KiB"',
-            ["history.max_size: expected from 1MiB to 1TiB, got '1KiB'"],
-        ),
+        ('[history]\nmax_size = "1KiB"', ["history.max_size: expected from 1MiB to 1TiB, got '1KiB'"]),
         (
             "quiet = 1\nb = 2\na = 3",
             [
@@ -394,10 +389,7 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
         ("[log.a]", ["log.a.path: expected a path, got none"]),
         ("[log.a]\npath = ''", ["log.a.path: expected a path, got ''"]),
         ("[log.a]\npath = ['/x']", ["log.a.path: expected text or a number, got ['/x']"]),
-        (
-            "[log.a]\npath = '/x'\ninterval = 1",
-            [f"log.a.interval: unknown; expected one of {LOG_KEYS}"],
-        ),
+        ("[log.a]\npath = '/x'\ninterval = 1", [f"log.a.interval: unknown; expected one of {LOG_KEYS}"]),
         (
             "[log.a]\npath = '/x'\nstart = 'now'\nmax_routes = 1.5",
             [
@@ -453,10 +445,7 @@ RULE_A = "match = 'a'\nname = '/a'\n"
         (f"[log.a.route]\n{RULE_A}", ["route: expected an array of tables, as [[log.a.route]]"]),
         (
             "[[log.a.route]]",
-            [
-                "route[1].match: expected a value, got none",
-                "route[1].name: expected a value, got none",
-            ],
+            ["route[1].match: expected a value, got none", "route[1].name: expected a value, got none"],
         ),
         (
             f"[[log.a.route]]\n{RULE_A}\n[[log.a.route]]\n{RULE_A}to = 1",
@@ -628,3 +617,11 @@ def test_a_library_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("output", [name for name, kind in OUTPUTS.items() if "path" in kind.config._fields])
+def test_a_log_is_no_place_for_an_output(write: Write, output: str) -> None:
+    text = f'[log.a]\npath = "/log/a.prom"\n[output.{output}]\npath = "/log/%s.prom"\n'
+    assert load(write(text % "b"), {}).outputs
+    said = "expected another file, got a log: /log/a.prom"
+    assert problems(write(text % "../log/a")) == (f"file.toml: output.{output}.path: {said}",)
