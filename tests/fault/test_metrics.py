@@ -152,9 +152,9 @@ def test_hostile_routes_stay_apart_in_the_real_ones(tmp_path: Path) -> None:
             assert statsd.values("counters")["statsd.bad_lines_seen"] == 0
             assert not [key for key in statsd.values("counters") if key[:4] not in ("qps.", "stat")]
     with Carbon(tmp_path / "carbon").running() as carbon:
-        output = GraphiteOutput(GraphiteConfig("127.0.0.1", carbon.port, "qps"), said.append)
-        output.emit([report(counts)._replace(at=now())], overview(standing(counts)), 0)
-        output.close()
+        graphite = GraphiteOutput(GraphiteConfig("127.0.0.1", carbon.port, "qps"), said.append)
+        graphite.emit([report(counts)._replace(at=now())], overview(standing(counts)), 0)
+        graphite.close()
 
         def stored() -> list[float]:
             found = carbon.values().items()
