@@ -533,7 +533,7 @@ def wait_when_dismissed(patch: Patch, output: type[Output]) -> None:
 def wait_for_long(patch: Patch, output: type) -> None:
     """At the end alone."""
 
-    def waiting(close: Callable[..., None]) -> Callable[..., None]:
+    def waiting(close: Callable[..., Any]) -> Callable[..., Any]:
         return lambda self, *, wait=True: (close(self, wait=wait), wait and self._sleep(1.0))
 
     for transport in (Datagrams, Stream):
