@@ -13,10 +13,10 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
 from qps_service.following.open_files import FollowLimits
-from qps_service.following.start_position import InheritedFile
+from qps_service.following.resume import InheritedFile, Resume
 from qps_service.following.watcher import Watcher
 from qps_service.notices.kinds import Notice
-from qps_service.values.entries import Loss, Restored
+from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
@@ -96,18 +96,18 @@ class Paper:
         self.held: dict[int, Position] = {}
         self.retired: dict[int, Position] = {}
         self.ignored: tuple[IgnoredFile, ...] = ()
-        self.losses: list[Loss] = []
+        self.losses: list[PossibleLoss] = []
         self.next_number = 1
 
     def commit(self, follower: Follower) -> None:
-        changes, losses = follower.changes()
+        changes = follower.changes()
         self.held = {position.number: position for position in changes.held}
         self.retired |= {position.number: position for position in changes.retired}
         for number in (*changes.forgotten, *self.held):
             self.retired.pop(number, None)
         if changes.ignored is not None:
             self.ignored = changes.ignored
-        self.losses += losses
+        self.losses += follower.take_losses()
         self.next_number = max([self.next_number - 1, *self.held, *self.retired]) + 1
 
     def restored(self, path: str, *, rebooted: bool = False) -> Restored:
@@ -177,10 +177,12 @@ class Rig:
             watcher=self.watcher,
             files=self._files,
             announcer=Announcer(str(self.path), "access", self.notices.append),
-            restored=restored,
-            handed=handed,
-            since=max((position.modified for position in held), default=0),
-            epoch=time.time_ns() - self.now if self._knows_times else None,
+            resume=Resume(
+                restored,
+                tuple(handed),
+                since=max((position.modified for position in held), default=0),
+                epoch=time.time_ns() - self.now if self._knows_times else None,
+            ),
             keeper=self.store,
         )
 
@@ -231,7 +233,7 @@ class Rig:
         while True:
             for chunk in self.follower.read(self.now):
                 self.take(chunk)
-            if not self.follower.is_behind:
+            if not self.follower.state.is_behind:
                 break
         if commit:
             self.commit()
@@ -241,6 +243,11 @@ class Rig:
         if self.store is not None and self.store.holds(key):
             return True
         return self.follower._held.by_key(key) is not None
+
+    @property
+    def files_open(self) -> int:
+        """How many files the follower holds."""
+        return len(self.follower._held)
 
     def has_read(self, path: Path) -> bool:
         """Whether something of the file that is at `path` now was read and committed."""
@@ -258,7 +265,7 @@ class Rig:
         if not lines[-1]:
             lines.pop()
         self.seen.update(lines)
-        chunk.origin.lines += len(lines)
+        chunk.origin.counted(len(lines), 0)
         if chunk.oversize is not None:
             self.oversize.append(chunk.oversize)
 

@@ -17,6 +17,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
@@ -183,7 +184,7 @@ def _none_to_spill(scanned: Scanned) -> None:
 
 
 def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
-    scanner = make_scanner(log_format, log.max_line, _none_to_spill, keep_query=log.keep_query)
+    scanner = make_scanner(ScanOptions(log_format, log.max_line, log.keep_query), _none_to_spill)
     scanner.scan(line + b"\n")
     return scanner.take()
 

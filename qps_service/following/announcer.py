@@ -6,15 +6,16 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
-from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.text.units import SECOND
+from qps_service.values.entries import LOSSES_LIMIT, PossibleLoss
 from qps_service.values.positions import Position
 
 # A log that rotates ten times a second should not fill the journal.
-ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
-LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
+ROTATIONS_SAID_EVERY = 10 * SECOND  # nanoseconds
+LET_GO_SAID_EVERY = 60 * SECOND  # nanoseconds
 # Whoever may write to the log's directory can make states change all the time.
 BURST = 20  # messages
-BURST_EVERY = 60_000_000_000  # nanoseconds
+BURST_EVERY = 60 * SECOND  # nanoseconds
 
 
 class Announcer:
@@ -35,7 +36,7 @@ class Announcer:
         self._let_go = 0  # files, not yet said
         self._last_let_go = ""
         self._let_go_said = Throttle(LET_GO_SAID_EVERY)
-        self._losses: list[Loss] = []
+        self._losses: list[PossibleLoss] = []
         self._said = self._withheld = 0  # since the burst began
         self._burst = Throttle(BURST_EVERY)
 
@@ -68,16 +69,16 @@ class Announcer:
             text += "what was written between that and the truncation is not counted: no copy has it"
         self._notify(kinds.TRUNCATED, text)
 
-    def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
-        """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
-        loss = Loss(0, what, path, size)
+    def possible_loss(self, loss: PossibleLoss) -> None:
+        """Lines may have been in a file that can't be counted."""
         # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
         self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
-        most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
-        self._notify(kinds.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
+        most = "an unknown number of bytes" if loss.bytes is None else f"{loss.bytes} bytes at most"
+        text = f"possible loss of {most}: {show_path(loss.name)} {loss.what}"
+        self._notify(kinds.POSSIBLE_LOSS, text, loss)
 
-    def take_losses(self) -> tuple[Loss, ...]:
-        """Those since the last call, without a date."""
+    def take_losses(self) -> tuple[PossibleLoss, ...]:
+        """Those since the last call."""
         losses, self._losses = tuple(self._losses), []
         return losses
 
@@ -122,7 +123,7 @@ class Announcer:
             self.trouble = text
             self._notify(kind, text)
 
-    def _notify(self, kind: Kind, text: str, loss: Loss | None = None) -> None:
+    def _notify(self, kind: Kind, text: str, loss: PossibleLoss | None = None) -> None:
         if self._said >= BURST:
             self._withheld += 1
             return

@@ -19,7 +19,7 @@ from qps_service.following.generation import Generation
 from qps_service.following.known_files import KnownFiles, Read, Resemblance
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import PREFIX_LIMIT, Identity, IgnoredFile, Position
 
 # Two texts that agree in so much are taken for the same, where nothing else tells.
@@ -95,7 +95,7 @@ class Classifier:
     """Judges one file at a time. `losses`: what it holds that can't be read, or told from what was read."""
 
     def __init__(self, files: Files, known_files: KnownFiles, lineage: Lineage) -> None:
-        self.losses: list[Loss] = []
+        self.losses: list[PossibleLoss] = []
         self._files = files
         self._known_files = known_files
         self._lineage = lineage
@@ -105,7 +105,7 @@ class Classifier:
         if not seen.regular:
             return Undecided.NEW
         if seen.key in surroundings.held:
-            surroundings.held[seen.key].name = path
+            surroundings.held[seen.key].moved_to(path)
             return Undecided.NEW
         if self._known_files.is_unchanged(seen.key, seen.changed):
             return Undecided.NEW
@@ -144,7 +144,7 @@ class Classifier:
 
     def _refuse(self, path: str, identity: Identity, seen: Seen, reason: str) -> Classification:
         """A compressed file that can't be read to its end."""
-        self.losses.append(Loss(0, f"cannot be unpacked: {reason}", path, None))
+        self.losses.append(PossibleLoss(f"cannot be unpacked: {reason}", path))
         self._lineage.settle(path)
         return IgnoredFile(*identity, seen.changed)
 

@@ -29,7 +29,7 @@ from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
 # Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
@@ -98,7 +98,7 @@ class Discovery:
         """Names of generations that went away before anybody looked at them."""
         return self._lineage.take_unseen()
 
-    def take_losses(self) -> list[Loss]:
+    def take_losses(self) -> list[PossibleLoss]:
         """What the files looked at since the last call hold that can't be read."""
         losses, self._classifier.losses = self._classifier.losses, []
         return losses
@@ -184,8 +184,8 @@ class Discovery:
         trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Judge each file: known ones first, since the others may be copies of them, then the latest, since
-        of several copies it has most. Those found go to the scene. Strangers: path, who, whether only the
-        names told so. What cannot be told yet goes to `retry`."""
+        of several copies it has most. Those found go to the surroundings. Of those to be ignored: path, who,
+        whether only the names told so. What cannot be told yet goes to `retry`."""
         ignored = []
         doubtful: dict[tuple[int, int], int] = {}
         paths: dict[str, int] = {}
@@ -220,7 +220,7 @@ class Discovery:
                     doubtful[key] = paths[path] = since
                     if isinstance(verdict, Unopenable) and doubt is None and seen[path].modified >= since:
                         what = f"cannot be opened: {verdict.reason}; it is counted once it can"
-                        self._classifier.losses.append(Loss(0, what, path, seen[path].size))
+                        self._classifier.losses.append(PossibleLoss(what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
         judged = {each.key for each in seen.values()}

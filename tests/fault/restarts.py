@@ -160,6 +160,7 @@ class Shut(Files):
     """Refuses to open some files for a while."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.refused = ""  # the end of their names
 
     def open(self, path: str) -> int:
@@ -206,7 +207,7 @@ def masses(make: Make) -> None:
     for _ in range(20):
         rig.look()
         old.lines(1)
-        assert rig.follower.open_generations <= 3
+        assert rig.files_open <= 3
     rig.check()
     assert rig.losses() == []
 

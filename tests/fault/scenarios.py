@@ -62,7 +62,7 @@ def writer_returns(make: Make) -> None:
     new.lines(1)
     for _ in range(3):
         rig.look(61)
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
     old.lines(5)
     rig.check()
 
@@ -315,7 +315,7 @@ def missing_at_the_start(make: Make) -> None:
     rig.writer().lines(3)
     rig.look()
     assert rig.said("following") == [f"following {rig.path}"]
-    assert rig.follower.waiting is None
+    assert rig.follower.state.waiting is None
     rig.check()
 
 
@@ -385,7 +385,7 @@ def many_generations(make: Make) -> None:
         rig.rotate()
         rig.writer().lines(2)
         rig.look()
-        assert rig.follower.open_generations <= 4
+        assert rig.files_open <= 4
     assert len(rig.said("let_go")) == 1
     assert "for the limit of 4" in rig.said("let_go")[0]
     old.lines(5)

@@ -11,6 +11,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
+from qps_service.following.resume import NOTHING_KNOWN
 from qps_service.values.positions import IgnoredFile
 
 
@@ -115,7 +116,7 @@ class TakesAnyCopy(Follower):
     """Takes an older file with the same lines for the copy."""
 
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        self._held.cut = [position._replace(modified=0) for position in self._held.cut]
+        self._held._cut = [position._replace(modified=0) for position in self._held._cut]
         return super()._copies_of_truncated(now)
 
 
@@ -137,7 +138,8 @@ class KeepsThePartialLine(WithOtherGenerations):
 
 
 class _Nobody:
-    lines = 0
+    def counted(self, lines: int, rejected: int) -> None:
+        pass
 
 
 class ByInodeNumber(Follower):
@@ -190,7 +192,7 @@ class StartsAnew(Follower):
     """Knows nothing of an earlier process."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "restored": None})
+        super().__init__(*arguments, **{**keywords, "resume": NOTHING_KNOWN})
 
 
 class IgnoresArchives(Follower):
@@ -210,7 +212,7 @@ class TakesNothingBack(Follower):
     def _take_back(self, now: int) -> None:
         for handed in self._handed:
             os.close(handed.descriptor)
-        self._handed = []
+        self._handed = ()
 
 
 class NeverGivesUp(Follower):
@@ -232,7 +234,8 @@ class IgnoresTimes(Follower):
     """Takes every text that it does not know for a new one."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "since": 0})
+        super().__init__(*arguments, **keywords)
+        self._since = 0
 
 
 class ByPrefixOnly(Follower):
@@ -351,4 +354,5 @@ class KnowsNoTimes(Follower):
     """Takes every file that it opens for one that was written to just now."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "epoch": None})
+        super().__init__(*arguments, **keywords)
+        self._epoch = None

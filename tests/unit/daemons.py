@@ -10,15 +10,15 @@ from typing import Any
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
+from qps_service.following.resume import Resume
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.systemd import Supervisor
-from qps_service.values.entries import Restored
 from qps_service.values.reports import Overview, Report
 
 SECOND = 1_000_000_000
@@ -154,7 +154,7 @@ class Service:
             config,
             writer=self.writer,
             reload=self.load,
-            make_tail=self._make_tail,
+            make_pipeline=self._make_pipeline,
             drop_kept=self.dropped.append,
             outputs=OutputGroup([self.recorder, *(outputs or [])]),
             clock=self.world,
@@ -163,10 +163,10 @@ class Service:
             notify=self.notices.append,
         )
 
-    def _make_tail(
-        self, log: LogConfig, now: int, notify: Notify, *, restored: Restored | None, at: int
+    def _make_pipeline(
+        self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]
     ) -> LogPipeline:
-        return LogPipeline(log, now, notify, files=self.files, restored=restored, at=at)
+        return LogPipeline(log, now, self.notices.append, self.files or Files(working), resume=resume)
 
     def _tell(self, text: str, _descriptors: Sequence[int]) -> None:
         self.told.append(text)

@@ -18,6 +18,7 @@ from qps_service.files.kernel import Files
 from qps_service.files.sources import Source
 from qps_service.following import open_files
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.resume import Resume
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.positions import Position
@@ -52,9 +53,8 @@ class Log:
         self.ledger.open()
         restored = self.ledger.restore("access", now=self._now, at=self._now)
         files = BlindFiles()  # files are let go while they have writers
-        self._tail = LogPipeline(
-            self._config, self._now, lambda _: None, files, restored=restored, at=self._now
-        )
+        resume = Resume.at(restored, self._now, self._now)
+        self._tail = LogPipeline(self._config, self._now, lambda _: None, files, resume=resume)
         self.look()
 
     def write(self, text: bytes, path: Path | None = None) -> None:
@@ -302,18 +302,14 @@ def test_false_alarms_are_caught(
             run(history, tmp_path / str(number))
 
 
-class ForgetsTheEnds(Generation):
-    """Keeps no account of the lines that have no newline."""
-
+class ForgetsTheEnds(Generation):  # keeps no account of the lines that have no newline
     def last_line(self) -> Iterator[Chunk]:
         before = self._unended
         yield from super().last_line()
         self._unended = before
 
 
-class ForgetsTheRest(Generation):
-    """Nor of newlines that end no line."""
-
+class ForgetsTheRest(Generation):  # nor of newlines that end no line
     def _consume(self, body: bytes) -> Chunk | None:
         before = self._unended
         chunk = super()._consume(body)

@@ -29,7 +29,7 @@ from qps_service.outputs.journal import (
 from qps_service.reporting.report import make_report
 from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report, Row, Window
 from tests.promised import Check, Promise, caught
 from tests.unit.handed_over import emit
@@ -105,7 +105,7 @@ def test_a_notices_fields() -> None:
 def a_possible_losss_fields(fields_of: Callable[[Notice], Mapping[str, str]]) -> None:
     """How many bytes at most, and of which file; what is not known is not a number."""
     for most, expected in ((17, "17"), (0, "0"), (2**64, str(2**64)), (None, "unknown")):
-        loss = Loss(at=5, what="truncated", name="/var/log/a.\udcff", bytes=most)
+        loss = PossibleLoss(what="truncated", name="/var/log/a.\udcff", bytes=most)
         fields = fields_of(Notice(POSSIBLE_LOSS, "possible loss", "access", loss))
         assert fields == {
             "MESSAGE": "possible loss",

@@ -22,6 +22,7 @@ from qps_service.formats.line import Rejected, Request, make_reader, request_of,
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, native, pure
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from tests.unit.conftest import no_spill
@@ -85,12 +86,11 @@ Make = Callable[[Settings, Spill], PureScanner | NativeScanner]
 def pure_scanner(
     asked: Settings, spill: Spill = no_spill, kind: type[PureScanner] = PureScanner
 ) -> PureScanner:
-    return kind(asked.log_format, asked.max_line, spill, keep_query=asked.keep_query, span=asked.span)
+    return kind(ScanOptions(*asked), spill)
 
 
 def native_scanner(asked: Settings, spill: Spill = no_spill, level: str | None = None) -> NativeScanner:
-    options = {"keep_query": asked.keep_query, "span": asked.span, "level": level}
-    return NativeScanner(asked.log_format, asked.max_line, spill, **options)  # type: ignore[arg-type]
+    return NativeScanner(ScanOptions(*asked), spill, level=level)
 
 
 MAKERS: dict[str, Make] = {
@@ -234,38 +234,28 @@ class KnowsCoresByTheirStart(PureScanner):
             self._cores._known = self._Starts()
 
 
-class DropsReturns(PureScanner):
-    """There are none in any line."""
-
+class DropsReturns(PureScanner):  # there are none in any line
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         return super().scan(bytes(block).replace(b"\r", b""))
 
 
-class KeepsNoQuery(PureScanner):
-    """Whatever was asked."""
-
-    def __init__(self, *args: Any, keep_query: bool, **options: Any) -> None:
-        super().__init__(*args, keep_query=False, **options)
+class KeepsNoQuery(PureScanner):  # whatever was asked
+    def __init__(self, options: ScanOptions, spill: Spill) -> None:
+        super().__init__(options._replace(keep_query=False), spill)
 
 
-class RoundsTimesUp(PureScanner):
-    """A time belongs to the span that ends after it."""
-
+class RoundsTimesUp(PureScanner):  # a time belongs to the span that ends after it
     def _count_time(self, second: int | None, status: int) -> None:
         super()._count_time(None if second is None else second + 1, status)
 
 
-class SumsUpInFloats(PureScanner):
-    """Sums are near enough."""
-
+class SumsUpInFloats(PureScanner):  # sums are near enough
     def take(self) -> Scanned:
         taken = super().take()
         return taken._replace(rows=[(*row[:4], int(float(row[4]))) for row in taken.rows])
 
 
-class ForgetsWhatWasSpilled(PureScanner):
-    """What there was no room for."""
-
+class ForgetsWhatWasSpilled(PureScanner):  # what there was no room for
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._spill = lambda scanned: None

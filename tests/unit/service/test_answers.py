@@ -148,7 +148,7 @@ def tells_of_backlogs(root: Path, daemon: type[Daemon]) -> None:
 class AnswersBeforeReading(Daemon):
     def _look(self) -> int:
         self._outputs.flush(self._clock.now())
-        if hasattr(self, "_grid"):
+        if hasattr(self, "_schedule"):
             self._answer(self._clock.now())
         return super()._look()
 
@@ -178,7 +178,7 @@ class SleepsOn(Daemon):
 class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
         if asked := self._outputs.asked(now, is_behind=False):
-            self._logs.commit(now)
+            self._pipelines.commit(now)
             self._outputs.answer(asked, self._overview(now), now)
 
 

@@ -111,7 +111,7 @@ class EatsTheLastWindow(Daemon):
     def _heed_signals(self) -> None:
         super()._heed_signals()
         if self._stopping:
-            for tail in self._logs.tails:
+            for tail in self._pipelines.followed:
                 tail.entry(0, 0, 0)
                 tail.close_window(self._clock.now())
 
@@ -130,7 +130,7 @@ class DriftingGrid(Schedule):
 class Drifts(Daemon):
     def _start(self) -> None:
         super()._start()
-        self._grid = DriftingGrid(self._clock.now(), self._config.interval)
+        self._schedule = DriftingGrid(self._clock.now(), self._config.interval)
 
 
 class CatchesUp(Daemon):
@@ -143,7 +143,7 @@ class CatchesUp(Daemon):
             def advance(self, now: int) -> None:
                 self.deadline += self._step
 
-        self._grid = Patient(self._clock.now(), self._config.interval)
+        self._schedule = Patient(self._clock.now(), self._config.interval)
 
 
 class FedByATimer(Daemon):

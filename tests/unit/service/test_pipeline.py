@@ -9,6 +9,7 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.routes import compile_match, make_rule
+from qps_service.following import resume
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.service import pipeline as tail_module
@@ -229,7 +230,7 @@ def check_clock(last_written: Callable[[Restored, int, int], int], clock: str) -
 
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_what_was_written_before_is_told_on_any_clock(clock: str) -> None:
-    check_clock(tail_module._last_written, clock)
+    check_clock(resume._last_written, clock)
 
 
 @pytest.mark.twin

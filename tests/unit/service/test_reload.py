@@ -190,7 +190,7 @@ def what_systemd_keeps_goes_with_its_log(root: Path, _: Patch) -> None:
     service = served(root, toml(("access", log), ("other", other)))
     service.write_at(2, 7, path=other)
     found: list[tuple[str, int]] = []
-    service.daemon._logs._drop_kept = lambda name: found.append((name, known(root, name)[0]))
+    service.daemon._pipelines._drop_kept = lambda name: found.append((name, known(root, name)[0]))
     reload_at(service, 5, toml(("access", log)))
     stop(service, 8)
     assert found == [("other", 7)]
@@ -202,7 +202,7 @@ class LooksUpFirst(Pipelines):
     _early: dict[str, Restored | None]
 
     def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
-        if self.tails and not hasattr(self, "_early"):
+        if self.followed and not hasattr(self, "_early"):
             self._early = {log.name: self._writer.restore(log.name, now=0, at=0) for log in logs}
         return super().leaving(logs)
 
@@ -251,7 +251,7 @@ def nothing_changes_while_the_ledger_takes_nothing(root: Path, patch: Patch) -> 
     service.world.at(4, sick.fail)
     followed: list[list[LogPipeline]] = []
     for second in (5, 6, 7):
-        service.world.at(second, lambda: followed.append(list(service.daemon._logs.tails)))
+        service.world.at(second, lambda: followed.append(list(service.daemon._pipelines.followed)))
     reload_at(service, 5, toml(("access", log), ("third", third)))
     reload_at(service, 6, toml(("access", log)))
     service.write_at(7, 5, path=other)
@@ -330,14 +330,14 @@ def a_new_ledger_knows_the_log_that_just_came(root: Path, _: Patch) -> None:
     service = served(root, toml(("access", log)))
     service.write(3)
     service.write(4, path=other)
-    make = service.daemon._logs._make_tail
+    make = service.daemon._pipelines._make_pipeline
 
     def make_late(log: LogConfig, *arguments: Any, **keywords: Any) -> LogPipeline:
         if log.name == "other":
             unlink(root)
         return make(log, *arguments, **keywords)
 
-    service.daemon._logs._make_tail = make_late
+    service.daemon._pipelines._make_pipeline = make_late
     reload_at(service, 5, toml(("access", log), ("other", other)))
     stop(service, 8)
     assert len(service.said("ledger_vanished")) == 1
@@ -421,7 +421,7 @@ class GivesUp(Pipelines):
     """What was not found at once is of the past."""
 
     def commit(self, *arguments: Any, **keywords: Any) -> bool:
-        for tail in self.tails:
+        for tail in self.followed:
             tail._expected.clear()
         return super().commit(*arguments, **keywords)
 
@@ -532,14 +532,14 @@ class CatchesUp(Daemon):
 
     def _apply(self, config: Any) -> None:
         super()._apply(config)
-        self._catch_up(self._logs.tails)
+        self._catch_up(self._pipelines.followed)
 
 
 class BeginsAtOnce(Pipelines):
     """What was there before our time becomes a rate."""
 
     def begin_windows(self, now: int) -> None:
-        for tail in self.tails:
+        for tail in self.followed:
             if not tail.is_counting:
                 self.commit(now)
                 tail.close_window(now)
@@ -547,7 +547,7 @@ class BeginsAtOnce(Pipelines):
 
 class NumbersEach(Pipelines):
     def commit(self, now: int, *, report: bool = False) -> bool:
-        if report and not any(tail.is_counting for tail in self.tails):
+        if report and not any(tail.is_counting for tail in self.followed):
             self._writer._sequence += 1
         return super().commit(now, report=report)
 
@@ -565,7 +565,7 @@ class ReadsOn(Daemon):
 
     def _catch_up(self, tails: Any) -> int:
         now = self._look()
-        while any(tail.is_behind for tail in tails):
+        while any(tail.state.is_behind for tail in tails):
             now = self._look()
         return now
 
@@ -575,7 +575,7 @@ class EndsAnyway(Daemon):
 
     def _catch_up(self, tails: Any) -> int:
         now = self._look()
-        while any(tail.is_behind for tail in tails) and not self._stopping:
+        while any(tail.state.is_behind for tail in tails) and not self._stopping:
             now = self._look()
         return now
 
@@ -605,9 +605,9 @@ def what_is_not_in_the_ledger_is_not_printed(root: Path, patch: Patch) -> None:
 class PrintsAnyway(Daemon):
     def run_once(self) -> int:
         self._start()
-        self._logs.commit(self._clock.now(), report=True)
+        self._pipelines.commit(self._clock.now(), report=True)
         self._report(self._clock.now())
-        self._logs.close()
+        self._pipelines.close()
         return 0
 
 
