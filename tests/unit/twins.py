@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 
@@ -27,6 +29,11 @@ def twin(
 
     made: Any = type(name, (base,), {method: instead or broken})
     return made  # type: ignore[no-any-return]
+
+
+def spoil(patch: pytest.MonkeyPatch, base: type, method: str, **how: Callable[[Any], object]) -> None:
+    """Make `base` itself such a twin."""
+    patch.setattr(base, method, getattr(twin(base, base.__name__, method, **how), method))
 
 
 def says_each(base: type[T], method: str, trouble: str = "trouble") -> type[T]:

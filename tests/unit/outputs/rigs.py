@@ -44,25 +44,24 @@ def exact(grammar: str, text: str) -> str:
 
 
 class Rig:
-    """Is not there at first. `settings` are those of its output beside where it is."""
+    """Is not there at first. Of its texts, {} is where it is."""
 
     output: str  # its name
-    settings = ""
+    place: str  # what says in the configuration where it is
+    settings = ""  # besides
     failure: str  # what is said while it is not there
     resumed: str
+    total: str  # the series that has the log's requests
+    tells_windows = False  # whether that is a window's, and not all since the beginning
     can_go = True
-    tells_windows = False  # whether its numbers are a window's, and not those since the beginning
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, where: object) -> None:
+        self.root, self.where = root, where
+        self.failure, self.resumed = self.failure.format(where), self.resumed.format(where)
 
     def table(self) -> str:
         """What configures the output."""
-        return f"[output.{self.output}]\n{self.place()}{self.settings}"
-
-    def place(self) -> str:
-        """Where it is."""
-        raise NotImplementedError
+        return f"[output.{self.output}]\n{self.place.format(self.where)}\n{self.settings}"
 
     def come(self) -> None:
         """Be there."""
@@ -83,23 +82,21 @@ class Rig:
 
     def requests(self, told: Told) -> float:
         """How many requests of the log it was told of."""
-        raise NotImplementedError
+        return told[self.total]
 
 
 class _Datagrams(Rig):
+    place = "port = {}"
+    failure = "cannot send to 127.0.0.1:{}: Connection refused"
+
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
         self.receiver = UdpReceiver()
         self.receiver.close()
-        self.port = self.receiver.port
         self.packets: list[bytes] = []
-        self.failure = f"cannot send to 127.0.0.1:{self.port}: Connection refused"
-
-    def place(self) -> str:
-        return f"port = {self.port}\n"
+        super().__init__(root, self.receiver.port)
 
     def come(self) -> None:
-        self.receiver = UdpReceiver(port=self.port)
+        self.receiver = UdpReceiver(port=self.receiver.port)
 
     def go(self) -> None:
         self.receiver.close()
@@ -115,44 +112,35 @@ class _Datagrams(Rig):
 
 class Statsd(_Datagrams):
     output = "statsd"
+    resumed = "sending to StatsD at 127.0.0.1:{} works again"
+    line = r"qps(\.[A-Za-z0-9_-]{1,150})+:[0-9][0-9.e-]*\|[cg]"
+    total = "qps.access.requests|c"
     tells_windows = True
-    line = r"(?P<name>qps(\.[A-Za-z0-9_-]{1,150})+):(?P<value>[0-9][0-9.e-]*)\|[cg]"
-    total = "qps.access.requests"
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.resumed = f"sending to StatsD at 127.0.0.1:{self.port} works again"
 
     def read(self) -> Told:
-        lines = b"\n".join(self.taken()).decode("ascii").splitlines()
-        assert all(len(exact(self.line, line)) < 512 for line in lines)
-        # The same name may be a counter's and, with another value, a gauge's: they have other last words.
-        return collect((re.sub(r":[^|]*", "", line, count=1), self.value(line)) for line in lines)
-
-    def value(self, line: str) -> float:
-        return float(line.partition("|")[0].rpartition(":")[2])
-
-    def requests(self, told: Told) -> float:
-        return sum(value for name, value in told.items() if name.startswith(f"{self.total}|c"))
+        lines = [exact(self.line, line) for line in b"\n".join(self.taken()).decode("ascii").splitlines()]
+        assert all(len(line) < 512 for line in lines)
+        split = (re.fullmatch(r"([^:]*):([^|]*)(.*)", line) for line in lines)
+        return collect((found[1] + found[3], float(found[2])) for found in split if found)
 
 
 class TaggedStatsd(Statsd):
     settings = 'tags = "datadog"\n'
     line = r"qps\.[a-z]+:[0-9][0-9.e-]*\|[cg]\|#[a-z]+:[A-Za-z0-9_-]+(,[a-z]+:[A-Za-z0-9_./-]{1,190})*"
-    total = "qps.requests"  # of each key, which the receiver sums up
+
+    def requests(self, told: Told) -> float:
+        """Each key's; the receiver sums up."""
+        return sum(value for name, value in told.items() if name.startswith("qps.requests|c"))
 
 
 class Ganglia(_Datagrams):
     output = "ganglia"
+    resumed = "gmond at 127.0.0.1:{} takes metrics again"
+    total = "qps_access_total_count"
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.resumed = f"gmond at 127.0.0.1:{self.port} takes metrics again"
+    def come(self) -> None:
+        super().come()
         self.gmond = ToyGmond()
-
-    def go(self) -> None:
-        super().go()
-        self.gmond.restart()
 
     def read(self) -> Told:
         for packet in self.taken():
@@ -161,27 +149,23 @@ class Ganglia(_Datagrams):
             assert not set("".join((known.units, *known.extra, *known.extra.values()))) & set("\"<>&'\\")
         return {name: float(text) for name, text in self.gmond.shown(0).items()}
 
-    def requests(self, told: Told) -> float:
-        return told["qps_access_total_count"]
-
 
 class Graphite(Rig):
     output = "graphite"
+    place = "port = {}"
+    failure = "cannot send to 127.0.0.1:{}: Connection refused"
+    resumed = "Graphite at 127.0.0.1:{} takes metrics again"
+    total = "qps.access.requests"
+    line = r"qps(\.[A-Za-z0-9_-]{1,150})+ [0-9][0-9.e-]* [0-9]+"
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
         self.receiver = TcpReceiver()
         self.receiver.close()
-        self.port = self.receiver.port
         self.text = b""
-        self.failure = f"cannot send to 127.0.0.1:{self.port}: Connection refused"
-        self.resumed = f"Graphite at 127.0.0.1:{self.port} takes metrics again"
-
-    def place(self) -> str:
-        return f"port = {self.port}\n"
+        super().__init__(root, self.receiver.port)
 
     def come(self) -> None:
-        self.receiver = TcpReceiver(self.port)
+        self.receiver = TcpReceiver(self.receiver.port)
 
     def go(self) -> None:
         self.receiver.close()
@@ -195,29 +179,21 @@ class Graphite(Rig):
         return bool(re.search(rb"\.rejected \d+ \d+\n\Z", self.text))
 
     def read(self) -> Told:
-        text, self.text = self.text.decode("ascii"), b""
-        lines = [
-            exact(r"qps(\.[A-Za-z0-9_-]{1,150})+ [0-9][0-9.e-]* [0-9]+", each) for each in text.splitlines()
-        ]
+        lines = [exact(self.line, line).split() for line in self.text.decode("ascii").splitlines()]
+        self.text = b""
         # What waited while nobody was there comes first: the last window is what counts.
-        last = lines[-1].split()[2]
-        told = collect((line.split()[0], float(line.split()[1])) for line in lines if line.split()[2] == last)
-        assert not [name for name in told if any(other.startswith(f"{name}.") for other in told)]
+        told = collect((path, float(value)) for path, value, at in lines if at == lines[-1][2])
+        assert not [path for path in told if any(other.startswith(f"{path}.") for other in told)]
         return told
-
-    def requests(self, told: Told) -> float:
-        return told["qps.access.requests"]
 
 
 class _File(Rig):
+    place = 'path = "{}"'
     file: str
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
         self.path = root / "place" / self.file
-
-    def place(self) -> str:
-        return f'path = "{self.path}"\n'
+        super().__init__(root, self.path)
 
     def come(self) -> None:
         self.path.parent.mkdir()
@@ -230,29 +206,16 @@ class _File(Rig):
 
 class Json(_File):
     output = "json"
-    tells_windows = True
     file = "reports.jsonl"
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.failure = f"cannot append to {self.path}: No such file or directory"
-        self.resumed = f"{self.path} takes reports again"
+    failure = "cannot append to {}: No such file or directory"
+    resumed = "{} takes reports again"
+    total = "all"
+    tells_windows = True
 
     def read(self) -> Told:
-        line = self.path.read_text().splitlines(keepends=True)[-1]
-        assert exact("[ -~]+\n", line)
-        report = json.loads(line)
-        rows = (
-            ({"total": report["requests"]}, report["requests"]),
-            *((row, row["requests"]) for row in report["rows"]),
-        )
-        return collect(
-            (json.dumps([row.get(key) for key in ("method", "route", "status")]), value)
-            for row, value in rows
-        )
-
-    def requests(self, told: Told) -> float:
-        return told["[null, null, null]"]
+        report = json.loads(exact("[ -~]+\n", self.path.read_text().splitlines(keepends=True)[-1]))
+        rows = ((json.dumps([*row.values()][:3]), row["requests"]) for row in report["rows"])
+        return collect([(self.total, report["requests"]), *rows])
 
 
 def read_families(families: Iterable[Metric]) -> Told:
@@ -263,37 +226,31 @@ def read_families(families: Iterable[Metric]) -> Told:
 class Textfile(_File):
     output = "textfile"
     file = "qps.prom"
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.failure = f"cannot write {self.path}: No such file or directory"
-        self.resumed = f"{self.path} is written again"
+    failure = "cannot write {}: No such file or directory"
+    resumed = "{} is written again"
+    total = "qps_reporter_lines_total[('log', 'access')]"
 
     def read(self) -> Told:
         return read_families(parser.text_string_to_metric_families(self.path.read_text()))
 
-    def requests(self, told: Told) -> float:
-        return told["qps_reporter_lines_total[('log', 'access')]"]
-
 
 class Prometheus(Rig):
     output = "prometheus"
-    accept = "text/plain"
-    can_go = False  # who listens can't be kept from it
-    read_text: Callable[[str], Iterable[Metric]] = staticmethod(parser.text_string_to_metric_families)
+    place = 'listen = "127.0.0.1:{}"'
+    failure = "cannot listen on 127.0.0.1:{}: Address already in use"
     resumed = "scrapes can be answered again"
+    total = Textfile.total
+    can_go = False  # who listens can't be kept from it
+    accept = "text/plain"
+    read_text: Callable[[str], Iterable[Metric]] = staticmethod(parser.text_string_to_metric_families)
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
         self.other = socket.create_server(("127.0.0.1", 0))
-        self.port = self.other.getsockname()[1]
-        self.failure = f"cannot listen on 127.0.0.1:{self.port}: Address already in use"
+        self.address = self.other.getsockname()
         self.client: socket.socket | None = None
         self.answer = b""
-        self.is_there = self.has_ended = False
-
-    def place(self) -> str:
-        return f'listen = "127.0.0.1:{self.port}"\n'
+        self.is_there = False
+        super().__init__(root, self.address[1])
 
     def come(self) -> None:
         self.other.close()
@@ -304,27 +261,23 @@ class Prometheus(Rig):
             self.client.close()
 
     def ask(self) -> None:
-        if not self.is_there:
-            return
-        self.go()
-        self.answer, self.has_ended = b"", False
-        self.client = socket.create_connection(("127.0.0.1", self.port))
-        self.client.setblocking(False)
-        self.client.sendall(f"GET /metrics HTTP/1.1\r\nAccept: {self.accept}\r\n\r\n".encode())
+        if self.is_there:
+            self.go()
+            self.answer = b""
+            self.client = socket.create_connection(self.address)
+            self.client.setblocking(False)
+            self.client.sendall(f"GET /metrics HTTP/1.1\r\nAccept: {self.accept}\r\n\r\n".encode())
 
     def is_whole(self) -> bool:
         assert self.client
         with suppress(BlockingIOError):
             while data := self.client.recv(1 << 20):
                 self.answer += data
-            self.has_ended = True
-        return self.has_ended
+            return True
+        return False
 
     def read(self) -> Told:
         return read_families(type(self).read_text(parse(self.answer)[1].decode()))
-
-    def requests(self, told: Told) -> float:
-        return told["qps_reporter_lines_total[('log', 'access')]"]
 
 
 class OpenMetrics(Prometheus):
@@ -332,4 +285,4 @@ class OpenMetrics(Prometheus):
     read_text = staticmethod(openmetrics_parser.text_string_to_metric_families)
 
 
-RIGS = (Prometheus, OpenMetrics, Ganglia, Statsd, TaggedStatsd, Graphite, Json, Textfile)
+RIGS = (Prometheus, OpenMetrics, Textfile, Ganglia, Statsd, TaggedStatsd, Graphite, Json)

@@ -44,6 +44,7 @@ from tests.unit.daemons import SECOND, START, Service, World
 from tests.unit.handed_over import AT, HOSTILE, overview, report, standing
 from tests.unit.outputs.rigs import RIGS, Rig, Told, read_config
 from tests.unit.receiving import until
+from tests.unit.twins import nothing, spoil
 
 Patch = pytest.MonkeyPatch
 Check = Callable[..., None]
@@ -52,12 +53,6 @@ MINUTE = 60 * SECOND
 PLAIN = {Key(b"GET", b"/help", 200): Counts(3, 30)}
 
 pytestmark = pytest.mark.usefixtures("tidy_sockets")
-
-
-def class_of(name: str) -> type[Output]:
-    module, _, cls = OUTPUTS[name].factory.partition(":")
-    made: type[Output] = getattr(import_module(module), cls)
-    return made
 
 
 class Bench:
@@ -151,25 +146,6 @@ def hostile_routes_stay_apart_and_alone(rig: Rig) -> None:
     assert rig.requests(hostile) == sum(range(len(HOSTILE) + 1))
 
 
-def names_of_routes(patch: Patch, change: Callable[[bytes], str]) -> None:
-    patch.setattr(metric_names.Alphabet, "spell", lambda self, text: change(text))
-    patch.setattr(
-        series, "name_of", lambda log, route=None, status=0: f"qps_{log}_{change(route or b'total')}_{status}"
-    )
-    patch.setattr(reporting, "show", change)
-    patch.setattr(exposition, "show", change)
-
-
-def trusting(patch: Patch, output: type) -> None:
-    """Names as they come."""
-    names_of_routes(patch, lambda text: text.decode(errors="replace"))
-
-
-def merging(patch: Patch, output: type) -> None:
-    """Bad characters are taken out, and that is all."""
-    names_of_routes(patch, lambda text: re.sub("[^A-Za-z0-9]", "_", text.decode(errors="replace"))[:60])
-
-
 # --- trouble
 
 
@@ -190,43 +166,6 @@ def trouble_is_said_once(rig: Rig) -> None:
         rig.go()
     assert [notice.text for notice in bench.said[:2]] == [rig.failure, rig.resumed]
     bench.group.close()
-
-
-def says_each(patch: Patch, output: type) -> None:
-    """Each failure is news."""
-    failed = Trouble.failed
-
-    def say(self: Trouble, text: str) -> None:
-        self._is_failing = False
-        failed(self, text)
-
-    patch.setattr(Trouble, "failed", say)
-
-
-def never_says_that_it_works(patch: Patch, output: type) -> None:
-    patch.setattr(Trouble, "works", lambda self: None)
-
-
-def says_only_the_first(patch: Patch, output: type) -> None:
-    """A second failure, a week later, is never said."""
-    works = Trouble.works
-
-    def once(self: Trouble) -> None:
-        failing = self._is_failing
-        works(self)
-        self._is_failing = failing
-
-    patch.setattr(Trouble, "works", once)
-
-
-def does_not_count(patch: Patch, output: type) -> None:
-    """Nobody can see in the metrics that it goes on."""
-    capped = property(
-        lambda self: min(vars(self).get("failures", 0), 1),
-        lambda self, number: vars(self).update(failures=number),
-    )
-    patch.setattr(Trouble, "failures", capped, raising=False)
-    patch.setattr(receiving, "DEADLINE", 0.2)
 
 
 # --- a reload
@@ -256,22 +195,6 @@ def what_goes_leaves_nothing(rig: Rig) -> None:
     assert bench.said == []
 
 
-def leaks(patch: Patch, output: type) -> None:
-    patch.setattr(output, "close", lambda self, *, wait=True: None)
-
-
-def forgets_at_a_reload(patch: Patch, output: type) -> None:
-    """Whatever the configuration has is made anew."""
-    patch.setattr(OutputGroup, "reconfigure", made_anew)
-
-
-def made_anew(self: OutputGroup, configs: tuple[OutputConfig, ...]) -> None:
-    for output in self:
-        output.close(wait=False)
-    assert self._make
-    self._chosen = [(config, self._make(config)) for config in configs]
-
-
 # --- the end
 
 
@@ -298,25 +221,6 @@ WIDE = {Key(b"GET", b"/%d" % number + b"x" * 100, 200): Counts(1, 1) for number 
 WIDEST = {Key(b"GET", b"/%d" % number + b"x" * 100, 200): Counts(1, 1) for number in range(1000)}
 
 
-def waits_when_dismissed(patch: Patch, output: type) -> None:
-    close = output.close  # type: ignore[attr-defined]
-    patch.setattr(output, "close", lambda self, *, wait=True: close(self))
-
-
-def waits_for_long(patch: Patch, output: type) -> None:
-    for transport in (Datagrams, Stream):
-        patch.setattr(transport, "close", waiting(transport.close))
-
-
-def waiting(close: Callable[..., None]) -> Callable[..., None]:
-    def wait_and_close(self: Any, *, wait: bool = True) -> None:
-        close(self, wait=wait)
-        if wait:
-            self._sleep(LAST_ROUNDS * PAUSE / 1e9)
-
-    return wait_and_close
-
-
 # --- memory
 
 
@@ -336,19 +240,6 @@ def memory_is_bounded(rig: Rig) -> None:
     bench.group.close()
     receivers.close()
     assert sizes[-1] - sizes[-17] < LIMIT  # 16 windows have many times as much
-
-
-def hoards(patch: Patch, output: type) -> None:
-    """What was told stays."""
-    hoard: list[bytes] = []
-    told = "flush" if issubclass(output, Answers) else "emit"
-    tell = getattr(output, told)
-
-    def keep(*arguments: Any) -> None:
-        hoard.append(bytes(LIMIT // 8))
-        tell(*arguments)
-
-    patch.setattr(output, told, keep)
 
 
 # --- questions
@@ -380,20 +271,6 @@ def state(part: Any) -> Any:
     if type(part).__module__.startswith("qps_service.") and hasattr(part, "__dict__"):
         return {name: state(value) for name, value in vars(part).items()}
     return repr(part)
-
-
-def remembers_the_question(patch: Patch, output: type) -> None:
-    for name in ("due", "asked"):
-        if hasattr(output, name):
-            patch.setattr(output, name, remembering(getattr(output, name)))
-
-
-def remembering(question: Callable[..., object]) -> Callable[..., object]:
-    def ask(self: Any, *arguments: Any, **named: Any) -> object:
-        self._questions = getattr(self, "_questions", 0) + 1
-        return question(self, *arguments, **named)
-
-    return ask
 
 
 # --- with the service
@@ -595,7 +472,86 @@ def what_is_counted_is_told(rig: Rig) -> None:
     rig.go()
 
 
-def tells_old_numbers(patch: Patch, output: type) -> None:
+# --- what breaks them
+
+
+def naming(change: Callable[[bytes], str]) -> Twin:
+    """Routes are named so."""
+
+    def name_of(log: str, route: bytes | None = None, status: int = 0) -> str:
+        return f"qps_{log}_{change(route or b'total')}_{status}"
+
+    def rename(patch: Patch, output: type) -> None:
+        patch.setattr(metric_names.Alphabet, "spell", lambda self, text: change(text))
+        patch.setattr(series, "name_of", name_of)
+        patch.setattr(reporting, "show", change)
+        patch.setattr(exposition, "show", change)
+
+    return rename
+
+
+def cleaned(text: bytes) -> str:
+    return re.sub("[^A-Za-z0-9]", "_", text.decode(errors="replace"))[:60]
+
+
+def say_each(patch: Patch, output: type) -> None:
+    spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(_is_failing=False))
+
+
+def say_the_first_alone(patch: Patch, output: type) -> None:
+    """A second failure, a week later, is never said."""
+    works = Trouble.works
+
+    def once(self: Trouble) -> None:
+        failing = self._is_failing
+        works(self)
+        self._is_failing = failing
+
+    patch.setattr(Trouble, "works", once)
+
+
+def count_the_first_alone(patch: Patch, output: type) -> None:
+    """Nobody can see in the metrics that it goes on."""
+    capped = property(
+        lambda self: min(vars(self).get("failures", 0), 1),
+        lambda self, number: vars(self).update(failures=number),
+    )
+    patch.setattr(Trouble, "failures", capped, raising=False)
+    patch.setattr(receiving, "DEADLINE", 0.2)
+
+
+def make_anew(patch: Patch, output: type) -> None:
+    """Whatever the configuration has, at each reload."""
+    spoil(patch, OutputGroup, "reconfigure", first=lambda group: group._chosen.clear())
+
+
+def wait_when_dismissed(patch: Patch, output: type[Output]) -> None:
+    close = output.close
+    patch.setattr(output, "close", lambda self, *, wait=True: close(self))
+
+
+def wait_for_long(patch: Patch, output: type) -> None:
+    """At the end alone."""
+
+    def waiting(close: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, *, wait=True: (close(self, wait=wait), wait and self._sleep(1.0))
+
+    for transport in (Datagrams, Stream):
+        patch.setattr(transport, "close", waiting(transport.close))
+
+
+def hoard(patch: Patch, output: type) -> None:
+    """What was told stays."""
+    kept: list[bytes] = []
+    told = "flush" if issubclass(output, Answers) else "emit"
+    spoil(patch, output, told, first=lambda self: kept.append(bytes(LIMIT // 8)))
+
+
+def remember_the_question(patch: Patch, output: type) -> None:
+    spoil(patch, output, "due", then=lambda self: vars(self).setdefault("asked_before", []).append(1))
+
+
+def tell_old_numbers(patch: Patch, output: type) -> None:
     """As they were in the first window."""
     told = "answer" if issubclass(output, Answers) else "emit"
     tell, first = getattr(output, told), []
@@ -609,39 +565,55 @@ def tells_old_numbers(patch: Patch, output: type) -> None:
     patch.setattr(output, told, tell_again)
 
 
-# --- each promise of each output
-
-
 OF_ALL = frozenset(OUTPUTS)
 THAT_SEND = frozenset({"ganglia", "statsd", "graphite"})
-PROMISES: list[tuple[Check, dict[Twin, frozenset[str]]]] = [
-    (hostile_routes_stay_apart_and_alone, {trusting: OF_ALL, merging: OF_ALL}),
+# Check, and what it catches: how the output is broken, and which can be.
+PROMISES: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
+    (
+        hostile_routes_stay_apart_and_alone,
+        {
+            "trusts names": (naming(lambda text: text.decode(errors="replace")), OF_ALL),
+            "merges names": (naming(cleaned), OF_ALL),
+        },
+    ),
     (
         trouble_is_said_once,
         {
-            says_each: OF_ALL,
-            never_says_that_it_works: OF_ALL,
-            says_only_the_first: OF_ALL - {"prometheus"},
-            does_not_count: OF_ALL,
+            "says each": (say_each, OF_ALL),
+            "says the first alone": (say_the_first_alone, OF_ALL - {"prometheus"}),
+            "is never glad": (lambda patch, _: patch.setattr(Trouble, "works", nothing), OF_ALL),
+            "counts the first alone": (count_the_first_alone, OF_ALL),
         },
     ),
-    (what_goes_leaves_nothing, {leaks: OF_ALL - {"textfile"}, forgets_at_a_reload: OF_ALL}),
-    (an_end_is_bounded, {waits_when_dismissed: THAT_SEND, waits_for_long: THAT_SEND}),
-    (memory_is_bounded, {hoards: OF_ALL}),
-    (what_is_counted_is_told, {tells_old_numbers: OF_ALL}),
-    (questions_change_nothing, {remembers_the_question: THAT_SEND | {"prometheus"}}),
+    (
+        what_goes_leaves_nothing,
+        {
+            "leaks": (lambda patch, output: patch.setattr(output, "close", nothing), OF_ALL - {"textfile"}),
+            "is made anew": (make_anew, OF_ALL),
+        },
+    ),
+    (
+        an_end_is_bounded,
+        {
+            "waits when dismissed": (wait_when_dismissed, THAT_SEND),
+            "waits for long": (wait_for_long, THAT_SEND),
+        },
+    ),
+    (memory_is_bounded, {"hoards": (hoard, OF_ALL)}),
+    (what_is_counted_is_told, {"tells old numbers": (tell_old_numbers, OF_ALL)}),
+    (questions_change_nothing, {"remembers": (remember_the_question, THAT_SEND | {"prometheus"})}),
 ]
 
 
 @pytest.fixture
-def hold(tmp_path: Path, monkeypatch: Patch) -> Callable[[Check, type[Rig]], None]:
+def hold(tmp_path: Path, monkeypatch: Patch) -> Callable[[Check, Any], None]:
     """Holds one output to one promise."""
     slept: list[float] = []
     for transport in (Datagrams, Stream):
         monkeypatch.setitem(transport.__init__.__kwdefaults__, "sleep", slept.append)  # type: ignore[arg-type]
     monkeypatch.setattr(tcp, "LIMIT", LIMIT // 2)
 
-    def hold_it(check: Check, rig: type[Rig]) -> None:
+    def hold_it(check: Check, rig: Any) -> None:
         check(rig(tmp_path), *([slept] if check is an_end_is_bounded else []))
 
     return hold_it
@@ -657,9 +629,9 @@ def test_promise(check: Check, rig: type[Rig], hold: Callable[..., None]) -> Non
 @pytest.mark.parametrize(
     ("check", "twin", "rig"),
     [
-        pytest.param(check, twin, rig, id=f"{check.__name__}-{twin.__name__}-{rig.__name__}")
+        pytest.param(check, twin, rig, id=f"{check.__name__}-{name}-{rig.__name__}")
         for check, twins in PROMISES
-        for twin, outputs in twins.items()
+        for name, (twin, outputs) in twins.items()
         for rig in RIGS
         if rig.output in outputs
     ],
@@ -667,7 +639,8 @@ def test_promise(check: Check, rig: type[Rig], hold: Callable[..., None]) -> Non
 def test_twin_is_caught(
     check: Check, twin: Twin, rig: type[Rig], hold: Callable[..., None], monkeypatch: Patch
 ) -> None:
-    twin(monkeypatch, class_of(rig.output))
+    module, _, name = OUTPUTS[rig.output].factory.partition(":")
+    twin(monkeypatch, getattr(import_module(module), name))
     with pytest.raises((AssertionError, ValueError, KeyError)):
         hold(check, rig)
 
