@@ -37,6 +37,15 @@ class NoInotify(Watcher):
         return False
 
 
+def overflow_queue(directory: Path) -> None:
+    """Make more events in a watched directory than the kernel keeps."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    noise = directory / "noise"
+    for _ in range(limit // 2 + 100):
+        noise.touch()
+        noise.unlink()
+
+
 class Writer:
     """An open log, written to as a web server does: O_APPEND, and through renames."""
 
