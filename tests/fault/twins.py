@@ -80,7 +80,7 @@ class DistrustsEverything(Spoilt):
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage.complete = True
+            self._discovery._lineage._is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
@@ -165,8 +165,8 @@ class IgnoresTheLink(Spoilt):
     """Looks only where the link is, not where it leads."""
 
     def spoil(self) -> None:
-        look = self._places.look
-        self._places.look = lambda: look()[:1]  # type: ignore[method-assign]
+        look = self._directories.look
+        self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
 
 
 class StartsAtTheVeryEnd(Spoilt):
@@ -310,8 +310,8 @@ class StaysInItsDirectory(Spoilt):
     """Looks for rotated files beside the log only."""
 
     def spoil(self) -> None:
-        self._places._aside = []
-        self._places.learn = lambda path: None  # type: ignore[method-assign]
+        self._directories._aside = []
+        self._directories.learn = lambda path: None  # type: ignore[method-assign]
 
 
 class SettlesAtOnce(Follower):

@@ -8,11 +8,11 @@ from qps_service.following.lineage import Lineage
 
 def after(*hints: Hint) -> Lineage:
     lineage = Lineage()
-    lineage.complete = True
+    lineage.take_completeness()
     lineage.settle_log("/log")
     for hint in hints:
         lineage.note(hint, {"/log"})
-    assert lineage.complete is not any(isinstance(hint, Lost) for hint in hints)
+    assert lineage.take_completeness() is not any(isinstance(hint, Lost) for hint in hints)
     return lineage
 
 
