@@ -22,7 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 # They stand beside this directory.
 import told  # noqa: E402
 
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
 from qps_service.formats.presets import PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
@@ -78,7 +79,9 @@ def settings_of_a_rule() -> str:
 
 def settings_of_outputs() -> str:
     """The keys of each [output.NAME]."""
-    parts = [f"### [output.{name}]\n\n{_settings(f'{name}.', OUTPUTS[name], 4)}" for name in OUTPUTS]
+    parts = [
+        f"### [output.{name}]\n\n{_settings(f'{name}.', kind.settings, 4)}" for name, kind in OUTPUTS.items()
+    ]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The service's loop: wait, read, count, commit, report, tell systemd. The only place that knows every part.
+"""The service's loop: wait, read, count, commit, report, tell systemd. Its parts come from assembly.py.
 
 It wakes for hints about the log's directory, for signals, once a second to read, at each window's end
 and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
@@ -152,13 +152,14 @@ class Daemon:
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
         until = until if feed_due is None else min(until, feed_due)
-        sources = (*self._pipelines.followed, *self._outputs)
-        descriptors = [number for source in sources if (number := source.fileno()) is not None]
+        followed = self._pipelines.followed
+        descriptors = [number for each in followed if (number := each.fileno()) is not None]
+        descriptors += self._outputs.filenos()
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
             if any(pipeline.is_hinted() for pipeline in self._pipelines.followed):
                 return
             self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
+            if self._clock.now() >= until or self._outputs.is_ready():
                 return
 
     def _look(self) -> int:
@@ -261,7 +262,7 @@ class Daemon:
             self._supervisor.ready(self.status())
 
     def _apply(self, config: Config) -> None:
-        """Go on with `config`: logs that stay keep their place and counts, those that go report once more,
+        """Go on with `config`: logs that stay keep their position and counts, those that go report once more,
         and their end is in the ledger before anything is read for those that come."""
         leaving, arriving = self._pipelines.leaving(config.logs), self._pipelines.arriving(config.logs)
         for pipeline in leaving:
@@ -286,6 +287,6 @@ class Daemon:
             self._pipelines.begin_windows(now)
 
     def _require(self, committed: bool) -> None:
-        """Where a log's end is not in the ledger, whoever takes over from it would guess its place."""
+        """Where a log's end is not in the ledger, whoever takes over from it would guess its position."""
         if not committed:
             raise QpsError("no log can come or go while the ledger takes nothing")

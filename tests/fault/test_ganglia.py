@@ -29,7 +29,7 @@ from tests.fault import broken, program
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric
 from tests.fault.program import MakeSite, Site, simulated, until
 from tests.fault.promised import MadePromise, promises
-from tests.unit.handed_over import OVERVIEW, standing
+from tests.unit.handed_over import overview, standing
 from tests.unit.promised import Patches, Promise
 
 pytestmark = pytest.mark.real_time
@@ -346,7 +346,7 @@ class Feed:
         self.now += INTERVAL
         window = Window("access", self.now - INTERVAL, self.now, counts, {})
         report = make_report(window, sequence=1, at=0, named=False)
-        self.output.emit([report], OVERVIEW._replace(logs=(standing("access", requests),)), self.now)
+        self.output.emit([report], overview(standing(counts)), self.now)
 
     def finish(self) -> None:
         """The others leave."""

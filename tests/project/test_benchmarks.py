@@ -14,7 +14,7 @@ from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
-from qps_service.configuration.settings import OUTPUTS
+from qps_service.configuration.outputs import OUTPUTS
 from qps_service.formats.presets import compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
@@ -235,7 +235,7 @@ def test_each_output_is_measured() -> None:
 
 @pytest.mark.twin
 def test_an_output_that_is_not_measured_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OUTPUTS, "new", ())
+    monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
     with pytest.raises(AssertionError):
         check_measured()
 

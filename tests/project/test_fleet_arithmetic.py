@@ -12,14 +12,16 @@ import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.settings import BY_KEY
-from qps_service.values.counts import OTHER
+from qps_service.outputs.prometheus.exposition import COUNTERS, GAUGES
+from qps_service.values.counts import OTHER, REASONS
 from tests.project.test_docs import FENCE
 
 ROOT = Path(__file__).parents[2]
 HOSTS = 10_000
 ROUTES = 50
 ROWS = 2 * ROUTES
-OF_A_LOG, OF_THE_SERVICE, OF_THE_SCRAPE = 5 + 5 + 3, 2 + 1 + 2, 1 + 4
+OF_A_LOG = len(COUNTERS) + len(REASONS) + len(GAUGES)
+OF_THE_SERVICE, OF_THE_SCRAPE = 2 + 1 + 2, 1 + 4
 OWN = OF_A_LOG + OF_THE_SERVICE + OF_THE_SCRAPE
 INSTANCE_RULES = 5  # beside the first, which makes a series for each route and status
 BYTES_OF_MEMORY, BYTES_OF_DISK = 8000, 2  # a series; a sample

@@ -11,7 +11,8 @@ import pytest
 
 from qps_service import __version__
 from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, SERVICE
+from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.settings import HISTORY, LOG, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
 from tests.project.test_docs import OPERATIONS, README, Pages, links, pages
@@ -45,8 +46,8 @@ def check_example(text: str, tmp_path: Path) -> None:
     assert len(spelled_out.outputs) == len(OUTPUTS)
     assert not [
         f"{name}.{each.key}"
-        for name, settings in OUTPUTS.items()
-        for each in settings
+        for name, kind in OUTPUTS.items()
+        for each in kind.settings
         if f"\n{each.key} = " not in shown and each.default
     ]
     assert not [
@@ -94,7 +95,7 @@ def check_template(template: str, tmp_path: Path) -> None:
 def check_socket(text: str, tmp_path: Path) -> None:
     """It listens where the service would by itself, and has the name by which that knows it."""
     settings = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
-    [listen] = OUTPUTS["prometheus"]
+    [listen] = OUTPUTS["prometheus"].settings
     assert settings["ListenStream"] == listen.default
     assert settings["FileDescriptorName"] == LISTENER
 
