@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real_time
 
 LIMIT = 1 << 63  # nanoseconds: an integer of SQLite's is below
 FAR = 10_413_792_000 * 10**9  # the year 2300
-UNBOUNDED = "from qps_service import files; files._within = lambda time: time"
+UNBOUNDED = "from qps_service.files import kernel; kernel._within = lambda time: time"
 
 
 def check_far_future(site: Site) -> None:
