@@ -117,7 +117,7 @@ class Discovery:
         once.
 
         What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
-        in the hints that came during the look: a file whose history may be still on its way is left for later.
+        in the hints that came during the look: a file whose history may be on its way is not classified yet.
         """
         if self._since is not None:
             since = min(since, self._since)
@@ -187,8 +187,8 @@ class Discovery:
         trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
-        since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path, who,
-        whether only the names told so. What cannot be told yet goes to `retry`."""
+        since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
+        who, whether only the names told so. What cannot be told yet goes to `retry`."""
         ignored = []
         doubtful: dict[tuple[int, int], int] = {}
         paths: dict[str, int] = {}
