@@ -100,8 +100,8 @@ class Follower:
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
-        for path in known_files.paths():
-            self._directories.learn(path)
+        for seen_at in known_files.paths():
+            self._directories.learn(seen_at)
 
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""

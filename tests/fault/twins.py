@@ -303,7 +303,7 @@ class SettlesAtOnce(Follower):
         discovery._doubtful, discovery._doubtful_paths, discovery._since = {}, {}, None
 
 
-class JudgesArchivesOnce(Spoilt):
+class ClassifiesArchivesOnce(Spoilt):
     """Leaves an archive alone for good where there is a plain file beside it."""
 
     def spoil(self) -> None:
