@@ -8,6 +8,7 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,7 @@ from hypothesis import settings
 # How long one example takes says more of what else the machine does than of the program.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20)  # of scripts/check.sh fast
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "developer")
 
 
@@ -26,10 +28,8 @@ ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def stage(item: pytest.Item) -> int:
-        return next((number for number, name in enumerate(ORDER) if name in item.path.parts), 0)
-
-    items.sort(key=stage)
+    places = [Path(__file__).parent / name for name in ORDER]
+    items.sort(key=lambda item: [place in item.path.parents for place in places], reverse=True)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.

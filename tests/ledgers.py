@@ -1,15 +1,16 @@
 """What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from qps_service.ledger.database import Database
+from qps_service.ledger.database import Database, LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Kind, Notice
@@ -155,52 +156,75 @@ def rows(database: Database, view: str) -> list[tuple[Any, ...]]:
     return sorted(database.connection.execute(f"SELECT * FROM {view}"))  # noqa: S608 - one of three names
 
 
-LOCK = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-if sys.argv[2] == "EXCLUSIVE":
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-connection.execute(f"BEGIN {sys.argv[2]}")
-print("locked", flush=True)
-sys.stdin.read()
-"""
+# --- other processes: python -m tests.ledgers WHAT LEDGER ...
+
+
+def _lock(path: str, how: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    if how == "EXCLUSIVE":
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute(f"BEGIN {how}")
+    print("ready", flush=True)  # noqa: T201 - to the test
+    sys.stdin.read()
+
+
+def _write(path: str) -> None:
+    ledger = opened(Path(path))
+    ledger.commit([entry(range(1000))], sequence=1)
+    print("ready", flush=True)  # noqa: T201 - to the test
+    sys.stdin.read()
+    ledger.commit([entry(range(1000), sequence=2)], sequence=2)
+
+
+def _look(path: str) -> None:
+    ledger = Ledger(path, boot="")
+    try:
+        ledger.open(writable=False)
+        restored = ledger.restore("access", now=0, at=0)
+        assert restored is not None
+        answer: int | str = sum(counts.requests for counts in restored.totals.values())
+        ledger.close()
+    except LedgerError as error:
+        answer = f"{type(error).__name__}: {error}"
+    print(json.dumps(answer))  # noqa: T201 - to the test
+
+
+_COMMAND = (sys.executable, "-m", "tests.ledgers")
+
+
+@contextmanager
+def _busy(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that holds a ledger until its input ends."""
+    with subprocess.Popen(
+        [*_COMMAND, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.communicate()
 
 
 @contextmanager
 def locked(path: Path, how: str) -> Iterator[None]:
     """Another process has the ledger: IMMEDIATE leaves it readable, EXCLUSIVE does not."""
-    with subprocess.Popen(
-        [sys.executable, "-c", LOCK, str(path), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"locked\n"
+    with _busy("lock", str(path), how) as process:
         try:
             yield
         finally:
             process.kill()
 
 
-LOOK = """
-import json, sys
-from qps_service.ledger.database import LedgerError
-from qps_service.ledger.ledger import Ledger
-ledger = Ledger(sys.argv[1], boot="")
-try:
-    ledger.open(writable=False)
-    restored = ledger.restore("access", now=0, at=0)
-    answer = sum(counts.requests for counts in restored.totals.values())
-    ledger.close()
-except LedgerError as error:
-    answer = f"{type(error).__name__}: {error}"
-print(json.dumps(answer))
-"""
+def writing(path: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A process with the ledger open after a commit of 1000 requests; where it is not killed, it commits as
+    many again in the end."""
+    return _busy("write", str(path))
 
 
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
     result = subprocess.run(
-        [sys.executable, "-c", LOOK, str(path)],
+        [*_COMMAND, "look", str(path)],
         cwd=ROOT,
         user=NOBODY,
         group=0,
@@ -210,3 +234,8 @@ def requests_seen_by_nobody(path: Path) -> int | str:
     )
     answer: int | str = json.loads(result.stdout)
     return answer
+
+
+if __name__ == "__main__":
+    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "look": _look}
+    _ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -117,7 +117,7 @@ class Discovery:
         once.
 
         What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
-        in the hints that came during the look: a file whose history may be on its way is not classified yet.
+        in the hints that came during the look: a file whose history may be on its way is left for later.
         """
         if self._since is not None:
             since = min(since, self._since)

@@ -19,8 +19,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from qps_service.network.resolver import Resolver, endpoint
+from qps_service.network.resolver import Resolver
 from qps_service.notices.trouble import Trouble
+from qps_service.text.endpoint import endpoint
 from qps_service.text.units import MILLISECOND, SECOND
 
 # Messages are kept and dropped by blocks of so many bytes.

@@ -17,8 +17,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from qps_service.network.resolver import Address, Resolver, endpoint
+from qps_service.network.resolver import Address, Resolver
 from qps_service.notices.trouble import Trouble
+from qps_service.text.endpoint import endpoint
 from qps_service.text.units import MILLISECOND
 
 # A socket has room for 212,992 bytes by default (net.core.rmem_default), as the kernel charges them. Half of

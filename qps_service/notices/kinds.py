@@ -1,7 +1,8 @@
 """What the service says about itself: one entry a change of state, each kind with its own MESSAGE_ID.
 
 A kind's id never changes, so that `journalctl MESSAGE_ID=…` and alerts built on it keep working.
-docs/reference/messages.md explains each kind and what to do about it; a test holds the two lists together.
+The journal's catalog explains each kind and what to do about it, and docs/reference/messages.md is made of
+it; tests hold the lists together.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from syslog import LOG_DEBUG, LOG_WARNING
 from typing import NamedTuple
 
-from qps_service.configuration.types import Config, LogConfig, PrometheusConfig
+from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
 from qps_service.ledger.writer import LedgerWriter
@@ -129,5 +130,5 @@ def _pipelines_with(store: DescriptorStore, notify: Notify, *, keeps: bool) -> M
 
 
 def _without_listeners(config: Config) -> Config:
-    outputs = tuple(each for each in config.outputs if not isinstance(each, PrometheusConfig))
+    outputs = tuple(each for each in config.outputs if not kind_of(each).answers)
     return config._replace(outputs=outputs)

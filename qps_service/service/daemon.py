@@ -152,13 +152,14 @@ class Daemon:
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
         until = until if feed_due is None else min(until, feed_due)
-        sources = (*self._pipelines.followed, *self._outputs)
-        descriptors = [number for source in sources if (number := source.fileno()) is not None]
+        followed = self._pipelines.followed
+        descriptors = [number for each in followed if (number := each.fileno()) is not None]
+        descriptors += self._outputs.filenos()
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
             if any(pipeline.is_hinted() for pipeline in self._pipelines.followed):
                 return
             self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
+            if self._clock.now() >= until or self._outputs.is_ready():
                 return
 
     def _look(self) -> int:

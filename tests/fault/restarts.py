@@ -150,6 +150,7 @@ class Shut(Files):
     """Refuses to open some files for a while."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.refused = ""  # the end of their names
 
     def open(self, path: str) -> int:

@@ -15,7 +15,7 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.ledger.database import COMPANIONS, LedgerError
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
-from tests.broken_books import Drops, Repeats, SaysEach
+from tests.broken_writers import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.ledgers import ROOT, SECOND, Keeper, check_exact, locked, rows
 

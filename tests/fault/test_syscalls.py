@@ -24,6 +24,7 @@ class FailingFiles(Files):
     """Fails one call once: the `at`-th call of `name`, counted from 0."""
 
     def __init__(self, name: str, at: int, number: int) -> None:
+        super().__init__()
         self.made = 0
         real: Callable[..., Any] = getattr(self, name)
 

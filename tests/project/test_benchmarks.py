@@ -14,7 +14,7 @@ from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
-from qps_service.configuration.settings import OUTPUTS
+from qps_service.configuration.outputs import OUTPUTS
 from qps_service.formats.presets import compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
@@ -246,7 +246,7 @@ def test_each_output_is_measured_catches_its_twin(monkeypatch: pytest.MonkeyPatc
     def check() -> None:
         assert list(outputs.OUTPUTS) == list(OUTPUTS)
 
-    monkeypatch.setitem(OUTPUTS, "new", ())
+    monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
     with pytest.raises(AssertionError):
         check()
 

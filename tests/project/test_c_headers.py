@@ -36,11 +36,14 @@ def complaints(header: str, sources: Path = SOURCES) -> str:
     return subprocess.run(["gcc", *options], capture_output=True, text=True, check=False).stderr
 
 
+@pytest.mark.build
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_header_includes_what_it_uses(header: str) -> None:
     assert complaints(header) == ""
 
 
+@pytest.mark.build
+@pytest.mark.twin
 @pytest.mark.parametrize(
     ("part", "sound", "faulty", "header"),
     [

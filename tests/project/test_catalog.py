@@ -61,6 +61,10 @@ def entries_incomplete(catalog: str) -> list[str]:
     ]
 
 
+def entries_without_advice(catalog: str) -> list[str]:
+    return [entry.message_id for entry in entries(catalog) if "\nWhat to do" not in entry.text]
+
+
 def subjects_that_are_alike(catalog: str) -> list[str]:
     count = Counter(entry.headers.get("Subject", "") for entry in entries(catalog))
     return [subject for subject, number in count.items() if number > 1]
@@ -110,7 +114,12 @@ CASES: list[tuple[Check, str, str]] = [  # check; text in the catalog and what t
     (kinds_unexplained, f"-- {kinds.REPORT_MESSAGE_ID}\n", "-- " + "0" * 32 + "\n"),
     (kinds_invented, f"-- {FOLLOWING}\n", "-- " + "0" * 32 + "\n"),
     (entries_incomplete, "Subject: The ledger is written again\n", ""),
-    (entries_incomplete, 'It is in force. "qps-reporter check" shows it. There is nothing to do.\n', ""),
+    (
+        entries_incomplete,
+        'The new configuration is in force. "qps-reporter check" shows it.\n\nWhat to do: nothing.\n',
+        "",
+    ),
+    (entries_without_advice, "\nWhat to do: see whether it goes on.", "\nSee whether it goes on."),
     (entries_incomplete, "Defined-By: qps-reporter", "Defined-By: somebody"),
     (subjects_that_are_alike, "Subject: The configuration was refused", "Subject: The service has stopped"),
     (fields_invented, "@QPS_LOSS_FILE@", "@QPS_FILE@"),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.system import package
+from tests.system.debians import SUITES
 from tests.system.guest import Guest
-from tests.system.image import CACHE, ROOT, SUITES, TOOLS, Image
+from tests.system.image import CACHE, ROOT, TOOLS, Image
 from tests.system.package import Packages
 from tests.system.service import UNIT, Service
 

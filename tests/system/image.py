@@ -20,7 +20,6 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("QPS_REPORTER_TEST_CACHE") or ROOT / ".cache" / "system").absolute()
-SUITES = ("bookworm", "trixie")  # the Debians that tests run on
 HANG = 120.0  # seconds after which whatever is waited for is taken to hang
 PACKAGES = ("dbus", "systemd", "systemd-sysv")
 # What can be installed without network, each with all that it depends on, but not what it recommends.

@@ -28,7 +28,7 @@ BUILD_DEPENDS = (
 # What the binary package is made of: other changes need no new one.
 PACKAGED = (
     *("qps_service", "packaging", "scripts/build-deb.sh", "pyproject.toml", "setup.py"),
-    *("README.md", "OPERATIONS.md", "CHANGELOG.md", "LICENSE"),
+    *("README.md", "OPERATIONS.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "CHANGELOG.md", "LICENSE"),
 )
 COMMIT = (
     *("env", "GIT_AUTHOR_DATE=@1700000000 +0000", "GIT_COMMITTER_DATE=@1700000000 +0000"),

@@ -4,7 +4,8 @@ Whatever fails here fails again where a test wants it, and is told there.
 """
 
 from tests.system import package
-from tests.system.image import CACHE, SUITES, Image
+from tests.system.debians import SUITES
+from tests.system.image import CACHE, Image
 
 if __name__ == "__main__":
     for suite in SUITES:

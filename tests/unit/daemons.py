@@ -18,7 +18,7 @@ from qps_service.following.resume import Resume
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
@@ -103,7 +103,7 @@ class World:
         return taken
 
 
-class Recorder(Output):
+class Recorder(TakesReports):
     """An output that keeps the reports."""
 
     name = "recorder"
@@ -125,7 +125,7 @@ class Recorder(Output):
             self.moments.append(len(self._told))
             self.reports.append(report)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         self.closed = True
 
 

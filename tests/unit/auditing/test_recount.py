@@ -302,18 +302,14 @@ def test_false_alarms_are_caught(
             run(history, tmp_path / str(number))
 
 
-class ForgetsTheEnds(Generation):
-    """Keeps no account of the lines that have no newline."""
-
+class ForgetsTheEnds(Generation):  # keeps no account of the lines that have no newline
     def last_line(self) -> Iterator[Chunk]:
         before = self._unended
         yield from super().last_line()
         self._unended = before
 
 
-class ForgetsTheRest(Generation):
-    """Nor of newlines that end no line."""
-
+class ForgetsTheRest(Generation):  # nor of newlines that end no line
     def _consume(self, body: bytes) -> Chunk | None:
         before = self._unended
         chunk = super()._consume(body)

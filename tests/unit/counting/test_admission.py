@@ -1,5 +1,4 @@
-"""Who gets a place, and how little it takes to know; beside the promises stand broken twins that the same
-checks catch."""
+"""Who gets a place, and how little it takes to know."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,10 +9,22 @@ from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission, SpaceSaving
 from qps_service.values.counts import OTHER
+from tests.unit.promised import Promise, promises
 
 # --- the summary
 
 
+STEPS = st.lists(
+    st.tuples(st.sampled_from([b"%d" % number for number in range(8)]), st.integers(0, 3) | st.just(2**64)),
+    max_size=60,
+)
+SCAN = [(b"/%d" % number, 1) for number in range(20)]
+AFTER_A_SCAN = [*SCAN, (b"/19", 0), *((b"/%d" % number, 1) for number in (7, 8, 7, 9, 7, 0, 0, 0))]
+
+
+@given(capacity=st.integers(1, 4), steps=STEPS)
+@example(capacity=3, steps=SCAN)
+@example(capacity=3, steps=[*AFTER_A_SCAN, (b"/a", 50), *SCAN])
 def check_summary(make: type[SpaceSaving], capacity: int, steps: Iterable[tuple[bytes, int]]) -> None:
     """Bounded, never sure of too much; whoever is frequent has a counter. A step of no requests removes."""
     summary, true, total = make(capacity), Counter[bytes](), 0
@@ -38,62 +49,30 @@ def check_summary(make: type[SpaceSaving], capacity: int, steps: Iterable[tuple[
         assert frequent <= summary._counters.keys()
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from([b"%d" % number for number in range(8)]), st.integers(0, 3) | st.just(2**64)),
-    max_size=60,
-)
-SCAN = [(b"/%d" % number, 1) for number in range(20)]
-AFTER_A_SCAN = [*SCAN, (b"/19", 0), *((b"/%d" % number, 1) for number in (7, 8, 7, 9, 7, 0, 0, 0))]
-
-
-@given(capacity=st.integers(1, 4), steps=STEPS)
-@example(capacity=3, steps=SCAN)
-@example(capacity=3, steps=AFTER_A_SCAN)
-def test_the_summary_is_never_sure_of_too_much(capacity: int, steps: list[tuple[bytes, int]]) -> None:
-    check_summary(SpaceSaving, capacity, steps)
-
-
-class SureOfErrors(SpaceSaving):
-    """A broken twin: what a route may have had before counts as what it had."""
-
+class SureOfErrors(SpaceSaving):  # what a route may have had before counts as what it had
     def add(self, route: bytes, requests: int) -> int:
         super().add(route, requests)
         return self._counters[route][0]
 
 
-class ForgetsWhatWasGivenUp(SpaceSaving):
-    """A broken twin: a free counter begins at nothing."""
-
+class ForgetsWhatWasGivenUp(SpaceSaving):  # a free counter begins at nothing
     def add(self, route: bytes, requests: int) -> int:
         if len(self._counters) < self.capacity:
             self._given_up = 0
         return super().add(route, requests)
 
 
-class GivesUpTheHighest(SpaceSaving):
-    """A broken twin: it is not the lowest who goes."""
-
+class GivesUpTheHighest(SpaceSaving):  # it is not the lowest who goes
     def _evict(self) -> None:
         lowest, self._lowest = self._lowest, max(self._buckets)
         super()._evict()
         self._lowest = lowest
 
 
-class Unbounded(SpaceSaving):
-    """A broken twin: everybody has a counter."""
-
+class Unbounded(SpaceSaving):  # everybody has a counter
     def add(self, route: bytes, requests: int) -> int:
         self.capacity += 1
         return super().add(route, requests)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [SureOfErrors, ForgetsWhatWasGivenUp, GivesUpTheHighest, Unbounded])
-def test_a_worse_summary_is_caught(twin: type[SpaceSaving]) -> None:
-    steps = [*AFTER_A_SCAN, (b"/a", 50), *SCAN]
-    check_summary(SpaceSaving, 3, steps)
-    with pytest.raises(AssertionError):
-        check_summary(twin, 3, steps)
 
 
 def test_a_smaller_summary_keeps_the_highest() -> None:
@@ -180,47 +159,28 @@ def check_a_real_route_gets_in(make: type[Admission]) -> None:
     assert admission.admitted == 34
 
 
-class FirstCome(Admission):
-    """A broken twin: who comes first gets a place."""
-
+class FirstCome(Admission):  # who comes first gets a place
     def _reprice(self) -> None:
         super()._reprice()
         self._price = min(self._price, 1)
 
 
-class CountsErrors(Admission):
-    """A broken twin: what is not certain counts too."""
-
+class CountsErrors(Admission):  # what is not certain counts too
     def __init__(self, places: int, admitted: Iterable[bytes] = ()) -> None:
         super().__init__(places, admitted)
         self._summary = SureOfErrors(places)
 
 
-class TooDear(Admission):
-    """A broken twin: scans are kept out, and everybody else, too."""
-
+class TooDear(Admission):  # scans are kept out, and everybody else, too
     def _reprice(self) -> None:
         super()._reprice()
         self._price = self._price and 4 ** (self._price - 1)
 
 
-class BeginsAnew(Admission):
-    """A broken twin: who has no place is not remembered."""
-
+class BeginsAnew(Admission):  # who has no place is not remembered
     def offer(self, route: bytes, requests: int) -> bytes:
         self._summary = SpaceSaving(self.places)
         return super().offer(route, requests)
-
-
-def test_a_real_route_gets_in() -> None:
-    check_a_real_route_gets_in(Admission)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [FirstCome, CountsErrors, TooDear, BeginsAnew])
-def test_a_real_route_gets_in_catches_its_twin(twin: type[Admission]) -> None:
-    with pytest.raises(AssertionError):
-        check_a_real_route_gets_in(twin)
 
 
 OFFERS = st.lists(
@@ -228,8 +188,11 @@ OFFERS = st.lists(
     | st.integers(1, 9),
     max_size=60,
 )
+MANY: list[tuple[bytes, int] | int] = [(b"%d" % number, 20) for number in range(12)]
 
 
+@given(offers=OFFERS)
+@example(offers=[*((b"%d" % number, 1) for number in range(40)), *MANY, 2, *MANY])
 def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes, int] | int]) -> None:
     """No more are admitted than there are places, nobody goes, and nobody is in for less than the price; a
     number alone changes the places."""
@@ -255,9 +218,7 @@ def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes
     assert len(admission._summary._counters) <= admission.places
 
 
-class Evicts(Admission):
-    """A broken twin: who comes last takes the place of who came first."""
-
+class Evicts(Admission):  # who comes last takes the place of who came first
     def offer(self, route: bytes, requests: int) -> bytes:
         if self.admitted == self.places:
             del self.names[next(name for name in self.names if name != OTHER)]
@@ -265,27 +226,15 @@ class Evicts(Admission):
         return super().offer(route, requests)
 
 
-class LetsGo(Admission):
-    """A broken twin: with fewer places, some lose theirs."""
-
+class LetsGo(Admission):  # with fewer places, some lose theirs
     def _reprice(self) -> None:
         while self.admitted > self._places:
             self.names.popitem()
         super()._reprice()
 
 
-MANY: list[tuple[bytes, int] | int] = [(b"%d" % number, 20) for number in range(12)]
-
-
-@given(offers=OFFERS)
-def test_who_is_in_stays_in(offers: list[tuple[bytes, int] | int]) -> None:
-    check_who_is_in_stays_in(Admission, offers)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [FirstCome, CountsErrors, Evicts, LetsGo])
-def test_who_does_not_stay_is_caught(twin: type[Admission]) -> None:
-    offers = [*((b"%d" % number, 1) for number in range(40)), *MANY, 2, *MANY]
-    check_who_is_in_stays_in(Admission, offers)
-    with pytest.raises(AssertionError):
-        check_who_is_in_stays_in(twin, offers)
+test_promise, test_twin = promises(
+    Promise(check_summary, SpaceSaving, [SureOfErrors, ForgetsWhatWasGivenUp, GivesUpTheHighest, Unbounded]),
+    Promise(check_a_real_route_gets_in, Admission, [FirstCome, CountsErrors, TooDear, BeginsAnew]),
+    Promise(check_who_is_in_stays_in, Admission, [FirstCome, CountsErrors, Evicts, LetsGo]),
+)

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_r
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
+from tests.unit.promised import Promise, promises
 
 MAX_ROUTES = 3
 
@@ -35,9 +36,8 @@ def get(route: bytes, requests: int = 1, size: int = 0, method: bytes = b"GET", 
 
 def test_windows_and_totals() -> None:
     counting = Aggregator("access", 100, MAX_ROUTES)
-    counting.add(
-        scanned({Key(b"GET", b"/a?1", 200): Counts(2, 10), Key(b"GET", b"/a?2", 200): Counts(3, 20)})
-    )
+    targets = {Key(b"GET", b"/a?1", 200): Counts(2, 10), Key(b"GET", b"/a?2", 200): Counts(3, 20)}
+    counting.add(scanned(targets))
     counting.add(scanned({Key(b"GET", b"/a", 404): Counts(1, 5)}, {"fields": 2}))
     assert (dict(counting.totals), dict(counting.total_rejects)) == ({}, {})
     first = {Key(b"GET", b"/a", 200): Counts(5, 30), Key(b"GET", b"/a", 404): Counts(1, 5)}
@@ -75,16 +75,8 @@ def routes_of(window: Window) -> dict[bytes, int]:
 def check_places_run_out(make: type[Aggregator]) -> None:
     """Who has a place keeps it, in new windows too; with none free, all others are counted together."""
     counting = make("access", 0, MAX_ROUTES)
-    for route, requests in (
-        (b"/a", 1),
-        (b"/b", 1),
-        (b"/c", 3),
-        (b"/d", 1),
-        (b"/c", 1),
-        (b"/e", 99),
-        (b"/a", 1),
-    ):
-        counting.add(get(route, requests))
+    for name, requests in zip(b"abcdcea", (1, 1, 3, 1, 1, 99, 1), strict=True):
+        counting.add(get(b"/%c" % name, requests))
     # The third place has a price of 4. /d had its counter for one request, and /c paid with its fourth.
     assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 1, b"/c": 1, OTHER: 103}
     for route in (b"/d", b"/e", b"/e?q", b"/c?q"):
@@ -93,36 +85,19 @@ def check_places_run_out(make: type[Aggregator]) -> None:
     assert (counting.routes, counting.folded) == (MAX_ROUTES, 106)
 
 
-class AnewEachWindow(Aggregator):
-    """A broken twin: each window admits routes anew."""
-
+class AnewEachWindow(Aggregator):  # each window admits routes anew
     def close_window(self, now: int) -> Window:
         self._admission = Admission(MAX_ROUTES)
         return super().close_window(now)
 
 
-class Unbounded(Aggregator):
-    """A broken twin: there is always one more place."""
-
+class Unbounded(Aggregator):  # there is always one more place
     def add(self, scanned: Scanned) -> None:
         self._admission.places += 1
         super().add(scanned)
 
 
-def test_who_has_a_place_keeps_it_and_all_others_are_other() -> None:
-    check_places_run_out(Aggregator)
-
-
-@pytest.mark.twin
-def test_who_has_a_place_keeps_it_and_all_others_are_other_catches_its_twin() -> None:
-    for twin in (AnewEachWindow, Unbounded):
-        with pytest.raises(AssertionError):
-            check_places_run_out(twin)
-
-
-class AnyMethod(Aggregator):
-    """A broken twin: methods are not bounded."""
-
+class AnyMethod(Aggregator):  # methods are not bounded
     def _admit_method(self, method: bytes) -> bytes:
         return method
 
@@ -135,16 +110,6 @@ def check_methods_are_bounded(make: type[Aggregator]) -> None:
     window = closed(counting, 1)
     methods = {key.method: counts.requests for key, counts in window.counts.items()}
     assert methods == dict.fromkeys(names[:16], 2) | {OTHER: 10}
-
-
-def test_methods_over_the_limit_are_other() -> None:
-    check_methods_are_bounded(Aggregator)
-
-
-@pytest.mark.twin
-def test_methods_over_the_limit_are_other_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_methods_are_bounded(AnyMethod)
 
 
 def test_a_raised_limit_admits_and_a_lowered_one_takes_no_name_away() -> None:
@@ -200,6 +165,9 @@ STEPS = st.lists(
 LIFE: list[tuple[bytes, int] | int | None] = [(b"/%d" % number, 20) for number in range(9)]
 
 
+@given(steps=STEPS, restarts=st.booleans())
+@example(steps=[*LIFE, 2, *LIFE, None, *LIFE], restarts=False)
+@example(steps=[*LIFE, 2, *reversed(LIFE), None, *reversed(LIFE)], restarts=True)
 def check_names_are_for_good(
     make: type[Aggregator], steps: Sequence[tuple[bytes, int] | int | None], restarts: bool
 ) -> None:
@@ -229,33 +197,10 @@ def check_names_are_for_good(
         assert counting.routes == len(named)
 
 
-class ForgetsAtRestart(Aggregator):
-    """A broken twin: who was admitted by an earlier process has no place."""
-
-    def __init__(
-        self,
-        log: str,
-        started: int,
-        max_routes: int,
-        routes: Routes | None = None,
-        restored: Restored | None = None,
-    ) -> None:
-        super().__init__(log, started, max_routes, routes, restored)
+class ForgetsAtRestart(Aggregator):  # who was admitted by an earlier process has no place
+    def __init__(self, log: str, started: int, max_routes: int, *rest: Any) -> None:
+        super().__init__(log, started, max_routes, *rest)
         self._admission = Admission(max_routes)
-
-
-@given(steps=STEPS, restarts=st.booleans())
-@example(steps=[*LIFE, 2, *LIFE, None, *LIFE], restarts=False)
-@example(steps=[*LIFE, 2, *LIFE, None, *LIFE], restarts=True)
-def test_names_are_for_good(steps: list[tuple[bytes, int] | int | None], restarts: bool) -> None:
-    check_names_are_for_good(Aggregator, steps, restarts)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [AnewEachWindow, ForgetsAtRestart, Unbounded])
-def test_a_name_that_is_not_for_good_is_caught(twin: type[Aggregator]) -> None:
-    with pytest.raises(AssertionError):
-        check_names_are_for_good(twin, [*LIFE, 2, *reversed(LIFE), None, *reversed(LIFE)], restarts=True)
 
 
 # --- a scan
@@ -275,11 +220,8 @@ def entries(of: object) -> int:
         return len(of) + sum(map(entries, of.values()))
     if isinstance(of, list | set | tuple):
         return len(of) + sum(map(entries, of))
-    return (
-        sum(map(entries, vars(of).values()))
-        if type(of).__module__ != "builtins" and hasattr(of, "__dict__")
-        else 0
-    )
+    ours = type(of).__module__ != "builtins" and hasattr(of, "__dict__")
+    return sum(map(entries, vars(of).values())) if ours else 0
 
 
 def check_a_scan_changes_nothing(make: type[Aggregator]) -> None:
@@ -306,32 +248,17 @@ def check_a_scan_changes_nothing(make: type[Aggregator]) -> None:
     assert everything[OTHER] == counting.folded == SCANNED - 20 + 3
 
 
-class FirstCome(Aggregator):
-    """A broken twin: who comes first gets a place."""
-
+class FirstCome(Aggregator):  # who comes first gets a place
     def add(self, scanned: Scanned) -> None:
         self._admission._price = min(self._admission._price, 1)
         super().add(scanned)
         self._admission._price = min(self._admission._price, 1)
 
 
-class KeepsWhatItSaw(Aggregator):
-    """A broken twin: every target is remembered."""
-
+class KeepsWhatItSaw(Aggregator):  # every target is remembered
     def add(self, scanned: Scanned) -> None:
         self.__dict__.setdefault("seen", set()).update(row[1] for row in scanned.rows)
         super().add(scanned)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [FirstCome, KeepsWhatItSaw, Unbounded])
-def test_a_scan_that_changes_something_is_caught(twin: type[Aggregator]) -> None:
-    with pytest.raises(AssertionError):
-        check_a_scan_changes_nothing(twin)
-
-
-def test_a_scan_changes_nothing() -> None:
-    check_a_scan_changes_nothing(Aggregator)
 
 
 # --- conservation, over any history
@@ -346,8 +273,13 @@ COUNTS = st.builds(Counts, st.integers(1, 2**64), st.integers(0, 2**64))
 REJECTS = st.dictionaries(st.sampled_from(["fields", "status"]), st.integers(1, 9))
 FOUND = st.builds(scanned, st.dictionaries(KEYS, COUNTS, max_size=8), REJECTS)
 HISTORY = st.lists(FOUND | st.none(), max_size=12)  # None ends a window
+FOLDS: list[Scanned | None] = [get(b"/%d" % number, size=7) for number in range(5)]
+REPEATS: list[Scanned | None] = [get(b"/a", 2, 3), get(b"/a?q", 4, 5), None, get(b"/a"), None, get(b"/b")]
 
 
+@given(history=HISTORY)
+@example(history=FOLDS)
+@example(history=REPEATS + FOLDS)
 def check_conservation(make: type[Aggregator], history: Sequence[Scanned | None]) -> None:
     """Requests, bytes and rejects that went in are those of all windows, and those of the totals."""
     counting = make("access", 0, MAX_ROUTES)
@@ -376,47 +308,23 @@ def check_conservation(make: type[Aggregator], history: Sequence[Scanned | None]
     assert len({key.method for key in counting.totals}) <= METHODS_LIMIT + 1
 
 
-class DropsOther(Aggregator):
-    """A broken twin: what is over the limit is not counted at all."""
-
+class DropsOther(Aggregator):  # what is over the limit is not counted at all
     def close_window(self, now: int) -> Window:
         self._window = {key: counts for key, counts in self._window.items() if key.route != OTHER}
         return super().close_window(now)
 
 
-class Overwrites(Aggregator):
-    """A broken twin: routes that fold into one name replace each other."""
-
+class Overwrites(Aggregator):  # routes that fold into one name replace each other
     def add(self, scanned: Scanned) -> None:
         for method, target, status, *_ in scanned.rows:
             self._fresh.pop((method, target.partition(b"?")[0], status), None)
         super().add(scanned)
 
 
-class TotalsOfTheLastWindow(Aggregator):
-    """A broken twin: the totals start anew with each window."""
-
+class TotalsOfTheLastWindow(Aggregator):  # the totals start anew with each window
     def close_window(self, now: int) -> Window:
         self._totals.clear()
         return super().close_window(now)
-
-
-FOLDS: list[Scanned | None] = [get(b"/%d" % number, size=7) for number in range(5)]
-REPEATS: list[Scanned | None] = [get(b"/a", 2, 3), get(b"/a?q", 4, 5), None, get(b"/a"), None, get(b"/b")]
-
-
-@given(history=HISTORY)
-@example(history=FOLDS)
-@example(history=REPEATS)
-def test_conservation(history: list[Scanned | None]) -> None:
-    check_conservation(Aggregator, history)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [DropsOther, Overwrites, TotalsOfTheLastWindow, Unbounded])
-def test_conservation_catches(twin: type[Aggregator]) -> None:
-    with pytest.raises(AssertionError):
-        check_conservation(twin, REPEATS + FOLDS)
 
 
 def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
@@ -424,11 +332,8 @@ def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
     made.add(get(b"/" + b"x" * 7))
     made.add(get(b"/" + b"x" * 8))
     made.add(get(b"/", method=b"M" * 33))
-    assert set(closed(made, 1).counts) == {
-        Key(b"GET", b"/xxxxxxx", 200),
-        Key(b"GET", OTHER, 200),
-        Key(OTHER, b"/", 200),
-    }
+    rows = [(b"GET", b"/xxxxxxx", 200), (b"GET", OTHER, 200), (OTHER, b"/", 200)]
+    assert set(closed(made, 1).counts) == set(rows)
     assert made.total_requests == 3
     assert (made.routes, made.folded) == (2, 0)
 
@@ -447,3 +352,12 @@ def test_a_route_that_is_called_other_takes_no_place() -> None:
         made.add(get(route))
     assert routes_of(closed(made, 1)) == {OTHER: 2, b"/a": 2}
     assert (made.routes, made.folded) == (1, 0)
+
+
+test_promise, test_twin = promises(
+    Promise(check_places_run_out, Aggregator, [AnewEachWindow, Unbounded]),
+    Promise(check_methods_are_bounded, Aggregator, [AnyMethod]),
+    Promise(check_names_are_for_good, Aggregator, [AnewEachWindow, ForgetsAtRestart, Unbounded]),
+    Promise(check_a_scan_changes_nothing, Aggregator, [FirstCome, KeepsWhatItSaw, Unbounded]),
+    Promise(check_conservation, Aggregator, [DropsOther, Overwrites, TotalsOfTheLastWindow, Unbounded]),
+)

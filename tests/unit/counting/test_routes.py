@@ -1,4 +1,4 @@
-"""What becomes of a target, step by step; beside the promises stand twins that the same checks catch."""
+"""What becomes of a target, step by step."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from qps_service.counting.routes import (
     make_rule,
 )
 from qps_service.values.counts import OTHER
+from tests.unit.promised import Patches, Promise, promises
 
 Of = Callable[[bytes], bytes]
 
@@ -68,27 +69,18 @@ def check_targets(of: Of) -> None:
         assert {target: of(target) for target in TARGETS} == TARGETS
 
 
-def test_targets() -> None:
-    check_targets(Routes().of)
+def check_targets_where_no_rule_fits() -> None:
     check_targets(Routes([rule("no such thing", "x")]).of)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    "twin",
-    [
-        lambda target: Routes(keep_query=True).of(target),
-        lambda target: unquote_to_bytes(Routes().of(target)),
-        lambda target: Routes().of(target).lower(),
-        lambda target: Routes().of(unquote_to_bytes(target)),
-        lambda target: Routes().of(re.sub(rb"^\w+://", b"", target)),
-        lambda target: target.split(b"?")[0] or b"/",
-    ],
-)
-def test_what_does_otherwise_is_caught(twin: Of) -> None:
-    with pytest.raises(AssertionError):
-        check_targets(twin)
-
+NOT_THE_ROUTE: dict[str, Of] = {
+    "the query": lambda target: Routes(keep_query=True).of(target),
+    "all decoded": lambda target: unquote_to_bytes(Routes().of(target)),
+    "lower case": lambda target: Routes().of(target).lower(),
+    "decoded first": lambda target: Routes().of(unquote_to_bytes(target)),
+    "the host": lambda target: Routes().of(re.sub(rb"^\w+://", b"", target)),
+    "before the ?": lambda target: target.split(b"?")[0] or b"/",
+}
 
 UNRESERVED = "ABCXYZabcxyz019-._~"
 
@@ -195,7 +187,7 @@ def check_segments(of: Of, segments: dict[bytes, bytes]) -> None:
             assert of(path.replace(b"%b", segment)) == expected
 
 
-def test_segments_that_collapse() -> None:
+def check_collapses() -> None:
     check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
     check_segments(Routes((), list(reversed(COLLAPSES))).of, SEGMENTS)
     for name, segments in ALONE.items():
@@ -203,22 +195,22 @@ def test_segments_that_collapse() -> None:
     assert ALONE.keys() == COLLAPSES.keys()
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("order", [("numeric", "date"), ("hex", "numeric"), ("hex", "date")])
-def test_another_order_is_caught(order: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        module, "COLLAPSES", {name: COLLAPSES[name] for name in dict.fromkeys((*order, *COLLAPSES))}
-    )
-    with pytest.raises(AssertionError):
-        check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
+def other_collapses(*first: str, numeric: bytes = COLLAPSES["numeric"][1]) -> Patches:
+    """In another order, or with another number."""
+    known = COLLAPSES | {"numeric": (b":id", numeric)}
+    return Patches((module, "COLLAPSES", {name: known[name] for name in dict.fromkeys((*first, *COLLAPSES))}))
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("pattern", [rb"[0-9.]++", rb"-?[0-9]++", rb"[0-9]{1,8}", rb"\w*[0-9]"])
-def test_another_number_is_caught(pattern: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COLLAPSES, "numeric", (b":id", pattern))
-    with pytest.raises(AssertionError):
-        check_segments(Routes((), list(COLLAPSES)).of, SEGMENTS)
+OTHER_COLLAPSES = {
+    **{
+        " ".join(first): other_collapses(*first)
+        for first in (("numeric", "date"), ("hex", "numeric"), ("hex", "date"))
+    },
+    **{
+        str(each): other_collapses(numeric=each)
+        for each in (rb"[0-9.]++", rb"-?[0-9]++", rb"[0-9]{1,8}", rb"\w*[0-9]")
+    },
+}
 
 
 def test_what_is_decoded_collapses() -> None:
@@ -344,26 +336,20 @@ def test_no_rule_sees_what_is_too_long() -> None:
 # --- the cache
 
 
-class Forgetful(Routes):
-    """A broken twin: one generation, which is thrown away when it is full."""
-
+class Forgetful(Routes):  # one generation, which is thrown away when it is full
     def _recall(self, target: bytes) -> bytes:
         self._old = {}
         return super()._recall(target)
 
 
-class Remembers(Routes):
-    """A broken twin: nothing is forgotten."""
-
+class Remembers(Routes):  # nothing is forgotten
     def _recall(self, target: bytes) -> bytes:
         self._size = 0
         self._young[target] = self._derive(target)
         return self._young[target]
 
 
-class CountsEntriesOnly(Routes):
-    """A broken twin: the text may be of any length."""
-
+class CountsEntriesOnly(Routes):  # the text may be of any length
     def _recall(self, target: bytes) -> bytes:
         self._size = 0
         return super()._recall(target)
@@ -389,29 +375,16 @@ def check_cache_is_bounded(make: type[Routes]) -> None:
         assert sum(len(one) + len(two) for one, two in kept.items()) <= 2 * (CACHE_BYTES + 2 * 65536)
 
 
-def test_a_rule_is_asked_once_for_each_target() -> None:
-    check_once_each(Routes)
-
-
-@pytest.mark.twin
-def test_a_rule_is_asked_once_for_each_target_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_once_each(Forgetful)
-
-
-def test_the_cache_is_bounded_in_entries_and_bytes() -> None:
-    check_cache_is_bounded(Routes)
-
-
-@pytest.mark.twin
-def test_the_cache_is_bounded_in_entries_and_bytes_catches_its_twin() -> None:
-    for twin in (Remembers, CountsEntriesOnly):
-        with pytest.raises(AssertionError):
-            check_cache_is_bounded(twin)
-
-
 def test_what_needs_no_thought_needs_no_cache() -> None:
     routes = Routes()
     for number in range(100):
         routes.of(b"/%%7e%d" % number)
     assert routes._young == {}
+
+
+test_promise, test_twin = promises(
+    Promise(check_targets, Routes().of, NOT_THE_ROUTE),
+    Promise(check_collapses, None, OTHER_COLLAPSES),
+    Promise(check_once_each, Routes, [Forgetful]),
+    Promise(check_cache_is_bounded, Routes, [Remembers, CountsEntriesOnly]),
+)

@@ -18,6 +18,7 @@ from qps_service.files.fingerprint import (
     take_marks,
 )
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Identity, Position
+from tests.unit.promised import Patches, Promise, promises
 
 LINES = b"".join(b"line %08d\n" % number for number in range(5_000))  # 70,000 bytes
 OTHERS = b"".join(b"other %07d\n" % number for number in range(5_000))
@@ -59,10 +60,8 @@ def marks_of(text: bytes, blocks: list[int], take: Take = take_marks) -> bytes:
 
 def position_at(offset: int, text: bytes = LINES) -> Position:
     read = text[:offset]
-    marks = marks_of(read, [])
-    return Position(
-        Identity(1, 2, 3), "/log", offset, read[:PREFIX_LIMIT], read[-MARKER_LIMIT:], False, marks
-    )
+    ends = read[:PREFIX_LIMIT], read[-MARKER_LIMIT:]
+    return Position(Identity(1, 2, 3), "/log", offset, *ends, False, marks_of(read, []))
 
 
 # --- taking them
@@ -75,6 +74,12 @@ def test_the_places_stay_what_they_were() -> None:
     assert SAMPLE_OFFSETS[-1] == 2**42
 
 
+@given(offset=offsets, blocks=st.lists(st.integers(0, 5_000)))
+@example(offset=1217, blocks=[])
+@example(offset=5000, blocks=[])
+@example(offset=1217, blocks=[1200, 17])
+@example(offset=1218, blocks=[1217])
+@example(offset=2048, blocks=[1] * 2048)
 def check_marks(take: Take, offset: int, blocks: list[int]) -> None:
     """They depend on the text alone: not on the blocks in which it was read, nor on when it was begun."""
     text = LINES[:offset]
@@ -82,15 +87,6 @@ def check_marks(take: Take, offset: int, blocks: list[int]) -> None:
         fingerprint._mark(text[place - MARKER_LIMIT : place]) for place in SAMPLE_OFFSETS if place <= offset
     )
     assert marks_of(text, blocks, take) == expected
-
-
-@given(offset=offsets, blocks=st.lists(st.integers(0, 5_000)))
-@example(offset=1217, blocks=[])
-@example(offset=1217, blocks=[1200, 17])
-@example(offset=1218, blocks=[1217])
-@example(offset=2048, blocks=[1] * 2048)
-def test_marks_are_the_same_whatever_the_blocks(offset: int, blocks: list[int]) -> None:
-    check_marks(take_marks, offset, blocks)
 
 
 @given(begun=offsets, rest=st.integers(0, 20_000))
@@ -104,35 +100,22 @@ def test_a_log_that_is_begun_later_has_the_same(begun: int, rest: int) -> None:
     assert longer == marks_of(LINES[: begun + rest], [])
 
 
-def takes_from_the_block_alone(marks: bytes, start: int, before: bytes, consumed: bytes) -> bytes:
-    return take_marks(marks, start, b"", consumed)
-
-
-def takes_one_a_block(marks: bytes, start: int, before: bytes, consumed: bytes) -> bytes:
-    return take_marks(marks, start, before, consumed)[: len(marks) + fingerprint.MARK_SIZE]
-
-
-def takes_a_byte_late(marks: bytes, start: int, before: bytes, consumed: bytes) -> bytes:
-    return take_marks(marks, start, before, consumed[:-1])
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "offset", "blocks"),
-    [
-        (takes_from_the_block_alone, 1217, [1200]),
-        (takes_one_a_block, 5000, []),
-        (takes_a_byte_late, 1217, []),
-    ],
-)
-def test_other_marks_are_caught(twin: Take, offset: int, blocks: list[int]) -> None:
-    with pytest.raises(AssertionError):
-        check_marks(twin, offset, blocks)
-
-
+OTHER_MARKS: dict[str, Take] = {
+    "from the block alone": lambda marks, start, before, consumed: take_marks(marks, start, b"", consumed),
+    "one a block": lambda marks, *block: take_marks(marks, *block)[: len(marks) + fingerprint.MARK_SIZE],
+    "a byte late": lambda marks, start, before, consumed: take_marks(marks, start, before, consumed[:-1]),
+}
 # --- what a file is to a text that was read
 
 
+@given(offset=offsets, cut=offsets)
+@example(offset=1024, cut=1023)
+@example(offset=1025, cut=1024)
+@example(offset=1217, cut=1216)
+@example(offset=50_000, cut=49_999)
+@example(offset=50_000, cut=49_936)
+@example(offset=50_000, cut=50_000)
+@example(offset=14, cut=13)
 def check_cut(comparing: Compare, offset: int, cut: int) -> None:
     """Every beginning of the text is a part of it, and all of it is the same, with or without more."""
     outcome = comparing(position_at(offset), Reader(LINES[:cut]))
@@ -142,6 +125,12 @@ def check_cut(comparing: Compare, offset: int, cut: int) -> None:
         assert outcome is (Match.FULL if cut >= offset else Match.PREFIX)
 
 
+@given(offset=offsets, fork=line_starts, length=offsets)
+@example(offset=1400, fork=0, length=1400)
+@example(offset=1229, fork=1008, length=221)
+@example(offset=60_000, fork=49_000, length=9_801)  # shorter than what was read
+@example(offset=60_000, fork=49_000, length=20_000)  # read on to the very end
+@example(offset=49_014, fork=49_000, length=20_000)
 def check_fork(comparing: Compare, offset: int, fork: int, length: int) -> None:
     """A file that goes on otherwise from the line at `fork` on is never taken for all that was read, and
     once both go a fifth beyond that line it is another text."""
@@ -155,71 +144,22 @@ def check_fork(comparing: Compare, offset: int, fork: int, length: int) -> None:
             assert reader.end <= max(fork, PREFIX_LIMIT) * 6 // 5 + 1, "went beyond the first difference"
 
 
-@given(offset=offsets, cut=offsets)
-@example(offset=1024, cut=1023)
-@example(offset=1025, cut=1024)
-@example(offset=1217, cut=1216)
-@example(offset=50_000, cut=49_999)
-@example(offset=50_000, cut=49_936)
-@example(offset=50_000, cut=50_000)
-@example(offset=14, cut=13)
-def test_any_cut_is_recognised(offset: int, cut: int) -> None:
-    check_cut(compare, offset, cut)
-
-
-@given(offset=offsets, fork=line_starts, length=offsets)
-@example(offset=1400, fork=0, length=1400)
-@example(offset=1229, fork=1008, length=221)
-@example(offset=60_000, fork=49_000, length=9_801)
-@example(offset=49_014, fork=49_000, length=20_000)
-def test_another_text_is_told_from_it(offset: int, fork: int, length: int) -> None:
-    check_fork(compare, offset, fork, length)
-
-
-def compares_beginnings(position: Position, read: Read) -> Match:
+def of_beginnings(position: Position, read: Read) -> Match:
     """Filebeat's way: a hash of the first KiB."""
     return compare(position._replace(offset=len(position.prefix), marker=b"", marks=b""), read)
 
 
-def compares_without_marks(position: Position, read: Read) -> Match:
+def without_marks(position: Position, read: Read) -> Match:
     return compare(position._replace(marks=b""), read)
 
 
-def compares_without_marker(position: Position, read: Read) -> Match:
+def without_marker(position: Position, read: Read) -> Match:
     return compare(position._replace(marker=b""), read)
 
 
-def compares_backwards(position: Position, read: Read) -> Match:
+def backwards(position: Position, read: Read) -> Match:
     read(MARKER_LIMIT, position.offset - MARKER_LIMIT)
     return compare(position, read)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [compares_beginnings, compares_without_marker, compares_backwards])
-def test_wrong_kinship_of_a_cut_is_caught(twin: Compare) -> None:
-    with pytest.raises(AssertionError):
-        check_cut(twin, 50_000, 49_990)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "length"),
-    [
-        (compares_beginnings, 9_801),
-        (compares_without_marks, 9_801),  # shorter than what was read
-        (compares_without_marks, 20_000),  # read on to the very end
-        (compares_backwards, 9_801),
-    ],
-)
-def test_missing_a_fork_is_caught(twin: Compare, length: int) -> None:
-    with pytest.raises(AssertionError):
-        check_fork(twin, 60_000, 49_000, length)
-
-
-@pytest.mark.twin
-def test_missing_a_late_fork_is_caught() -> None:
-    with pytest.raises(AssertionError):
-        check_fork(compares_without_marker, 49_014, 49_000, 20_000)
 
 
 # --- what a damaged file is
@@ -237,25 +177,17 @@ def check_damage(comparing: Compare, sound: int) -> None:
         comparing(position_at(50_000), read)
 
 
-DAMAGES = (500, SAMPLE_OFFSETS[3] - MARKER_LIMIT, SAMPLE_OFFSETS[3] - 1, 49_999)
-
-
-@pytest.mark.parametrize("sound", DAMAGES)
-def test_damage_is_not_an_end(sound: int) -> None:
-    check_damage(compare, sound)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("sound", [500, SAMPLE_OFFSETS[3] - 1, 49_999])
-def test_taking_damage_for_an_end_is_caught(sound: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "_ended", lambda read, end: Match.PREFIX)
-    with pytest.raises(pytest.fail.Exception):
-        check_damage(compare, sound)
-
-
 # --- what is left of a text after power loss
 
 
+@given(offset=offsets, cut=line_starts, appended=offsets)
+@example(offset=0, cut=0, appended=0)
+@example(offset=700, cut=602, appended=0)
+@example(offset=700, cut=602, appended=500)
+@example(offset=50_000, cut=49_994, appended=0)
+@example(offset=50_000, cut=49_994, appended=40_000)
+@example(offset=50_000, cut=30_002, appended=0)
+@example(offset=50_000, cut=30_002, appended=40_000)
 def check_common(measure: Common, offset: int, cut: int, appended: int) -> None:
     """A file that lost what was behind `cut`, and got other lines since: known up to the last place before
     that, and never a byte too far."""
@@ -270,34 +202,22 @@ def check_common(measure: Common, offset: int, cut: int, appended: int) -> None:
         assert known == cut
 
 
-@given(offset=offsets, cut=line_starts, appended=offsets)
-@example(offset=0, cut=0, appended=0)
-@example(offset=700, cut=602, appended=0)
-@example(offset=700, cut=602, appended=500)
-@example(offset=50_000, cut=49_994, appended=0)
-@example(offset=50_000, cut=49_994, appended=500)
-@example(offset=50_000, cut=30_002, appended=0)
-@example(offset=50_000, cut=30_002, appended=40_000)
-def test_what_power_loss_left(offset: int, cut: int, appended: int) -> None:
-    check_common(common, offset, cut, appended)
+TRUSTING: dict[str, Common] = {
+    "the size": lambda position, read: (
+        position.offset if read(1, position.offset) else common(position, read)
+    ),
+    "the marker": lambda position, read: common(position._replace(marks=b""), read),
+    "the marks": lambda position, read: common(position._replace(marker=b""), read),
+}
+AN_END = [Patches((fingerprint, "_ended", lambda read, end: Match.PREFIX))]
 
-
-def trusts_the_size(position: Position, read: Read) -> int:
-    return position.offset if len(read(1, position.offset)) else common(position, read)
-
-
-def trusts_the_marker(position: Position, read: Read) -> int:
-    return common(position._replace(marks=b""), read)
-
-
-def trusts_the_marks(position: Position, read: Read) -> int:
-    return common(position._replace(marker=b""), read)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "cut"), [(trusts_the_size, 30_002), (trusts_the_marker, 30_002), (trusts_the_marks, 49_994)]
+test_promise, test_twin = promises(
+    Promise(check_marks, take_marks, OTHER_MARKS),
+    Promise(check_cut, compare, [of_beginnings, without_marker, backwards]),
+    Promise(check_fork, compare, [of_beginnings, without_marks, without_marker, backwards]),
+    Promise(check_damage, compare, AN_END, sound=500),
+    Promise(check_damage, compare, [], sound=SAMPLE_OFFSETS[3] - MARKER_LIMIT),
+    Promise(check_damage, compare, AN_END, sound=SAMPLE_OFFSETS[3] - 1),
+    Promise(check_damage, compare, AN_END, sound=49_999),
+    Promise(check_common, common, TRUSTING),
 )
-def test_knowing_too_much_or_too_little_is_caught(twin: Common, cut: int) -> None:
-    with pytest.raises(AssertionError):
-        check_common(twin, 50_000, cut, 40_000)

@@ -1,7 +1,9 @@
 """Apache's LogFormat, pasted in each of the ways that it stands in a configuration."""
 
+from collections.abc import Callable
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.errors import FormatError
@@ -9,7 +11,8 @@ from qps_service.formats import apache
 from qps_service.formats.line import make_reader
 from qps_service.formats.presets import Field, compile_format
 from qps_service.formats.timestamps import seconds_of
-from tests.unit.refusals import refusal
+from tests.unit.promised import Patches, Promise, promises
+from tests.unit.refusals import refused
 
 # https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#examples, and Debian's apache2.conf.
 VHOST = 'LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhost_combined'
@@ -21,6 +24,7 @@ LINE = (
     b'127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326 '
     b'"http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)"'
 )
+A_200, A_404 = ({"route": b"/a", "status": status} for status in (b"200", b"404"))
 COUNTED = {
     "request": b"GET /apache_pb.gif HTTP/1.0",
     "status": b"200",
@@ -37,9 +41,9 @@ COUNTED = {
         (VHOST, b"example.com:443 " + LINE, COUNTED),
         ('%h %l %u %t "%r" %>s %b', LINE.partition(b' "http')[0], COUNTED),
         (r"%h %l %u %t \"%r\" %>s %b", LINE.partition(b' "http')[0], COUNTED),
-        ("logformat '%U \"%>s\"' x", b'/a "404"', {"route": b"/a", "status": b"404"}),
-        ('# ours\nLogFormat "%U \\\n%>s" x\n', b"/a 404", {"route": b"/a", "status": b"404"}),
-        ("LogFormat %U|%>s bars", b"/a|404", {"route": b"/a", "status": b"404"}),
+        ("logformat '%U \"%>s\"' x", b'/a "404"', A_404),
+        ('# ours\nLogFormat "%U \\\n%>s" x\n', b"/a 404", A_404),
+        ("LogFormat %U|%>s bars", b"/a|404", A_404),
         (
             SSL,
             b'[10/Oct/2000:13:55:36 -0700] ::1 TLSv1.3 TLS_AES_128 "GET /apache_pb.gif HTTP/1.0" 200 2326',
@@ -50,36 +54,28 @@ COUNTED = {
             b"GET /a?b=c HTTP/1.1 200 5",
             {"method": b"GET", "route": b"/a?b=c", "status": b"200", "bytes": b"5"},
         ),
-        ("%m %U %q %s", b"GET /a ?b 200", {"method": b"GET", "route": b"/a", "status": b"200"}),
-        (r"100%%\t%U\t%>s\\x", b"100%\t/a\t404\\x", {"route": b"/a", "status": b"404"}),
+        ("%m %U %q %s", b"GET /a ?b 200", A_200 | {"method": b"GET"}),
+        (r"100%%\t%U\t%>s\\x", b"100%\t/a\t404\\x", A_404),
         (
             "%400,501{User-agent}i %!200,304,302{Referer}i %404s %U %>s",
             b"- http://x - /a 500",
-            {"route": b"/a", "status": b"500"},
+            A_200 | {"status": b"500"},
         ),
         (
             "%{%Y-%m-%d %H:%M:%S}t.%{msec_frac}t %U %>s",
             b"2026-11-24 14:50:08.123 /a 200",
-            {"time": b"2026-11-24 14:50:08", "route": b"/a", "status": b"200"},
+            A_200 | {"time": b"2026-11-24 14:50:08"},
         ),
-        ("%{%d/%b/%Y %T}t %U %>s", b"24/Nov/2026 14:50:08 /a 200", {"route": b"/a", "status": b"200"}),
-        ("%{sec}t %U %>s", b"1795531808 /a 200", {"time": b"1795531808", "route": b"/a", "status": b"200"}),
-        (
-            "%{begin:msec}t %U %>s",
-            b"1795531808123 /a 200",
-            {"time": b"1795531808123", "route": b"/a", "status": b"200"},
-        ),
+        ("%{%d/%b/%Y %T}t %U %>s", b"24/Nov/2026 14:50:08 /a 200", A_200),
+        ("%{sec}t %U %>s", b"1795531808 /a 200", A_200 | {"time": b"1795531808"}),
+        ("%{begin:msec}t %U %>s", b"1795531808123 /a 200", A_200 | {"time": b"1795531808123"}),
         (
             "%{end}t %U %>s",
             b"[24/Nov/2026:14:50:08 +0100] /a 200",
-            {"time": b"24/Nov/2026:14:50:08 +0100", "route": b"/a", "status": b"200"},
+            A_200 | {"time": b"24/Nov/2026:14:50:08 +0100"},
         ),
-        ("%{ended}t %U %>s", b"ended /a 200", {"route": b"/a", "status": b"200"}),
-        (
-            "%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s",
-            b"1 2 3 4 5 6 7 /a 200",
-            {"route": b"/a", "status": b"200"},
-        ),
+        ("%{ended}t %U %>s", b"ended /a 200", A_200),
+        ("%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s", b"1 2 3 4 5 6 7 /a 200", A_200),
     ],
 )
 def test_a_line_of_a_pasted_format(text: str, line: bytes, expected: dict[str, bytes]) -> None:
@@ -93,37 +89,25 @@ def test_every_directive_is_read(tag: str) -> None:
         assert [piece.name for piece in found.pieces if isinstance(piece, Field)] == [directive, "%>s", "%U"]
 
 
-TAG_LIST = (
-    "a, A, b, B, c, C, D, e, f, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, S, t, T, u, U, v, V, x, X"
+ONE_OF = (
+    "expected % and one of a, A, b, B, c, C, D, e, f, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, S, "
+    "t, T, u, U, v, V, x, X, ^FB, ^ti, ^to; got "
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "reason"),
-    [
-        ("%U %", "%U ", "expected a directive after %"),
-        ("%U %{x", "%U %", "expected a closing }"),
-        ("%U %y", "%U %", f"expected % and one of {TAG_LIST}, ^FB, ^ti, ^to; got %y"),
-        ("%U %^x", "%U %", f"expected % and one of {TAG_LIST}, ^FB, ^ti, ^to; got %^x"),
-        ("%U%>s", "%U", "expected some text between two fields"),
-        ("%f%q %U %>s", "%f", "expected some text between two fields"),
-        ("%U\\n%>s", "%U", "expected a format of one line"),
-        ("%U\n%>s", "%U", "expected a format of one line"),
-        ("%h %>s", "%h %>s", "the format has no route: expected %r or %U"),
-        ("%h %U", "%h %U", "the format has no status: expected %>s"),
-        ("%h %U %404s", "%h %U %404s", "the format has no status: expected %>s"),
-        ("LogFormat ", "LogFormat ", "expected the format after LogFormat"),
-        ('LogFormat "%U %>s', "LogFormat ", 'expected a closing "'),
-        ('LogFormat "%U %>s" a b', 'LogFormat "%U %>s" a ', "expected nothing after the format's name"),
-        (
-            'LogFormat "\\"%r\\" %y" a',
-            'LogFormat "\\"%r\\" %',
-            f"expected % and one of {TAG_LIST}, ^FB, ^ti, ^to; got %y",
-        ),
-    ],
+test_refuses_and_names_the_place_in_what_was_pasted = refused(
+    {
+        "expected a directive after %": ["%U ▸%"],
+        "expected a closing }": ["%U %▸{x"],
+        ONE_OF + "%y": ["%U %▸y", 'LogFormat "\\"%r\\" %▸y" a'],
+        ONE_OF + "%^x": ["%U %▸^x"],
+        "expected some text between two fields": ["%U▸%>s", "%f▸%q %U %>s"],
+        "expected a format of one line": ["%U▸\\n%>s", "%U▸\n%>s"],
+        "the format has no route: expected %r or %U": ["%h %>s▸"],
+        "the format has no status: expected %>s": ["%h %U▸", "%h %U %404s▸"],
+        "expected the format after LogFormat": ["LogFormat ▸"],
+        'expected a closing "': ['LogFormat ▸"%U %>s'],
+        "expected nothing after the format's name": ['LogFormat "%U %>s" a ▸b'],
+    }
 )
-def test_refuses_and_names_the_place_in_what_was_pasted(text: str, place: str, reason: str) -> None:
-    assert refusal(text) == (place, reason)
 
 
 # --- a time counts if it can be read
@@ -143,21 +127,8 @@ TIMES = [
     ("%s", b"1795531808"),
     ("usec", b"1795531808123456"),
     ("usec_frac", b"123456x"),
-    ("%H:%M", b"14:50"),
     ("%c", b"Tue Nov 24 14:50:08 2026"),
 ]
-
-
-@pytest.mark.parametrize(("text", "written"), TIMES)
-def test_a_time_that_can_be_read(text: str, written: bytes) -> None:
-    check_time(text, written)
-
-
-@pytest.mark.twin
-def test_taking_any_time_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apache, "seconds_of", lambda _text: 0)
-    with pytest.raises(AssertionError):
-        check_time("%H:%M", b"14:50")
 
 
 # --- whatever the quotes, the format is the same
@@ -169,19 +140,19 @@ def quoted(text: str) -> str:
     )
 
 
-def check_quoting(pasted: str, text: str) -> None:
-    expected = (Field("%U", "route"), f" <{text}> ".encode(), Field("%s", "status"))
-    assert compile_format(pasted).pieces == expected
-
-
 @given(text=st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=8))
-def test_quoting(text: str) -> None:
-    check_quoting(quoted(text), text)
+@example(text="\\t")
+@example(text="%")
+@example(text='"')
+def check_quoting(quoted: Callable[[str], str], text: str) -> None:
+    expected = (Field("%U", "route"), f" <{text}> ".encode(), Field("%s", "status"))
+    assert compile_format(quoted(text)).pieces == expected
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("text", ["\\t", "%", '"'])
-def test_forgotten_escapes_are_caught(text: str) -> None:
-    check_quoting(quoted(text), text)
-    with pytest.raises((AssertionError, FormatError)):
-        check_quoting(f'LogFormat "%U <{text}> %s" x', text)
+test_promise, test_twin = promises(
+    *(Promise(check_time, None, [], text=text, written=written) for text, written in TIMES),
+    Promise(check_time, None, [Patches((apache, "seconds_of", lambda _: 0))], text="%H:%M", written=b"14:50"),
+    Promise(
+        check_quoting, quoted, {"no escapes": lambda text: f'LogFormat "%U <{text}> %s" x'}, (FormatError,)
+    ),
+)

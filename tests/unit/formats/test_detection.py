@@ -8,6 +8,7 @@ import pytest
 from qps_service.formats import detection
 from qps_service.formats.detection import LINES, ORDER, Choice, choose, first_lines, fits
 from qps_service.formats.presets import PRESETS, compile_format
+from tests.unit.promised import Patches, Promise, promises
 
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512'
 COMBINED = COMMON + b' "-" "curl/8"'
@@ -18,13 +19,16 @@ TLS = COMBINED.replace(b"GET /a HTTP/1.1", rb"\x16\x03\x01")
 Choose = Callable[[Sequence[bytes]], Choice]
 
 
-def check_choice(choose: Choose, lines: list[bytes], name: str | None, reason: str) -> None:
-    choice = choose(lines)
-    assert (choice.format.text if choice.format else None, choice.reason) == (name, reason)
+Case = tuple[list[bytes], str | None, str]  # lines, the format's name, the reason
+
+
+def check_choice(choose: Choose, case: Case) -> None:
+    choice = choose(case[0])
+    assert (choice.format.text if choice.format else None, choice.reason) == case[1:]
 
 
 NONE = "none of {} lines fits json, combined, common, default"
-CASES: list[tuple[list[bytes], str | None, str]] = [
+CASES: list[Case] = [
     ([COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
     ([COMMON] * 2, "common", "2 of 2 lines fit common, 0 json, 0 combined, 0 default"),
     ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default, 0 json, 0 combined, 0 common"),
@@ -62,33 +66,25 @@ CASES: list[tuple[list[bytes], str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("lines", "name", "reason"), CASES)
-def test_the_choice(lines: list[bytes], name: str | None, reason: str) -> None:
-    check_choice(choose, lines, name, reason)
-
-
 def by_the_first_line(lines: Sequence[bytes]) -> Choice:
-    """A broken twin: one line decides."""
     return choose(lines[:1])
 
 
-def with_all_lines(lines: Sequence[bytes]) -> Choice:
-    """A broken twin: it counts blank ones."""
+def with_blank_lines(lines: Sequence[bytes]) -> Choice:
     return choose([line or b"?" for line in lines])
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(("twin", "number"), [(by_the_first_line, 5), (with_all_lines, 9)])
-def test_another_choice_is_caught(twin: Choose, number: int) -> None:
-    with pytest.raises(AssertionError):
-        check_choice(twin, *CASES[number])
-
-
-@pytest.mark.twin
-def test_ties_by_another_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detection, "ORDER", ORDER[::-1])
-    with pytest.raises(AssertionError):
-        check_choice(choose, *CASES[6])
+TWINS: dict[int, object] = {
+    5: by_the_first_line,
+    6: Patches((detection, "ORDER", ORDER[::-1])),
+    9: with_blank_lines,
+}
+test_promise, test_twin = promises(
+    *(
+        Promise(check_choice, choose, [TWINS[number]] if number in TWINS else [], case=case)
+        for number, case in enumerate(CASES)
+    )
+)
 
 
 def test_every_preset_can_be_chosen() -> None:

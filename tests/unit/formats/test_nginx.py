@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.errors import FormatError
 from qps_service.formats.line import make_reader
 from qps_service.formats.presets import Field, compile_format
-from tests.unit.refusals import refusal
+from tests.unit.promised import Promise, promises
+from tests.unit.refusals import refused
 
 # The example of https://nginx.org/en/docs/http/ngx_http_log_module.html, and Debian's and nginx.org's `main`.
 GZIP = """\
@@ -30,6 +31,9 @@ JSON = """log_format main escape=json
     '"request_uri":"$request_uri",'
     '"request_time":"$request_time"'
   '}';"""
+
+
+OTHER_KINDS = "$1 $upstream_response_time ${http_x}y$cookie_a $uri $status $arg_b"
 
 
 @pytest.mark.parametrize(
@@ -65,10 +69,7 @@ JSON = """log_format main escape=json
         ("'$request' $status", "'$request' $status"),
         ("'$uri' - '$status'", "'$uri' - '$status'"),
         # Variables of every kind are skipped over.
-        (
-            "$1 $upstream_response_time ${http_x}y$cookie_a $uri $status $arg_b",
-            "$1 $upstream_response_time ${http_x}y$cookie_a $uri $status $arg_b",
-        ),
+        (OTHER_KINDS, OTHER_KINDS),
     ],
 )
 def test_a_pasted_format(text: str, expected: str) -> None:
@@ -77,24 +78,16 @@ def test_a_pasted_format(text: str, expected: str) -> None:
     assert found == compile_format(expected.replace("\\", "\\\\"))._replace(text=text)
 
 
+NOW = b"24/Nov/2026:14:50:08 +0000"
 LINES = [
     (
         GZIP,
         b'203.0.113.7 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512 "-" "curl/8" "2.10"',
-        {
-            "request": b"GET /a HTTP/1.1",
-            "status": b"200",
-            "bytes": b"512",
-            "time": b"24/Nov/2026:14:50:08 +0000",
-        },
+        {"request": b"GET /a HTTP/1.1", "status": b"200", "bytes": b"512", "time": NOW},
     ),
     # Without brackets the blank in the time is like the one behind it.
-    ("$time_local $uri $status", b"24/Nov/2026:14:50:08 +0000 /a 200", {"route": b"/a", "status": b"200"}),
-    (
-        "$uri $status $time_local",
-        b"/a 200 24/Nov/2026:14:50:08 +0000",
-        {"route": b"/a", "status": b"200", "time": b"24/Nov/2026:14:50:08 +0000"},
-    ),
+    ("$time_local $uri $status", NOW + b" /a 200", {"route": b"/a", "status": b"200"}),
+    ("$uri $status $time_local", b"/a 200 " + NOW, {"route": b"/a", "status": b"200", "time": NOW}),
     (
         JSON,
         b'{"time_iso8601":"2026-11-24T14:50:08+00:00","request_method":"GET","status": "304",'
@@ -109,48 +102,24 @@ def test_a_line_of_a_pasted_format(text: str, line: bytes, expected: dict[str, b
     assert make_reader(compile_format(text)).roles(line) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "place", "reason"),
-    [
-        ("log_format ", "log_format", "expected a name after log_format"),
-        ("log_format main;", "log_format main;", "expected the format after log_format"),
-        (
-            "log_format main escape=json;\n",
-            "log_format main escape=json;",
-            "expected the format after log_format",
-        ),
-        (
-            "log_format main escape=html '$uri';",
-            "log_format main ",
-            "expected escape=default, escape=json or escape=none",
-        ),
-        ("log_format main '$uri $status;", "log_format main ", "expected a closing '"),
-        (
-            "log_format main '$uri \"$status\" ';\nserver {",
-            "log_format main '$uri \"$status\" ';\n",
-            "expected nothing after the semicolon",
-        ),
-        (
-            "log_format main '$uri'\n  '$status';",
-            "log_format main '$uri'\n  '",
-            "expected some text between two fields",
-        ),
-        ("log_format main '$uri 'x;", "log_format main '$uri '", "expected a blank after the closing quote"),
-        ("log_format main '$uri \\n$status';", "log_format main '$uri ", "expected a format of one line"),
-        ("log_format main '$uri\n$status';", "log_format main '$uri", "expected a format of one line"),
-        (
-            "log_format main '$host '\n  '$uri';",
-            "log_format main '$host '\n  '$uri",
-            "the format has no status: expected $status",
-        ),
-        ("'$uri '\n$status", "'$uri '\n", "expected a piece between quotes"),
-        ("'$uri '\n'$status", "'$uri '\n", "expected a closing '"),
-        ("'$uri '\n'$'", "'$uri '\n'", "expected a name after $"),
-        ("log_format x '$uri \\'$ $status';", "log_format x '$uri \\'", "expected a name after $"),
-    ],
+test_refuses_and_names_the_place_in_what_was_pasted = refused(
+    {
+        "expected a name after log_format": ["log_format▸ "],
+        "expected the format after log_format": ["log_format main;▸", "log_format main escape=json;▸\n"],
+        "expected escape=default, escape=json or escape=none": ["log_format main ▸escape=html '$uri';"],
+        "expected a closing '": ["log_format main ▸'$uri $status;", "'$uri '\n▸'$status"],
+        "expected nothing after the semicolon": ["log_format main '$uri \"$status\" ';\n▸server {"],
+        "expected some text between two fields": ["log_format main '$uri'\n  '▸$status';"],
+        "expected a blank after the closing quote": ["log_format main '$uri '▸x;"],
+        "expected a format of one line": [
+            "log_format main '$uri ▸\\n$status';",
+            "log_format main '$uri▸\n$status';",
+        ],
+        "the format has no status: expected $status": ["log_format main '$host '\n  '$uri▸';"],
+        "expected a piece between quotes": ["'$uri '\n▸$status"],
+        "expected a name after $": ["'$uri '\n'▸$'", "log_format x '$uri \\'▸$ $status';"],
+    }
 )
-def test_refuses_and_names_the_place_in_what_was_pasted(text: str, place: str, reason: str) -> None:
-    assert refusal(text) == (place, reason)
 
 
 # --- whatever the quotes, the format is the same
@@ -161,6 +130,13 @@ def quote(text: str, mark: str) -> str:
     return mark + escaped.replace("\t", "\\t") + mark
 
 
+LITERALS = st.text(st.characters(exclude_characters="$\r\n", exclude_categories=["Cs"]), max_size=8)
+
+
+@given(parts=st.lists(st.tuples(LITERALS, st.sampled_from("'\"")), min_size=1, max_size=4))
+@example(parts=[("\\t", '"')])
+@example(parts=[('"', '"')])
+@example(parts=[("\\", '"')])
 def check_quoting(quote: Callable[[str, str], str], parts: list[tuple[str, str]]) -> None:
     """Pieces in quotes of either kind mean what stands in them."""
     text = "".join(part for part, _ in parts)
@@ -169,17 +145,6 @@ def check_quoting(quote: Callable[[str, str], str], parts: list[tuple[str, str]]
     assert compile_format(pasted).pieces == expected
 
 
-LITERALS = st.text(st.characters(exclude_characters="$\r\n", exclude_categories=["Cs"]), max_size=8)
-
-
-@given(parts=st.lists(st.tuples(LITERALS, st.sampled_from("'\"")), min_size=1, max_size=4))
-def test_quoting(parts: list[tuple[str, str]]) -> None:
-    check_quoting(quote, parts)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("part", ["\\t", '"', "\\"])
-def test_forgotten_escapes_are_caught(part: str) -> None:
-    check_quoting(quote, [(part, '"')])
-    with pytest.raises((AssertionError, FormatError)):
-        check_quoting(lambda text, mark: mark + text + mark, [(part, '"')])
+test_promise, test_twin = promises(
+    Promise(check_quoting, quote, {"no escapes": lambda text, mark: mark + text + mark}, (FormatError,))
+)

@@ -10,7 +10,8 @@ from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import TextReader, make_reader
 from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
-from tests.unit.refusals import refusal
+from tests.unit.promised import Promise, promises
+from tests.unit.refusals import refused
 
 COMBINED = (
     b'203.0.113.7 - bob [09/Sep/2016:11:43:14 +0200] "GET /a?b HTTP/1.1" 200 512 "http://x/" "curl/7 (x y)"'
@@ -21,6 +22,7 @@ COUNTED = {
     "bytes": b"512",
     "time": b"09/Sep/2016:11:43:14 +0200",
 }
+X_404 = {"route": b"/x", "status": b"404"}
 
 
 def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
@@ -39,19 +41,19 @@ def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
         ("common", COMBINED.partition(b' "http')[0], COUNTED),
         # A preset is nothing but its text: pasting that from nginx's configuration is the same.
         (PRESETS["combined"], COMBINED, COUNTED),
-        ("$uri $status", b"/x 404", {"route": b"/x", "status": b"404"}),
+        ("$uri $status", b"/x 404", X_404),
         ("${uri}x$status", b"/x404", {"route": b"/", "status": b"404"}),
-        ("$REQUEST_URI|$Status|", b"/x|404|", {"route": b"/x", "status": b"404"}),
-        (r"$uri\\$status", b"/x\\404", {"route": b"/x", "status": b"404"}),
-        (r"\"$uri\" $status", b'"/x" 404', {"route": b"/x", "status": b"404"}),
-        ("é$uri é$status", "é/x é404".encode(), {"route": b"/x", "status": b"404"}),
-        (".$uri.$status", b"./x.404", {"route": b"/x", "status": b"404"}),
+        ("$REQUEST_URI|$Status|", b"/x|404|", X_404),
+        (r"$uri\\$status", b"/x\\404", X_404),
+        (r"\"$uri\" $status", b'"/x" 404', X_404),
+        ("é$uri é$status", "é/x é404".encode(), X_404),
+        (".$uri.$status", b"./x.404", X_404),
         (".$uri.$status", b"a/x.404", None),
         # A percent sign in nginx's language, and a dollar sign in Apache's.
-        ("$uri 100% %s $status", b"/x 100% %s 404", {"route": b"/x", "status": b"404"}),
-        ("$ %U $ %>s", b"$ /x $ 404", {"route": b"/x", "status": b"404"}),
-        ("json $uri $status", b"json /x 404", {"route": b"/x", "status": b"404"}),
-        ("\n  $uri $status\n\n", b"  /x 404", {"route": b"/x", "status": b"404"}),
+        ("$uri 100% %s $status", b"/x 100% %s 404", X_404),
+        ("$ %U $ %>s", b"$ /x $ 404", X_404),
+        ("json $uri $status", b"json /x 404", X_404),
+        ("\n  $uri $status\n\n", b"  /x 404", X_404),
     ],
 )
 def test_reads(text: str, line: bytes, expected: dict[str, bytes] | None) -> None:
@@ -84,30 +86,18 @@ QUOTES = "expected quotes around the request: it has blanks in it, and a blank w
 EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ", ".join(NAMES)
 
 
-@pytest.mark.parametrize(
-    ("text", "position", "reason"),
-    [
-        ("", 0, EXPECTED_NAMES),
-        ("apache", 0, EXPECTED_NAMES),
-        ("Combined", 0, EXPECTED_NAMES),
-        ("$route $", 7, "expected a name after $"),
-        ("$route ${status", 7, "expected a name after $"),
-        ("$ uri", 0, "expected a name after $"),
-        ("$route$status", 6, "expected some text between two fields"),
-        ("$route\n$status", 6, "expected a format of one line"),
-        ("$route\r $status", 6, "expected a format of one line"),
-        (r"$route\n$status", 6, "expected a format of one line"),
-        ("$route \udcff$status", 7, "expected UTF-8"),  # of a command line that is none
-        ("$route $host", 12, "the format has no status: expected $status"),
-        ("$route $host\n", 12, "the format has no status: expected $status"),
-        ("$status $host", 13, "the format has no route: expected $route or $request"),
-        ("$host $request $status", 6, QUOTES),
-        ("%h %r %>s", 3, QUOTES),
-        ("$status $request ", 8, QUOTES),
-    ],
+test_refuses_and_names_the_place = refused(
+    {
+        EXPECTED_NAMES: ["▸", "▸apache", "▸Combined"],
+        "expected a name after $": ["$route ▸$", "$route ▸${status", "▸$ uri"],
+        "expected some text between two fields": ["$route▸$status"],
+        "expected a format of one line": ["$route▸\n$status", "$route▸\r $status", "$route▸\\n$status"],
+        "expected UTF-8": ["$route ▸\udcff$status"],
+        "the format has no status: expected $status": ["$route $host▸", "$route $host▸\n"],
+        "the format has no route: expected $route or $request": ["$status $host▸"],
+        QUOTES: ["$host ▸$request $status", "%h ▸%r %>s", "$status ▸$request "],
+    }
 )
-def test_refuses_and_names_the_place(text: str, position: int, reason: str) -> None:
-    assert refusal(text) == (text[:position], reason)
 
 
 @pytest.mark.parametrize(
@@ -125,16 +115,8 @@ def test_a_request_needs_no_quotes_where_more_than_a_blank_ends_it(text: str, li
 
 
 WORDS = (
-    *"$%\\'\"{};#^ \n\t=.>",
-    "log_format ",
-    "LogFormat ",
-    "json ",
-    "uri",
-    "status",
-    "U",
-    "%>s",
-    "escape=json",
-    "t",
+    *"$%\\'\"{};#^ \n\t=.>Ut",
+    *("log_format ", "LogFormat ", "json ", "uri", "status", "%>s", "escape=json"),
 )
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map("".join) | st.text(max_size=8)
 
@@ -191,27 +173,16 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), ORDERS)
-def test_of_several_fields_for_one_thing_the_better_counts(text: str, expected: str) -> None:
-    check_order(compile_format, text, expected)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(("text", "expected"), [ORDERS[0], ORDERS[2], ORDERS[5]])
-def test_counting_the_first_in_the_line_is_caught(text: str, expected: str) -> None:
-    def first(text: str) -> LogFormat:
-        names = set()
-        pieces = []
-        for piece in compile_format(text).pieces:
-            role = presets.ROLES.get(piece.name) if isinstance(piece, Field) else None
-            pieces.append(
-                Field(piece.name, None if role in names else role) if isinstance(piece, Field) else piece
-            )
-            names.add(role)
-        return LogFormat(text, tuple(pieces), (), is_lenient=False, roles=frozenset())
-
-    with pytest.raises(AssertionError):
-        check_order(first, text, expected)
+def first_in_the_line(text: str) -> LogFormat:
+    names = set()
+    pieces = []
+    for piece in compile_format(text).pieces:
+        role = presets.ROLES.get(piece.name) if isinstance(piece, Field) else None
+        pieces.append(
+            Field(piece.name, None if role in names else role) if isinstance(piece, Field) else piece
+        )
+        names.add(role)
+    return LogFormat(text, tuple(pieces), (), is_lenient=False, roles=frozenset())
 
 
 # --- it reads what it writes
@@ -246,15 +217,6 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
     check_round_trip(log_format, cleaned)
 
 
-@pytest.mark.twin
-def test_text_read_as_a_pattern_would_be_caught() -> None:
-    good = compile_format("$route|$status")
-    twin = good._replace(pieces=(*good.pieces[:1], b"", *good.pieces[2:]))
-    check_round_trip(good, TRICKY)
-    with pytest.raises(AssertionError):
-        check_round_trip(twin, TRICKY)
-
-
 # --- a hostile line costs no more than its length: nothing is ever tried a second way
 
 
@@ -277,13 +239,14 @@ def check_fields_end(reader: TextReader) -> None:
     assert reader.roles(b"/x, 200, 404") == {"route": b"/x", "status": b"200, 404"}
 
 
-def test_a_field_ends_at_the_first_place_of_what_follows() -> None:
-    pieces = compile_format("$uri, $status").pieces
-    check_fields_end(TextReader(pieces))
+PIPED, COMMA = compile_format("$route|$status"), compile_format("$uri, $status").pieces
+AS_A_PATTERN = {"a pattern": PIPED._replace(pieces=(*PIPED.pieces[:1], b"", *PIPED.pieces[2:]))}
 
-
-@pytest.mark.twin
-def test_a_field_ends_at_the_first_place_of_what_follows_catches_its_twin() -> None:
-    pieces = compile_format("$uri, $status").pieces
-    with pytest.raises(AssertionError):
-        check_fields_end(TextReader((pieces[0], b",", *pieces[2:])))
+test_promise, test_twin = promises(
+    *(
+        Promise(check_order, compile_format, [first_in_the_line], text=text, expected=each)
+        for text, each in ORDERS
+    ),
+    Promise(check_round_trip, PIPED, AS_A_PATTERN, values=TRICKY),
+    Promise(check_fields_end, TextReader(COMMA), {"at the comma": TextReader((COMMA[0], b",", *COMMA[2:]))}),
+)

@@ -1,14 +1,11 @@
 """The ledger's file: who may read it and when, what is refused, what is noticed under way."""
 
 import os
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -26,7 +23,8 @@ from qps_service.ledger.database import (
 )
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import APPLICATION_ID
-from tests.ledgers import BOOT, ROOT, MakeLedger, entry, opened, requests_seen_by_nobody, rows
+from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
+from tests.unit.promised import Patches, Promise, promises
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
@@ -92,7 +90,7 @@ def test_the_write_ahead_log_is_bounded(tmp_path: Path) -> None:
 # --- what is no ledger, or not now
 
 
-def check_refusals(make: MakeLedger, path: Path) -> None:
+def check_refusals(path: Path) -> None:
     """Each with its own error, and untouched."""
     sound = path.with_name("sound")
     ledger = opened(sound)
@@ -132,7 +130,7 @@ def check_refusals(make: MakeLedger, path: Path) -> None:
     ):
         for writable in (True, False):
             path.write_bytes(content)
-            ledger = make(str(path), boot=BOOT)
+            ledger = Ledger(str(path), boot=BOOT)
             with pytest.raises(error) as caught:
                 ledger.open(writable=writable)
             assert type(caught.value) is error
@@ -141,22 +139,7 @@ def check_refusals(make: MakeLedger, path: Path) -> None:
             assert not ledger.is_open
 
 
-def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
-    check_refusals(Ledger, tmp_path / "ledger.db")
-
-
-@pytest.mark.twin
-def test_what_is_no_ledger_is_refused_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "b").mkdir()
-    monkeypatch.setattr(Database, "_check", lambda _: None)
-    with pytest.raises((AssertionError, pytest.fail.Exception, sqlite3.Error, LedgerError)):
-        check_refusals(Ledger, tmp_path / "b" / "ledger.db")
-
-
-def test_an_empty_file_with_a_write_ahead_log_is_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     log = path.with_name("ledger.db-wal").read_bytes()
@@ -195,62 +178,42 @@ def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
 # --- the file under way
 
 
-def vanishings(path: Path) -> dict[str, Callable[[], None]]:
-    wal = path.with_name(path.name + "-wal")
-
-    def replace() -> None:
-        other = path.with_name("other")
-        opened(other).close()
-        other.rename(path)
-
-    def write_by_hand() -> None:
-        with sqlite3.connect(path) as connection:
-            connection.execute("UPDATE meta SET value = 7 WHERE name = 'number'")
-        connection.close()
-
-    return {
-        "unlinked": path.unlink,
-        "moved": lambda: os.rename(path, path.with_name("moved")),
-        "replaced": replace,
-        "the write-ahead log unlinked": wal.unlink,
-        "the shared memory unlinked": path.with_name(path.name + "-shm").unlink,
-        "the directory moved": lambda: os.rename(path.parent, f"{path.parent} elsewhere"),
-        "written by somebody else": write_by_hand,
-    }
+def replace(path: Path) -> None:
+    other = path.with_name("other")
+    opened(other).close()
+    other.rename(path)
 
 
-def check_vanished(path: Path, how: str) -> None:
+def write_by_hand(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = 7 WHERE name = 'number'")
+    connection.close()
+
+
+VANISHINGS: dict[str, Callable[[Path], object]] = {
+    "unlinked": Path.unlink,
+    "moved": lambda path: path.rename(path.with_name("moved")),
+    "replaced": replace,
+    "the write-ahead log unlinked": lambda path: path.with_name("ledger.db-wal").unlink(),
+    "the shared memory unlinked": lambda path: path.with_name("ledger.db-shm").unlink(),
+    "the directory moved": lambda path: path.parent.rename(f"{path.parent} elsewhere"),
+    "written by somebody else": write_by_hand,
+}
+
+
+def check_vanished(tmp_path: Path, how: str) -> None:
+    """Nothing is written to another file."""
+    path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
     ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
-    vanishings(path)[how]()
+    VANISHINGS[how](path)
     with pytest.raises(LedgerVanished):
         ledger.commit([entry([2], sequence=2)], sequence=2)
     ledger.close()
 
 
-WAYS = list(vanishings(Path("x")))
-
-
-@pytest.mark.parametrize("how", WAYS)
-def test_nothing_is_written_to_another_file(how: str, place: Path) -> None:
-    check_vanished(place / "a" / "ledger.db", how)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("how", WAYS)
-def test_nothing_is_written_to_another_file_catches_its_twin(
-    how: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Database, "_check_place", lambda _: None)
-        patch.setattr(Ledger, "_check_number", lambda *_: None)
-        with pytest.raises((AssertionError, pytest.fail.Exception, LedgerDamaged, LedgerUnavailable)):
-            check_vanished(place / "b" / "ledger.db", how)
-
-
-def test_an_overwritten_beginning_is_seen(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_an_overwritten_beginning_is_seen(path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     os.truncate(path, 0)
@@ -262,41 +225,17 @@ def test_an_overwritten_beginning_is_seen(tmp_path: Path) -> None:
 # --- other readers
 
 
-SERVICE = """
-import sys, time
-from qps_service.ledger.ledger import Ledger
-from tests.ledgers import entry
-ledger = Ledger(sys.argv[1], boot="")
-ledger.open()
-ledger.commit([entry(range(1000))], sequence=1)
-print("committed", flush=True)
-sys.stdin.read()
-ledger.commit([entry(range(1000), sequence=2)], sequence=2)
-"""
-
-
-def started_service(path: Path) -> "subprocess.Popen[bytes]":
-    """A process with the ledger open after a commit of 1000 requests."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVICE, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"committed\n"
-    return process
-
-
 @needs_root
 def test_an_unprivileged_reader(place: Path) -> None:
     """While the service runs, after it was killed, and after a clean stop: always the last commit."""
     path = place / "ledger.db"
-    service = started_service(path)
-    assert requests_seen_by_nobody(path) == 1000
-    service.send_signal(signal.SIGKILL)
-    service.communicate()
+    with writing(path) as service:
+        assert requests_seen_by_nobody(path) == 1000
+        service.kill()
     assert set(os.listdir(place)) == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
     assert requests_seen_by_nobody(path) == 1000
-    service = started_service(path)
-    service.communicate()
+    with writing(path):
+        pass
     assert os.listdir(place) == ["ledger.db"]
     assert requests_seen_by_nobody(path) == 3000
     assert os.listdir(place) == ["ledger.db"]
@@ -307,9 +246,8 @@ def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
     """The write-ahead log is there, but what it takes to read it is not and can't be made: the file alone
     would be as it was before the last commits."""
     path = place / "ledger.db"
-    service = started_service(path)
-    service.kill()
-    service.communicate()
+    with writing(path) as service:
+        service.kill()
     path.with_name("ledger.db-shm").unlink()
     answer = requests_seen_by_nobody(path)
     assert answer == "LedgerUnavailable: unable to open database file"
@@ -357,8 +295,7 @@ def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.
         check_reader_and_writer(tmp_path / "b")
 
 
-def test_a_writers_lock_is_not_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_a_writers_lock_is_not_waited_for(path: Path) -> None:
     ledger = opened(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -393,16 +330,15 @@ def check_large_numbers(path: Path) -> None:
     ledger.close()
 
 
-def test_a_number_that_is_too_large(tmp_path: Path) -> None:
-    check_large_numbers(tmp_path / "ledger.db")
+NOBODY_LOOKS = Patches((Database, "_check_place", lambda _: None), (Ledger, "_check_number", lambda *_: None))
 
-
-@pytest.mark.twin
-def test_a_number_that_is_too_large_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def translates_nothing() -> Iterator[None]:
-        yield
-
-    monkeypatch.setattr(database, "translated", translates_nothing)
-    with pytest.raises(OverflowError):
-        check_large_numbers(tmp_path / "twin")
+test_promise, test_twin = promises(
+    Promise(
+        check_refusals, None, [Patches((Database, "_check", lambda _: None))], (sqlite3.Error, LedgerError)
+    ),
+    *(
+        Promise(check_vanished, None, [NOBODY_LOOKS], (LedgerDamaged, LedgerUnavailable), how=how)
+        for how in VANISHINGS
+    ),
+    Promise(check_large_numbers, None, [Patches((database, "translated", nullcontext))], (OverflowError,)),
+)

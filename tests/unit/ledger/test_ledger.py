@@ -6,10 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qps_service.ledger import ledger as ledger_module
+from qps_service.ledger import rows as rows_module
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
@@ -17,14 +18,51 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
+from tests.unit.promised import Patches, Promise, promises
 
 # --- what is committed is there
 
 
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Entry]]:
+    """Commits of one log, whose generations are read, let go and forgotten."""
+    read: dict[int, tuple[int, int]] = {1: (0, 0)}  # generation -> lines, rejected
+    forgotten: set[int] = set()
+    commits = []
+    for _ in range(draw(st.integers(1, 6))):
+        if draw(st.booleans()):
+            read[max(read) + 1] = 0, 0
+        numbers = draw(st.lists(st.integers(0, 5), max_size=5))
+        rejected = draw(st.integers(0, 2))
+        into = draw(st.sampled_from(sorted(read.keys() - forgotten)))
+        read[into] = read[into][0] + len(numbers) + rejected, read[into][1] + rejected
+        known = {number: position(number, *read[number]) for number in sorted(read.keys() - forgotten)}
+        closed = draw(st.sets(st.sampled_from(sorted(known)))) - {max(read)}
+        gone = draw(st.sets(st.sampled_from(sorted(closed)))) if closed else set()
+        forgotten |= gone
+        told = entry(
+            numbers,
+            sequence=draw(st.integers(0, 1)),
+            rejected=rejected,
+            held=tuple(each for number, each in known.items() if number not in closed),
+            retired=tuple(each for number, each in known.items() if number in closed),
+            forgotten=tuple(gone),
+        )
+        commits.append([told])
+    return commits
+
+
+FIRST = entry([1, 1, 2], rejected=1, held=(position(1, 4, 1),))
+SECOND_ONE = entry([3], held=(position(2, 1),), retired=(position(1, 4, 1),), forgotten=(1,))
+
+
+@settings(max_examples=40, deadline=None)
+@given(commits=histories(), ends=st.lists(st.booleans(), min_size=6, max_size=6))
+@example(commits=[[FIRST], [SECOND_ONE]], ends=[False, False])
 def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -> None:
     """After any commits, and opening again after each: totals are the sum of all entries, the window is that
     of the entries since the last report, and audit's sum over generations comes out."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         path = Path(directory, "ledger.db")
         totals: Counter[Key] = Counter()
         window: Counter[Key] = Counter()
@@ -67,69 +105,7 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
             ledger.close()
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[list[Entry]]:
-    """Commits of one log, whose generations are read, let go and forgotten."""
-    read: dict[int, tuple[int, int]] = {1: (0, 0)}  # generation -> lines, rejected
-    forgotten: set[int] = set()
-    commits = []
-    for _ in range(draw(st.integers(1, 6))):
-        if draw(st.booleans()):
-            read[max(read) + 1] = 0, 0
-        numbers = draw(st.lists(st.integers(0, 5), max_size=5))
-        rejected = draw(st.integers(0, 2))
-        into = draw(st.sampled_from(sorted(read.keys() - forgotten)))
-        read[into] = read[into][0] + len(numbers) + rejected, read[into][1] + rejected
-        known = {number: position(number, *read[number]) for number in sorted(read.keys() - forgotten)}
-        closed = draw(st.sets(st.sampled_from(sorted(known)))) - {max(read)}
-        gone = draw(st.sets(st.sampled_from(sorted(closed)))) if closed else set()
-        forgotten |= gone
-        commits.append(
-            [
-                entry(
-                    numbers,
-                    sequence=draw(st.integers(0, 1)),
-                    rejected=rejected,
-                    held=tuple(each for number, each in known.items() if number not in closed),
-                    retired=tuple(each for number, each in known.items() if number in closed),
-                    forgotten=tuple(gone),
-                )
-            ]
-        )
-    return commits
-
-
-@settings(max_examples=60, deadline=None)
-@given(histories(), st.lists(st.booleans(), min_size=6, max_size=6))
-def test_sums_are_exact(commits: list[list[Entry]], ends: list[bool]) -> None:
-    check_sums(Ledger, commits, ends)
-
-
-def broken_by(monkeypatch: pytest.MonkeyPatch, name: str, part: object) -> None:
-    monkeypatch.setattr(ledger_module, name, part)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        pytest.param("_add_totals", lambda *_: None, id="no totals"),
-        pytest.param("_add_window", lambda *_: None, id="no window"),
-        pytest.param("forget_positions", lambda *_: None, id="never forgets"),
-        pytest.param("put_positions", lambda *_: None, id="no positions"),
-        pytest.param("add_rejects", lambda *_: None, id="no rejects"),
-    ],
-)
-def test_wrong_sums_are_caught(name: str, part: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = entry([1, 1, 2], rejected=1, held=(position(1, 4, 1),))
-    second = entry([3], held=(position(2, 1),), retired=(position(1, 4, 1),), forgotten=(1,))
-    check_sums(Ledger, [[first], [second]], [False, False])
-    broken_by(monkeypatch, name, part)
-    with pytest.raises(AssertionError):
-        check_sums(Ledger, [[first], [second]], [False, False])
-
-
-def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_position_comes_back_as_it_was(path: Path) -> None:
     """Whatever its name and its numbers: both are 64 bits and bytes to the kernel."""
     odd = position(3, 5)._replace(
         identity=position(3, 5).identity._replace(device=2**64 - 1, inode=2**64 - 1, version=2**32 - 1),
@@ -144,7 +120,7 @@ def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
     )
     ignored = (IgnoredFile(2**64 - 1, 2**64 - 1, None, 5), IgnoredFile(1, 2, 3, 2**62))
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
-    ledger = opened(tmp_path / "ledger.db")
+    ledger = opened(path)
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
     ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
     ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
@@ -165,8 +141,8 @@ def test_a_position_comes_back_as_it_was(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_the_newest_losses_stay(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
+def test_the_newest_losses_stay(path: Path) -> None:
+    ledger = opened(path)
     for start in range(0, 3000, 300):
         losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
         ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
@@ -187,21 +163,6 @@ def check_large_sums(path: Path) -> None:
     assert (restored := ledger.restore("access", now=0, at=0)) is not None
     assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
     ledger.close()
-
-
-def test_sums_of_bytes_stop_at_the_largest_integer(tmp_path: Path) -> None:
-    check_large_sums(tmp_path / "a")
-
-
-@pytest.mark.twin
-def test_sums_of_bytes_stop_at_the_largest_integer_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = "requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
-    # SQLite goes on in floating point.
-    monkeypatch.setattr("qps_service.ledger.rows.ADD_COUNTS", f"ON CONFLICT DO UPDATE SET {plain}")
-    with pytest.raises(AssertionError):
-        check_large_sums(tmp_path / "b")
 
 
 # --- what the views show
@@ -235,28 +196,16 @@ def check_views(make: MakeLedger, path: Path) -> None:
     ledger.close()
 
 
-class ReportsAtOnce(Ledger):
-    """A broken twin: shows a window that is still open."""
-
+class ReportsAtOnce(Ledger):  # shows a window that is still open
     def commit(self, entries: object, *, sequence: int | None, number: int | None = None) -> None:
         later = max((each.sequence for each in entries), default=0)  # type: ignore[attr-defined]
         super().commit(entries, sequence=sequence or later, number=number)  # type: ignore[arg-type]
 
 
-def test_the_views(tmp_path: Path) -> None:
-    check_views(Ledger, tmp_path / "a")
-
-
-@pytest.mark.twin
-def test_the_views_catches_its_twin(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check_views(ReportsAtOnce, tmp_path / "b")
-
-
 # --- when the unfinished window began
 
 
-def check_started(make: MakeLedger, directory: Path) -> None:
+def check_started(make: MakeLedger, tmp_path: Path) -> None:
     """(boot, the commit ended the window, now, seconds on the wall since the commit) -> start"""
     minute = 60 * SECOND
     for number, (boot, is_end, now, wall, started) in enumerate(
@@ -271,7 +220,7 @@ def check_started(make: MakeLedger, directory: Path) -> None:
             (BOOT, False, 50 * SECOND, 0, 50 * SECOND),  # a CLOCK_BOOTTIME from another namespace
         ]
     ):
-        path = directory / str(number)
+        path = tmp_path / str(number)
         ledger = opened(path, make)
         last = entry([1], started=90 * SECOND, ended=100 * SECOND)
         ledger.commit([last], sequence=1 if is_end else None)
@@ -286,36 +235,19 @@ def check_started(make: MakeLedger, directory: Path) -> None:
         assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
 
 
-class IgnoresBoot(Ledger):
-    """A broken twin: takes CLOCK_BOOTTIME for comparable with that of another boot."""
-
+class IgnoresBoot(Ledger):  # takes CLOCK_BOOTTIME for comparable with that of another boot
     def __init__(self, path: str, *, boot: str) -> None:
         super().__init__(path, boot="always the same")
 
 
-class TrustsTheDate(Ledger):
-    """A broken twin: a clock that was set back makes the window end before it began."""
-
+class TrustsTheDate(Ledger):  # a clock that was set back makes the window end before it began
     def restore(self, log: str, *, now: int, at: int) -> object:  # type: ignore[override]
         restored = super().restore(log, now=now, at=at)
         assert restored is not None
         return restored._replace(started=now - (at - restored.at))
 
 
-def test_when_the_window_began(tmp_path: Path) -> None:
-    check_started(Ledger, tmp_path)
-
-
-@pytest.mark.twin
-def test_when_the_window_began_catches_its_twin(tmp_path: Path) -> None:
-    for twin in (IgnoresBoot, TrustsTheDate):
-        (tmp_path / twin.__name__).mkdir()
-        with pytest.raises(AssertionError):
-            check_started(twin, tmp_path / twin.__name__)
-
-
-def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1]), entry([1], log="other")], sequence=1)
     ledger.close()
@@ -327,8 +259,8 @@ def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(tmp_path: Path) 
     ledger.close()
 
 
-def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
+def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
+    ledger = opened(path)
     ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
     ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
     restored = ledger.restore("access", now=20 * SECOND, at=EPOCH)
@@ -354,21 +286,23 @@ def check_all_or_nothing(path: Path) -> None:
     ledger.close()
 
 
-def test_half_a_commit_changes_nothing(tmp_path: Path) -> None:
-    check_all_or_nothing(tmp_path / "a")
+ADD = ledger_module._add_totals
 
 
-@pytest.mark.twin
-def test_half_a_commit_changes_nothing_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add = ledger_module._add_totals
+def writes_at_once(writing: sqlite3.Connection, log: int, each: Entry) -> None:
+    ADD(writing, log, each)
+    writing.execute("COMMIT")
+    writing.execute("BEGIN IMMEDIATE")
 
-    def writes_at_once(writing: sqlite3.Connection, log: int, each: Entry) -> None:
-        add(writing, log, each)
-        writing.execute("COMMIT")
-        writing.execute("BEGIN IMMEDIATE")
 
-    broken_by(monkeypatch, "_add_totals", writes_at_once)
-    with pytest.raises(AssertionError):
-        check_all_or_nothing(tmp_path / "b")
+LOSING = ("_add_totals", "_add_window", "forget_positions", "put_positions", "add_rejects")
+# SQLite goes on in floating point.
+PLAIN = "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
+
+test_promise, test_twin = promises(
+    Promise(check_sums, Ledger, [Patches((ledger_module, name, lambda *_: None)) for name in LOSING]),
+    Promise(check_large_sums, None, [Patches((rows_module, "ADD_COUNTS", PLAIN))]),
+    Promise(check_views, Ledger, [ReportsAtOnce]),
+    Promise(check_started, Ledger, [IgnoresBoot, TrustsTheDate]),
+    Promise(check_all_or_nothing, None, {"at once": Patches((ledger_module, "_add_totals", writes_at_once))}),
+)

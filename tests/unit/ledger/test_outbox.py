@@ -1,21 +1,22 @@
 """What waits for the ledger: bounded, in order, and exact however it is merged."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qps_service.ledger import outbox as pending_module
+from qps_service.ledger import outbox
 from qps_service.ledger.outbox import Outbox, merge, thin
 from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
+from tests.unit.promised import Patches, Promise, promises
 
 LIMIT = 6
+Commit = tuple[list[Entry], bool]  # entries, and whether they end a window
 
 
 class Effect:
@@ -51,34 +52,8 @@ class Effect:
             self.losses.setdefault(each.log, []).extend(each.losses)
 
 
-def check_merging(commits: list[tuple[list[Entry], bool]], landed: int = 0) -> None:
-    """The effect of what waits is that of all that was added, however much was merged. So many commits are
-    in the ledger before it takes nothing more."""
-    waiting, added, effect = Outbox(limit=LIMIT), Effect(), Effect()
-    everything: list[Entry] = []
-    reported = 0
-    for number, (entries, is_end) in enumerate(commits):
-        told = [each._replace(sequence=each.sequence and reported + 1) for each in entries]
-        reported += is_end
-        everything += told
-        waiting.add(told, reported)
-        assert waiting.number == number + 1
-        if number < landed:
-            effect.add(waiting.entries, 0)
-            assert waiting.written(waiting.number)
-    # Four of each log may not become fewer: they lie on both sides of borders that are kept.
-    assert len(waiting.entries) <= max(LIMIT, 4 * len({each.log for each in everything}))
-    added.add(everything, reported)
-    effect.add(waiting.entries, reported)
-    effect.open = added.open if landed else effect.open  # which window is open was not known before
-    assert vars(effect) == vars(added)
-    for log in ("access", "other"):
-        mine = [each for each in waiting.entries if each.log == log]
-        assert [each.ended for each in mine] == sorted(each.ended for each in mine)
-
-
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
+def histories(draw: st.DrawFn) -> list[Commit]:
     """Many commits of two logs whose files come, are read, go and are forgotten."""
     commits = []
     first = draw(st.integers(0, 5))  # commit that belongs to a window
@@ -118,18 +93,11 @@ def histories(draw: st.DrawFn) -> list[tuple[list[Entry], bool]]:
     return commits
 
 
-@settings(max_examples=200, deadline=None)
-@given(histories(), st.integers(0, 5))
-def test_merging_changes_nothing_but_windows(commits: list[tuple[list[Entry], bool]], landed: int) -> None:
-    check_merging(commits, landed)
-
-
-def long_outage() -> list[tuple[list[Entry], bool]]:
+def long_outage() -> list[Commit]:
     """With a rotation in it, and a window that is still open at the end."""
     commits = []
     for now in range(30):
-        is_new = now > LIMIT // 2
-        held = (position(2 if is_new else 1, now + 1),)
+        held = (position(2 if now > LIMIT // 2 else 1, now + 1),)
         each = entry(
             [now % 5],
             sequence=0 if now < 2 else 1,
@@ -145,38 +113,48 @@ def long_outage() -> list[tuple[list[Entry], bool]]:
     return commits
 
 
-def keeps(field: str) -> Any:
-    """A broken twin of `merge`: one field is that of the later entry alone."""
+@settings(max_examples=100, deadline=None)
+@given(commits=histories(), landed=st.integers(0, 5))
+@example(commits=long_outage(), landed=0)
+def check_merging(commits: list[Commit], landed: int) -> None:
+    compare_merged(commits, landed)
+
+
+def compare_merged(commits: list[Commit], landed: int) -> None:
+    """The effect of what waits is that of all that was added, however much was merged. So many commits are
+    in the ledger before it takes nothing more."""
+    waiting, added, effect = Outbox(limit=LIMIT), Effect(), Effect()
+    everything: list[Entry] = []
+    reported = 0
+    for number, (entries, is_end) in enumerate(commits):
+        told = [each._replace(sequence=each.sequence and reported + 1) for each in entries]
+        reported += is_end
+        everything += told
+        waiting.add(told, reported)
+        assert waiting.number == number + 1
+        if number < landed:
+            effect.add(waiting.entries, 0)
+            assert waiting.written(waiting.number)
+    # Four of each log may not become fewer: they lie on both sides of borders that are kept.
+    assert len(waiting.entries) <= max(LIMIT, 4 * len({each.log for each in everything}))
+    added.add(everything, reported)
+    effect.add(waiting.entries, reported)
+    effect.open = added.open if landed else effect.open  # which window is open was not known before
+    assert vars(effect) == vars(added)
+    for log in ("access", "other"):
+        mine = [each for each in waiting.entries if each.log == log]
+        assert [each.ended for each in mine] == sorted(each.ended for each in mine)
+
+
+def keeps(field: str) -> Callable[[Entry, Entry], Entry]:
+    """One field of what is merged is that of the later entry alone."""
     return lambda earlier, later: merge(earlier, later)._replace(**{field: getattr(later, field)})
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("field", ["counts", "rejects", "retired", "forgotten", "ignored", "losses"])
-def test_lost_parts_are_caught(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_merging(long_outage())
-    monkeypatch.setattr(pending_module, "merge", keeps(field))
-    with pytest.raises((AssertionError, KeyError)):
-        check_merging(long_outage())
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    "may_merge",
-    [
-        pytest.param(lambda *_: True, id="moves counts into another window"),
-        pytest.param(lambda *_: False, id="unbounded"),
-    ],
-)
-def test_other_borders_are_caught(may_merge: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Outbox, "_may_merge", may_merge)
-    with pytest.raises(AssertionError):
-        check_merging(long_outage())
 
 
 MEMORY = 60  # generations that are remembered
 
 
-def rotations(commits: int, each: int = 3) -> list[tuple[list[Entry], bool]]:
+def rotations(commits: int, each: int = 3) -> list[Commit]:
     """So many commits with so many rotations in each; a generation is forgotten later."""
     told = []
     for now in range(commits):
@@ -190,7 +168,7 @@ def rotations(commits: int, each: int = 3) -> list[tuple[list[Entry], bool]]:
 
 def check_rotations(landed: int) -> None:
     """Memory is bounded however many files came and were forgotten, and every line is accounted for."""
-    check_merging(rotations(200), landed)
+    compare_merged(rotations(200), landed)
     waiting = Outbox(limit=LIMIT)
     for number, (entries, _) in enumerate(rotations(400)):
         waiting.add(entries, number + 1)
@@ -203,45 +181,11 @@ def check_rotations(landed: int) -> None:
         assert len([each for each in positions if each.prefix]) <= MEMORY + 3 * LIMIT
 
 
-@pytest.mark.parametrize("landed", [0, 1, 12])
-def test_what_came_and_was_forgotten_takes_no_memory(landed: int) -> None:
-    check_rotations(landed)
-
-
-def check_each(check: Callable[[int], None], values: Iterable[int]) -> None:
-    for value in values:
-        check(value)
-
-
-def thins_nothing(each: Entry, *_: object) -> Entry:
-    return each
-
-
-def forgets_numbers_of_the_ledger(each: Entry, _: int, forgotten: set[int]) -> Entry:
-    return thin(each, 0, forgotten)
-
-
 def counts_one(each: Entry, *arguments: Any) -> Entry:
     thinned = thin(each, *arguments)
     return thinned._replace(
         retired=tuple(some._replace(lines=min(10, some.lines)) for some in thinned.retired)
     )
-
-
-def keeps_texts(each: Entry, fresh: int, _: object) -> Entry:
-    return thin(each, fresh, ())
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    "twin",
-    [thins_nothing, forgets_numbers_of_the_ledger, counts_one, keeps_texts],
-    ids=lambda twin: twin.__name__,
-)
-def test_other_thinning_is_caught(twin: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending_module, "thin", twin)
-    with pytest.raises(AssertionError):
-        check_each(check_rotations, (0, 12))
 
 
 def test_a_ledger_that_was_there_before_is_told_of_its_generations() -> None:
@@ -287,30 +231,15 @@ def check_numbers(make: type[Outbox]) -> None:
     assert waiting.number == 11
 
 
-class TrustsEachNumber(Outbox):
-    """A broken twin: takes another ledger for its own."""
-
+class TrustsEachNumber(Outbox):  # takes another ledger for its own
     def written(self, number: int) -> bool:
         super().written(number)
         return True
 
 
-class TakesAll(Outbox):
-    """A broken twin: what any commit wrote is all that there is."""
-
+class TakesAll(Outbox):  # what any commit wrote is all that there is
     def written(self, number: int) -> bool:
         return super().written(number) and super().written(self.number)
-
-
-def test_the_number_tells_what_was_written() -> None:
-    check_numbers(Outbox)
-
-
-@pytest.mark.twin
-def test_the_number_tells_what_was_written_catches_its_twin() -> None:
-    for twin in (TrustsEachNumber, TakesAll):
-        with pytest.raises(AssertionError):
-            check_numbers(twin)
 
 
 def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
@@ -320,3 +249,26 @@ def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
     assert len(waiting.entries) <= LIMIT
     assert not waiting.written(1)
     assert waiting.written(2)
+
+
+PARTS = ("counts", "rejects", "retired", "forgotten", "ignored", "losses")
+LOST = {part: Patches((outbox, "merge", keeps(part))) for part in PARTS}
+BORDERS = {
+    "moves counts into another window": Patches((Outbox, "_may_merge", lambda *_: True)),
+    "unbounded": Patches((Outbox, "_may_merge", lambda *_: False)),
+}
+THIN: dict[str, Callable[..., Entry]] = {
+    "nothing": lambda each, *_: each,
+    "forgets numbers of the ledger": lambda each, _, forgotten: thin(each, 0, forgotten),
+    "counts one": counts_one,
+    "keeps texts": lambda each, fresh, _: thin(each, fresh, ()),
+}
+THINNED = {name: Patches((outbox, "thin", twin)) for name, twin in THIN.items()}
+
+test_promise, test_twin = promises(
+    Promise(check_merging, None, LOST | BORDERS, (KeyError,)),
+    Promise(check_rotations, None, {each: THINNED[each] for each in ("keeps texts", "nothing")}, landed=0),
+    Promise(check_rotations, None, {}, landed=1),
+    Promise(check_rotations, None, THINNED, landed=12),
+    Promise(check_numbers, Outbox, [TrustsEachNumber, TakesAll]),
+)

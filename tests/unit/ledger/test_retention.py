@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qps_service.ledger import retention
@@ -18,6 +18,7 @@ from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTE
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
+from tests.unit.promised import Patches, Promise, promises
 
 NUMBERS = itertools.count()
 DAY = 24 * HOUR
@@ -33,11 +34,9 @@ def memory_for_all() -> Iterator[Path]:
 
 
 @pytest.fixture
-def memory(memory_for_all: Path) -> Path:
-    """The same, empty."""
-    directory = memory_for_all / str(next(NUMBERS))
-    directory.mkdir()
-    return directory
+def path(memory_for_all: Path) -> Path:
+    """A ledger in it."""
+    return memory_for_all / str(next(NUMBERS))
 
 
 def add_window(
@@ -95,10 +94,25 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
 # --- merging
 
 
-def check_conserved(path: Path, steps: list[tuple[int, list[int], int]]) -> None:
+EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 10, 59, 60, 61, 3600, 7 * 3600, 50 * 3600]),
+        st.lists(st.integers(0, 3), max_size=4),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+@example(steps=EXAMPLE)
+def check_conserved(memory_for_all: Path, steps: list[tuple[int, list[int], int]]) -> None:
     """(seconds since the last window, its lines, its rejects): whatever is merged, the sums stay, windows of
     a log follow one another, and totals and the open window stay as they are."""
-    ledger = opened(path)
+    ledger = opened(memory_for_all / str(next(NUMBERS)))
     pruner = Pruner(History(keep=3650 * DAY, max_size=1 << 40))
     at = EPOCH
     for seconds, lines, rejected in steps:
@@ -127,52 +141,9 @@ def check_conserved(path: Path, steps: list[tuple[int, list[int], int]]) -> None
     ledger.close()
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from([1, 10, 59, 60, 61, 3600, 7 * 3600, 50 * 3600]),
-        st.lists(st.integers(0, 3), max_size=4),
-        st.integers(0, 2),
-    ),
-    min_size=1,
-    max_size=25,
-)
-
-
-@settings(max_examples=40, deadline=None)
-@given(steps=STEPS)
-def test_merging_conserves_every_sum(steps: list[tuple[int, list[int], int]], memory_for_all: Path) -> None:
-    check_conserved(memory_for_all / str(next(NUMBERS)), steps)
-
-
-EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        pytest.param("ADD_COUNTS", "ON CONFLICT DO NOTHING", id="keeps the first"),
-        pytest.param("ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines", id="keeps the last"),
-    ],
-)
-def test_lost_sums_are_caught(name: str, part: str, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_conserved(memory / "a", EXAMPLE)
-    monkeypatch.setattr(retention, name, part)
-    with pytest.raises(AssertionError):
-        check_conserved(memory / "b", EXAMPLE)
-
-
-@pytest.mark.twin
-def test_a_pruning_of_open_windows_is_caught(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = retention._Work
-    monkeypatch.setattr(retention, "_Work", lambda writing, sequence: work(writing, sequence + 1))
-    with pytest.raises(AssertionError):
-        check_conserved(memory / "b", EXAMPLE)
-
-
-def test_what_is_merged_into_what(memory: Path) -> None:
+def test_what_is_merged_into_what(path: Path) -> None:
     """Windows of ten seconds: younger than six hours as they are, then minutes, then hours."""
-    ledger = opened(memory / "ledger.db")
+    ledger = opened(path)
     start = EPOCH // HOUR * HOUR
     for number in range(1, 3 * 360 + 1):
         add_window(ledger, start + number * 10 * SECOND)
@@ -197,8 +168,8 @@ def test_what_is_merged_into_what(memory: Path) -> None:
     ledger.close()
 
 
-def test_windows_without_requests_are_pruned_too(memory: Path) -> None:
-    ledger = opened(memory / "ledger.db")
+def test_windows_without_requests_are_pruned_too(path: Path) -> None:
+    ledger = opened(path)
     for number in range(1, 100):
         add_window(ledger, EPOCH + number * 10 * SECOND, [])
     finish(Pruner(WEEK), ledger, EPOCH + HOURS_AFTER + 2 * HOUR)
@@ -209,8 +180,8 @@ def test_windows_without_requests_are_pruned_too(memory: Path) -> None:
 # --- when
 
 
-def test_one_round_a_minute_is_enough(memory: Path) -> None:
-    ledger = opened(memory / "ledger.db")
+def test_one_round_a_minute_is_enough(path: Path) -> None:
+    ledger = opened(path)
     pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
     at = EPOCH + HOUR
     pruner.prune(ledger, at)
@@ -226,8 +197,8 @@ def test_one_round_a_minute_is_enough(memory: Path) -> None:
     ledger.close()
 
 
-def test_nothing_is_kept_where_nothing_is_wanted(memory: Path) -> None:
-    ledger = opened(memory / "ledger.db")
+def test_nothing_is_kept_where_nothing_is_wanted(path: Path) -> None:
+    ledger = opened(path)
     pruner = Pruner(History(keep=0, max_size=64 << 20))
     for number in range(1, 20):
         add_window(ledger, at := EPOCH + number * SECOND)
@@ -241,7 +212,7 @@ def check_bounded_work(path: Path) -> None:
     """However much there is to do, no call does all of it, and further calls finish it soon."""
     ledger = opened(path)
     pruner = Pruner(WEEK)
-    for number in range(1, 40):
+    for number in range(1, 25):
         add_window(ledger, EPOCH + number * SECOND, range(2000))
     rounds = 0
     while windows(ledger):
@@ -254,20 +225,12 @@ def check_bounded_work(path: Path) -> None:
     ledger.close()
 
 
-def test_the_work_of_a_call_is_bounded(memory: Path) -> None:
-    check_bounded_work(memory / "a")
-
-
-@pytest.mark.twin
-def test_the_work_of_a_call_is_bounded_catches_its_twin(
-    memory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention._Work, "is_over", False)
-    with pytest.raises(AssertionError):
-        check_bounded_work(memory / "b")
-
-
 # --- size
+
+
+def check_the_worst_case(path: Path) -> None:
+    """1,000 routes every 100 ms."""
+    check_size(path, SECOND // 10, 1000, 100).close()
 
 
 def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
@@ -289,27 +252,13 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     return ledger
 
 
-def test_the_file_is_bounded_in_the_worst_case(memory: Path) -> None:
-    """1,000 routes every 100 ms."""
-    check_size(memory / "a", SECOND // 10, 1000, 150).close()
-
-
-@pytest.mark.twin
-def test_the_file_is_bounded_in_the_worst_case_catches_its_twin(
-    memory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Pruner, "_shrink", lambda *_: None)
-    with pytest.raises(AssertionError):
-        check_size(memory / "b", SECOND // 10, 1000, 150)
-
-
-def test_merging_comes_before_dropping(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merging_comes_before_dropping(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Far more windows than fit, but few when merged: none is lost."""
-    ledger = check_size(memory / "a", 10 * SECOND, 60, 1100)
+    ledger = check_size(path, 10 * SECOND, 60, 1100)
     assert sum(row[7] for row in windows(ledger)) == 1100 * 60
     ledger.close()
     monkeypatch.setattr(retention._Work, "merge", lambda *_: None)
-    ledger = check_size(memory / "b", 10 * SECOND, 60, 1100)
+    ledger = check_size(path.with_suffix(".2"), 10 * SECOND, 60, 1100)
     assert sum(row[7] for row in windows(ledger)) < 1100 * 60
     ledger.close()
 
@@ -328,12 +277,16 @@ def check_giving_back(path: Path) -> None:
     assert os.stat(path).st_size < large // 2
 
 
-def test_empty_pages_are_given_back(memory: Path) -> None:
-    check_giving_back(memory / "a")
+WORK = retention._Work
+OTHER_SUMS = {
+    "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
+    "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
+    "open windows": Patches((retention, "_Work", lambda writing, sequence: WORK(writing, sequence + 1))),
+}
 
-
-@pytest.mark.twin
-def test_empty_pages_are_given_back_catches_its_twin(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention._Work, "give_back", lambda _: None)
-    with pytest.raises(AssertionError):
-        check_giving_back(memory / "b")
+test_promise, test_twin = promises(
+    Promise(check_conserved, None, OTHER_SUMS),
+    Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
+    Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
+    Promise(check_giving_back, None, [Patches((WORK, "give_back", lambda _: None))]),
+)

@@ -1,4 +1,4 @@
-"""The books: the counting goes on, trouble is said once, no ledger is overwritten, and sums stay exact."""
+"""The writer: the counting goes on, trouble is said once, no ledger is overwritten, and sums stay exact."""
 
 import os
 import sqlite3
@@ -19,7 +19,7 @@ from qps_service.notices.kinds import Kind
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
-from tests.broken_books import (
+from tests.broken_writers import (
     Doubles,
     Drops,
     ForgetsTheNumber,
@@ -32,6 +32,7 @@ from tests.broken_books import (
     TakesAnyDirectory,
 )
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, position, rows
+from tests.unit.promised import Promise, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
 
@@ -50,8 +51,7 @@ def test_without_a_path_nothing_is_kept() -> None:
     keeper.close()
 
 
-def test_what_is_committed_is_restored(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_what_is_committed_is_restored(path: Path) -> None:
     keeper = Keeper(path)
     assert keeper.restored() is None
     assert keeper.window(3)
@@ -67,8 +67,8 @@ def test_what_is_committed_is_restored(tmp_path: Path) -> None:
     keeper.close()
 
 
-def test_the_history_is_pruned(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "ledger.db", history=History(0, 1 << 20))
+def test_the_history_is_pruned(path: Path) -> None:
+    keeper = Keeper(path, history=History(0, 1 << 20))
     keeper.window(1)
     assert rows(keeper.ledger.database, "windows") == []
     keeper.writer.reconfigure(History(3600 * SECOND, 1 << 20))
@@ -99,11 +99,16 @@ class Sick:
         monkeypatch.setattr(Ledger, "commit", failing)
 
 
+@pytest.fixture
+def sick(monkeypatch: pytest.MonkeyPatch) -> Sick:
+    return Sick(monkeypatch)
+
+
 UNAVAILABLE = LedgerUnavailable("database or disk is full")
-MakeBooks = Callable[..., LedgerWriter]
+MakeWriter = Callable[..., LedgerWriter]
 
 
-def check_outage(path: Path, sick: Sick, make: MakeBooks = LedgerWriter, windows: int = 5) -> None:
+def check_outage(make: MakeWriter, path: Path, sick: Sick, windows: int = 5) -> None:
     """Windows while nothing can be written, then space again: all are there, and it was said once."""
     keeper = Keeper(path, make=make)
     keeper.window(2)
@@ -136,25 +141,7 @@ def check_outage(path: Path, sick: Sick, make: MakeBooks = LedgerWriter, windows
     keeper.close()
 
 
-def test_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sick = Sick(monkeypatch)
-    check_outage(tmp_path / "ledger.db", sick)
-
-
-@pytest.mark.twin
-def test_an_outage_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sick = Sick(monkeypatch)
-    for twin in (Drops, Repeats, SaysEach, NeverSaysTheEnd):
-        sick.error = None
-        with pytest.raises(AssertionError):
-            check_outage(tmp_path / twin.__name__, sick, twin)
-
-
-def test_a_long_outage_makes_longer_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_outage(tmp_path / "ledger.db", Sick(monkeypatch), windows=3 * WAITING_LIMIT)
-
-
-def check_landed(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
+def check_landed(make: MakeWriter, path: Path, sick: Sick) -> None:
     """The disk has a commit that was said to have failed, as an fsync may. It is not written twice."""
     keeper = Keeper(path, make=make)
     keeper.window(1)
@@ -170,21 +157,7 @@ def check_landed(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None
     check_exact(path, 4)
 
 
-def test_what_reached_the_disk_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sick = Sick(monkeypatch)
-    check_landed(tmp_path / "ledger.db", sick)
-
-
-@pytest.mark.twin
-def test_what_reached_the_disk_is_not_written_again_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sick = Sick(monkeypatch)
-    with pytest.raises(AssertionError):
-        check_landed(tmp_path / "twin", sick, ForgetsTheNumber)
-
-
-def check_books_balance(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) -> None:
+def check_books_balance(make: MakeWriter, path: Path, sick: Sick) -> None:
     """A rotation in each of many commits that wait: of each line it is known which file it was in, or that
     this file is forgotten. Some were in the ledger before, and one of them was read on."""
     ledger = opened(path)
@@ -209,26 +182,11 @@ def check_books_balance(path: Path, sick: Sick, make: MakeBooks = LedgerWriter) 
     keeper.close()
 
 
-def test_the_books_balance_after_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sick = Sick(monkeypatch)
-    check_books_balance(tmp_path / "ledger.db", sick)
-
-
-@pytest.mark.twin
-def test_the_books_balance_after_an_outage_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sick = Sick(monkeypatch)
-    with pytest.raises(AssertionError):
-        check_books_balance(tmp_path / "twin", sick, ForgetsWhatItRestored)
-
-
 # --- at the start
 
 
-def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_can_only_be_read_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions and totals come from it; what is counted is written when that works again."""
-    path = tmp_path / "ledger.db"
     keeper = Keeper(path)
     keeper.window(3)
     keeper.close()
@@ -257,9 +215,8 @@ def test_a_ledger_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
     check_exact(path, 6)
 
 
-def test_a_ledger_that_cannot_be_read_ends_the_program(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_read_ends_the_program(path: Path) -> None:
     """Whoever guessed where the reading ended would lose lines or repeat them."""
-    path = tmp_path / "ledger.db"
     keeper = Keeper(path)
     keeper.window(3)
     keeper.close()
@@ -290,8 +247,7 @@ def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:
 # --- what is set aside
 
 
-def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_what_is_damaged_or_newer_is_set_aside(path: Path) -> None:
     contents = []
     for number in range(3):
         contents.append(b"no ledger %d" % number * 100)
@@ -320,19 +276,17 @@ def test_what_is_damaged_or_newer_is_set_aside(tmp_path: Path) -> None:
     assert Path(f"{path}.newer-9-{STAMP}").read_bytes() == newer
 
 
-def test_the_write_ahead_log_goes_with_its_ledger(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_the_write_ahead_log_goes_with_its_ledger(path: Path) -> None:
     path.write_bytes(b"no ledger" * 1000)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).write_bytes(suffix.encode())
     Keeper(path).close()
     aside = f"{path.name}.damaged-{STAMP}"
-    assert sorted(os.listdir(tmp_path)) == ["ledger.db", aside, f"{aside}-shm", f"{aside}-wal"]
-    assert (tmp_path / f"{aside}-wal").read_bytes() == b"-wal"
+    assert sorted(os.listdir(path.parent)) == ["ledger.db", aside, f"{aside}-shm", f"{aside}-wal"]
+    assert path.with_name(f"{aside}-wal").read_bytes() == b"-wal"
 
 
-def test_what_cannot_be_moved_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "ledger.db"
+def test_what_cannot_be_moved_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(b"no ledger" * 1000)
 
     def refuse(*_: object) -> None:
@@ -359,10 +313,6 @@ def test_what_cannot_be_moved_is_left_alone(tmp_path: Path, monkeypatch: pytest.
 # --- what is lost under way
 
 
-def unlink(path: Path) -> None:
-    path.unlink()
-
-
 def replace(path: Path) -> None:
     other = path.with_name("other")
     ledger = opened(other)
@@ -385,15 +335,15 @@ def overwrite(path: Path) -> None:
         file.write(os.urandom(8192))
 
 
-LOSSES: dict[Callable[[Path], None], Kind] = {
-    unlink: kinds.LEDGER_VANISHED,
+LOSSES: dict[Callable[[Path], object], Kind] = {
+    Path.unlink: kinds.LEDGER_VANISHED,
     replace: kinds.LEDGER_VANISHED,
     restore_a_backup: kinds.LEDGER_VANISHED,
     overwrite: kinds.LEDGER_SET_ASIDE,
 }
 
 
-def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = LedgerWriter) -> None:
+def check_lost(make: MakeWriter, path: Path, lose: Callable[[Path], object]) -> None:
     """Totals and positions are all in the new ledger, and what was not written yet is in its history."""
     keeper = Keeper(path, make=make)
     keeper.window(3)
@@ -419,25 +369,6 @@ def check_lost(path: Path, lose: Callable[[Path], None], make: MakeBooks = Ledge
     assert restored.window == {key(7): Counts(1, 7)}
     assert [(row[0], row[7]) for row in rows(keeper.ledger.database, "windows")] == [(3, 1), (3, 1)]
     keeper.close()
-
-
-@pytest.mark.parametrize("lose", LOSSES)
-def test_a_ledger_that_is_lost_under_way(lose: Callable[[Path], None], tmp_path: Path) -> None:
-    directory = tmp_path / "sound"
-    directory.mkdir()
-    check_lost(directory / "ledger.db", lose)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("lose", LOSSES)
-def test_a_ledger_that_is_lost_under_way_catches_its_twin(
-    lose: Callable[[Path], None], tmp_path: Path
-) -> None:
-    for twin in (StartsAtZero, Doubles, Overwrites):
-        directory = tmp_path / twin.__name__
-        directory.mkdir()
-        with pytest.raises(AssertionError):
-            check_lost(directory / "ledger.db", lose, twin)
 
 
 def test_a_directory_that_is_moved_away_and_back(tmp_path: Path) -> None:
@@ -475,9 +406,9 @@ def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
     check_exact(path, 3)
 
 
-def check_two_services(root: Path, make: MakeBooks = LedgerWriter, *, connected: bool = True) -> None:
+def check_two_services(make: MakeWriter, tmp_path: Path, connected: bool) -> None:
     """The directory of one is moved away, and another begins in a new one: neither touches the other's."""
-    path = root / "state" / "ledger.db"
+    path = tmp_path / "state" / "ledger.db"
     keepers, directories = [], []
     for number in range(2):
         directories.append(StateDirectory(str(path.parent)))
@@ -485,7 +416,7 @@ def check_two_services(root: Path, make: MakeBooks = LedgerWriter, *, connected:
         keepers.append(Keeper(path, make=partial(make, is_ours=directories[-1].is_held)))
         assert keepers[-1].window(1)
         if number == 0:
-            path.parent.rename(root / "elsewhere")
+            path.parent.rename(tmp_path / "elsewhere")
     first, second = keepers
     if not connected:  # as after other trouble
         first.ledger.close()
@@ -507,19 +438,7 @@ def check_two_services(root: Path, make: MakeBooks = LedgerWriter, *, connected:
     check_exact(path, 6)
 
 
-def test_two_services_and_one_directory(tmp_path: Path) -> None:
-    for connected in (True, False):
-        check_two_services(tmp_path / f"ours {connected}", connected=connected)
-
-
-@pytest.mark.twin
-def test_two_services_and_one_directory_catches_its_twin(tmp_path: Path) -> None:
-    for connected in (True, False):
-        with pytest.raises(AssertionError):
-            check_two_services(tmp_path / f"twin {connected}", TakesAnyDirectory, connected=connected)
-
-
-def check_begins_nothing(path: Path, make: MakeBooks = LedgerWriter) -> None:
+def check_begins_nothing(make: MakeWriter, path: Path) -> None:
     """The directory was lost between the lock and the opening."""
     keeper = Keeper(path, make=partial(make, is_ours=lambda: False))
     assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
@@ -527,18 +446,7 @@ def check_begins_nothing(path: Path, make: MakeBooks = LedgerWriter) -> None:
     assert not path.exists()
 
 
-def test_no_ledger_is_begun_in_a_directory_of_others(tmp_path: Path) -> None:
-    check_begins_nothing(tmp_path / "ledger.db")
-
-
-@pytest.mark.twin
-def test_no_ledger_is_begun_in_a_directory_of_others_catches_its_twin(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check_begins_nothing(tmp_path / "twin.db", TakesAnyDirectory)
-
-
-def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "ledger.db"
+def test_a_new_ledger_gets_everything_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = Keeper(path)
     keeper.window(2)
     path.unlink()
@@ -557,9 +465,8 @@ def test_a_new_ledger_gets_everything_later(tmp_path: Path, monkeypatch: pytest.
     check_exact(path, 5)
 
 
-def test_the_balance_of_a_new_ledger(tmp_path: Path) -> None:
+def test_the_balance_of_a_new_ledger(path: Path) -> None:
     """Lines of generations that were forgotten before are still accounted for."""
-    path = tmp_path / "ledger.db"
     keeper = Keeper(path)
     keeper.window(2)
     path.unlink()
@@ -568,3 +475,15 @@ def test_the_balance_of_a_new_ledger(tmp_path: Path) -> None:
     assert keeper.writer.commit([told], sequence=2, whole=lambda: [whole])
     assert keeper.ledger.forgotten("access") == (6, 2)
     keeper.close()
+
+
+test_promise, test_twin = promises(
+    Promise(check_outage, LedgerWriter, [Drops, Repeats, SaysEach, NeverSaysTheEnd]),
+    Promise(check_outage, LedgerWriter, [], windows=3 * WAITING_LIMIT),
+    Promise(check_landed, LedgerWriter, [ForgetsTheNumber]),
+    Promise(check_books_balance, LedgerWriter, [ForgetsWhatItRestored]),
+    *(Promise(check_lost, LedgerWriter, [StartsAtZero, Doubles, Overwrites], lose=lose) for lose in LOSSES),
+    Promise(check_two_services, LedgerWriter, [TakesAnyDirectory], connected=True),
+    Promise(check_two_services, LedgerWriter, [TakesAnyDirectory], connected=False),
+    Promise(check_begins_nothing, LedgerWriter, [TakesAnyDirectory]),
+)

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
 from qps_service.notices import kinds
 from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
 from qps_service.notices.throttle import Throttle
+from tests.unit.promised import Promise, promises
 
-OPERATIONS = Path(__file__).parents[3] / "OPERATIONS.md"
+MESSAGES = Path(__file__).parents[3] / "docs" / "reference" / "messages.md"
 
 
 def check_ids(kinds: Sequence[Kind]) -> None:
@@ -18,20 +17,6 @@ def check_ids(kinds: Sequence[Kind]) -> None:
     ids = [kind.message_id for kind in kinds] + [REPORT_MESSAGE_ID]
     assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in ids)
     assert len(set(ids)) == len(ids)
-
-
-def test_message_ids() -> None:
-    check_ids(KINDS)
-
-
-@pytest.mark.twin
-def test_message_ids_catches_its_twin() -> None:
-    copied = KINDS[0]._replace(name="copied")
-    short = copied._replace(message_id="1" * 31)
-    reports = copied._replace(message_id=REPORT_MESSAGE_ID)
-    for twin in (copied, short, reports):
-        with pytest.raises(AssertionError):
-            check_ids((*KINDS, twin))
 
 
 def test_the_list_of_kinds_is_complete_and_named_as_in_the_code() -> None:
@@ -47,20 +32,6 @@ def check_explained(text: str) -> None:
     assert REPORT_MESSAGE_ID in text
 
 
-def test_operations_md_explains_each_kind() -> None:
-    text = OPERATIONS.read_text()
-    check_explained(text)
-
-
-@pytest.mark.twin
-def test_operations_md_explains_each_kind_catches_its_twin() -> None:
-    text = OPERATIONS.read_text()
-    with pytest.raises(AssertionError):
-        check_explained(text.replace(KINDS[-1].message_id, ""))
-    with pytest.raises(AssertionError):
-        check_explained(text.replace(f"`{KINDS[0].name}`", ""))
-
-
 # --- the throttle
 
 
@@ -70,34 +41,35 @@ def check_throttle(make: Callable[[int], Throttle]) -> None:
     assert [now for now in range(-10, 200, 7) if throttle.allows(now)] == [-10, 53, 116, 179]
 
 
-class Postpones(Throttle):
-    """A broken twin: something that repeats all the time is said once, and never again."""
-
+class Postpones(Throttle):  # something that repeats all the time is said once, and never again
     def allows(self, now: int) -> bool:
         allowed = super().allows(now)
         self._said_at = now
         return allowed
 
 
-class StartsLate(Throttle):
-    """A broken twin: the first is not said."""
-
+class StartsLate(Throttle):  # the first is not said
     def __init__(self, interval: int) -> None:
         super().__init__(interval)
         self._said_at = 0
 
 
-def test_a_throttle() -> None:
-    check_throttle(Throttle)
-
-
-@pytest.mark.twin
-def test_a_throttle_catches_its_twin() -> None:
-    for twin in (Postpones, StartsLate):
-        with pytest.raises(AssertionError):
-            check_throttle(twin)
-
-
 def test_a_throttle_allows_when_the_interval_is_over() -> None:
     throttle = Throttle(60)
     assert [throttle.allows(now) for now in (0, 59, 60, 119, 120)] == [True, False, True, False, True]
+
+
+COPIED = KINDS[0]._replace(name="copied")
+MORE = {
+    "copied": (*KINDS, COPIED),
+    "short": (*KINDS, COPIED._replace(message_id="1" * 31)),
+    "the report's": (*KINDS, COPIED._replace(message_id=REPORT_MESSAGE_ID)),
+}
+TEXT = MESSAGES.read_text()
+LACKING = {part: TEXT.replace(part, "") for part in (KINDS[-1].message_id, f"`{KINDS[0].name}`")}
+
+test_promise, test_twin = promises(
+    Promise(check_ids, KINDS, MORE),
+    Promise(check_explained, TEXT, LACKING),
+    Promise(check_throttle, Throttle, [Postpones, StartsLate]),
+)

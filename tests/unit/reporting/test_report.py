@@ -13,6 +13,7 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate, render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Row, Window
+from tests.unit.promised import Promise, promises
 
 SECOND = 10**9
 AT = 1473414194  # Fri Sep  9 09:43:14 UTC 2016
@@ -49,35 +50,22 @@ def berlin(local_time: Callable[[str], None]) -> None:
     local_time("CET-1CEST,M3.5.0,M10.5.0/3")  # spelled out, as a machine may have no time zones installed
 
 
-def check_sample(render: Callable[[Report], str]) -> None:
+def check_sample(render: Callable[[Report], str], berlin: None) -> None:
     assert render(report_of(COUNTS)) == SAMPLE
 
 
-@pytest.mark.usefixtures("berlin")
-def test_the_sample() -> None:
-    check_sample(render_text)
+def with_methods(report: Report) -> str:
+    lines = render_text(report).splitlines(keepends=True)
+    rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]
+    return "".join([*lines[:2], *rows, *lines[-2:]])
 
 
-@pytest.mark.twin
-@pytest.mark.usefixtures("berlin")
-def test_broken_renderers_are_caught() -> None:
-    def with_padded_day(report: Report) -> str:
-        return render_text(report).replace("Sep  9", "Sep 09")
-
-    def with_methods(report: Report) -> str:
-        lines = render_text(report).splitlines(keepends=True)
-        rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]
-        return "".join([*lines[:2], *rows, *lines[-2:]])
-
-    def in_utc(report: Report) -> str:
-        return time.asctime(time.gmtime(report.at)) + render_text(report)[24:]
-
-    def without_empty_line(report: Report) -> str:
-        return render_text(report)[:-1]
-
-    for twin in (with_padded_day, with_methods, in_utc, without_empty_line):
-        with pytest.raises(AssertionError):
-            check_sample(twin)
+RENDERERS: dict[str, Callable[[Report], str]] = {
+    "a padded day": lambda report: render_text(report).replace("Sep  9", "Sep 09"),
+    "methods": with_methods,
+    "in UTC": lambda report: time.asctime(time.gmtime(report.at)) + render_text(report)[24:],
+    "no empty line": lambda report: render_text(report)[:-1],
+}
 
 
 @pytest.mark.usefixtures("berlin")
@@ -193,23 +181,6 @@ def test_rounding(rate: float, shown: str) -> None:
     assert format_rate(rate) == shown
 
 
-def check_rounding(form: Callable[[float], str], requests: int, nanoseconds: int) -> None:
-    """Two decimals, or two significant digits where that is finer; never an exponent or needless zeros."""
-    true = Fraction(requests * SECOND, nanoseconds)
-    shown = form(
-        make_report(
-            Window("", 0, nanoseconds, {GET_HELP: Counts(requests, 0)}, {}), sequence=1, at=0, named=False
-        ).rate
-    )
-    assert re.fullmatch(r"0|[1-9][0-9]*|(0|[1-9][0-9]*)\.[0-9]*[1-9]", shown)
-    magnitude = Fraction(1)  # the first significant digit's place
-    while magnitude > true > 0:
-        magnitude /= 10
-    half = min(Fraction(1, 200), magnitude / 20)
-    float_error = true / 2**51  # two roundings to 53 bits on the way
-    assert abs(Fraction(shown) - true) <= half + float_error
-
-
 COUNT, LENGTH = st.integers(0, 10**12), st.integers(1, 400 * 86_400 * SECOND)
 
 
@@ -219,23 +190,31 @@ COUNT, LENGTH = st.integers(0, 10**12), st.integers(1, 400 * 86_400 * SECOND)
 @example(requests=1, nanoseconds=400 * 86_400 * SECOND)
 @example(requests=996, nanoseconds=10_000 * SECOND)
 @example(requests=100, nanoseconds=10 * SECOND)
-def test_the_shown_rate_is_the_true_one_rounded(requests: int, nanoseconds: int) -> None:
-    check_rounding(format_rate, requests, nanoseconds)
+@example(requests=10, nanoseconds=SECOND)
+@example(requests=10_300, nanoseconds=10 * SECOND)
+@example(requests=199, nanoseconds=1000 * SECOND)
+def check_rounding(form: Callable[[float], str], requests: int, nanoseconds: int) -> None:
+    """Two decimals, or two significant digits where that is finer; never an exponent or needless zeros."""
+    true = Fraction(requests * SECOND, nanoseconds)
+    shown = form(report_of({GET_HELP: Counts(requests, 0)}, nanoseconds=nanoseconds).rate)
+    assert re.fullmatch(r"0|[1-9][0-9]*|(0|[1-9][0-9]*)\.[0-9]*[1-9]", shown)
+    magnitude = Fraction(1)  # the first significant digit's place
+    while magnitude > true > 0:
+        magnitude /= 10
+    half = min(Fraction(1, 200), magnitude / 20)
+    float_error = true / 2**51  # two roundings to 53 bits on the way
+    assert abs(Fraction(shown) - true) <= half + float_error
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "requests", "seconds"),
-    [
-        pytest.param(lambda rate: f"{rate:.2f}", 33, 10_000, id="two decimals only"),
-        pytest.param(lambda rate: f"{rate:.2g}", 10_300, 10, id="two digits only"),
-        pytest.param(repr, 1, 1_000_000, id="exponent"),
-        pytest.param(lambda rate: f"{rate:.9f}", 1, 10, id="trailing zeros"),
-        pytest.param(lambda rate: f"{rate:.9f}".strip("0."), 10, 1, id="zeros of a whole number"),
-        pytest.param(lambda rate: format_rate(int(rate * 100) / 100), 199, 10_00, id="cut, not rounded"),
-    ],
+ROUNDED: dict[str, Callable[[float], str]] = {
+    "two decimals only": lambda rate: f"{rate:.2f}",
+    "two digits only": lambda rate: f"{rate:.2g}",
+    "exponent": repr,
+    "trailing zeros": lambda rate: f"{rate:.9f}",
+    "zeros of a whole number": lambda rate: f"{rate:.9f}".strip("0."),
+    "cut, not rounded": lambda rate: format_rate(int(rate * 100) / 100),
+}
+
+test_promise, test_twin = promises(
+    Promise(check_sample, render_text, RENDERERS), Promise(check_rounding, format_rate, ROUNDED)
 )
-def test_broken_rounding_is_caught(twin: Callable[[float], str], requests: int, seconds: int) -> None:
-    check_rounding(format_rate, requests, seconds * SECOND)
-    with pytest.raises(AssertionError):
-        check_rounding(twin, requests, seconds * SECOND)

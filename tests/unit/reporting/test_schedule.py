@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from random import Random
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.aggregator import Aggregator
 from qps_service.reporting.schedule import Schedule
 from qps_service.values.reports import Window
+from tests.unit.promised import Promise, promises
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -30,50 +30,32 @@ def windows(grid: type[Schedule], late: Callable[[], int], until: int, step: int
     return closed
 
 
-class GridByGap(Schedule):
-    """A broken twin: the next report a step after the last one really was."""
-
+class GridByGap(Schedule):  # the next report a step after the last one really was
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
 
 
-class GridInFloats(Schedule):
-    """A broken twin: seconds in floating point, which at this size know 128 ns."""
-
+class GridInFloats(Schedule):  # seconds in floating point, which at this size know 128 ns
     def advance(self, now: int) -> None:
         self.deadline = int((now / SECOND + self._step / SECOND) * SECOND)
 
 
-class GridWithCatchUp(Schedule):
-    """A broken twin: every point that was missed is reported on."""
-
+class GridWithCatchUp(Schedule):  # every point that was missed is reported on
     def advance(self, now: int) -> None:
         self.deadline += self._step
 
 
-# --- 30 days
+# --- many days
 
 
-def check_no_drift(grid: type[Schedule], step: int = STEP) -> None:
-    """Woken up to half a second late each time, every report of 30 days is that close to its own point."""
+def check_no_drift(grid: type[Schedule], days: int, step: int) -> None:
+    """Woken up to half a second late each time, every report of many days is that close to its own point."""
     random = Random(1)
-    closed = windows(grid, lambda: random.randint(0, SECOND // 2), 30 * DAY, step)
-    assert len(closed) == 30 * DAY // step
+    closed = windows(grid, lambda: random.randint(0, SECOND // 2), days * DAY, step)
+    assert len(closed) == days * DAY // step
     for number, window in enumerate(closed, start=1):
         assert 0 <= window.ended - (START + number * step) <= SECOND // 2
     assert sum(window.ended - window.started for window in closed) == closed[-1].ended - START
-
-
-@pytest.mark.parametrize("step", [STEP, 7 * SECOND + 1])
-def test_30_days_do_not_drift(step: int) -> None:
-    check_no_drift(Schedule, step)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [GridByGap, GridInFloats])
-def test_drift_is_caught(twin: type[Schedule]) -> None:
-    with pytest.raises(AssertionError):
-        check_no_drift(twin)
 
 
 # --- a suspended process
@@ -87,20 +69,13 @@ def check_suspension(grid: type[Schedule]) -> None:
     assert all((window.ended - START) % STEP == 0 for window in closed[3:])
 
 
-def test_a_suspended_process_reports_once_with_the_true_time() -> None:
-    check_suspension(Schedule)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [GridByGap, GridWithCatchUp])
-def test_catching_up_is_caught(twin: type[Schedule]) -> None:
-    with pytest.raises(AssertionError):
-        check_suspension(twin)
-
-
 # --- exact integers
 
 
+@given(start=st.integers(0, 2**63), step=st.integers(1, DAY), elapsed=st.integers(0, 2**63))
+@example(start=START, step=STEP, elapsed=STEP)
+@example(start=START, step=STEP, elapsed=STEP - 1)
+@example(start=START, step=STEP, elapsed=3 * STEP + 1)
 def check_next_point(grid: type[Schedule], start: int, step: int, elapsed: int) -> None:
     """The deadline is a point of the grid, after now, and the first such."""
     times = grid(start, step)
@@ -110,15 +85,9 @@ def check_next_point(grid: type[Schedule], start: int, step: int, elapsed: int) 
     assert 0 < times.deadline - (start + elapsed) <= step
 
 
-@given(start=st.integers(0, 2**63), step=st.integers(1, DAY), elapsed=st.integers(0, 2**63))
-@example(start=START, step=STEP, elapsed=STEP)
-@example(start=START, step=STEP, elapsed=STEP - 1)
-def test_the_deadline_is_exactly_the_next_point(start: int, step: int, elapsed: int) -> None:
-    check_next_point(Schedule, start, step, elapsed)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [GridByGap, GridInFloats, GridWithCatchUp])
-def test_another_deadline_is_caught(twin: type[Schedule]) -> None:
-    with pytest.raises(AssertionError):
-        check_next_point(twin, START, STEP, 3 * STEP + 1)
+test_promise, test_twin = promises(
+    Promise(check_no_drift, Schedule, [], days=30, step=STEP),
+    Promise(check_no_drift, Schedule, [GridByGap, GridInFloats], days=2, step=7 * SECOND + 1),
+    Promise(check_suspension, Schedule, [GridByGap, GridWithCatchUp]),
+    Promise(check_next_point, Schedule, [GridByGap, GridInFloats, GridWithCatchUp]),
+)

@@ -12,6 +12,7 @@ from qps_service.scanning.auto import ChoosingScanner
 from qps_service.service import pipeline as tail_module
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key
+from tests.unit.promised import Patches, Promise, promises
 
 SECOND = 10**9
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"
@@ -22,12 +23,14 @@ ROW = Key(b"GET", b"/", 200)
 class Log:
     """A log that is followed."""
 
-    def __init__(self, root: Path, tail: type[LogPipeline] = LogPipeline) -> None:
+    tail_of: type[LogPipeline] = LogPipeline
+
+    def __init__(self, root: Path) -> None:
         self.path = root / "access.log"
         self.path.touch()
         self.now = 1000 * SECOND
         self.notices: list[Notice] = []
-        self.tail = tail(self.config(), self.now, self.notices.append)
+        self.tail = self.tail_of(self.config(), self.now, self.notices.append)
         self.read()
 
     def config(self, log_format: str = "auto") -> LogConfig:
@@ -72,53 +75,29 @@ def check_choosing(log: Log) -> None:
     assert log.counts() == ({ROW: Counts(3, 15)}, {"fields": 5})
 
 
-def test_the_first_lines_tell_the_format(log: Log) -> None:
-    check_choosing(log)
-
-
-class ChoosesOnce(ChoosingScanner):
-    """A broken twin: what does not tell at once never does."""
-
+class ChoosesOnce(ChoosingScanner):  # what does not tell at once never does
     def _choose(self, block: bytes) -> None:
         super()._choose(block)
         self._is_chosen = True
 
 
-class ChoosesAlways(ChoosingScanner):
-    """A broken twin: each block has its own format."""
-
+class ChoosesAlways(ChoosingScanner):  # each block has its own format
     def _choose(self, block: bytes) -> None:
         super()._choose(block)
         self._is_chosen = False
 
 
-class ForgetsRejects(ChoosingScanner):
-    """A broken twin: what came before the choice is lost."""
-
+class ForgetsRejects(ChoosingScanner):  # what came before the choice is lost
     def _choose(self, block: bytes) -> None:
         self._scanner.take()
         super()._choose(block)
 
 
-class SkipsTheBlock(ChoosingScanner):
-    """A broken twin: the lines that tell the format don't count under it."""
-
+class SkipsTheBlock(ChoosingScanner):  # the lines that tell the format don't count under it
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         scanned = self._scanner.scan(block)
         self._choose(bytes(block))
         return scanned
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [ChoosesOnce, ChoosesAlways, ForgetsRejects, SkipsTheBlock])
-def test_another_way_of_choosing_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: type[ChoosingScanner]
-) -> None:
-    monkeypatch.setattr(tail_module, "ChoosingScanner", twin)
-    log = Log(tmp_path)
-    with pytest.raises(AssertionError):
-        check_choosing(log)
-    log.tail.close()
 
 
 def test_what_is_too_long_tells_nothing(log: Log) -> None:
@@ -147,29 +126,25 @@ def check_other_settings(log: Log) -> None:
     assert log.counts() == ({ROW: Counts(2, 10)}, {"fields": 1})
 
 
-def test_other_settings_leave_the_choice(log: Log) -> None:
-    check_other_settings(log)
-
-
-class ChoosesAnew(LogPipeline):
-    """A broken twin: whatever is set, the format is looked for again."""
-
+class ChoosesAnew(LogPipeline):  # whatever is set, the format is looked for again
     def reconfigure(self, config: LogConfig) -> None:
         super().reconfigure(config)
         self._scanner = self._make_scanner(config)
 
 
-@pytest.mark.twin
-def test_choosing_anew_is_caught(tmp_path: Path) -> None:
-    log = Log(tmp_path, ChoosesAnew)
-    with pytest.raises(AssertionError):
-        check_other_settings(log)
-    log.tail.close()
-
-
-def test_other_formats_say_nothing(tmp_path: Path) -> None:
-    log = Log(tmp_path)
+def test_other_formats_say_nothing(log: Log) -> None:
     log.tail.reconfigure(log.config("default"))
     log.read(DEFAULT)
     assert log.chosen() == []
-    log.tail.close()
+
+
+CHOOSING = (ChoosesOnce, ChoosesAlways, ForgetsRejects, SkipsTheBlock)
+
+test_promise, test_twin = promises(
+    Promise(
+        check_choosing,
+        None,
+        {each.__name__: Patches((tail_module, "ChoosingScanner", each)) for each in CHOOSING},
+    ),
+    Promise(check_other_settings, None, {"chooses anew": Patches((Log, "tail_of", ChoosesAnew))}),
+)

@@ -234,38 +234,28 @@ class KnowsCoresByTheirStart(PureScanner):
             self._cores._known = self._Starts()
 
 
-class DropsReturns(PureScanner):
-    """There are none in any line."""
-
+class DropsReturns(PureScanner):  # there are none in any line
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         return super().scan(bytes(block).replace(b"\r", b""))
 
 
-class KeepsNoQuery(PureScanner):
-    """Whatever was asked."""
-
+class KeepsNoQuery(PureScanner):  # whatever was asked
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
         super().__init__(options._replace(keep_query=False), spill)
 
 
-class RoundsTimesUp(PureScanner):
-    """A time belongs to the span that ends after it."""
-
+class RoundsTimesUp(PureScanner):  # a time belongs to the span that ends after it
     def _count_time(self, second: int | None, status: int) -> None:
         super()._count_time(None if second is None else second + 1, status)
 
 
-class SumsUpInFloats(PureScanner):
-    """Sums are near enough."""
-
+class SumsUpInFloats(PureScanner):  # sums are near enough
     def take(self) -> Scanned:
         taken = super().take()
         return taken._replace(rows=[(*row[:4], int(float(row[4]))) for row in taken.rows])
 
 
-class ForgetsWhatWasSpilled(PureScanner):
-    """What there was no room for."""
-
+class ForgetsWhatWasSpilled(PureScanner):  # what there was no room for
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._spill = lambda scanned: None

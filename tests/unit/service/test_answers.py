@@ -14,14 +14,14 @@ from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import Answers
 from qps_service.service.daemon import HINTS_APART, Daemon
-from qps_service.values.reports import Overview, Report
+from qps_service.values.reports import Overview
 from tests.promised import Check, Promise, caught, kept
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, break_with
 
 
-class Asked(Output):
+class Asked(Answers):
     """An output whose client asks when a test says so."""
 
     name = "asked"
@@ -39,9 +39,6 @@ class Asked(Output):
     def send(self) -> None:
         self.is_sent = True
 
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        pass
-
     def flush(self, now: int) -> None:
         self.flushed.append((now - START) / SECOND)
         self.is_taken = self.is_sent
@@ -57,12 +54,12 @@ class Asked(Output):
     def is_ready(self) -> bool:
         return self.is_sent
 
-    def is_asked(self, now: int, *, is_behind: bool) -> bool:
+    def asked(self, now: int, *, is_behind: bool) -> list[str]:
         if self.is_taken:
             self.behind.append(is_behind)
-        return self.is_taken and not is_behind
+        return ["client"] if self.is_taken and not is_behind else []
 
-    def answer(self, overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[str], overview: Overview, now: int) -> None:
         lines = sum(log.lines for log in overview.logs)
         self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
         self.overviews.append(overview)
@@ -133,8 +130,7 @@ def tells_of_backlogs(root: Path) -> None:
 
 class AnswersBeforeReading(Daemon):
     def _look(self) -> int:
-        for output in self._outputs:
-            output.flush(self._clock.now())
+        self._outputs.flush(self._clock.now())
         if hasattr(self, "_schedule"):
             self._answer(self._clock.now())
         return super()._look()
@@ -164,10 +160,9 @@ class SleepsOn(Daemon):
 
 class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
-        for output in self._outputs:
-            if output.is_asked(now, is_behind=False):
-                self._pipelines.commit(now)
-                output.answer(self._overview(now), now)
+        if asked := self._outputs.asked(now, is_behind=False):
+            self._pipelines.commit(now)
+            self._outputs.answer(asked, self._overview(now), now)
 
 
 PROMISES = [

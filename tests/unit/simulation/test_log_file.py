@@ -1,4 +1,4 @@
-"""The simulated log's rotations. Beside each promise, a broken twin that the check catches."""
+"""The simulated log's rotations."""
 
 import errno
 import os
@@ -8,14 +8,14 @@ import pytest
 
 from qps_service.simulation.log_file import LogFile
 from tests.simulated import NOW, make, numbered, on_disk
+from tests.unit.promised import Promise, promises
 
 # --- rotation
 
-MODES = pytest.mark.parametrize("copytruncate", [False, True], ids=["rename", "copytruncate"])
 
-
-def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
+def check_rotations(of: type[LogFile], tmp_path: Path, copytruncate: bool) -> None:
     """Rotations within one second leave every line under a name of its own, in order."""
+    path = tmp_path / "a.log"
     log = make(path, of, copytruncate=copytruncate)
     for number in range(4):
         log.write(numbered(10 * number, 10 * number + 10), now=number)
@@ -23,55 +23,27 @@ def check_rotations(path: Path, of: type[LogFile], copytruncate: bool) -> None:
     log.write(numbered(40, 50), now=4)
     log.close()
     assert (log.lines, log.rotations) == (50, 4)
-    assert on_disk(path) == {
-        f"a.log.{NOW}": numbered(0, 10),
-        f"a.log.{NOW}.1": numbered(10, 20),
-        f"a.log.{NOW}.2": numbered(20, 30),
-        f"a.log.{NOW}.3": numbered(30, 40),
-        "a.log": numbered(40, 50),
-    }
+    names = (f"a.log.{NOW}", f"a.log.{NOW}.1", f"a.log.{NOW}.2", f"a.log.{NOW}.3", "a.log")
+    assert on_disk(path) == {name: numbered(10 * at, 10 * at + 10) for at, name in enumerate(names)}
 
 
-class Overwrites(LogFile):
-    """The broken twin: does not look whether the name is taken."""
-
+class Overwrites(LogFile):  # does not look whether the name is taken
     def _free_name(self) -> str:
         return f"{self.path}.{int(self._unix_time())}"
 
 
-class TruncatesFirst(LogFile):
-    """The broken twin: the copy is made of what is left."""
-
+class TruncatesFirst(LogFile):  # the copy is made of what is left
     def _copy(self, aside: str) -> None:
         os.ftruncate(self._descriptor, 0)
         super()._copy(aside)
 
 
-class GoesOnWithTheOldFile(LogFile):
-    """The broken twin: renames, and writes on where it wrote."""
-
+class GoesOnWithTheOldFile(LogFile):  # renames, and writes on where it wrote
     def open(self) -> None:
         if self._descriptor < 0:
             super().open()
         else:
             self._descriptor = os.dup(self._descriptor)
-
-
-@MODES
-def test_rotations_in_one_second_overwrite_nothing(tmp_path: Path, copytruncate: bool) -> None:
-    check_rotations(tmp_path / "a.log", LogFile, copytruncate)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "copytruncate"),
-    [(Overwrites, False), (Overwrites, True), (TruncatesFirst, True), (GoesOnWithTheOldFile, False)],
-)
-def test_rotations_that_lose_lines_are_caught(
-    tmp_path: Path, twin: type[LogFile], copytruncate: bool
-) -> None:
-    with pytest.raises((AssertionError, FileExistsError)):
-        check_rotations(tmp_path / "a.log", twin, copytruncate)
 
 
 def test_a_rename_moves_the_file_and_a_copytruncate_keeps_it(tmp_path: Path) -> None:
@@ -124,16 +96,10 @@ def test_a_large_log_is_copied_to_its_end(tmp_path: Path) -> None:
 # --- keep
 
 
-def check_keep(path: Path, of: type[LogFile]) -> None:
+def check_keep(of: type[LogFile], tmp_path: Path) -> None:
     """The newest three stay, in the order of their making; what looks different is left alone."""
-    foreign = {
-        "a.log.1",
-        "a.log.1.gz",
-        f"a.log.{NOW}.gz",
-        f"b.log.{NOW - 9}",
-        f"a.log-{NOW}",
-        "axlog.1800000000",
-    }
+    path = tmp_path / "a.log"
+    foreign = {"a.log.1", "a.log.1.gz", f"a.log.{NOW}.gz", f"b.log.{NOW - 9}", f"a.log-{NOW}", f"axlog.{NOW}"}
     for name in foreign | {f"a.log.{NOW - 5}", f"a.log.{NOW - 5}.2"}:  # the last two: an earlier run's
         (path.parent / name).touch()
     log = make(path, of, keep=3)
@@ -142,48 +108,27 @@ def check_keep(path: Path, of: type[LogFile]) -> None:
         log.rotate(now=0)
     log.close()
     made = on_disk(path)
-    assert {name: lines for name, lines in made.items() if name not in foreign} == {
-        f"a.log.{NOW}.9": numbered(9, 10),
-        f"a.log.{NOW}.10": numbered(10, 11),
-        f"a.log.{NOW}.11": numbered(11, 12),
-        "a.log": [],
-    }
+    kept = {f"a.log.{NOW}.{number}": numbered(number, number + 1) for number in (9, 10, 11)}
+    assert {name: lines for name, lines in made.items() if name not in foreign} == {**kept, "a.log": []}
     assert foreign < made.keys()
 
 
-class ReusesNumbers(LogFile):
-    """The broken twin: any name will do that is free."""
-
+class ReusesNumbers(LogFile):  # any name will do that is free
     def _free_name(self) -> str:
         self._last = (-1, 0)
         return super()._free_name()
 
 
-class SortsByText(LogFile):
-    """The broken twin: .10 comes before .2."""
-
+class SortsByText(LogFile):  # .10 comes before .2
     def rotated(self) -> list[str]:
         return sorted(super().rotated())
 
 
-class TakesAllSiblings(LogFile):
-    """The broken twin: whatever begins like the log is its own."""
-
+class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
     def rotated(self) -> list[str]:
         directory = os.path.dirname(self.path)
         names = sorted(name for name in os.listdir(directory) if name.startswith("a.log."))
         return [os.path.join(directory, name) for name in names]
-
-
-def test_keep_deletes_the_oldest_of_its_own_kind(tmp_path: Path) -> None:
-    check_keep(tmp_path / "a.log", LogFile)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [ReusesNumbers, SortsByText, TakesAllSiblings])
-def test_a_keep_that_deletes_the_wrong_ones_is_caught(tmp_path: Path, twin: type[LogFile]) -> None:
-    with pytest.raises(AssertionError):
-        check_keep(tmp_path / "a.log", twin)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 5, None])
@@ -230,3 +175,12 @@ def test_somebody_elses_truncation_does_not_leave_a_hole(tmp_path: Path) -> None
     log.write(numbered(5, 6), now=0)
     log.close()
     assert path.read_bytes() == b"line 5\n"
+
+
+test_promise, test_twin = promises(
+    Promise(
+        check_rotations, LogFile, [Overwrites, GoesOnWithTheOldFile], (FileExistsError,), copytruncate=False
+    ),
+    Promise(check_rotations, LogFile, [Overwrites, TruncatesFirst], (FileExistsError,), copytruncate=True),
+    Promise(check_keep, LogFile, [ReusesNumbers, SortsByText, TakesAllSiblings]),
+)

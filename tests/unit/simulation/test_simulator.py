@@ -1,4 +1,4 @@
-"""The simulator's loop and its truth. Beside each promise, a broken twin that the check catches."""
+"""The simulator's loop and its truth."""
 
 import json
 from random import Random
@@ -15,6 +15,7 @@ from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
 from tests.simulated import DEFAULT, Clock, Memory, simulate
 from tests.unit.conftest import no_spill
+from tests.unit.promised import Patches, Promise, promises
 
 
 def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
@@ -27,11 +28,13 @@ def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
     assert slow != lines(8, SteadyPace(200_000), 0.1)
 
 
-@pytest.mark.parametrize("rate", [1, 7, 999, 1000, 1001, 200_000])
-def test_a_duration_is_a_number_of_lines_however_late_the_wake_ups(rate: int) -> None:
+@pytest.mark.parametrize(
+    ("rate", "duration"), [(1, 3), (7, 3), (999, 3), (1000, 3), (1001, 3), (200_000, 0.25)]
+)
+def test_a_duration_is_a_number_of_lines_however_late_the_wake_ups(rate: int, duration: float) -> None:
     random = Random(1)
-    _, log = simulate(pace=SteadyPace(rate), clock=Clock(lambda: random.randint(0, SECOND // 10)), duration=3)
-    assert log.lines == 3 * rate
+    clock = Clock(lambda: random.randint(0, SECOND // 10))
+    assert simulate(pace=SteadyPace(rate), clock=clock, duration=duration)[1].lines == rate * duration
 
 
 def test_each_line_comes_when_it_is_due() -> None:
@@ -53,9 +56,8 @@ def test_a_stop_ends_it_at_once() -> None:
 # --- the rotations' grid
 
 
-def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
+def check_the_grid() -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
-    monkeypatch.setattr(simulator, "Schedule", step)
     random = Random(1)
     clock = Clock(lambda: random.randint(0, SECOND // 2))
     _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=86_400)
@@ -64,21 +66,9 @@ def check_the_grid(step: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> Non
         assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
 
-class GridByGap(Schedule):
-    """The broken twin: the next rotation a step after the last one really was."""
-
+class GridByGap(Schedule):  # the next rotation a step after the last one really was
     def advance(self, now: int) -> None:
         self.deadline = now + self._step
-
-
-def test_rotations_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_the_grid(Schedule, monkeypatch)
-
-
-@pytest.mark.twin
-def test_drifting_rotations_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AssertionError):
-        check_the_grid(GridByGap, monkeypatch)
 
 
 def test_no_interval_means_no_rotation() -> None:
@@ -126,9 +116,7 @@ def check_the_truth(of: type[Simulator], room: int) -> None:
     }
 
 
-class CountsBeforeTheWrite(Simulator):
-    """The broken twin: takes the write's success for granted."""
-
+class CountsBeforeTheWrite(Simulator):  # takes the write's success for granted
     def _write(self, limit: int, now: int) -> int:
         log = self._log
         self._log = optimist = Memory()
@@ -138,21 +126,6 @@ class CountsBeforeTheWrite(Simulator):
             self._log = log
         log.write(optimist.written, now)
         return written
-
-
-ROOMS = [10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 12_345]
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_truth_is_what_was_written(room: int) -> None:
-    check_the_truth(Simulator, room)
-
-
-@pytest.mark.twin
-def test_a_truth_that_counts_before_the_write_is_caught() -> None:
-    check_the_truth(CountsBeforeTheWrite, 10**9)  # as long as nothing fails it looks the same
-    with pytest.raises(AssertionError):
-        check_the_truth(CountsBeforeTheWrite, 12_345)
 
 
 def test_the_truth_to_the_letter() -> None:
@@ -170,3 +143,15 @@ def test_the_truth_to_the_letter() -> None:
             {"method": "POST", "route": "/", "status": 200, "requests": 1, "bytes": 674},
         ],
     }
+
+
+test_promise, test_twin = promises(
+    Promise(check_the_grid, None, {"by gap": Patches((simulator, "Schedule", GridByGap))}),
+    *(
+        Promise(check_the_truth, Simulator, [], room=room)
+        for room in (10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1)
+    ),
+    # As long as nothing fails, the twin is as good.
+    Promise(check_the_truth, CountsBeforeTheWrite, [], room=10**9),
+    Promise(check_the_truth, Simulator, [CountsBeforeTheWrite], room=12_345),
+)

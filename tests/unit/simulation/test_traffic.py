@@ -1,4 +1,4 @@
-"""The lines and their pace. Beside each promise, a broken twin that the check catches."""
+"""The lines and their pace."""
 
 import ipaddress
 import math
@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from qps_service.formats.line import make_reader, request_of
-from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.simulation import traffic
-from qps_service.simulation.simulator import GAPS, IrregularPace, Pace, SteadyPace
+from qps_service.formats.presets import compile_format
+from qps_service.simulation import traffic as module
+from qps_service.simulation.simulator import GAPS, IrregularPace, SteadyPace
 from qps_service.simulation.traffic import BLOCK, KINDS, METHODS, ROUTES, STATUSES, Traffic
 from qps_service.text.units import SECOND
 from tests.simulated import DEFAULT
+from tests.unit.promised import Patches, Promise, promises
 
 
 @pytest.mark.parametrize(
@@ -46,40 +47,30 @@ def test_lines_are_what_the_format_renders(text: str) -> None:
         assert line == log_format.render(values) + b"\n"
 
 
-def check_read_back(log_format: LogFormat, written: LogFormat) -> None:
+def check_read_back(written: str, text: str) -> None:
     """What the lines of `written` count as in this format is what the simulator says they are."""
-    block = Traffic(written, Random(1)).block()
-    reader = make_reader(log_format)
+    block = Traffic(compile_format(written), Random(1)).block()
+    reader = make_reader(compile_format(text))
     for kind, size, line in zip(block.kinds, block.sizes, block.lines, strict=True):
         request = request_of(reader.roles(line.removesuffix(b"\n")), keep_query=False)
         assert request == (*KINDS[kind], size)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "default",
-        "combined",
-        "json",
-        "json method=a.b route=a.c status=s bytes=a.d.e",
-        "json request=r",
-        'LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %I %O" combinedio',
-        "%a {%m} %U%q %H %s %B %%{x}",
-        "log_format x '$remote_addr {$request_method} '\n  '$uri $status $bytes_sent';",
-    ],
-)
-def test_lines_of_any_format_are_read_as_what_they_are(text: str) -> None:
-    check_read_back(compile_format(text), compile_format(text))
+READ_BACK = [
+    "default",
+    "combined",
+    "json",
+    "json method=a.b route=a.c status=s bytes=a.d.e",
+    "json request=r",
+    'LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %I %O" combinedio',
+    "%a {%m} %U%q %H %s %B %%{x}",
+    "log_format x '$remote_addr {$request_method} '\n  '$uri $status $bytes_sent';",
+]
 
 
-@pytest.mark.twin
-def test_lines_of_another_format_are_caught() -> None:
-    with pytest.raises(AssertionError):
-        check_read_back(compile_format("%m %U %s %b"), compile_format("%m %U %s %b0"))
-
-
-def check_the_weights(traffic: Traffic) -> None:
+def check_the_weights() -> None:
     """Each name's share within five standard deviations; each size and address in its range."""
+    traffic = Traffic(DEFAULT, Random(1))
     blocks = [traffic.block() for _ in range(40)]
     total = 40 * BLOCK
     drawn = Counter(kind for block in blocks for kind in block.kinds)
@@ -103,30 +94,14 @@ def test_the_weights_are_those_of_the_original() -> None:
     assert METHODS == {b"GET": 95, b"POST": 5}
     assert STATUSES == {200: 90, 404: 5, 500: 1}
     assert ROUTES == {b"/": 50, b"/library": 20, b"/blog": 20, b"/questions": 5}
-    check_the_weights(Traffic(DEFAULT, Random(1)))
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [(1,) * len(KINDS), traffic.WEIGHTS[::-1]], ids=["even", "swapped"])
-def test_wrong_weights_are_caught(monkeypatch: pytest.MonkeyPatch, twin: tuple[int, ...]) -> None:
-    monkeypatch.setattr(traffic, "WEIGHTS", twin)
-    with pytest.raises(AssertionError):
-        check_the_weights(Traffic(DEFAULT, Random(1)))
-
-
-@pytest.mark.twin
-def test_wrong_sizes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "SIZES", range(64, 1024))
-    with pytest.raises(AssertionError):
-        check_the_weights(Traffic(DEFAULT, Random(1)))
 
 
 # --- the pace
 
 
-def check_no_drift(pace: Pace) -> None:
+def check_no_drift(of: type[SteadyPace]) -> None:
     """Over 30 days of wake-ups at odd moments, the lines are the time's times the rate, 3 a second."""
-    random = Random(1)
+    pace, random = of(3), Random(1)
     elapsed = 0
     while elapsed < 30 * 86_400 * SECOND:
         elapsed += random.randint(1, 200 * SECOND)
@@ -136,9 +111,7 @@ def check_no_drift(pace: Pace) -> None:
         elapsed = max(elapsed, pace.next_due)
 
 
-class PaceByGap(SteadyPace):
-    """The broken twin: counts from its last call, and loses what was left over."""
-
+class PaceByGap(SteadyPace):  # counts from its last call, and loses what was left over
     last = lines = 0
 
     def due(self, elapsed: int) -> int:
@@ -148,16 +121,6 @@ class PaceByGap(SteadyPace):
             self.last = elapsed
         self.next_due = elapsed + SECOND // self._rate
         return self.lines
-
-
-def test_a_steady_pace_does_not_drift() -> None:
-    check_no_drift(SteadyPace(3))
-
-
-@pytest.mark.twin
-def test_a_drifting_pace_is_caught() -> None:
-    with pytest.raises(AssertionError):
-        check_no_drift(PaceByGap(3))
 
 
 def test_an_irregular_pace_keeps_between_10_and_100_ms() -> None:
@@ -171,3 +134,17 @@ def test_an_irregular_pace_keeps_between_10_and_100_ms() -> None:
     gaps = [after - before for before, after in pairwise(moments)]
     assert 10_000_000 <= min(gaps) < 11_000_000
     assert 99_000_000 < max(gaps) <= 100_000_000
+
+
+OTHER_TRAFFIC = {
+    "even weights": Patches((module, "WEIGHTS", (1,) * len(KINDS))),
+    "swapped weights": Patches((module, "WEIGHTS", module.WEIGHTS[::-1])),
+    "other sizes": Patches((module, "SIZES", range(64, 1024))),
+}
+
+test_promise, test_twin = promises(
+    *(Promise(check_read_back, text, [], text=text) for text in READ_BACK),
+    Promise(check_read_back, "%m %U %s %b", ["%m %U %s %b0"], text="%m %U %s %b"),
+    Promise(check_the_weights, None, OTHER_TRAFFIC),
+    Promise(check_no_drift, SteadyPace, [PaceByGap]),
+)

@@ -1,4 +1,4 @@
-"""Where the simulated log's lines go, and when they count; each promise with a broken twin."""
+"""Where the simulated log's lines go, and when they count."""
 
 import errno
 import os
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
-
-import pytest
 
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
@@ -17,12 +15,14 @@ from qps_service.simulation.traffic import Traffic
 from qps_service.text.units import SECOND
 from tests.simulated import DEFAULT, Clock, make, numbered, on_disk
 from tests.unit.conftest import no_spill
+from tests.unit.promised import Promise, promises
 
 # --- late writers
 
 
-def check_late_writers(path: Path, of: type[LogFile]) -> None:
+def check_late_writers(of: type[LogFile], tmp_path: Path) -> None:
     """For 3 s after a rename, half of the lines go to the files renamed in that time, evenly."""
+    path = tmp_path / "a.log"
     log = make(path, of, late=3 * SECOND)
 
     def shares(now: float) -> list[int]:
@@ -48,30 +48,15 @@ def check_late_writers(path: Path, of: type[LogFile]) -> None:
     log.close()
 
 
-class NeverLate(LogFile):
-    """The broken twin: lets go of the old file at once."""
-
+class NeverLate(LogFile):  # lets go of the old file at once
     def rotate(self, now: int) -> None:
         super().rotate(now)
         self._retire(10**18)
 
 
-class LateForever(LogFile):
-    """The broken twin: never lets go."""
-
+class LateForever(LogFile):  # never lets go
     def _retire(self, now: int) -> None:
         pass
-
-
-def test_late_writers_share_half_of_the_lines(tmp_path: Path) -> None:
-    check_late_writers(tmp_path / "a.log", LogFile)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [NeverLate, LateForever])
-def test_wrong_late_writers_are_caught(tmp_path: Path, twin: type[LogFile]) -> None:
-    with pytest.raises(AssertionError):
-        check_late_writers(tmp_path / "a.log", twin)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
@@ -101,8 +86,9 @@ def stubborn(room: int, random: Random) -> Callable[[int, bytes], int]:
     return write
 
 
-def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> None:
+def check_the_count(of: type[LogFile], tmp_path: Path, batch: bool, room: int) -> None:
     """The truth is the whole lines on disk, through short writes, late writers and a full disk."""
+    path = tmp_path / "a.log"
     log = make(path, of, batch=batch, late=2 * SECOND, os_write=stubborn(room, Random(2)))
     clock = Clock()
     simulation = Simulator(
@@ -128,9 +114,7 @@ def check_the_count(path: Path, of: type[LogFile], batch: bool, room: int) -> No
     assert len(on_disk(path)) == 1 + log.rotations
 
 
-class CountsFirst(LogFile):
-    """The broken twin: a line counts before it is written."""
-
+class CountsFirst(LogFile):  # a line counts before it is written
     def _append(self, descriptor: int, data: bytes) -> None:
         lines = self.lines + data.count(b"\n")
         self.lines = lines
@@ -140,29 +124,10 @@ class CountsFirst(LogFile):
             self.lines = lines
 
 
-class LeavesShortWrites(LogFile):
-    """The broken twin: takes a short write for a whole one."""
-
+class LeavesShortWrites(LogFile):  # takes a short write for a whole one
     def _append(self, descriptor: int, data: bytes) -> None:
         self._os_write(descriptor, data)
         self.lines += data.count(b"\n")
-
-
-ROOMS = [0, 1, 25, 5000, 54_321, 10**9]
-
-
-@pytest.mark.parametrize("batch", [False, True], ids=["each", "batch"])
-@pytest.mark.parametrize("room", ROOMS)
-def test_lines_count_when_they_are_on_disk(tmp_path: Path, batch: bool, room: int) -> None:
-    check_the_count(tmp_path / "a.log", LogFile, batch, room)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("batch", [False, True], ids=["each", "batch"])
-@pytest.mark.parametrize("twin", [CountsFirst, LeavesShortWrites])
-def test_lines_that_count_too_early_are_caught(tmp_path: Path, twin: type[LogFile], batch: bool) -> None:
-    with pytest.raises(AssertionError):
-        check_the_count(tmp_path / "a.log", twin, batch, 54_321)
 
 
 def test_one_write_a_line_or_one_for_all(tmp_path: Path) -> None:
@@ -178,3 +143,19 @@ def test_one_write_a_line_or_one_for_all(tmp_path: Path) -> None:
         log.close()
         assert writes == ([b"".join(numbered(0, 3))] if batch else numbered(0, 3))
         assert log.lines == 3
+
+
+test_promise, test_twin = promises(
+    Promise(check_late_writers, LogFile, [NeverLate, LateForever]),
+    *(
+        Promise(
+            check_the_count,
+            LogFile,
+            [CountsFirst, LeavesShortWrites] if room == 54_321 else [],
+            batch=batch,
+            room=room,
+        )
+        for room in (0, 1, 25, 5000, 54_321, 10**9)
+        for batch in (False, True)
+    ),
+)

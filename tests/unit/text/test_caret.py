@@ -6,6 +6,7 @@ import pytest
 
 from qps_service.errors import ConfigError, FormatError
 from qps_service.text.caret import point
+from tests.unit.promised import Promise, promises
 
 Point = Callable[[str, str], str]
 
@@ -32,27 +33,18 @@ def check_place(point: Point, before: str, shown: str) -> None:
 BEFORE = [
     ("", ""),
     ("$uri ", "$uri "),
-    ("\t$uri\t\t ", "\t$uri\t\t "),
-    ("漢字ば", "漢字ば"),
-    ("e\u0301", "e\u0301"),
-    ("\x1b[2J\0", r"\x1b[2J\x00"),
     ("\udcff", r"\xff"),
     ("\ud800", r"\xed\xa0\x80"),
     ("\u202e", r"\xe2\x80\xae"),
     ("a" * 100, "..." + "a" * 60),
 ]
-
-
-@pytest.mark.parametrize(("before", "shown"), BEFORE)
-def test_the_place(before: str, shown: str) -> None:
-    check_place(point, before, shown)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(("before", "shown"), [BEFORE[2], BEFORE[3], BEFORE[4], BEFORE[5]])
-def test_counting_characters_is_caught(before: str, shown: str) -> None:
-    with pytest.raises(AssertionError):
-        check_place(lambda before, after: f"{before}{after}\n{' ' * len(before)}^", before, shown)
+NOT_AS_MANY_COLUMNS = ["\t$uri\t\t ", "漢字ば", "e\u0301"]
+BY_CHARACTERS = {"characters": lambda before, after: f"{before}{after}\n{' ' * len(before)}^"}
+test_promise, test_twin = promises(
+    *(Promise(check_place, point, {}, before=before, shown=shown) for before, shown in BEFORE),
+    *(Promise(check_place, point, BY_CHARACTERS, before=each, shown=each) for each in NOT_AS_MANY_COLUMNS),
+    Promise(check_place, point, BY_CHARACTERS, before="\x1b[2J\0", shown=r"\x1b[2J\x00"),
+)
 
 
 def test_a_long_end_is_cut() -> None:

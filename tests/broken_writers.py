@@ -1,4 +1,4 @@
-"""Broken twins of the books: each breaks one promise, which the tests of it must notice."""
+"""Broken twins of the ledger's writer: each breaks one promise, which the tests of it must notice."""
 
 from pathlib import Path
 from typing import Any
@@ -9,58 +9,44 @@ from qps_service.ledger.writer import LedgerWriter
 from qps_service.values.entries import Restored
 
 
-class Drops(LedgerWriter):
-    """What could not be written is forgotten."""
-
+class Drops(LedgerWriter):  # what could not be written is forgotten
     def commit(self, *arguments: Any, **keywords: Any) -> bool:
         written = super().commit(*arguments, **keywords)
         self._pending = Outbox(self._ledger.number if self._ledger else 0)
         return written
 
 
-class Repeats(LedgerWriter):
-    """What was written waits all the same."""
-
+class Repeats(LedgerWriter):  # what was written waits all the same
     def _commit(self, ledger: Ledger, whole: Any) -> None:
         waiting = list(self._pending._waiting)
         super()._commit(ledger, whole)
         self._pending._waiting = waiting
 
 
-class SaysEach(LedgerWriter):
-    """Says it with each window."""
-
+class SaysEach(LedgerWriter):  # says it with each window
     def _say_failing(self, *arguments: Any) -> None:
         self._failing = False
         super()._say_failing(*arguments)
 
 
-class NeverSaysTheEnd(LedgerWriter):
-    """Whoever was alarmed never learns that all is well."""
-
+class NeverSaysTheEnd(LedgerWriter):  # whoever was alarmed never learns that all is well
     def _write(self, *arguments: Any) -> None:
         super()._write(*arguments)
         self._failing = False
 
 
-class ForgetsTheNumber(LedgerWriter):
-    """Writes all that waits, whatever the ledger has."""
-
+class ForgetsTheNumber(LedgerWriter):  # writes all that waits, whatever the ledger has
     def _reopen(self, ledger: Ledger) -> None:
         ledger.close()
         ledger.open()
 
 
-class StartsAtZero(LedgerWriter):
-    """The new ledger has only what was not written to the old one."""
-
+class StartsAtZero(LedgerWriter):  # the new ledger has only what was not written to the old one
     def _begin_anew(self) -> None:
         self._pending.rewind()
 
 
-class Doubles(LedgerWriter):
-    """Adds what waits to totals that have it already."""
-
+class Doubles(LedgerWriter):  # adds what waits to totals that have it already
     def _commit(self, ledger: Ledger, whole: Any) -> None:
         if self._is_empty:
             ledger.commit(whole(), sequence=None)
@@ -68,25 +54,19 @@ class Doubles(LedgerWriter):
         super()._commit(ledger, whole)
 
 
-class Overwrites(LedgerWriter):
-    """What is there does not matter."""
-
+class Overwrites(LedgerWriter):  # what is there does not matter
     def _set_aside(self, ledger: Ledger, *arguments: Any) -> None:
         ledger.close()
         for suffix in ("", "-wal", "-shm"):
             Path(ledger.path + suffix).unlink(missing_ok=True)
 
 
-class TakesAnyDirectory(LedgerWriter):
-    """Whoever holds it."""
-
+class TakesAnyDirectory(LedgerWriter):  # whoever holds it
     def _require_ours(self, ledger: Ledger) -> None:
         pass
 
 
-class ForgetsWhatItRestored(LedgerWriter):
-    """Takes each generation for one that the ledger does not have."""
-
+class ForgetsWhatItRestored(LedgerWriter):  # takes each generation for one that the ledger does not have
     def restore(self, *arguments: Any, **keywords: Any) -> Restored | None:
         restored = super().restore(*arguments, **keywords)
         self._pending._numbers.clear()

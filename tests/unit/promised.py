@@ -1,0 +1,117 @@
+"""Promises as rows of a table: a check, the part that keeps it, and broken twins that the check must catch.
+
+    test_promise, test_twin = promises(
+        Promise(check_no_drift, Schedule, [GridByGap, GridInFloats]),
+        Promise(check_cut, compare, {"no marks": lambda position, read: ...}, offset=50_000, cut=49_990),
+    )
+
+A check is a function that asserts. It is called with the part, with what its row gives by name, and with
+fixtures for all other arguments without a default. It may draw examples (hypothesis' @given): then those that
+show what is wrong with the twins stand beside it as @example.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+
+class Patches:
+    """A twin that is the real part, where something that it uses was replaced: (owner, name, value)."""
+
+    def __init__(self, *patches: tuple[object, str, object]) -> None:
+        self.patches = patches
+
+    def __str__(self) -> str:
+        return " ".join(name.strip("_") for _, name, _ in self.patches)
+
+
+class Promise:
+    """What `check` asserts holds for `real`, and for none of `twins` (by name, or with names of their own).
+
+    Where `real` is None the check takes no part: its twins are patches. A twin is caught by an assertion, by
+    an expected error that did not come, or by one of `caught`. `label` tells rows of one check apart.
+    """
+
+    def __init__(
+        self,
+        check: Callable[..., object],
+        real: Any,
+        twins: Sequence[Any] | Mapping[str, Any],
+        caught: tuple[type[Exception], ...] = (),
+        label: str = "",
+        **given: Any,
+    ) -> None:
+        self._check, self._real, self._given, self._label = check, real, given, label
+        self._twins = twins if isinstance(twins, Mapping) else {_name(twin): twin for twin in twins}
+        self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
+
+    def __str__(self) -> str:
+        given = [
+            _name(value) for value in self._given.values() if isinstance(value, str | int) or callable(value)
+        ]
+        return "-".join(filter(None, [_name(self._check).removeprefix("check_"), self._label, *given]))
+
+    def twins(self) -> Iterator[tuple[str, Any]]:
+        """With their names."""
+        yield from self._twins.items()
+
+    def hold(self, request: pytest.FixtureRequest) -> None:
+        """The real part keeps it."""
+        self._run(self._real, request)
+
+    def catch(self, twin: Any, request: pytest.FixtureRequest) -> None:
+        """The check notices that the twin does not."""
+        part = twin
+        if isinstance(twin, Patches):
+            part = self._real
+            for patch in twin.patches:
+                request.getfixturevalue("monkeypatch").setattr(*patch)
+        try:
+            self._run(part, request)
+        except BaseException as error:
+            if not self._is_caught(error):
+                raise
+        else:
+            pytest.fail(f"{self} does not notice {_name(twin)}")
+
+    def _run(self, part: Any, request: pytest.FixtureRequest) -> None:
+        parts = () if part is None else (part,)
+        wanted = [*inspect.signature(self._check).parameters.values()][len(parts) :]
+        fixtures = [
+            each.name for each in wanted if each.default is each.empty and each.name not in self._given
+        ]
+        self._check(*parts, **self._given, **{name: request.getfixturevalue(name) for name in fixtures})
+
+    def _is_caught(self, error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):  # of several examples
+            return all(map(self._is_caught, error.exceptions))
+        return isinstance(error, self._caught)
+
+
+def _name(thing: Any) -> str:
+    while isinstance(thing, partial):
+        thing = thing.func
+    return getattr(thing, "__name__", None) or str(thing)
+
+
+def promises(*rows: Promise) -> tuple[Callable[..., None], Callable[..., None]]:
+    """One test that each promise is kept, and one that each twin is caught."""
+    twins = [
+        pytest.param(promise, twin, id=f"{promise}-{name}")
+        for promise in rows
+        for name, twin in promise.twins()
+    ]
+
+    @pytest.mark.parametrize("promise", rows, ids=str)
+    def test_promise(promise: Promise, request: pytest.FixtureRequest) -> None:
+        promise.hold(request)
+
+    @pytest.mark.twin
+    @pytest.mark.parametrize(("promise", "twin"), twins)
+    def test_twin(promise: Promise, twin: Any, request: pytest.FixtureRequest) -> None:
+        promise.catch(twin, request)
+
+    return test_promise, test_twin
