@@ -116,7 +116,7 @@ class Follower:
         return FollowState(
             waiting=self._announcer.trouble,
             is_behind=is_full or any(generation.is_behind for generation in held),
-            is_crowded=is_full or len(held) > self._held.limits.open_generations,
+            is_crowded=is_full or self._held.surplus > 0,
             finished=sum(generation.is_finished for generation in held),
             rotations=self._announcer.rotations,
             pending=sum(generation.pending for generation in held),
