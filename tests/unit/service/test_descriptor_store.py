@@ -240,12 +240,7 @@ PROMISES = [
     Promise(keeps_nothing_of_a_log_that_went, [StaysInTheStore, BelievesItKept]),
     Promise(
         a_name_tells_its_file,
-        [
-            "{}@{}@{}:{}".format,
-            "{0}@{2}-{3}".format,
-            "{}@{}@{}{}".format,
-            "{}@{:020}@{:020}-{:020}".format,
-        ],
+        ["{}@{}@{}:{}".format, "{0}@{2}-{3}".format, "{}@{}@{}{}".format, "{}@{:020}@{:020}-{:020}".format],
     ),
     Promise(
         hands_each_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
