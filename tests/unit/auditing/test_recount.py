@@ -22,6 +22,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.positions import Position
 from tests.following import BlindFiles
+from tests.unit.promised import Patches, Promise, promises
 
 SECOND = 10**9
 MAX_LINE = 256  # bytes
@@ -247,24 +248,13 @@ def begun_inside_a_line(log: Log) -> None:
     check(log, 2)
 
 
-History = Callable[[Log], None]
-HISTORIES: tuple[History, ...] = (
-    *(nuls_at_the_end, nuls_and_a_newline, regrown_after_power_loss, regrown_into_a_line),
-    *(cut_inside_a_line, completed_late, over_the_limit, begun_inside_a_line),
-)
-
-
-def run(history: History, root: Path) -> None:
-    log = Log(root, before=b"x" * 10 * MAX_LINE if history is begun_inside_a_line else b"")
+def check_history(history: Callable[[Log], None], tmp_path: Path) -> None:
+    """The recount is right at each look."""
+    log = Log(tmp_path, before=b"x" * 10 * MAX_LINE if history is begun_inside_a_line else b"")
     try:
         history(log)
     finally:
         log.close()
-
-
-@pytest.mark.parametrize("history", HISTORIES)
-def test_the_recount_is_right(history: History, tmp_path: Path) -> None:
-    run(history, tmp_path)
 
 
 # --- broken twins
@@ -282,26 +272,6 @@ def by_the_byte_before(position: Position, source: Source) -> int:
     return lines - bool(position.begun and source.read(1, position.begun - 1) != b"\n")
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "histories"),
-    [
-        (by_the_last_byte, (nuls_at_the_end, regrown_after_power_loss, regrown_into_a_line, completed_late)),
-        (by_the_byte_before, (nuls_at_the_end, cut_inside_a_line, completed_late, begun_inside_a_line)),
-    ],
-)
-def test_false_alarms_are_caught(
-    twin: Callable[[Position, Source], int],
-    histories: tuple[History, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(recount, "_count", twin)
-    for number, history in enumerate(histories):
-        with pytest.raises(AssertionError):
-            run(history, tmp_path / str(number))
-
-
 class ForgetsTheEnds(Generation):  # keeps no account of the lines that have no newline
     def last_line(self) -> Iterator[Chunk]:
         before = self._unended
@@ -317,24 +287,25 @@ class ForgetsTheRest(Generation):  # nor of newlines that end no line
         return chunk
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "histories"),
-    [
-        (ForgetsTheEnds, (completed_late,)),
-        (ForgetsTheRest, (regrown_after_power_loss, regrown_into_a_line, over_the_limit)),
-    ],
+LAST_BYTE, BYTE_BEFORE = (
+    Patches((recount, "_count", twin)) for twin in (by_the_last_byte, by_the_byte_before)
 )
-def test_a_generation_without_an_account_is_caught(
-    twin: type[Generation],
-    histories: tuple[History, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(open_files, "Generation", twin)
-    for number, history in enumerate(histories):
-        with pytest.raises(AssertionError):
-            run(history, tmp_path / str(number))
+NO_ENDS, NO_REST = (Patches((open_files, "Generation", twin)) for twin in (ForgetsTheEnds, ForgetsTheRest))
+
+HISTORIES: dict[Callable[[Log], None], dict[str, Patches]] = {
+    nuls_at_the_end: {"last byte": LAST_BYTE, "byte before": BYTE_BEFORE},
+    nuls_and_a_newline: {},
+    regrown_after_power_loss: {"last byte": LAST_BYTE, "forgets the rest": NO_REST},
+    regrown_into_a_line: {"last byte": LAST_BYTE, "forgets the rest": NO_REST},
+    cut_inside_a_line: {"byte before": BYTE_BEFORE},
+    completed_late: {"last byte": LAST_BYTE, "byte before": BYTE_BEFORE, "forgets the ends": NO_ENDS},
+    over_the_limit: {"forgets the rest": NO_REST},
+    begun_inside_a_line: {"byte before": BYTE_BEFORE},
+}
+
+test_promise, test_twin = promises(
+    *(Promise(check_history, None, twins, history=history) for history, twins in HISTORIES.items())
+)
 
 
 def test_lines_that_are_not_there_are_still_an_alarm(tmp_path: Path) -> None:
@@ -353,21 +324,16 @@ def test_lines_that_are_not_there_are_still_an_alarm(tmp_path: Path) -> None:
 
 # --- any history
 
+PIECES = [b"a", b"\n", b"x" * 300, b"x" * 600 + b"\ny", b"\0", b"a\0\n"]
+LATE = [b"a", b"\n", b"x" * 300, b"\0\0a\n", LINE % 1]
+MEANWHILE = st.integers(0, 3).map(lambda count: b"x\n" * count)
 steps = st.one_of(
     st.tuples(st.just(Log.lines), st.integers(1, 4)),
-    st.tuples(
-        st.just(Log.write), st.sampled_from([b"a", b"\n", b"x" * 300, b"x" * 600 + b"\ny", b"\0", b"a\0\n"])
-    ),
-    st.tuples(st.just(Log.write_late), st.sampled_from([b"a", b"\n", b"x" * 300, b"\0\0a\n", LINE % 1])),
+    st.tuples(st.just(Log.write), st.sampled_from(PIECES)),
+    st.tuples(st.just(Log.write_late), st.sampled_from(LATE)),
     st.tuples(st.just(Log.hole), st.integers(1, 600)),
-    st.tuples(st.just(Log.rotate)),
-    st.tuples(st.just(Log.look)),
-    st.tuples(st.just(Log.look)),
-    st.tuples(st.just(Log.restart)),
-    st.tuples(
-        st.just(Log.lose_power), st.integers(0, 400), st.binary(max_size=3).map(lambda b: b"x\n" * len(b))
-    ),
-    st.tuples(st.just(check)),
+    st.tuples(st.just(Log.lose_power), st.integers(0, 400), MEANWHILE),
+    *(st.tuples(st.just(step)) for step in (Log.rotate, Log.look, Log.look, Log.restart, check)),
 )
 
 

@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,14 +19,16 @@ from qps_service.formats.presets import compile_format
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from tests.unit.conftest import no_spill
+from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[3]
-COMMAND = "from qps_service.cli import main; raise SystemExit(main())"
+COMMAND = ("qps_service",)
+DEAF = ("tests.unit.commands.programs", "takes_no_signal")
 Outcome = tuple[int, str]  # exit status, standard error
 
 
-def start(*arguments: object, program: str = COMMAND, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", program, "simulate", *map(str, arguments)]
+def start(*arguments: object, program: Sequence[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", *program, "simulate", *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -65,18 +67,15 @@ def check_truth(truth: Path, *lines: bytes) -> dict[str, Any]:
     return found
 
 
+LATE = ("--late-writer", "0.05")
+
+
 @pytest.mark.parametrize(
     "options",
-    [
-        [],
-        ["--batch"],
-        ["--rotation", "copytruncate"],
-        ["--late-writer", "0.05"],
-        ["--late-writer", "0.05", "--batch"],
-    ],
+    [(), ("--batch",), ("--rotation", "copytruncate"), LATE, (*LATE, "--batch")],
     ids=" ".join,
 )
-def test_the_truth_is_on_disk(tmp_path: Path, options: list[str]) -> None:
+def test_the_truth_is_on_disk(tmp_path: Path, options: Sequence[str]) -> None:
     log = tmp_path / "logs" / "a.log"
     log.parent.mkdir()
     truth = tmp_path / "truth.json"
@@ -119,15 +118,8 @@ def test_the_options_reach_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 # --- the end
 
-DEAF = f"""
-import contextlib
-from qps_service.commands import simulate
-simulate._stops_held_back = contextlib.nullcontext
-{COMMAND}
-"""
 
-
-def check_stop(tmp_path: Path, number: signal.Signals, program: str) -> None:
+def check_stop(program: Sequence[str], tmp_path: Path, number: signal.Signals) -> None:
     """A signal in the middle: status 0, and every line that came is in the truth."""
     truth = tmp_path / "truth.json"
     process = start(
@@ -142,23 +134,11 @@ def check_stop(tmp_path: Path, number: signal.Signals, program: str) -> None:
     check_truth(truth, *(line.encode() for line in lines))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_the_truth_told(tmp_path: Path, number: signal.Signals) -> None:
-    check_stop(tmp_path, number, COMMAND)
-
-
-@pytest.mark.twin
-def test_a_simulator_that_just_dies_is_caught(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check_stop(tmp_path, signal.SIGTERM, DEAF)
-
-
 def test_a_second_signal_does_not_spoil_the_end() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with simulate._stops_held_back():
-        signal.raise_signal(
-            signal.SIGTERM
-        )  # at this thread: the test runner may have others, which would die
+        # At this thread: the test runner may have others, which would die.
+        signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         assert simulate._stop_requested(0)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
@@ -217,16 +197,11 @@ def test_the_truth_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert (replaced, truth.read_text()) == (["before"], "after")
 
 
-def test_a_truth_that_cannot_replace_the_old_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(source: str, target: str) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(PermissionError):
+def test_a_truth_that_cannot_replace_the_old_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").mkdir()
+    with pytest.raises(IsADirectoryError):
         simulate._replace(str(tmp_path / "truth.json"), "after")
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["truth.json"]
 
 
 USAGE: list[tuple[Callable[[Path], list[object]], str]] = [
@@ -255,15 +230,16 @@ def test_what_cannot_be_is_refused(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_wrong_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(QpsError, match="the format has no status"):
-        simulate.run(parse("-o", tmp_path / "a.log", "--format", "$route"))
-
-
-def test_a_format_that_says_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--format auto is for reading: name a format to write$"):
-        simulate.run(parse("-o", tmp_path / "a.log", "--format", "auto"))
-    assert not (tmp_path / "a.log").exists()
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("$route", "the format has no status"),
+        ("auto", "^--format auto is for reading: name a format to write$"),
+    ],
+)
+def test_a_wrong_format_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(QpsError, match=said):
+        simulate.run(parse("-o", tmp_path / "a.log", "--format", text))
     assert os.listdir(tmp_path) == []
 
 
@@ -301,3 +277,9 @@ def test_the_defaults_are_the_originals() -> None:
     assert (arguments.log_rotation_interval, arguments.rotation, arguments.rate) == (30, "rename", None)
     assert (arguments.keep, arguments.late_writer, arguments.batch) == (None, 0, False)
     assert parse("--output-file", "a.log", "--log-rotation-interval", "0.5").log_rotation_interval == 0.5
+
+
+test_promise, test_twin = promises(
+    Promise(check_stop, COMMAND, {"dies": DEAF}, number=signal.SIGTERM),
+    Promise(check_stop, COMMAND, {}, number=signal.SIGINT),
+)

@@ -16,6 +16,7 @@ from qps_service.cli import main
 from qps_service.files.whole import BLOCK, Block, Whole
 from qps_service.scanning.scanner import PURE_VARIABLE
 
+ROOT = Path(__file__).parents[3]
 LINE = b"1.2.3.4\tGET /help?q=1\t200\t10\n"
 COMBINED = b'1.2.3.4 - - [24/Nov/2026:14:%02d:08 +0100] "GET /u/%d HTTP/1.1" 404 7 "-" "x"\n'
 TIMED = b"".join(COMBINED % (minute, minute) for minute in (1, 1, 2))
@@ -82,24 +83,20 @@ def test_rates_over_time(
     ]
 
 
-def test_routes_can_be_collapsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(
-        capsys, tmp_path / "log", "--format", "combined", "--collapse", "numeric", "--output", "csv"
-    )
-    assert text.splitlines()[1:] == ["GET,/u/:id,404,3,21"]
-
-
-def test_the_most_frequent_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(capsys, tmp_path / "log", "--format", "combined", "--top", "1", "--output", "csv")
-    assert text.splitlines()[1:] == ["GET,/u/1,404,2,14"]
-
-
-def test_a_limit_for_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(capsys, tmp_path / "log", "--format", "combined", "--routes", "1", "--output", "csv")
-    assert text.splitlines()[1:] == ["GET,/u/1,404,2,14", "GET,other,404,1,7"]
+@pytest.mark.parametrize(
+    ("option", "rows"),
+    [
+        ("--collapse=numeric", ["GET,/u/:id,404,3,21"]),
+        ("--top=1", ["GET,/u/1,404,2,14"]),
+        ("--routes=1", ["GET,/u/1,404,2,14", "GET,other,404,1,7"]),
+    ],
+)
+def test_routes_can_be_collapsed_and_limited(
+    log: Path, capsys: pytest.CaptureFixture[str], option: str, rows: list[str]
+) -> None:
+    log.write_bytes(TIMED)
+    text = answer(capsys, log, "--format", "combined", option, "--output", "csv")
+    assert text.splitlines()[1:] == rows
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(
@@ -180,7 +177,9 @@ def on_terminal(*arguments: str | Path) -> tuple[str, str, int]:
     controller, terminal = pty.openpty()
     command = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, env=environment
+    ) as process:
         os.close(terminal)
         shown = b""
         try:
@@ -203,25 +202,9 @@ def test_a_terminal_is_shown_how_far_it_is(log: Path) -> None:
     assert "MiB" in shown
 
 
-# Ends by SIGINT, but not before it went on.
-HOLDS_BACK = """
-import os, signal, sys, threading, time
-from qps_service.service.process import interrupts_held_back
-from qps_service.commands.progress import progress_on
-
-with progress_on(sys.stderr), interrupts_held_back():
-    assert threading.active_count() > 1
-    os.kill(os.getpid(), signal.SIGINT)
-    deadline = time.monotonic() + 0.2
-    while time.monotonic() < deadline:
-        pass
-    os.write(1, b"went on\\n")
-"""
-
-
 def test_the_bar_lets_no_interruption_through() -> None:
     """The kernel gives a signal that one thread holds back to another."""
-    out, _, status = on_terminal("-c", HOLDS_BACK)
+    out, _, status = on_terminal("-m", "tests.unit.commands.programs", "holds_back")
     assert (out, status) == ("went on\n", -signal.SIGINT)
 
 
