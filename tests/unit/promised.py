@@ -13,9 +13,11 @@ show what is wrong with the twins stand beside it as @example.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
+
+Part = TypeVar("Part")
 
 
 class Patches:
@@ -26,6 +28,11 @@ class Patches:
 
     def __str__(self) -> str:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
+
+
+def but(part: type[Part], wrong: str, **methods: Callable[..., Any]) -> type[Part]:
+    """A twin that is the real part but for these methods; its name says what is wrong."""
+    return cast(type[Part], type(wrong, (part,), methods))
 
 
 class Promise:

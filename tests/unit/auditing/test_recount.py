@@ -337,10 +337,10 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(before=st.sampled_from([b"", b"a\n", b"a", b"x" * 600]), history=st.lists(steps, max_size=14))
 def test_any_history_balances(before: bytes, history: list[tuple[Callable[..., None], object]]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         log = Log(Path(directory, "logs"), before=before)
         try:
             for step, *arguments in history:

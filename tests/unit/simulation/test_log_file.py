@@ -8,7 +8,7 @@ import pytest
 
 from qps_service.simulation.log_file import LogFile
 from tests.simulated import NOW, make, numbered, on_disk
-from tests.unit.promised import Promise, promises
+from tests.unit.promised import Promise, but, promises
 
 # --- rotation
 
@@ -27,9 +27,11 @@ def check_rotations(of: type[LogFile], tmp_path: Path, copytruncate: bool) -> No
     assert on_disk(path) == {name: numbered(10 * at, 10 * at + 10) for at, name in enumerate(names)}
 
 
-class Overwrites(LogFile):  # does not look whether the name is taken
-    def _free_name(self) -> str:
-        return f"{self.path}.{int(self._unix_time())}"
+Overwrites = but(
+    LogFile,
+    "does not look whether the name is taken",
+    _free_name=lambda self: f"{self.path}.{int(self._unix_time())}",
+)
 
 
 class TruncatesFirst(LogFile):  # the copy is made of what is left
@@ -119,9 +121,7 @@ class ReusesNumbers(LogFile):  # any name will do that is free
         return super()._free_name()
 
 
-class SortsByText(LogFile):  # .10 comes before .2
-    def rotated(self) -> list[str]:
-        return sorted(super().rotated())
+SortsByText = but(LogFile, ".10 comes before .2", rotated=lambda self: sorted(LogFile.rotated(self)))
 
 
 class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
