@@ -97,27 +97,23 @@ PROBLEM = "  <-- problem"
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "answer"),
+    ("text", "answer"),
     [
-        (b"", 0, "none yet"),
-        (b"10.0.0.1\tGET /a\t2", 0, "not finished yet"),
-        (GOOD + b"garbage\n", 0, "parses as GET /a 200, 512 bytes"),
-        (GOOD[:-1] + b"\r\n", 0, "parses as GET /a 200, 512 bytes"),
-        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", 0, r"parses as GET /\x1b[2J 099, 0 bytes"),
-        (b"\n" + GOOD, 1, f'is rejected (fields): ""{PROBLEM}'),
-        (b"\x1b]0;x\x07 GET\n", 1, rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
-        (
-            GOOD.replace(b"200", b"2000"),
-            1,
-            rf'is rejected (status): "1.2.3.4\x09GET /a?q\x092000\x09512"{PROBLEM}',
-        ),
-        (b"a" * 100_000, 1, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
+        (b"", "none yet"),
+        (b"10.0.0.1\tGET /a\t2", "not finished yet"),
+        (GOOD + b"garbage\n", "parses as GET /a 200, 512 bytes"),
+        (GOOD[:-1] + b"\r\n", "parses as GET /a 200, 512 bytes"),
+        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", r"parses as GET /\x1b[2J 099, 0 bytes"),
+        (b"\n" + GOOD, f'is rejected (fields): ""{PROBLEM}'),
+        (b"\x1b]0;x\x07 GET\n", rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
+        (b"1\tGET /\t2000\t5\n", rf'is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'),
+        (b"a" * 100_000, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
     ],
 )
-def test_the_first_line(place: Path, capsys: Captured, text: bytes, status: int, answer: str) -> None:
+def test_the_first_line(place: Path, capsys: Captured, text: bytes, answer: str) -> None:
     make_log(place / "access.log", text)
-    found, lines = looked(capsys, "access.log")
-    assert (found, lines[-1]) == (status, f"  first line   {answer}")
+    status, lines = looked(capsys, "access.log")
+    assert (status, lines[-1]) == (int(PROBLEM in answer), f"  first line   {answer}")
 
 
 def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
@@ -135,37 +131,28 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 
 
-@pytest.mark.parametrize(
-    ("text", "status", "answers"),
-    [
-        (
-            COMMON,
-            0,
-            [
-                "  chosen       common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
-                "  first line   parses as GET /a 200, 7 bytes",
-            ],
-        ),
-        (
-            GOOD + COMMON * 2 + b"cut off",
-            1,
-            [
-                "  chosen       common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
-                rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
-                "               but it fits the format default",
-            ],
-        ),
-        (b"?\n", 1, [f"  chosen       none: none of 1 lines fits json, combined, common, default{PROBLEM}"]),
-        (b"\x1f\x8b\n", 1, [f"  chosen       none: it is compressed with gzip{PROBLEM}"]),
-        (b"", 0, ["  first line   none yet"]),
+CHOSEN = "  chosen       "
+FOUND_OUT = {
+    COMMON: [
+        CHOSEN + "common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+        "  first line   parses as GET /a 200, 7 bytes",
     ],
-)
-def test_a_format_that_is_found_out(
-    place: Path, capsys: Captured, text: bytes, status: int, answers: list[str]
-) -> None:
+    GOOD + COMMON * 2 + b"cut off": [
+        CHOSEN + "common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
+        rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
+        "               but it fits the format default",
+    ],
+    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, combined, common, default{PROBLEM}"],
+    b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
+    b"": ["  first line   none yet"],
+}
+
+
+@pytest.mark.parametrize("text", FOUND_OUT)
+def test_a_format_that_is_found_out(place: Path, capsys: Captured, text: bytes) -> None:
     make_log(place / "access.log", text)
-    found, lines = looked(capsys, "access.log", "--format", "auto")
-    assert (found, lines[4:]) == (status, answers)
+    status, lines = looked(capsys, "access.log", "--format", "auto")
+    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), FOUND_OUT[text])
 
 
 def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
@@ -177,14 +164,9 @@ def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> 
 
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     (place / "access.log").unlink()
-    assert looked(capsys, "access.log") == (
-        1,
-        [
-            f"log            access: {place}/access.log",
-            "  format       default",
-            f"  exists       no: No such file or directory{PROBLEM}",
-        ],
-    )
+    status, lines = looked(capsys, "access.log")
+    assert lines[:2] == [f"log            access: {place}/access.log", "  format       default"]
+    assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
 
 
 @pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (os.mkfifo, "p")])
@@ -225,10 +207,8 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
         "qps-reporter: bad.toml: log: expected at least one table, as [log.access]\n",
     )
     assert main(["check"]) == 2
-    assert capsys.readouterr() == (
-        "",
-        f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n",
-    )
+    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
+    assert capsys.readouterr() == ("", said)
 
 
 # --- as the service's user
@@ -260,47 +240,33 @@ def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: C
     make_log(place / "logs" / "access.log")
     (place / "logs").chmod(0o700)
     status, lines = looked(capsys, "logs/access.log")
-    assert (status, lines[2:]) == (
-        1,
-        [f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"],
+    denied = f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"
+    assert (status, lines[2:]) == (1, [denied])
+
+
+OUTPUTS = {
+    "prometheus": ('listen = "[::1]:9310"', "listens on [::1]:9310, or on the socket that systemd passes"),
+    "ganglia": ('host = "metrics.example"', "UDP to metrics.example:8649"),
+    "statsd": ("", "UDP to 127.0.0.1:8125"),
+    "graphite": ("port = 2013", "TCP to 127.0.0.1:2013"),
+    "json": ('path = "reports.jsonl"', "{place}/reports.jsonl"),
+    "textfile": ('path = "collector/qps.prom"', "{place}/collector/qps.prom"),
+}
+CHANNELS = {"ganglia": ('gmond_conf = "gmond.conf"', "to the udp_send_channels of {place}/gmond.conf")}
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, CHANNELS], ids=["all", "gmond's channels"])
+def test_it_says_where_each_output_leads(
+    place: Path, capsys: Captured, outputs: dict[str, tuple[str, str]]
+) -> None:
+    (place / "file.toml").write_text(
+        "".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items())
     )
-
-
-OUTPUTS = """
-[output.prometheus]
-listen = "[::1]:9310"
-[output.ganglia]
-host = "metrics.example"
-[output.statsd]
-[output.graphite]
-port = 2013
-[output.json]
-path = "reports.jsonl"
-[output.textfile]
-path = "collector/qps.prom"
-"""
-
-
-def test_it_says_where_each_output_leads(place: Path, capsys: Captured) -> None:
-    (place / "file.toml").write_text(OUTPUTS)
     assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[3:9] == [
-        "output         prometheus: listens on [::1]:9310, or on the socket that systemd passes",
-        "output         ganglia: UDP to metrics.example:8649",
-        "output         statsd: UDP to 127.0.0.1:8125",
-        "output         graphite: TCP to 127.0.0.1:2013",
-        f"output         json: {place}/reports.jsonl",
-        f"output         textfile: {place}/collector/qps.prom",
-    ]
-    assert lines[9].startswith("log ")
-
-
-def test_channels_are_gmonds(place: Path, capsys: Captured) -> None:
-    (place / "file.toml").write_text('[output.ganglia]\ngmond_conf = "gmond.conf"\n')
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    told = f"output         ganglia: to the udp_send_channels of {place}/gmond.conf\n"
-    assert told in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()[3:]
+    leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
+    assert lines[: len(outputs)] == leading
+    assert lines[len(outputs)].startswith("log ")
 
 
 @as_nobody
