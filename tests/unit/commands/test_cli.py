@@ -25,9 +25,6 @@ ROOT = Path(__file__).parents[3]
 Captured = pytest.CaptureFixture[str]
 
 
-# --- exit statuses: 0 well, 1 a problem, 2 usage, 3 the state is held, 130 Ctrl-C
-
-
 @pytest.fixture
 def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int], int]:
     """Runs a command that returns this, or raises it; the exit status."""
@@ -127,9 +124,6 @@ def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str],
     assert (done.returncode, done.stderr) == (status, "")
 
 
-# --- help
-
-
 def test_the_version(capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -179,9 +173,6 @@ def test_the_main_help_names_each_subcommand_and_has_examples_that_work() -> Non
     assert EPILOG in text
     for name in COMMANDS:
         try_examples(text, name)
-
-
-# --- only what is needed is imported
 
 
 def check_imports(program: str, name: str) -> None:

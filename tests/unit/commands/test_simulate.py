@@ -116,9 +116,6 @@ def test_the_options_reach_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert options("--batch", "--keep", 3, "--late-writer", 2.5) == [False, True, 3, 2_500_000_000]
 
 
-# --- the end
-
-
 def check_stop(program: Sequence[str], tmp_path: Path, number: signal.Signals) -> None:
     """A signal in the middle: status 0, and every line that came is in the truth."""
     truth = tmp_path / "truth.json"
@@ -149,9 +146,6 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
     assert reading(process).readline()
     reading(process).close()
     assert outcome(process) == (0, "")
-
-
-# --- trouble
 
 
 def test_a_full_disk_is_said_and_the_truth_told(tmp_path: Path) -> None:

@@ -138,9 +138,6 @@ def test_what_does_not_fit_the_format(
     assert said in capsys.readouterr().err
 
 
-# --- Ctrl-C
-
-
 def test_an_interruption_prints_what_is_known(
     log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,9 +164,6 @@ def test_no_block_is_counted_by_half() -> None:
         assert process.wait() == 130
     assert document["requests"] * len(LINE) > BLOCK
     assert document["bytes"] == document["requests"] * 10
-
-
-# --- progress
 
 
 def on_terminal(*arguments: str | Path) -> tuple[str, str, int]:

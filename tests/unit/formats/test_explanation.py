@@ -136,9 +136,6 @@ def test_a_wrong_format_shows_the_place(capsys: Captured) -> None:
     )
 
 
-# --- it says what the scanner does
-
-
 FORMATS = [
     *(compile_format(name) for name in ("default", "combined", "common", "json")),
     compile_format('%h %t "%r" %>s%%'),

@@ -17,7 +17,7 @@ from qps_service.ledger.rows import LARGEST
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile
-from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
+from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
 from tests.unit.promised import Patches, Promise, promises
 
 # --- what is committed is there
@@ -84,8 +84,7 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
             if is_end:
                 sequence += 1
                 window, window_rejected = Counter(), 0
-            restored = ledger.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
-            assert restored is not None
+            restored = known(ledger, now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
             assert ledger.sequence == sequence
             assert {key: counts.requests for key, counts in restored.totals.items()} == totals
             assert all(counts.bytes == 7 * counts.requests for counts in restored.totals.values())
@@ -124,8 +123,7 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
     ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
     ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
-    restored = ledger.restore("access", now=0, at=0)
-    assert restored is not None
+    restored = known(ledger)
     assert restored.path == "/\udcfe"
     assert restored.held == (odd,)
     assert restored.retired == (position(1, 1), position(2, 2))
@@ -136,7 +134,7 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     assert ledger.generations("other") == []
     assert ledger.forgotten("other") == (0, 0)
     ledger.commit([entry([], held=(odd,))._replace(ignored=())], sequence=None)
-    assert (again := ledger.restore("access", now=0, at=0)) is not None
+    again = known(ledger)
     assert again.ignored == ()
     ledger.close()
 
@@ -156,11 +154,10 @@ def check_large_sums(path: Path) -> None:
     huge = entry([])._replace(counts={key(1): Counts(3, 2**62)})
     for total in (2**62, LARGEST, LARGEST):
         ledger.commit([huge], sequence=None)
-        restored = ledger.restore("access", now=0, at=0)
-        assert restored is not None
+        restored = known(ledger)
         assert restored.totals[key(1)].bytes == restored.window[key(1)].bytes == total
     ledger.commit([huge._replace(counts={key(2): Counts(1, 2**64)})], sequence=None)
-    assert (restored := ledger.restore("access", now=0, at=0)) is not None
+    restored = known(ledger)
     assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
     ledger.close()
 
@@ -263,8 +260,7 @@ def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
     ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
-    restored = ledger.restore("access", now=20 * SECOND, at=EPOCH)
-    assert restored is not None
+    restored = known(ledger, now=20 * SECOND, at=EPOCH)
     assert (restored.started, restored.window) == (3 * SECOND, {key(1): Counts(1, 7)})
     assert restored.totals == {key(1): Counts(1, 7), key(2): Counts(1, 7)}
     ledger.close()

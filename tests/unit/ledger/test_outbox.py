@@ -209,9 +209,6 @@ def test_a_merged_window_is_as_long_as_both() -> None:
     assert both.path == "/new"
 
 
-# --- what a write that failed may have left behind
-
-
 def check_numbers(make: type[Outbox]) -> None:
     """What the ledger has no longer waits, what it does not have does."""
     waiting = make(7)

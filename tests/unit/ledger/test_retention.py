@@ -17,7 +17,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
-from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
+from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
 from tests.unit.promised import Patches, Promise, promises
 
 NUMBERS = itertools.count()
@@ -89,9 +89,6 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
     for log, lines in ledger.database.connection.execute(query):
         found[log, "rejected"] += lines
     return found
-
-
-# --- merging
 
 
 EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
@@ -177,9 +174,6 @@ def test_windows_without_requests_are_pruned_too(path: Path) -> None:
     ledger.close()
 
 
-# --- when
-
-
 def test_one_round_a_minute_is_enough(path: Path) -> None:
     ledger = opened(path)
     pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
@@ -225,9 +219,6 @@ def check_bounded_work(path: Path) -> None:
     ledger.close()
 
 
-# --- size
-
-
 def check_the_worst_case(path: Path) -> None:
     """1,000 routes every 100 ms."""
     check_size(path, SECOND // 10, 1000, 100).close()
@@ -246,8 +237,7 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     ends = [ended for _, _, ended in periods(ledger)]
     assert ends == sorted(ends)
     assert ends[-1] == pytest.approx((EPOCH + count * interval) / 1e9, abs=1e-6)
-    restored = ledger.restore("access", now=0, at=0)
-    assert restored is not None
+    restored = known(ledger)
     assert restored.totals == {key(each): Counts(count, 7 * count) for each in range(routes)}
     return ledger
 

@@ -31,7 +31,7 @@ from tests.broken_writers import (
     StartsAtZero,
     TakesAnyDirectory,
 )
-from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, position, rows
+from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
 from tests.unit.promised import Promise, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
@@ -60,8 +60,7 @@ def test_what_is_committed_is_restored(path: Path) -> None:
     check_exact(path, 5)
     keeper = Keeper(path)
     assert keeper.writer.sequence == 1
-    restored = keeper.restored()
-    assert restored is not None
+    restored = known(keeper.ledger)
     assert restored.window == {key(number): Counts(1, 7) for number in (3, 4)}
     assert keeper.said == []
     keeper.close()
@@ -200,8 +199,7 @@ def test_a_ledger_that_can_only_be_read_is_read(path: Path, monkeypatch: pytest.
         assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
         assert not keeper.writer.is_written
         assert keeper.writer.sequence == 1
-        restored = keeper.restored()
-        assert restored is not None
+        restored = known(keeper.ledger)
         assert sum(counts.requests for counts in restored.totals.values()) == 3
         keeper.tell_from(3)
         assert not keeper.window(1)
@@ -364,8 +362,7 @@ def check_lost(make: MakeWriter, path: Path, lose: Callable[[Path], object]) -> 
     check_exact(path, 8)
     keeper = Keeper(path)
     assert keeper.writer.sequence == 3
-    restored = keeper.restored()
-    assert restored is not None
+    restored = known(keeper.ledger)
     assert restored.window == {key(7): Counts(1, 7)}
     assert [(row[0], row[7]) for row in rows(keeper.ledger.database, "windows")] == [(3, 1), (3, 1)]
     keeper.close()

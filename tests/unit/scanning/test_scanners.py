@@ -69,9 +69,6 @@ def long_route(length: int) -> bytes:
     return b"/".ljust(length - len(line(route=b"", end=b"")), b"a")
 
 
-# --- each line, between two good neighbours
-
-
 AS_THEY_ARE = (
     b"/a\r",
     b"/\0",
@@ -213,9 +210,6 @@ def test_both_scanners_know_the_same_reasons_and_limits() -> None:
     assert _scan.REASONS == REASONS
     for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
         assert getattr(_scan, limit) == getattr(pure, limit)
-
-
-# --- nothing is lost beside anything: lines = requests + rejects
 
 
 PIECES = (

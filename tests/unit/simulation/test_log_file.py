@@ -95,9 +95,6 @@ def test_a_large_log_is_copied_to_its_end(tmp_path: Path) -> None:
     assert on_disk(path) == {f"a.log.{NOW}": numbered(0, 400_000), "a.log": []}
 
 
-# --- keep
-
-
 def check_keep(of: type[LogFile], tmp_path: Path) -> None:
     """The newest three stay, in the order of their making; what looks different is left alone."""
     path = tmp_path / "a.log"
@@ -149,9 +146,6 @@ def test_names_are_found_in_the_working_directory_too(
         log.rotate(now=0)
     log.close()
     assert log.rotated() == [f"a.log.{NOW}.2", f"a.log.{NOW}.3"]
-
-
-# --- opening
 
 
 @pytest.mark.parametrize(

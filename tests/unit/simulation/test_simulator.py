@@ -52,9 +52,6 @@ def test_a_stop_ends_it_at_once() -> None:
     assert log.moments[-1] == (5 + 1.9) * SECOND
 
 
-# --- the rotations' grid
-
-
 def check_the_grid() -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
     random = Random(1)
@@ -79,9 +76,6 @@ def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> No
     _, log = simulate(clock=Clock(lambda: next(lateness, 0)), interval=2, duration=61)
     assert [moment // SECOND - 5 for moment in log.rotated] == [60]
     assert log.lines == 61_000
-
-
-# --- the truth
 
 
 def check_the_truth(of: type[Simulator], room: int) -> None:

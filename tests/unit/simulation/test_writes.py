@@ -65,9 +65,6 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# --- what counts
-
-
 def stubborn(room: int, random: Random) -> Callable[[int, bytes], int]:
     """An os.write to a disk with `room` bytes left that often takes only a part."""
 
