@@ -81,13 +81,16 @@ class Log:
         """Of a worker that was not told of the rotation."""
         self.write(text, self._old)
 
-    def look(self) -> None:
-        """Let a minute pass, read everything, and commit it; then files may be let go."""
+    def look(self, lines: int | None = None) -> None:
+        """Let a minute pass, read everything, and commit it; then files may be let go. The balance is checked
+        where so many lines are expected."""
         self._now += 61 * SECOND
         for _ in self._tail.read(self._now):
             pass
         self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
         self._tail.release(committed=True)
+        if lines is not None:
+            check(self, lines)
 
     def restart(self) -> None:
         self.close()
@@ -131,17 +134,14 @@ def nuls_at_the_end(log: Log) -> None:
     """They are no line, neither where they end what was read nor before a line."""
     log.lines(3)
     log.hole(4096)
-    log.look()
-    check(log, 3)
+    log.look(3)
     log.lines(2)
     log.hole(300_000)  # several blocks
-    log.look()
-    check(log, 5)
+    log.look(5)
     log.rotate()
     log.lines(1)
     log.look()
-    log.look()
-    check(log, 6)
+    log.look(6)
 
 
 def nuls_and_a_newline(log: Log) -> None:
@@ -150,8 +150,7 @@ def nuls_and_a_newline(log: Log) -> None:
     log.hole(100)
     log.look()
     log.write(b"\n")
-    log.look()
-    check(log, 2)
+    log.look(2)
 
 
 def regrown_after_power_loss(log: Log) -> None:
@@ -172,11 +171,9 @@ def regrown_into_a_line(log: Log) -> None:
     log.lose_power(len(LINE), b"x" * 100)
     check(log, 3)
     log.write(b"x\n")
-    log.look()
-    check(log, 3)
+    log.look(3)
     log.lines(1)
-    log.look()
-    check(log, 4)
+    log.look(4)
 
 
 def cut_inside_a_line(log: Log) -> None:
@@ -185,8 +182,7 @@ def cut_inside_a_line(log: Log) -> None:
     log.look()
     log.lose_power(5, b"")
     log.write(b"the end\n")
-    log.look()
-    check(log, 4)
+    log.look(4)
 
 
 def completed_late(log: Log) -> None:
@@ -196,56 +192,45 @@ def completed_late(log: Log) -> None:
     log.rotate()
     log.lines(1)
     log.look()
-    log.look()
-    check(log, 5)
+    log.look(5)
     log.write_late(b"\t200\t5\n")
-    log.look()
-    check(log, 6)
+    log.look(6)
     log.write_late(b"again")
     log.look()
-    log.look()
-    check(log, 7)
+    log.look(7)
     log.restart()
     log.write_late(b"\0\0\0and again\n")
-    log.look()
-    check(log, 8)
+    log.look(8)
 
 
 def over_the_limit(log: Log) -> None:
     """Lines that are too long count where they begin, and their rest is skipped, across a restart, too."""
     log.write(b"x" * 10 * MAX_LINE + b"\n")
-    log.look()
-    check(log, 1)
+    log.look(1)
     log.write(b"x" * 10 * MAX_LINE)
-    log.look()
-    check(log, 2)
+    log.look(2)
     log.restart()
     log.write(b"x" * 10 * MAX_LINE)
-    log.look()
-    check(log, 2)
+    log.look(2)
     log.restart()
     log.write(b"x\n")
     log.lines(1)
-    log.look()
-    check(log, 3)
+    log.look(3)
     log.write(b"x" * 10 * MAX_LINE)
     log.look()
     log.rotate()
     log.lines(1)
     log.look()
-    log.look()
-    check(log, 5)
+    log.look(5)
     log.write_late(b"x\n")
-    log.look()
-    check(log, 5)
+    log.look(5)
 
 
 def begun_inside_a_line(log: Log) -> None:
     """What stood in the log before our time left no start of a line to begin at: the rest counts as one."""
     log.write(b"x\n")
     log.lines(1)
-    log.look()
-    check(log, 2)
+    log.look(2)
 
 
 def check_history(history: Callable[[Log], None], tmp_path: Path) -> None:

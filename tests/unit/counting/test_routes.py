@@ -30,36 +30,29 @@ def rule(match: str, name: str) -> Rule:
 
 # --- what happens without any setting
 
-TARGETS = {
-    b"/": b"/",
-    b"/a": b"/a",
-    b"/A/b//": b"/A/b//",
-    b"/a?q=1": b"/a",
-    b"/a#x": b"/a",
-    b"/a#x?q": b"/a",
-    b"/a?q#x?": b"/a",
-    b"/a%3Fq": b"/a%3Fq",
-    b"?q": b"/",
-    b"#": b"/",
-    b"": b"/",
-    b"*": b"*",
-    b"example.org:443": b"example.org:443",
-    b"[2001:db8::1]:443": b"[2001:db8::1]:443",
+AS_THEY_ARE = (
+    *(
+        b"/",
+        b"/a",
+        b"/A/b//",
+        b"/a%3Fq",
+        b"*",
+        b"example.org:443",
+        b"[2001:db8::1]:443",
+        b"/http://example.org/",
+    ),
+    *(b"1http://example.org/", b"/%2541", b"/%", b"/%4", b"/\xff\x00\xc3\xa4"),
+)
+TARGETS = {each: each for each in AS_THEY_ARE} | {
+    **dict.fromkeys((b"/a?q=1", b"/a#x", b"/a#x?q", b"/a?q#x?"), b"/a"),
+    **dict.fromkeys((b"?q", b"#", b"", b"http://example.org", b"http://example.org?q"), b"/"),
     b"http://example.org/a/B?q": b"/a/B",
     b"HTTPS://user@example.org:8080/a": b"/a",
-    b"http://example.org": b"/",
-    b"http://example.org?q": b"/",
     b"http://example.org/http://x/y": b"/http://x/y",
-    b"/http://example.org/": b"/http://example.org/",
-    b"1http://example.org/": b"1http://example.org/",
     b"/%7euser%2fx": b"/~user%2Fx",
     b"/%41%5a%61%7A%30%39%2d%2e%5f%7e": b"/AZaz09-._~",
     b"/%40%5b%60%7b%2f%3a%c3%a4": b"/%40%5B%60%7B%2F%3A%C3%A4",
-    b"/%2541": b"/%2541",
-    b"/%": b"/%",
-    b"/%4": b"/%4",
     b"/%g1%4g%%2e": b"/%g1%4g%.",
-    b"/\xff\x00\xc3\xa4": b"/\xff\x00\xc3\xa4",
     b"/caf\xe9%e9": b"/caf\xe9%E9",
 }
 
@@ -133,42 +126,30 @@ def test_a_rule_sees_the_query_that_is_kept() -> None:
 # --- collapses
 
 UUID = b"0190163D-8694-739b-aea5-966c26f8ad91"
+SHA256 = b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+KEPT = (
+    *(b"-1", b"1.5", b"1.json", b"v2", b"\xd9\xa1", UUID[1:], b"{%b}" % UUID, b"2026-1-24", b"2026-1124"),
+    *(b"2026-11-24T10", b"deadbeef", b"123456a", b"deadbeeg1", b"", b":id"),
+)  # the fifth is a digit in Arabic
+NUMBERS = (
+    b"0",
+    b"1" * 300,
+    b"12345678",
+    b"18991231",
+    b"21000101",
+    b"20261301",
+    b"20260100",
+    b"20260132",
+    b"2026",
+)
+DATES = (b"2026-11-24", b"20261124", b"1900-01-01", b"20991231")
+HEXES = (UUID.replace(b"-", b""), b"deadbee1", b"DEADBEE1", b"1234567a", SHA256)
 SEGMENTS = {  # what each becomes with everything switched on
-    b"0": b":id",
-    b"1" * 300: b":id",
-    b"12345678": b":id",
-    b"-1": b"-1",
-    b"1.5": b"1.5",
-    b"1.json": b"1.json",
-    b"v2": b"v2",
-    b"\xd9\xa1": b"\xd9\xa1",  # a digit in Arabic
-    UUID: b":uuid",
-    UUID.lower(): b":uuid",
-    UUID[1:]: UUID[1:],
-    UUID.replace(b"-", b""): b":hex",
-    b"{%b}" % UUID: b"{%b}" % UUID,
-    b"2026-11-24": b":date",
-    b"20261124": b":date",
-    b"1900-01-01": b":date",
-    b"20991231": b":date",
-    b"18991231": b":id",
-    b"21000101": b":id",
-    b"20261301": b":id",
-    b"20260100": b":id",
-    b"20260132": b":id",
-    b"2026-1-24": b"2026-1-24",
-    b"2026-1124": b"2026-1124",
-    b"2026-11-24T10": b"2026-11-24T10",
-    b"2026": b":id",
-    b"deadbeef": b"deadbeef",
-    b"deadbee1": b":hex",
-    b"DEADBEE1": b":hex",
-    b"1234567a": b":hex",
-    b"123456a": b"123456a",
-    b"deadbeeg1": b"deadbeeg1",
-    b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08": b":hex",
-    b"": b"",
-    b":id": b":id",
+    **{each: each for each in KEPT},
+    **dict.fromkeys(NUMBERS, b":id"),
+    **dict.fromkeys(DATES, b":date"),
+    **dict.fromkeys(HEXES, b":hex"),
+    **dict.fromkeys((UUID, UUID.lower()), b":uuid"),
 }
 ALONE = {  # what only one of them takes, when it alone is switched on
     "numeric": {b"20261124": b":id", b"deadbee1": b"deadbee1", UUID: UUID},

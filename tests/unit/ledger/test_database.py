@@ -72,11 +72,9 @@ def test_any_path_will_do(name: str, place: Path) -> None:
     ledger.close()
 
 
-def test_it_is_synced_at_each_commit(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
+def test_it_is_synced_at_each_commit(ledger: Ledger) -> None:
     assert ledger.database.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-    ledger.close()
 
 
 def test_the_write_ahead_log_is_bounded(tmp_path: Path) -> None:
@@ -295,8 +293,7 @@ def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.
         check_reader_and_writer(tmp_path / "b")
 
 
-def test_a_writers_lock_is_not_waited_for(path: Path) -> None:
-    ledger = opened(path)
+def test_a_writers_lock_is_not_waited_for(ledger: Ledger, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable, match=r"^database is locked$"):
@@ -304,7 +301,6 @@ def test_a_writers_lock_is_not_waited_for(path: Path) -> None:
     other.execute("ROLLBACK")
     ledger.commit([entry([1])], sequence=1)
     other.close()
-    ledger.close()
 
 
 def test_the_file_names_itself(tmp_path: Path) -> None:
@@ -317,9 +313,8 @@ def test_the_file_names_itself(tmp_path: Path) -> None:
 # --- values that SQLite has no room for
 
 
-def check_large_numbers(path: Path) -> None:
+def check_large_numbers(ledger: Ledger) -> None:
     """A number of more than 64 bits costs a commit, not the service; the ledger stays as it was."""
-    ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     with pytest.raises(LedgerUnavailable, match="too large"):
         ledger.commit([entry([2], ended=1 << 70)], sequence=2)
@@ -327,7 +322,6 @@ def check_large_numbers(path: Path) -> None:
     ledger.close()
     ledger.open(writable=False)
     assert len(rows(ledger.database, "totals")) == 2
-    ledger.close()
 
 
 NOBODY_LOOKS = Patches((Database, "_check_place", lambda _: None), (Ledger, "_check_number", lambda *_: None))

@@ -139,14 +139,12 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     ledger.close()
 
 
-def test_the_newest_losses_stay(path: Path) -> None:
-    ledger = opened(path)
+def test_the_newest_losses_stay(ledger: Ledger) -> None:
     for start in range(0, 3000, 300):
         losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
         ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
     assert [loss.at for loss in ledger.losses("access")] == list(range(3000 - LOSSES_LIMIT, 3000))
     assert ledger.losses("other") == []
-    ledger.close()
 
 
 def check_large_sums(path: Path) -> None:
@@ -269,8 +267,7 @@ def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
 # --- all or nothing
 
 
-def check_all_or_nothing(path: Path) -> None:
-    ledger = opened(path)
+def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([1], held=(position(1, 1),))], sequence=1)
     before = ledger.restore("access", now=0, at=0)
     bad = entry([2], log="other")._replace(rejects={"fields": None})  # type: ignore[dict-item]
@@ -279,7 +276,6 @@ def check_all_or_nothing(path: Path) -> None:
     assert ledger.restore("access", now=0, at=0) == before
     assert (ledger.sequence, ledger.number) == (1, 1)
     ledger.commit([entry([3], sequence=2)], sequence=2)
-    ledger.close()
 
 
 ADD = ledger_module._add_totals

@@ -138,9 +138,8 @@ def check_conserved(memory_for_all: Path, steps: list[tuple[int, list[int], int]
     ledger.close()
 
 
-def test_what_is_merged_into_what(path: Path) -> None:
+def test_what_is_merged_into_what(ledger: Ledger) -> None:
     """Windows of ten seconds: younger than six hours as they are, then minutes, then hours."""
-    ledger = opened(path)
     start = EPOCH // HOUR * HOUR
     for number in range(1, 3 * 360 + 1):
         add_window(ledger, start + number * 10 * SECOND)
@@ -162,20 +161,16 @@ def test_what_is_merged_into_what(path: Path) -> None:
     finish(pruner, ledger, start + 7 * DAY + 3 * HOUR)
     assert periods(ledger) == []
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 1080, 7 * 1080)]
-    ledger.close()
 
 
-def test_windows_without_requests_are_pruned_too(path: Path) -> None:
-    ledger = opened(path)
+def test_windows_without_requests_are_pruned_too(ledger: Ledger) -> None:
     for number in range(1, 100):
         add_window(ledger, EPOCH + number * 10 * SECOND, [])
     finish(Pruner(WEEK), ledger, EPOCH + HOURS_AFTER + 2 * HOUR)
     assert len(periods(ledger)) <= 2
-    ledger.close()
 
 
-def test_one_round_a_minute_is_enough(path: Path) -> None:
-    ledger = opened(path)
+def test_one_round_a_minute_is_enough(ledger: Ledger) -> None:
     pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
     at = EPOCH + HOUR
     pruner.prune(ledger, at)
@@ -188,23 +183,19 @@ def test_one_round_a_minute_is_enough(path: Path) -> None:
     pruner.prune(ledger, at - DAY)  # a clock that was set back does not stop it
     pruner.prune(ledger, at)
     assert windows(ledger) == []
-    ledger.close()
 
 
-def test_nothing_is_kept_where_nothing_is_wanted(path: Path) -> None:
-    ledger = opened(path)
+def test_nothing_is_kept_where_nothing_is_wanted(ledger: Ledger) -> None:
     pruner = Pruner(History(keep=0, max_size=64 << 20))
     for number in range(1, 20):
         add_window(ledger, at := EPOCH + number * SECOND)
         pruner.prune(ledger, at)
         assert windows(ledger) == []
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 19, 7 * 19)]
-    ledger.close()
 
 
-def check_bounded_work(path: Path) -> None:
+def check_bounded_work(ledger: Ledger) -> None:
     """However much there is to do, no call does all of it, and further calls finish it soon."""
-    ledger = opened(path)
     pruner = Pruner(WEEK)
     for number in range(1, 25):
         add_window(ledger, EPOCH + number * SECOND, range(2000))
@@ -216,7 +207,6 @@ def check_bounded_work(path: Path) -> None:
         rounds += 1
         assert rounds < 10
     assert rounds >= 3
-    ledger.close()
 
 
 def check_the_worst_case(path: Path) -> None:
