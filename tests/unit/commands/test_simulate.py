@@ -201,10 +201,7 @@ def test_a_truth_that_cannot_replace_the_old_leaves_nothing(tmp_path: Path) -> N
 USAGE: list[tuple[Callable[[Path], list[object]], str]] = [
     (lambda d: ["-o", d / "no" / "a.log"], "{d}/no/a.log: there is no directory {d}/no"),
     (lambda d: ["-o", d], "{d}: expected a file, found a directory"),
-    (
-        lambda d: ["-o", d / "a", "--truth", d / "no" / "t"],
-        "{d}/no/t: there is no directory {d}/no",
-    ),
+    (lambda d: ["-o", d / "a", "--truth", d / "no" / "t"], "{d}/no/t: there is no directory {d}/no"),
     (lambda d: ["-o", d / "a", "--truth", d / "a"], "--truth and --output-file name the same file"),
     (lambda _: ["-o", "/dev/null"], "/dev/null: only a regular file can be rotated; add -r 0"),
     (
@@ -237,33 +234,34 @@ def test_a_wrong_format_is_refused(tmp_path: Path, text: str, said: str) -> None
     assert os.listdir(tmp_path) == []
 
 
-RATE = "argument --rate: expected a whole number from 1 to 200000, got "
-INTERVAL = "argument -r/--log-rotation-interval: expected 0 or seconds, at least 0.001, got "
+WRONG = {
+    "--rate: expected a whole number from 1 to 200000": (
+        "--rate=0",
+        "--rate=200001",
+        "--rate=fast",
+        "--rate=-1",
+    ),
+    "-r/--log-rotation-interval: expected 0 or seconds, at least 0.001": (
+        "-r=-1",
+        "-r=0.0001",
+        "-r=nan",
+        "-r=inf",
+    ),
+    "--duration: expected seconds, at least 0.001": ("--duration=0",),
+    "--late-writer: expected seconds, at least 0": ("--late-writer=-1",),
+    "--keep: expected a whole number, at least 0": ("--keep=-1",),
+}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rate", "0"], RATE + "'0'"),
-        (["--rate", "200001"], RATE + "'200001'"),
-        (["--rate", "fast"], RATE + "'fast'"),
-        (["--rate=-1"], RATE + "'-1'"),
-        (["-r=-1"], INTERVAL + "'-1'"),
-        (["-r", "0.0001"], INTERVAL + "'0.0001'"),
-        (["-r", "nan"], INTERVAL + "'nan'"),
-        (["-r", "inf"], INTERVAL + "'inf'"),
-        (["--duration", "0"], "argument --duration: expected seconds, at least 0.001, got '0'"),
-        (["--late-writer=-1"], "argument --late-writer: expected seconds, at least 0, got '-1'"),
-        (["--keep=-1"], "argument --keep: expected a whole number, at least 0, got '-1'"),
-    ],
+    ("argument", "message"), [(each, message) for message in WRONG for each in WRONG[message]]
 )
-def test_wrong_numbers_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_numbers_are_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse("-o", "a.log", *arguments)
+        parse("-o", "a.log", argument)
     assert caught.value.code == 2
-    assert capsys.readouterr().err.endswith(f"error: {message}\n")
+    said = f"error: argument {message}, got '{argument.partition('=')[2]}'\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_the_defaults_are_the_originals() -> None:
