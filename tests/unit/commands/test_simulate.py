@@ -71,9 +71,7 @@ LATE = ("--late-writer", "0.05")
 
 
 @pytest.mark.parametrize(
-    "options",
-    [(), ("--batch",), ("--rotation", "copytruncate"), LATE, (*LATE, "--batch")],
-    ids=" ".join,
+    "options", [(), ("--batch",), ("--rotation", "copytruncate"), LATE, (*LATE, "--batch")], ids=" ".join
 )
 def test_the_truth_is_on_disk(tmp_path: Path, options: Sequence[str]) -> None:
     log = tmp_path / "logs" / "a.log"

@@ -53,11 +53,7 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixtu
         f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
         "qps-reporter: rejected 1 lines (fields 1)",
     ]
-    assert captured.out.splitlines()[1:] == [
-        "GET,/help,200,3,30",
-        "GET,/u/1,404,2,14",
-        "GET,/u/2,404,1,7",
-    ]
+    assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
 
 
 def test_where_no_format_fits_all_is_rejected(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,20 +10,27 @@ from hypothesis import strategies as st
 from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 DURATIONS = {
-    "10s": 10 * SECOND, "10": 10 * SECOND, "0.1": SECOND // 10, "500ms": SECOND // 2, "1.5m": 90 * SECOND,
-    "2min": 120 * SECOND, "2h": 7200 * SECOND, "7d": 604_800 * SECOND, " 10 s ": 10 * SECOND,
+    "10s": 10 * SECOND,
+    "10": 10 * SECOND,
+    "0.1": SECOND // 10,
+    "500ms": SECOND // 2,
+    "1.5m": 90 * SECOND,
+    "2min": 120 * SECOND,
+    "2h": 7200 * SECOND,
+    "7d": 604_800 * SECOND,
+    " 10 s ": 10 * SECOND,
     "0.000000001s": 1,
 }
 SIZES = {"65536": 65536, "100B": 100, "64KiB": 65536, "1 MiB": 1 << 20, "0.5GiB": 1 << 29, "1TiB": 1 << 40}
 SHOWN_DURATIONS = {
-
-        SECOND // 10: "100ms",
-        10 * SECOND: "10s",
-        60 * SECOND: "1m",
-        90 * SECOND: "90s",
-        86_400 * SECOND: "1d"
-    ,
-    1_234_567_890: "1.23456789s", 1: "0.000000001s", 0: "0s",
+    SECOND // 10: "100ms",
+    10 * SECOND: "10s",
+    60 * SECOND: "1m",
+    90 * SECOND: "90s",
+    86_400 * SECOND: "1d",
+    1_234_567_890: "1.23456789s",
+    1: "0.000000001s",
+    0: "0s",
 }
 SHOWN_SIZES = {0: "0", 16: "16", 1000: "1000", 1 << 16: "64KiB", 1 << 40: "1TiB"}
 
