@@ -243,8 +243,6 @@ def check_history(history: Callable[[Log], None], tmp_path: Path) -> None:
 
 
 # --- broken twins
-
-
 def by_the_last_byte(position: Position, source: Source) -> int:
     """A recount that knows nothing but the text: what is behind the last newline is a line."""
     text = source.read(position.offset - position.begun, position.begun)

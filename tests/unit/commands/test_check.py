@@ -212,8 +212,6 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
 
 
 # --- as the service's user
-
-
 def check_unreadable(place: Path, capsys: Captured, nobody: None) -> None:
     """What root can read and the service's user can't is a problem."""
     make_log(place / "access.log", mode=0o600)

@@ -63,8 +63,6 @@ def test_a_closed_window_does_not_change_any_more() -> None:
 
 
 # --- the limits
-
-
 def routes_of(window: Window) -> dict[bytes, int]:
     routes: Counter[bytes] = Counter()
     for key, counts in window.counts.items():
@@ -143,8 +141,6 @@ def test_routes_of_one_name_are_one_row() -> None:
 
 
 # --- a name is for good
-
-
 def restart(counting: Aggregator, make: type[Aggregator], max_routes: int) -> Aggregator:
     """The next process, with what the ledger knows."""
     counting.take()

@@ -98,8 +98,6 @@ def test_the_query_does_not_matter(target: bytes) -> None:
 
 
 # --- with the query
-
-
 @pytest.mark.parametrize(
     ("target", "route"),
     [
@@ -200,8 +198,6 @@ def test_what_is_decoded_collapses() -> None:
 
 
 # --- rules
-
-
 @pytest.mark.parametrize(
     ("rules", "target", "route"),
     [
@@ -277,8 +273,6 @@ def test_a_bad_template(name: str, message: str) -> None:
 
 
 # --- what is too long
-
-
 def test_what_is_too_long_is_other() -> None:
     routes = Routes(max_route=8)
     assert routes.of(b"/" + b"x" * 7) == b"/" + b"x" * 7
@@ -315,8 +309,6 @@ def test_no_rule_sees_what_is_too_long() -> None:
 
 
 # --- the cache
-
-
 class Forgetful(Routes):  # one generation, which is thrown away when it is full
     def _recall(self, target: bytes) -> bytes:
         self._old = {}

@@ -116,8 +116,6 @@ def follow(packed: CompressedFile, block: int = BLOCK) -> tuple[bytes, str | Non
 
 
 # --- as a plain file
-
-
 @settings(max_examples=20, deadline=None)
 @given(
     asks=st.lists(
@@ -227,8 +225,6 @@ def test_what_is_no_member_is_damage(suffix: str) -> None:
 
 
 # --- cut off, damaged
-
-
 def check_every_cut(make: Make, suffix: str) -> None:
     for cut in range(len(PACKERS[suffix](SMALL))):
         check_cut(make, suffix, cut)
@@ -320,8 +316,6 @@ def test_what_is_before_a_damage_is_handed_out(suffix: str) -> None:
 
 
 # --- bounded memory
-
-
 @cache
 def bomb(suffix: str) -> bytes:
     """Of 1 GiB of zeros, in members that take more than the memory that there is for them."""
@@ -414,8 +408,6 @@ def check_window(suffix: str, window: int, allowed: bool) -> None:
 
 
 # --- faults of the disk
-
-
 def read_through(make: Make, suffix: str, files: Files) -> tuple[bytes, list[OSError]]:
     """The text, and the faults on the way to it."""
     text = b""
@@ -468,8 +460,6 @@ def check_no_fault(make: Make, suffix: str) -> None:
 
 
 # --- what can be read at all
-
-
 def test_what_is_supported() -> None:
     assert {each.suffix for each in COMPRESSIONS} == set(PACKERS)
     assert all(is_supported("/var/log/access.log.1" + suffix) for suffix in PACKERS)

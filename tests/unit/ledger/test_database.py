@@ -37,11 +37,13 @@ def place() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.fixture
+def path(place: Path) -> Path:
+    return place / "ledger.db"
+
+
 # --- its names and modes
-
-
-def test_its_mode_leaves_others_out(place: Path) -> None:
-    path = place / "ledger.db"
+def test_its_mode_leaves_others_out(place: Path, path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     assert {stat.S_IMODE(os.stat(each).st_mode) & ~0o640 for each in place.iterdir()} == {0}
@@ -50,13 +52,13 @@ def test_its_mode_leaves_others_out(place: Path) -> None:
     assert list(place.iterdir()) == [path]
 
 
-def test_a_stricter_umask_is_heeded(place: Path) -> None:
+def test_a_stricter_umask_is_heeded(path: Path) -> None:
     before = os.umask(0o077)
     try:
-        opened(place / "ledger.db").close()
+        opened(path).close()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(os.stat(place / "ledger.db").st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory", "a%20b", "a#b", "ü", "\udcff"])
@@ -77,17 +79,13 @@ def test_it_is_synced_at_each_commit(ledger: Ledger) -> None:
     assert ledger.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
-def test_the_write_ahead_log_is_bounded(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
+def test_the_write_ahead_log_is_bounded(ledger: Ledger, path: Path) -> None:
     for number in range(200):
         ledger.commit([entry(range(500), sequence=number + 1)], sequence=number + 1)
-        assert os.stat(tmp_path / "ledger.db-wal").st_size < 2 * WAL_LIMIT
-    ledger.close()
+        assert os.stat(f"{path}-wal").st_size < 2 * WAL_LIMIT
 
 
 # --- what is no ledger, or not now
-
-
 def check_refusals(path: Path) -> None:
     """Each with its own error, and untouched."""
     sound = path.with_name("sound")
@@ -150,8 +148,9 @@ def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_what_is_not_there_is_begun_only_to_be_written(content: bytes | None, place: Path) -> None:
-    path = place / "ledger.db"
+def test_what_is_not_there_is_begun_only_to_be_written(
+    content: bytes | None, place: Path, path: Path
+) -> None:
     if content is not None:
         path.write_bytes(content)
     ledger = Ledger(str(path), boot=BOOT)
@@ -165,8 +164,8 @@ def test_what_is_not_there_is_begun_only_to_be_written(content: bytes | None, pl
     ledger.close()
 
 
-def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
-    ledger = Ledger(str(tmp_path / "ledger.db"), boot=BOOT)
+def test_a_ledger_that_is_not_open_says_so(path: Path) -> None:
+    ledger = Ledger(str(path), boot=BOOT)
     with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
         ledger.commit([], sequence=None)
     with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
@@ -174,8 +173,6 @@ def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
 
 
 # --- the file under way
-
-
 def replace(path: Path) -> None:
     other = path.with_name("other")
     opened(other).close()
@@ -221,12 +218,9 @@ def test_an_overwritten_beginning_is_seen(path: Path) -> None:
 
 
 # --- other readers
-
-
 @needs_root
-def test_an_unprivileged_reader(place: Path) -> None:
+def test_an_unprivileged_reader(place: Path, path: Path) -> None:
     """While the service runs, after it was killed, and after a clean stop: always the last commit."""
-    path = place / "ledger.db"
     with writing(path) as service:
         assert requests_seen_by_nobody(path) == 1000
         service.kill()
@@ -240,10 +234,9 @@ def test_an_unprivileged_reader(place: Path) -> None:
 
 
 @needs_root
-def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
+def test_a_reader_is_never_shown_an_old_state(path: Path) -> None:
     """The write-ahead log is there, but what it takes to read it is not and can't be made: the file alone
     would be as it was before the last commits."""
-    path = place / "ledger.db"
     with writing(path) as service:
         service.kill()
     path.with_name("ledger.db-shm").unlink()
@@ -254,10 +247,10 @@ def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
 
 
 @needs_root
-def test_a_reader_without_permission_is_told(place: Path) -> None:
-    opened(place / "ledger.db").close()
-    os.chmod(place / "ledger.db", 0o600)
-    assert requests_seen_by_nobody(place / "ledger.db") == "LedgerUnavailable: Permission denied"
+def test_a_reader_without_permission_is_told(path: Path) -> None:
+    opened(path).close()
+    os.chmod(path, 0o600)
+    assert requests_seen_by_nobody(path) == "LedgerUnavailable: Permission denied"
 
 
 def check_reader_and_writer(path: Path) -> None:
@@ -303,16 +296,14 @@ def test_a_writers_lock_is_not_waited_for(ledger: Ledger, path: Path) -> None:
     other.close()
 
 
-def test_the_file_names_itself(tmp_path: Path) -> None:
-    opened(tmp_path / "ledger.db").close()
-    header = (tmp_path / "ledger.db").read_bytes()[:100]
+def test_the_file_names_itself(path: Path) -> None:
+    opened(path).close()
+    header = (path).read_bytes()[:100]
     assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
     assert header[60:64] == (1).to_bytes(4, "big")
 
 
 # --- values that SQLite has no room for
-
-
 def check_large_numbers(ledger: Ledger) -> None:
     """A number of more than 64 bits costs a commit, not the service; the ledger stays as it was."""
     ledger.commit([entry([1])], sequence=1)

@@ -161,8 +161,6 @@ def check_large_sums(path: Path) -> None:
 
 
 # --- what the views show
-
-
 def check_views(make: MakeLedger, path: Path) -> None:
     """Reported windows only; the length of a window is exact whatever the clock was set to."""
     ledger = opened(path, make)
@@ -198,8 +196,6 @@ class ReportsAtOnce(Ledger):  # shows a window that is still open
 
 
 # --- when the unfinished window began
-
-
 def check_started(make: MakeLedger, tmp_path: Path) -> None:
     """(boot, the commit ended the window, now, seconds on the wall since the commit) -> start"""
     minute = 60 * SECOND
@@ -265,8 +261,6 @@ def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
 
 
 # --- all or nothing
-
-
 def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([1], held=(position(1, 1),))], sequence=1)
     before = ledger.restore("access", now=0, at=0)

@@ -153,8 +153,6 @@ def test_the_last_of_as_many_members_as_there_may_be() -> None:
 
 
 # --- when there is more than can be kept
-
-
 def summed(parts: Sequence[Scanned]) -> Scanned:
     """What was spilled and taken, as if it had never been too much."""
     sizes: dict[tuple[bytes, bytes, int], tuple[int, int]] = {}
@@ -214,8 +212,6 @@ def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
 
 
 # --- broken twins
-
-
 class KnowsCoresByTheirStart(PureScanner):
     """Two cores that begin alike are one."""
 
