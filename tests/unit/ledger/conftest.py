@@ -1,5 +1,6 @@
-"""Where a ledger is in these tests, and one that is open."""
+"""Where a ledger is in these tests, and one that is open: in memory, where a commit waits for no disk."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 
 from qps_service.ledger.ledger import Ledger
 from tests.ledgers import opened
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture
