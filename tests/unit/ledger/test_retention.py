@@ -183,16 +183,17 @@ def test_nothing_is_kept_where_nothing_is_wanted(ledger: Ledger) -> None:
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 19, 7 * 19)]
 
 
-def check_bounded_work(ledger: Ledger) -> None:
+def check_bounded_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to do, no call does all of it, and further calls finish it soon."""
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2000)
     pruner = Pruner(WEEK)
     for number in range(1, 25):
-        add_window(ledger, EPOCH + number * SECOND, range(2000))
+        add_window(ledger, EPOCH + number * SECOND, range(200))
     rounds = 0
     while windows(ledger):
         before = len(windows(ledger))
         pruner.prune(ledger, EPOCH + 30 * DAY)
-        assert before - len(windows(ledger)) <= retention.ROWS_AT_ONCE + 2000
+        assert before - len(windows(ledger)) <= 2000 + 200
         rounds += 1
         assert rounds < 10
     assert rounds >= 3
@@ -228,10 +229,11 @@ def check_merging_comes_before_dropping(path: Path) -> None:
     ledger.close()
 
 
-def check_giving_back(path: Path) -> None:
+def check_giving_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Space that is not needed any longer goes back to the file system."""
     ledger = opened(path)
-    for number in range(1, 100):
+    monkeypatch.setattr(retention, "PAGES_AT_ONCE", 16)
+    for number in range(1, 25):
         add_window(ledger, EPOCH + number * SECOND, range(1000))
     ledger.close()
     large = os.stat(path).st_size
