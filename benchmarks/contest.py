@@ -9,6 +9,7 @@ from benchmarks.figures import Run
 from benchmarks.peers import Peer, is_installed, peers
 from benchmarks.processes import FailedError
 from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 
 LEAST = 10_000  # lines that even the slowest peer gets
@@ -21,7 +22,7 @@ def entrants(dataset: Dataset, core: int, say: Notify) -> list[Peer]:
 
     Raises FailedError without the native scanner: nobody would be compared with what is installed then.
     """
-    scanner = make_scanner(compile_format("default"), 65_536, lambda _: None).name
+    scanner = make_scanner(ScanOptions(compile_format("default"), 65_536), lambda _: None).name
     if scanner != "c":
         raise FailedError(f"expected the native scanner, found the one called {scanner}")
     trial, totals, found = log(dataset, TRIAL), repeated(dataset, TRIAL), []

@@ -20,6 +20,8 @@ examples:
   qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter audit --state /var/lib/qps-reporter
   qps-reporter summarize /var/log/nginx/access.log
+
+What to do when something is wrong: OPERATIONS.md, which the package has in /usr/share/doc/qps-reporter.
 """
 
 

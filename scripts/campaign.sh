@@ -9,10 +9,12 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
 
   histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second (1,000)
+  logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
   scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
   fuzz scan [RUNS]       the native scanner under libFuzzer and sanitizers (1,000,000)
   fuzz twins [EXAMPLES]  all scanners against reading line by line (100,000)
   fuzz hostile           lines of 10 GiB and 10 million routes, through the whole reader
+  debians                all that runs in guests, on each Debian; the checks run some of it on one
 
 Installs what is missing first (scripts/setup.sh test). What `fuzz scan` finds goes to .cache/fuzz; a case that
 shows a fault belongs into tests/fuzz/corpus or a test when the fault is mended.
@@ -29,8 +31,8 @@ if [[ $campaign == fuzz ]]; then
     shift
 fi
 size=${2:-}
-if [[ $campaign != @(histories|kills|scrapes|fuzz scan|fuzz twins|fuzz hostile) || $# -gt 2 ]] ||
-    [[ -n $size && ($campaign == 'fuzz hostile' || ! $size =~ ^[1-9][0-9]*$) ]]; then
+if [[ $campaign != @(histories|kills|logrotate|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
+    [[ -n $size && ($campaign == @(fuzz hostile|debians) || ! $size =~ ^[1-9][0-9]*$) ]]; then
     usage >&2
     exit 2
 fi
@@ -41,9 +43,11 @@ pytest=(.venv/bin/pytest --quiet)
 case $campaign in
 histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" tests/model -k TestHistories ;;
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
+logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;
 scrapes) QPS_REPORTER_SCRAPED=${size:-120} exec "${pytest[@]}" -rP tests/fault/test_prometheus.py -k truth_over_a_sigkill ;;
 'fuzz scan') exec .venv/bin/python -m tests.fuzz.campaign "${size:-1000000}" ;;
 # New examples, where CI=true would draw the same each time.
 'fuzz twins') FUZZ_EXAMPLES=${size:-100000} CI='' exec "${pytest[@]}" tests/unit/scanning/test_twins.py -k "says or spills" ;;
+debians) QPS_REPORTER_ON_EACH_DEBIAN=yes exec "${pytest[@]}" --numprocesses 3 --dist loadgroup --no-loadscope-reorder tests/system ;;
 'fuzz hostile') FUZZ_HOSTILE=long exec "${pytest[@]}" -rP tests/fuzz/test_hostile.py ;;
 esac

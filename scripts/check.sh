@@ -14,7 +14,7 @@ source scripts/caches.sh
 
 if [[ ${1:-} == fast ]]; then
     shift
-    what=(-m 'not twin and not build and not real_time' tests/unit)
+    what=(-m 'not twin and not build and not real_time' --hypothesis-profile quick tests/unit)
 else
     what=(-m 'not real_time' tests/unit tests/project tests/model)
 fi

@@ -1,4 +1,4 @@
-"""For all tests: where CI=true, a skipped test is a failure, and examples are drawn the same each time.
+"""For all tests: their order; where CI=true, a skip is a failure, and examples are drawn the same each time.
 
 On a developer's machine a test may lack what it needs (root, say) and be skipped with the reason.
 In CI everything is there, so a skip would be a check that silently stopped checking. New examples are for
@@ -8,6 +8,7 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,11 +16,20 @@ from hypothesis import settings
 # How long one example takes says more of what else the machine does than of the program.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20)  # of scripts/check.sh fast
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "developer")
 
 
 # A background job of a shell ignores Ctrl-C, and so would every program that the tests start and send one to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is quick comes first, so that what it finds is known soonest.
+ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = [Path(__file__).parent / name for name in ORDER]
+    items.sort(key=lambda item: [place in item.path.parents for place in places], reverse=True)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.

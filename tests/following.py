@@ -3,9 +3,10 @@ numbered lines: every line that a writer completes is expected once, whatever ha
 
 import itertools
 import os
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qps_service.files.kernel import Files
@@ -13,10 +14,10 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
 from qps_service.following.open_files import FollowLimits
-from qps_service.following.start_position import InheritedFile
+from qps_service.following.resume import InheritedFile, Resume
 from qps_service.following.watcher import Watcher
 from qps_service.notices.kinds import Notice
-from qps_service.values.entries import Loss, Restored
+from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
@@ -37,12 +38,21 @@ class NoInotify(Watcher):
         return False
 
 
+def overflow_queue(directory: Path) -> None:
+    """Make more events in a watched directory than the kernel keeps."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    noise = directory / "noise"
+    for _ in range(limit // 2 + 100):
+        noise.touch()
+        noise.unlink()
+
+
 class Writer:
     """An open log, written to as a web server does: O_APPEND, and through renames."""
 
-    def __init__(self, rig: "Rig", path: Path) -> None:
+    def __init__(self, rig: "Rig", path: Path, *, appends: bool) -> None:
         self._rig = rig
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if appends else 0), 0o644)
 
     def lines(self, count: int = 1) -> None:
         """Write whole lines; each is expected exactly once."""
@@ -51,9 +61,11 @@ class Writer:
             os.write(self.descriptor, line)
             self._rig.expected[line.rstrip(b"\n")] += 1
 
-    def raw(self, text: bytes) -> None:
-        """Write bytes that nothing is expected of."""
+    def raw(self, text: bytes, expect: bytes = b"") -> None:
+        """Write bytes that nothing is expected of, or which end in this line, or begin it."""
         os.write(self.descriptor, text)
+        if expect:
+            self._rig.expected[expect] += 1
 
     def close(self) -> None:
         """Let the file go; a second time does nothing."""
@@ -96,18 +108,18 @@ class Paper:
         self.held: dict[int, Position] = {}
         self.retired: dict[int, Position] = {}
         self.ignored: tuple[IgnoredFile, ...] = ()
-        self.losses: list[Loss] = []
+        self.losses: list[PossibleLoss] = []
         self.next_number = 1
 
     def commit(self, follower: Follower) -> None:
-        changes, losses = follower.changes()
+        changes = follower.changes()
         self.held = {position.number: position for position in changes.held}
         self.retired |= {position.number: position for position in changes.retired}
         for number in (*changes.forgotten, *self.held):
             self.retired.pop(number, None)
         if changes.ignored is not None:
             self.ignored = changes.ignored
-        self.losses += losses
+        self.losses += follower.take_losses()
         self.next_number = max([self.next_number - 1, *self.held, *self.retired]) + 1
 
     def restored(self, path: str, *, rebooted: bool = False) -> Restored:
@@ -177,10 +189,12 @@ class Rig:
             watcher=self.watcher,
             files=self._files,
             announcer=Announcer(str(self.path), "access", self.notices.append),
-            restored=restored,
-            handed=handed,
-            since=max((position.modified for position in held), default=0),
-            epoch=time.time_ns() - self.now if self._knows_times else None,
+            resume=Resume(
+                restored,
+                tuple(handed),
+                since=max((position.modified for position in held), default=0),
+                epoch=time.time_ns() - self.now if self._knows_times else None,
+            ),
             keeper=self.store,
         )
 
@@ -213,9 +227,9 @@ class Rig:
     def next_line(self) -> bytes:
         return b"line %08d\n" % next(self._numbers)
 
-    def writer(self, path: Path | None = None) -> Writer:
+    def writer(self, path: Path | None = None, *, appends: bool = True) -> Writer:
         """Open the log, or another file, for writing."""
-        writer = Writer(self, path or self.path)
+        writer = Writer(self, path or self.path, appends=appends)
         self._writers.append(writer)
         return writer
 
@@ -225,13 +239,35 @@ class Rig:
         self.path.rename(rotated)
         return rotated
 
+    def renew(self, count: int = 0) -> Writer:
+        """Rotate the log, and begin a new one with so many lines."""
+        self.rotate()
+        writer = self.writer()
+        writer.lines(count)
+        return writer
+
+    def copytruncate(self, name: str = "access.log.1") -> Path:
+        """Rotate as logrotate does where the writer keeps its file."""
+        copy = self.beside(name)
+        shutil.copy(self.path, copy)
+        os.truncate(self.path, 0)
+        return copy
+
+    def beside(self, name: str) -> Path:
+        """In the log's directory."""
+        return self.path.with_name(name)
+
+    def look_often(self, times: int, seconds: float = 1.0) -> None:
+        for _ in range(times):
+            self.look(seconds)
+
     def look(self, seconds: float = 1.0, *, commit: bool = True) -> None:
         """Let time pass, then let the follower read."""
         self.now += int(seconds * SECOND)
         while True:
             for chunk in self.follower.read(self.now):
                 self.take(chunk)
-            if not self.follower.is_behind:
+            if not self.follower.state.is_behind:
                 break
         if commit:
             self.commit()
@@ -241,6 +277,11 @@ class Rig:
         if self.store is not None and self.store.holds(key):
             return True
         return self.follower._held.by_key(key) is not None
+
+    @property
+    def files_open(self) -> int:
+        """How many files the follower holds."""
+        return len(self.follower._held)
 
     def has_read(self, path: Path) -> bool:
         """Whether something of the file that is at `path` now was read and committed."""
@@ -258,7 +299,7 @@ class Rig:
         if not lines[-1]:
             lines.pop()
         self.seen.update(lines)
-        chunk.origin.lines += len(lines)
+        chunk.origin.counted(len(lines), 0)
         if chunk.oversize is not None:
             self.oversize.append(chunk.oversize)
 
@@ -267,15 +308,15 @@ class Rig:
         for writer in self._writers:
             writer.close()
         self._writers.clear()
-        for _ in range(4):
-            self.look(QUIET / SECOND)
+        self.look_often(4, QUIET / SECOND)
 
-    def check(self) -> None:
-        """Every expected line exactly once, and nothing else."""
+    def check(self, *, losses: Sequence[str] | None = None) -> None:
+        """Every expected line exactly once, and nothing else; said to be lost, perhaps, is just this."""
         self.settle()
         missing, surplus = self.expected - self.seen, self.seen - self.expected
         assert not missing, f"lost {len(missing)}: {sorted(missing)[:3]}"
         assert not surplus, f"read too often or wrongly {len(surplus)}: {sorted(surplus)[:3]}"
+        assert losses is None or self.losses() == losses
 
     def said(self, kind: str) -> list[str]:
         """The texts of the notices of this kind."""

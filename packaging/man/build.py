@@ -15,29 +15,22 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from textwrap import indent
 
 from docutils.core import publish_string
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
-# They stand beside this directory's parent.
+# They stand beside this directory's parent, and beside this directory.
+import told  # noqa: E402
+
 from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
-from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE  # noqa: E402
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats.presets import PRESETS, ROLES  # noqa: E402
-from qps_service.notices.kinds import KINDS, POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
-
-PRIORITIES = {
-    LOG_CRIT: "crit",
-    LOG_ERR: "err",
-    LOG_WARNING: "warning",
-    LOG_NOTICE: "notice",
-    LOG_INFO: "info",
-}
+from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 DOCUTILS = {
     "_disable_config": True,  # nor does a file of the user's change the pages
@@ -59,8 +52,8 @@ def release() -> str:
 def synopsis() -> str:
     """A paragraph for each subcommand."""
     lines = []
-    for subparser in _subparsers().values():
-        actions = [action for action in subparser._actions if action.dest != "help"]
+    for subparser in told.subparsers().values():
+        actions = told.arguments(subparser)
         options = [_usage(action) for action in actions if action.option_strings]
         operands = [_operand(action) for action in actions if not action.option_strings]
         lines.append(f"**{subparser.prog}** {' '.join([*options, *operands])}")
@@ -70,11 +63,11 @@ def synopsis() -> str:
 def commands() -> str:
     """Each subcommand with its arguments, and what its help tells below them."""
     parts = []
-    for name, subparser in _subparsers().items():
-        examples, _, rest = (subparser.epilog or "").partition("\n\n")
-        arguments = _arguments(action for action in subparser._actions if action.dest != "help")
+    for name, subparser in told.subparsers().items():
+        examples, rest = told.epilog(subparser)
+        arguments = _arguments(told.arguments(subparser))
         parts += [f"{name}\n{'~' * len(name)}", _escape(subparser.description or ""), arguments]
-        parts += [_escape(rest.strip()), "Examples::", indent(examples.partition("\n")[2], "  ")]
+        parts += [_escape(rest), "Examples::", indent(examples, "  ")]
     return "\n\n".join(parts)
 
 
@@ -85,13 +78,10 @@ def options() -> str:
 
 def environment() -> str:
     """The variables, which are the flags once more."""
-    named = {
-        LOG_VARIABLE: "the argument *LOG*",
-        CONFIG_VARIABLE: "**\\-\\-config**",
-        NAME_VARIABLE: "**\\-\\-name**",
-    }
-    flagged = {each.variable: f"**\\-\\-{each.key}**" for each in (*SERVICE, *LOG) if each.flag}
-    return _definitions((f"**{variable}**", f"As {flag}.") for variable, flag in (named | flagged).items())
+    return _definitions(
+        (f"**{variable}**", f"As {'' if what.startswith('-') else 'the argument '}**{_escape(what)}**.")
+        for variable, what in told.variables().items()
+    )
 
 
 def settings_of_the_service() -> str:
@@ -116,7 +106,7 @@ def settings_of_a_rule() -> str:
 
 def settings_of_outputs() -> str:
     """The keys of each [output.NAME]."""
-    return _definitions((f"**[output.{name}]**", _settings(settings)) for name, settings in OUTPUTS.items())
+    return _definitions((f"**[output.{kind.name}]**", _settings(kind.settings)) for kind in OUTPUTS.values())
 
 
 def formats() -> str:
@@ -126,16 +116,15 @@ def formats() -> str:
 
 def names() -> str:
     """The names in a format that count, by what they count as."""
-    roles: dict[str, list[str]] = {}
-    for name, role in ROLES.items():
-        roles.setdefault(role, []).append(f"**$**\\ **{name}**".replace("_", "\\_"))
-    return _definitions((role, ", ".join(found)) for role, found in roles.items())
+    return _definitions(
+        (role, ", ".join(f"**$**\\ **{_escape(name)}**" for name in found))
+        for role, found in told.roles().items()
+    )
 
 
 def messages() -> str:
     """The kinds of messages with their ids."""
-    entries = [(kind.name, kind.message_id, PRIORITIES[kind.priority]) for kind in KINDS]
-    rows = [("report", REPORT_MESSAGE_ID, "info"), *entries]
+    rows = told.messages()
     return "::\n\n" + "\n".join(f"  {name:<19} {number} {priority}" for name, number, priority in rows)
 
 
@@ -178,13 +167,6 @@ def page(source: str) -> str:
     return made
 
 
-def _subparsers() -> dict[str, argparse.ArgumentParser]:
-    for action in make_parser()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise LookupError("expected subcommands")
-
-
 def _arguments(actions: Iterable[argparse.Action]) -> str:
     return _definitions((_argument(action), _sentence(action.help or "")) for action in actions)
 
@@ -216,11 +198,7 @@ def _settings(settings: Iterable[Setting]) -> str:
 
 
 def _setting(setting: Setting) -> str:
-    facts = [f"Default: **{_escape(setting.default)}**."] if setting.default else []
-    if setting.range:
-        facts.append(f"Range: {_escape(setting.range)}.")
-    if setting.flag:
-        facts.append(f"Flag: **\\-\\-{setting.key}**. Variable: **{_escape(setting.variable)}**.")
+    facts = (f"{what}: **{_escape(value)}**." for what, value in told.facts(setting))
     return f"{_sentence(setting.help)}\n\n{' '.join(facts)}"
 
 

@@ -11,22 +11,13 @@ from functools import partial
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
-from qps_service.configuration.types import (
-    Config,
-    GangliaConfig,
-    GraphiteConfig,
-    JsonConfig,
-    LogConfig,
-    OutputConfig,
-    PrometheusConfig,
-    StatsdConfig,
-    TextfileConfig,
-)
+from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
-from qps_service.network.resolver import endpoint
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
@@ -77,9 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     user = _service_user()
     well = _print([*as_user(user, partial(_source, config)), *_service(config)])
     for output in config.outputs:
-        _print([("output", _output(output), True)])
-        if user is not None and isinstance(output, JsonConfig | TextfileConfig):
-            _print(list(_hidden(output.path)))
+        _print(_output(output, user))
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
@@ -113,23 +102,11 @@ def _service(config: Config) -> list[Answer]:
     ]
 
 
-def _output(output: OutputConfig) -> str:
+def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer]:
     """Its name and where it leads. Whether somebody is there, only the running service finds out."""
-    match output:
-        case PrometheusConfig(listen):
-            return f"prometheus: listens on {endpoint(*listen)}, or on the socket that systemd passes"
-        case GangliaConfig(gmond_conf=str(path)):
-            return f"ganglia: to the udp_send_channels of {show_path(path)}"
-        case GangliaConfig(host=host, port=port):
-            return f"ganglia: UDP to {endpoint(host, port)}"
-        case StatsdConfig(host=host, port=port):
-            return f"statsd: UDP to {endpoint(host, port)}"
-        case GraphiteConfig(host=host, port=port):
-            return f"graphite: TCP to {endpoint(host, port)}"
-        case JsonConfig(path):
-            return f"json: {show_path(path)}"
-        case TextfileConfig(path):
-            return f"textfile: {show_path(path)}"
+    kind = kind_of(output)
+    path = getattr(output, "path", None) if user is not None else None
+    return [("output", f"{kind.name}: {kind.where(output)}", True), *(_hidden(path) if path else ())]
 
 
 def _hidden(path: str) -> Iterator[Answer]:
@@ -207,7 +184,7 @@ def _none_to_spill(scanned: Scanned) -> None:
 
 
 def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
-    scanner = make_scanner(log_format, log.max_line, _none_to_spill, keep_query=log.keep_query)
+    scanner = make_scanner(ScanOptions(log_format, log.max_line, log.keep_query), _none_to_spill)
     scanner.scan(line + b"\n")
     return scanner.take()
 

@@ -14,6 +14,7 @@ from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import FALLBACK
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
@@ -134,7 +135,7 @@ class _Counting:
             chosen = f"format {log_format.text}" if choice.format else "no format was found"
             sys.stderr.write(f"qps-reporter: {show_path(path)}: {chosen}: {choice.reason}\n")
             self._require_time(log_format)
-        return make_scanner(log_format, MAX_LINE, self._add, span=self._span)
+        return make_scanner(ScanOptions(log_format, MAX_LINE, span=self._span), self._add)
 
     def _require_time(self, log_format: LogFormat) -> None:
         if self._span and "time" not in log_format.roles:

@@ -9,19 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, RULE, SERVICE, Setting
-from qps_service.configuration.types import (
-    Config,
-    GangliaConfig,
-    GraphiteConfig,
-    JsonConfig,
-    LogConfig,
-    OutputConfig,
-    PrometheusConfig,
-    StatsdConfig,
-    TextfileConfig,
-)
+from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
+from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.counting.routes import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.values.history import History
@@ -35,19 +26,6 @@ CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
 _TABLES = {
     **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
     **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
-}
-
-
-# What an output needs besides: a library, and Debian's package that has it.
-_PROMETHEUS = ("prometheus_client", "python3-prometheus-client")
-_LIBRARIES = {"prometheus": _PROMETHEUS, "textfile": _PROMETHEUS}
-_OUTPUTS: dict[str, type[OutputConfig]] = {
-    "prometheus": PrometheusConfig,
-    "ganglia": GangliaConfig,
-    "statsd": StatsdConfig,
-    "graphite": GraphiteConfig,
-    "json": JsonConfig,
-    "textfile": TextfileConfig,
 }
 
 
@@ -127,11 +105,7 @@ class _Loader:
             history=History(**history),
             logs=tuple(LogConfig(**each) for each in logs),
             source=self._source,
-            outputs=tuple(
-                # Ganglia is told how often to expect a value.
-                _OUTPUTS[name](**each, **({"interval": values["interval"]} if name == "ganglia" else {}))
-                for name, each in outputs.items()
-            ),
+            outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )
 
     def _history(self, table: Any) -> dict[str, Any]:
@@ -149,14 +123,14 @@ class _Loader:
         return {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
 
     def _output(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
-        settings, where = OUTPUTS[name], f"output.{name}."
-        self._refuse_unknown(table, {setting.key for setting in settings}, where)
-        values = {setting.attribute: self._value(setting, table, where) for setting in settings}
+        kind, where = OUTPUTS[name], f"output.{name}."
+        self._refuse_unknown(table, {setting.key for setting in kind.settings}, where)
+        values = {setting.attribute: self._value(setting, table, where) for setting in kind.settings}
         if "path" in values and "path" not in table:
             self._problem(f"{where}path", "expected a path, got none")
-        library, package = _LIBRARIES.get(name, (None, None))
-        if library and not _is_installed(library):
-            self._problem(f"output.{name}", f"needs {library}, which is not installed (Debian: {package})")
+        if kind.library and not _is_installed(kind.library.name):
+            text = f"needs {kind.library.name}, which is not installed (Debian: {kind.library.package})"
+            self._problem(f"output.{name}", text)
         return values
 
     def _log_tables(self, table: dict[str, Any], log: str | None) -> list[tuple[str, dict[str, Any]]]:
@@ -260,6 +234,11 @@ class _Loader:
     def _problem(self, where: str, text: str) -> None:
         """A problem of the file; `where` is a key path."""
         self._problems.append(f"{self._in_file}{where}: {text}")
+
+
+def _made(config: type[OutputConfig], own: Mapping[str, Any], service: Mapping[str, Any]) -> OutputConfig:
+    """It is told those settings of the service, too, that it has a field for."""
+    return config(**own, **{key: service[key] for key in service.keys() & set(config._fields)})
 
 
 def _is_installed(library: str) -> bool:

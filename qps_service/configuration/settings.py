@@ -1,4 +1,5 @@
 """Every setting, once: its key in the file, its flag, its environment variable, its default, its words.
+Those of an output stand in its row of outputs.py.
 
 The command line, the environment and the configuration file are read by this one table, so that
 they can't differ in what they accept.
@@ -11,16 +12,11 @@ from qps_service.configuration.parsers import (
     Within,
     duration,
     number,
-    parse_address,
     parse_collapse,
-    parse_host,
     parse_path,
-    parse_prefix,
     parse_query,
     parse_start,
-    parse_tags,
     parse_template,
-    parse_textfile,
     size,
 )
 from qps_service.counting.routes import compile_match
@@ -176,75 +172,5 @@ RULE = (
         r"what the route becomes where it is found; `\1` and `\g<name>` stand for what the groups found",
     ),
 )
-
-_HOST = Setting("host", parse_host, "127.0.0.1", "HOST", "who is sent to: a name or an address")
-
-
-def _port(default: int) -> Setting:
-    return Setting("port", number(1, 65535), str(default), "N", "its port")
-
-
-_PREFIX = Setting("prefix", parse_prefix, "qps", "TEXT", "what every name begins with")
-
-# A table [output.NAME] each: an output is on where its table stands.
-OUTPUTS = {
-    "prometheus": (
-        Setting(
-            "listen",
-            parse_address,
-            "127.0.0.1:9145",
-            "ADDRESS",
-            "where to answer scrapes: an address and a port; qps-reporter.socket goes before it",
-        ),
-    ),
-    "ganglia": (
-        Setting(
-            "gmond_conf",
-            parse_path,
-            None,
-            "FILE",
-            "a gmond.conf, to whose udp_send_channel sections to send, in place of host and port",
-        ),
-        _HOST,
-        _port(8649),
-        Setting(
-            "dmax",
-            duration(60 * SECOND, 30 * 86400 * SECOND),
-            "1h",
-            "TIME",
-            "after how long gmond forgets a metric of which nothing comes",
-        ),
-    ),
-    "statsd": (
-        _HOST,
-        _port(8125),
-        _PREFIX,
-        Setting(
-            "tags",
-            parse_tags,
-            "none",
-            "WHAT",
-            "where to put log, method, route and status: none (all into the name), or datadog (into tags)",
-        ),
-        Setting(
-            "datagram",
-            size(128, 65507),
-            "1432",
-            "SIZE",
-            "the largest datagram: so many metrics go into one as fit",
-        ),
-    ),
-    "graphite": (_HOST, _port(2003), _PREFIX),
-    "json": (Setting("path", parse_path, None, "FILE", "the file to append a line to for each report"),),
-    "textfile": (
-        Setting(
-            "path",
-            parse_textfile,
-            None,
-            "FILE",
-            "a .prom file in the directory of node_exporter's textfile collector; each report replaces it",
-        ),
-    ),
-}
 
 BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}

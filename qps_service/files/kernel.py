@@ -10,6 +10,7 @@ import os
 import pwd
 import stat
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from qps_service.values.positions import Identity
@@ -50,8 +51,15 @@ class NotRegularError(OSError):
 class Files:
     """The real kernel."""
 
+    def __init__(self, working: Callable[[], None] | None = None) -> None:
+        """`working` is called again and again by whoever works long on a file, some ms apart: decompressing
+        takes long, and is no hang."""
+        self._working = working
+
     def working(self) -> None:
-        """Called again and again by whoever works long on a file, some ms apart; for others to override."""
+        """Work on a file goes on."""
+        if self._working:
+            self._working()
 
     def open(self, path: str) -> int:
         """A descriptor for reading. Never blocks, not even on a FIFO."""

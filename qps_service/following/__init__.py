@@ -5,6 +5,7 @@ It knows files and what was said of them; of formats, counts and the ledger it k
 - `follower`: a log, by its path; read it first
 - `generation`: one open file and how far it has been read
 - `open_files`: which files stay open, and until when
+- `resume`: what an earlier process left
 - `start_position`: where reading begins in a file that was just opened
 - `known_files`: what was read before, and what is older than our time
 - `discovery`: looks for files that were the log, and for copies

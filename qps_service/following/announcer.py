@@ -6,15 +6,16 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
-from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.text.units import SECOND
+from qps_service.values.entries import LOSSES_LIMIT, PossibleLoss
 from qps_service.values.positions import Position
 
 # A log that rotates ten times a second should not fill the journal.
-ROTATIONS_SAID_EVERY = 10_000_000_000  # nanoseconds
-LET_GO_SAID_EVERY = 60_000_000_000  # nanoseconds
+ROTATIONS_SAID_EVERY = 10 * SECOND  # nanoseconds
+LET_GO_SAID_EVERY = 60 * SECOND  # nanoseconds
 # Whoever may write to the log's directory can make states change all the time.
 BURST = 20  # messages
-BURST_EVERY = 60_000_000_000  # nanoseconds
+BURST_EVERY = 60 * SECOND  # nanoseconds
 
 
 class Announcer:
@@ -26,7 +27,7 @@ class Announcer:
         self.rotations = 0  # so far
         self._path = show_path(path)
         self._name = name
-        self._say_notice = notify
+        self._notify = notify
         self._following = False
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
         self._rotations_said = 0
@@ -35,7 +36,7 @@ class Announcer:
         self._let_go = 0  # files, not yet said
         self._last_let_go = ""
         self._let_go_said = Throttle(LET_GO_SAID_EVERY)
-        self._losses: list[Loss] = []
+        self._losses: list[PossibleLoss] = []
         self._said = self._withheld = 0  # since the burst began
         self._burst = Throttle(BURST_EVERY)
 
@@ -43,7 +44,7 @@ class Announcer:
         """The log is there and open."""
         if not self._following:
             self._following, self.trouble = True, None
-            self._notify(kinds.FOLLOWING, f"following {self._path}")
+            self._say(kinds.FOLLOWING, f"following {self._path}")
 
     def absent(self) -> None:
         """There is no log."""
@@ -66,18 +67,18 @@ class Announcer:
             text += f"the rest, if any, is read from its copy {show_path(copy)}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
-        self._notify(kinds.TRUNCATED, text)
+        self._say(kinds.TRUNCATED, text)
 
-    def possible_loss(self, what: str, path: str, size: int | None = None) -> None:
-        """Lines may have been in the file that can't be counted: `size` bytes at most, None if unknown."""
-        loss = Loss(0, what, path, size)
+    def possible_loss(self, loss: PossibleLoss) -> None:
+        """Lines may have been in a file that can't be counted."""
         # As many as the ledger keeps: whoever makes files come and go must not fill the memory.
         self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
-        most = "an unknown number of bytes" if size is None else f"{size} bytes at most"
-        self._notify(kinds.POSSIBLE_LOSS, f"possible loss of {most}: {show_path(path)} {what}", loss)
+        most = "an unknown number of bytes" if loss.bytes is None else f"{loss.bytes} bytes at most"
+        text = f"possible loss of {most}: {show_path(loss.name)} {loss.what}"
+        self._say(kinds.POSSIBLE_LOSS, text, loss)
 
-    def take_losses(self) -> tuple[Loss, ...]:
-        """Those since the last call, without a date."""
+    def take_losses(self) -> tuple[PossibleLoss, ...]:
+        """Those since the last call."""
         losses, self._losses = tuple(self._losses), []
         return losses
 
@@ -95,18 +96,18 @@ class Announcer:
         if unsaid and self._rotation_said.allows(now):
             times = "" if unsaid == 1 else f" {unsaid} times"
             open_now = f"{self._files_open} of its files are open"
-            self._notify(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
+            self._say(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
             self._rotations_said = self.rotations
         if self._let_go and self._let_go_said.allows(now):
             files = f"{self._let_go} files of {self._path} that may still be written to were let go"
-            self._notify(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
+            self._say(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
             self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
         """A file that is open can't be read."""
         if generation.key not in self._failing:
             self._failing.add(generation.key)
-            self._notify(
+            self._say(
                 kinds.READ_FAILED,
                 f"cannot read {_shown(generation)} beyond byte {generation.offset}: {explain(error)}; "
                 "trying again",
@@ -120,16 +121,16 @@ class Announcer:
         self._following = False
         if self.trouble != text:
             self.trouble = text
-            self._notify(kind, text)
+            self._say(kind, text)
 
-    def _notify(self, kind: Kind, text: str, loss: Loss | None = None) -> None:
+    def _say(self, kind: Kind, text: str, loss: PossibleLoss | None = None) -> None:
         if self._said >= BURST:
             self._withheld += 1
             return
         if self._withheld:
             text += f" ({self._withheld} messages before this were withheld)"
         self._said, self._withheld = self._said + 1, 0
-        self._say_notice(Notice(kind, text, self._name, loss))
+        self._notify(Notice(kind, text, self._name, loss))
 
 
 def _shown(generation: Generation) -> str:

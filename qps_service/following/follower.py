@@ -15,8 +15,8 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 """
 
 import errno
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
 from qps_service.files.sources import Plain
@@ -28,15 +28,17 @@ from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
-from qps_service.following.start_position import InheritedFile, StartPosition, is_replaced
+from qps_service.following.resume import NOTHING_KNOWN, Resume
+from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
-from qps_service.values.entries import Loss, Restored
+from qps_service.text.units import SECOND
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import Position
 
 # A rotation leaves the log's name empty for a moment; a log that stays away longer is missing.
-ABSENCE = 2_000_000_000  # nanoseconds
+ABSENCE = 2 * SECOND  # nanoseconds
 # Writes do not touch the directory: whether a generation that was let go has grown is looked up this often.
-SWEEP_EVERY = 60_000_000_000  # nanoseconds
+SWEEP_EVERY = 60 * SECOND  # nanoseconds
 # Each round follows renames that happened during the one before; the tick continues where this ends.
 ROUNDS = 5
 
@@ -51,6 +53,17 @@ class Hints(Protocol):
         """The hints so far."""
 
 
+class FollowState(NamedTuple):
+    """How the following of a log stands."""
+
+    waiting: str | None = None  # why no log is being followed; None if one is
+    is_behind: bool = False  # whether the last read left a backlog, so that the next is due at once
+    is_crowded: bool = False  # whether more files are open than the limit allows, or wait for room
+    finished: int = 0  # files that can go once the ledger has all that was in them
+    rotations: int = 0  # how often a new generation took the log's place, or one was found
+    pending: int = 0  # bytes that the last read saw and did not consume
+
+
 class Follower:
     """One log. Nothing is opened before the first `read`."""
 
@@ -63,81 +76,55 @@ class Follower:
         watcher: Hints,
         files: Files,
         announcer: Announcer,
-        restored: Restored | None = None,
-        handed: Sequence[InheritedFile] = (),
-        since: int = 0,
-        epoch: int | None = None,
+        resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
     ) -> None:
-        """`from_start`: whether what the log holds at the very first look counts too. `restored` is what an
-        earlier process knew, `handed` what it held; `since`: what was last written before that (st_mtime,
-        nanoseconds) was there when it ended. `epoch`: Unix nanoseconds where CLOCK_BOOTTIME is 0."""
+        """`from_start`: whether what the log holds at the very first look counts too. `resume` is what an
+        earlier process left; `keeper` keeps open files for the next one."""
         self.path = path
         self._watcher = watcher
         self._files = files
         self._announcer = announcer
         # Under the same name another path may have been followed.
-        resuming = restored is not None and restored.path == path
-        known_files = KnownFiles(restored, expecting=resuming)
+        resuming = resume.restored is not None and resume.restored.path == path
+        known_files = KnownFiles(resume.restored, expecting=resuming)
         self._known_files = known_files
         self._discovery = Discovery(files, known_files, resuming=resuming)
         self._start = StartPosition(files, known_files, limits.max_line, from_start=from_start)
         self._held = OpenFiles(limits, known_files, announcer, keeper)
         self._first_look = not resuming
-        self._handed = list(handed)
-        self._since = since
-        self._epoch = epoch
-        self._places = LogDirectories(path, files)
+        self._handed = resume.handed
+        self._since = resume.since
+        self._epoch = resume.epoch
+        self._directories = LogDirectories(path, files)
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
         for path in known_files.paths():
-            self._places.learn(path)
+            self._directories.learn(path)
+
+    def reconfigure(self, limits: FollowLimits) -> None:
+        """Go on with these, for files that are open already too."""
+        self._held.reconfigure(limits)
+        self._start.limit(limits.max_line)
 
     @property
-    def limits(self) -> FollowLimits:
-        """What is in force, for files that are open already too."""
-        return self._held.limits
+    def state(self) -> FollowState:
+        """How the following stands after the last read."""
+        held = tuple(self._held)
+        is_full = self._discovery.is_full
+        return FollowState(
+            waiting=self._announcer.trouble,
+            is_behind=is_full or any(generation.is_behind for generation in held),
+            is_crowded=is_full or len(held) > self._held.limits.open_generations,
+            finished=sum(generation.is_finished for generation in held),
+            rotations=self._announcer.rotations,
+            pending=sum(generation.pending for generation in held),
+        )
 
-    @limits.setter
-    def limits(self, limits: FollowLimits) -> None:
-        self._held.limits = limits
-        self._start.max_line = limits.max_line
-
-    @property
-    def waiting(self) -> str | None:
-        """Why no log is being followed; None if one is."""
-        return self._announcer.trouble
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the last read left a backlog, so that the next is due at once."""
-        return any(generation.is_behind for generation in self._held) or self._discovery.is_full
-
-    @property
-    def rotations(self) -> int:
-        """How often a new generation took the log's place, or one was found."""
-        return self._announcer.rotations
-
-    @property
-    def pending(self) -> int:
-        """Bytes that the last read saw and did not consume."""
-        return sum(generation.pending for generation in self._held)
-
-    @property
-    def open_generations(self) -> int:
-        """How many files are held."""
-        return len(self._held)
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether more files are open than the limit allows, or wait for room."""
-        return len(self._held) > self.limits.open_generations or self._discovery.is_full
-
-    @property
-    def finished(self) -> int:
-        """How many of them can go once the ledger has them."""
-        return sum(generation.is_finished for generation in self._held)
+    def is_findable(self) -> bool:
+        """Whether another process can find what the last read left: not in a file that was deleted."""
+        return all(generation.source.path() for generation in self._held if generation.is_behind)
 
     def take_hints(self) -> bool:
         """Take in what the watcher has; whether any of it is about the log or its rotated files."""
@@ -160,9 +147,13 @@ class Follower:
         self._held.keep()
         self._announcer.catch_up(now)
 
-    def changes(self) -> tuple[Changes, tuple[Loss, ...]]:
+    def changes(self) -> Changes:
         """What is to be committed together with the counts of everything handed out so far."""
-        return self._held.changes(), self._announcer.take_losses()
+        return self._held.changes()
+
+    def take_losses(self) -> tuple[PossibleLoss, ...]:
+        """Likewise: what may be lost, found out since the last call."""
+        return self._announcer.take_losses()
 
     def everything(self) -> Changes:
         """All that is known, for a ledger that has to be written anew."""
@@ -178,8 +169,7 @@ class Follower:
 
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
         """What truncated files held beyond the last read, where a copy of it was left beside the log."""
-        cut, self._held.cut = self._held.cut, []
-        for position in cut:
+        for position in self._held.take_cut():
             held = {generation.key for generation in self._held}
             found = self._discovery.copy_of(position, self._looked_at, held)
             self._announcer.truncated(position, found.position.name if found else None)
@@ -188,21 +178,21 @@ class Follower:
             else:
                 self._known_files.retire(position)
                 what = f"was truncated after it had been read up to byte {position.offset}"
-                self._announcer.possible_loss(what, position.name)
+                self._announcer.possible_loss(PossibleLoss(what, position.name))
 
     def _look(self, now: int) -> None:
         if self._swept.allows(now):
             self._discovery.sweep()
         self._take_back(now)
         for _ in range(ROUNDS):
-            self._looked_at = places = self._places.look()
-            self._discovery.note(self._watcher.watch({place.directory for place in places}), places)
+            self._looked_at = directories = self._directories.look()
+            self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
             self.take_hints()
             reads_log = self._look_at_log(now)
             self._see_where_they_went()
             resuming = self._discovery.is_resuming
             found, again = self._discovery.find(
-                places, tuple(self._held), self._since, self._held.room, self.take_hints
+                directories, tuple(self._held), self._since, self._held.room, self.take_hints
             )
             for each in found:
                 self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
@@ -211,7 +201,7 @@ class Follower:
                 self._abandon_expected()
             if not again:
                 if reads_log:
-                    self._discovery.settle_log(places)
+                    self._discovery.settle_log(directories)
                 break
         self._tell_losses()
         self._first_look = False
@@ -220,8 +210,8 @@ class Follower:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
             if generation is not self._held.current and (path := generation.source.path()):
-                generation.name = path
-                self._places.learn(path)
+                generation.moved_to(path)
+                self._directories.learn(path)
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""
@@ -277,7 +267,7 @@ class Follower:
 
     def _take_back(self, now: int) -> None:
         """Go on with the files that systemd kept."""
-        handed, self._handed = self._handed, []
+        handed, self._handed = self._handed, ()
         for each in handed:
             source, position = self._start.take_back(each, self.path)
             if self._held.by_key(position.identity[:2]):
@@ -294,11 +284,11 @@ class Follower:
         """Everything that an earlier process left was looked for; what is not found is gone."""
         for position in self._known_files.expected():
             what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
-            self._announcer.possible_loss(what, position.name)
+            self._announcer.possible_loss(PossibleLoss(what, position.name))
             self._known_files.abandoned(position)
 
     def _tell_losses(self) -> None:
         for path in self._discovery.take_unseen():
-            self._announcer.possible_loss("came and went between two looks", path)
+            self._announcer.possible_loss(PossibleLoss("came and went between two looks", path))
         for loss in (*self._discovery.take_losses(), *self._start.take_losses()):
-            self._announcer.possible_loss(loss.what, loss.name, loss.bytes)
+            self._announcer.possible_loss(loss)

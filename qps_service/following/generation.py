@@ -49,10 +49,11 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[["Generation", Position], None],
+        truncated: Callable[[Position], int],
     ) -> None:
         """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
-        position up to which its old text was consumed. The generation owns the source."""
+        position up to which its old text was consumed; it gives the number of the text that is there now.
+        The generation owns the source."""
         self.source = source
         self.number = position.number
         self.name = position.name
@@ -61,8 +62,6 @@ class Generation:
         self.offset = position.offset
         self.prefix = position.prefix
         self.begun = position.begun
-        self.lines = position.lines
-        self.rejected = position.rejected
         self.max_line = max_line
         self.is_behind = False  # whether the last drain left more than it read
         self._size = 0  # of the file at the last drain, bytes
@@ -70,6 +69,8 @@ class Generation:
         self._marker = position.marker
         self._marks = position.marks
         self._oversize = position.oversize
+        self._lines = position.lines
+        self._rejected = position.rejected
         self._modified = position.modified
         self._unended = position.unended
         self._truncated = truncated
@@ -92,8 +93,8 @@ class Generation:
             self._marks,
             self.number,
             self.begun,
-            self.lines,
-            self.rejected,
+            self._lines,
+            self._rejected,
             self._modified,
             self._unended,
         )
@@ -145,6 +146,35 @@ class Generation:
                 self._unended += 1
                 yield Chunk(self, rest)
 
+    def counted(self, lines: int, rejected: int) -> None:
+        """So many lines were in a chunk of it, and so many of these were rejected."""
+        self._lines += lines
+        self._rejected += rejected
+
+    def moved_to(self, path: str) -> None:
+        """It is there now."""
+        self.name = path
+
+    def active(self, now: int) -> None:
+        """Bytes came, or its successor; `now` in nanoseconds."""
+        self.active_at = now
+
+    def limit(self, max_line: int) -> None:
+        """Lines may have so many bytes from now on."""
+        self.max_line = max_line
+
+    def finish(self) -> None:
+        """Nothing more is to be read of it, and it can go."""
+        self.is_finished = True
+
+    def resume(self) -> None:
+        """It is the log again."""
+        self.is_finished = False
+
+    def check_end(self) -> None:
+        """It is finished if every byte was handed out, and otherwise not. Raises OSError."""
+        self.is_finished = self.is_at_end()
+
     def is_at_end(self) -> bool:
         """Whether every byte of the file has been handed out."""
         return not self.source.read(1, self.offset)
@@ -183,7 +213,7 @@ class Generation:
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        self._truncated(self, self.position)
-        self.offset = self.begun = self.lines = self.rejected = self._unended = 0
+        self.number = self._truncated(self.position)
+        self.offset = self.begun = self._lines = self._rejected = self._unended = 0
         self.prefix = self._marker = self._marks = b""
         self._oversize = self.is_finished = False

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
-from qps_service.values.entries import Loss, Restored
+from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), an ignored file some 300
@@ -31,10 +31,10 @@ class Recalled(NamedTuple):
     # that was read of it; else `position` is a generation of its own, which is yet to be taken up.
     lost: int | None = None
 
-    def loss(self, path: str) -> Loss:
+    def loss(self, path: str) -> PossibleLoss:
         """What is lost with these bytes of the file at `path`."""
         what = "lost its end when the machine stopped, and may have been written to since"
-        return Loss(0, what, path, self.lost)
+        return PossibleLoss(what, path, self.lost)
 
 
 class Resemblance(Enum):
@@ -188,7 +188,7 @@ class KnownFiles:
         """Whether one of the generations had this st_mtime when it was read last."""
         return any(position.modified == modified for position in self._retired.values())
 
-    # Strangers
+    # Ignored files
 
     def is_ignored(self, identity: Identity) -> bool:
         """Whether the file is known not to be read, whatever it is called."""

@@ -16,6 +16,7 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import KnownFiles
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
@@ -57,12 +58,12 @@ class OpenFiles:
         self, limits: FollowLimits, known_files: KnownFiles, announcer: Announcer, keeper: Keeper | None
     ) -> None:
         self.current: Generation | None = None
-        self.cut: list[Position] = []  # what was consumed of files that turned out to be truncated
         self._limits = limits
         self._known_files = known_files
         self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
+        self._cut: list[Position] = []  # what was consumed of files that turned out to be truncated
         # Read on from where another file, or an earlier process, ended: who finds such a file in systemd's
         # store must be able to look up in the ledger how far.
         self._moved: set[Generation] = set()
@@ -78,11 +79,11 @@ class OpenFiles:
         """What is in force, for files that are open already too."""
         return self._limits
 
-    @limits.setter
-    def limits(self, limits: FollowLimits) -> None:
+    def reconfigure(self, limits: FollowLimits) -> None:
+        """Go on with these."""
         self._limits = limits
         for generation in self._generations:
-            generation.max_line = limits.max_line
+            generation.limit(limits.max_line)
 
     @property
     def room(self) -> int:
@@ -111,7 +112,7 @@ class OpenFiles:
         )
         if not is_new:
             self._moved.add(generation)
-        generation.active_at = now if active_at is None else min(now, active_at)
+        generation.active(now if active_at is None else min(now, active_at))
         log = self._generations[-1:] if self.current else []
         self._generations.insert(0 if first else len(self._generations) - len(log), generation)
         return generation
@@ -119,9 +120,9 @@ class OpenFiles:
     def make_current(self, generation: Generation, now: int) -> None:
         """It is the log now; it is the youngest, whatever it was before."""
         if self.current:
-            self.current.active_at = now
-        generation.active_at = now
-        generation.is_finished = False
+            self.current.active(now)
+        generation.active(now)
+        generation.resume()
         self._generations.remove(generation)
         self._generations.append(generation)
         self.current = generation
@@ -134,17 +135,17 @@ class OpenFiles:
                 yield from generation.drain()
             finally:
                 if generation.offset != before:
-                    generation.active_at = now
+                    generation.active(now)
             waited_for = generation is self.current or generation.is_behind or generation.is_finished
             if not waited_for and self._is_over(generation, now):
                 yield from generation.drain()  # what came between that read and the last writer's end
                 yield from generation.last_line()
-                generation.is_finished = generation.is_at_end()
+                generation.check_end()
             self._announcer.reads_again(generation)
         except CompressedError as error:
             what = f"cannot be unpacked beyond byte {generation.offset}: {error.strerror}"
-            self._announcer.possible_loss(what, generation.name)
-            generation.is_finished = True
+            self._announcer.possible_loss(PossibleLoss(what, generation.name))
+            generation.finish()
         except OSError as error:
             self._announcer.read_failed(generation, error)
 
@@ -156,7 +157,7 @@ class OpenFiles:
             if surplus > 0 and generation is not self.current and not generation.is_behind:
                 surplus -= 1
                 if not generation.is_finished:
-                    generation.is_finished = True
+                    generation.finish()
                     self._announcer.let_go(generation, self._limits.open_generations, now)
 
     def release(self, *, committed: bool) -> None:
@@ -170,7 +171,7 @@ class OpenFiles:
             if not committed and surplus <= 0:
                 break
             try:
-                generation.is_finished = generation.is_at_end()
+                generation.check_end()
             except CompressedError:
                 pass
             except OSError:
@@ -210,10 +211,15 @@ class OpenFiles:
         self._moved.clear()
         self.current = None
 
-    def _note_truncation(self, generation: Generation, position: Position) -> None:
+    def take_cut(self) -> list[Position]:
+        """What was consumed of files that turned out to be truncated since the last call."""
+        cut, self._cut = self._cut, []
+        return cut
+
+    def _note_truncation(self, position: Position) -> int:
         """What stands in the file now is another text, and gets a number of its own."""
-        self.cut.append(position)
-        generation.number = self._known_files.new_number()
+        self._cut.append(position)
+        return self._known_files.new_number()
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

@@ -4,23 +4,15 @@ A file that was read before goes on where it was left. A new one is read from it
 was there at the very first look: that counts only where the configuration says so.
 """
 
-from typing import NamedTuple
-
 from qps_service.files.fingerprint import fingerprint_of
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.sources import Plain
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
 from qps_service.following.known_files import KnownFiles
-from qps_service.values.entries import Loss
+from qps_service.following.resume import InheritedFile
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import Position
-
-
-class InheritedFile(NamedTuple):
-    """A log's file that systemd kept for us while nobody ran."""
-
-    descriptor: int
-    begun: int  # the byte from which on it is ours
 
 
 class StartPosition:
@@ -28,12 +20,16 @@ class StartPosition:
 
     def __init__(self, files: Files, known_files: KnownFiles, max_line: int, *, from_start: bool) -> None:
         """`max_line` in bytes; `from_start`: whether what the log holds at the first look counts too."""
-        self.max_line = max_line
+        self._max_line = max_line
         self._files = files
         self._known_files = known_files
         self._from_start = from_start
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
-        self._losses: list[Loss] = []
+        self._losses: list[PossibleLoss] = []
+
+    def limit(self, max_line: int) -> None:
+        """Lines may have so many bytes from now on."""
+        self._max_line = max_line
 
     def begin(self, source: Plain, path: str, *, first_look: bool) -> Position:
         """Where to begin in a log that was opened by its path."""
@@ -52,7 +48,7 @@ class StartPosition:
 
     def resume(self, source: Plain, path: str, is_present: StillThere) -> Position:
         """Where to begin in the log that an earlier process followed. A file with another identity may be
-        what that one read, moved to this place with its text: unless the generation's own file is still
+        what that one read, moved to this path with its text: unless the generation's own file is still
         present, which makes this one a new log."""
         recalled = self._recall(source, path)
         if recalled:
@@ -74,7 +70,7 @@ class StartPosition:
         fresh = Position(source.identity(), source.path() or path, 0, b"", b"", False)
         return source, begin_at(source, fresh, min(handed.begun, source.seen().size))
 
-    def take_losses(self) -> list[Loss]:
+    def take_losses(self) -> list[PossibleLoss]:
         """What was skipped since the last call, because nothing tells it from what was read."""
         losses, self._losses = self._losses, []
         return losses
@@ -101,9 +97,9 @@ class StartPosition:
 
     def _line_before(self, source: Plain, size: int) -> int:
         """The start of the line that the byte at `size` belongs to: a line still being written is ours."""
-        first = max(0, size - self.max_line - 1)
-        tail = source.read(size - first, first)
-        return first + tail.rfind(b"\n") + 1
+        first = max(0, size - self._max_line - 1)
+        before = source.read(size - first, first)
+        return first + before.rfind(b"\n") + 1
 
 
 def begin_at(source: Plain, fresh: Position, offset: int) -> Position:

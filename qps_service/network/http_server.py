@@ -15,8 +15,8 @@ from contextlib import suppress
 from http import HTTPStatus
 
 from qps_service.network.http_exchange import Exchange, refusal
-from qps_service.network.resolver import endpoint
 from qps_service.notices.trouble import Trouble
+from qps_service.text.endpoint import endpoint
 from qps_service.text.units import SECOND
 
 # Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go.

@@ -31,11 +31,6 @@ LookUp = Callable[..., Any]  # socket.getaddrinfo
 Begin = Callable[[Callable[[], None]], None]
 
 
-def endpoint(host: str, port: int) -> str:
-    """A receiver as it is written for people."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def begin_thread(task: Callable[[], None]) -> None:
     """Run `task` beside the loop; a process that ends does not wait for it. Raises RuntimeError."""
     from threading import Thread

@@ -19,16 +19,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from qps_service.network.resolver import Resolver, endpoint
+from qps_service.network.resolver import Resolver
 from qps_service.notices.trouble import Trouble
-from qps_service.text.units import SECOND
+from qps_service.text.endpoint import endpoint
+from qps_service.text.units import MILLISECOND, SECOND
 
 # Messages are kept and dropped by blocks of so many bytes.
 BLOCK = 1 << 14
 # An hour of the metrics of a site with a hundred routes, half a minute of 10,000.
 LIMIT = 1 << 22  # bytes
 # While a receiver takes what it is sent, how long until it is offered more.
-PAUSE = 20_000_000  # nanoseconds
+PAUSE = 20 * MILLISECOND  # nanoseconds
 FIRST_RETRY = 1 * SECOND  # nanoseconds
 LAST_RETRY = 60 * SECOND  # nanoseconds
 # How long a connection may take to come about.

@@ -17,15 +17,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from qps_service.network.resolver import Address, Resolver, endpoint
+from qps_service.network.resolver import Address, Resolver
 from qps_service.notices.trouble import Trouble
+from qps_service.text.endpoint import endpoint
+from qps_service.text.units import MILLISECOND
 
 # A socket has room for 212,992 bytes by default (net.core.rmem_default), as the kernel charges them. Half of
 # that is left to others.
 BATCH = 106_496  # bytes
 # Long enough for a receiver to read a batch, even one that shares its core with the service; 10,000 routes
 # still pass in about a second.
-PAUSE = 20_000_000  # nanoseconds
+PAUSE = 20 * MILLISECOND  # nanoseconds
 # How many may wait: the one that is being sent, and the next, as at a stop right after a report.
 WINDOWS = 2
 # At the end, how often a batch is tried before what is left is dropped: one second in all.

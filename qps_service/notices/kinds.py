@@ -1,14 +1,15 @@
 """What the service says about itself: one entry a change of state, each kind with its own MESSAGE_ID.
 
 A kind's id never changes, so that `journalctl MESSAGE_ID=…` and alerts built on it keep working.
-docs/reference/messages.md explains each kind and what to do about it; a test holds the two lists together.
+The journal's catalog explains each kind and what to do about it, and docs/reference/messages.md is made of
+it; tests hold the lists together.
 """
 
 from collections.abc import Callable
 from syslog import LOG_CRIT, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 from typing import NamedTuple
 
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 
 
 class Kind(NamedTuple):
@@ -25,7 +26,7 @@ class Notice(NamedTuple):
     kind: Kind
     text: str
     log: str | None = None  # the log it is about
-    loss: Loss | None = None  # what may be lost, where it tells of that
+    loss: PossibleLoss | None = None  # what may be lost, where it tells of that
 
 
 Notify = Callable[[Notice], None]

@@ -1,10 +1,28 @@
-"""Where reports go: one module an output, each a pure renderer and a transport.
+"""What an output is. Each is a pure renderer and a transport, and does what the classes below ask of it: it
+takes reports, or is asked; what sends goes on later; what has files opens them anew.
 
 Promise: no output delays or stops the counting. None waits for whoever is at its other end, what can't be
 delivered is dropped within bounds, and a failing output says so once, and once more when it works again.
+tests/unit/outputs/test_conformance.py holds every output that can be configured to that.
+
+What each sees: a `Report` has a window's requests by method, route and status, with rates; an `Overview` has
+the service's numbers, and a `Standing` for each log: all that was counted so far, and how the log stands.
+
+    stdout, journal, json   the reports alone
+    statsd                  reports; the overview once, for what the process before told
+    graphite                rates of the reports, counters of the standings
+    ganglia                 likewise, without methods: a rate and a counter a series
+    prometheus, textfile    the overview alone: every number of it
+
+To add a number: give it a field of `Report` or `Standing` (values/reports.py). A row of COUNTERS or GAUGES in
+prometheus/exposition.py tells it to prometheus and textfile. The others tell of requests, bytes and rates,
+and name each of these once: `_values` of statsd, `_lines` of graphite, `_packets` of ganglia, `row_objects`
+of reporting/report.py for json and journal, reporting/text.py for people.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from qps_service.notices.trouble import Trouble
 from qps_service.values.reports import Overview, Report
@@ -15,15 +33,29 @@ class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error
 
 
 class Output:
-    """Takes reports. A failing one keeps its trouble to itself, except for OutputClosed. Times are
-    CLOCK_BOOTTIME nanoseconds. What an output does not need it inherits from here: nothing."""
+    """What all have in common. A failing one keeps its trouble to itself, except for OutputClosed. Times are
+    CLOCK_BOOTTIME nanoseconds. What is named by a noun or an adjective is a question, and changes nothing."""
 
     name: str  # as in the configuration's [output.NAME]
     trouble: Trouble
 
+    def close(self, *, wait: bool = True) -> None:
+        """Let all go: the program ends, and what can be delivered within a second or so is; without `wait`,
+        the configuration has the output no longer, and the counting goes on."""
+
+
+class TakesReports(Output):
+    """Is told of each window."""
+
+    @abstractmethod
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Take the reports of a window, one for each log, in order."""
 
+
+class GoesOn(Output):
+    """Holds something back, for whoever is at the other end."""
+
+    @abstractmethod
     def flush(self, now: int) -> None:
         """Go on with what was held back, and take in what clients sent; called at every look."""
 
@@ -31,27 +63,30 @@ class Output:
         """When `flush` is to be called at the latest; None if the next look is soon enough."""
         return None
 
-    def fileno(self) -> int | None:
-        """What to poll while the loop sleeps, if anything: readable when somebody sent something."""
-        return None
 
+class Answers(GoesOn):
+    """Is asked how things stand, and wakes the loop for that."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """What to poll while the loop sleeps: readable when a client did something."""
+
+    @abstractmethod
     def is_ready(self) -> bool:
-        """Whether what `fileno` names is readable."""
-        return False
+        """Whether one did."""
 
-    def is_asked(self, now: int, *, is_behind: bool) -> bool:
-        """Whether `answer` is to be called now; `is_behind`, while logs have a backlog."""
-        return False
+    @abstractmethod
+    def asked(self, now: int, *, is_behind: bool) -> Sequence[Any]:
+        """Who is to be answered now; `is_behind`, while logs have a backlog."""
 
-    def answer(self, overview: Overview, now: int) -> None:
-        """Answer those who asked, with this: everything was read before."""
+    @abstractmethod
+    def answer(self, asked: Sequence[Any], overview: Overview, now: int) -> None:
+        """Answer those, with this: everything was read before."""
 
+
+class HasFiles(Output):
+    """Opens files by their names."""
+
+    @abstractmethod
     def reopen(self) -> None:
-        """Open files anew: SIGHUP came."""
-
-    def close(self) -> None:
-        """The program ends: deliver what can be delivered within a second or so."""
-
-    def dismiss(self) -> None:
-        """The configuration has it no longer, and the counting goes on: close, and wait for nobody."""
-        self.close()
+        """Open them anew: SIGHUP came, or the output was made just now."""

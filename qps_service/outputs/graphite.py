@@ -15,12 +15,12 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.metric
 from collections.abc import Iterator, Sequence
 
 from qps_service.configuration.types import GraphiteConfig
-from qps_service.network.resolver import endpoint
 from qps_service.network.tcp import Stream
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import GoesOn, TakesReports
 from qps_service.outputs.metric_names import path_of_key, path_of_log
+from qps_service.text.endpoint import endpoint
 from qps_service.values.reports import Overview, Report, Standing
 
 
@@ -49,7 +49,7 @@ def _lines(path: str, requests: int, size: int, rate: float, at: int) -> bytes:
     return text.encode("ascii")
 
 
-class GraphiteOutput(Output):
+class GraphiteOutput(TakesReports, GoesOn):
     """Sends each window's metrics."""
 
     name = "graphite"
@@ -73,10 +73,6 @@ class GraphiteOutput(Output):
         """When more may be taken."""
         return self._stream.due()
 
-    def close(self) -> None:
-        """Send the rest, within a second."""
-        self._stream.close()
-
-    def dismiss(self) -> None:
-        """Send what can be sent now."""
-        self._stream.close(wait=False)
+    def close(self, *, wait: bool = True) -> None:
+        """Send the rest, as far as it is taken."""
+        self._stream.close(wait=wait)

@@ -5,10 +5,10 @@ included, is said, and touches neither the others nor the counting. Only OutputC
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from qps_service.configuration.types import OutputConfig
-from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.base import Answers, GoesOn, HasFiles, Output, OutputClosed, TakesReports
 from qps_service.values.reports import Overview, Report
 
 _P = ParamSpec("_P")
@@ -35,32 +35,48 @@ class OutputGroup:
         after = {(type(config), config): before.get((type(config), config)) for config in configs}
         # Those that go do so first: the new ones may want their addresses.
         for key, output in before.items():
-            _guard(output, output.reopen if key in after else output.dismiss)
+            if key not in after:
+                _guard(output, output.close, wait=False)
+            elif isinstance(output, HasFiles):
+                _guard(output, output.reopen)
         if self._make:
             self._chosen = [(config, output or self._make(config)) for (_, config), output in after.items()]
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Hand over the reports of a window. Raises OutputClosed."""
         for output in self:
-            _guard(output, output.emit, reports, overview, now)
+            if isinstance(output, TakesReports):
+                _guard(output, output.emit, reports, overview, now)
 
     def flush(self, now: int) -> None:
         """Let each go on with what it held back, and take in what it was sent. Raises OutputClosed."""
         for output in self:
-            _guard(output, output.flush, now)
-
-    def asked(self, now: int, *, is_behind: bool) -> list[Output]:
-        """Those that are to `answer`; `is_behind`, while logs have a backlog."""
-        return [output for output in self if output.is_asked(now, is_behind=is_behind)]
-
-    def answer(self, asked: Sequence[Output], overview: Overview, now: int) -> None:
-        """Let these answer."""
-        for output in asked:
-            _guard(output, output.answer, overview, now)
+            if isinstance(output, GoesOn):
+                _guard(output, output.flush, now)
 
     def due(self) -> list[int]:
         """When `flush` is to be called at the latest."""
-        return [due for output in self if (due := output.due()) is not None]
+        dues = (output.due() for output in self if isinstance(output, GoesOn))
+        return [due for due in dues if due is not None]
+
+    def filenos(self) -> list[int]:
+        """What to poll while the loop sleeps."""
+        return [output.fileno() for output in self if isinstance(output, Answers)]
+
+    def is_ready(self) -> bool:
+        """Whether any of these is readable."""
+        return any(output.is_ready() for output in self if isinstance(output, Answers))
+
+    def asked(self, now: int, *, is_behind: bool) -> list[tuple[Answers, Sequence[Any]]]:
+        """Who is to be answered now, and by which; `is_behind`, while logs have a backlog."""
+        answering = (output for output in self if isinstance(output, Answers))
+        asked = ((output, output.asked(now, is_behind=is_behind)) for output in answering)
+        return [(output, clients) for output, clients in asked if clients]
+
+    def answer(self, asked: Sequence[tuple[Answers, Sequence[Any]]], overview: Overview, now: int) -> None:
+        """Let these be answered."""
+        for output, clients in asked:
+            _guard(output, output.answer, clients, overview, now)
 
     def failures(self) -> dict[str, int]:
         """How often each failed so far, by its name."""

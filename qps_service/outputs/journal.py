@@ -29,7 +29,7 @@ from syslog import LOG_DEBUG, LOG_INFO
 
 from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import TakesReports
 from qps_service.reporting.report import row_objects
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
@@ -90,7 +90,7 @@ def _sayable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-class JournalOutput(Output):
+class JournalOutput(TakesReports):
     """Reports to the journal; its failures are said elsewhere, once a change of state.
 
     libsystemd waits where journald has stopped reading and its socket is full (some hundred entries

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from qps_service.configuration.types import JsonConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import HasFiles, TakesReports
 from qps_service.reporting.report import row_objects
 from qps_service.text.escape import show_path
 from qps_service.values.entries import Loss
@@ -58,14 +59,14 @@ def _moment(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
-class JsonOutput(Output):
+class JsonOutput(TakesReports, HasFiles):
     """Appends to a file. What it does not take is dropped, and the next report tried."""
 
     name = "json"
 
-    def __init__(self, path: str, notify: Notify) -> None:
-        self.trouble = Trouble(notify, f"{show_path(path)} takes reports again")
-        self._path = path
+    def __init__(self, config: JsonConfig, notify: Notify) -> None:
+        self.trouble = Trouble(notify, f"{show_path(config.path)} takes reports again")
+        self._path = config.path
         self._descriptor = -1
         self._is_torn = False  # whether the file may end within a line
 
@@ -89,7 +90,7 @@ class JsonOutput(Output):
         except OSError as error:
             self._fail(error)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Let the file go."""
         if self._descriptor >= 0:
             os.close(self._descriptor)

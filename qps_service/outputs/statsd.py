@@ -21,13 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from qps_service.configuration.types import StatsdConfig
-from qps_service.network.resolver import endpoint
 from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import GoesOn, TakesReports
 from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
 from qps_service.outputs.vanished import Vanished
+from qps_service.text.endpoint import endpoint
 from qps_service.values.counts import Key
 from qps_service.values.reports import Overview, Report
 
@@ -101,7 +101,7 @@ def pack(lines: Iterable[str], limit: int) -> Iterator[bytes]:
         yield "\n".join(packed).encode("ascii")
 
 
-class StatsdOutput(Output):
+class StatsdOutput(TakesReports, GoesOn):
     """Sends each window's metrics."""
 
     name = "statsd"
@@ -126,10 +126,6 @@ class StatsdOutput(Output):
         """When more may be sent."""
         return self._datagrams.due()
 
-    def close(self) -> None:
-        """Send the rest, within a second."""
-        self._datagrams.close()
-
-    def dismiss(self) -> None:
-        """Send what can be sent now."""
-        self._datagrams.close(wait=False)
+    def close(self, *, wait: bool = True) -> None:
+        """Send the rest, as far as its pace allows."""
+        self._datagrams.close(wait=wait)

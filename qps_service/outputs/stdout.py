@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.base import GoesOn, OutputClosed, TakesReports
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Overview, Report
 
@@ -20,7 +20,7 @@ BACKLOG = 1 << 20  # bytes
 LAST_WAIT = 1000  # milliseconds
 
 
-class StdoutOutput(Output):
+class StdoutOutput(TakesReports, GoesOn):
     """Writes to a descriptor without making it non-blocking: others may share it."""
 
     name = "stdout"
@@ -49,9 +49,9 @@ class StdoutOutput(Output):
         """Write as much as is taken without waiting. Raises OutputClosed."""
         self._write(0)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Write the rest, for a reader who is there."""
-        self._write(LAST_WAIT)
+        self._write(LAST_WAIT if wait else 0)
 
     def _write(self, wait: int) -> None:
         # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).

@@ -11,7 +11,7 @@ from contextlib import suppress
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import TakesReports
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.text.escape import show_path
 from qps_service.values.reports import Overview, Report
@@ -20,7 +20,7 @@ from qps_service.values.reports import Overview, Report
 MODE = 0o644
 
 
-class TextfileOutput(Output):
+class TextfileOutput(TakesReports):
     """Replaces the file at each report."""
 
     name = "textfile"

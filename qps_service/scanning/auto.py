@@ -7,7 +7,8 @@ is a new chance. No line is scanned twice: the block that tells is scanned in th
 from collections.abc import Callable
 
 from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.scanning.scanner import Scanner
+from qps_service.scanning.options import ScanOptions, Spill
+from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.values.counts import Scanned
 
 FALLBACK = "combined"  # what most web servers write; lines that don't fit it are rejected as `fields`
@@ -18,17 +19,19 @@ class ChoosingScanner:
 
     def __init__(
         self,
-        make: Callable[[LogFormat], Scanner],
-        spill: Callable[[Scanned], None],
+        options: ScanOptions,
+        spill: Spill,
         say: Callable[[str, str], None],
+        make: Callable[[ScanOptions, Spill], Scanner] = make_scanner,
     ) -> None:
-        """`make` gives a scanner for a format, `spill` takes over what was counted before the choice, `say`
-        is told the format's name and why."""
-        self._make = make
+        """`options` but for the format; `say` is told the chosen format's name and why; `make` makes the
+        scanner for it."""
+        self._options = options
         self._spill = spill
         self._say = say
+        self._make = make
         self._is_chosen = False
-        self._scanner = make(compile_format(FALLBACK))
+        self._scanner = self._scanner_for(compile_format(FALLBACK))
         self.name = self._scanner.name
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
@@ -51,6 +54,9 @@ class ChoosingScanner:
         choice = choose(first_lines(block))
         if choice.format is not None:
             self._spill(self._scanner.take())
-            self._scanner = self._make(choice.format)
+            self._scanner = self._scanner_for(choice.format)
             self._is_chosen = True
             self._say(choice.format.text, choice.reason)
+
+    def _scanner_for(self, log_format: LogFormat) -> Scanner:
+        return self._make(self._options._replace(log_format=log_format), self._spill)

@@ -8,9 +8,10 @@ from typing import Any
 
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
+from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
 
-_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # as c/core.h numbers them
+_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
 
 class NativeScanner:
@@ -20,27 +21,24 @@ class NativeScanner:
 
     def __init__(
         self,
-        log_format: LogFormat,
-        max_line: int,
-        spill: Callable[[Scanned], None],
+        options: ScanOptions,
+        spill: Spill,
         *,
-        keep_query: bool = False,
-        span: int = 0,
         level: str | None = None,
         seed: bytes | None = None,
     ) -> None:
-        """As make_scanner; `level` is one of LEVELS, the best if None; `seed` is random if None."""
-        native = load()
+        """`level` is one of LEVELS, the best if None; `seed` is random if None."""
+        native, log_format = load(), options.log_format
         head, fields = _program(log_format)
         self._native = native.Scanner(
             head=head,
             fields=fields,
             members=tuple((_ROLES.index(member.role), member.path) for member in log_format.members),
             is_lenient=log_format.is_lenient,
-            max_line=max_line,
+            max_line=options.max_line,
             spill=lambda taken: spill(_scanned(taken)),
-            keep_query=keep_query,
-            span=span,
+            keep_query=options.keep_query,
+            span=options.span,
             seed=os.urandom(native.SEED_BYTES) if seed is None else seed,
             level=level,
         )
@@ -59,6 +57,7 @@ class NativeScanner:
 
 
 def load() -> ModuleType:
+    """The compiled module. Raises ImportError."""
     return import_module("qps_service.scanning._scan")
 
 

@@ -8,7 +8,6 @@ then it is read by itself. So the result is that of reading line by line, in a f
 
 import re
 from collections import Counter
-from collections.abc import Callable
 
 from qps_service.formats.line import (
     BYTE_ORDER_MARK,
@@ -22,6 +21,7 @@ from qps_service.formats.line import (
     trim,
 )
 from qps_service.formats.presets import Field, LogFormat
+from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
@@ -41,22 +41,12 @@ class PureScanner:
 
     name = "py"
 
-    def __init__(
-        self,
-        log_format: LogFormat,
-        max_line: int,
-        spill: Callable[[Scanned], None],
-        *,
-        keep_query: bool = False,
-        span: int = 0,
-    ) -> None:
-        """As qps_service.scanning.scanner.make_scanner."""
-        self._max_line = max_line
+    def __init__(self, options: ScanOptions, spill: Spill) -> None:
+        log_format, self._max_line, self._keep_query, self._span = options
         self._spill = spill
-        self._keep_query = keep_query
-        self._span = span
         self._reader = make_reader(log_format)
-        self._cores = _Cores(log_format, keep_query=keep_query) if log_format.pieces and not span else None
+        has_cores = log_format.pieces and not self._span
+        self._cores = _Cores(log_format, keep_query=self._keep_query) if has_cores else None
         self._clear()
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:

@@ -5,11 +5,11 @@ native one is loaded. Both give the same results.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
-from qps_service.formats.presets import LogFormat
 from qps_service.scanning.native import NativeScanner, load
+from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Scanned
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
@@ -30,22 +30,13 @@ class Scanner(Protocol):
         """What was found since the last call."""
 
 
-def make_scanner(
-    log_format: LogFormat,
-    max_line: int,
-    spill: Callable[[Scanned], None],
-    *,
-    keep_query: bool = False,
-    span: int = 0,
-) -> Scanner:
-    """A scanner for `log_format` whose lines have at most `max_line` bytes without their end. `spill` takes
-    over what was counted whenever it becomes too much to keep. `span`: seconds that are counted together,
-    where the times of requests are wanted; 0 where not."""
+def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
+    """The scanner that is used here."""
     if is_native(os.environ):
-        return NativeScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+        return NativeScanner(options, spill)
     from qps_service.scanning.pure import PureScanner  # 1 MB that is not needed beside the native one
 
-    return PureScanner(log_format, max_line, spill, keep_query=keep_query, span=span)
+    return PureScanner(options, spill)
 
 
 def is_native(environment: Mapping[str, str]) -> bool:

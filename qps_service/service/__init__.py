@@ -1,5 +1,6 @@
 """The service: everything put together, and kept running, at home in systemd.
 
+- `assembly`: who is handed what
 - `daemon`: the loop: wait, read, count, commit, report, tell systemd; read it first
 - `pipeline`: one log's way from file to counts; `pipelines`: all logs, and what the ledger is told of them
 - `process`: clocks, signals, standard streams

@@ -1,4 +1,4 @@
-"""The service's loop: wait, read, count, commit, report, tell systemd. The only place that knows every part.
+"""The service's loop: wait, read, count, commit, report, tell systemd. Its parts come from assembly.py.
 
 It wakes for hints about the log's directory, for signals, once a second to read, at each window's end
 and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
@@ -23,19 +23,19 @@ from qps_service.outputs.group import OutputGroup
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
 from qps_service.service.pipeline import LogPipeline
-from qps_service.service.pipelines import Pipelines
+from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker
 from qps_service.service.systemd import Supervisor
-from qps_service.text.units import SECOND
+from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.reports import Overview
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
-TICK = 1_000_000_000  # nanoseconds
+TICK = SECOND  # nanoseconds
 # Other files may come and go beside the log all the time: their hints are taken in this far apart.
-HINTS_APART = 20_000_000  # nanoseconds
+HINTS_APART = 20 * MILLISECOND  # nanoseconds
 # How long a finished file may stay open, and how much of a backlog a crash may have read again. A commit
 # costs an fsync: one each look would be felt under ten rotations a second.
-CHECKPOINT = 10_000_000_000  # nanoseconds
+CHECKPOINT = 10 * SECOND  # nanoseconds
 
 
 class Daemon:
@@ -47,7 +47,7 @@ class Daemon:
         *,
         writer: LedgerWriter,
         reload: Callable[[], Config],
-        make_tail: Callable[..., LogPipeline],
+        make_pipeline: MakePipeline,
         drop_kept: Callable[[str], object],
         outputs: OutputGroup,
         clock: Clock,
@@ -56,8 +56,7 @@ class Daemon:
         notify: Notify,
         scanner: str = "",
     ) -> None:
-        """`reload` reads the configuration anew; `make_tail(log_config, now, say, restored=…, at=…)` follows
-        one log, with what the ledger knows of it; `drop_kept(name)` lets go of what systemd keeps of one;
+        """`reload` reads the configuration anew; `drop_kept(name)` lets go of what systemd keeps of a log;
         `scanner` is what `--version` calls it."""
         self._config = config
         self._writer = writer
@@ -67,7 +66,7 @@ class Daemon:
         self._waker = waker
         self._supervisor = supervisor
         self._notify = notify
-        self._logs = Pipelines(writer, make_tail, drop_kept, clock, notify)
+        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, notify, self.alive)
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
@@ -87,23 +86,23 @@ class Daemon:
                 if self._reload_wanted:
                     self._reload()
                     continue
-                if now >= self._grid.deadline and not self._stopping:
-                    self._logs.commit(now, report=True)
+                if now >= self._schedule.deadline and not self._stopping:
+                    self._pipelines.commit(now, report=True)
                     self._rate = self._report(now)
-                    self._grid.advance(now)
+                    self._schedule.advance(now)
                     self._supervisor.status(self.status())
-                self._logs.begin_windows(now)
-            for tail in self._logs.tails:
-                tail.sweep()
-            now = self._catch_up(self._logs.tails)
-            self._logs.commit(now, report=True)
+                self._pipelines.begin_windows(now)
+            for pipeline in self._pipelines.followed:
+                pipeline.sweep()
+            now = self._catch_up(self._pipelines.followed)
+            self._pipelines.commit(now, report=True)
             self._report(now)
             self._say_totals()
             self._outputs.close()
         except OutputClosed:
             pass
         finally:
-            self._logs.close()
+            self._pipelines.close()
 
     def run_once(self) -> int:
         """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
@@ -111,14 +110,14 @@ class Daemon:
         try:
             self._start()
             now = self._clock.now()
-            if not self._writer.is_written or not self._logs.commit(now, report=True):
+            if not self._writer.is_written or not self._pipelines.commit(now, report=True):
                 return EXIT_PROBLEM
             self._report(now)
             self._outputs.close()
         except OutputClosed:
             pass
         finally:
-            self._logs.close()
+            self._pipelines.close()
         return EXIT_OK
 
     def alive(self) -> None:
@@ -128,10 +127,10 @@ class Daemon:
 
     def status(self) -> str:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        return self._logs.status(self._rate, self._config.source)
+        return self._pipelines.status(self._rate, self._config.source)
 
     def _say_totals(self) -> None:
-        requests, rejected = self._logs.requests, self._logs.rejected
+        requests, rejected = self._pipelines.requests, self._pipelines.rejected
         text = f"stopped; {requests} requests counted and {rejected} lines rejected in total"
         self._notify(Notice(kinds.STOPPED, text))
 
@@ -140,26 +139,27 @@ class Daemon:
         A log that the ledger knows goes on in the window that was open there."""
         self._writer.open()
         self._outputs.reconfigure(self._config.outputs)
-        self._logs.follow(self._config.logs, self._clock.now())
-        now = self._catch_up(self._logs.tails)
-        self._logs.commit(now)
-        self._logs.begin_windows(now)
-        self._grid = Schedule(self._clock.now(), self._config.interval)
+        self._pipelines.follow(self._config.logs, self._clock.now())
+        now = self._catch_up(self._pipelines.followed)
+        self._pipelines.commit(now)
+        self._pipelines.begin_windows(now)
+        self._schedule = Schedule(self._clock.now(), self._config.interval)
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
-        if any(tail.is_behind for tail in self._logs.tails):
+        if self._pipelines.is_behind:
             return
         feed_due = self._supervisor.feed_due(self._clock.now())
-        until = min(self._grid.deadline, self._looked + TICK, *self._outputs.due())
+        until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
         until = until if feed_due is None else min(until, feed_due)
-        sources = (*self._logs.tails, *self._outputs)
-        descriptors = [number for source in sources if (number := source.fileno()) is not None]
+        followed = self._pipelines.followed
+        descriptors = [number for each in followed if (number := each.fileno()) is not None]
+        descriptors += self._outputs.filenos()
         while self._waker.wait(descriptors, max(0, until - self._clock.now())):
-            if any(tail.is_hinted() for tail in self._logs.tails):
+            if any(pipeline.is_hinted() for pipeline in self._pipelines.followed):
                 return
             self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until or any(output.is_ready() for output in self._outputs):
+            if self._clock.now() >= until or self._outputs.is_ready():
                 return
 
     def _look(self) -> int:
@@ -168,50 +168,53 @@ class Daemon:
         self._heed_signals()
         now = self._clock.now()
         self._outputs.flush(now)
-        for tail in self._logs.tails:
-            self._read(tail, now)
+        for pipeline in self._pipelines.followed:
+            self._read(pipeline, now)
         self._looked = self._clock.now()
         self._supervisor.alive(self._looked)
         self._checkpoint(now)
         return now
 
-    def _catch_up(self, tails: Sequence[LogPipeline]) -> int:
+    def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
         """Look until everything is read of these that was there at the last look. A stop does not wait for
         that where the ledger has what was read: the next process goes on there."""
         now = self._look()
-        while any(tail.is_behind for tail in tails):
-            if self._stopping and self._can_wait() and self._logs.commit(now):
+        while any(pipeline.state.is_behind for pipeline in pipelines):
+            if self._stopping and self._can_wait() and self._pipelines.commit(now):
                 break
             now = self._look()
         return now
 
     def _can_wait(self) -> bool:
         """Whether the next process can go on where this one ends."""
-        return self._writer.takes_commits and all(tail.is_findable for tail in self._logs.tails)
+        return self._writer.takes_commits and all(
+            pipeline.is_findable() for pipeline in self._pipelines.followed
+        )
 
     def _checkpoint(self, now: int) -> None:
         """Commit within a window where files wait to be let go, or a backlog takes long."""
-        waiting = any(tail.finished or tail.is_behind for tail in self._logs.tails)
-        due = waiting and now - self._logs.committed_at >= CHECKPOINT
-        if due or any(tail.is_crowded for tail in self._logs.tails):
-            self._logs.commit(now)
+        waiting = any(
+            pipeline.state.finished or pipeline.state.is_behind for pipeline in self._pipelines.followed
+        )
+        due = waiting and now - self._pipelines.committed_at >= CHECKPOINT
+        if due or any(pipeline.state.is_crowded for pipeline in self._pipelines.followed):
+            self._pipelines.commit(now)
 
-    def _read(self, tail: LogPipeline, now: int) -> None:
-        for _ in tail.read(now):
+    def _read(self, pipeline: LogPipeline, now: int) -> None:
+        for _ in pipeline.read(now):
             self.alive()
 
     def _answer(self, now: int) -> None:
         """Answer those who asked before the last look. What they are told is in the ledger first, if it takes
         anything: a crash must not take it back."""
-        is_behind = any(tail.is_behind for tail in self._logs.tails)
-        asked = self._outputs.asked(now, is_behind=is_behind)
+        asked = self._outputs.asked(now, is_behind=self._pipelines.is_behind)
         if asked:
-            self._logs.commit(now)
+            self._pipelines.commit(now)
             self._outputs.answer(asked, self._overview(now), now)
 
     def _overview(self, now: int) -> Overview:
         return Overview(
-            logs=tuple(tail.standing(now) for tail in self._logs.tails),
+            logs=tuple(pipeline.standing(now) for pipeline in self._pipelines.followed),
             commits=self._writer.commits,
             commit_failures=self._writer.failures,
             output_failures=self._outputs.failures(),
@@ -225,10 +228,10 @@ class Daemon:
         sequence, at = self._writer.sequence, self._clock.unix()
         named = len(self._config.logs) > 1
         reports = []
-        for tail in self._logs.tails:
-            if not tail.is_counting:
+        for pipeline in self._pipelines.followed:
+            if not pipeline.is_counting:
                 continue
-            window, losses = tail.close_window(now), tail.losses(at)
+            window, losses = pipeline.close_window(now), pipeline.losses(at)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
             reports.append(report)
         self._outputs.emit(reports, self._overview(now), now)
@@ -259,31 +262,31 @@ class Daemon:
             self._supervisor.ready(self.status())
 
     def _apply(self, config: Config) -> None:
-        """Go on with `config`: logs that stay keep their place and counts, those that go report once more,
+        """Go on with `config`: logs that stay keep their position and counts, those that go report once more,
         and their end is in the ledger before anything is read for those that come."""
-        leaving, arriving = self._logs.leaving(config.logs), self._logs.arriving(config.logs)
-        for tail in leaving:
-            tail.sweep()
+        leaving, arriving = self._pipelines.leaving(config.logs), self._pipelines.arriving(config.logs)
+        for pipeline in leaving:
+            pipeline.sweep()
         now = self._look()
         if leaving or arriving:
-            self._require(self._logs.commit(now))
+            self._require(self._pipelines.commit(now))
         if leaving:
             now = self._catch_up(leaving)
-            committed = self._logs.commit(now, report=True)
+            committed = self._pipelines.commit(now, report=True)
             self._report(now)
             self._require(committed)
-        self._logs.follow(config.logs, now)
+        self._pipelines.follow(config.logs, now)
         if config.interval != self._config.interval:
-            self._grid = Schedule(now, config.interval)
+            self._schedule = Schedule(now, config.interval)
         self._writer.reconfigure(config.history)
         self._outputs.reconfigure(config.outputs)
         self._config = config
         if arriving:
             now = self._look()
-            self._logs.commit(now)  # where they begin
-            self._logs.begin_windows(now)
+            self._pipelines.commit(now)  # where they begin
+            self._pipelines.begin_windows(now)
 
     def _require(self, committed: bool) -> None:
-        """Where a log's end is not in the ledger, whoever takes over from it would guess its place."""
+        """Where a log's end is not in the ledger, whoever takes over from it would guess its position."""
         if not committed:
             raise QpsError("no log can come or go while the ledger takes nothing")

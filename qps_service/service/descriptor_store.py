@@ -4,7 +4,7 @@ nobody runs is still there for the next process."""
 import os
 from collections.abc import Collection, Iterable
 
-from qps_service.following.start_position import InheritedFile
+from qps_service.following.resume import InheritedFile
 from qps_service.service.systemd import Supervisor, parse_stored_name, stored_name
 from qps_service.values.positions import Position
 

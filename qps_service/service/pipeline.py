@@ -1,32 +1,31 @@
 """One log on its way from bytes to counts: follower, scanner and aggregator together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files
 from qps_service.following.announcer import Announcer
-from qps_service.following.follower import Follower
-from qps_service.following.generation import Generation
+from qps_service.following.follower import Follower, FollowState
 from qps_service.following.open_files import Changes, FollowLimits, Keeper
-from qps_service.following.start_position import InheritedFile
+from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher
-from qps_service.formats.presets import LogFormat
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key, Sample, Scanned
-from qps_service.values.entries import Entry, Loss, Restored
+from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
-REJECTS_SAID_EVERY = 60_000_000_000  # nanoseconds
+REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
-LOSS_RECENT = 600_000_000_000  # nanoseconds
+LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
 
 
@@ -40,14 +39,14 @@ class LogPipeline:
         notify: Notify,
         files: Files | None = None,
         *,
-        restored: Restored | None = None,
-        at: int = 0,
-        handed: Sequence[InheritedFile] = (),
+        resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
     ) -> None:
-        """`restored` is what the ledger knows of the log; `at` is Unix nanoseconds."""
+        """`resume` is what an earlier process left; `keeper` keeps open files for the next one."""
+        restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
+        self.state = FollowState()  # after the last read
         self._notify = notify
         self._watcher = Watcher()
         self._follower = Follower(
@@ -57,15 +56,11 @@ class LogPipeline:
             watcher=self._watcher,
             files=files or Files(),
             announcer=Announcer(config.path, config.name, notify),
-            restored=restored,
-            handed=handed,
-            since=_last_written(restored, now, at) if restored else 0,
-            epoch=at - now if at else None,
+            resume=resume,
             keeper=keeper,
         )
         self._scanner = self._make_scanner(config)
         self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
-        self._read: set[Generation] = set()  # at the last look
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._expected = {position.number for position in restored.held} if restored else set()
@@ -80,30 +75,9 @@ class LogPipeline:
         """What to poll for hints, if anything."""
         return self._watcher.fileno()
 
-    @property
-    def waiting(self) -> str | None:
-        """Why the log is not followed; None if it is."""
-        return self._follower.waiting
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the last read left a backlog, so that the next is due at once."""
-        return self._follower.is_behind
-
-    @property
     def is_findable(self) -> bool:
         """Whether another process can find what the last read left: not in a file that was deleted."""
-        return all(generation.source.path() for generation in self._read if generation.is_behind)
-
-    @property
-    def finished(self) -> int:
-        """How many files can go once the ledger has all that was in them."""
-        return self._follower.finished
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether more files are open than the limit allows, or wait for room."""
-        return self._follower.is_crowded
+        return self._follower.is_findable()
 
     def is_hinted(self) -> bool:
         """Take in the hints; whether one of them is about the log or its rotated files."""
@@ -116,28 +90,26 @@ class LogPipeline:
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
         self._count(self._scanner.take())
-        if _lines_of(config) != _lines_of(self.config):
+        if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
-        self._follower.limits = _limits(config)
+        self._follower.reconfigure(_limits(config))
         self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
 
     def read(self, now: int) -> Iterator[None]:
         """Count everything that is there by now; yields after each block, so that the loop can show
         that it lives."""
-        self._read = set()
         for chunk in self._follower.read(now):
-            self._read.add(chunk.origin)
             lines, rejected = self._scanner.scan(chunk.data)
             if chunk.oversize is not None:
                 self._scanner.reject_oversize(chunk.oversize)
                 lines, rejected = lines + 1, rejected + 1
-            chunk.origin.lines += lines
-            chunk.origin.rejected += rejected
+            chunk.origin.counted(lines, rejected)
             self._has_rejected |= rejected > 0
             if lines:
                 self._line_read_at = now
             yield
+        self.state = self._follower.state
         if self._has_rejected and self._rejects_said.allows(now):
             self._count(self._scanner.take())
             self._say_rejects()
@@ -146,9 +118,9 @@ class LogPipeline:
         """What is to be committed: everything counted since the last entry, and how far files were read.
         `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
         nanoseconds."""
-        changes, lost = self._follower.changes()
+        changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
-        losses = tuple(loss._replace(at=at) for loss in lost)
+        losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
         self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
         self._losses_told += len(losses)
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
@@ -169,6 +141,7 @@ class LogPipeline:
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
         self._follower.release(committed=committed)
+        self.state = self._follower.state
 
     def close_window(self, now: int) -> Window:
         """The counts of all entries since the last call; the next window begins."""
@@ -181,14 +154,14 @@ class LogPipeline:
             log=self.config.name,
             counts=self.aggregator.totals,
             rejects=self.aggregator.total_rejects,
-            rotations=self._follower.rotations,
+            rotations=self.state.rotations,
             losses=self._losses_told,
             loss_bytes=self._loss_bytes,
             folded=self.aggregator.folded,
             routes=self.aggregator.routes,
-            pending=self._follower.pending,
+            pending=self.state.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
-            waiting=self.waiting,
+            waiting=self.state.waiting,
         )
 
     def losses(self, at: int) -> tuple[Loss, ...]:
@@ -201,12 +174,10 @@ class LogPipeline:
         self._watcher.close()
 
     def _make_scanner(self, config: LogConfig) -> Scanner:
-        def make(log_format: LogFormat) -> Scanner:
-            return make_scanner(log_format, config.max_line, self._count, keep_query=config.keep_query)
-
+        options = _scan_options(config)
         if config.format.is_auto:
-            return ChoosingScanner(make, self._count, self._say_choice)
-        return make(config.format)
+            return ChoosingScanner(options, self._count, self._say_choice)
+        return make_scanner(options, self._count)
 
     def _count(self, scanned: Scanned) -> None:
         self.aggregator.add(scanned)
@@ -248,22 +219,9 @@ class LogPipeline:
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
-def _lines_of(config: LogConfig) -> tuple[LogFormat, int, bool]:
-    """What a scanner is made for."""
-    return config.format, config.max_line, config.keep_query
+def _scan_options(config: LogConfig) -> ScanOptions:
+    return ScanOptions(config.format, config.max_line, config.keep_query)
 
 
 def _limits(config: LogConfig) -> FollowLimits:
     return FollowLimits(config.max_line, config.open_generations, config.quiet)
-
-
-def _last_written(restored: Restored, now: int, at: int) -> int:
-    """When the log was written to before the last commit (st_mtime, nanoseconds): a file that was not
-    written to since then is no news. Files that came after the clock was set back, or after somebody gave the
-    log a time in the future, are no older for that."""
-    if restored.rebooted and at < restored.at:
-        return 0
-    passed = at - restored.at
-    set_back = 0 if restored.rebooted else max(0, now - restored.ended - passed)
-    held = restored.held or restored.retired
-    return min(max((position.modified for position in held), default=0), restored.at) - set_back

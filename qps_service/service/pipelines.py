@@ -6,8 +6,10 @@ was ever followed, and a ledger that has to be written anew gets them all.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from qps_service.configuration.types import LogConfig
+from qps_service.following.resume import Resume
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
@@ -20,47 +22,64 @@ from qps_service.text.units import SECOND
 from qps_service.values.entries import Entry, Restored
 
 
+class MakePipeline(Protocol):
+    """Makes the pipeline of a log."""
+
+    def __call__(self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
+        """`resume` is what an earlier process left, but for the files that systemd kept; `working` is to be
+        called again and again by whoever works long."""
+
+
 class Pipelines:
-    """One tail for each, in the configuration's order."""
+    """One pipeline for each, in the configuration's order."""
 
     def __init__(
         self,
         writer: LedgerWriter,
-        make_tail: Callable[..., LogPipeline],
+        make_pipeline: MakePipeline,
         drop_kept: Callable[[str], object],
         clock: Clock,
         notify: Notify,
+        working: Callable[[], None],
     ) -> None:
-        """`make_tail` is as the daemon's; `drop_kept(name)` lets go of what systemd keeps of a log."""
-        self.tails: list[LogPipeline] = []
+        """`drop_kept(name)` lets go of what systemd keeps of a log."""
+        self.followed: list[LogPipeline] = []
         self.committed_at = 0  # nanoseconds, when the ledger was last told
         self._writer = writer
-        self._make_tail = make_tail
+        self._make_pipeline = make_pipeline
         self._drop_kept = drop_kept
         self._clock = clock
         self._notify = notify
+        self._working = working
         self._gone: dict[str, Entry] = {}  # all that was known of logs that went
 
     @property
     def requests(self) -> int:
         """Counted in all, those of logs that went included."""
         gone = (counts.requests for entry in self._gone.values() for counts in entry.counts.values())
-        return sum(gone) + sum(tail.aggregator.total_requests for tail in self.tails)
+        return sum(gone) + sum(pipeline.aggregator.total_requests for pipeline in self.followed)
 
     @property
     def rejected(self) -> int:
         """Lines rejected in all, likewise."""
         gone = (lines for entry in self._gone.values() for lines in entry.rejects.values())
-        return sum(gone) + sum(tail.aggregator.total_rejected for tail in self.tails)
+        return sum(gone) + sum(pipeline.aggregator.total_rejected for pipeline in self.followed)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether one of them left a backlog at the last look, so that the next is due at once."""
+        return any(pipeline.state.is_behind for pipeline in self.followed)
 
     def status(self, rate: float, source: str | None) -> str:
         """One line: the current total of requests per second, the routes, what is followed or waited for, all
         requests so far. `source` is the file that the configuration was read from."""
-        waiting = [tail.waiting for tail in self.tails if tail.waiting]
-        if len(waiting) == len(self.tails):
+        waiting = [pipeline.state.waiting for pipeline in self.followed if pipeline.state.waiting]
+        if len(waiting) == len(self.followed):
             return "; ".join(waiting) + (f"; set path in {show_path(source)}" if source else "")
-        routes = sum(tail.aggregator.routes for tail in self.tails)
-        followed = ", ".join(show_path(tail.config.path) for tail in self.tails if not tail.waiting)
+        routes = sum(pipeline.aggregator.routes for pipeline in self.followed)
+        followed = ", ".join(
+            show_path(pipeline.config.path) for pipeline in self.followed if not pipeline.state.waiting
+        )
         now = f"{format_rate(rate)} requests/s, {routes} routes, {followed}"
         return "; ".join([now, *waiting, f"{self.requests} requests in total"])
 
@@ -68,34 +87,41 @@ class Pipelines:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
         With `report`, that ends the windows."""
         sequence, at = self._writer.sequence + 1, self._clock.unix()
-        ends = report and any(tail.is_counting for tail in self.tails)
+        ends = report and any(pipeline.is_counting for pipeline in self.followed)
         committed = self._writer.commit(
-            [tail.entry(sequence, now, at) for tail in self.tails],
+            [pipeline.entry(sequence, now, at) for pipeline in self.followed],
             sequence=sequence if ends else None,
-            whole=lambda: [*self._gone.values(), *(tail.everything(now, at) for tail in self.tails)],
+            whole=lambda: [
+                *self._gone.values(),
+                *(pipeline.everything(now, at) for pipeline in self.followed),
+            ],
         )
-        for tail in self.tails:
-            tail.release(committed=committed)
+        for pipeline in self.followed:
+            pipeline.release(committed=committed)
         self.committed_at = now
         return committed
 
     def begin_windows(self, now: int) -> None:
         """Count windows of each new log whose first read is over. What that found enters the totals but no
         rate: it was written before our time."""
-        new = [tail for tail in self.tails if not tail.is_counting and not tail.is_behind]
+        new = [
+            pipeline
+            for pipeline in self.followed
+            if not pipeline.is_counting and not pipeline.state.is_behind
+        ]
         if new:
             self.commit(now)
-        for tail in new:
-            tail.close_window(self._clock.now())
+        for pipeline in new:
+            pipeline.close_window(self._clock.now())
 
     def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
-        """Tails of logs that are not among these."""
+        """Pipelines of logs that are not among these."""
         wanted = {_key(log) for log in logs}
-        return [tail for tail in self.tails if _key(tail.config) not in wanted]
+        return [pipeline for pipeline in self.followed if _key(pipeline.config) not in wanted]
 
     def arriving(self, logs: Iterable[LogConfig]) -> list[LogConfig]:
-        """Those of these logs that have no tail."""
-        followed = {_key(tail.config) for tail in self.tails}
+        """Those of these logs that have no pipeline."""
+        followed = {_key(pipeline.config) for pipeline in self.followed}
         return [log for log in logs if _key(log) not in followed]
 
     def follow(self, logs: Sequence[LogConfig], now: int) -> None:
@@ -103,38 +129,38 @@ class Pipelines:
         LedgerUnreadableError, and then nothing has changed."""
         at = self._clock.unix()
         restored = {log.name: self._writer.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
-        for tail in self.leaving(logs):
-            self._leave(tail, now, at)
-        staying = {_key(tail.config): tail for tail in self.tails}
-        self.tails = []
+        for pipeline in self.leaving(logs):
+            self._leave(pipeline, now, at)
+        staying = {_key(pipeline.config): pipeline for pipeline in self.followed}
+        self.followed = []
         for log in logs:
             known = staying.get(_key(log))
             if known:
                 known.reconfigure(log)
-            self.tails.append(known or self._join(log, restored[log.name], now, at))
+            self.followed.append(known or self._join(log, restored[log.name], now, at))
 
     def close(self) -> None:
         """Let every file go."""
-        for tail in self.tails:
-            tail.close()
+        for pipeline in self.followed:
+            pipeline.close()
 
     def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
         if restored:
             self._gone.pop(log.name, None)
             past = max(0, now - restored.started) // SECOND
             path, before = show_path(log.path), show_path(restored.path)
-            place = f"going on with {path} where the ledger ends"
+            how = f"going on with {path} where the ledger ends"
             if log.path != restored.path:
-                place = f"log {log.name} is now {path}, and was {before}: its counts go on"
-            text = f"{place}, {past} s after the last report"
+                how = f"log {log.name} is now {path}, and was {before}: its counts go on"
+            text = f"{how}, {past} s after the last report"
             self._notify(Notice(kinds.RESTORED, text, log.name))
-        return self._make_tail(log, now, self._notify, restored=restored, at=at)
+        return self._make_pipeline(log, now, Resume.at(restored, now, at), self._working)
 
-    def _leave(self, tail: LogPipeline, now: int, at: int) -> None:
-        name, entry = tail.config.name, tail.everything(now, at)
+    def _leave(self, pipeline: LogPipeline, now: int, at: int) -> None:
+        name, entry = pipeline.config.name, pipeline.everything(now, at)
         # Without a ledger a log that comes back begins at 0, and may go once more.
         self._gone[name] = merge(self._gone[name], entry) if name in self._gone else entry
-        tail.close()
+        pipeline.close()
         self._drop_kept(name)
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from qps_service.text.units import MILLISECOND
+
 
 class Clock(Protocol):
     """Where times come from."""
@@ -106,7 +108,7 @@ class SignalWaker:
         for descriptor in (self._read_end, *descriptors):
             poll.register(descriptor, select.POLLIN)
         # Rounded up: waking a little early would only mean a second, useless wake-up.
-        ready = poll.poll(-(-timeout // 1_000_000))
+        ready = poll.poll(-(-timeout // MILLISECOND))
         return any(descriptor != self._read_end for descriptor, _ in ready)
 
     def signals(self) -> list[int]:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from qps_service.text.units import SECOND
+
 # While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
 # this much more time, and asks again while it makes progress.
-EXTENSION = 30_000_000_000  # nanoseconds
+EXTENSION = 30 * SECOND  # nanoseconds
 # FileDescriptorName= of qps-reporter.socket; logs in the store have an @ in their names.
 LISTENER = "prometheus"
 FIRST_HANDED = 3  # the lowest descriptor that systemd hands over (sd_listen_fds(3))

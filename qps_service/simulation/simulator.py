@@ -15,14 +15,14 @@ from typing import Protocol
 
 from qps_service.reporting.schedule import Schedule
 from qps_service.simulation.traffic import KINDS, Block, Traffic
-from qps_service.text.units import SECOND
+from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import Counts, Key
 
 FOREVER = 2**62  # nanoseconds; 146 years
-GAPS = (10_000_000, 100_000_000)  # nanoseconds between two lines where no rate is asked for
+GAPS = (10 * MILLISECOND, 100 * MILLISECOND)  # nanoseconds between two lines where no rate is asked for
 # The shortest pause, in nanoseconds: it bounds the wake-ups to a thousand a second, and what a high
 # rate writes in one go to a thousandth of a second's lines.
-SLICE = 1_000_000
+SLICE = MILLISECOND
 
 
 class Pace(Protocol):

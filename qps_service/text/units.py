@@ -3,9 +3,10 @@
 import re
 
 SECOND = 1_000_000_000  # nanoseconds
+MILLISECOND = SECOND // 1000
 
 _DURATIONS = {
-    "ms": SECOND // 1000,
+    "ms": MILLISECOND,
     "s": SECOND,
     "m": 60 * SECOND,
     "min": 60 * SECOND,

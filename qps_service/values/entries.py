@@ -10,13 +10,21 @@ from qps_service.values.positions import IgnoredFile, Position
 LOSSES_LIMIT = 1000  # of one log
 
 
-class Loss(NamedTuple):
+class PossibleLoss(NamedTuple):
     """Lines that may have been written and can't be counted."""
 
-    at: int  # Unix nanoseconds
     what: str  # what happened, for people
     name: str  # path of the file
-    bytes: int | None  # how many at most; None where nothing tells
+    bytes: int | None = None  # how many at most; None where nothing tells
+
+
+class Loss(NamedTuple):
+    """A possible loss, with its date: when it was committed."""
+
+    at: int  # Unix nanoseconds
+    what: str  # the rest as in PossibleLoss
+    name: str
+    bytes: int | None
 
 
 class Entry(NamedTuple):

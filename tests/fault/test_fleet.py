@@ -1,7 +1,7 @@
 """Twenty services, each with a log and a rate of its own, scraped by a real Prometheus with our rules.
 
 What the fleet's recorded rates come to over a run is what was written, by the truth files of the writers.
-The rules' window is made as short as the scrapes' interval is here, in the way that OPERATIONS.md tells.
+The rules' window is made as short as the scrapes' interval is here, as docs/how-to/fleet.md tells.
 """
 
 import itertools
@@ -332,14 +332,14 @@ def check_federated(fleet: Fleet, match: str) -> None:
 
 
 def test_what_is_federated_is_the_aggregates(fleet: Fleet) -> None:
-    """By the match that OPERATIONS.md names."""
-    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "OPERATIONS.md").read_text()))
+    """By the match that docs/how-to/fleet.md names."""
+    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "docs/how-to/fleet.md").read_text()))
     check_federated(fleet, match)
 
 
 @pytest.mark.twin
 def test_what_is_federated_is_the_aggregates_catches_its_twin(fleet: Fleet) -> None:
-    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "OPERATIONS.md").read_text()))
+    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "docs/how-to/fleet.md").read_text()))
     for wrong in (match.replace("log[", ".*["), match.replace("[a-z_]*", "")):
         with pytest.raises(AssertionError):
             check_federated(fleet, wrong)

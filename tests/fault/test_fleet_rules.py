@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.fault.program import ROOT
-from tests.unit.test_docs import FENCE, HEADING
+from tests.project.test_docs import FENCE, HEADING
 
 pytestmark = pytest.mark.real_time
 
 PROMTOOL = ROOT / ".cache" / "servers" / "usr" / "bin" / "promtool"  # scripts/setup.sh unpacks it there
 PACKAGED = ROOT / "packaging" / "prometheus"
+FLEET = "docs/how-to/fleet.md"
 RULES, ALERTS = "qps-reporter.rules.yml", "qps-reporter.alerts.yml"
 RULE = re.compile(r"^ {6}- (?:record|alert): (\S+)\n {8}expr: \|\n((?: {10}.*\n)+)", re.MULTILINE)
 
@@ -216,7 +217,7 @@ def test_an_alert_that_is_too_hasty_or_too_late_is_noticed(alert: str, tmp_path:
 
 def lost_runbooks(alerts: str) -> list[str]:
     """Runbooks that name no section of a page."""
-    named = re.findall(r"^ +runbook: ['\"](\w+\.md): (.+)['\"]$", alerts, re.MULTILINE)
+    named = re.findall(r"^ +runbook: ['\"]([\w/-]+\.md): (.+)['\"]$", alerts, re.MULTILINE)
     assert len(named) == alerts.count("- alert:")
     return [section for page, section in named if section not in HEADING.findall((ROOT / page).read_text())]
 
@@ -228,9 +229,7 @@ def test_each_alert_names_a_section() -> None:
 
 
 def test_the_configurations_in_the_page_are_valid(tmp_path: Path) -> None:
-    blocks = [
-        text for language, text in FENCE.findall((ROOT / "OPERATIONS.md").read_text()) if language == "yaml"
-    ]
+    blocks = [text for language, text in FENCE.findall((ROOT / FLEET).read_text()) if language == "yaml"]
     assert len(blocks) == 3
     for block in blocks:
         (tmp_path / "prometheus.yml").write_text(block)

@@ -28,7 +28,7 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Window
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
 from tests.fault.program import ROOT, Site
-from tests.unit.handed_over import OVERVIEW, standing
+from tests.unit.handed_over import overview, standing
 
 pytestmark = pytest.mark.real_time
 
@@ -438,7 +438,7 @@ class Feed:
         self.now += self._interval
         window = Window("access", self.now - self._interval, self.now, counts, {})
         report = make_report(window, sequence=1, at=0, named=False)
-        self.output.emit([report], OVERVIEW._replace(logs=(standing("access", requests),)), self.now)
+        self.output.emit([report], overview(standing(counts)), self.now)
 
     def finish(self) -> None:
         """The others leave."""

@@ -12,11 +12,12 @@ import pytest
 
 from qps_service.configuration.types import GraphiteConfig, StatsdConfig
 from qps_service.notices.kinds import Notice
-from qps_service.outputs.registry import make_output
+from qps_service.outputs.graphite import GraphiteOutput
+from qps_service.outputs.statsd import StatsdOutput
 from qps_service.values.counts import Counts, Key
 from tests.fault.program import GUARD, ROOT, Site
 from tests.fault.receivers import Carbon, Statsd, free_port, poll
-from tests.unit.metrics import HOSTILE, overview, report, standing
+from tests.unit.handed_over import HOSTILE, overview, report, standing
 
 pytestmark = pytest.mark.real_time
 
@@ -138,7 +139,7 @@ def test_hostile_routes_stay_apart_in_the_real_ones(tmp_path: Path) -> None:
     said: list[Notice] = []
     for tags in (False, True):
         with Statsd(tmp_path / f"statsd-{tags}").running() as statsd:
-            output = make_output(StatsdConfig("127.0.0.1", statsd.port, "qps", tags, 1432), said.append)
+            output = StatsdOutput(StatsdConfig("127.0.0.1", statsd.port, "qps", tags, 1432), said.append)
             output.emit([report(counts)], overview(standing(counts)), 0)
             output.close()
             marks = (";route=", "requests;") if tags else (".GET.", ".requests")
@@ -151,9 +152,9 @@ def test_hostile_routes_stay_apart_in_the_real_ones(tmp_path: Path) -> None:
             assert statsd.values("counters")["statsd.bad_lines_seen"] == 0
             assert not [key for key in statsd.values("counters") if key[:4] not in ("qps.", "stat")]
     with Carbon(tmp_path / "carbon").running() as carbon:
-        output = make_output(GraphiteConfig("127.0.0.1", carbon.port, "qps"), said.append)
-        output.emit([report(counts)._replace(at=now())], overview(standing(counts)), 0)
-        output.close()
+        graphite = GraphiteOutput(GraphiteConfig("127.0.0.1", carbon.port, "qps"), said.append)
+        graphite.emit([report(counts)._replace(at=now())], overview(standing(counts)), 0)
+        graphite.close()
 
         def stored() -> list[float]:
             found = carbon.values().items()

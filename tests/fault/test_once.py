@@ -223,7 +223,7 @@ commit, tell = Pipelines.commit, Daemon._report
 Pipelines.commit = lambda self, now, *, report=False: True if report else commit(self, now)
 def first(self, now):
     tell(self, now)
-    commit(self._logs, now, report=True)
+    commit(self._pipelines, now, report=True)
 Daemon._report = first
 """
 FROM_ITS_OWN_START = """
@@ -237,7 +237,7 @@ Ledger.restore = anew
 RATES_THE_FIRST_TIME = """
 from qps_service.service.pipelines import Pipelines
 def no_windows(self, now):
-    for tail in self.tails:
+    for tail in self.followed:
         tail.is_counting = True
 Pipelines.begin_windows = no_windows
 """
@@ -246,7 +246,7 @@ from qps_service.outputs.journal import NoticeBoard
 say = NoticeBoard.__init__
 NoticeBoard.__init__ = lambda self, send, stderr, least=7: say(self, send, stderr)
 """
-SAYS_NOTHING = SAYS_ALL + "NoticeBoard.say = lambda self, notice: None\n"
+SAYS_NOTHING = SAYS_ALL + "NoticeBoard.notify = lambda self, notice: None\n"
 ALL_THAT_IS_THERE = """
 from qps_service.following.start_position import StartPosition
 opening = StartPosition.__init__

@@ -1,6 +1,6 @@
 """The running program with every output on and nobody who takes a thing: each line counts, each report comes.
 
-`tests/unit/outputs/test_faults.py` has the reports' grid, and each output alone.
+`tests/unit/outputs/test_conformance.py` has the reports' grid, and each output alone.
 """
 
 import json

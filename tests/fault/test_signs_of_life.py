@@ -113,9 +113,9 @@ CompressedFile._seek = stop_first
 """
 BLIND = """
 from qps_service.files.kernel import Files
-from qps_service.commands import run
-tail = run.LogPipeline
-run.LogPipeline = lambda log, now, say, files, **more: tail(log, now, say, Files(), **more)
+from qps_service.service import assembly
+make = assembly.LogPipeline
+assembly.LogPipeline = lambda log, now, notify, files, **more: make(log, now, notify, Files(), **more)
 """
 DEAF = """
 from qps_service.service.daemon import Daemon

@@ -24,6 +24,7 @@ class FailingFiles(Files):
     """Fails one call once: the `at`-th call of `name`, counted from 0."""
 
     def __init__(self, name: str, at: int, number: int) -> None:
+        super().__init__()
         self.made = 0
         real: Callable[..., Any] = getattr(self, name)
 
@@ -324,11 +325,11 @@ def test_an_old_file_is_held_until_it_was_quiet_and_has_a_successor_with_lines(m
     rig.look()
     for _ in range(5):
         rig.look(100)
-        assert rig.follower.open_generations == 2
+        assert rig.files_open == 2
     new.lines(1)
     rig.look()
     rig.look()
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
     rig.check()
 
 
@@ -341,9 +342,9 @@ def test_an_old_file_is_quiet_since_its_successor_came_at_the_earliest(make: Mak
     rig.writer().lines(1)
     rig.look()
     rig.look(59)
-    assert rig.follower.open_generations == 2
+    assert rig.files_open == 2
     rig.look(2)
-    assert rig.follower.open_generations == 1
+    assert rig.files_open == 1
 
 
 @pytest.mark.parametrize("to", ["held", "fifo"])
@@ -372,7 +373,7 @@ def test_a_log_that_is_swapped_between_look_and_open(to: str, make: Make) -> Non
     swaps = 1
     rig.look()
     rig.look()
-    assert rig.follower.open_generations == 2
+    assert rig.files_open == 2
     rig.path.unlink()
     rig.writer().lines(2)
     rig.check()

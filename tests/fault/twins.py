@@ -11,7 +11,19 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
+from qps_service.following.resume import NOTHING_KNOWN
 from qps_service.values.positions import IgnoredFile
+
+
+class Spoilt(Follower):
+    """Breaks a part of what it is made of."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.spoil()
+
+    def spoil(self) -> None:
+        raise NotImplementedError
 
 
 class ClosesFirst(Follower):
@@ -33,56 +45,51 @@ class LetsGoAtOnce(Follower):
                 generation.source.close()
 
 
-class Forgets(Follower):
+class Forgets(Spoilt):
     """Remembers nothing of what it let go."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._known_files.retire = lambda position: None  # type: ignore[method-assign]
 
 
-class LooksAtTheLogOnly(Follower):
+class LooksAtTheLogOnly(Spoilt):
     """Never looks at the files beside the log."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
-class TrustsNames(Follower):
+class TrustsNames(Spoilt):
     """Takes every new file with a fitting name for a generation."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        siblings = self._discovery
-        consider = siblings._classifier.consider
+    def spoil(self) -> None:
+        discovery = self._discovery
+        consider = discovery._classifier.consider
 
         def trusting(path: str, *rest: Any, **keywords: Any) -> Any:
-            siblings._lineage._names[path] = Descent()
+            discovery._lineage._names[path] = Descent()
             return consider(path, *rest, **keywords)
 
-        siblings._classifier.consider = trusting  # type: ignore[method-assign]
+        discovery._classifier.consider = trusting  # type: ignore[method-assign]
 
 
-class DistrustsEverything(Follower):
+class DistrustsEverything(Spoilt):
     """Believes renames only; after an overflow it finds nothing."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage.complete = True
+            self._discovery._lineage._is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
 
 
-class WithOtherGenerations(Follower):
+class WithOtherGenerations(Spoilt):
     """Changes each generation that is opened."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         adopt = self._held.adopt
         self._held.adopt = lambda *rest, **more: self._changed(adopt(*rest, **more))  # type: ignore[method-assign]
 
@@ -115,7 +122,7 @@ class TakesAnyCopy(Follower):
     """Takes an older file with the same lines for the copy."""
 
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        self._held.cut = [position._replace(modified=0) for position in self._held.cut]
+        self._held._cut = [position._replace(modified=0) for position in self._held._cut]
         return super()._copies_of_truncated(now)
 
 
@@ -137,7 +144,8 @@ class KeepsThePartialLine(WithOtherGenerations):
 
 
 class _Nobody:
-    lines = 0
+    def counted(self, lines: int, rejected: int) -> None:
+        pass
 
 
 class ByInodeNumber(Follower):
@@ -153,20 +161,18 @@ class ByInodeNumber(Follower):
         yield Chunk(_Nobody(), data)  # type: ignore[arg-type]
 
 
-class IgnoresTheLink(Follower):
+class IgnoresTheLink(Spoilt):
     """Looks only where the link is, not where it leads."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        look = self._places.look
-        self._places.look = lambda: look()[:1]  # type: ignore[method-assign]
+    def spoil(self) -> None:
+        look = self._directories.look
+        self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
 
 
-class StartsAtTheVeryEnd(Follower):
+class StartsAtTheVeryEnd(Spoilt):
     """Begins at the last byte instead of the last line."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._start._line_before = lambda source, size: size  # type: ignore[method-assign]
 
 
@@ -190,14 +196,13 @@ class StartsAnew(Follower):
     """Knows nothing of an earlier process."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "restored": None})
+        super().__init__(*arguments, **{**keywords, "resume": NOTHING_KNOWN})
 
 
-class IgnoresArchives(Follower):
+class IgnoresArchives(Spoilt):
     """Reads no compressed files."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         candidates = self._discovery._candidates
         self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
@@ -210,7 +215,7 @@ class TakesNothingBack(Follower):
     def _take_back(self, now: int) -> None:
         for handed in self._handed:
             os.close(handed.descriptor)
-        self._handed = []
+        self._handed = ()
 
 
 class NeverGivesUp(Follower):
@@ -220,27 +225,24 @@ class NeverGivesUp(Follower):
         pass
 
 
-class KnowsNoText(Follower):
+class KnowsNoText(Spoilt):
     """Knows files by their numbers alone."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
-class IgnoresTimes(Follower):
+class IgnoresTimes(Spoilt):
     """Takes every text that it does not know for a new one."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "since": 0})
+    def spoil(self) -> None:
+        self._since = 0
 
 
-class ByPrefixOnly(Follower):
+class ByPrefixOnly(Spoilt):
     """Takes what begins alike for the same, as most peers do."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-
+    def spoil(self) -> None:
         def resembles(read: Any, is_present: Any) -> Any:
             for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
@@ -266,19 +268,17 @@ class ReadsHoles(WithOtherGenerations):
         return generation
 
 
-class TakesShorterForTruncated(Follower):
+class TakesShorterForTruncated(Spoilt):
     """Reads a log that the machine's end has cut from its start again."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._known_files._rebooted = False
 
 
-class LeavesWhatWasCut(Follower):
+class LeavesWhatWasCut(Spoilt):
     """Sees that the machine's end has cut a rotated file, and does not remember how it is now."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         recall = self._known_files.recall
 
         def forgetful(*rest: Any, **more: Any) -> Recalled | None:
@@ -291,11 +291,10 @@ class LeavesWhatWasCut(Follower):
         self._known_files.recall = forgetful  # type: ignore[method-assign]
 
 
-class DoubtsOnlyWhatWasOpen(Follower):
+class DoubtsOnlyWhatWasOpen(Spoilt):
     """Takes what had been let go for whole, or for another file."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._known_files._unseen &= self._known_files._expected
 
 
@@ -307,13 +306,12 @@ class SkipsTheLineAfterZeros(WithOtherGenerations):
         return generation
 
 
-class StaysInItsDirectory(Follower):
+class StaysInItsDirectory(Spoilt):
     """Looks for rotated files beside the log only."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._places._aside = []
-        self._places.learn = lambda path: None  # type: ignore[method-assign]
+    def spoil(self) -> None:
+        self._directories._aside = []
+        self._directories.learn = lambda path: None  # type: ignore[method-assign]
 
 
 class SettlesAtOnce(Follower):
@@ -321,34 +319,33 @@ class SettlesAtOnce(Follower):
 
     def _look(self, now: int) -> None:
         super()._look(now)
-        siblings = self._discovery
-        siblings._resuming = siblings._is_full = False
-        siblings._doubtful, siblings._doubtful_paths, siblings._since = {}, {}, None
+        discovery = self._discovery
+        discovery._resuming = discovery._is_full = False
+        discovery._doubtful, discovery._doubtful_paths, discovery._since = {}, {}, None
 
 
-class JudgesArchivesOnce(Follower):
+class JudgesArchivesOnce(Spoilt):
     """Leaves an archive alone for good where there is a plain file beside it."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        judge, files = self._discovery._classifier, self._files
-        consider = judge.consider
+    def spoil(self) -> None:
+        classifier, files = self._discovery._classifier, self._files
+        consider = classifier.consider
 
         def hasty(path: str, seen: Seen, *rest: Any, **keywords: Any) -> Any:
             has_plain = is_compressed(path) and os.path.exists(plain_name(path))
-            verdict = consider(path, seen, *rest, **keywords)
-            if not has_plain or isinstance(verdict, Found):
-                return verdict
+            classification = consider(path, seen, *rest, **keywords)
+            if not has_plain or isinstance(classification, Found):
+                return classification
             descriptor = files.open(path)
             identity = files.identity(descriptor)
             files.close(descriptor)
             return IgnoredFile(*identity, seen.changed)
 
-        judge.consider = hasty  # type: ignore[method-assign]
+        classifier.consider = hasty  # type: ignore[method-assign]
 
 
-class KnowsNoTimes(Follower):
+class KnowsNoTimes(Spoilt):
     """Takes every file that it opens for one that was written to just now."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **{**keywords, "epoch": None})
+    def spoil(self) -> None:
+        self._epoch = None

@@ -9,9 +9,19 @@
 
    Built with SCAN_SMALL, a few lines fill the table and the times, so that spills are the rule. */
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "core.h"
+#include "block.h"
+#include "isa.h"
+#include "limits.h"
+#include "program.h"
+#include "scanner.h"
+#include "sizes.h"
+#include "table.h"
 
 #define NEED(condition)                                                                                      \
     do {                                                                                                     \
@@ -116,7 +126,7 @@ static void spell_out(struct program *g, struct input *in)
 
 static void make_program(struct program *g, struct input *in)
 {
-    static const size_t limits[] = {16, 64, 300, KEY_BYTES_LIMIT / 4};
+    static const size_t limits[] = {16, 64, 300, LINE_LIMIT};
     static const int64_t spans[] = {0, 1, 3600, INT64_MAX};
     uint8_t number = next_byte(in), settings = next_byte(in);
     memset(g, 0, sizeof *g);
@@ -156,7 +166,7 @@ struct found {
     size_t rows_len;
     struct time_span *times;
     size_t times_len;
-    uint64_t lines, rejects[REASONS], untimed[10], spills;
+    uint64_t lines, rejects[REASONS], untimed[STATUS_CLASSES], spills;
     uint8_t sample[SAMPLE_LIMIT];
     size_t sample_len;
     enum reason sample_reason;
@@ -202,7 +212,7 @@ static int take_over(struct scanner *s)
     }
     for (int i = 0; i < REASONS; i++)
         f->rejects[i] += s->rejects[i];
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < STATUS_CLASSES; i++)
         f->untimed[i] += s->untimed[i];
     if (s->has_sample && !f->has_sample) {
         f->has_sample = 1;
@@ -236,15 +246,15 @@ static void add_up(struct found *f)
     qsort(f->times, f->times_len, sizeof *f->times, compare_times);
     for (size_t i = 0; i < f->times_len; i++) {
         int is_same = times && f->times[times - 1].begin == f->times[i].begin;
-        for (int j = 0; j < 10; j++)
+        for (int j = 0; j < STATUS_CLASSES; j++)
             timed += f->times[i].requests[j];
-        for (int j = 0; is_same && j < 10; j++)
+        for (int j = 0; is_same && j < STATUS_CLASSES; j++)
             f->times[times - 1].requests[j] += f->times[i].requests[j];
         if (!is_same)
             f->times[times++] = f->times[i];
     }
     f->times_len = times;
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < STATUS_CLASSES; i++)
         timed += f->untimed[i];
     for (int i = 0; i < REASONS; i++)
         rejects += f->rejects[i];
@@ -307,7 +317,7 @@ static void run(struct found *f, const struct program *g, struct input log, stru
     memset(f, 0, sizeof *f);
     NEED(!scanner_open(&f->scanner, &own, seed, take_over));
     if (way.has_no_core)
-        own.has_core = own.is_plain = own.is_quoted = 0;
+        own.has_core = own.is_delimited = own.is_quoted = 0;
     for (int i = 0; i < PASSES; i++)
         count(f, way.level->lines, log.p, (size_t)(log.end - log.p), i ? way.step : way.step / 3);
     take_over(&f->scanner);

@@ -37,7 +37,7 @@ class Reading:
             self._now += SECOND
             for _ in self.tail.read(self._now):
                 pass
-            if not self.tail.is_behind:
+            if not self.tail.state.is_behind:
                 break
         self.tail.entry(1, self._now, 0)
 

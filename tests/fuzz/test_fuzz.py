@@ -29,17 +29,17 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
     ("part", "sound", "faulty"),
     [
         pytest.param(
-            "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
+            "block", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
         ),
-        pytest.param("program", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
-        pytest.param("core", "s->round += 1ULL << TAG_ROUND;", "", id="cores outlive their entries"),
+        pytest.param("scanner", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
+        pytest.param("scanner", "s->round += 1ULL << TAG_ROUND_SHIFT;", "", id="cores outlive their entries"),
         pytest.param(
             "isa/line",
             "core->tag == (s->round | len)",
             "(core->tag & ~255ULL) == s->round",
             id="cores of any length",
         ),
-        pytest.param("isa/quoted", "? TAG_CUT : 0", "? 0 : 0", id="cores up to a query like others"),
+        pytest.param("isa/quoted", "? TAG_IS_CUT : 0", "? 0 : 0", id="cores up to a query like others"),
         pytest.param("isa/quoted", "& 0xffffff)", "& 0)", id="requests of any status"),
         pytest.param(
             "isa/quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"

@@ -46,7 +46,7 @@ def test_under_sanitizers(tmp_path: Path) -> None:
 
 @pytest.mark.twin
 def test_they_see_what_is_read_behind_a_block(tmp_path: Path) -> None:
-    sources = plant(tmp_path, "core", "len > SLACK ? len - SLACK", "len > 32 ? len - 32")
+    sources = plant(tmp_path, "block", "len > SLACK ? len - SLACK", "len > 32 ? len - 32")
     module = build_extension(tmp_path, *SANITIZERS, sources=sources)
     result = run(module, "tests/unit/scanning/test_native.py::test_blocks_of_any_kind")
     assert result.returncode

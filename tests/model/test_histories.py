@@ -40,6 +40,7 @@ class OtherFiles(Files):
     """A kernel that may not tell of writers, and may refuse to open anything."""
 
     def __init__(self, *, blind: bool) -> None:
+        super().__init__()
         self._blind = blind
         self.denied = False
 

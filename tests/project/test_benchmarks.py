@@ -14,8 +14,9 @@ from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
 from benchmarks.figures import HEAD, Run, markdown, ratio, section
 from benchmarks.processes import FailedError, cores
-from qps_service.configuration.settings import OUTPUTS
+from qps_service.configuration.outputs import OUTPUTS
 from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import Counts, Key
 
@@ -42,7 +43,7 @@ def test_the_same_seed_gives_the_same_lines(dataset: Dataset) -> None:
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
 def test_our_own_scanner_counts_a_log_as_its_maker_does(dataset: Dataset) -> None:
     made = list(rows(dataset, 3000))
-    scanner = PureScanner(compile_format(dataset.own_format), 65_536, lambda _: None)
+    scanner = PureScanner(ScanOptions(compile_format(dataset.own_format), 65_536), lambda _: None)
     scanner.scan(b"".join(row.line for row in made))
     scanned = scanner.take()
     found: dict[Key, Counts] = {}
@@ -245,7 +246,7 @@ def test_each_output_is_measured_catches_its_twin(monkeypatch: pytest.MonkeyPatc
     def check() -> None:
         assert list(outputs.OUTPUTS) == list(OUTPUTS)
 
-    monkeypatch.setitem(OUTPUTS, "new", ())
+    monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
     with pytest.raises(AssertionError):
         check()
 

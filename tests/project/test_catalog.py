@@ -16,7 +16,7 @@ import pytest
 
 from qps_service.notices import kinds
 from qps_service.outputs.journal import notice_fields, report_fields
-from qps_service.values.entries import Loss
+from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report
 
 CATALOG = Path(__file__).parents[2] / "packaging/systemd/qps-reporter.catalog"
@@ -61,6 +61,10 @@ def entries_incomplete(catalog: str) -> list[str]:
     ]
 
 
+def entries_without_advice(catalog: str) -> list[str]:
+    return [entry.message_id for entry in entries(catalog) if "\nWhat to do" not in entry.text]
+
+
 def subjects_that_are_alike(catalog: str) -> list[str]:
     count = Counter(entry.headers.get("Subject", "") for entry in entries(catalog))
     return [subject for subject, number in count.items() if number > 1]
@@ -97,7 +101,7 @@ def _fields(message_id: str) -> set[str]:
         return set(report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ())))
     kind = next(kind for kind in kinds.KINDS if kind.message_id == message_id)
     log = "access" if kind in ABOUT_A_LOG else None
-    loss = Loss(0, "went", "/log", None) if kind is kinds.POSSIBLE_LOSS else None
+    loss = PossibleLoss("went", "/log") if kind is kinds.POSSIBLE_LOSS else None
     return set(notice_fields(kinds.Notice(kind, "", log, loss)))
 
 
@@ -110,7 +114,12 @@ CASES: list[tuple[Check, str, str]] = [  # check; text in the catalog and what t
     (kinds_unexplained, f"-- {kinds.REPORT_MESSAGE_ID}\n", "-- " + "0" * 32 + "\n"),
     (kinds_invented, f"-- {FOLLOWING}\n", "-- " + "0" * 32 + "\n"),
     (entries_incomplete, "Subject: The ledger is written again\n", ""),
-    (entries_incomplete, 'It is in force. "qps-reporter check" shows it. There is nothing to do.\n', ""),
+    (
+        entries_incomplete,
+        'The new configuration is in force. "qps-reporter check" shows it.\n\nWhat to do: nothing.\n',
+        "",
+    ),
+    (entries_without_advice, "\nWhat to do: see whether it goes on.", "\nSee whether it goes on."),
     (entries_incomplete, "Defined-By: qps-reporter", "Defined-By: somebody"),
     (subjects_that_are_alike, "Subject: The configuration was refused", "Subject: The service has stopped"),
     (fields_invented, "@QPS_LOSS_FILE@", "@QPS_FILE@"),

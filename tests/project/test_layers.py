@@ -1,60 +1,27 @@
-"""Imports go one way, from pure values to the command line; only files.py touches logs."""
+"""The rooms of ARCHITECTURE.md: what each may import, which are pure, and who touches the disk.
+
+The table there is read, not repeated: `| room | what it is | may import | pure |`.
+"""
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import qps_service
 
 ROOT = Path(qps_service.__file__).parent
+PAGE = (ROOT.parent / "ARCHITECTURE.md").read_text()
+HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
-# Each module may import from the layers before its own, and from its own as long as there is no cycle.
-# A name stands for the modules below it too; "" is qps_service/__init__.py.
-LAYERS = (
-    (
-        *("", "errors", "caret", "model", "escape", "units", "notices", "times"),
-        *("layout", "spelled", "nginx", "apache", "jsonlines", "logformat"),
-    ),
-    (
-        *("members", "line", "_scan_py", "detect", "explaining", "fingerprint", "remembered", "routes"),
-        *("admission", "aggregator", "grid", "rotation", "report", "summary"),
-    ),
-    ("readers", "settings", "configured", "config"),
-    (
-        *("scan", "scanning", "choosing"),
-        *("files", "watcher", "packed", "sources", "generations", "judging", "siblings", "places"),
-        *("opening", "held", "voice", "follower", "descriptors"),
-        *("schema", "rows", "database", "ledger", "history", "pending", "books", "audit"),
-        *("outputs", "systemd", "state", "process", "simulator", "simulated_log", "whole", "progress"),
-    ),
-    ("tail",),
-    ("logs",),
-    ("daemon",),
-    ("commands",),
-    ("cli",),
-    ("__main__",),
-)
-# Bytes and values in, values out. `time` and `os` are there to write times down and to split paths alone.
-PURE = LAYERS[0] + LAYERS[1]
+# What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *(
-        "calendar",
-        "collections",
-        "csv",
-        "enum",
-        "io",
-        "itertools",
-        "json",
-        "re",
-        "textwrap",
-        "types",
-        "typing",
-    ),
-    *("unicodedata", "syslog", "time", "os", "zlib", "warnings"),
-    "qps_service",
+    *("calendar", "collections", "csv", "enum", "io", "itertools", "json", "re", "textwrap", "types"),
+    *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 
@@ -62,36 +29,44 @@ PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 # the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file.
 # process.py reads its own pipe.
 OPENERS = {
-    *(
-        "files",
-        "config",
-        "state",
-        "watcher",
-        "simulated_log",
-        "commands.simulate",
-        "process",
-        "database",
-        "whole",
-        "outputs.gmond_conf",
-        "outputs.reports_json",
-        "outputs.textfile",
-    ),
+    *("files.kernel", "files.whole", "configuration.loader", "following.watcher", "ledger.database"),
+    *("service.state_directory", "service.process", "simulation.log_file", "commands.simulate"),
+    *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {
-    "open",
-    "pread",
-    "read",
-    "readv",
-    "fdopen",
-    "stat",
-    "lstat",
-    "fstat",
-    "listdir",
-    "scandir",
-    "sendfile",
+    *("open", "pread", "read", "readv", "fdopen", "stat", "lstat", "fstat", "listdir", "scandir", "sendfile"),
 }
 
 Sources = Mapping[str, str]  # by the module's name below qps_service
+Check = Callable[[Sources, str], None]
+
+
+class Room(NamedTuple):
+    """A row of the table."""
+
+    imports: tuple[str, ...]  # rooms, or modules of rooms of which the rest is not meant
+    is_pure: bool
+
+
+def rooms(page: str) -> dict[str, Room]:
+    """The table, in its order."""
+    _, found, rest = page.partition(HEAD)
+    assert found, "expected the table of rooms"
+    table = {}
+    for row in rest.partition("\n\n")[0].splitlines():
+        name, _, imports, pure = (cell.strip() for cell in row.strip("|").split("|"))
+        table[name.strip("`")] = Room(tuple(re.findall(r"`([\w.]+)`", imports)), pure == "pure")
+    return table
+
+
+def reach(table: Mapping[str, Room]) -> dict[str, set[str]]:
+    """What each room may import in all: what its row names, and what those may. Rows name earlier rows."""
+    reached: dict[str, set[str]] = {}
+    for name, room in table.items():
+        for each in room.imports:
+            assert each.partition(".")[0] in reached, f"{name} names {each}, which does not stand above it"
+        reached[name] = {*room.imports}.union(*(reached[each] for each in room.imports if each in reached))
+    return reached
 
 
 def sources() -> dict[str, str]:
@@ -100,13 +75,6 @@ def sources() -> dict[str, str]:
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
     return found
-
-
-def layer_of(module: str) -> int:
-    family = module.partition(".")[0]
-    layers = [number for number, names in enumerate(LAYERS) if family in names]
-    assert len(layers) == 1, f"{module} stands in {len(layers)} layers, expected one"
-    return layers[0]
 
 
 def nodes_of(source: str) -> Iterator[ast.AST]:
@@ -123,7 +91,7 @@ def absolute_imports(source: str) -> Iterator[str]:
 
 
 def own_imports(source: str, modules: Sources) -> set[str]:
-    """The modules of qps_service, without that prefix, which `source` imports."""
+    """The modules of qps_service, without that prefix, which `source` imports; "" is qps_service itself."""
     found = set()
     for name in absolute_imports(source):
         package, _, rest = name.partition(".")
@@ -133,28 +101,35 @@ def own_imports(source: str, modules: Sources) -> set[str]:
     return found
 
 
-def check_one_way(modules: Sources) -> None:
+def check_rooms(modules: Sources, page: str) -> None:
+    """Everybody imports what the table allows, and nobody in a circle."""
+    table = rooms(page)
+    reached = reach(table)
     imports = {module: own_imports(source, modules) for module, source in modules.items()}
     for module, imported in imports.items():
-        layer = layer_of(module)
-        for each in imported:
-            assert layer_of(each) <= layer, f"{module} imports {each}"
-    TopologicalSorter(imports).prepare()
+        room = module.partition(".")[0]
+        assert room in table or not module, f"{module} stands in no room"
+        permitted = {room} | reached.get(room, set())
+        for each in imported - {""}:
+            assert permitted & {each, each.partition(".")[0]}, f"{module} imports {each}"
+    assert set(table) == {module.partition(".")[0] for module in modules} - {""}, "rooms that are not there"
+    TopologicalSorter({module: imported - {module} for module, imported in imports.items()}).prepare()
 
 
-def check_pure(modules: Sources) -> None:
-    for module in PURE:
-        for name in absolute_imports(modules[module]):
+def check_pure(modules: Sources, page: str) -> None:
+    """Bytes and values in, values out."""
+    pure = {name for name, room in rooms(page).items() if room.is_pure}
+    for module, source in modules.items():
+        if module.partition(".")[0] not in pure:
+            continue
+        for name in absolute_imports(source):
             assert name.partition(".")[0] in PURE_IMPORTS, f"{module} imports {name}"
-        for node in nodes_of(modules[module]):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id in PURE_USES
-            ):
-                assert node.attr in PURE_USES[node.value.id], f"{module} uses {node.value.id}.{node.attr}"
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                assert node.func.id not in {"open", "print", "input"}, f"{module} calls {node.func.id}"
+        for node in nodes_of(source):
+            match node:
+                case ast.Attribute(value=ast.Name(id=used), attr=name) if used in PURE_USES:
+                    assert name in PURE_USES[used], f"{module} uses {used}.{name}"
+                case ast.Call(func=ast.Name(id="open" | "print" | "input" as called)):
+                    raise AssertionError(f"{module} calls {called}")
 
 
 def calls_of_the_disk(source: str) -> Iterator[str]:
@@ -168,71 +143,81 @@ def calls_of_the_disk(source: str) -> Iterator[str]:
                 yield module
 
 
-def check_only_files_touches_logs(modules: Sources) -> None:
+def check_disk(modules: Sources, page: str) -> None:
+    """Logs are touched in one place."""
     allowed = {
         "commands.check": {"os.fdopen"},  # a pipe of its own
         "outputs.journal": {"os.fstat"},  # of stdout and stderr
-        "outputs.exchange": {"io"},  # bytes in memory
+        "network.http_exchange": {"io"},  # bytes in memory
     }
+    assert OPENERS | allowed.keys() <= modules.keys(), "modules that are not there"
     for module in modules.keys() - OPENERS:
         surplus = set(calls_of_the_disk(modules[module])) - allowed.get(module, set())
         assert not surplus, f"{module} uses {sorted(surplus)}"
 
 
-def test_imports_go_one_way() -> None:
-    check_one_way(sources())
+@pytest.mark.parametrize("check", [check_rooms, check_pure, check_disk])
+def test_the_house(check: Check) -> None:
+    check(sources(), PAGE)
 
 
-def test_the_core_is_pure() -> None:
-    check_pure(sources())
+def test_there_is_nothing_but_rooms() -> None:
+    beside = {path.name for path in ROOT.iterdir() if not path.is_dir()}
+    assert beside == {"__init__.py", "__main__.py", "cli.py", "errors.py"}
 
 
-def test_only_files_touches_logs() -> None:
-    check_only_files_touches_logs(sources())
+TWINS: dict[str, tuple[Check, str, str]] = {  # check, module, what is added to it
+    "upwards": (check_rooms, "values.counts", "from qps_service.configuration.loader import load"),
+    "a plain import": (check_rooms, "values.counts", "import qps_service.cli"),
+    "of a room": (check_rooms, "values.counts", "from qps_service import outputs"),
+    "of a module": (check_rooms, "values.counts", "from qps_service.service import daemon"),
+    "in a function": (check_rooms, "formats.line", "def f():\n  from qps_service.files import kernel"),
+    "of a command": (check_rooms, "service.daemon", "from qps_service.commands.run import run"),
+    "of the command line": (check_rooms, "commands.run", "from qps_service.cli import main"),
+    "relative": (check_rooms, "values.counts", "from .positions import Position"),
+    "no room": (check_rooms, "helper", ""),
+    "of a neighbour": (check_rooms, "following.follower", "from qps_service.ledger.ledger import Ledger"),
+    "of more than the types": (
+        check_rooms,
+        "outputs.stdout",
+        "from qps_service.configuration import settings",
+    ),
+    "of what others may": (check_rooms, "outputs.stdout", "from qps_service.formats import line"),
+    "in a circle": (check_rooms, "following.generation", "import qps_service.following.follower"),
+    "a socket": (check_pure, "values.counts", "import socket"),
+    "another clock": (check_pure, "reporting.schedule", "from datetime import datetime"),
+    "the clock": (check_pure, "reporting.report", "now = time.time()"),
+    "a look at the disk": (check_pure, "formats.line", "os.stat('x')"),
+    "a file": (check_pure, "counting.aggregator", "open('x')"),
+    "a logger": (check_pure, "formats.line", "import logging"),
+    "open": (check_disk, "following.follower", "open('x')"),
+    "read": (check_disk, "following.generation", "os.pread(1, 2, 3)"),
+    "list": (check_disk, "following.discovery", "look = os.listdir"),
+    "pathlib": (check_disk, "following.announcer", "from pathlib import Path"),
+}
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", TWINS)
+def test_what_is_forbidden_is_caught(twin: str) -> None:
+    check, module, forbidden = TWINS[twin]
+    modules = sources()
+    modules[module] = f"{modules.get(module, '')}\n{forbidden}\n"
+    with pytest.raises((AssertionError, CycleError)):
+        check(modules, PAGE)
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("check", "module", "forbidden"),
+    ("right", "wrong"),
     [
-        pytest.param(
-            check_one_way, "model", "from qps_service.configuration.loader import load", id="a layer above"
-        ),
-        pytest.param(check_one_way, "model", "import qps_service.cli", id="a plain import"),
-        pytest.param(check_one_way, "model", "from qps_service.service import daemon", id="from the package"),
-        pytest.param(
-            check_one_way, "rotation", "def f():\n  from qps_service import files", id="inside a function"
-        ),
-        pytest.param(
-            check_one_way, "tail", "from qps_service.commands.run import run", id="a module of a package"
-        ),
-        pytest.param(
-            check_one_way, "commands.run", "from qps_service.cli import main", id="the command line"
-        ),
-        pytest.param(check_one_way, "model", "from .config import load", id="a relative import"),
-        pytest.param(check_one_way, "helper", "", id="a module in no layer"),
-        pytest.param(check_pure, "model", "import socket", id="a socket"),
-        pytest.param(check_pure, "grid", "from datetime import datetime", id="another clock"),
-        pytest.param(check_pure, "report", "now = time.time()", id="the clock"),
-        pytest.param(check_pure, "rotation", "os.stat('x')", id="a look at the disk"),
-        pytest.param(check_pure, "aggregator", "open('x')", id="a file"),
-        pytest.param(check_pure, "line", "import logging", id="a logger"),
-        pytest.param(check_only_files_touches_logs, "follower", "open('x')", id="open"),
-        pytest.param(check_only_files_touches_logs, "generations", "os.pread(1, 2, 3)", id="read"),
-        pytest.param(check_only_files_touches_logs, "siblings", "look = os.listdir", id="list"),
-        pytest.param(check_only_files_touches_logs, "voice", "from pathlib import Path", id="pathlib"),
+        ("| `files` | log files", "| `file` | log files"),
+        ("`files` `notices` | |", "`notices` | |"),
+        ("stops and kills | `files`", "stops and kills | `service`"),
+        ("| `errors` `values` `files.compression` | pure |", "| `errors` `values` | pure |"),
     ],
 )
-def test_what_is_forbidden_is_caught(check: Callable[[Sources], None], module: str, forbidden: str) -> None:
-    twin = sources()
-    twin[module] = twin.get(module, "") + "\n" + forbidden + "\n"
-    with pytest.raises(AssertionError):
-        check(twin)
-
-
-@pytest.mark.twin
-def test_a_cycle_within_a_layer_is_caught() -> None:
-    twin = sources()
-    twin["generations"] += "\nfrom qps_service.following.follower import Follower\n"
-    with pytest.raises(CycleError):
-        check_one_way(twin)
+def test_another_table_is_noticed(right: str, wrong: str) -> None:
+    assert PAGE.count(right) == 1
+    with pytest.raises((AssertionError, KeyError)):
+        check_rooms(sources(), PAGE.replace(right, wrong))

@@ -51,8 +51,9 @@ def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Pa
 DESCRIBES = "from qps_service.scanning.scanner import describe; print(describe({}))"
 SCANS = """
 from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
-scanner = make_scanner(compile_format("default"), 99, print)
+scanner = make_scanner(ScanOptions(compile_format("default"), 99), print)
 scanner.scan(b"1.2.3.4\\tGET /\\t200\\t9\\n")
 [row] = scanner.take().rows
 print(scanner.name, sum("_scan.abi3.so" in line for line in open("/proc/self/maps")) > 0)

@@ -10,9 +10,11 @@ import pytest
 
 from qps_service import __version__
 from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
-from qps_service.configuration.settings import HISTORY, LOG, OUTPUTS, SERVICE
+from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.settings import HISTORY, LOG, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
+from tests.project.test_docs import OPERATIONS, README, Pages, links, pages
 from tests.system.package import BUILD_DEPENDS
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +48,8 @@ def check_example(text: str, tmp_path: Path) -> None:
     assert len(spelled_out.outputs) == len(OUTPUTS)
     assert not [
         f"{name}.{each.key}"
-        for name, settings in OUTPUTS.items()
-        for each in settings
+        for name, kind in OUTPUTS.items()
+        for each in kind.settings
         if f"\n{each.key} = " not in shown and each.default
     ]
     assert not [
@@ -132,7 +134,7 @@ def test_a_template_that_lags_behind_is_noticed() -> None:
 def check_socket(text: str) -> None:
     """It listens where the service would by itself, and has the name by which that knows it."""
     settings = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
-    [listen] = OUTPUTS["prometheus"]
+    [listen] = OUTPUTS["prometheus"].settings
     assert settings["ListenStream"] == listen.default
     assert settings["FileDescriptorName"] == LISTENER
 
@@ -215,6 +217,50 @@ def test_a_drop_in_names_the_systemd_that_knows_it() -> None:
     }
 
 
+# --- the pages
+
+INSTALLED = {"CHANGELOG.md", "LICENSE"}  # under names of Debian's: changelog.gz, copyright
+KEPT_AS_THEY_ARE = ("dh_compress -X.md", "dh_installdocs -Xmake_reference.py")
+
+
+def pages_astray(docs: str, pages: Pages) -> list[str]:
+    """Pages that are not installed though they are for whoever has the package, and links that lead nowhere
+    there. `docs` lists files and directories; each keeps its path below /usr/share/doc/qps-reporter."""
+    listed = docs.split()
+    installed = [page for page in pages if page in listed or page.partition("/")[0] in listed]
+    missing = {OPERATIONS, README, *(page for page in pages if page.startswith("docs/"))} - {*installed}
+    return sorted(missing) + [
+        f"{name}: {target}"
+        for name, target, _ in links({page: pages[page] for page in installed})
+        if target not in installed and target not in INSTALLED
+    ]
+
+
+def docs() -> str:
+    return (PACKAGING / "debian/qps-reporter.docs").read_text()
+
+
+def test_the_package_has_the_pages_and_their_links_lead_to_each_other() -> None:
+    assert pages_astray(docs(), pages()) == []
+    rules = (PACKAGING / "debian/rules").read_text()
+    assert [line for line in KEPT_AS_THEY_ARE if f"\t{line}\n" not in rules] == []
+    assert not [line for line in docs().split() if not (ROOT / line).exists()]
+
+
+@pytest.mark.twin
+def test_a_page_that_is_astray_is_noticed() -> None:
+    assert "docs/reference/settings.md" in pages_astray(docs().replace("docs", "doc"), pages())
+    assert OPERATIONS in pages_astray(docs().replace(OPERATIONS, ""), pages())
+    with_a_link = {**pages(), OPERATIONS: "[this](packaging/told.py)"}
+    assert f"{OPERATIONS}: packaging/told.py" in pages_astray(docs(), with_a_link)
+
+
+def test_the_units_lead_to_the_runbook() -> None:
+    for name in ("qps-reporter.service", "qps-reporter@.service", "qps-reporter.socket"):
+        [line] = re.findall(r"^Documentation=(.*)$", (UNITS / name).read_text(), re.MULTILINE)
+        assert f"file:/usr/share/doc/qps-reporter/{OPERATIONS}" in line.split()
+
+
 # --- the package
 
 
@@ -241,7 +287,7 @@ def check_build_depends(control: str) -> None:
     """Whoever builds, by hand or in a guest, is told to install all that the build wants."""
     wanted = build_depends(control)
     assert "python3-setuptools" in wanted
-    documented = re.search(r"^apt-get install (git .*)$", (ROOT / "OPERATIONS.md").read_text(), re.MULTILINE)
+    documented = re.search(r"^apt-get install (git .*)$", (ROOT / OPERATIONS).read_text(), re.MULTILINE)
     assert documented
     assert wanted <= set(documented[1].split())
     assert set(documented[1].split()) == set(BUILD_DEPENDS)

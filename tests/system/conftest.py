@@ -9,21 +9,33 @@ from pathlib import Path
 import pytest
 
 from tests.system import package
+from tests.system.debians import SUITES
 from tests.system.guest import Guest
-from tests.system.image import TOOLS, Image
-from tests.system.package import ROOT, Packages
+from tests.system.image import CACHE, ROOT, TOOLS, Image
+from tests.system.package import Packages
 from tests.system.service import UNIT, Service
 
+# Those that take longest come first, so that processes that share the guests end together.
+LONG = ("test_install", "test_package_checks", "test_lifecycle", "test_service", "test_sandbox")
 
-@pytest.hookimpl(trylast=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module's tests on one Debian stand together, whoever chose it, so that each guest boots once."""
-    places = [place for place, item in enumerate(items) if ROOT / "tests" / "system" in item.path.parents]
+    """A module's tests on one Debian stand together, so that each guest boots once: of several processes that
+    share the tests, one has them all."""
     by_guest: dict[tuple[Path, object], list[pytest.Item]] = {}
+    places = [place for place, item in enumerate(items) if ROOT / "tests" / "system" in item.path.parents]
     for place in places:
         by_guest.setdefault((items[place].path, _suite(items[place])), []).append(items[place])
-    for place, item in zip(places, itertools.chain(*by_guest.values()), strict=True):
+    for (path, suite), tests in by_guest.items():
+        for item in tests:
+            item.add_marker(pytest.mark.xdist_group(f"{path.stem}-{suite}"))
+    groups = sorted(by_guest.items(), key=lambda group: _rank(group[0][0].stem))
+    for place, item in zip(places, itertools.chain.from_iterable(tests for _, tests in groups), strict=True):
         items[place] = item
+
+
+def _rank(name: str) -> int:
+    return LONG.index(name) if name in LONG else len(LONG)
 
 
 def _suite(item: pytest.Item) -> object:
@@ -31,7 +43,7 @@ def _suite(item: pytest.Item) -> object:
     return callspec and callspec.params.get("image")
 
 
-@pytest.fixture(scope="session", params=["bookworm", "trixie"])
+@pytest.fixture(scope="session", params=SUITES)
 def image(request: pytest.FixtureRequest) -> Image:
     """The Debian that guests are made of; bootstrapped by the first run.
 
@@ -42,8 +54,7 @@ def image(request: pytest.FixtureRequest) -> Image:
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}; scripts/setup.sh test installs them")
-    cache = os.environ.get("QPS_REPORTER_TEST_CACHE") or ROOT / ".cache" / "system"
-    image = Image(Path(cache).absolute(), request.param)
+    image = Image(CACHE, request.param)
     image.provide()
     return image
 
@@ -57,8 +68,8 @@ def guest(image: Image) -> Iterator[Guest]:
 
 @pytest.fixture(scope="session")
 def packages(image: Image) -> Packages:
-    """This checkout's package, and its successor's. Both are built under Debian 12, for every Debian."""
-    return package.provide(Image(image.cache, "bookworm"))
+    """This checkout's package, and its successor's, both for every Debian."""
+    return package.provide(Image(image.cache, package.BUILT_UNDER))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("QPS_REPORTER_TEST_CACHE") or ROOT / ".cache" / "system").absolute()
 HANG = 120.0  # seconds after which whatever is waited for is taken to hang
 PACKAGES = ("dbus", "systemd", "systemd-sysv")
 # What can be installed without network, each with all that it depends on, but not what it recommends.

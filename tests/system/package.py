@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.system.guest import LONG, Guest
-from tests.system.image import HANG, Image
+from tests.system.image import HANG, ROOT, Image
 
-ROOT = Path(__file__).resolve().parents[2]
+BUILT_UNDER = "bookworm"  # the oldest Debian, for every Debian
 # What packaging/debian/control wants, and what scripts/build-deb.sh uses.
 BUILD_DEPENDS = (
     *("build-essential", "debhelper", "dh-python", "git", "pybuild-plugin-pyproject", "python3-dev"),
@@ -28,7 +28,7 @@ BUILD_DEPENDS = (
 # What the binary package is made of: other changes need no new one.
 PACKAGED = (
     *("qps_service", "packaging", "scripts/build-deb.sh", "pyproject.toml", "setup.py"),
-    *("README.md", "OPERATIONS.md", "CHANGELOG.md", "LICENSE"),
+    *("README.md", "OPERATIONS.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "CHANGELOG.md", "LICENSE"),
 )
 COMMIT = (
     *("env", "GIT_AUTHOR_DATE=@1700000000 +0000", "GIT_COMMITTER_DATE=@1700000000 +0000"),

@@ -13,6 +13,7 @@ import pytest
 from qps_service.notices.kinds import POSSIBLE_LOSS
 from tests.system import faults
 from tests.system.checks import check_conservation
+from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import Entry
 from tests.system.service import (
@@ -126,6 +127,7 @@ def test_what_was_deleted_while_the_service_was_down_is_counted_once(service: Se
 
 
 @pytest.mark.twin
+@on_one
 @pytest.mark.parametrize(("fate", "lost"), [(deleted, range(10, 30)), (compressed, range(20, 30))])
 def test_without_the_store_it_is_lost(service: Service, fate: Fate, lost: range) -> None:
     numbered = Numbered()
@@ -135,6 +137,7 @@ def test_without_the_store_it_is_lost(service: Service, fate: Fate, lost: range)
         check_counted(service, numbered.written)
 
 
+@on_one
 def test_without_the_store_the_loss_is_said(service: Service) -> None:
     outage(service, Numbered(), deleted, NO_STORE)
     assert losses(service)
@@ -213,6 +216,7 @@ def test_what_is_let_go_leaves_the_store(service: Service) -> None:
 
 
 @pytest.mark.twin
+@on_one
 def test_what_stays_in_the_store_is_noticed(service: Service) -> None:
     service.inject(faults.NOTHING_DROPPED)
     with pytest.raises(AssertionError):
@@ -236,6 +240,7 @@ def test_a_full_store_does_not_hinder_the_next_start(service: Service) -> None:
 
 
 @pytest.mark.twin
+@on_one
 def test_a_limit_too_low_for_a_full_store_is_noticed(service: Service) -> None:
     with pytest.raises(GuestError):
         fill(service, LimitNOFILE="1024")

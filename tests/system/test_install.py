@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.debians import ON_EACH, on_one
 from tests.system.guest import Guest
-from tests.system.image import HANG, GuestError, Image
-from tests.system.package import ROOT
+from tests.system.image import HANG, ROOT, GuestError, Image
 from tests.system.service import CONFIGURATION, LOG, UNIT, Service, await_requests, lines, requests
 
 pytestmark = [pytest.mark.system, pytest.mark.build]
@@ -51,8 +51,9 @@ IGNORED = (
 )
 PACKAGE: tuple[str, ...] = ()
 VENV = ("--venv",)
-# The way without a package is the same everywhere: it is tried with the later Python and systemd.
-WAYS = [("bookworm", PACKAGE), ("trixie", PACKAGE), ("trixie", VENV)]
+# The way without a package is the same everywhere: it is tried with the later Python and systemd. With a
+# package, the later Debian is for what it has a part in: that the package is built, installed and runs.
+WAYS = [("bookworm", PACKAGE), ("trixie", VENV)] + [("trixie", PACKAGE)] * ON_EACH
 
 
 @dataclass
@@ -432,14 +433,20 @@ def test_without_network_only_packages_stay_which_were_named(first: First) -> No
         check_only_named(first.packages, printed.replace(" debhelper ", " "))
 
 
-@pytest.mark.parametrize(("image", "way"), WAYS, indirect=["image"])
+CHECKS = (
+    *(check_second_run, check_kept, check_purged, check_bad_configuration, check_no_start),
+    *(check_goes_back, check_upgrade, check_left_disabled, check_dry),
+)
+
+
 @pytest.mark.parametrize(
-    "check",
+    ("image", "way", "check"),
     [
-        *(check_second_run, check_kept, check_purged, check_bad_configuration, check_no_start),
-        *(check_goes_back, check_upgrade, check_left_disabled, check_dry),
+        pytest.param(suite, way, check, id="-".join((check.__name__.removeprefix("check_"), suite, *way)))
+        for check in CHECKS
+        for suite, way in [*WAYS, *[("trixie", PACKAGE)] * (check is check_second_run and not ON_EACH)]
     ],
-    ids=lambda check: check.__name__.removeprefix("check_"),
+    indirect=["image"],
 )
 def test_it_keeps_its_promise(machine: Machine, way: tuple[str, ...], check: Callable[..., None]) -> None:
     check(machine, *way)
@@ -504,6 +511,7 @@ def test_a_fault_is_caught(
         check(machine, *options)
 
 
+@on_one
 def test_the_two_ways_are_not_mixed(machine: Machine) -> None:
     for way, other, says in (
         ((), ("--venv",), "the Debian package is installed: .* apt-get remove qps-reporter first"),
@@ -518,6 +526,7 @@ def test_the_two_ways_are_not_mixed(machine: Machine) -> None:
         machine.install("--uninstall")
 
 
+@on_one
 def test_help_and_mistakes(machine: Machine) -> None:
     printed = machine.install("--help")
     for option in ("--venv", "--uninstall", "--purge", "--dry-run"):

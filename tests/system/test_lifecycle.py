@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
-from tests.system.image import GuestError
-from tests.system.package import NEXT, ROOT, VERSION, Packages
+from tests.system.image import ROOT, GuestError
+from tests.system.package import NEXT, VERSION, Packages
 from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
 pytestmark = pytest.mark.system
@@ -109,6 +110,7 @@ def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages
     assert said.startswith(f"qps-reporter {VERSION} (native scanner, ")
 
 
+@on_one
 def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.current.deb)
     with machine.follow() as journal:
@@ -128,6 +130,7 @@ def readme() -> str:
     return block[1]
 
 
+@on_one
 def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
     machine: Service, packages: Packages
 ) -> None:
@@ -154,6 +157,7 @@ def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
     guest.run(*REMOVE, "purge", "nginx", "curl")
 
 
+@on_one
 def test_the_journal_explains_its_messages(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.current.deb)
     explained = machine.guest.run("journalctl", "--catalog", "--no-pager", f"--unit={UNIT}").stdout
@@ -276,6 +280,7 @@ def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, package
         upgraded(machine, packages, change)
 
 
+@on_one
 def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.next.deb)
     machine.append("")
@@ -289,6 +294,7 @@ def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Package
     assert by_row(machine) == {("GET", "/", 200): 8}
 
 
+@on_one
 def test_running_instances_are_upgraded_too(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.current.deb)
     machine.guest.write("/etc/qps-reporter/shop.toml", '[log.shop]\npath = "/var/log/shop.log"\n')
@@ -304,6 +310,7 @@ def test_running_instances_are_upgraded_too(machine: Service, packages: Packages
     machine.guest.path("/etc/qps-reporter/shop.toml").unlink()
 
 
+@on_one
 def test_the_administrators_drop_in_has_the_last_word(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.current.deb)
     override = "/etc/systemd/system/qps-reporter.service.d/override.conf"
@@ -316,6 +323,7 @@ def test_the_administrators_drop_in_has_the_last_word(machine: Service, packages
 # --- disable
 
 
+@on_one
 def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Packages) -> None:
     apt_install(machine, packages.current.deb)
     machine.guest.systemctl("disable", "--now", UNIT)
@@ -350,6 +358,7 @@ def check_socket(machine: Service, packages: Packages, fault: str = "") -> None:
     assert not machine.guest.path(f"/etc/systemd/system/sockets.target.wants/{SOCKET}").is_symlink()
 
 
+@on_one
 def test_the_socket_is_the_administrators(machine: Service, packages: Packages) -> None:
     check_socket(machine, packages)
 
@@ -364,6 +373,7 @@ def test_a_socket_that_outlives_the_package_is_noticed(machine: Service, package
 # --- remove and purge
 
 
+@on_one
 def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_back(
     machine: Service, packages: Packages
 ) -> None:
@@ -383,6 +393,7 @@ def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_ba
     assert by_row(machine) == {("GET", "/", 200): 9}
 
 
+@on_one
 def test_a_state_directory_that_is_a_mount_is_emptied(machine: Service, packages: Packages) -> None:
     guest = machine.guest
     guest.run("mkdir", "-p", STATE)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import package
+from tests.system.debians import on_one
 from tests.system.guest import LONG, Guest
 from tests.system.image import HANG, GuestError, Image
 from tests.system.package import BUILD_DEPENDS, Package, Packages
@@ -97,6 +98,7 @@ def chroot(builder: Guest, image: Image) -> Guest:
     return builder
 
 
+@on_one
 def test_builds_in_other_surroundings_are_the_same(builder: Guest) -> None:
     builder.run("mkdir", "-p", "/elsewhere/tmp")
     package.checkout(builder, "/elsewhere/checkout")
@@ -138,6 +140,7 @@ def depends(builder: Guest) -> str:
     return builder.run("sh", "-c", f"dpkg-deb --field {GOOD}/*.deb Depends").stdout
 
 
+@on_one
 def test_it_can_be_installed_on_each_later_debian(builder: Guest) -> None:
     check_depends(depends(builder))
 
@@ -160,6 +163,7 @@ def test_a_dependency_on_one_debian_is_noticed(builder: Guest, right: str, wrong
         check_depends(found.replace(right, wrong))
 
 
+@on_one
 def test_lintian_is_silent(builder: Guest) -> None:
     assert builder.run("bash", CHECK, "lintian", GOOD, hang=LONG).stdout == ""
 
@@ -180,6 +184,7 @@ def test_what_lintian_is_for_is_noticed(builder: Guest) -> None:
         builder.run("bash", CHECK, "lintian", "/untidy/built", hang=LONG)
 
 
+@on_one
 def test_piuparts_passes_the_upgrade_included(chroot: Guest) -> None:
     piuparts(chroot, GOOD)
 
@@ -202,6 +207,7 @@ def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
     builder.run("apt-get", "purge", "--yes", "qps-reporter")
 
 
+@on_one
 def test_autopkgtest_passes(builder: Guest) -> None:
     printed = builder.run("bash", CHECK, "autopkgtest", GOOD, hang=LONG).stdout
     for test in ("smoke", "service", "rotation", "upgrade"):

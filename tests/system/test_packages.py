@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
 from tests.system.image import DOWNLOADS, GuestError
 
@@ -19,11 +20,13 @@ def test_all_that_the_packages_need_is_there(guest: Guest) -> None:
     guest.run(*INSTALL, "--download-only", *DOWNLOADS)
 
 
+@on_one
 def test_a_package_that_was_not_downloaded_is_refused(guest: Guest) -> None:
     with pytest.raises(GuestError, match="Failed to fetch"):
         guest.run(*INSTALL, "--option=Acquire::Retries=0", "--download-only", "hello")
 
 
+@on_one
 def test_a_package_is_installed_and_works(guest: Guest) -> None:
     guest.install("jq")
     assert json.loads(guest.run("jq", "--null-input", "[1 + 1]").stdout) == [2]

@@ -11,6 +11,7 @@ import pytest
 
 from qps_service.notices.kinds import OUTPUT_FAILED
 from tests.system import faults
+from tests.system.debians import on_one
 from tests.system.guest import Guest
 from tests.system.image import GuestError
 from tests.system.service import Service, await_requests, configuration, counted, lines
@@ -125,6 +126,7 @@ def test_without_its_setting_it_would_be_allowed(probed: Service, name: str) -> 
 # --- and what the administrator may need nevertheless
 
 
+@on_one
 @pytest.mark.parametrize(
     ("path", "says", "settings"),
     [
@@ -151,6 +153,7 @@ def test_a_log_that_is_hidden_is_followed_with_the_drop_in_of_the_documentation(
     log.unlink()
 
 
+@on_one
 def test_a_listener_that_systemd_passes_can_be_served(service: Service) -> None:
     """No right to open one is needed for it: what will be scraped can be in the same sandbox."""
     guest = service.guest
@@ -209,6 +212,7 @@ def test_the_drop_in_for_sending_opens_no_more_than_that(probed: Service) -> Non
     check_exposure(probed.guest, "qps-reporter.service", 1.1)
 
 
+@on_one
 def test_metrics_leave_with_the_drop_in_and_without_it_that_is_said(service: Service) -> None:
     """With it, names are looked up inside the sandbox too."""
     guest = service.guest

@@ -10,6 +10,7 @@ import pytest
 from qps_service.notices import kinds
 from tests.system import faults
 from tests.system.checks import check_nothing_twice, check_report
+from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import Entry, JournalStream
 from tests.system.service import (
@@ -53,6 +54,7 @@ def test_start_returns_when_the_service_is_ready(service: Service) -> None:
 
 
 @pytest.mark.twin
+@on_one
 def test_a_service_that_is_ready_too_early_is_noticed(service: Service) -> None:
     service.inject(faults.READY_AT_ONCE)
     service.configure(configuration(interval=NEVER))
@@ -72,6 +74,7 @@ def test_it_is_not_ready_before_the_first_read_is_done(service: Service) -> None
     assert service.show("Result") == "timeout"
 
 
+@on_one
 def test_the_status_line_tells_rate_routes_log_and_total(service: Service) -> None:
     service.configure(configuration())
     service.append("")
@@ -87,6 +90,7 @@ def test_the_status_line_tells_rate_routes_log_and_total(service: Service) -> No
     assert (log, total) == (LOG, "15 requests in total")
 
 
+@on_one
 def test_a_report_is_one_journal_entry_with_fields(service: Service) -> None:
     service.configure(configuration(interval=NEVER))
     service.append("")
@@ -101,6 +105,7 @@ def test_a_report_is_one_journal_entry_with_fields(service: Service) -> None:
     assert counted == {("GET", "/", 200): 8, ("GET", "/", 500): 2, ("GET", r"/a\x1b[31m\\b", 200): 1}
 
 
+@on_one
 def test_a_report_with_many_routes_is_whole(service: Service) -> None:
     service.configure(configuration(interval=NEVER))
     service.append("")
@@ -112,6 +117,7 @@ def test_a_report_with_many_routes_is_whole(service: Service) -> None:
     assert len(rows(report)) == 500
 
 
+@on_one
 def test_nothing_is_in_the_journal_twice(service: Service) -> None:
     service.configure(configuration())
     service.append("")
@@ -132,6 +138,7 @@ def test_nothing_is_in_the_journal_twice(service: Service) -> None:
         check_nothing_twice([*entries, copy])
 
 
+@on_one
 def test_a_missing_log_is_waited_for_and_picked_up(service: Service) -> None:
     service.configure(configuration())
     service.start()
@@ -150,6 +157,7 @@ def test_a_missing_log_is_waited_for_and_picked_up(service: Service) -> None:
     assert "waiting" not in service.show("StatusText")
 
 
+@on_one
 def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(service: Service) -> None:
     service.configure(configuration())
     service.append(lines(4))
@@ -188,6 +196,7 @@ def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Servic
     assert sum(map(requests, service.entries())) == 15
 
 
+@on_one
 @pytest.mark.parametrize(
     "bad",
     ["interval = 'often'\n", "[log.access\n", configuration() + "colour = 'red'\n", None],
@@ -226,6 +235,7 @@ def test_a_bad_configuration_is_refused_and_the_service_goes_on_with_the_old(
     assert sum(map(requests, service.entries())) == 15
 
 
+@on_one
 def test_a_bad_configuration_is_refused_at_the_start_and_said(service: Service) -> None:
     service.configure("interval = 'often'\n")
     with pytest.raises(GuestError, match="interval: expected a duration"):
@@ -258,6 +268,7 @@ def test_the_watchdog_kills_a_hung_read_and_the_service_goes_on(service: Service
 
 
 @pytest.mark.twin
+@on_one
 def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:
     service.inject(faults.READ_HANGS + faults.WATCHDOG_FROM_A_THREAD, WatchdogSec="2s", TimeoutStopSec="1s")
     with service.follow() as journal, pytest.raises(GuestError):
@@ -293,12 +304,14 @@ def test_systemd_is_told_of_a_stop(service: Service) -> None:
 
 
 @pytest.mark.twin
+@on_one
 def test_a_stop_that_is_not_told_is_noticed(service: Service) -> None:
     service.inject(faults.STOP_HANGS_UNTOLD, TimeoutStopSec="1s", Restart="no")
     with service.follow() as journal, pytest.raises(GuestError):
         stop_unasked(service, journal, timeout=4)
 
 
+@on_one
 def test_logrotate_loses_nothing(service: Service) -> None:
     service.configure(configuration())
     service.append("")
@@ -318,6 +331,7 @@ def test_logrotate_loses_nothing(service: Service) -> None:
     assert sum(map(requests, service.entries())) == 400
 
 
+@on_one
 def test_check_tells_whether_the_service_user_can_read_the_log(service: Service) -> None:
     service.configure(configuration())
     service.append(lines(1))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from qps_service.notices import kinds
+from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.service import SOCKET, UNIT, Service, await_requests, configuration, lines
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.system
 LIBRARY = "python3-prometheus-client"
 PATIENCE = "60"  # seconds
 OUTPUT = "[output.prometheus]\n"
-# As OPERATIONS.md has it.
+# As docs/how-to/prometheus.md has it.
 WITHOUT_THE_SOCKET = {
     "PrivateNetwork": "no",
     "RestrictAddressFamilies": "AF_UNIX AF_INET",
@@ -75,6 +76,7 @@ def test_the_socket_is_served_from_the_sandbox(scraped: Service) -> None:
     assert scraped.show("MainPID") == process
 
 
+@on_one
 def test_a_scrape_starts_a_service_that_was_stopped(scraped: Service) -> None:
     scraped.guest.systemctl("start", SOCKET)
     scraped.append(lines(3))
@@ -93,6 +95,7 @@ def test_a_socket_of_another_name_is_noticed(scraped: Service, monkeypatch: pyte
         check_scraped(scraped)
 
 
+@on_one
 def test_a_reload_brings_the_output_to_the_socket(scraped: Service) -> None:
     scraped.configure(configuration())
     scraped.guest.systemctl("start", SOCKET)
@@ -106,6 +109,7 @@ def test_a_reload_brings_the_output_to_the_socket(scraped: Service) -> None:
     assert requests(scraped) == 3
 
 
+@on_one
 def test_without_the_socket_the_sandbox_says_no_and_reports_go_on(scraped: Service) -> None:
     scraped.start()
     scraped.append(lines(3))
@@ -114,6 +118,7 @@ def test_without_the_socket_the_sandbox_says_no_and_reports_go_on(scraped: Servi
     assert troubles(scraped) == ["cannot listen on 127.0.0.1:9145: Address family not supported by protocol"]
 
 
+@on_one
 def test_without_the_socket_the_drop_in_of_the_documentation_lets_it_listen(scraped: Service) -> None:
     scraped.override(**WITHOUT_THE_SOCKET)
     scraped.start()
@@ -121,6 +126,7 @@ def test_without_the_socket_the_drop_in_of_the_documentation_lets_it_listen(scra
     assert requests(scraped) == 3
 
 
+@on_one
 def test_without_the_library_the_configuration_is_refused(scraped: Service) -> None:
     needs = f"output.prometheus: needs prometheus_client, .* \\(Debian: {LIBRARY}\\)"
     scraped.configure(configuration())
@@ -144,6 +150,7 @@ def test_without_the_library_the_configuration_is_refused(scraped: Service) -> N
         scraped.start()
 
 
+@on_one
 def test_a_file_for_node_exporter_wants_the_drop_in_of_the_documentation(scraped: Service) -> None:
     place = "/var/lib/prometheus/node-exporter"
     path = f"{place}/qps-reporter.prom"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from qps_service.notices import kinds
+from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import Entry, JournalStream
 from tests.system.service import UNIT, Numbered, Service, await_requests, configuration, counted, is_report
@@ -157,6 +158,7 @@ def test_a_service_whose_file_system_hangs_and_that_forgets_is_noticed(
 # --- a pipe where the log should be
 
 
+@on_one
 def test_a_pipe_in_place_of_the_log_does_not_hang_it(service: Service) -> None:
     numbered = Numbered()
     service.configure(configuration())

@@ -17,6 +17,7 @@ import pytest
 from qps_service.formats.presets import LogFormat
 from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
@@ -30,11 +31,20 @@ def no_spill(scanned: Scanned) -> None:
     raise AssertionError(f"spilled {len(scanned.rows)} rows")
 
 
+def _native(level: str, log_format: LogFormat, max_line: int) -> Scanner:
+    return NativeScanner(ScanOptions(log_format, max_line), no_spill, level=level)
+
+
+def pure_scanner(log_format: LogFormat, max_line: int, *, kind: type[PureScanner] = PureScanner) -> Scanner:
+    """A pure scanner, or a twin of it, that keeps all it counts."""
+    return kind(ScanOptions(log_format, max_line), no_spill)
+
+
 # Each scanner there is; all of them must give the same results.
 # The native ones must be there: scripts/setup.sh test builds them.
 SCANNERS: dict[str, MakeScanner] = {
-    "py": partial(PureScanner, spill=no_spill),
-    **{f"c-{level}": partial(NativeScanner, spill=no_spill, level=level) for level in _scan.LEVELS},
+    "py": pure_scanner,
+    **{f"c-{level}": partial(_native, level) for level in _scan.LEVELS},
 }
 
 

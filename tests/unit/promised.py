@@ -8,6 +8,8 @@
 A check is a function that asserts. It is called with the part, with what its row gives by name, and with
 fixtures for all other arguments without a default. It may draw examples (hypothesis' @given): then those that
 show what is wrong with the twins stand beside it as @example.
+
+Where a test makes what it checks in its own way, tests/promised.py has the rows alone.
 """
 
 import inspect

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from qps_service.network.resolver import Resolver
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
 
 DEADLINE = 10  # seconds that a test which fails may take
 RESUMED = "it takes metrics again"
+NOW = 5_000 * 1_000_000_000
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -32,6 +34,42 @@ class Said:
     @property
     def texts(self) -> list[str]:
         return [notice.text for notice in self.notices]
+
+
+class Sending:
+    """A transport to a port of this machine, at injected times, and what it said."""
+
+    def __init__(self, make: Callable[..., Any], port: int, host: str = "127.0.0.1", **keywords: Any) -> None:
+        self.said = Said()
+        self.to = f"{host}:{port}"
+        self.slept: list[float] = []
+        self.output = make(host, port, self.said.trouble, **{"sleep": self.slept.append} | keywords)
+
+    def window(self, *messages: bytes, now: int = NOW, **keywords: Any) -> None:
+        """Send these, as far as they leave at once."""
+        self.output.send(messages, **keywords)
+        self.output.flush(now)
+
+    @property
+    def texts(self) -> list[str]:
+        return self.said.texts
+
+    @property
+    def failures(self) -> int:
+        return self.said.trouble.failures
+
+    def failing(self, why: str) -> str:
+        """What is said then."""
+        return f"cannot send to {self.to}: {why}"
+
+    def hear(self, failures: int = 1) -> None:
+        """Flush until so many failures are known."""
+
+        def heard() -> bool:
+            self.output.flush(NOW)
+            return self.failures == failures
+
+        until(heard)
 
 
 class UdpReceiver:
@@ -67,8 +105,8 @@ class TcpReceiver:
         self.port: int = self.socket.getsockname()[1]
         self.connection: socket.socket | None = None
 
-    def accept(self) -> None:
-        self.socket.settimeout(DEADLINE)
+    def accept(self, patience: float = DEADLINE) -> None:
+        self.socket.settimeout(patience)
         self.connection, _ = self.socket.accept()
         self.connection.setblocking(False)
 
@@ -99,11 +137,17 @@ class TcpReceiver:
 class Names:
     """A name service: lookups begin when asked for, and end when the test says so."""
 
-    def __init__(self, *addresses: tuple[str, int]) -> None:
+    AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def __init__(self, *addresses: tuple[str, int], fails: bool = False) -> None:
         self.addresses: list[tuple[str, int]] = list(addresses)
-        self.error: OSError | None = None
+        self.error: OSError | None = self.AGAIN if fails else None
         self.begun = 0
         self._tasks: list[Callable[[], None]] = []
+
+    def resolver(self, host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> Resolver:
+        """One that asks here."""
+        return Resolver(host, port, kind, look_up=self.look_up, begin=self.begin)
 
     def begin(self, task: Callable[[], None]) -> None:
         self.begun += 1

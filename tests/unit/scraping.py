@@ -52,10 +52,9 @@ class Endpoint:
         """One turn of the loop, so much later; whether it answered somebody."""
         self.now += round(seconds * SECOND)
         self.output.flush(self.now)
-        asked = self.output.is_asked(self.now, is_behind=is_behind)
-        if asked:
-            self.output.answer(overview, self.now)
-        return asked
+        if asked := self.output.asked(self.now, is_behind=is_behind):
+            self.output.answer(asked, overview, self.now)
+        return bool(asked)
 
     def take_in(self, until: Callable[[], bool]) -> None:
         """Flush as often as there is something to do, until that is so."""

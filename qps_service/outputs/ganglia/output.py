@@ -1,6 +1,6 @@
 """Rates and counters to Ganglia's gmond: `[output.ganglia]`.
 
-Each series (ganglia_series.py) is two metrics of type double in its log's group:
+Each series (series.py) is two metrics of type double in its log's group:
 
     NAME        requests per second, slope both
     NAME_count  requests since the ledger began, slope positive. gmetad polls every 15 s: a rate that came
@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from qps_service.configuration.types import GangliaConfig
 from qps_service.errors import ConfigError
-from qps_service.network.resolver import endpoint
 from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import GoesOn, HasFiles, TakesReports
 from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
 from qps_service.outputs.ganglia.gmond_conf import Channel, read_sending
 from qps_service.outputs.ganglia.names import COUNT, safe_host, title_of
 from qps_service.outputs.ganglia.series import Announcements, LiveSeries, Series
+from qps_service.text.endpoint import endpoint
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview, Report
 
@@ -63,7 +63,7 @@ class _Counted(Trouble):
         super().failed(text)
 
 
-class GangliaOutput(Output):
+class GangliaOutput(TakesReports, GoesOn, HasFiles):
     """Sends both metrics of each series to every gmond that is to have them."""
 
     name = "ganglia"
@@ -120,15 +120,10 @@ class GangliaOutput(Output):
         """Read the gmond.conf again with the next window."""
         self._is_settled = False
 
-    def close(self) -> None:
-        """Send the rest, each within a second."""
+    def close(self, *, wait: bool = True) -> None:
+        """Send the rest, as far as each one's pace allows."""
         for datagrams, _ in self._channels.values():
-            datagrams.close()
-
-    def dismiss(self) -> None:
-        """Send what can be sent now."""
-        for datagrams, _ in self._channels.values():
-            datagrams.close(wait=False)
+            datagrams.close(wait=wait)
 
     def _settle(self) -> None:
         """Find out where to send. As long as a gmond.conf tells nothing, that is where it told before."""

@@ -23,8 +23,9 @@ OPENMETRICS = "application/openmetrics-text"
 _ACCEPT = {True: f"{OPENMETRICS}; version=1.0.0", False: ""}
 
 _ROW = ("log", "method", "route", "status")
-# Family, what it is, its value; of each log.
-_COUNTERS: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
+# Family, what it is, its value (None: not known yet); of each log. Rejected lines are a counter beside these.
+LogNumbers = tuple[tuple[str, str, Callable[[Standing], float | None]], ...]
+COUNTERS: LogNumbers = (
     ("lines", "Lines read: requests and rejected ones", lambda log: log.lines),
     ("rotations", "Rotations of the log seen by this process", lambda log: log.rotations),
     ("possible_losses", "Times that lines may have been lost, told by this process", lambda log: log.losses),
@@ -35,9 +36,10 @@ _COUNTERS: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
         lambda log: log.folded,
     ),
 )
-_GAUGES: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
+GAUGES: LogNumbers = (
     ("routes", "Routes told apart", lambda log: log.routes),
     ("pending_bytes", "Bytes that are there and not yet counted", lambda log: log.pending),
+    ("last_line_age_seconds", "Time since a line was last read", lambda log: log.last_line_age),
 )
 
 
@@ -52,12 +54,11 @@ class Families(Collector):
         overview = self._overview
         yield self._rows("http_requests", "Requests", lambda counts: counts.requests)
         yield self._rows("http_response_bytes", "Sum of the response sizes", lambda counts: counts.bytes)
-        for name, text, value in _COUNTERS:
+        for name, text, value in COUNTERS:
             yield self._of_logs(_counter(name, text, "log"), value)
         yield self._rejected()
-        for name, text, value in _GAUGES:
+        for name, text, value in GAUGES:
             yield self._of_logs(_gauge(name, text, "log"), value)
-        yield self._ages()
         yield _counter("ledger_commits", "Commits to the ledger by this process", value=overview.commits)
         yield _counter(
             "ledger_failures", "Commits that the ledger did not take", value=overview.commit_failures
@@ -78,10 +79,11 @@ class Families(Collector):
         return family
 
     def _of_logs(
-        self, family: CounterMetricFamily | GaugeMetricFamily, value: Callable[[Standing], int]
+        self, family: CounterMetricFamily | GaugeMetricFamily, value: Callable[[Standing], float | None]
     ) -> Metric:
         for log in self._overview.logs:
-            family.add_metric((log.log,), value(log))
+            if (number := value(log)) is not None:
+                family.add_metric((log.log,), number)
         return family
 
     def _rejected(self) -> Metric:
@@ -90,13 +92,6 @@ class Families(Collector):
         for log in self._overview.logs:
             for reason in dict.fromkeys((*REASONS, *log.rejects)):
                 family.add_metric((log.log, reason), log.rejects.get(reason, 0))
-        return family
-
-    def _ages(self) -> Metric:
-        family = _gauge("last_line_age_seconds", "Time since a line was last read", "log")
-        for log in self._overview.logs:
-            if log.last_line_age is not None:
-                family.add_metric((log.log,), log.last_line_age)
         return family
 
 

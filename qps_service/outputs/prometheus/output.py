@@ -18,7 +18,7 @@ from qps_service.network.http_exchange import TEXT, Exchange
 from qps_service.network.http_server import Client, Listener
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Output
+from qps_service.outputs.base import Answers
 from qps_service.outputs.prometheus.exposition import OPENMETRICS, render
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
@@ -38,7 +38,7 @@ def _boottime() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-class PrometheusOutput(Output):
+class PrometheusOutput(Answers):
     """Answers scrapes; reports it does not need."""
 
     name = "prometheus"
@@ -56,7 +56,6 @@ class PrometheusOutput(Output):
         self._listener = Listener(config.listen, inherited, (METRICS, HEALTH), self.trouble)
         self._clock = clock
         self._next_at = 0  # when the next answers may be given
-        self._asked: list[Client] = []  # who is answered now
 
     def flush(self, now: int) -> None:
         """Take in requests, and go on sending answers."""
@@ -75,35 +74,32 @@ class PrometheusOutput(Output):
         """Whether one did."""
         return self._listener.is_ready()
 
-    def is_asked(self, now: int, *, is_behind: bool) -> bool:
-        """Whether somebody can be answered. Whether all is well can be told in a backlog, too."""
-        self._asked = []
-        if now >= self._next_at:
-            self._asked = [
-                client
-                for client in self._listener.asked
-                if not is_behind or _path(client) == HEALTH or now - client.asked_at >= BACKLOG_PATIENCE
-            ]
-        return bool(self._asked)
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        """Who can be answered. Whether all is well can be told in a backlog, too."""
+        return [
+            client
+            for client in self._listener.asked
+            if now >= self._next_at
+            and (not is_behind or _path(client) == HEALTH or now - client.asked_at >= BACKLOG_PATIENCE)
+        ]
 
-    def answer(self, overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
         """Answer those, all from one rendering."""
         begun = self._clock()
         bodies = _Bodies(overview)
         try:
-            for client in self._asked:
+            for client in asked:
                 if client.exchange is not None:
                     body = bodies.answer(client.exchange)
                     self._listener.send(client, client.exchange.written, body, now)
             self.trouble.works()
         finally:
             # Whoever got none because of a fault would be due at once, and again, for good.
-            self._listener.dismiss(self._asked)
-            self._asked = []
+            self._listener.dismiss(asked)
             ended = self._clock()
             self._next_at = ended + max(APART, REST * (ended - begun))
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Let all connections go."""
         self._listener.close()
 

@@ -1,4 +1,17 @@
-/* What Python asks for: a program from its tuples (scan.py makes them of a LogFormat). */
+/* What Python hands over: the tuples that it makes of a LogFormat, from which a program is made.
+
+   Whatever they hold, it ends in a program or in an exception. */
+
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <string.h>
+
+#include "limits.h"
+#include "program.h"
 
 static int check_literal(const char *bytes, Py_ssize_t len)
 {

@@ -5,25 +5,34 @@
    format whose cores are the same bytes count for the same entry, since a line is read from left to right: so
    one of them need be taken apart. Where the cache misses, that costs time and nothing else. */
 
-enum { CORE_LEAST = 8, CORE_LIMIT = 64, TAG_CUT = 256, TAG_STATUS = 9, TAG_ROUND = 33 };
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+#include "table.h"
+
+/* Bytes of a core. CORE_LIMIT is STEP, so that two can be compared at once. */
+enum { CORE_LEAST = 8, CORE_LIMIT = STEP };
+
+/* A tag has, from its lowest bit on: the core's length; for a request that is a core without what follows
+   whether its query was left out, and the three bytes of its status; and the round in which its entry was
+   made. */
+enum { TAG_IS_CUT = 1 << 8, TAG_STATUS_SHIFT = 9, TAG_ROUND_SHIFT = 33 };
 
 struct core {
     uint8_t bytes[CORE_LIMIT]; /* and zeros */
     struct entry *entry;
-    /* Its length; for a request that is a core without what follows whether its query was left out, and the
-       three bytes of its status; and the round in which its entry was made. */
-    uint64_t tag;
+    uint64_t tag; /* 0 where there is none */
 };
 
 /* As many ones from CORE_LIMIT - n on as n, and zeros. */
 #define ONES 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
 static const uint8_t CORE_MASK[2 * CORE_LIMIT] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
 #undef ONES
-
-static inline size_t at_most(size_t number, size_t limit)
-{
-    return number < limit ? number : limit;
-}
 
 /* Where a core of CORE_LEAST to CORE_LIMIT bytes is, or would be; `more` is what its tag tells besides.
 

@@ -1,24 +1,34 @@
-/* The same code for each instruction set there is, and which of them this processor knows. */
+/* The code of isa/ for each instruction set there is, and which of them this processor knows.
+
+   PER_ISA(name) is the name with the suffix of the instruction set that is being compiled for, and one of
+   ISA_PLAIN, ISA_SSE2, ISA_AVX2 and ISA_NEON is defined. A level is an instruction set with the one function
+   that is called from elsewhere.
+
+   All that isa/ uses is included by its first turn, the plain one: within the pragmas for AVX2 it would be
+   compiled for AVX2 alone. */
+
+#pragma once
+
+#include <stdint.h>
+
+#include "processor.h"
+#include "scanner.h"
 
 #define JOIN_(name, suffix) name##_##suffix
 #define JOIN(name, suffix) JOIN_(name, suffix)
 
-#define FIND(name) JOIN(name, plain)
-#define FIND_PLAIN
-#include "isa/find.h"
-#include "isa/json.h"
-#include "isa/line.h"
-#undef FIND_PLAIN
-#undef FIND
+#define PER_ISA(name) JOIN(name, plain)
+#define ISA_PLAIN
+#include "isa/lines.h"
+#undef ISA_PLAIN
+#undef PER_ISA
 
 #if defined SCAN_X86
-#define FIND(name) JOIN(name, sse2)
-#define FIND_SSE2
-#include "isa/find.h"
-#include "isa/json.h"
-#include "isa/line.h"
-#undef FIND_SSE2
-#undef FIND
+#define PER_ISA(name) JOIN(name, sse2)
+#define ISA_SSE2
+#include "isa/lines.h"
+#undef ISA_SSE2
+#undef PER_ISA
 
 #if defined __clang__
 #pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt"))), apply_to = function)
@@ -26,13 +36,11 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,bmi,bmi2,popcnt")
 #endif
-#define FIND(name) JOIN(name, avx2)
-#define FIND_AVX2
-#include "isa/find.h"
-#include "isa/json.h"
-#include "isa/line.h"
-#undef FIND_AVX2
-#undef FIND
+#define PER_ISA(name) JOIN(name, avx2)
+#define ISA_AVX2
+#include "isa/lines.h"
+#undef ISA_AVX2
+#undef PER_ISA
 #if defined __clang__
 #pragma clang attribute pop
 #else
@@ -40,13 +48,11 @@
 #endif
 
 #elif defined SCAN_ARM
-#define FIND(name) JOIN(name, neon)
-#define FIND_NEON
-#include "isa/find.h"
-#include "isa/json.h"
-#include "isa/line.h"
-#undef FIND_NEON
-#undef FIND
+#define PER_ISA(name) JOIN(name, neon)
+#define ISA_NEON
+#include "isa/lines.h"
+#undef ISA_NEON
+#undef PER_ISA
 #endif
 
 typedef int (*lines_function)(struct scanner *, const uint8_t *, const uint8_t *);

@@ -1,14 +1,24 @@
-/* The native scanner: what _scan_py.py does, at the speed of memory. scan.py is who uses it.
+/* The Python module: a scanner as a type, which does what the pure scanner does, at the speed of memory.
 
-   The limited API of Python 3.11 keeps one build good for every later version. */
+   It, arguments.h and results.h know Python; nothing else here does, so that all else can be fuzzed without
+   it. The limited API of Python 3.11 keeps one build good for every later version. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "core.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "arguments.h"
+#include "block.h"
+#include "isa.h"
+#include "limits.h"
+#include "program.h"
 #include "results.h"
+#include "scanner.h"
+#include "sizes.h"
+#include "table.h"
 
 typedef struct {
     PyObject_HEAD struct scanner scanner;
@@ -91,11 +101,10 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
                                      &PyTuple_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
                                      &span, &seed, &seed_len, &level))
         return NULL;
-    if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > KEY_BYTES_LIMIT / 4 ||
-        span < 0)
+    if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > LINE_LIMIT || span < 0)
         return PyErr_Format(PyExc_ValueError,
                             "expected a seed of %zd bytes, a max_line of up to %d and a span",
-                            sizeof((struct table *)0)->seed, KEY_BYTES_LIMIT / 4);
+                            sizeof((struct table *)0)->seed, LINE_LIMIT);
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Scanner *self = (Scanner *)allocate(type, 0);
     if (!self)
@@ -260,7 +269,7 @@ static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
 static struct PyModuleDef scan_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_scan",
-    .m_doc = "The native scanner; qps_service.scan picks it.",
+    .m_doc = "The native scanner, as a type.",
     .m_slots = scan_slots,
 };
 

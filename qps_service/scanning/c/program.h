@@ -1,7 +1,73 @@
-/* Making programs and scanners, and giving their memory back.
+/* A program: what a LogFormat and the settings of its log say of how lines look, made once and never changed.
 
-   What can fail does so for want of memory, with -1, and leaves what program_close() and scanner_close()
-   take. */
+   What can fail does so for want of memory, with -1, and leaves what program_close() takes. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+#include "values.h"
+
+/* What a field tells. Python numbers them alike. */
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
+
+struct literal {
+    uint8_t *bytes;
+    size_t len;
+    uint64_t word, mask; /* the first 8 bytes, and which of them there are */
+};
+
+struct field {
+    enum role role;
+    int is_quoted;
+    struct literal literal; /* what follows; nothing for the field at the end of the line */
+};
+
+/* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
+   request, `leads` of them, of the request, the status and the size, and of the fields behind it. */
+enum { SHAPE_LIMIT = 16 };
+struct shape {
+    struct {
+        uint64_t word, mask;
+        size_t len;
+    } parts[SHAPE_LIMIT];
+    size_t leads, parts_len, time; /* time: which lead it is, or SHAPE_LIMIT */
+};
+
+struct member {
+    uint8_t *path;
+    size_t len;
+    enum role role;
+};
+
+/* A compiled LogFormat: `head` and fields for text, members for JSON. */
+struct program {
+    struct literal head;
+    struct field *fields;
+    size_t fields_len;
+    struct member members[MEMBERS_LIMIT];
+    size_t members_len;
+    uint64_t members_by_first[256]; /* those whose path begins with a byte */
+    int is_lenient, keep_query;
+    size_t max_line;
+    int64_t span; /* seconds; 0 where times are not wanted */
+    int has_core;
+    size_t core_first, core_last; /* numbers of its first and last field */
+    /* One byte ends every field but those within a core, `before` of them stand before it, `within` in it and
+       at its end, and the size ends the line: isa/lines.h can read its lines. */
+    int is_delimited;
+    uint8_t delimiter;
+    unsigned before, within;
+    /* isa/quoted.h can read its lines, with so many quotes. */
+    int is_quoted;
+    size_t quotes;
+    struct shape shape;
+};
 
 static int literal_set(struct literal *l, const void *bytes, size_t len)
 {
@@ -112,42 +178,44 @@ static void prepare(struct program *g)
     g->core_last = last;
     g->is_quoted = g->has_core && is_quoted(g);
     /* The size must be all that comes after the core. */
-    if (!first || !g->has_core || g->head.len || g->span || g->max_line < 64 || last + 2 != g->fields_len ||
+    if (!first || !g->has_core || g->head.len || g->span || g->max_line < STEP || last + 2 != g->fields_len ||
         g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
-    g->plain_stop = g->fields[last].literal.bytes[0];
+    g->delimiter = g->fields[last].literal.bytes[0];
     for (size_t i = 0; i <= last; i++) {
         const struct field *f = &g->fields[i];
-        int is_stop = f->literal.bytes[0] == g->plain_stop;
+        int is_stop = f->literal.bytes[0] == g->delimiter;
         if (f->is_quoted || f->literal.len != 1 || (i < first && !is_stop))
             return;
         g->within += i >= first && is_stop;
     }
-    g->is_plain = 1;
+    g->is_delimited = 1;
 }
 
-/* A scanner for a complete program. All of it was zeros. */
-static int scanner_open(struct scanner *s, struct program *g, const uint8_t *seed,
-                        int (*spill)(struct scanner *))
+/* Whether a literal stands here. None has a byte that is behind a line, so that none matches beyond its end.
+ */
+static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct literal *l)
 {
-    size_t room = g->max_line + SLACK;
-    prepare(g);
-    s->program = g;
-    s->spill = spill;
-    s->round = 1ULL << TAG_ROUND;
-    s->scratch = calloc(2, room);
-    s->text = calloc(ROLES, room);
-    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
-    return s->scratch && s->text && s->cores ? table_open(&s->table, seed) : -1;
+    return (load64(p) & l->mask) == l->word &&
+           (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
 }
 
-static void scanner_close(struct scanner *s)
+/* The fields of a line whose literals are all runs of blanks and tabs. */
+static int match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
 {
-    free(s->times);
-    free(s->cores);
-    free(s->scratch);
-    free(s->text);
-    free(s->tail);
-    table_close(&s->table);
+    for (size_t i = 0; i < g->fields_len; i++) {
+        const uint8_t *start = p;
+        while (p < end && *p != ' ' && *p != '\t')
+            p++;
+        if (p == start)
+            return 0;
+        fields[g->fields[i].role] = (struct span){start, (size_t)(p - start)};
+        const uint8_t *stop = p;
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
+        if (p == stop && i + 1 < g->fields_len)
+            return 0;
+    }
+    return p == end;
 }

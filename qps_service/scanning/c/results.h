@@ -1,4 +1,18 @@
-/* What was counted, as Python gets it (Scanned in model.py). */
+/* What Python gets: what was counted, as the Scanned of Python is made of.
+
+   What fails does so with an exception, and leaves what was counted where it was. */
+
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "scanner.h"
+#include "table.h"
 
 static PyObject *reasons_of(const struct scanner *s, PyObject *names)
 {
@@ -18,7 +32,7 @@ static PyObject *times_of(const struct scanner *s)
 {
     PyObject *times = PyDict_New();
     uint64_t untimed = 0;
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < STATUS_CLASSES; i++)
         untimed += s->untimed[i];
     for (size_t i = 0; times && i < s->times_len + (untimed > 0); i++) {
         const uint64_t *n = i < s->times_len ? s->times[i].requests : s->untimed;

@@ -5,7 +5,18 @@
    it can be observed from outside, and the table takes KEYS_LIMIT keys of KEY_BYTES_LIMIT bytes together:
    then it has to be emptied. Entries keep the order in which they came. */
 
-enum { STRIPE = 256, SEED_WORDS = STRIPE / 8 + 4 };
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+
+/* HASH_STRIPE: bytes that are hashed with as much of the seed, before it is used again. */
+enum { HASH_STRIPE = 256, SEED_WORDS = HASH_STRIPE / 8 + 4 };
 
 struct entry {
     uint64_t hash;
@@ -32,43 +43,22 @@ struct table {
     uint64_t probes; /* slots that were looked at and held another key, since the table was made */
 };
 
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t word;
-    memcpy(&word, p, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-/* The first `len` of 8 bytes; 8 can be read, whatever `len` is. */
-static inline uint64_t load_some(const uint8_t *p, size_t len)
-{
-    uint64_t word = load64(p);
-    return len < 8 ? word & ((1ULL << (8 * len)) - 1) : word;
-}
-
-static inline size_t less(size_t len, size_t taken)
-{
-    return len > taken ? len - taken : 0;
-}
-
 /* Most keys have up to 32 bytes: all take the same way, since the processor could not guess between two. */
 static inline uint64_t hash_key(const uint64_t *seed, const uint8_t *p, size_t len, uint32_t status)
 {
-    const uint64_t *last = seed + STRIPE / 8;
+    const uint64_t *last = seed + HASH_STRIPE / 8;
     unsigned __int128 sum = (unsigned __int128)(((uint64_t)status << 32 | len) + last[0]) * last[1];
-    for (; len > STRIPE; p += STRIPE, len -= STRIPE) {
-        for (int i = 0; i < STRIPE / 8; i += 2)
+    for (; len > HASH_STRIPE; p += HASH_STRIPE, len -= HASH_STRIPE) {
+        for (int i = 0; i < HASH_STRIPE / 8; i += 2)
             sum += (unsigned __int128)(load64(p + 8 * i) + seed[i]) * (load64(p + 8 * i + 8) + seed[i + 1]);
         sum = (unsigned __int128)((uint64_t)sum ^ last[2]) * ((uint64_t)(sum >> 64) ^ last[3]);
     }
     for (; len > 32; p += 16, len -= 16, seed += 2)
         sum += (unsigned __int128)(load64(p) + seed[0]) * (load64(p + 8) + seed[1]);
-    sum += (unsigned __int128)(load_some(p, len) + seed[0]) * (load_some(p + 8, less(len, 8)) + seed[1]);
-    sum += (unsigned __int128)(load_some(p + 16, less(len, 16)) + seed[2]) *
-           (load_some(p + 24, less(len, 24)) + seed[3]);
+    sum +=
+        (unsigned __int128)(load_some(p, len) + seed[0]) * (load_some(p + 8, len_behind(len, 8)) + seed[1]);
+    sum += (unsigned __int128)(load_some(p + 16, len_behind(len, 16)) + seed[2]) *
+           (load_some(p + 24, len_behind(len, 24)) + seed[3]);
     sum = (unsigned __int128)((uint64_t)sum ^ last[2]) * ((uint64_t)(sum >> 64) ^ last[3]);
     return (uint64_t)sum ^ (uint64_t)(sum >> 64);
 }
@@ -81,7 +71,7 @@ static inline int same(const uint8_t *one, const uint8_t *other, size_t len)
             return 0;
     uint64_t differ = load_some(one, len) ^ load_some(other, len);
     for (size_t at = 8; at < 32; at += 8)
-        differ |= load_some(one + at, less(len, at)) ^ load_some(other + at, less(len, at));
+        differ |= load_some(one + at, len_behind(len, at)) ^ load_some(other + at, len_behind(len, at));
     return !differ;
 }
 

@@ -1,4 +1,19 @@
-/* The times that lines state: the twin of qps_service/times.py. */
+/* The times that lines state, and the requests of each span of time.
+
+   A time is read as seconds_of() in Python does, its twin; a text is read once as long as lines repeat it. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+#include "program.h"
+#include "scanner.h"
+#include "values.h"
 
 static int number_of(const uint8_t *p, int digits, int *number)
 {
@@ -32,7 +47,8 @@ static int64_t days_to(int year, int month)
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static int civil(int year, int month, int day, int hour, int minute, int second, int64_t ahead, int64_t *time)
+static int unix_time_of(int year, int month, int day, int hour, int minute, int second, int64_t ahead,
+                        int64_t *time)
 {
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
         second > 60)
@@ -61,7 +77,7 @@ static int clf_of(const uint8_t *p, const uint8_t *end, int64_t *time)
     p += 20;
     if (p < end && (*p != ' ' || !zone_of(p + 1, end, 0, &ahead)))
         return 0;
-    return civil(year, month + 1, day, hour, minute, second, ahead, time);
+    return unix_time_of(year, month + 1, day, hour, minute, second, ahead, time);
 }
 
 /* 2026-11-24T14:50:08.123+01:00 */
@@ -83,7 +99,7 @@ static int iso_of(const uint8_t *p, const uint8_t *end, int64_t *time)
         p++;
     if (p < end && !zone_of(p, end, 1, &ahead))
         return 0;
-    return civil(year, month, day, hour, minute, second, ahead, time);
+    return unix_time_of(year, month, day, hour, minute, second, ahead, time);
 }
 
 /* 1795531808.123, or a number of smaller units */
@@ -106,7 +122,7 @@ static int unix_of(const uint8_t *p, const uint8_t *end, int64_t *time)
     return p == end;
 }
 
-static int time_of(struct span text, int64_t *time)
+static int seconds_of(struct span text, int64_t *time)
 {
     const uint8_t *p = text.start, *end = p + text.len;
     return unix_of(p, end, time) || clf_of(p, end, time) || iso_of(p, end, time);
@@ -118,7 +134,7 @@ static int count_time(struct scanner *s, struct span text, uint32_t status)
     int is_known = s->time_text_len && text.start && text.len == s->time_text_len;
     if (!is_known || memcmp(text.start, s->time_text, text.len)) {
         int64_t time = 0, span = s->program->span;
-        s->is_time = text.start && time_of(text, &time);
+        s->is_time = text.start && seconds_of(text, &time);
         s->time_begin = time - time % span - (time % span < 0 ? span : 0);
         s->time_text_len = text.start && text.len <= sizeof s->time_text ? text.len : 0;
         if (s->time_text_len)

@@ -1,5 +1,15 @@
-/* What the texts in a line stand for: tokens, versions, numbers and strings of JSON. The twin of what line.py
-   and members.py say of them. */
+/* What the texts in a line stand for: tokens, versions, numbers and strings of JSON. The twin of what
+   line.py, and for strings decode() in Python, say of them. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "bytes.h"
+
+enum { NO_STATUS = 1000 };
 
 static inline int is_digit(uint8_t byte)
 {
@@ -29,8 +39,8 @@ static int is_token(struct span text)
 }
 
 /* `HTTP/?.?`, read as a little-endian word. */
-#define VERSION_MASK 0x00ff00ffffffffffULL
-#define VERSION 0x002e002f50545448ULL
+#define HTTP_VERSION_MASK 0x00ff00ffffffffffULL
+#define HTTP_VERSION_WORD 0x002e002f50545448ULL
 
 /* Whether this is `HTTP/` and digits and dots. */
 static int is_version(const uint8_t *p, const uint8_t *end)

@@ -18,6 +18,7 @@ from qps_service.files.kernel import Files
 from qps_service.files.sources import Source
 from qps_service.following import open_files
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.resume import Resume
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.positions import Position
@@ -53,9 +54,8 @@ class Log:
         self.ledger.open()
         restored = self.ledger.restore("access", now=self._now, at=self._now)
         files = BlindFiles()  # files are let go while they have writers
-        self._tail = LogPipeline(
-            self._config, self._now, lambda _: None, files, restored=restored, at=self._now
-        )
+        resume = Resume.at(restored, self._now, self._now)
+        self._tail = LogPipeline(self._config, self._now, lambda _: None, files, resume=resume)
         self.look()
 
     def write(self, text: bytes, path: Path | None = None) -> None:

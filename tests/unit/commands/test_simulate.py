@@ -16,6 +16,7 @@ import pytest
 from qps_service.commands import simulate
 from qps_service.errors import QpsError, UsageError
 from qps_service.formats.presets import compile_format
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from tests.unit.conftest import no_spill
@@ -52,7 +53,7 @@ def parse(*arguments: object) -> argparse.Namespace:
 
 def check_truth(truth: Path, *lines: bytes) -> dict[str, Any]:
     """The truth equals what the scanner finds in `lines`; the truth."""
-    scanner = make_scanner(compile_format("default"), 65_536, no_spill)
+    scanner = make_scanner(ScanOptions(compile_format("default"), 65_536), no_spill)
     for some in lines:
         scanner.scan(some)
     scanned = scanner.take()

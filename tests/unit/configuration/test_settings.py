@@ -6,10 +6,11 @@ import re
 import pytest
 
 from qps_service.commands import add_configuration, flags_of
-from qps_service.configuration.loader import _OUTPUTS, Flags
+from qps_service.configuration.loader import Flags
+from qps_service.configuration.outputs import OUTPUTS, kind_of
 from qps_service.configuration.parsers import parse_name
-from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, OUTPUTS, RULE, SERVICE
-from qps_service.configuration.types import Config, LogConfig
+from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, RULE, SERVICE
+from qps_service.configuration.types import Config, JsonConfig, LogConfig, OutputConfig, TextfileConfig
 from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
@@ -95,13 +96,11 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
     assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE)
     assert {setting.key for setting in SERVICE} == set(Config._fields) - {
-        *("history", "logs", "outputs", "source"),
+        *("history", "logs", "outputs", "source")
     }
-    assert {name: tuple(each.attribute for each in settings) for name, settings in OUTPUTS.items()} == {
-        # The interval is the service's, of which Ganglia is told.
-        name: tuple(field for field in make._fields if field != "interval")
-        for name, make in _OUTPUTS.items()
-    }
+    for kind in OUTPUTS.values():
+        told = {setting.key for setting in SERVICE} & set(kind.config._fields)  # Ganglia, of the interval
+        assert {setting.attribute for setting in kind.settings} == set(kind.config._fields) - told
     assert {setting.key for setting in HISTORY} == set(History._fields)
     assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {"name", "rules"}
     assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}
@@ -125,3 +124,9 @@ def test_help_tells_a_flags_meaning_and_default(key: str) -> None:
     assert re.search(
         rf"--{key} {setting.metavar}\s+{re.escape(setting.help + default)}\n", parser.format_help()
     )
+
+
+def test_two_kinds_of_outputs_with_the_same_values_are_told_apart() -> None:
+    configs: list[OutputConfig] = [JsonConfig("/a"), TextfileConfig("/a")]
+    assert len(set(configs)) == 1
+    assert [kind_of(config).name for config in configs] == ["json", "textfile"]

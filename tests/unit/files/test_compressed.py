@@ -53,6 +53,7 @@ class Counting(Files):
     """Notes what is read of a file."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.taken: list[tuple[int, int]] = []  # offset, bytes
         self.signs = 0  # of life
 
@@ -69,6 +70,7 @@ class Failing(Files):
     """The read with this number fails, as for a bad block; the next one succeeds."""
 
     def __init__(self, number: int) -> None:
+        super().__init__()
         self.left = number
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:

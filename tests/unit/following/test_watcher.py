@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Gone, Lost, Moved
 from qps_service.following.watcher import Watcher
+from tests.following import overflow_queue
 
 
 @pytest.fixture
@@ -101,19 +102,10 @@ def test_a_renamed_directory_is_no_longer_that_path(watcher: Watcher, tmp_path: 
     assert watcher.read() == []
 
 
-def overflow(watcher: Watcher, directory: Path) -> list[Hint]:
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    noise = directory / "noise"
-    for _ in range(limit // 2 + 10):
-        noise.touch()
-        noise.unlink()
-    return watcher.read()
-
-
 def test_an_overflow_is_told(watcher: Watcher, tmp_path: Path) -> None:
     watcher.watch({str(tmp_path)})
-    hints = overflow(watcher, tmp_path)
-    assert hints[-1] == Lost()
+    overflow_queue(tmp_path)
+    assert watcher.read()[-1] == Lost()
     (tmp_path / "log").touch()
     assert watcher.read() == [Appeared(str(tmp_path / "log"))]
 

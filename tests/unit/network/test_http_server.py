@@ -5,7 +5,8 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, List
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
-from qps_service.values.reports import Overview
-from tests.unit.handed_over import OVERVIEW
+from tests.promised import Check, Promise, caught, kept
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
+from tests.unit.twins import twin
 
 Build = Callable[..., Endpoint]
 
@@ -52,7 +53,7 @@ def is_served(endpoint: Endpoint) -> bool:
 # --- many
 
 
-def check_many(endpoint: Endpoint) -> None:
+def of_many_silent_ones_few_are_kept(endpoint: Endpoint) -> None:
     """Of those who say nothing few are kept, the latest, and a proper client is served."""
     silent = [endpoint.connect() for _ in range(500)]
     endpoint.take_in(lambda: not endpoint.output.is_ready())
@@ -63,46 +64,6 @@ def check_many(endpoint: Endpoint) -> None:
             assert client.recv(1)
     assert all(endpoint.receive(client) == b"" for client in silent[:-CLIENTS])
     assert is_served(endpoint)
-
-
-class KeepsAll(Listener):
-    """A broken twin."""
-
-    def _accept(self, listening: socket.socket, now: int) -> None:
-        with suppress(BlockingIOError):
-            while True:
-                connection, _ = listening.accept()
-                connection.setblocking(False)
-                self._clients[connection.fileno()] = Client(connection, now)
-                self._epoll.register(connection, http_server._EVENTS[READING])
-
-
-class KeepsTheFirst(Listener):
-    """A broken twin: the latest has to go."""
-
-    def _dispensable(self) -> Client | None:
-        return list(self._clients.values())[-1]
-
-
-class MakesRoomForNobody(Listener):
-    """A broken twin: drops before somebody came."""
-
-    def _accept(self, listening: socket.socket, now: int) -> None:
-        super()._accept(listening, now)
-        leaving = self._dispensable()
-        if leaving and len(self._clients) == CLIENTS:
-            self._drop(leaving)
-
-
-def test_of_many_silent_ones_few_are_kept(endpoint: Endpoint) -> None:
-    check_many(endpoint)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [KeepsAll, KeepsTheFirst, MakesRoomForNobody])
-def test_other_ways_with_many_are_caught(build: Build, twin: type[Listener]) -> None:
-    with pytest.raises(AssertionError):
-        check_many(build(twin))
 
 
 def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> None:
@@ -119,7 +80,7 @@ def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> 
 # --- slow
 
 
-def check_slowloris(endpoint: Endpoint) -> None:
+def a_request_has_to_come_in_time(endpoint: Endpoint) -> None:
     """A byte every second: gone after ten, and the loop was asked to see to that."""
     client = endpoint.connect(b"G")
     endpoint.take_in(lambda: endpoint.connections == 1)
@@ -133,29 +94,19 @@ def check_slowloris(endpoint: Endpoint) -> None:
     assert endpoint.output.due() is None
 
 
-class Patient(Listener):
-    """A broken twin: each byte buys time."""
-
-    def _receive(self, client: Client, now: int) -> None:
-        client.deadline = now + http_server.HEAD_PATIENCE
-        super()._receive(client, now)
-
-
-def test_a_request_has_to_come_in_time(endpoint: Endpoint) -> None:
-    check_slowloris(endpoint)
-
-
-@pytest.mark.twin
-def test_patience_is_caught(build: Build) -> None:
-    with pytest.raises(AssertionError):
-        check_slowloris(build(Patient))
+@contextmanager
+def large_answers() -> Iterator[None]:
+    """Such as no socket holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
+        patch.setattr(http_server, "IN_FLIGHT", 30_000_000)
+        yield
 
 
 @pytest.fixture
-def _large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers that no socket holds."""
-    monkeypatch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
-    monkeypatch.setattr(http_server, "IN_FLIGHT", 30_000_000)
+def _large() -> Iterator[None]:
+    with large_answers():
+        yield
 
 
 @pytest.mark.usefixtures("_large")
@@ -180,42 +131,23 @@ def test_who_does_not_read_is_dropped_in_time(endpoint: Endpoint) -> None:
     assert endpoint.connections == 0
 
 
-def check_in_flight(endpoint: Endpoint) -> None:
+def what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
     """Many may read one answer, but not many answers be read."""
-    first = [endpoint.ask() for _ in range(5)]
-    assert endpoint.look()
-    assert endpoint.connections == 5
-    second = [endpoint.ask() for _ in range(5)]
-    assert endpoint.look(seconds=1)
-    assert endpoint.connections == 5
-    assert all(len(parse(endpoint.receive(client))[1]) == 20_000_000 for client in second)
-    assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
-
-
-class HoldsAll(Listener):
-    """A broken twin."""
-
-    def send(self, client: Client, head: bytes, body: bytes, now: int) -> None:
-        http_server.IN_FLIGHT = 1 << 60
-        super().send(client, head, body, now)
-
-
-@pytest.mark.usefixtures("_large")
-def test_what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
-    check_in_flight(endpoint)
-
-
-@pytest.mark.twin
-@pytest.mark.usefixtures("_large")
-def test_holding_all_is_caught(build: Build) -> None:
-    with pytest.raises(AssertionError):
-        check_in_flight(build(HoldsAll))
+    with large_answers():
+        first = [endpoint.ask() for _ in range(5)]
+        assert endpoint.look()
+        assert endpoint.connections == 5
+        second = [endpoint.ask() for _ in range(5)]
+        assert endpoint.look(seconds=1)
+        assert endpoint.connections == 5
+        assert all(len(parse(endpoint.receive(client))[1]) == 20_000_000 for client in second)
+        assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
 
 
 # --- large
 
 
-def check_large_head(endpoint: Endpoint) -> None:
+def a_large_head_is_refused(endpoint: Endpoint) -> None:
     """A head of 1 MB is refused when 8 KiB have come, and the answer gets through to who goes on sending."""
     client = endpoint.connect(b"GET /metrics HTTP/1.1\r\n")
     rest = memoryview(b"a: b\r\n" * 180_000)
@@ -233,30 +165,6 @@ def check_large_head(endpoint: Endpoint) -> None:
     endpoint.take_in(lambda: endpoint.connections == 0)
 
 
-class ClosesAtOnce(Listener):
-    """A broken twin: what was not read yet makes the kernel reset the connection, and the answer is lost."""
-
-    def _refuse(self, client: Client, answer: bytes, now: int) -> None:
-        self.send(client, answer, b"", now)
-
-
-def test_a_large_head_is_refused(endpoint: Endpoint) -> None:
-    check_large_head(endpoint)
-
-
-@pytest.mark.twin
-def test_large_heads_that_are_held_are_caught(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "HEAD", 1 << 30)
-    with pytest.raises(AssertionError):
-        check_large_head(endpoint)
-
-
-@pytest.mark.twin
-def test_a_refusal_that_gets_lost_is_caught(build: Build) -> None:
-    with pytest.raises((AssertionError, OSError)):
-        check_large_head(build(ClosesAtOnce))
-
-
 def test_who_goes_on_sending_after_a_refusal_is_dropped_in_time(endpoint: Endpoint) -> None:
     client = endpoint.connect(b"PUT / HTTP/1.1\r\n\r\n")
     endpoint.take_in(lambda: endpoint.connections == 1)
@@ -264,6 +172,89 @@ def test_who_goes_on_sending_after_a_refusal_is_dropped_in_time(endpoint: Endpoi
         client.send(b"x")
         endpoint.look(seconds=0.5)
     assert endpoint.connections == 0
+
+
+# --- the promises
+
+
+def let_all_in(listener: Listener, listening: socket.socket, now: int) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            listener._clients[connection.fileno()] = Client(connection, now)
+            listener._epoll.register(connection, http_server._EVENTS[READING])
+
+
+def find_the_last(listener: Listener) -> Client:
+    return list(listener._clients.values())[-1]
+
+
+def make_room_for_nobody(listener: Listener) -> None:
+    """Drop before somebody came."""
+    leaving = listener._dispensable()
+    if leaving and len(listener._clients) == CLIENTS:
+        listener._drop(leaving)
+
+
+def receive_patiently(listener: Listener, client: Client, now: int) -> None:
+    """Each byte buys time."""
+    client.deadline = now + http_server.HEAD_PATIENCE
+    Listener._receive(listener, client, now)
+
+
+def send_and_hold_all(listener: Listener, *arguments: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server, "IN_FLIGHT", 1 << 60)
+        Listener.send(listener, *arguments)
+
+
+def hold_large_heads(listener: Listener, client: Client, now: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server, "HEAD", 1 << 30)
+        Listener._receive(listener, client, now)
+
+
+def close_at_once(listener: Listener, client: Client, answer: bytes, now: int) -> None:
+    """What was not read yet makes the kernel reset the connection, and the answer is lost."""
+    listener.send(client, answer, b"", now)
+
+
+PROMISES = [
+    Promise(
+        of_many_silent_ones_few_are_kept,
+        [
+            twin(Listener, "keeps all", "_accept", instead=let_all_in),
+            twin(Listener, "keeps the first", "_dispensable", instead=find_the_last),
+            twin(Listener, "makes room for nobody", "_accept", then=make_room_for_nobody),
+        ],
+    ),
+    Promise(
+        a_request_has_to_come_in_time, [twin(Listener, "patient", "_receive", instead=receive_patiently)]
+    ),
+    Promise(
+        what_is_held_for_slow_readers_is_bounded,
+        [twin(Listener, "holds all", "send", instead=send_and_hold_all)],
+    ),
+    Promise(
+        a_large_head_is_refused,
+        [
+            twin(Listener, "holds large heads", "_receive", instead=hold_large_heads),
+            twin(Listener, "closes at once", "_refuse", instead=close_at_once),
+        ],
+    ),
+]
+
+
+@kept(PROMISES)
+def test_promise(check: Check, endpoint: Endpoint) -> None:
+    check(endpoint)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(check: Check, twin: type[Listener], build: Build) -> None:
+    with pytest.raises((AssertionError, OSError)):
+        check(build(twin))
 
 
 # --- gone
@@ -320,11 +311,18 @@ def free_address(host: str = "127.0.0.1") -> tuple[str, int]:
         return host, probe.getsockname()[1]
 
 
+NOWHERE = ("127.0.0.1", 1)
+
+
+def listening(address: tuple[str, int], *inherited: int) -> tuple[PrometheusOutput, list[Notice]]:
+    said: list[Notice] = []
+    return PrometheusOutput(PrometheusConfig(address), said.append, inherited, clock=lambda: 0), said
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_it_listens_where_it_is_told(host: str) -> None:
-    said: list[Notice] = []
     address = free_address(host)
-    output = PrometheusOutput(PrometheusConfig(address), said.append, clock=lambda: 0)
+    output, said = listening(address)
     output.flush(0)
     with socket.create_connection(address):
         pass
@@ -336,7 +334,6 @@ def test_it_listens_where_it_is_told(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_an_address_that_is_taken_is_said_once_and_tried_again(host: str) -> None:
-    said: list[Notice] = []
     host, port = free_address(host)
     shown = f"[{host}]" if ":" in host else host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -344,7 +341,7 @@ def test_an_address_that_is_taken_is_said_once_and_tried_again(host: str) -> Non
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((host, port))
         taken.listen()
-        output = PrometheusOutput(PrometheusConfig((host, port)), said.append, clock=lambda: 0)
+        output, said = listening((host, port))
         for tenths in range(100):
             output.flush(tenths * SECOND // 10)
     assert said == [Notice(OUTPUT_FAILED, f"cannot listen on {shown}:{port}: Address already in use")]
@@ -357,8 +354,7 @@ def test_an_address_that_is_taken_is_said_once_and_tried_again(host: str) -> Non
 
 
 def test_a_machine_without_that_address_is_no_trouble_for_others() -> None:
-    said: list[Notice] = []
-    output = PrometheusOutput(PrometheusConfig(("192.0.2.1", 9145)), said.append, clock=lambda: 0)
+    output, said = listening(("192.0.2.1", 9145))
     output.flush(0)
     assert [notice.text for notice in said] == [
         "cannot listen on 192.0.2.1:9145: Cannot assign requested address"
@@ -389,9 +385,8 @@ def test_no_descriptors_are_left_for_clients(endpoint: Endpoint) -> None:
 
 def test_nobody_let_in_for_long_is_said_once() -> None:
     """A socket that is not connected polls ready, and takes nobody in."""
-    said: list[Notice] = []
     with socket.socket() as idle:
-        output = PrometheusOutput(PrometheusConfig(("127.0.0.1", 1)), said.append, [idle.fileno()])
+        output, said = listening(NOWHERE, idle.fileno())
         for second in range(5):
             output.flush(second * SECOND)
         output.close()
@@ -400,9 +395,8 @@ def test_nobody_let_in_for_long_is_said_once() -> None:
 
 
 def test_what_was_passed_and_does_not_listen_is_said() -> None:
-    said: list[Notice] = []
     read_end, write_end = os.pipe()
-    output = PrometheusOutput(PrometheusConfig(("127.0.0.1", 1)), said.append, [read_end], clock=lambda: 0)
+    output, said = listening(NOWHERE, read_end)
     before = len(os.listdir("/proc/self/fd"))
     for second in range(5):
         output.flush(second * SECOND)
@@ -417,9 +411,8 @@ def test_a_socket_that_was_passed_stays_the_callers(endpoint: Endpoint) -> None:
     client = endpoint.connect(SCRAPE)
     endpoint.output.close()
     assert endpoint.listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    config, inherited = PrometheusConfig(("127.0.0.1", 1)), [endpoint.listening.fileno()]
-    endpoint.output = PrometheusOutput(config, endpoint.said.append, inherited, endpoint.clock)
+    endpoint.output, _ = listening(NOWHERE, endpoint.listening.fileno())
     endpoint.output.flush(endpoint.now)
     endpoint.take_in(lambda: len(endpoint.asked) == 1)
-    endpoint.look(Overview(*OVERVIEW))
+    endpoint.look()
     assert parse(endpoint.receive(client))[0].status == 200

@@ -3,18 +3,23 @@
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from qps_service.network.resolver import AGAIN, RETRY, Begin, Resolver
+from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
-from tests.unit.receiving import RESUMED, Names, Said, UdpReceiver, until
+from tests.promised import Check, Promise, caught, kept
+from tests.unit import receiving
+from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
+from tests.unit.twins import nothing, says_each, twin
 
 SMALL = b"a:1|c"
-NOW = 5_000 * 1_000_000_000
+REFUSED = "Connection refused"
+LATE = "not all left in time"
 
-Make = Callable[..., Datagrams]
+Make = type[Datagrams]
 
 pytestmark = pytest.mark.usefixtures("tidy_sockets")
 
@@ -36,134 +41,83 @@ def numbered(count: int, size: int = 8) -> list[bytes]:
     return [b"%08d" % number + b"." * (size - 8) for number in range(count)]
 
 
-def refusal(port: int) -> str:
-    return f"cannot send to 127.0.0.1:{port}: Connection refused"
-
-
-def hear(output: Datagrams, said: Said, failures: int = 1) -> None:
-    """Flush until so many windows are known to be lost."""
-
-    def heard() -> bool:
-        output.flush(NOW)
-        return said.trouble.failures == failures
-
-    until(heard)
-
-
 # --- what is sent
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_packets_arrive_whole_and_in_order(family: socket.AddressFamily) -> None:
-    receiver, said = UdpReceiver(family), Said()
-    output = Datagrams(receiver.socket.getsockname()[0], receiver.port, said.trouble)
-    output.send(numbered(20))
-    output.flush(NOW)
+    receiver = UdpReceiver(family)
+    site = Sending(Datagrams, receiver.port, receiver.socket.getsockname()[0])
+    site.window(*numbered(20))
     assert receiver.receive(20) == numbered(20)
-    assert output.due() is None
-    output.close()
+    assert site.output.due() is None
+    site.output.close()
     receiver.close()
-    assert said.texts == []
+    assert site.texts == []
 
 
-def test_multicast_has_its_reach() -> None:
-    said = Said()
-    for host, level, option in (
+@pytest.mark.parametrize(
+    ("host", "level", "option"),
+    [
         ("239.2.11.71", socket.IPPROTO_IP, socket.IP_MULTICAST_TTL),
         ("ff15::71", socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS),
-    ):
-        made: list[socket.socket] = []
-
-        class Peeking(Datagrams):
-            def _send_batch(self, made: list[socket.socket] = made) -> None:
-                assert self._socket
-                made.append(self._socket.dup())
-
-        output = Peeking(host, 8649, said.trouble, ttl=3)
-        output.send([SMALL])
-        output.flush(NOW)
-        if made:  # a machine without a route has no multicast
-            assert made[0].getsockopt(level, option) == 3
-            made[0].close()
-        else:
-            assert "unreachable" in said.texts[0]
-        output._disconnect()
+    ],
+)
+def test_multicast_has_its_reach(host: str, level: int, option: int) -> None:
+    made: list[socket.socket] = []
+    peeking = twin(Datagrams, "peeking", "_send_batch", instead=lambda self: made.append(self._socket.dup()))
+    site = Sending(peeking, 8649, host, ttl=3)
+    site.window(SMALL)
+    if made:  # a machine without a route has no multicast
+        assert made[0].getsockopt(level, option) == 3
+    else:
+        assert "unreachable" in site.texts[0]
+    site.output._disconnect()
 
 
 def test_multicast_leaves_by_its_interface() -> None:
     """No route leads to a group by loopback, so it is what was asked for that did."""
-    receiver, said = UdpReceiver(), Said()
+    receiver = UdpReceiver()
     receiver.socket.close()
     receiver.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.socket.bind(("239.2.11.71", 0))
     membership = socket.inet_aton("239.2.11.71") + socket.inet_aton("127.0.0.1")
     receiver.socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
     port = receiver.socket.getsockname()[1]
-    output = Datagrams("239.2.11.71", port, said.trouble, ttl=0, interface="lo")
-    output.send([SMALL])
-    output.flush(NOW)
+    site = Sending(Datagrams, port, "239.2.11.71", ttl=0, interface="lo")
+    site.window(SMALL)
     assert receiver.receive(1) == [SMALL]
-    wrong = Datagrams("239.2.11.71", port, said.trouble, interface="nosuch0")
-    wrong.send([SMALL])
-    wrong.flush(NOW)
-    assert said.texts == [f"cannot send to 239.2.11.71:{port}: no interface with this name"]
+    wrong = Sending(Datagrams, port, "239.2.11.71", interface="nosuch0")
+    wrong.window(SMALL)
+    assert (site.texts, wrong.texts) == ([], [wrong.failing("no interface with this name")])
 
 
 # --- pacing
 
 
-def check_pacing(make: Make, receiver: UdpReceiver) -> None:
+def a_window_is_paced(make: Make, receiver: UdpReceiver) -> None:
     """A receiver who reads after each batch only, with a default buffer, gets every packet; none is sent
     before its time."""
-    said = Said()
-    output = make("127.0.0.1", receiver.port, said.trouble)
+    site = Sending(make, receiver.port)
     sent, now = numbered(1000, 100), NOW
     received: list[bytes] = []
     full = -(-BATCH // charge(100))
-    output.send(sent)
+    site.output.send(sent)
     for _ in range(1000):
-        output.flush(now)
+        site.output.flush(now)
         expected = min(full, len(sent) - len(received))
         batch = receiver.receive(expected)
         assert len(batch) == expected
         received += batch
-        due = output.due()
+        due = site.output.due()
         if due is None:
             break
-        output.flush(now + 1)
+        site.output.flush(now + 1)
         assert receiver.receive() == [], "it did not wait"
         now = due
     assert received == sent
     assert now > NOW
-    assert said.texts == []
-
-
-class Floods(Datagrams):
-    """A broken twin: everything at once."""
-
-    def flush(self, now: int) -> None:
-        for turn in range(1000):
-            super().flush(now + turn * PAUSE)
-
-
-class Restless(Datagrams):
-    """A broken twin: a batch at every look."""
-
-    def flush(self, now: int) -> None:
-        self._due = None
-        super().flush(now)
-
-
-def test_a_window_is_paced(receiver: UdpReceiver) -> None:
-    check_pacing(Datagrams, receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Floods, Restless])
-def test_other_paces_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_pacing(twin, receiver)
+    assert site.texts == []
 
 
 @pytest.mark.parametrize("size", [8, 100, 1432, 8000])
@@ -178,87 +132,43 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
     kept = len(receiver.receive(BATCH // charge(size)))
     assert BATCH // charge(size) <= kept, "it is charged more than we think"
     assert kept <= 2 * count
-    receiver.close()
-    sender.close()
 
 
 # --- nobody listens
 
 
-def check_a_dead_receiver(make: Make) -> None:
+def a_dead_receiver_is_said_once(make: Make, _receiver: UdpReceiver) -> None:
     """It is said once while it lasts, one failure a window, and once that it is over."""
-    said, port = Said(), closed_port()
-    output = make("127.0.0.1", port, said.trouble)
-    now = NOW
+    port = closed_port()
+    site, now = Sending(make, port), NOW
     for window in range(1, 4):
-        output.send([SMALL])
-        output.flush(now)
-        hear(output, said, failures=window)
-        assert said.texts == [refusal(port)]
-        assert output.take_loss()
-        assert not output.take_loss()
+        site.window(SMALL, now=now)
+        site.hear(failures=window)
+        assert site.texts == [site.failing(REFUSED)]
+        assert [site.output.take_loss(), site.output.take_loss()] == [True, False]
         now += 10_000_000_000
     receiver = UdpReceiver(port=port)
     for _ in range(2):
-        output.send([SMALL])
-        output.flush(now)
+        site.window(SMALL, now=now)
         assert receiver.receive(1) == [SMALL], "an old error took a new packet"
-    assert said.texts == [refusal(port), RESUMED]
-    assert said.trouble.failures == 3
-    assert not output.take_loss()
-    receiver.close()
-
-
-class SaysEach(Datagrams):
-    """A broken twin: says each window's failure."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        self._trouble._is_failing = False
-        super().send(packets, batch)
-
-
-class Unconnected(Datagrams):
-    """A broken twin: never learns that nobody listens."""
-
-    def _hear(self) -> None:
-        pass
-
-
-class TooGlad(Datagrams):
-    """A broken twin: believes that what was sent has arrived."""
-
-    def flush(self, now: int) -> None:
-        super().flush(now)
-        self._trouble.works()
-
-
-def test_a_dead_receiver_is_said_once() -> None:
-    check_a_dead_receiver(Datagrams)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [SaysEach, Unconnected, TooGlad])
-def test_other_words_about_a_dead_receiver_are_caught(twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_a_dead_receiver(twin)
+    assert site.texts == [site.failing(REFUSED), RESUMED]
+    assert site.failures == 3
+    assert not site.output.take_loss()
 
 
 def test_a_window_that_nobody_hears_is_not_sent_to_its_end() -> None:
-    said = Said()
-    output = Datagrams("127.0.0.1", closed_port(), said.trouble)
-    taken = []
+    site, taken = Sending(Datagrams, closed_port()), []
 
     def packets() -> Iterator[bytes]:
         for number in range(100_000):
             taken.append(number)
             yield SMALL
 
-    output.send(packets())
-    hear(output, said)
+    site.output.send(packets())
+    site.hear()
     assert len(taken) < 1000
-    assert output.due() is None
-    output.close()
+    assert site.output.due() is None
+    site.output.close()
 
 
 # --- full buffers, and slow ones
@@ -269,6 +179,7 @@ class Stuffed:
 
     def __init__(self, real: socket.socket, code: int, times: int) -> None:
         self._real, self._code, self.times = real, code, times
+        self.getsockopt, self.close = real.getsockopt, real.close
 
     def send(self, packet: bytes) -> int:
         if self.times:
@@ -276,359 +187,273 @@ class Stuffed:
             raise OSError(self._code, os.strerror(self._code))
         return self._real.send(packet)
 
-    def getsockopt(self, level: int, option: int) -> int:
-        return self._real.getsockopt(level, option)
 
-    def close(self) -> None:
-        self._real.close()
+def stuffed(code: int, times: int, base: Make = Datagrams) -> Make:
+    def connected(self: Datagrams, address: Any) -> Stuffed:
+        return Stuffed(Datagrams._connected(self, address), code, times)
 
-
-def stuffed(code: int, times: int, base: type[Datagrams] = Datagrams) -> Make:
-    class Twin(base):  # type: ignore[valid-type, misc]
-        def _connected(self, address: object) -> Stuffed:
-            return Stuffed(super()._connected(address), code, times)
-
-    return Twin
+    return twin(base, "stuffed", "_connected", instead=connected)
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
 def test_a_full_buffer_keeps_the_packets(code: int, receiver: UdpReceiver) -> None:
-    said = Said()
-    output = stuffed(code, 2)("127.0.0.1", receiver.port, said.trouble)
-    output.send(numbered(3))
+    site = Sending(stuffed(code, 2), receiver.port)
+    site.output.send(numbered(3))
     for turn in range(2):
-        output.flush(NOW + turn * PAUSE)
-        assert output.due() == NOW + (turn + 1) * PAUSE
-    output.flush(NOW + 2 * PAUSE)
+        site.output.flush(NOW + turn * PAUSE)
+        assert site.output.due() == NOW + (turn + 1) * PAUSE
+    site.output.flush(NOW + 2 * PAUSE)
     assert receiver.receive(3) == numbered(3)
-    assert said.texts == []
+    assert site.texts == []
 
 
 def test_a_batch_may_be_smaller(receiver: UdpReceiver) -> None:
     """As long as nothing waits behind it."""
-    said = Said()
-    output = Datagrams("127.0.0.1", receiver.port, said.trouble, sleep=lambda _: None)
-    output.send(numbered(50), batch=2 * charge(8) + 1)
-    output.flush(NOW)
+    site = Sending(Datagrams, receiver.port)
+    site.window(*numbered(50), batch=2 * charge(8) + 1)
     assert receiver.receive(3) == numbered(50)[:3]
-    output.flush(NOW + PAUSE)
+    site.output.flush(NOW + PAUSE)
     assert receiver.receive(3) == numbered(50)[3:6]
-    output.send(numbered(10), batch=1)
-    output.flush(NOW + 2 * PAUSE)
+    site.window(*numbered(10), now=NOW + 2 * PAUSE, batch=1)
     assert receiver.receive(54) == numbered(50)[6:] + numbered(10)
-    output.send(numbered(50), batch=1)
-    output.close()
+    site.output.send(numbered(50), batch=1)
+    site.output.close()
     assert receiver.receive(50) == numbered(50)
-    assert said.texts == []
+    assert site.texts == []
 
 
-def check_overtaken(make: Callable[[int], Make], receiver: UdpReceiver) -> None:
+def a_window_may_wait_behind_another(make: Make, receiver: UdpReceiver) -> None:
     """A window waits for the one before it; the third drops what is left of the first, which is said."""
-    said = Said()
-    output = make(2)("127.0.0.1", receiver.port, said.trouble)
-    failing = f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"
+    site = Sending(stuffed(errno.EAGAIN, 2, make), receiver.port)
     for window in (b"0", b"1"):
-        output.send([b"first of " + window, b"second of " + window])
-        output.flush(NOW)
+        site.window(b"first of " + window, b"second of " + window)
         assert receiver.receive() == []
-    assert (said.texts, output.take_loss()) == ([], False)
-    output._due = None
-    output.flush(NOW)  # the second time that it is refused
-    output.send([b"only of 2"])
-    assert (said.texts, said.trouble.failures) == ([failing], 1)
-    assert not output.take_loss(), "who was sent too much is still who it was"
-    output.flush(NOW + 2 * PAUSE)
+    assert (site.texts, site.output.take_loss()) == ([], False)
+    site.output._due = None
+    site.output.flush(NOW)  # the second time that it is refused
+    site.output.send([b"only of 2"])
+    assert (site.texts, site.failures) == ([site.failing(LATE)], 1)
+    assert not site.output.take_loss(), "who was sent too much is still who it was"
+    site.output.flush(NOW + 2 * PAUSE)
     assert receiver.receive(3) == [b"first of 1", b"second of 1", b"only of 2"]
-    output.send([])
-    assert said.texts == [failing, RESUMED]
-
-
-class Hoards(Datagrams):
-    """A broken twin: any number of windows wait."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        before = list(self._windows)
-        self._windows.clear()
-        super().send(packets, batch)
-        self._windows.extendleft(reversed(before))
-
-
-class OnlyTheNewest(Datagrams):
-    """A broken twin: nothing waits behind another."""
-
-    def send(self, packets: Iterable[bytes], batch: int = BATCH) -> None:
-        if self._windows:
-            self._windows.clear()
-            self._packet = None
-        super().send(packets, batch)
-
-
-def test_a_window_may_wait_behind_another(receiver: UdpReceiver) -> None:
-    check_overtaken(lambda times: stuffed(errno.EAGAIN, times), receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Hoards, OnlyTheNewest])
-def test_other_queues_are_caught(
-    twin: type[Datagrams], receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_overtaken(lambda times: stuffed(errno.EAGAIN, times, twin), receiver)
+    site.output.send([])
+    assert site.texts == [site.failing(LATE), RESUMED]
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENETUNREACH, errno.EMSGSIZE])
 def test_other_errors_end_the_window(code: int, receiver: UdpReceiver) -> None:
-    said = Said()
-    output = stuffed(code, 1)("127.0.0.1", receiver.port, said.trouble)
-    output.send([SMALL] * 3)
-    output.flush(NOW)
-    assert said.texts == [f"cannot send to 127.0.0.1:{receiver.port}: {os.strerror(code)}"]
-    assert said.trouble.failures == 1
-    assert output.due() is None
+    site = Sending(stuffed(code, 1), receiver.port)
+    site.window(*[SMALL] * 3)
+    assert (site.texts, site.failures) == ([site.failing(os.strerror(code))], 1)
+    assert site.output.due() is None
     assert receiver.receive() == []
-
-
-def test_a_sandbox_without_sockets_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Said()
-
-    def refuse(*_: object) -> socket.socket:
-        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-
-    output = Datagrams("127.0.0.1", 8125, said.trouble)
-    monkeypatch.setattr(socket, "socket", refuse)
-    output.send([SMALL])
-    output.flush(NOW)
-    assert said.texts == ["cannot send to 127.0.0.1:8125: Address family not supported by protocol"]
 
 
 # --- the end
 
 
-def check_end(make: Make, receiver: UdpReceiver) -> None:
+def the_end_sends_the_rest(make: Make, receiver: UdpReceiver) -> None:
     """What waits is sent, at its pace."""
-    said = Said()
     received: list[bytes] = []
-    output = make(
-        "127.0.0.1", receiver.port, said.trouble, sleep=lambda _: received.extend(receiver.receive(1))
-    )
-    output.send(numbered(1000, 100))
-    output.flush(NOW)
-    output.close()
+    site = Sending(make, receiver.port, sleep=lambda _: received.extend(receiver.receive(1)))
+    site.window(*numbered(1000, 100))
+    site.output.close()
     received += receiver.receive(1000 - len(received))
     assert received == numbered(1000, 100)
-    assert said.texts == []
+    assert site.texts == []
 
 
-class JustLeaves(Datagrams):
-    """A broken twin: the end is the end."""
-
-    def close(self, *, wait: bool = True) -> None:
-        self._disconnect()
-
-
-class Pours(Datagrams):
-    """A broken twin: at the end all goes at once."""
-
-    def close(self, *, wait: bool = True) -> None:
-        for turn in range(LAST_ROUNDS):
-            self.flush(self._now + turn * PAUSE)
-
-
-def test_the_end_sends_the_rest(receiver: UdpReceiver) -> None:
-    check_end(Datagrams, receiver)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [JustLeaves, Pours])
-def test_other_ends_are_caught(twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.receiving.DEADLINE", 0.2)
-    with pytest.raises(AssertionError):
-        check_end(twin, receiver)
-
-
-def check_dismissed(make: Make, receiver: UdpReceiver) -> None:
+def who_is_dismissed_is_not_waited_for(make: Make, receiver: UdpReceiver) -> None:
     """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    said = Said()
-    slept: list[float] = []
-    output = make("127.0.0.1", receiver.port, said.trouble, sleep=slept.append)
-    output.send([SMALL])
-    output.close(wait=False)
-    assert slept == []
-    assert said.texts == [f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"]
-
-
-def test_who_is_dismissed_is_not_waited_for(receiver: UdpReceiver) -> None:
-    check_dismissed(stuffed(errno.EAGAIN, 1000), receiver)
-
-
-@pytest.mark.twin
-def test_who_is_dismissed_is_not_waited_for_catches_its_twin(receiver: UdpReceiver) -> None:
-    class Waits(stuffed(errno.EAGAIN, 1000)):  # type: ignore[misc]  # a broken twin
-        def close(self, *, wait: bool = True) -> None:
-            super().close()
-
-    with pytest.raises(AssertionError):
-        check_dismissed(Waits, receiver)
+    site = Sending(stuffed(errno.EAGAIN, 1000, make), receiver.port)
+    site.output.send([SMALL])
+    site.output.close(wait=False)
+    assert (site.slept, site.texts) == ([], [site.failing(LATE)])
 
 
 def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
-    said = Said()
-    slept: list[float] = []
-    output = stuffed(errno.EAGAIN, 1000)("127.0.0.1", receiver.port, said.trouble, sleep=slept.append)
-    output.send([SMALL])
-    output.close()
-    assert sum(slept) == pytest.approx(1)
-    assert len(slept) == LAST_ROUNDS
-    assert said.texts == [f"cannot send to 127.0.0.1:{receiver.port}: not all left in time"]
+    site = Sending(stuffed(errno.EAGAIN, 1000), receiver.port)
+    site.output.send([SMALL])
+    site.output.close()
+    assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
+    assert site.texts == [site.failing(LATE)]
 
 
 # --- names
 
 
-def named(names: Names, port: int, said: Said, begin: Begin | None = None) -> Datagrams:
-    begin = begin or names.begin
-    resolver = Resolver("metrics.example", port, socket.SOCK_DGRAM, look_up=names.look_up, begin=begin)
-    return Datagrams("metrics.example", port, said.trouble, resolver=resolver)
+def named(names: Names, port: int, make: Make = Datagrams) -> Sending:
+    return Sending(make, port, "metrics.example", resolver=names.resolver("metrics.example", port))
 
 
-def check_lookup(receiver: UdpReceiver, begin: Begin | None = None) -> None:
+def a_name_is_looked_up_beside_the_loop(make: Make, receiver: UdpReceiver) -> None:
     """It is begun once, and not waited for."""
-    names, said = Names(("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said, begin)
-    output.send([SMALL])
-    for _ in range(3):
-        output.flush(NOW)
+    names = Names(("127.0.0.1", receiver.port))
+    site = named(names, receiver.port, make)
+    site.window(SMALL)
+    for _ in range(2):
+        site.output.flush(NOW)
     assert names.begun == 1
     assert receiver.receive() == []
     names.finish()
-    output.flush(NOW)
+    site.output.flush(NOW)
     assert receiver.receive(1) == [SMALL]
-    assert said.texts == []
-
-
-def test_a_name_is_looked_up_beside_the_loop(receiver: UdpReceiver) -> None:
-    check_lookup(receiver)
-
-
-@pytest.mark.twin
-def test_a_lookup_within_the_loop_is_caught(receiver: UdpReceiver) -> None:
-    with pytest.raises(AssertionError):
-        check_lookup(receiver, begin=lambda task: task())
+    assert site.texts == []
 
 
 def test_a_lookup_that_never_ends_costs_windows_and_nothing_else() -> None:
-    names, said = Names(), Said()
-    output = named(names, 8125, said)
+    names = Names()
+    site = named(names, 8125)
     for window in range(3):
-        output.send([SMALL])
-        output.flush(NOW + window * AGAIN)
+        site.window(SMALL, now=NOW + window * AGAIN)
     assert names.begun == 1
-    assert said.texts == ["cannot send to metrics.example:8125: its name is still being looked up"]
-    assert said.trouble.failures == 1  # of three windows two may wait
+    assert site.texts == [site.failing("its name is still being looked up")]
+    assert site.failures == 1  # of three windows two may wait
 
 
 def test_a_name_that_leads_nowhere_is_asked_for_again(receiver: UdpReceiver) -> None:
-    names, said = Names(("127.0.0.1", receiver.port)), Said()
-    names.error = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-    output = named(names, receiver.port, said)
-    failing = f"cannot send to metrics.example:{receiver.port}: Temporary failure in name resolution"
-    output.send([SMALL])
-    output.flush(NOW)
+    names = Names(("127.0.0.1", receiver.port), fails=True)
+    site = named(names, receiver.port)
+    site.window(SMALL)
     names.finish()
-    output.flush(NOW)
-    output.flush(NOW + RETRY - 1)
-    assert (names.begun, said.texts, said.trouble.failures) == (1, [failing], 1)
+    site.output.flush(NOW)
+    site.output.flush(NOW + RETRY - 1)
+    failing = site.failing("Temporary failure in name resolution")
+    assert (names.begun, site.texts, site.failures) == (1, [failing], 1)
     names.error = None
-    output.send([SMALL])
-    output.flush(NOW + RETRY)
+    site.window(SMALL, now=NOW + RETRY)
     assert names.begun == 2
     names.finish()
     for _ in range(2):
-        output.send([SMALL])
-        output.flush(NOW + RETRY)
+        site.window(SMALL, now=NOW + RETRY)
     assert receiver.receive(2) == [SMALL, SMALL]
-    assert said.texts == [failing, RESUMED]
+    assert site.texts == [failing, RESUMED]
 
 
 def test_a_name_that_moves_is_followed(receiver: UdpReceiver) -> None:
-    other = UdpReceiver()
-    names, said = Names(("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said)
+    other, names = UdpReceiver(), Names(("127.0.0.1", receiver.port))
+    site = named(names, receiver.port)
     for now in (NOW, NOW, NOW + AGAIN, NOW + AGAIN):
         names.finish()
-        output.flush(now)
-        output.send([SMALL])
-        output.flush(now)
+        site.output.flush(now)
+        site.window(SMALL, now=now)
         names.addresses = [("127.0.0.1", other.port)]
     names.finish()
-    output.send([b"moved"])
-    output.flush(NOW + AGAIN)
+    site.window(b"moved", now=NOW + AGAIN)
     assert other.receive(1)[-1] == b"moved"
     assert b"moved" not in receiver.receive()
-    other.close()
 
 
 def test_a_failed_lookup_keeps_the_address_that_works(receiver: UdpReceiver) -> None:
-    names, said = Names(("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said)
-    output.flush(NOW)
-    output.send([SMALL])
-    output.flush(NOW)
+    names = Names(("127.0.0.1", receiver.port))
+    site = named(names, receiver.port)
+    site.output.flush(NOW)
+    site.window(SMALL)
     names.finish()
-    names.error = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-    output.flush(NOW)
-    output.flush(NOW + AGAIN)
+    names.error = Names.AGAIN
+    site.output.flush(NOW)
+    site.output.flush(NOW + AGAIN)
     names.finish()
-    output.send([SMALL])
-    output.flush(NOW + AGAIN)
+    site.window(SMALL, now=NOW + AGAIN)
     assert receiver.receive(2) == [SMALL, SMALL]
-    assert said.texts == []
+    assert site.texts == []
 
 
 def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
     """A name with one dead address costs one window."""
-    names, said = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port)), Said()
-    output = named(names, receiver.port, said)
-    output.send([SMALL])
-    output.flush(NOW)
+    names = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port))
+    site = named(names, receiver.port)
+    site.window(SMALL)
     names.finish()
-    hear(output, said)
+    site.hear()
     for _ in range(2):
-        output.send([SMALL])
-        output.flush(NOW)
+        site.window(SMALL)
     assert receiver.receive(2) == [SMALL, SMALL]
-    assert said.texts == [f"cannot send to metrics.example:{receiver.port}: Connection refused", RESUMED]
+    assert site.texts == [site.failing(REFUSED), RESUMED]
 
 
-def test_ipv4_comes_first() -> None:
-    names = Names(("::1", 1), ("127.0.0.1", 1), ("::1", 1))
-    resolver = Resolver("localhost", 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
-    resolver.addresses(NOW)
-    names.finish()
-    assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == ["127.0.0.1", "::1"]
+# --- the promises
 
 
-def test_an_address_needs_no_lookup() -> None:
-    names = Names()
-    for host in ("127.0.0.1", "::1"):
-        resolver = Resolver(host, 1, socket.SOCK_DGRAM, look_up=names.look_up, begin=names.begin)
-        assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == [host]
-        assert resolver.addresses(NOW + AGAIN)
-    assert names.begun == 0
+def flood(output: Datagrams, now: int) -> None:
+    """Everything at once."""
+    for turn in range(1000):
+        Datagrams.flush(output, now + turn * PAUSE)
 
 
-def test_a_thread_that_cannot_be_had_is_a_failed_lookup() -> None:
-    def begin(_task: Callable[[], None]) -> None:
-        raise RuntimeError("can't start new thread")
+def hoard(output: Datagrams, packets: Iterable[bytes], batch: int = BATCH) -> None:
+    """Any number of windows wait."""
+    before = list(output._windows)
+    output._windows.clear()
+    Datagrams.send(output, packets, batch)
+    output._windows.extendleft(reversed(before))
 
-    resolver = Resolver("metrics.example", 1, socket.SOCK_DGRAM, begin=begin)
-    assert resolver.addresses(NOW) == ()
-    assert resolver.error == "can't start new thread"
+
+def forget_what_waits(output: Datagrams) -> None:
+    if output._windows:
+        output._windows.clear()
+        output._packet = None
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70, "localhost"])
-def test_real_lookups(host: str) -> None:
-    resolver = Resolver(host, 1, socket.SOCK_DGRAM)
-    until(lambda: resolver.addresses(NOW) or resolver.error)
-    assert bool(resolver.addresses(NOW)) == (host == "localhost")
+def pour(output: Datagrams, *, wait: bool = True) -> None:
+    """At the end all goes at once."""
+    for turn in range(LAST_ROUNDS):
+        output.flush(output._now + turn * PAUSE)
+
+
+class LooksUpWithinTheLoop(Datagrams):
+    def __init__(self, *arguments: Any, resolver: Resolver, **keywords: Any) -> None:
+        resolver._begin = lambda task: task()
+        super().__init__(*arguments, resolver=resolver, **keywords)
+
+
+PROMISES = [
+    Promise(
+        a_window_is_paced,
+        [
+            twin(Datagrams, "floods", "flush", instead=flood),
+            twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
+        ],
+    ),
+    Promise(
+        a_dead_receiver_is_said_once,
+        [
+            says_each(Datagrams, "send", "_trouble"),
+            twin(Datagrams, "never hears", "_hear", instead=nothing),
+            twin(Datagrams, "too glad", "flush", then=lambda self: self._trouble.works()),
+        ],
+    ),
+    Promise(
+        a_window_may_wait_behind_another,
+        [
+            twin(Datagrams, "hoards", "send", instead=hoard),
+            twin(Datagrams, "only the newest", "send", first=forget_what_waits),
+        ],
+    ),
+    Promise(
+        the_end_sends_the_rest,
+        [
+            twin(Datagrams, "just leaves", "close", instead=lambda self, wait=True: self._disconnect()),
+            twin(Datagrams, "pours", "close", instead=pour),
+        ],
+    ),
+    Promise(
+        who_is_dismissed_is_not_waited_for,
+        [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
+    ),
+    Promise(a_name_is_looked_up_beside_the_loop, [LooksUpWithinTheLoop]),
+]
+
+
+@kept(PROMISES)
+def test_promise(check: Check, receiver: UdpReceiver) -> None:
+    check(Datagrams, receiver)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(
+    check: Check, twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)  # what some twins send never comes
+    with pytest.raises(AssertionError):
+        check(twin, receiver)

@@ -9,7 +9,7 @@ from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
 from qps_service.notices.throttle import Throttle
 from tests.unit.promised import Promise, promises
 
-OPERATIONS = Path(__file__).parents[3] / "OPERATIONS.md"
+MESSAGES = Path(__file__).parents[3] / "docs" / "reference" / "messages.md"
 
 
 def check_ids(kinds: Sequence[Kind]) -> None:
@@ -62,7 +62,7 @@ MORE = {
     "short": (*KINDS, COPIED._replace(message_id="1" * 31)),
     "the report's": (*KINDS, COPIED._replace(message_id=REPORT_MESSAGE_ID)),
 }
-TEXT = OPERATIONS.read_text()
+TEXT = MESSAGES.read_text()
 LACKING = {part: TEXT.replace(part, "") for part in (KINDS[-1].message_id, f"`{KINDS[0].name}`")}
 
 test_promise, test_twin = promises(

@@ -7,7 +7,6 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from qps_service.outputs.prometheus import exposition
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Standing
@@ -40,23 +39,6 @@ OVERVIEW = Overview(
     version="1.2",
     scanner="native scanner, avx2",
 )
-HOSTILE = [
-    b'/"',
-    b"/\\",
-    b"/\\n",
-    b"/\n",
-    b"/\r\n# TYPE x counter\nx 1\n",
-    b"/\xff",
-    b"/\xfe",
-    b"/\x00",
-    b"/\xe2\x80\xae",
-    b"/{}=,",
-    b'/",status="200"} 7 #',
-    b"/\xc3\xa9",
-    b"/ ",
-    b"",
-    b"/" + b"x" * 4096,
-]
 
 
 def read(text: bytes, *, openmetrics: bool = False) -> list[Metric]:
@@ -182,44 +164,3 @@ def test_a_service_without_a_log_yet_can_be_told() -> None:
         series("ledger_failures_total"),
         series("build_info", version="1.2", scanner="native scanner, avx2"),
     }
-
-
-# --- hostile routes
-
-
-def check_hostile(openmetrics: bool) -> None:
-    """Each is a series of its own, with its number, and nothing else is there but for them."""
-    counts = {Key(b"GET", route, 200): Counts(number, 0) for number, route in enumerate(HOSTILE)}
-    overview = OVERVIEW._replace(logs=(STANDING._replace(counts=counts),))
-    text, _ = render(overview, openmetrics=openmetrics)
-    found = samples(read(text, openmetrics=openmetrics))
-    requests = {key: value for key, value in found.items() if "http_requests" in key[0]}
-    assert sorted(requests.values()) == list(range(len(HOSTILE)))
-    plain = samples(read(render(OVERVIEW._replace(logs=OVERVIEW.logs[:1]))[0]))
-    rows = {"http_requests_total", "http_response_bytes_total", "lines_total"}
-    other = {key for key in found if key[0].removeprefix("qps_reporter_") not in rows}
-    assert other < plain.keys()
-    assert len(other) == len(plain) - 7
-
-
-@FORMATS
-def test_hostile_routes_stay_apart_and_alone(openmetrics: bool) -> None:
-    check_hostile(openmetrics)
-
-
-@pytest.mark.twin
-@FORMATS
-@pytest.mark.parametrize(
-    "show",
-    [
-        pytest.param(lambda raw: raw.decode(errors="replace"), id="replaced"),
-        pytest.param(lambda raw: raw.decode(errors="ignore"), id="left out"),
-        pytest.param(lambda raw: raw.strip(b"/ ").decode("latin-1"), id="stripped"),
-    ],
-)
-def test_routes_that_become_alike_are_noticed(
-    openmetrics: bool, show: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exposition, "show", show)
-    with pytest.raises(AssertionError):
-        check_hostile(openmetrics)

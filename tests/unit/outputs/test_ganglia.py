@@ -2,10 +2,10 @@
 forgot itself. Windows in simulated time, sent to a toy gmond (tests/unit/toy_gmond.py)."""
 
 import math
-import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qps_service.configuration.types import GangliaConfig
 from qps_service.network.udp import BATCH, PAUSE, Datagrams, charge
-from qps_service.notices.kinds import OUTPUT_FAILED, Notice
+from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Origin
 from qps_service.outputs.ganglia.gmond_conf import LONGEST_HOST, Channel
@@ -22,9 +22,9 @@ from qps_service.outputs.ganglia.series import ZEROS, Announcements, LiveSeries,
 from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
-from qps_service.values.reports import Overview, Report, Standing, Window
-from tests.unit.daemons import Service, World
-from tests.unit.handed_over import OVERVIEW, standing
+from qps_service.values.reports import Report, Standing, Window
+from tests.promised import Check, Promise, caught, kept
+from tests.unit.handed_over import overview, report, standing
 from tests.unit.receiving import UdpReceiver
 from tests.unit.toy_gmond import ToyGmond
 
@@ -32,6 +32,7 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
+Make = type[GangliaOutput]
 Requests = Mapping[tuple[bytes, int], int]  # by route and status
 
 pytestmark = pytest.mark.usefixtures("tidy_sockets")
@@ -113,8 +114,8 @@ class Site:
 
     def window(self, requests: Requests, *, log: str = "access", method: bytes = b"GET") -> Report:
         """One window of one log, reported."""
-        [report] = self.windows({log: {Key(method, *key): count for key, count in requests.items()}})
-        return report
+        [window] = self.windows({log: {Key(method, *key): count for key, count in requests.items()}})
+        return window
 
     def windows(self, logs: Mapping[str, Mapping[Key, int]]) -> list[Report]:
         """One window of all logs, reported."""
@@ -122,15 +123,12 @@ class Site:
         reports = []
         for log, requests in logs.items():
             self.totals.setdefault(log, Counter()).update(requests)
-            counts = {key: Counts(count, 0) for key, count in requests.items()}
-            window = Window(log, self.now, self.now + interval, counts, {})
+            window = Window(log, self.now, self.now + interval, all_of(requests), {})
             reports.append(make_report(window, sequence=1, at=0, named=True))
         self.now += interval
-        self.output.emit(reports, self._overview(), self.now)
+        standings = [standing(all_of(counts), log=log) for log, counts in self.totals.items()]
+        self.output.emit(reports, overview(*standings), self.now)
         return reports
-
-    def _overview(self) -> Overview:
-        return OVERVIEW._replace(logs=tuple(standing(log, counts) for log, counts in self.totals.items()))
 
     def shown(self) -> dict[str, str]:
         return self.gmond.shown(self.now)
@@ -140,6 +138,10 @@ class Site:
         return [notice.text for notice in self.said]
 
 
+def all_of(requests: Mapping[Key, int]) -> dict[Key, Counts]:
+    return {key: Counts(count, 0) for key, count in requests.items()}
+
+
 def many(count: int, requests: int = 1) -> dict[tuple[bytes, int], int]:
     return {(b"/%d" % number, 200): requests for number in range(count)}
 
@@ -147,7 +149,7 @@ def many(count: int, requests: int = 1) -> dict[tuple[bytes, int], int]:
 # --- values
 
 
-def check_values(make: type[GangliaOutput]) -> None:
+def rates_and_counters(make: Make) -> None:
     """Rates are the report's, methods summed out, and counters the totals."""
     before = {Key(b"GET", b"/", 200): 100, Key(b"GET", b"/old", 404): 5}
     site = Site(make, totals={"access": before})
@@ -184,44 +186,20 @@ def check_values(make: type[GangliaOutput]) -> None:
     assert (shown["qps_access_root_200_count"], shown["qps_access_total_count"]) == ("131", "145")
 
 
-class Rows(LiveSeries):
-    """A broken twin: methods are not summed."""
-
+class Rows(LiveSeries):  # methods are not summed
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         super().update(reports, standings)
-        for report in reports:
-            for row in report.rows:
-                self._series_of(report.log, row.route, row.status).rate = row.rate
+        for window in reports:
+            for row in window.rows:
+                self._series_of(window.log, row.route, row.status).rate = row.rate
 
 
-class SinceTheStart(LiveSeries):
-    """A broken twin: the counter is this process's."""
-
+class SinceTheStart(LiveSeries):  # the counter is this process's
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         before = {series: series.total for series in self}
         super().update(reports, ())
         for series in self:
             series.total = before.get(series, 0) + round(series.rate * 10)
-
-
-def with_series(series: type[LiveSeries]) -> type[GangliaOutput]:
-    class Twin(GangliaOutput):
-        def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-            self._live.__class__ = series
-            super().emit(reports, overview, now)
-
-    return Twin
-
-
-def test_rates_and_counters() -> None:
-    check_values(GangliaOutput)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Rows, SinceTheStart])
-def test_other_sums_are_caught(twin: type[LiveSeries]) -> None:
-    with pytest.raises(AssertionError):
-        check_values(with_series(twin))
 
 
 def test_what_is_told_of_a_metric() -> None:
@@ -241,9 +219,9 @@ def test_what_is_told_of_a_metric() -> None:
 
 def test_rates_lose_nothing() -> None:
     site = Site(settings=config(interval=7 * SECOND))
-    report = site.window({(b"/", 200): 3, (b"/rare", 200): 1})
-    assert float(site.shown()["qps_access_root_200"]) == report.rows[0].rate == 3 / 7
-    assert float(site.shown()["qps_access_total"]) == report.rate
+    window = site.window({(b"/", 200): 3, (b"/rare", 200): 1})
+    assert float(site.shown()["qps_access_root_200"]) == window.rows[0].rate == 3 / 7
+    assert float(site.shown()["qps_access_total"]) == window.rate
 
 
 @pytest.mark.parametrize(
@@ -268,7 +246,7 @@ def test_ganglia_knows_how_often_to_expect_a_value(
 # --- announcements
 
 
-def check_kept(make: type[GangliaOutput], settings: GangliaConfig) -> None:
+def a_metric_outlives_dmax(make: Make, settings: GangliaConfig) -> None:
     """What comes in each window is shown in each window, though dmax is counted from the last metadata."""
     site = Site(make, settings)
     for _ in range(100):
@@ -276,7 +254,7 @@ def check_kept(make: type[GangliaOutput], settings: GangliaConfig) -> None:
         assert len(site.shown()) == 22
 
 
-def check_restart(make: type[GangliaOutput], settings: GangliaConfig) -> None:
+def a_restarted_gmond_has_all_within_a_minute(make: Make, settings: GangliaConfig) -> None:
     """A gmond that was restarted between two packets, unseen, has all again within a minute."""
     site = Site(make, settings)
     for _ in range(1 + 3 * MINUTE // settings.interval):
@@ -288,18 +266,14 @@ def check_restart(make: type[GangliaOutput], settings: GangliaConfig) -> None:
     assert len(site.shown()) == 202
 
 
-class Once(Announcements):
-    """A broken twin: a metric is announced when it is new."""
-
+class Once(Announcements):  # a metric is announced when it is new
     def window(self, live: Iterable[Series]) -> Iterator[tuple[Series, bool]]:
         for series in live:
             yield series, series not in self._told
             self._told[series] = None
 
 
-class AllAtOnce(Announcements):
-    """A broken twin: all have the same turn."""
-
+class AllAtOnce(Announcements):  # all have the same turn
     _windows = 0
 
     def window(self, live: Iterable[Series]) -> Iterator[tuple[Series, bool]]:
@@ -308,20 +282,9 @@ class AllAtOnce(Announcements):
         self._windows += 1
 
 
-class Forgetless(Announcements):
-    """A broken twin: a loss changes nothing."""
-
+class Forgetless(Announcements):  # a loss changes nothing
     def forget(self) -> None:
         pass
-
-
-def with_announcements(announcements: type[Announcements]) -> type[GangliaOutput]:
-    class Twin(GangliaOutput):
-        def _open(self, channel: Channel) -> tuple[Datagrams, Announcements]:
-            datagrams, _ = super()._open(channel)
-            return datagrams, announcements(self._turn, self._news)
-
-    return Twin
 
 
 SETTINGS = [
@@ -334,24 +297,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_a_metric_outlives_dmax(settings: GangliaConfig) -> None:
-    check_kept(GangliaOutput, settings)
-
-
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_a_restarted_gmond_has_all_within_a_minute(settings: GangliaConfig) -> None:
-    check_restart(GangliaOutput, settings)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("check", [check_kept, check_restart])
-def test_announcing_once_is_caught(check: object) -> None:
-    with pytest.raises(AssertionError):
-        check(with_announcements(Once), config(dmax=MINUTE))  # type: ignore[operator]
-
-
-def check_noticed_restart(make: type[GangliaOutput]) -> None:
+def a_restart_that_was_noticed_costs_one_window(make: Make) -> None:
     """A gmond that refused a packet, as one does that is being restarted, has all with the next window."""
     site = Site(make)
     for _ in range(4):
@@ -364,17 +310,7 @@ def check_noticed_restart(make: type[GangliaOutput]) -> None:
     assert len(site.shown()) == 202
 
 
-def test_a_restart_that_was_noticed_costs_one_window() -> None:
-    check_noticed_restart(GangliaOutput)
-
-
-@pytest.mark.twin
-def test_not_to_heed_a_loss_is_caught() -> None:
-    with pytest.raises(AssertionError):
-        check_noticed_restart(with_announcements(Forgetless))
-
-
-def check_spread(make: type[GangliaOutput]) -> None:
+def announcements_are_spread(make: Make) -> None:
     """Announcements are the same number in each window, after the first."""
     site = Site(make)
     announced = []
@@ -383,17 +319,6 @@ def check_spread(make: type[GangliaOutput]) -> None:
         announced.append(site.gmond.announced)
         site.gmond.announced = 0
     assert announced == [198, *([66] * 19)]
-
-
-def test_announcements_are_spread_over_the_windows() -> None:
-    check_spread(GangliaOutput)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Once, AllAtOnce])
-def test_uneven_announcements_are_caught(twin: type[Announcements]) -> None:
-    with pytest.raises(AssertionError):
-        check_spread(with_announcements(twin))
 
 
 def test_very_many_new_ones_come_in_parts() -> None:
@@ -423,7 +348,7 @@ def test_what_does_not_fit_into_a_window_is_shared() -> None:
 # --- what goes
 
 
-def check_vanished(make: type[GangliaOutput]) -> None:
+def a_vanished_route_is_zero_and_then_forgotten(make: Make) -> None:
     """A route without requests is 0 for some windows and its counter stays; then nothing more comes of it,
     and gmond forgets it. With its next request it is back."""
     site = Site(make, config(dmax=MINUTE))
@@ -442,32 +367,17 @@ def check_vanished(make: type[GangliaOutput]) -> None:
     assert (site.shown()["qps_access_a_200"], site.shown()["qps_access_a_200_count"]) == ("0.1", "6")
 
 
-class StopsAtOnce(LiveSeries):
-    """A broken twin: tells of what had requests alone."""
-
+class StopsAtOnce(LiveSeries):  # tells of what had requests alone
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         super().update(reports, standings)
         self._series = {key: series for key, series in self._series.items() if series.idle == 0}
 
 
-class NeverStops(LiveSeries):
-    """A broken twin: goes on telling of all that ever had requests."""
-
+class NeverStops(LiveSeries):  # goes on telling of all that ever had requests
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         for series in self:
             series.idle = -1
         super().update(reports, standings)
-
-
-def test_a_vanished_route_is_zero_and_then_forgotten() -> None:
-    check_vanished(GangliaOutput)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [StopsAtOnce, NeverStops])
-def test_other_ends_are_caught(twin: type[LiveSeries]) -> None:
-    with pytest.raises(AssertionError):
-        check_vanished(with_series(twin))
 
 
 def test_what_went_is_not_kept_in_memory() -> None:
@@ -479,7 +389,7 @@ def test_what_went_is_not_kept_in_memory() -> None:
     assert len(announcements._told) == ZEROS + 2
 
 
-def check_next_process(make: type[GangliaOutput]) -> None:
+def the_next_process_takes_over(make: Make) -> None:
     """What the process before this one told last is 0, unless it goes on."""
     before = Site(make)
     before.window(many(2, requests=50))
@@ -491,22 +401,10 @@ def check_next_process(make: type[GangliaOutput]) -> None:
     assert after.shown()["qps_access_0_200_count"] == "50"
 
 
-class Newborn(LiveSeries):
-    """A broken twin: knows what it has seen itself."""
-
+class Newborn(LiveSeries):  # knows what it has seen itself
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         self._logs = {report.log for report in reports}
         super().update(reports, standings)
-
-
-def test_the_next_process_takes_over() -> None:
-    check_next_process(GangliaOutput)
-
-
-@pytest.mark.twin
-def test_a_rate_that_stays_for_nobody_is_caught() -> None:
-    with pytest.raises((AssertionError, KeyError)):
-        check_next_process(with_series(Newborn))
 
 
 def test_a_log_that_goes_ends_like_a_route() -> None:
@@ -642,11 +540,10 @@ def test_a_thousand_routes_arrive_by_way_of_a_real_socket() -> None:
     said: list[Notice] = []
     receiver, gmond = UdpReceiver(), ToyGmond()
     output = make_output(config(port=receiver.port), said.append)
-    counts = {Key(b"GET", b"/%d" % number, 200): number for number in range(1000)}
-    window = Window("access", 0, 10 * SECOND, {key: Counts(count, 0) for key, count in counts.items()}, {})
-    report = make_report(window, sequence=1, at=0, named=False)
+    assert isinstance(output, GangliaOutput)
+    counts = all_of({Key(b"GET", b"/%d" % number, 200): number for number in range(1000)})
     now = 10 * SECOND
-    output.emit([report], OVERVIEW._replace(logs=(standing("access", counts),)), now)
+    output.emit([report(counts)], overview(standing(counts)), now)
     while True:
         for packet in receiver.receive(1):
             gmond.take(packet, now)
@@ -662,73 +559,57 @@ def test_a_thousand_routes_arrive_by_way_of_a_real_socket() -> None:
     receiver.close()
 
 
-# --- with the service
+# --- the promises
 
 
-def check_grid(output: GangliaOutput, root: Path) -> Service:
-    """Reports keep their grid and their counts, whoever listens."""
-    service = Service(root, outputs=[output])
-    for second in range(1, 61):
-        for number in range(50):
-            service.write_at(second - 0.5, 1, b"10.0.0.1\tGET /%d\t200\t10\n" % number)
-    service.world.signal(61, signal.SIGTERM)
-    if isinstance(output, Waits):
-        output.world = service.world
-    service.daemon.run()
-    expected = [(500, 10.0)] * 6 + [(0, 1.0)]
-    assert [(report.requests, report.seconds) for report in service.reports] == expected
-    return service
+def broken(part: type[LiveSeries | Announcements]) -> Make:
+    """An output with this part."""
+
+    class Twin(GangliaOutput):
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            if issubclass(part, LiveSeries):
+                self._live = part()
+
+        def _open(self, channel: Channel) -> tuple[Datagrams, Announcements]:
+            datagrams, told = super()._open(channel)
+            return datagrams, part(self._turn, self._news) if issubclass(part, Announcements) else told
+
+    return Twin
 
 
-def test_a_service_is_seen_as_it_counts(tmp_path: Path) -> None:
-    said: list[Notice] = []
-    receiver, gmond = UdpReceiver(), ToyGmond()
-    output = make_output(config(port=receiver.port), said.append)
-    assert isinstance(output, GangliaOutput)
-    flush = output.flush
-
-    def read(now: int) -> None:
-        flush(now)
-        for packet in receiver.receive():
-            gmond.take(packet, now)
-
-    output.flush = read  # type: ignore[method-assign]
-    service = check_grid(output, tmp_path)
-    read(0)
-    shown = gmond.shown(0)
-    assert len(shown) == 102
-    assert {shown[f"qps_access_{number}_200_count"] for number in range(50)} == {"60"}
-    assert shown["qps_access_total_count"] == "3000"
-    assert shown["qps_access_total"] == "0.0", "the last report had no requests"
-    assert said == []
-    assert len(service.reports) == 7
-    receiver.close()
+PROMISES = [
+    Promise(rates_and_counters, [Rows, SinceTheStart]),
+    Promise(a_restart_that_was_noticed_costs_one_window, [Forgetless]),
+    Promise(announcements_are_spread, [Once, AllAtOnce]),
+    Promise(a_vanished_route_is_zero_and_then_forgotten, [StopsAtOnce, NeverStops]),
+    Promise(the_next_process_takes_over, [Newborn]),
+]
+# Whatever the settings.
+LASTING = [
+    Promise(a_metric_outlives_dmax, [Once]),
+    Promise(a_restarted_gmond_has_all_within_a_minute, [Once]),
+]
 
 
-def test_a_dead_gmond_changes_nothing(tmp_path: Path) -> None:
-    said: list[Notice] = []
-    receiver = UdpReceiver()
-    receiver.close()
-    output = make_output(config(port=receiver.port), said.append)
-    assert isinstance(output, GangliaOutput)
-    service = check_grid(output, tmp_path)
-    assert [(notice.kind, notice.text) for notice in said] == [
-        (OUTPUT_FAILED, f"cannot send to 127.0.0.1:{receiver.port}: Connection refused")
-    ]
-    assert service.recorder.overviews[-1].output_failures["ganglia"] >= 6
+@kept(PROMISES)
+def test_promise(check: Check) -> None:
+    check(GangliaOutput)
 
 
-class Waits(GangliaOutput):
-    """A broken twin: waits until a window's packets have left, longer than a window."""
-
-    world: World
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        super().emit(reports, overview, now)
-        self.world.elapse(12 * SECOND)
+@kept(LASTING)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_lasting_promise(check: Check, settings: GangliaConfig) -> None:
+    check(GangliaOutput, settings)
 
 
-@pytest.mark.twin
-def test_an_output_that_waits_is_caught(tmp_path: Path) -> None:
+@caught(PROMISES)
+def test_twin_is_caught(check: Check, twin: type[LiveSeries | Announcements]) -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        check(broken(twin))
+
+
+@caught(LASTING)
+def test_twin_that_does_not_last_is_caught(check: Check, twin: type[Announcements]) -> None:
     with pytest.raises(AssertionError):
-        check_grid(Waits(config(port=1), lambda notice: None), tmp_path)
+        check(broken(twin), config(dmax=MINUTE))

@@ -160,10 +160,7 @@ def test_includes(tmp_path: Path) -> None:
         ("a\n)", "{path}:2: expected = or {, got ')'"),
         ("a = }", "{path}:1: expected a value, got '}'"),
         ("a =", "{path}:1: expected a value, got 'the end'"),
-        (
-            'udp_send_channel { host = "${HOST}" port = 1 }',
-            "{path}:1: expected a name, got '${HOST}'",
-        ),
+        ('udp_send_channel { host = "${HOST}" port = 1 }', "{path}:1: expected a name, got '${HOST}'"),
         ("udp_send_channel { host = '' port = 1 }", "{path}:1: expected a name, got ''"),
         ('a = "b\n\n', "{path}:1: expected a name or a value, got '\"'"),
         ("\n/* never ends", "{path}:2: expected a name or a value, got '/'"),

@@ -4,8 +4,9 @@ import errno
 import json
 import os
 import select
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,6 @@ from qps_service.notices.kinds import (
 from qps_service.outputs.journal import (
     JournalOutput,
     NoticeBoard,
-    Send,
     is_journal,
     notice_fields,
     report_fields,
@@ -29,9 +29,11 @@ from qps_service.outputs.journal import (
 from qps_service.reporting.report import make_report
 from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import Loss
-from qps_service.values.reports import Overview, Report, Window
+from qps_service.values.entries import PossibleLoss
+from qps_service.values.reports import Report, Row, Window
+from tests.promised import Check, Promise, caught
 from tests.unit.handed_over import emit
+from tests.unit.twins import says_each, twin
 
 SECOND = 10**9
 
@@ -46,8 +48,9 @@ REPORT = make_report(Window("access", 0, 3 * SECOND, COUNTS, {"fields": 4}), seq
 # --- a report's entry
 
 
-def check_report_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> None:
+def a_reports_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> None:
     """The numbers are those that were counted, not those rounded for people."""
+    assert REPORT_MESSAGE_ID == "c06d9b30cc7b47849d384a0dfa9edfde"
     fields = dict(fields_of(REPORT))
     rows = json.loads(fields.pop("QPS_ROWS"))
     assert fields == {
@@ -67,30 +70,6 @@ def check_report_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> Non
         {"method": "GET", "route": "/a", "status": 200, "requests": 1, "bytes": 5, "rate": 1 / 3},
         {"method": "POST", "route": r"/\xff", "status": 200, "requests": 3, "bytes": 2**64, "rate": 1.0},
     ]
-
-
-def rounded(report: Report) -> dict[str, str]:
-    """A broken twin: rows as rounded as the text."""
-    rows = tuple(row._replace(rate=round(row.rate, 2)) for row in report.rows)
-    return report_fields(report._replace(rows=rows))
-
-
-def unescaped(report: Report) -> dict[str, str]:
-    """A broken twin: routes that differ in an invalid byte become one."""
-    rows = tuple(row._replace(route=row.route.decode(errors="replace").encode()) for row in report.rows)
-    return report_fields(report._replace(rows=rows))
-
-
-def test_a_reports_fields() -> None:
-    assert REPORT_MESSAGE_ID == "c06d9b30cc7b47849d384a0dfa9edfde"
-    check_report_fields(report_fields)
-
-
-@pytest.mark.twin
-def test_a_reports_fields_catches_its_twin() -> None:
-    for twin in (rounded, unescaped):
-        with pytest.raises(AssertionError):
-            check_report_fields(twin)
 
 
 def test_rates_survive_exactly() -> None:
@@ -123,10 +102,10 @@ def test_a_notices_fields() -> None:
     assert notice_fields(Notice(ROTATED, "\udcff"))["MESSAGE"] == r"\udcff"  # of a path that is no UTF-8
 
 
-def check_losses(fields_of: Callable[[Notice], Mapping[str, str]]) -> None:
+def a_possible_losss_fields(fields_of: Callable[[Notice], Mapping[str, str]]) -> None:
     """How many bytes at most, and of which file; what is not known is not a number."""
     for most, expected in ((17, "17"), (0, "0"), (2**64, str(2**64)), (None, "unknown")):
-        loss = Loss(at=5, what="truncated", name="/var/log/a.\udcff", bytes=most)
+        loss = PossibleLoss(what="truncated", name="/var/log/a.\udcff", bytes=most)
         fields = fields_of(Notice(POSSIBLE_LOSS, "possible loss", "access", loss))
         assert fields == {
             "MESSAGE": "possible loss",
@@ -137,33 +116,6 @@ def check_losses(fields_of: Callable[[Notice], Mapping[str, str]]) -> None:
             "QPS_LOSS_BYTES": expected,
             "QPS_LOSS_FILE": r"/var/log/a.\udcff",
         }
-
-
-def takes_unknown_for_nothing(notice: Notice) -> dict[str, str]:
-    """A broken twin."""
-    fields = notice_fields(notice)
-    if notice.loss and not notice.loss.bytes:
-        fields["QPS_LOSS_BYTES"] = "0"
-    return fields
-
-
-def takes_nothing_for_unknown(notice: Notice) -> dict[str, str]:
-    """A broken twin."""
-    fields = notice_fields(notice)
-    if notice.loss and not notice.loss.bytes:
-        fields["QPS_LOSS_BYTES"] = "unknown"
-    return fields
-
-
-def test_a_possible_losss_fields() -> None:
-    check_losses(notice_fields)
-
-
-@pytest.mark.twin
-def test_a_possible_losss_fields_catches_its_twin() -> None:
-    for twin in (takes_unknown_for_nothing, takes_nothing_for_unknown):
-        with pytest.raises(AssertionError):
-            check_losses(twin)
 
 
 # --- whether a stream is the journal
@@ -201,7 +153,7 @@ class Journal:
         self.entries.append(fields)
 
 
-def check_failures_are_said_once(make: Callable[[Send, Callable[[Notice], None]], JournalOutput]) -> None:
+def failures_are_said_once_a_change(make: type[JournalOutput]) -> None:
     """Once when it begins to fail, and again only after it has worked."""
     journal = Journal()
     said: list[Notice] = []
@@ -212,37 +164,8 @@ def check_failures_are_said_once(make: Callable[[Send, Callable[[Notice], None]]
         journal.fails = bool(fails)
         emit(output, REPORT)
         assert said == [failed, resumed, failed][:expected]
-    output.flush(0)
     output.close()
     assert journal.entries == [tuple(f"{name}={value}" for name, value in report_fields(REPORT).items())] * 2
-
-
-class SaysEach(JournalOutput):
-    """A broken twin: says it with each report."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        self.trouble._is_failing = False
-        super().emit(reports, overview, now)
-
-
-class SaysOnlyTheFirst(JournalOutput):
-    """A broken twin: a second failure, a week later, is never said."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        failing = self.trouble._is_failing
-        super().emit(reports, overview, now)
-        self.trouble._is_failing |= failing
-
-
-def test_a_failing_journal_is_said_once_a_change_of_state() -> None:
-    check_failures_are_said_once(JournalOutput)
-
-
-@pytest.mark.twin
-def test_a_failing_journal_is_said_once_a_change_of_state_catches_its_twin() -> None:
-    for twin in (SaysEach, SaysOnlyTheFirst):
-        with pytest.raises(AssertionError):
-            check_failures_are_said_once(twin)
 
 
 # --- where notices go
@@ -273,7 +196,7 @@ def test_a_stderr_that_is_closed_ends_nothing() -> None:
     board.notify(Notice(ROTATED, "x"))
 
 
-def check_a_stuck_reader(make: Callable[[Send | None, int | None], NoticeBoard]) -> None:
+def a_stderr_that_nobody_reads_blocks_nothing(make: type[NoticeBoard]) -> None:
     """Notices to a stderr that nobody reads are dropped; the pipe is full, so a plain write would wait."""
     read_end, write_end = os.pipe()
     board = make(None, write_end)
@@ -287,15 +210,61 @@ def check_a_stuck_reader(make: Callable[[Send | None, int | None], NoticeBoard])
     assert set(lines) == {b"qps-reporter: ".ljust(select.PIPE_BUF - 1, b"x")}
 
 
-class Waits(NoticeBoard):
-    """A broken twin: a plain write."""
-
-    def notify(self, notice: Notice) -> None:
-        assert self._stderr is not None
-        assert os.write(self._stderr, f"{notice.text}\n".encode())
+# --- the promises
 
 
-def test_a_stderr_that_nobody_reads_never_blocks_the_counting() -> None:
-    check_a_stuck_reader(NoticeBoard)
-    with pytest.raises(BlockingIOError):
-        check_a_stuck_reader(Waits)
+def of_rows(change: Callable[[Row], Row]) -> Callable[[Report], dict[str, str]]:
+    return lambda report: report_fields(report._replace(rows=tuple(map(change, report.rows))))
+
+
+rounded = of_rows(lambda row: row._replace(rate=round(row.rate, 2)))
+unescaped = of_rows(lambda row: row._replace(route=row.route.decode(errors="replace").encode()))
+
+
+def taken_for(bytes_: str) -> Callable[[Notice], dict[str, str]]:
+    """Nothing for unknown, or the other way round."""
+    return lambda notice: (
+        notice_fields(notice) | ({} if notice.loss and notice.loss.bytes else {"QPS_LOSS_BYTES": bytes_})
+    )
+
+
+def say_the_first_alone(output: JournalOutput, *arguments: Any) -> None:
+    """A second failure, a week later, is never said."""
+    failing = output.trouble._is_failing
+    JournalOutput.emit(output, *arguments)
+    output.trouble._is_failing |= failing
+
+
+def write(board: NoticeBoard, notice: Notice) -> None:
+    assert board._stderr is not None
+    assert os.write(board._stderr, f"{notice.text}\n".encode())
+
+
+PROMISES: list[tuple[Check, Any, list[Any]]] = [
+    (a_reports_fields, report_fields, [rounded, unescaped]),
+    (a_possible_losss_fields, notice_fields, [taken_for("0"), taken_for("unknown")]),
+    (
+        failures_are_said_once_a_change,
+        JournalOutput,
+        [
+            says_each(JournalOutput, "emit"),
+            twin(JournalOutput, "the first alone", "emit", instead=say_the_first_alone),
+        ],
+    ),
+    (
+        a_stderr_that_nobody_reads_blocks_nothing,
+        NoticeBoard,
+        [twin(NoticeBoard, "waits", "notify", instead=write)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "real"), [row[:2] for row in PROMISES])
+def test_promise(check: Check, real: object) -> None:
+    check(real)
+
+
+@caught([Promise(check, twins) for check, _, twins in PROMISES])
+def test_twin_is_caught(check: Check, twin: object) -> None:
+    with pytest.raises((AssertionError, BlockingIOError)):
+        check(twin)

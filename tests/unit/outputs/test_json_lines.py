@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import JsonConfig
-from qps_service.errors import ConfigError
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
@@ -26,20 +24,19 @@ from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
-from qps_service.values.reports import Report, Window
+from qps_service.values.reports import Report, Row, Window
+from tests.promised import Check, Promise, caught, kept
 from tests.reports_schema import SCHEMA, validate
-from tests.unit.handed_over import emit
+from tests.unit.handed_over import HOSTILE, emit
+from tests.unit.twins import nothing, says_each, twin
 
 Patch = pytest.MonkeyPatch
 Render = Callable[[Report], str]
-Make = Callable[[str, Notify], JsonOutput]
+Make = Callable[[JsonConfig, Notify], JsonOutput]
+Document = dict[str, Any]
 
 SECOND = 10**9
 AT = 1_795_545_516  # 2026-11-24 18:38:36 UTC
-HOSTILE = (
-    *(b'/"quoted"', b"/\\", b"/\\xff", b"/\xff", b"/\xfe", b"/\n{}", b"/\x1b[2J", b"/<>&/../", b"/\xc3\xa4"),
-    *(b"/\xe2\x80\xa8", b"/\xf0\x9f\x98\x80", b"/\x00", b"/\x7f", b"/" + b"\xe2\x80\xae" * 1300),
-)
 COUNTS = {
     Key(b"POST", b"/a", 200): Counts(3, 2**63 + 1),
     Key(b"GET", b"/a", 200): Counts(1, 5),
@@ -69,45 +66,34 @@ def report(sequence: int, routes: int = 1) -> Report:
 # --- the line
 
 
-def check_rendered(render: Render) -> None:
-    """Everything that was counted, in all its digits."""
+def has_all_that_was_counted(render: Render) -> None:
+    """In all its digits."""
     document = json.loads(render(REPORT))
-    rows = document.pop("rows")
+    rows, losses = document.pop("rows"), document.pop("losses")
+    requests = 6 + len(HOSTILE)
     assert document == {
         "log": "access",
         "sequence": 7,
         "time": "2026-11-24T18:38:36Z",
         "unix": AT,
         "seconds": 3.0,
-        "requests": 6 + len(HOSTILE),
-        "rate": (6 + len(HOSTILE)) / 3,
+        "requests": requests,
+        "rate": requests / 3,
         "rejected": 4,
-        "losses": [
-            {
-                "time": "2026-11-24T18:37:36Z",
-                "unix": AT - 60,
-                "file": r"/log/\xffaccess.log",
-                "what": "went away",
-                "bytes": None,
-            },
-            {
-                "time": "2026-11-24T18:38:06Z",
-                "unix": AT - 30,
-                "file": "/log/access.log",
-                "what": "was truncated",
-                "bytes": 2**60,
-            },
-        ],
     }
-    assert [row for row in rows if row["route"] == "/a"] == [
-        {"method": "GET", "route": "/a", "status": 99, "requests": 2, "bytes": 0, "rate": 2 / 3},
-        {"method": "GET", "route": "/a", "status": 200, "requests": 1, "bytes": 5, "rate": 1 / 3},
-        {"method": "POST", "route": "/a", "status": 200, "requests": 3, "bytes": 2**63 + 1, "rate": 1.0},
+    assert [tuple(loss.values()) for loss in losses] == [
+        ("2026-11-24T18:37:36Z", AT - 60, r"/log/\xffaccess.log", "went away", None),
+        ("2026-11-24T18:38:06Z", AT - 30, "/log/access.log", "was truncated", 2**60),
+    ]
+    assert [tuple(row.values()) for row in rows if row["route"] == "/a"] == [
+        ("GET", "/a", 99, 2, 0, 2 / 3),
+        ("GET", "/a", 200, 1, 5, 1 / 3),
+        ("POST", "/a", 200, 3, 2**63 + 1, 1.0),
     ]
     assert len({row["route"] for row in rows}) == 1 + len(HOSTILE)
 
 
-def check_one_line(render: Render) -> None:
+def is_one_line(render: Render) -> None:
     """In ASCII, whatever a route holds."""
     line = render(REPORT)
     assert line.isascii()
@@ -115,7 +101,7 @@ def check_one_line(render: Render) -> None:
     assert line[:-1].isprintable()
 
 
-def check_schema(render: Render) -> None:
+def is_what_the_schema_says(render: Render) -> None:
     """It is what the schema says, and the schema names every member."""
     Draft202012Validator.check_schema(SCHEMA)
     document = json.loads(render(REPORT))
@@ -128,84 +114,54 @@ def check_schema(render: Render) -> None:
         assert list(found) == description["required"] == list(description["properties"])
 
 
-def rounded(report: Report) -> str:
-    """A broken twin: rates as the text has them."""
-    return render_json(
-        report._replace(rows=tuple(row._replace(rate=round(row.rate, 2)) for row in report.rows))
-    )
+def of_rows(change: Callable[[Row], Row]) -> Render:
+    return lambda report: render_json(report._replace(rows=tuple(map(change, report.rows))))
 
 
-def doubles(report: Report) -> str:
-    """A broken twin: numbers that a double holds."""
-    return json.dumps(json.loads(render_json(report), parse_int=lambda text: int(float(text)))) + "\n"
-
-
-def replacing(report: Report) -> str:
-    """A broken twin: routes that differ in an invalid byte become one."""
-    return render_json(
-        report._replace(
-            rows=tuple(row._replace(route=row.route.decode(errors="replace").encode()) for row in report.rows)
-        )
-    )
-
-
-def pretty(report: Report) -> str:
-    """A broken twin: for people."""
-    return json.dumps(json.loads(render_json(report)), indent=1) + "\n"
-
-
-def in_utf8(report: Report) -> str:
-    """A broken twin: what is beyond ASCII as it is."""
-    return json.dumps(json.loads(render_json(report)), ensure_ascii=False) + "\n"
-
-
-def changed(change: Callable[[dict[str, Any]], object]) -> Render:
+def dumped(change: Callable[[Document], object] = lambda document: None, **how: Any) -> Render:
     def render(report: Report) -> str:
         document = json.loads(render_json(report))
         change(document)
-        return json.dumps(document) + "\n"
+        return json.dumps(document, **how) + "\n"
 
     return render
 
 
-def in_local_time(document: dict[str, Any]) -> None:
-    document["time"] = document["time"].replace("Z", "+01:00")
+def doubles(report: Report) -> str:
+    """Numbers that a double holds."""
+    return json.dumps(json.loads(render_json(report), parse_int=lambda text: int(float(text)))) + "\n"
 
 
-CHANGES: tuple[Callable[[dict[str, Any]], object], ...] = (
-    in_local_time,
+rounded = of_rows(lambda row: row._replace(rate=round(row.rate, 2)))
+replacing = of_rows(lambda row: row._replace(route=row.route.decode(errors="replace").encode()))
+CHANGES: tuple[Callable[[Document], object], ...] = (
+    lambda document: document.update(time=document["time"].replace("Z", "+01:00")),
     lambda document: document.update(qps=1),
     lambda document: document.pop("rejected"),
     lambda document: document.update(sequence=0),
     lambda document: document.update(rate="2"),
     lambda document: document.update(log="a b"),
-    lambda document: (
-        [row.update(route=row["route"].replace("\\", "")) for row in document["rows"]]
-        and document["rows"][0].update(route="/\x1b")
-    ),
+    lambda document: document["rows"][0].update(route="/\x1b"),
     lambda document: document["rows"][0].update(status=1000),
     lambda document: document["rows"][0].update(bytes=-1),
     lambda document: document["rows"][0].pop("rate"),
     lambda document: document["losses"][0].update(bytes="unknown"),
     lambda document: document["losses"][0].update(time="2026-11-24 18:38:36Z"),
 )
+RENDERED = [
+    Promise(has_all_that_was_counted, [rounded, doubles, replacing]),
+    Promise(is_one_line, [dumped(indent=1), dumped(ensure_ascii=False)]),
+    Promise(is_what_the_schema_says, [dumped(change) for change in CHANGES]),
+]
 
 
-@pytest.mark.parametrize("check", [check_rendered, check_one_line, check_schema])
-def test_a_report_as_json(check: Callable[[Render], None]) -> None:
+@kept(RENDERED)
+def test_a_report_as_json(check: Check) -> None:
     check(render_json)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("check", "twin"),
-    [
-        *((check_rendered, twin) for twin in (rounded, doubles, replacing)),
-        *((check_one_line, twin) for twin in (pretty, in_utf8)),
-        *((check_schema, changed(change)) for change in CHANGES),
-    ],
-)
-def test_another_report_is_caught(check: Callable[[Render], None], twin: Render) -> None:
+@caught(RENDERED)
+def test_another_report_is_caught(check: Check, twin: Render) -> None:
     with pytest.raises((AssertionError, ValidationError)):
         check(twin)
 
@@ -217,14 +173,10 @@ def test_the_schema_has_to_name_every_member(name: str, monkeypatch: Patch) -> N
     del twin["properties"][name]
     monkeypatch.setitem(SCHEMA, "properties", twin["properties"])
     with pytest.raises((AssertionError, KeyError)):
-        check_schema(render_json)
+        is_what_the_schema_says(render_json)
 
 
 # --- the file
-
-
-def say_nothing(notice: Notice) -> None:
-    pytest.fail(notice.text)
 
 
 class File:
@@ -233,7 +185,7 @@ class File:
     def __init__(self, root: Path, make: Make) -> None:
         self.path = root / "reports.jsonl"
         self.said: list[Notice] = []
-        self.output = make(str(self.path), self.said.append)
+        self.output = make(JsonConfig(str(self.path)), self.said.append)
 
     def emit(self, *sequences: int, routes: int = 1) -> None:
         """A window with a log for each of these."""
@@ -257,8 +209,9 @@ def numbers(path: Path) -> list[int]:
 
 def test_what_is_configured_is_made(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
-    output = make_output(JsonConfig(str(path)), say_nothing)
+    output = make_output(JsonConfig(str(path)), lambda notice: pytest.fail(notice.text))
     assert path.read_text() == ""  # what is wrong with it would have been said
+    assert isinstance(output, JsonOutput)
     emit(output, report(1), report(1))
     assert path.read_text() == render_json(report(1)) * 2
     output.close()
@@ -458,125 +411,84 @@ def follows_no_link(make: Make, root: Path, patch: Patch) -> None:
     assert len(file.failures) == 2
 
 
-def a_directory_that_comes_later(make: Make, root: Path, patch: Patch) -> None:
-    """It is said once that it is missing, at once, and the next report is tried."""
+def is_said_when_it_is_opened(make: Make, root: Path, patch: Patch) -> None:
+    """What is wrong with it, and not first with the next report, which is tried all the same."""
     file = File(root / "missing", make)
     file.output.reopen()
     assert file.failures == [f"cannot append to {file.path}: No such file or directory"]
     file.emit(1)
-    file.emit(2)
     assert len(file.said) == 1
     file.path.parent.mkdir()
-    file.emit(3)
-    assert numbers(file.path) == [3]
-    assert file.resumed == 1
+    file.emit(2)
+    assert (numbers(file.path), file.resumed) == ([2], 1)
 
 
-class HoldsOn(JsonOutput):
-    """A broken twin: goes on with the file that it has."""
-
-    def _is_current(self) -> bool:
-        return self._descriptor >= 0
-
-
-class NeverLetsGo(JsonOutput):
-    """A broken twin: deaf to SIGHUP."""
-
-    def reopen(self) -> None:
-        pass
+def by_parts(output: JsonOutput, line: bytes) -> None:
+    """The newline comes behind."""
+    JsonOutput._append(output, line[:-1])
+    JsonOutput._append(output, line[-1:])
 
 
-class ByParts(JsonOutput):
-    """A broken twin: the newline comes behind."""
-
-    def _append(self, line: bytes) -> None:
-        super()._append(line[:-1])
-        super()._append(line[-1:])
+def cut_blindly(output: JsonOutput, written: int) -> bool:
+    """The file's end is taken for our own."""
+    os.ftruncate(output._descriptor, os.fstat(output._descriptor).st_size - written)
+    return True
 
 
-class LeavesHalf(JsonOutput):
-    """A broken twin: what was written stays."""
-
-    def _append(self, line: bytes) -> None:
-        os.write(self._descriptor, line)
+def open_anything(output: JsonOutput) -> None:
+    output.close()
+    output._descriptor = os.open(output._path, json_lines.FLAGS, json_lines.MODE)
 
 
-class Trusting(JsonOutput):
-    """A broken twin: the file's last line is whole."""
-
-    def _append(self, line: bytes) -> None:
-        self._is_torn = False
-        super()._append(line)
-
-
-class CutsBlindly(JsonOutput):
-    """A broken twin: takes the file's end for its own."""
-
-    def _take_back(self, written: int) -> bool:
-        os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-        return True
-
-
-class Anything(JsonOutput):
-    """A broken twin: never looks at what it opened."""
-
-    def _open(self) -> None:
-        self.close()
-        self._descriptor = os.open(self._path, json_lines.FLAGS, json_lines.MODE)
-
-
-class SaysEach(JsonOutput):
-    """A broken twin: says each report that it drops."""
-
-    def _fail(self, error: OSError) -> None:
-        self.trouble._is_failing = False
-        super()._fail(error)
-
-
-class GivesUp(JsonOutput):
-    """A broken twin: does not try again."""
-
-    def _open(self) -> None:
-        if self.trouble.failures:
-            raise OSError(errno.EBADF, "gave up")
-        super()._open()
+def give_up(output: JsonOutput) -> None:
+    if output.trouble.failures:
+        raise OSError(errno.EBADF, "gave up")
 
 
 def flags(change: int, mode: int = 0o640) -> Make:
-    """Broken twins: opened in another way."""
+    """Opened in another way."""
 
-    class Opens(JsonOutput):
-        def _open(self) -> None:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(json_lines, "FLAGS", json_lines.FLAGS ^ change)
-                patch.setattr(json_lines, "MODE", mode)
-                super()._open()
+    def open_so(output: JsonOutput) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_lines, "FLAGS", json_lines.FLAGS ^ change)
+            patch.setattr(json_lines, "MODE", mode)
+            JsonOutput._open(output)
 
-    return Opens
-
-
-Check = Callable[[Make, Path, Patch], None]
-CHECKS: dict[Check, tuple[Make, ...]] = {
-    appended: (ByParts, flags(os.O_TRUNC), flags(os.O_APPEND)),
-    moved_on: (HoldsOn, flags(os.O_APPEND)),
-    opened_anew: (NeverLetsGo,),
-    for_the_group: (flags(0, 0o644), flags(0, 0o600)),
-    whole_or_not_at_all: (LeavesHalf, SaysEach),
-    a_fragment_stays_alone: (Trusting, Anything, LeavesHalf),
-    what_others_wrote_is_not_cut_off: (CutsBlindly,),
-    never_waits: (Anything, SaysEach, GivesUp),
-    follows_no_link: (flags(os.O_NOFOLLOW), HoldsOn),
-    a_directory_that_comes_later: (GivesUp, SaysEach, NeverLetsGo),
-}
+    return twin(JsonOutput, "flags", "_open", instead=open_so)
 
 
-@pytest.mark.parametrize("check", CHECKS)
+ANYTHING = twin(JsonOutput, "anything", "_open", instead=open_anything)
+GIVES_UP = twin(JsonOutput, "gives up", "_open", first=give_up)
+SAYS_EACH = says_each(JsonOutput, "_fail")
+HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self._descriptor >= 0)
+DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
+HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line: os.write(self._descriptor, line))
+TRUSTING = twin(JsonOutput, "trusting", "_append", first=lambda self: vars(self).update(_is_torn=False))
+FILE = [
+    Promise(
+        appended,
+        [twin(JsonOutput, "by parts", "_append", instead=by_parts), flags(os.O_TRUNC), flags(os.O_APPEND)],
+    ),
+    Promise(moved_on, [HOLDS_ON, flags(os.O_APPEND)]),
+    Promise(opened_anew, [DEAF]),
+    Promise(for_the_group, [flags(0, 0o644), flags(0, 0o600)]),
+    Promise(whole_or_not_at_all, [HALF, SAYS_EACH]),
+    Promise(a_fragment_stays_alone, [TRUSTING, ANYTHING, HALF]),
+    Promise(
+        what_others_wrote_is_not_cut_off, [twin(JsonOutput, "blindly", "_take_back", instead=cut_blindly)]
+    ),
+    Promise(never_waits, [ANYTHING, SAYS_EACH, GIVES_UP]),
+    Promise(follows_no_link, [flags(os.O_NOFOLLOW), HOLDS_ON]),
+    Promise(is_said_when_it_is_opened, [GIVES_UP, SAYS_EACH, DEAF]),
+]
+
+
+@kept(FILE)
 def test_the_file(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
     check(JsonOutput, tmp_path, monkeypatch)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(("check", "twin"), [(check, twin) for check in CHECKS for twin in CHECKS[check]])
+@caught(FILE)
 def test_another_way_with_the_file_is_caught(
     check: Check, twin: Make, tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -591,27 +503,11 @@ def test_a_fifo_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
         file = File(tmp_path, make)
         thread = threading.Thread(target=partial(file.emit, 1), daemon=True)
         thread.start()
-        thread.join(0.5 if make is twin else 60)
+        thread.join(0.5 if make is waiting else 60)
         return not thread.is_alive()
 
-    twin = flags(os.O_RDWR ^ os.O_WRONLY | os.O_NONBLOCK)
+    waiting = flags(os.O_RDWR ^ os.O_WRONLY | os.O_NONBLOCK)
     os.mkfifo(tmp_path / "reports.jsonl")
     assert opens(JsonOutput)
-    assert not opens(twin)
+    assert not opens(waiting)
     os.close(os.open(tmp_path / "reports.jsonl", os.O_RDONLY | os.O_NONBLOCK))
-
-
-# --- the configuration
-
-
-@pytest.mark.parametrize("output", ["json", "textfile"])
-def test_a_log_is_no_place_for_reports(output: str, tmp_path: Path) -> None:
-    config = tmp_path / "qps-reporter.toml"
-    text = f'[log.a]\npath = "/log/a.prom"\n[output.{output}]\npath = "/log/%s.prom"\n'
-    config.write_text(text % "b")
-    assert load(Flags(config=str(config)), {}).outputs
-    config.write_text(text % "../log/a")
-    with pytest.raises(ConfigError) as raised:
-        load(Flags(config=str(config)), {})
-    problem = "expected another file, got a log: /log/a.prom"
-    assert str(raised.value) == f"{config}: output.{output}.path: {problem}"

@@ -82,9 +82,7 @@ def hashed_where_cleaned(text: bytes) -> str:
     return name if name.encode() in (text, text.replace(b"/", b"_")) else SEGMENT.spell(text)
 
 
-class InOrder:
-    """A broken twin: whoever comes first has the plain name."""
-
+class InOrder:  # whoever comes first has the plain name
     def __init__(self) -> None:
         self._owners: dict[str, bytes] = {}
 

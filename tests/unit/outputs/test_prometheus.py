@@ -1,29 +1,29 @@
 """Scrapes and probes: what they are told, when, and at what cost; real sockets, in the tests' own time."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from prometheus_client import parser
 
-from qps_service.configuration.types import PrometheusConfig, TextfileConfig
+from qps_service.network.http_server import Client
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
-from qps_service.outputs.registry import make_output
-from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.counts import Counts, Key
-from qps_service.values.reports import Overview, Standing
-from tests.unit.handed_over import OVERVIEW, emit
+from qps_service.values.reports import Overview
+from tests.promised import Check, Promise, caught, kept
+from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
 
+Patch = pytest.MonkeyPatch
 
-def overview(requests: int) -> Overview:
-    counts = {Key(b"GET", b"/", 200): Counts(requests, 0)}
-    return OVERVIEW._replace(logs=(Standing("access", counts, {}, 0, 0, 0, 0, 1, 0, None),))
+
+def counted(requests: int) -> Overview:
+    return overview(standing({Key(b"GET", b"/", 200): Counts(requests, 0)}))
 
 
 def requests_in(text: bytes) -> float:
@@ -55,10 +55,10 @@ def endpoint(make: Callable[..., Endpoint]) -> Endpoint:
 
 def test_a_scrape_is_answered_with_what_is_then(endpoint: Endpoint) -> None:
     client = endpoint.ask()
-    assert endpoint.look(overview(7))
+    assert endpoint.look(counted(7))
     response, body = parse(endpoint.receive(client))
     assert (response.status, response.headers["Content-Type"]) == (200, render(OVERVIEW)[1])
-    assert body == render(overview(7))[0]
+    assert body == render(counted(7))[0]
     assert requests_in(body) == 7
     assert endpoint.connections == 0
 
@@ -85,9 +85,9 @@ def test_the_format_is_the_one_asked_for(
     encoding = "gzip" if packed else "identity"
     head = f"GET /metrics HTTP/1.1\r\nAccept: {accept}\r\nAccept-Encoding: {encoding}\r\n\r\n"
     client = endpoint.ask(head.encode())
-    endpoint.look(overview(7))
+    endpoint.look(counted(7))
     response, body = parse(endpoint.receive(client))
-    text, media_type = render(overview(7), openmetrics=openmetrics)
+    text, media_type = render(counted(7), openmetrics=openmetrics)
     assert response.headers["Content-Type"] == media_type
     assert response.headers["Content-Encoding"] == ("gzip" if packed else None)
     assert (gzip.decompress(body) if packed else body) == text
@@ -96,7 +96,7 @@ def test_the_format_is_the_one_asked_for(
 @pytest.mark.parametrize("path", [b"/metrics", b"/healthz"])
 def test_head_is_told_the_same_without_a_body(endpoint: Endpoint, path: bytes) -> None:
     asked = [endpoint.ask(method + b" " + path + b" HTTP/1.1\r\n\r\n") for method in (b"GET", b"HEAD")]
-    endpoint.look(overview(7))
+    endpoint.look(counted(7))
     (get, body), (head, nothing) = (
         parse(endpoint.receive(client), method) for client, method in zip(asked, ("GET", "HEAD"), strict=True)
     )
@@ -115,35 +115,29 @@ def test_what_cannot_be_is_refused_at_once(endpoint: Endpoint, head: bytes, stat
     assert not endpoint.look()
 
 
-def test_reports_need_no_answer(endpoint: Endpoint) -> None:
-    emit(endpoint.output)
-    assert endpoint.said == []
-
-
 # --- whether all is well
 
 
-LOG = Standing("access", {}, {}, 0, 0, 0, 0, 0, 0, None)
 AWAY = "waiting for /var/log/a.log"
 
 
 @pytest.mark.parametrize(
     ("change", "status", "text"),
     [
-        ({"logs": (LOG,)}, 200, "ok\n"),
-        ({"logs": (LOG, LOG._replace(waiting=AWAY))}, 503, f"{AWAY}\n"),
+        ({"logs": (STANDING,)}, 200, "ok\n"),
+        ({"logs": (STANDING, STANDING._replace(waiting=AWAY))}, 503, f"{AWAY}\n"),
         (
-            {"logs": (LOG._replace(waiting=AWAY),), "is_written": False},
+            {"logs": (STANDING._replace(waiting=AWAY),), "is_written": False},
             503,
             f"{AWAY}\nthe ledger takes nothing; counts are kept in memory\n",
         ),
     ],
 )
 def test_health(endpoint: Endpoint, change: dict[str, Any], status: int, text: str) -> None:
-    overview = OVERVIEW._replace(**change)
-    assert health(overview) == (HTTPStatus(status), text)
+    changed = OVERVIEW._replace(**change)
+    assert health(changed) == (HTTPStatus(status), text)
     client = endpoint.ask(PROBE)
-    endpoint.look(overview)
+    endpoint.look(changed)
     response, body = parse(endpoint.receive(client))
     assert (response.status, body.decode()) == (status, text)
 
@@ -151,49 +145,34 @@ def test_health(endpoint: Endpoint, change: dict[str, Any], status: int, text: s
 # --- backlogs
 
 
-def check_backlog(endpoint: Endpoint) -> None:
+def a_backlog_is_waited_for_within_bounds(endpoint: Endpoint, patch: Patch) -> None:
     """A scrape waits for a backlog's end, though not for good; a probe does not."""
     scrape, probe = endpoint.ask(), endpoint.ask(PROBE)
     assert endpoint.look(is_behind=True)
     assert parse(endpoint.receive(probe))[0].status == 200
     assert not endpoint.look(is_behind=True, seconds=4)
-    assert endpoint.look(overview(3), is_behind=True, seconds=2)
+    assert endpoint.look(counted(3), is_behind=True, seconds=2)
     assert requests_in(parse(endpoint.receive(scrape))[1]) == 3
     scrape = endpoint.ask()
     assert not endpoint.look(is_behind=True, seconds=1)
-    assert endpoint.look(overview(4), is_behind=False)
+    assert endpoint.look(counted(4), is_behind=False)
     assert requests_in(parse(endpoint.receive(scrape))[1]) == 4
 
 
 class NeverWaits(PrometheusOutput):
-    """A broken twin."""
-
-    def is_asked(self, now: int, *, is_behind: bool) -> bool:
-        return super().is_asked(now, is_behind=False)
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        return super().asked(now, is_behind=False)
 
 
 class WaitsForGood(PrometheusOutput):
-    """A broken twin."""
-
-    def is_asked(self, now: int, *, is_behind: bool) -> bool:
-        return not is_behind and super().is_asked(now, is_behind=False)
-
-
-def test_a_backlog_is_waited_for_within_bounds(endpoint: Endpoint) -> None:
-    check_backlog(endpoint)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [NeverWaits, WaitsForGood])
-def test_other_ways_with_a_backlog_are_caught(make: Callable[..., Endpoint], twin: Make) -> None:
-    with pytest.raises(AssertionError):
-        check_backlog(make(twin))
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        return [] if is_behind else super().asked(now, is_behind=False)
 
 
 # --- what it costs
 
 
-def check_cost(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def what_scrapes_cost_is_bounded(endpoint: Endpoint, patch: Patch) -> None:
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
     rendered = []
 
@@ -202,7 +181,7 @@ def check_cost(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
         endpoint.now += 2 * SECOND
         return render(overview, openmetrics=openmetrics)
 
-    monkeypatch.setattr(output, "render", slow)
+    patch.setattr(output, "render", slow)
     began = endpoint.now
     while endpoint.now < began + 100 * SECOND:
         clients = [endpoint.ask() for _ in range(3)]
@@ -218,35 +197,33 @@ def check_cost(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     assert endpoint.look()
 
 
-class AtOnce(PrometheusOutput):
-    """A broken twin: renders whenever somebody asks."""
-
-    def answer(self, overview: Overview, now: int) -> None:
-        super().answer(overview, now)
+class AtOnce(PrometheusOutput):  # renders whenever somebody asks
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+        super().answer(asked, overview, now)
         self._next_at = 0
 
 
-class OneByOne(PrometheusOutput):
-    """A broken twin: renders for each."""
-
-    def answer(self, overview: Overview, now: int) -> None:
-        asked = self._asked
+class OneByOne(PrometheusOutput):  # renders for each
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
         for each in asked:
-            self._asked = [each]
-            super().answer(overview, now)
+            super().answer([each], overview, now)
 
 
-def test_what_scrapes_cost_is_bounded(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_cost(endpoint, monkeypatch)
+PROMISES = [
+    Promise(a_backlog_is_waited_for_within_bounds, [NeverWaits, WaitsForGood]),
+    Promise(what_scrapes_cost_is_bounded, [AtOnce, OneByOne]),
+]
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [AtOnce, OneByOne])
-def test_costs_without_bounds_are_caught(
-    make: Callable[..., Endpoint], twin: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@kept(PROMISES)
+def test_promise(check: Check, endpoint: Endpoint, monkeypatch: Patch) -> None:
+    check(endpoint, monkeypatch)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(check: Check, twin: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
     with pytest.raises(AssertionError):
-        check_cost(make(twin), monkeypatch)
+        check(make(twin), monkeypatch)
 
 
 def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> None:
@@ -259,9 +236,7 @@ def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> No
     assert endpoint.output.due() is None
 
 
-def test_who_cannot_be_answered_is_not_due_for_good(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypatch: Patch) -> None:
     """The loop would look again at once, and commit each time."""
 
     def broken(*_: object, **__: object) -> None:
@@ -283,15 +258,3 @@ def test_an_answer_ends_the_trouble(endpoint: Endpoint) -> None:
     endpoint.ask()
     endpoint.look()
     assert [notice.kind for notice in endpoint.said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
-
-
-# --- made where it is configured
-
-
-def test_it_is_made_of_its_configuration() -> None:
-    said: list[Any] = []
-    output = make_output(PrometheusConfig(("127.0.0.1", 9145)), said.append)
-    assert isinstance(output, PrometheusOutput)
-    output.close()
-    assert isinstance(make_output(TextfileConfig("/nowhere/a.prom"), said.append), TextfileOutput)
-    assert said == []

@@ -7,18 +7,21 @@ block for good fails instead.
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import stdout
-from qps_service.outputs.base import Output, OutputClosed
+from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.reporting.text import render_text
-from qps_service.values.reports import Overview, Report
+from qps_service.values.reports import Report
+from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import emit
+from tests.unit.twins import nothing, says_each, twin
 
-MakeOutput = Callable[[int, Callable[[Notice], None]], Output]
+Make = Callable[[int, Notify], StdoutOutput]
 
 DROPPING = Notice(OUTPUT_FAILED, "nobody reads stdout; dropping reports there")
 RESUMED = Notice(OUTPUT_RESUMED, "stdout takes reports again")
@@ -85,34 +88,17 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
 # --- at once
 
 
-def check_visible(make: MakeOutput, pipe: Pipe) -> None:
+def a_report_is_visible_at_once(make: Make, pipe: Pipe) -> None:
     """A report is in the pipe when `emit` returns."""
     output = make(pipe.write_end, say_nothing)
     emit(output, report(1))
     assert pipe.read() == render_text(report(1)).encode()
 
 
-class Buffered(StdoutOutput):
-    """A broken twin: reports sit in a buffer, as a pipe's writers do by default."""
-
-    def flush(self, now: int) -> None:
-        pass
-
-
-def test_a_report_is_visible_at_once(pipe: Pipe) -> None:
-    check_visible(StdoutOutput, pipe)
-
-
-@pytest.mark.twin
-def test_buffering_is_caught(pipe: Pipe) -> None:
-    with pytest.raises(AssertionError):
-        check_visible(Buffered, pipe)
-
-
 # --- a slow reader
 
 
-def check_slow_reader(make: MakeOutput, pipe: Pipe) -> None:
+def a_slow_reader_never_blocks_the_counting(make: Make, pipe: Pipe) -> None:
     """With nobody reading nothing blocks; what fits is kept in order and whole, dropping is said once."""
     said: list[Notice] = []
     output = make(pipe.write_end, said.append)
@@ -138,51 +124,6 @@ def check_slow_reader(make: MakeOutput, pipe: Pipe) -> None:
     assert said == [DROPPING, RESUMED, DROPPING]
 
 
-class Blocks(StdoutOutput):
-    """A broken twin: a plain write."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        for report in reports:
-            os.write(self._descriptor, render_text(report).encode())
-
-
-class Unbounded(StdoutOutput):
-    """A broken twin: keeps everything."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        for report in reports:
-            self._waiting += render_text(report).encode()
-        self.flush(now)
-
-
-class SaysEach(StdoutOutput):
-    """A broken twin: says each report that it drops."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        self.trouble._is_failing = False
-        super().emit(reports, overview, now)
-
-
-class KeepsTheStart(StdoutOutput):
-    """A broken twin: drops the part that does not fit."""
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        super().emit(reports, overview, now)
-        if self.trouble.failures and len(self._waiting) < BACKLOG:
-            self._waiting += render_text(reports[0]).encode()[: BACKLOG - len(self._waiting)]
-
-
-def test_a_slow_reader_never_blocks_the_counting(pipe: Pipe) -> None:
-    check_slow_reader(StdoutOutput, pipe)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [Blocks, Unbounded, SaysEach, KeepsTheStart])
-def test_other_ways_with_a_slow_reader_are_caught(twin: MakeOutput, pipe: Pipe) -> None:
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
-        check_slow_reader(twin, pipe)
-
-
 def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
     emit(StdoutOutput(pipe.write_end, say_nothing), report(1))
     assert os.get_blocking(pipe.write_end)
@@ -197,19 +138,20 @@ def test_a_reader_who_has_gone_ends_the_program(pipe: Pipe, call: str) -> None:
     for sequence in range(30):
         emit(output, report(sequence, 4000))  # more than the pipe holds
     pipe.leave()
+    calls: dict[str, Callable[[], object]] = {
+        "emit": lambda: emit(output, report(1)),
+        "flush": lambda: output.flush(0),
+        "close": output.close,
+    }
     with pytest.raises(OutputClosed):
-        {
-            "emit": lambda: emit(output, report(1)),
-            "flush": lambda: output.flush(0),
-            "close": output.close,
-        }[call]()
+        calls[call]()
     output.close()  # what waited is gone with the reader
 
 
 # --- other faults
 
 
-def check_faults_are_said_once(make: MakeOutput, monkeypatch: pytest.MonkeyPatch, pipe: Pipe) -> None:
+def faults_are_said_once(make: Make, pipe: Pipe) -> None:
     """A full disk is said once, until a report got through."""
     said: list[Notice] = []
     output = make(pipe.write_end, said.append)
@@ -219,7 +161,7 @@ def check_faults_are_said_once(make: MakeOutput, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     for _ in range(2):
-        with monkeypatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "write", fail)
             for sequence in range(3):
                 emit(output, report(sequence))
@@ -229,14 +171,53 @@ def check_faults_are_said_once(make: MakeOutput, monkeypatch: pytest.MonkeyPatch
     assert said == [full, RESUMED] * 2
 
 
-def test_a_full_disk_is_said_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_faults_are_said_once(StdoutOutput, monkeypatch, pipe)
+# --- the promises
 
 
-@pytest.mark.twin
-def test_a_full_disk_is_said_once_catches_its_twin(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AssertionError):
-        check_faults_are_said_once(SaysEach, monkeypatch, pipe)
+def write_at_once(output: StdoutOutput, reports: Sequence[Report], *_: object) -> None:
+    for report in reports:
+        os.write(output._descriptor, render_text(report).encode())
+
+
+def keep_all(output: StdoutOutput, reports: Sequence[Report], *_: object) -> None:
+    for report in reports:
+        output._waiting += render_text(report).encode()
+    output.flush(0)
+
+
+def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: Any) -> None:
+    """Of what does not fit, a part is kept."""
+    StdoutOutput.emit(output, reports, *arguments)
+    if output.trouble.failures and len(output._waiting) < BACKLOG:
+        output._waiting += render_text(reports[0]).encode()[: BACKLOG - len(output._waiting)]
+
+
+SAYS_EACH = says_each(StdoutOutput, "emit")
+PROMISES = [
+    # As a pipe's writers do by default.
+    Promise(a_report_is_visible_at_once, [twin(StdoutOutput, "buffered", "flush", instead=nothing)]),
+    Promise(
+        a_slow_reader_never_blocks_the_counting,
+        [
+            twin(StdoutOutput, "blocks", "emit", instead=write_at_once),
+            twin(StdoutOutput, "keeps all", "emit", instead=keep_all),
+            twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start),
+            SAYS_EACH,
+        ],
+    ),
+    Promise(faults_are_said_once, [SAYS_EACH]),
+]
+
+
+@kept(PROMISES)
+def test_promise(check: Check, pipe: Pipe) -> None:
+    check(StdoutOutput, pipe)
+
+
+@caught(PROMISES)
+def test_twin_is_caught(check: Check, twin: Make, pipe: Pipe) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check(twin, pipe)
 
 
 def test_a_pipe_that_another_made_nonblocking_and_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Format `auto` in a log that is followed: each line counts once, under the format that the lines tell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,6 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
 from qps_service.scanning.auto import ChoosingScanner
-from qps_service.scanning.scanner import Scanner
 from qps_service.service import pipeline as tail_module
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key
@@ -89,8 +88,9 @@ class ChoosesAlways(ChoosingScanner):  # each block has its own format
 
 
 class ForgetsRejects(ChoosingScanner):  # what came before the choice is lost
-    def __init__(self, make: Callable[..., Scanner], spill: object, say: Callable[[str, str], None]) -> None:
-        super().__init__(make, lambda _: None, say)
+    def _choose(self, block: bytes) -> None:
+        self._scanner.take()
+        super()._choose(block)
 
 
 class SkipsTheBlock(ChoosingScanner):  # the lines that tell the format don't count under it

@@ -8,6 +8,7 @@ import pytest
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import Counts, Key
 from tests.unit.conftest import MakeScanner, no_spill
 
@@ -33,7 +34,7 @@ def test_a_flood_of_keys_that_collide() -> None:
     block = b"".join(b"1.2.3.4\tGET %b\t200\t5\n" % route for route in colliding_keys(known))
     probes = {}
     for name, seed in (("known", known), ("other", Random(2).randbytes(_scan.SEED_BYTES)), ("drawn", None)):
-        scanner = NativeScanner(DEFAULT, LIMIT, no_spill, seed=seed)
+        scanner = NativeScanner(ScanOptions(DEFAULT, LIMIT), no_spill, seed=seed)
         scanner.scan(block)
         assert len(scanner.take().rows) == KEYS
         probes[name] = scanner.probes

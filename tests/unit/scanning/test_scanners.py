@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
+from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
 from tests.unit.promised import Promise, but, promises
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
@@ -203,7 +204,7 @@ def test_the_native_scanner_is_chosen_unless_the_pure_one_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, asked: str, expected: type
 ) -> None:
     monkeypatch.setenv(PURE_VARIABLE, asked)
-    assert isinstance(chosen_scanner(DEFAULT, LIMIT, no_spill), expected)
+    assert isinstance(chosen_scanner(ScanOptions(DEFAULT, LIMIT), no_spill), expected)
 
 
 def test_both_scanners_know_the_same_reasons_and_limits() -> None:
@@ -279,7 +280,7 @@ class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
 
 
 BROKEN = (SkipsBlankLines, DropsBadSizes, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
-TWINS = {twin.__name__: partial(twin, spill=no_spill) for twin in BROKEN}
+TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
 
 test_promise, test_twin = promises(
     *(

@@ -22,6 +22,7 @@ from qps_service.formats.line import Rejected, Request, make_reader, request_of,
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, native, pure
 from qps_service.scanning.native import NativeScanner
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from tests.unit.conftest import no_spill
@@ -86,12 +87,11 @@ Make = Callable[[Settings, Spill], PureScanner | NativeScanner]
 def pure_scanner(
     asked: Settings, spill: Spill = no_spill, kind: type[PureScanner] = PureScanner
 ) -> PureScanner:
-    return kind(asked.log_format, asked.max_line, spill, keep_query=asked.keep_query, span=asked.span)
+    return kind(ScanOptions(*asked), spill)
 
 
 def native_scanner(asked: Settings, spill: Spill = no_spill, level: str | None = None) -> NativeScanner:
-    options = {"keep_query": asked.keep_query, "span": asked.span, "level": level}
-    return NativeScanner(asked.log_format, asked.max_line, spill, **options)  # type: ignore[arg-type]
+    return NativeScanner(ScanOptions(*asked), spill, level=level)
 
 
 MAKERS: dict[str, Make] = {
@@ -239,8 +239,8 @@ DropsReturns = but(
 
 
 class KeepsNoQuery(PureScanner):  # whatever was asked
-    def __init__(self, *args: Any, keep_query: bool, **options: Any) -> None:
-        super().__init__(*args, keep_query=False, **options)
+    def __init__(self, options: ScanOptions, spill: Spill) -> None:
+        super().__init__(options._replace(keep_query=False), spill)
 
 
 RoundsTimesUp = but(

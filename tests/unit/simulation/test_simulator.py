@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from qps_service.reporting.schedule import Schedule
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation import simulator as module
 from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
@@ -86,7 +87,7 @@ def check_the_truth(of: type[Simulator], room: int) -> None:
         simulation.run()
     except OSError:
         assert log.lines == room
-    scanner = make_scanner(DEFAULT, 65_536, no_spill)
+    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
     scanner.scan(b"".join(log.written))
     scanned = scanner.take()
     truth = json.loads(simulation.truth())

@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
 
+from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from qps_service.simulation.simulator import SteadyPace
@@ -87,7 +88,7 @@ def check_the_count(of: type[LogFile], tmp_path: Path, batch: bool, room: int) -
     with suppress(OSError) if room < 10**9 else nullcontext():
         simulation.run()
     log.close()
-    scanner = make_scanner(DEFAULT, 65_536, no_spill)
+    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
     for lines in on_disk(path).values():
         scanner.scan(b"".join(line for line in lines if line.endswith(b"\n")))
     scanned = scanner.take()

@@ -1,8 +1,19 @@
-/* A line of JSON: the twin of JsonReader in qps_service/line.py.
+/* A line of JSON: the twin of JsonReader, with which the pure scanner reads it.
 
-   Included once for each instruction set after find.h. */
+   A template, without a guard: compiled once for each instruction set (isa.h). */
 
-struct FIND(walk) {
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../bytes.h"
+#include "../limits.h"
+#include "../program.h"
+#include "../scanner.h"
+#include "../values.h"
+#include "find.h"
+
+struct PER_ISA(walk) {
     const struct program *program;
     const uint8_t *p, *end;
     struct span *found; /* one for each member, in the format's order; `start` is NULL where there is none */
@@ -10,7 +21,7 @@ struct FIND(walk) {
 };
 
 /* The byte after blanks; -1 at the end. */
-static inline int FIND(next)(struct FIND(walk) * w)
+static inline int PER_ISA(next)(struct PER_ISA(walk) * w)
 {
     while (w->p < w->end && (*w->p == ' ' || *w->p == '\t' || *w->p == '\r'))
         w->p++;
@@ -18,13 +29,13 @@ static inline int FIND(next)(struct FIND(walk) * w)
 }
 
 /* What is between the quotes of the string that begins here. */
-static inline int FIND(string)(struct FIND(walk) * w, struct span *text)
+static inline int PER_ISA(string)(struct PER_ISA(walk) * w, struct span *text)
 {
     if (w->p == w->end || *w->p != '"')
         return 0;
     const uint8_t *p = ++w->p;
     for (;;) {
-        p = FIND(find_either)(p, w->end, '"', '\\');
+        p = PER_ISA(find_either)(p, w->end, '"', '\\');
         if (p >= w->end)
             return 0;
         if (*p == '"')
@@ -38,36 +49,36 @@ static inline int FIND(string)(struct FIND(walk) * w, struct span *text)
     return 1;
 }
 
-static int FIND(object)(struct FIND(walk) * w, uint64_t members, size_t prefix);
+static int PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix);
 
 /* A value. `exact`: members whose path ends here; `inside`: those whose path goes on, after `prefix` bytes.
  */
-static int FIND(value)(struct FIND(walk) * w, uint64_t exact, uint64_t inside, size_t prefix)
+static int PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, uint64_t inside, size_t prefix)
 {
     struct span text;
-    switch (FIND(next)(w)) {
+    switch (PER_ISA(next)(w)) {
     case '{':
-        return FIND(object)(w, inside, prefix);
+        return PER_ISA(object)(w, inside, prefix);
     case '[':
         if (++w->depth > DEPTH_LIMIT)
             return 0;
         w->p++;
-        if (FIND(next)(w) != ']') {
+        if (PER_ISA(next)(w) != ']') {
             for (;;) {
-                if (!FIND(value)(w, 0, 0, 0))
+                if (!PER_ISA(value)(w, 0, 0, 0))
                     return 0;
-                if (FIND(next)(w) != ',')
+                if (PER_ISA(next)(w) != ',')
                     break;
                 w->p++;
             }
-            if (FIND(next)(w) != ']')
+            if (PER_ISA(next)(w) != ']')
                 return 0;
         }
         w->p++;
         w->depth--;
         return 1;
     case '"':
-        if (!FIND(string)(w, &text))
+        if (!PER_ISA(string)(w, &text))
             return 0;
         break;
     default:
@@ -89,15 +100,15 @@ static int FIND(value)(struct FIND(walk) * w, uint64_t exact, uint64_t inside, s
 }
 
 /* An object. `members`: those whose path is that of the object, `prefix` bytes long, and goes on. */
-static int FIND(object)(struct FIND(walk) * w, uint64_t members, size_t prefix)
+static int PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix)
 {
     struct span name;
     if (++w->depth > DEPTH_LIMIT)
         return 0;
     w->p++;
-    if (FIND(next)(w) != '}') {
+    if (PER_ISA(next)(w) != '}') {
         for (;;) {
-            if (!FIND(string)(w, &name) || FIND(next)(w) != ':')
+            if (!PER_ISA(string)(w, &name) || PER_ISA(next)(w) != ':')
                 return 0;
             w->p++;
             uint64_t exact = 0, inside = 0;
@@ -116,14 +127,14 @@ static int FIND(object)(struct FIND(walk) * w, uint64_t members, size_t prefix)
                 else if (m->path[prefix + name.len] == '.')
                     inside |= 1ULL << i;
             }
-            if (!FIND(value)(w, exact, inside, prefix + name.len + 1))
+            if (!PER_ISA(value)(w, exact, inside, prefix + name.len + 1))
                 return 0;
-            if (FIND(next)(w) != ',')
+            if (PER_ISA(next)(w) != ',')
                 break;
             w->p++;
-            FIND(next)(w);
+            PER_ISA(next)(w);
         }
-        if (FIND(next)(w) != '}')
+        if (PER_ISA(next)(w) != '}')
             return 0;
     }
     w->p++;
@@ -133,14 +144,14 @@ static int FIND(object)(struct FIND(walk) * w, uint64_t members, size_t prefix)
 
 /* Where the format's fields are in [p, end); 0 if that is not one object. Strings are decoded into s->text.
  */
-static int FIND(json)(struct scanner *s, const uint8_t *p, const uint8_t *end, struct span *fields)
+static int PER_ISA(json)(struct scanner *s, const uint8_t *p, const uint8_t *end, struct span *fields)
 {
     const struct program *g = s->program;
     struct span found[MEMBERS_LIMIT];
     memset(found, 0, g->members_len * sizeof *found);
-    struct FIND(walk) w = {g, p, end, found, 0};
-    uint64_t all = g->members_len == 64 ? ~0ULL : (1ULL << g->members_len) - 1;
-    if (FIND(next)(&w) != '{' || !FIND(object)(&w, all, 0) || FIND(next)(&w) >= 0)
+    struct PER_ISA(walk) w = {g, p, end, found, 0};
+    uint64_t all = g->members_len == MEMBERS_LIMIT ? ~0ULL : (1ULL << g->members_len) - 1;
+    if (PER_ISA(next)(&w) != '{' || !PER_ISA(object)(&w, all, 0) || PER_ISA(next)(&w) >= 0)
         return 0;
     uint8_t *text = s->text;
     for (size_t i = 0; i < g->members_len; i++) {

@@ -4,67 +4,82 @@
    as the format has, and no backslash, each quote is the one that the format has there: then nothing has to
    be looked for but what stands before the first one.
 
-   Included once for each instruction set after find.h and match(). */
+   A template, without a guard: compiled once for each instruction set (isa.h). */
 
-struct FIND(marks) {
-    const uint8_t *at[MARKS_AHEAD + 4]; /* room for what note() writes too much */
-    size_t len, next;                   /* the first `next` are those of lines that were read */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../bytes.h"
+#include "../core_cache.h"
+#include "../limits.h"
+#include "../program.h"
+#include "../scanner.h"
+#include "../sizes.h"
+#include "../table.h"
+#include "../timestamps.h"
+#include "../values.h"
+#include "line.h" /* and with it find.h */
+
+struct PER_ISA(marks) {
+    const uint8_t *at[MARKS_AHEAD + GROUP]; /* room for what note() writes too much */
+    size_t len, next;                       /* the first `next` are those of lines that were read */
 };
 
-static inline void FIND(note)(struct FIND(marks) * m, const uint8_t *from, uint64_t found)
+static inline void PER_ISA(note)(struct PER_ISA(marks) * m, const uint8_t *from, uint64_t found)
 {
     size_t next = m->len + (size_t)__builtin_popcountll(found);
-    /* As in lines(): up to 4 are handled alike. */
-    for (size_t i = m->len; found; i += 4)
-        for (int j = 0; j < 4; j++, found &= found - 1)
-            m->at[i + (size_t)j] = from + FIND(zeros)(found);
+    for (size_t i = m->len; found; i += GROUP)
+        for (int j = 0; j < GROUP; j++, found &= found - 1)
+            m->at[i + (size_t)j] = from + PER_ISA(zeros)(found);
     m->len = next;
 }
 
-static inline void FIND(forget)(struct FIND(marks) * m)
+static inline void PER_ISA(forget)(struct PER_ISA(marks) * m)
 {
     m->len -= m->next;
     memmove(m->at, m->at + m->next, m->len * sizeof *m->at);
     m->next = 0;
 }
 
-static inline void FIND(pass)(struct FIND(marks) * m, const uint8_t *p)
+static inline void PER_ISA(pass)(struct PER_ISA(marks) * m, const uint8_t *p)
 {
     while (m->next < m->len && m->at[m->next] < p)
         m->next++;
 }
 
-struct FIND(ahead) {
-    struct FIND(marks) quotes, backslashes;
+struct PER_ISA(ahead) {
+    struct PER_ISA(marks) quotes, backslashes;
 };
 
-static inline void FIND(forget_all)(struct FIND(ahead) * a)
+static inline void PER_ISA(forget_all)(struct PER_ISA(ahead) * a)
 {
     a->quotes.len = a->quotes.next = a->backslashes.len = a->backslashes.next = 0;
 }
 
-/* Note what is in the 64 bytes from `from`; `valid` has a bit for each that counts. */
-static inline void FIND(look_ahead)(struct FIND(ahead) * a, const uint8_t *from, uint64_t valid)
+/* Note what is in the STEP bytes from `from`; `valid` has a bit for each that counts. */
+static inline void PER_ISA(look_ahead)(struct PER_ISA(ahead) * a, const uint8_t *from, uint64_t valid)
 {
-    const size_t most = MARKS_AHEAD - 64;
+    const size_t most = MARKS_AHEAD - STEP;
     /* What is forgotten is missed where the format has its first quote: such a line is read as any other. */
     if (a->quotes.len > most || a->backslashes.len > most) {
-        FIND(forget_all)(a);
+        PER_ISA(forget_all)(a);
         return;
     }
-    uint64_t backslashes = FIND(equal)(from, '\\') & valid;
-    FIND(note)(&a->quotes, from, FIND(equal)(from, '"') & valid);
+    uint64_t backslashes = PER_ISA(equal)(from, '\\') & valid;
+    PER_ISA(note)(&a->quotes, from, PER_ISA(equal)(from, '"') & valid);
     if (backslashes)
-        FIND(note)(&a->backslashes, from, backslashes);
+        PER_ISA(note)(&a->backslashes, from, backslashes);
 }
 
 /* Where the fields of the line [p, end) are, if it has the quotes that the format has, and nothing odd; 0 for
    any other line, which may have the format's shape too. The first of the quotes that are ahead is not before
    p. */
-static inline int FIND(match_quoted)(const struct shape *h, const struct FIND(ahead) * a, size_t quotes_len,
-                                     const uint8_t *p, const uint8_t *end, struct span *fields)
+static inline int PER_ISA(match_quoted)(const struct shape *h, const struct PER_ISA(ahead) * a,
+                                        size_t quotes_len, const uint8_t *p, const uint8_t *end,
+                                        struct span *fields)
 {
-    const struct FIND(marks) *b = &a->backslashes;
+    const struct PER_ISA(marks) *b = &a->backslashes;
     const uint8_t *const *quotes = a->quotes.at + a->quotes.next, *const *last = quotes + quotes_len - 1;
     if (a->quotes.next + quotes_len > a->quotes.len || *last >= end || end[-1] == '\r' || *p == 0xef ||
         (b->next < b->len && b->at[b->next] < end))
@@ -72,7 +87,7 @@ static inline int FIND(match_quoted)(const struct shape *h, const struct FIND(ah
     size_t i = 0;
     for (; i < h->leads; i++) {
         const uint8_t *begin = p;
-        p += FIND(zeros)(FIND(equal)(p, (uint8_t)h->parts[i].word));
+        p += PER_ISA(zeros)(PER_ISA(equal)(p, (uint8_t)h->parts[i].word));
         /* The quote is in the line: what is behind it is not looked at. */
         if (p > *quotes || (load64(p) & h->parts[i].mask) != h->parts[i].word)
             return 0;
@@ -102,29 +117,30 @@ static inline int FIND(match_quoted)(const struct shape *h, const struct FIND(ah
     return p == end;
 }
 
-/* Count what the fields of one line say, as count() does; the reason why not, or REASONS for a line that has
+/* Count what the fields of one line say, as count() does; the reason why not, or UNREAD for a line that has
    to be read as any other.
 
    The core is the request alone, up to its query if that is left out, and the status: neither the method nor
    what is left of the target depends on what follows. A request that ends after some bytes has another core
    than one that has a query there, since it may end in a version: their tags differ. */
-static inline enum reason FIND(count_quoted)(struct scanner *s, const struct span *fields)
+static inline enum reason PER_ISA(count_quoted)(struct scanner *s, const struct span *fields)
 {
     const struct program *g = s->program;
     const uint8_t *start = fields[REQUEST].start;
     size_t whole = fields[REQUEST].len;
-    uint64_t cuts = g->keep_query ? 0 : FIND(equal)(start, '?') | FIND(equal)(start, '#');
-    size_t len = at_most(whole, FIND(zeros)(cuts));
-    uint64_t more = (load64(fields[STATUS].start) & 0xffffff) << TAG_STATUS | (len < whole ? TAG_CUT : 0);
+    uint64_t cuts = g->keep_query ? 0 : PER_ISA(equal)(start, '?') | PER_ISA(equal)(start, '#');
+    size_t len = at_most(whole, PER_ISA(zeros)(cuts));
+    uint64_t more =
+        (load64(fields[STATUS].start) & 0xffffff) << TAG_STATUS_SHIFT | (len < whole ? TAG_IS_CUT : 0);
     int has_core = len >= CORE_LEAST && (len == whole || cuts);
     struct core *core = core_at(s->cores, s->table.seed, start, has_core ? len : CORE_LEAST, more);
     struct entry *e = core->entry;
-    if (!has_core || (core->tag ^ (s->round | more | len)) | FIND(differ)(start, len, core->bytes)) {
+    if (!has_core || (core->tag ^ (s->round | more | len)) | PER_ISA(differ)(start, len, core->bytes)) {
         enum reason reason;
         int unused;
         if (status_of(fields[STATUS]) == NO_STATUS)
-            return REASONS;
-        e = FIND(entry)(s, fields, &reason, &unused);
+            return UNREAD;
+        e = PER_ISA(entry)(s, fields, &reason, &unused);
         if (!e)
             return reason;
         if (has_core)

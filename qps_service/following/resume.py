@@ -1,0 +1,43 @@
+"""What an earlier process left of a log: what is known of it, what is still open, what was there."""
+
+from typing import NamedTuple
+
+from qps_service.values.entries import Restored
+
+
+class InheritedFile(NamedTuple):
+    """A log's file that systemd kept for us while nobody ran."""
+
+    descriptor: int
+    begun: int  # the byte from which on it is ours
+
+
+class Resume(NamedTuple):
+    """Where a follower goes on."""
+
+    restored: Restored | None = None  # what the ledger knows
+    handed: tuple[InheritedFile, ...] = ()  # what systemd kept; they are the follower's to close
+    since: int = 0  # st_mtime, nanoseconds: what was written no later was there when that process ended
+    # Unix nanoseconds where CLOCK_BOOTTIME is 0; None if no file's time is to be told.
+    epoch: int | None = None
+
+    @classmethod
+    def at(cls, restored: Restored | None, now: int, at: int) -> "Resume":
+        """At this moment, CLOCK_BOOTTIME and Unix nanoseconds; `at` may be 0 where nobody knows."""
+        since = _last_written(restored, now, at) if restored else 0
+        return cls(restored, since=since, epoch=at - now if at else None)
+
+
+NOTHING_KNOWN = Resume()
+
+
+def _last_written(restored: Restored, now: int, at: int) -> int:
+    """When the log was written to before the last commit (st_mtime, nanoseconds): a file that was not
+    written to since then is no news. Files that came after the clock was set back, or after somebody gave the
+    log a time in the future, are no older for that."""
+    if restored.rebooted and at < restored.at:
+        return 0
+    passed = at - restored.at
+    set_back = 0 if restored.rebooted else max(0, now - restored.ended - passed)
+    held = restored.held or restored.retired
+    return min(max((position.modified for position in held), default=0), restored.at) - set_back

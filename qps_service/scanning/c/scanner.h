@@ -1,0 +1,120 @@
+/* A scanner: what was counted of the lines of one program, and the memory that it needs for that.
+
+   Whatever lines say, it is in one of three places: requests in the table, rejects by their reasons, and the
+   times of requests. spill() takes all of it over where there would be too much. What fails does so for want
+   of memory, or because spill() did, with -1. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "core_cache.h"
+#include "limits.h"
+#include "program.h"
+#include "table.h"
+
+/* Why a line is rejected, in the order of the REASONS that Python has, or what else came of it: UNREAD by a
+   short cut, COUNTED, or FAILED. */
+enum reason {
+    BAD_FIELDS,
+    BAD_HTTP,
+    BAD_STATUS,
+    BAD_BYTES,
+    TOO_LONG,
+    REASONS,
+    UNREAD = REASONS,
+    COUNTED,
+    FAILED
+};
+
+enum { STATUS_CLASSES = 10 }; /* 0xx to 9xx */
+
+struct time_span {
+    int64_t begin; /* Unix seconds */
+    uint64_t requests[STATUS_CLASSES];
+};
+
+struct scanner {
+    struct program *program;
+    struct table table;
+    struct core *cores; /* 1 << CORES_BITS; pages that are never needed are never there */
+    uint64_t round;     /* how often everything was taken, above the bits of a core's length */
+    uint64_t rejects[REASONS];
+    /* Of the block that is being scanned, whatever is spilled meanwhile. */
+    uint64_t block_lines, block_rejects;
+    enum reason sample_reason;
+    uint8_t sample[SAMPLE_LIMIT];
+    size_t sample_len;
+    int has_sample;
+    struct time_span *times; /* sorted by `begin` */
+    size_t times_len, times_room, last_time;
+    uint64_t untimed[STATUS_CLASSES];
+    uint8_t time_text[TIME_TEXT_LIMIT]; /* of the line before, and what it stands for */
+    size_t time_text_len;
+    int64_t time_begin;
+    int is_time;
+    uint8_t *scratch; /* a key whose parts do not stand together */
+    uint8_t *text;    /* decoded strings */
+    uint8_t *tail;    /* the end of a block, with room behind it */
+    size_t tail_room;
+    int (*spill)(struct scanner *); /* takes over and clears what was counted; -1 if that failed */
+};
+
+/* A scanner for a complete program. All of it was zeros. */
+static int scanner_open(struct scanner *s, struct program *g, const uint8_t *seed,
+                        int (*spill)(struct scanner *))
+{
+    size_t room = g->max_line + SLACK;
+    prepare(g);
+    s->program = g;
+    s->spill = spill;
+    s->round = 1ULL << TAG_ROUND_SHIFT;
+    s->scratch = calloc(2, room);
+    s->text = calloc(ROLES, room);
+    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
+    return s->scratch && s->text && s->cores ? table_open(&s->table, seed) : -1;
+}
+
+static void scanner_close(struct scanner *s)
+{
+    free(s->times);
+    free(s->cores);
+    free(s->scratch);
+    free(s->text);
+    free(s->tail);
+    table_close(&s->table);
+}
+
+static void scanner_clear(struct scanner *s)
+{
+    table_clear(&s->table);
+    s->round += 1ULL << TAG_ROUND_SHIFT;
+    memset(s->rejects, 0, sizeof s->rejects);
+    s->has_sample = 0;
+    s->times_len = s->last_time = 0;
+    memset(s->untimed, 0, sizeof s->untimed);
+}
+
+static void reject(struct scanner *s, enum reason reason, const uint8_t *line, size_t len)
+{
+    s->rejects[reason]++;
+    s->block_rejects++;
+    if (s->has_sample)
+        return;
+    s->has_sample = 1;
+    s->sample_reason = reason;
+    s->sample_len = len < SAMPLE_LIMIT ? len : SAMPLE_LIMIT;
+    memcpy(s->sample, line, s->sample_len);
+}
+
+/* Keep what came of the line [p, end); -1 if that failed. */
+static inline int settle(struct scanner *s, enum reason reason, const uint8_t *p, const uint8_t *end)
+{
+    if (reason != COUNTED && reason != FAILED)
+        reject(s, reason, p, (size_t)(end - p));
+    return reason == FAILED ? -1 : 0;
+}

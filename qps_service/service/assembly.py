@@ -1,0 +1,134 @@
+"""Puts the service together: who is handed what. Nothing is decided here, and nothing runs.
+
+environment, configuration -> state directory -> ledger's writer ┐
+systemd's descriptors -> descriptor store -> pipelines ──────────┼-> daemon
+standard streams, journal, configured outputs -> output group ───┘
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from syslog import LOG_DEBUG, LOG_WARNING
+from typing import NamedTuple
+
+from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.types import Config, LogConfig
+from qps_service.files.kernel import Files
+from qps_service.following.resume import Resume
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices.kinds import Notify
+from qps_service.outputs.base import Output
+from qps_service.outputs.group import OutputGroup
+from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, Send, is_journal
+from qps_service.outputs.registry import make_output
+from qps_service.outputs.stdout import StdoutOutput
+from qps_service.scanning.scanner import describe
+from qps_service.service.daemon import Daemon
+from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import MakePipeline
+from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
+from qps_service.service.state_directory import StateDirectory
+from qps_service.service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
+from qps_service.values.reports import Report
+
+
+class Host(NamedTuple):
+    """What the process was given when it started."""
+
+    handed: Sequence[tuple[int, str]]  # descriptors that systemd passed, and their names
+    notify: Callable[..., object]  # sd_notify(3)
+    journal: Send | None  # sd_journal_sendv(3); None where there is no journal
+    environment: Mapping[str, str]
+
+    @classmethod
+    def take_over(cls, environment: Mapping[str, str]) -> "Host":
+        """Before anything is opened: a number that systemd uses must not be ours."""
+        handed = handed_back(environment, os.getpid())
+        notify, sendv = bindings()
+        occupy_standard_streams()
+        return cls(handed, notify, sendv if os.path.exists(SOCKET) else None, environment)
+
+    def writes_to_journal(self, descriptor: int) -> bool:
+        """Whether what is written there is in the journal."""
+        return self.journal is not None and is_journal(descriptor, self.environment)
+
+
+@contextmanager
+def assembled(
+    config: Config,
+    host: Host,
+    *,
+    reload: Callable[[], Config],
+    render: Callable[[Report], str],
+    once: bool = False,
+    wants_stdout: bool = False,
+) -> Iterator[Daemon]:
+    """The daemon; the state directory is held until the end. `render` makes a report's text for stdout, which
+    is left out where that is the journal, unless it is wanted there. With `once` nobody can ask, and what is
+    no trouble is not said, since cron mails it. Raises ConfigError, StateHeldError."""
+    if once:
+        config = _without_listeners(config)
+    board = NoticeBoard(
+        host.journal, None if host.writes_to_journal(2) else 2, least=LOG_WARNING if once else LOG_DEBUG
+    )
+    fixed: list[Output] = []
+    if host.journal:
+        fixed.append(JournalOutput(host.journal, board.notify))
+    if wants_stdout or not host.writes_to_journal(1):
+        fixed.append(StdoutOutput(1, board.notify, render))
+    waker = SignalWaker()
+    waker.install()
+    watchdog = watchdog_of(host.environment, os.getpid())
+    supervisor = Supervisor(lambda text, fds: host.notify(text, fds=list(fds)), watchdog)
+    # They stay open for all of its life: a reload may bring the output that serves them.
+    inherited = [descriptor for descriptor, name in host.handed if name == LISTENER]
+    kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
+    store = DescriptorStore(supervisor, kept, {log.name for log in config.logs})
+    state = StateDirectory(config.state) if config.state else None
+    if state:
+        state.acquire()
+    writer = LedgerWriter(
+        state.ledger if state else None,
+        boot=boot_id(),
+        notify=board.notify,
+        history=config.history,
+        is_ours=state.is_held if state else lambda: True,
+    )
+    try:
+        yield Daemon(
+            config,
+            writer=writer,
+            reload=reload,
+            # Without a ledger nobody could go on with what is kept.
+            make_pipeline=_pipelines_with(store, board.notify, keeps=bool(state) and not once),
+            drop_kept=store.drop,
+            outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
+            clock=SystemClock(),
+            waker=waker,
+            supervisor=supervisor,
+            notify=board.notify,
+            scanner=describe(host.environment),
+        )
+    finally:
+        writer.close()
+        if state:
+            state.release()
+
+
+def _pipelines_with(store: DescriptorStore, notify: Notify, *, keeps: bool) -> MakePipeline:
+    """Pipelines that go on with the files in the store; with `keeps`, what they open goes there as well."""
+
+    def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
+        if resume.restored is None or resume.restored.path != log.path:
+            store.drop(log.name)
+        keeper = store.of(log.name) if keeps else None
+        resume = resume._replace(handed=tuple(store.take(log.name)))
+        return LogPipeline(log, now, notify, Files(working), resume=resume, keeper=keeper)
+
+    return make
+
+
+def _without_listeners(config: Config) -> Config:
+    outputs = tuple(each for each in config.outputs if not kind_of(each).answers)
+    return config._replace(outputs=outputs)
