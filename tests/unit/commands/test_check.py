@@ -18,6 +18,7 @@ from qps_service.files.kernel import group_name, user_name
 from tests.unit.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
+Monkey = pytest.MonkeyPatch
 
 GOOD = b"1.2.3.4\tGET /a?q\t200\t512\n"
 OTHER_USER = "nobody"
@@ -28,7 +29,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(monkeypatch: Monkey) -> Iterator[Path]:
     """A directory that every user may enter, as pytest's own are not, with a good log; our own user looks."""
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
@@ -44,7 +45,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def nobody(place: Path, monkeypatch: Monkey) -> None:
     monkeypatch.setattr(check, "SERVICE_USER", OTHER_USER)
 
 
@@ -268,9 +269,7 @@ def test_it_says_where_each_output_leads(
 
 
 @as_nobody
-def test_an_output_that_the_sandbox_hides_is_told(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     (place / "hidden").mkdir()
     (place / "file.toml").write_text(
         '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
@@ -288,7 +287,7 @@ def test_an_output_that_the_sandbox_hides_is_told(
 @as_nobody
 @pytest.mark.parametrize("hidden", [True, False])
 def test_root_is_told_what_the_units_sandbox_hides(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, hidden: bool
+    place: Path, capsys: Captured, monkeypatch: Monkey, hidden: bool
 ) -> None:
     hiding = str(place) if hidden else f"{place}-other"
     monkeypatch.setattr(check, "HIDDEN", {hiding: "ProtectHome="})
@@ -330,7 +329,7 @@ def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: 
 
 @as_nobody
 def test_the_units_group_counts_and_roots_groups_do_not(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    place: Path, capsys: Captured, monkeypatch: Monkey
 ) -> None:
     group = grp.getgrgid(1)  # any that `nobody` is not in
     make_log(place / "access.log", mode=0o640)
@@ -349,7 +348,7 @@ def test_the_units_group_counts_and_roots_groups_do_not(
 @as_nobody
 @pytest.mark.parametrize("what", ["setgroups", "setgid", "setuid"])
 def test_rights_that_cannot_be_given_up_are_not_used(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, what: str
+    place: Path, capsys: Captured, monkeypatch: Monkey, what: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -362,7 +361,7 @@ def test_rights_that_cannot_be_given_up_are_not_used(
     assert looked(capsys, "access.log") == (1, lines)
 
 
-def test_who_is_not_root_looks_as_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:
     monkeypatch.setattr(check, "SERVICE_USER", pwd.getpwuid(0).pw_name)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert check._service_user() is None

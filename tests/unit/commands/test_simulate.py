@@ -25,6 +25,7 @@ from tests.unit.promised import Promise, promises
 ROOT = Path(__file__).parents[3]
 COMMAND = ("qps_service",)
 DEAF = ("tests.unit.commands.programs", "takes_no_signal")
+Captured = pytest.CaptureFixture[str]
 Outcome = tuple[int, str]  # exit status, standard error
 
 
@@ -169,7 +170,7 @@ def test_a_line_cut_short_by_a_limit_does_not_count(tmp_path: Path, options: lis
     check_truth(truth, content[: content.rindex(b"\n") + 1])
 
 
-def test_a_truth_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truth_that_cannot_be_written_is_said(tmp_path: Path, capsys: Captured) -> None:
     truth = tmp_path / ("t" * 250)  # its temporary name is too long
     assert simulate.run(parse("-o", tmp_path / "a.log", "--duration", 0.001, "--truth", truth)) == 1
     assert capsys.readouterr().err == f"qps-reporter: cannot write the truth to {truth}: File name too long\n"
@@ -255,7 +256,7 @@ WRONG = {
 @pytest.mark.parametrize(
     ("argument", "message"), [(each, message) for message in WRONG for each in WRONG[message]]
 )
-def test_wrong_numbers_are_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_numbers_are_refused(argument: str, message: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         parse("-o", "a.log", argument)
     assert caught.value.code == 2

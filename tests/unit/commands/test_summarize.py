@@ -16,6 +16,8 @@ from qps_service.cli import main
 from qps_service.files.whole import BLOCK, Block, Whole
 from qps_service.scanning.scanner import PURE_VARIABLE
 
+Captured = pytest.CaptureFixture[str]
+Monkey = pytest.MonkeyPatch
 ROOT = Path(__file__).parents[3]
 LINE = b"1.2.3.4\tGET /help?q=1\t200\t10\n"
 COMBINED = b'1.2.3.4 - - [24/Nov/2026:14:%02d:08 +0100] "GET /u/%d HTTP/1.1" 404 7 "-" "x"\n'
@@ -28,12 +30,12 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path, status: int = 0) -> str:
+def answer(capsys: Captured, *arguments: str | Path, status: int = 0) -> str:
     assert main(["summarize", *map(str, arguments)]) == status
     return capsys.readouterr().out
 
 
-def test_files_are_counted_together(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_are_counted_together(log: Path, capsys: Captured) -> None:
     packed = log.with_suffix(".gz")
     packed.write_bytes(gzip.compress(LINE * 5))
     document = json.loads(answer(capsys, log, packed, "--output", "json"))
@@ -43,7 +45,7 @@ def test_files_are_counted_together(log: Path, capsys: pytest.CaptureFixture[str
     assert (document["lines"], document["rejected"]) == (9, {"fields": 1})
 
 
-def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_format_is_found_out_and_said(log: Path, capsys: Captured) -> None:
     other = log.with_suffix(".2")
     other.write_bytes(TIMED)
     assert main(["summarize", str(log), str(other), "--output", "csv"]) == 0
@@ -56,20 +58,18 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixtu
     assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
 
 
-def test_where_no_format_fits_all_is_rejected(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_format_fits_all_is_rejected(log: Path, capsys: Captured) -> None:
     log.write_bytes(b"nothing\n" * 3)
     document = json.loads(answer(capsys, log, "--output", "json"))
     assert document["rejected"] == {"fields": 3}
 
 
-def test_a_table_is_the_default(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_the_default(log: Path, capsys: Captured) -> None:
     assert answer(capsys, log).splitlines()[1] == "GET     /help  200            3  100.0%     30"
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])
-def test_rates_over_time(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pure: str
-) -> None:
+def test_rates_over_time(tmp_path: Path, capsys: Captured, monkeypatch: Monkey, pure: str) -> None:
     monkeypatch.setenv(PURE_VARIABLE, pure)
     (tmp_path / "log").write_bytes(TIMED)
     text = answer(capsys, tmp_path / "log", "--format", "combined", "--by", "1m", "--output", "csv")
@@ -88,16 +88,14 @@ def test_rates_over_time(
     ],
 )
 def test_routes_can_be_collapsed_and_limited(
-    log: Path, capsys: pytest.CaptureFixture[str], option: str, rows: list[str]
+    log: Path, capsys: Captured, option: str, rows: list[str]
 ) -> None:
     log.write_bytes(TIMED)
     text = answer(capsys, log, "--format", "combined", option, "--output", "csv")
     assert text.splitlines()[1:] == rows
 
 
-def test_a_file_that_cannot_be_read_does_not_stop_the_others(
-    log: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(log: Path, capsys: Captured) -> None:
     cut = log.with_suffix(".gz")
     cut.write_bytes(gzip.compress(LINE * 1000)[:-4])
     assert main(["summarize", str(log.parent / "none"), str(cut), str(log), "--output", "csv"]) == 1
@@ -125,16 +123,12 @@ def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
         ("--format=$x", "--format: "),
     ],
 )
-def test_what_does_not_fit_the_format(
-    log: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
-) -> None:
+def test_what_does_not_fit_the_format(log: Path, capsys: Captured, arguments: str, said: str) -> None:
     assert main(["summarize", str(log), *arguments.split()]) == 2
     assert said in capsys.readouterr().err
 
 
-def test_an_interruption_prints_what_is_known(
-    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_prints_what_is_known(log: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     def blocks(self: Whole, max_line: int) -> Iterator[Block]:
         yield Block(memoryview(LINE * 2), None)
         raise KeyboardInterrupt

@@ -237,39 +237,35 @@ def test_a_rule_expands_as_re_does(path: str, match: str, name: str) -> None:
     assert rule(match, name).apply(route) == expected
 
 
-@pytest.mark.parametrize(
-    ("match", "message"),
-    [
-        ("/a(", "missing ), unterminated subpattern (character 3)"),
-        ("ää[", "unterminated character set (character 3)"),
-        ("*", "nothing to repeat (character 1)"),
-        ("a{99999999999}", "the repetition number is too large"),
-        ("(?u)a", "bad inline flags: cannot use 'u' flag with a bytes pattern (character 4)"),
-        ("[[a]", "Possible nested set at position 1"),
-    ],
-)
-def test_a_bad_pattern(match: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a regular expression: {message}')}$"):
-        compile_match(match)
+BAD_PATTERNS = {
+    "/a(": "missing ), unterminated subpattern (character 3)",
+    "ää[": "unterminated character set (character 3)",
+    "*": "nothing to repeat (character 1)",
+    "a{99999999999}": "the repetition number is too large",
+    "(?u)a": "bad inline flags: cannot use 'u' flag with a bytes pattern (character 4)",
+    "[[a]": "Possible nested set at position 1",
+    "(" * 10_000 + ")" * 10_000: None,  # nested too deeply
+}
+BAD_TEMPLATES = {
+    r"/\2": "invalid group reference 2 (character 3)",
+    r"ä\g<y>": "unknown group name 'y'",
+    r"\g<x": "missing >, unterminated name (character 4)",
+    r"\q": r"bad escape \q (character 1)",
+}
 
 
-def test_a_pattern_that_is_nested_too_deeply() -> None:
-    with pytest.raises(ValueError, match=r"^expected a regular expression: "):
-        compile_match("(" * 10_000 + ")" * 10_000)
+@pytest.mark.parametrize("bad", BAD_PATTERNS, ids=lambda bad: bad[:20])
+def test_a_bad_pattern(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a regular expression: ") as caught:
+        compile_match(bad)
+    assert BAD_PATTERNS[bad] in (None, str(caught.value).partition(": ")[2])
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (r"/\2", "invalid group reference 2 (character 3)"),
-        (r"ä\g<y>", "unknown group name 'y'"),
-        (r"\g<x", "missing >, unterminated name (character 4)"),
-        (r"\q", r"bad escape \q (character 1)"),
-    ],
-)
-def test_a_bad_template(name: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a template: {message}')}$"):
-        make_rule(compile_match("(?P<x>a)"), name)
+@pytest.mark.parametrize("bad", BAD_TEMPLATES)
+def test_a_bad_template(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a template: ") as caught:
+        make_rule(compile_match("(?P<x>a)"), bad)
+    assert str(caught.value).partition(": ")[2] == BAD_TEMPLATES[bad]
 
 
 # --- what is too long
