@@ -55,6 +55,8 @@ class Promise:
     ) -> None:
         self._check, self._real, self._given, self._label = check, real, given, label
         self._twins = twins if isinstance(twins, Mapping) else {_name(twin): twin for twin in twins}
+        if len(self._twins) < len(twins):
+            raise ValueError(f"expected a name for each twin, got {[*map(_name, twins)]}")
         self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
 
     def __str__(self) -> str:

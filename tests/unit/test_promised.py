@@ -66,3 +66,8 @@ def test_other_errors_are_not_taken_for_a_catch(request: pytest.FixtureRequest) 
 def test_a_promise_that_is_not_kept_is_a_failure(request: pytest.FixtureRequest) -> None:
     with pytest.raises(AssertionError):
         Promise(check_doubled, SQUARE, {}, number=3).hold(request)
+
+
+def test_no_twin_hides_behind_the_name_of_another() -> None:
+    with pytest.raises(ValueError, match="expected a name for each twin"):
+        Promise(check_unit, Unit, [BROKEN, BROKEN])
