@@ -1,6 +1,8 @@
 """What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -183,6 +185,11 @@ def _write(path: str) -> None:
     ledger.commit([entry(range(1000), sequence=2)], sequence=2)
 
 
+def _die(path: str, lines: str) -> None:
+    Keeper(Path(path)).window(int(lines))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _look(path: str) -> None:
     ledger = Ledger(path, boot="")
     try:
@@ -225,6 +232,12 @@ def writing(path: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     return _busy("write", str(path))
 
 
+def die(path: Path, lines: int) -> None:
+    """A service commits these lines, and is killed."""
+    process = subprocess.run([*_COMMAND, "die", path, str(lines)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
+
+
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
@@ -242,5 +255,5 @@ def requests_seen_by_nobody(path: Path) -> int | str:
 
 
 if __name__ == "__main__":
-    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "look": _look}
+    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "die": _die, "look": _look}
     _ACTIONS[sys.argv[1]](*sys.argv[2:])
