@@ -18,7 +18,7 @@ To tell a new number of a log to all of them, give `Standing` and `Report` a fie
 by LogPipeline.standing and make_report. Then each names it once:
 
     prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
-    statsd, graphite        `_values` of Renderer; `_lines`
+    statsd, graphite        `_report` of Renderer; `_render`
     ganglia                 a series (ganglia/series.py), and `_packets`
     json, journal           `render_json` and packaging/qps-report.schema.json; `report_fields`
     stdout                  reporting/text.py
