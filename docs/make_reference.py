@@ -79,7 +79,9 @@ def settings_of_a_rule() -> str:
 
 def settings_of_outputs() -> str:
     """The keys of each [output.NAME]."""
-    parts = [f"### [output.{name}]\n\n{_settings(f'{name}.', OUTPUTS[name].settings, 4)}" for name in OUTPUTS]
+    parts = [
+        f"### [output.{name}]\n\n{_settings(f'{name}.', kind.settings, 4)}" for name, kind in OUTPUTS.items()
+    ]
     return "\n".join(parts)
 
 

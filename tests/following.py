@@ -3,9 +3,10 @@ numbered lines: every line that a writer completes is expected once, whatever ha
 
 import itertools
 import os
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qps_service.files.kernel import Files
@@ -37,12 +38,21 @@ class NoInotify(Watcher):
         return False
 
 
+def overflow_queue(directory: Path) -> None:
+    """Make more events in a watched directory than the kernel keeps."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    noise = directory / "noise"
+    for _ in range(limit // 2 + 100):
+        noise.touch()
+        noise.unlink()
+
+
 class Writer:
     """An open log, written to as a web server does: O_APPEND, and through renames."""
 
-    def __init__(self, rig: "Rig", path: Path) -> None:
+    def __init__(self, rig: "Rig", path: Path, *, appends: bool) -> None:
         self._rig = rig
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if appends else 0), 0o644)
 
     def lines(self, count: int = 1) -> None:
         """Write whole lines; each is expected exactly once."""
@@ -51,9 +61,11 @@ class Writer:
             os.write(self.descriptor, line)
             self._rig.expected[line.rstrip(b"\n")] += 1
 
-    def raw(self, text: bytes) -> None:
-        """Write bytes that nothing is expected of."""
+    def raw(self, text: bytes, expect: bytes = b"") -> None:
+        """Write bytes that nothing is expected of, or which end in this line, or begin it."""
         os.write(self.descriptor, text)
+        if expect:
+            self._rig.expected[expect] += 1
 
     def close(self) -> None:
         """Let the file go; a second time does nothing."""
@@ -215,9 +227,9 @@ class Rig:
     def next_line(self) -> bytes:
         return b"line %08d\n" % next(self._numbers)
 
-    def writer(self, path: Path | None = None) -> Writer:
+    def writer(self, path: Path | None = None, *, appends: bool = True) -> Writer:
         """Open the log, or another file, for writing."""
-        writer = Writer(self, path or self.path)
+        writer = Writer(self, path or self.path, appends=appends)
         self._writers.append(writer)
         return writer
 
@@ -226,6 +238,30 @@ class Rig:
         rotated = self.path.with_name(f"{self.path.name}.{next(self._rotations)}")
         self.path.rename(rotated)
         return rotated
+
+    def renew(self, count: int = 0, *, closing: Writer | None = None) -> Writer:
+        """Rotate the log, perhaps close the old one's writer, and begin a new log with so many lines."""
+        self.rotate()
+        if closing:
+            closing.close()
+        writer = self.writer()
+        writer.lines(count)
+        return writer
+
+    def copytruncate(self, name: str = "access.log.1") -> Path:
+        """Rotate as logrotate does where the writer keeps its file."""
+        copy = self.beside(name)
+        shutil.copy(self.path, copy)
+        os.truncate(self.path, 0)
+        return copy
+
+    def beside(self, name: str) -> Path:
+        """In the log's directory."""
+        return self.path.with_name(name)
+
+    def look_often(self, times: int, seconds: float = 1.0) -> None:
+        for _ in range(times):
+            self.look(seconds)
 
     def look(self, seconds: float = 1.0, *, commit: bool = True) -> None:
         """Let time pass, then let the follower read."""
@@ -274,15 +310,15 @@ class Rig:
         for writer in self._writers:
             writer.close()
         self._writers.clear()
-        for _ in range(4):
-            self.look(QUIET / SECOND)
+        self.look_often(4, QUIET / SECOND)
 
-    def check(self) -> None:
-        """Every expected line exactly once, and nothing else."""
+    def check(self, *, losses: Sequence[str] | None = None) -> None:
+        """Every expected line exactly once, and nothing else; said to be lost, perhaps, is just this."""
         self.settle()
         missing, surplus = self.expected - self.seen, self.seen - self.expected
         assert not missing, f"lost {len(missing)}: {sorted(missing)[:3]}"
         assert not surplus, f"read too often or wrongly {len(surplus)}: {sorted(surplus)[:3]}"
+        assert losses is None or self.losses() == losses
 
     def said(self, kind: str) -> list[str]:
         """The texts of the notices of this kind."""

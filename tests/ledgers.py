@@ -1,6 +1,8 @@
 """What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -33,6 +35,13 @@ def opened(path: Path, make: MakeLedger = Ledger, boot: str = BOOT) -> Ledger:
     ledger = make(str(path), boot=boot)
     ledger.open()
     return ledger
+
+
+def known(ledger: Ledger, *, now: int = 0, at: int = 0) -> Restored:
+    """What a ledger knows of the log."""
+    restored = ledger.restore("access", now=now, at=at)
+    assert restored is not None
+    return restored
 
 
 def key(number: int) -> Key:
@@ -176,13 +185,16 @@ def _write(path: str) -> None:
     ledger.commit([entry(range(1000), sequence=2)], sequence=2)
 
 
+def _die(path: str, lines: str) -> None:
+    Keeper(Path(path)).window(int(lines))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _look(path: str) -> None:
     ledger = Ledger(path, boot="")
     try:
         ledger.open(writable=False)
-        restored = ledger.restore("access", now=0, at=0)
-        assert restored is not None
-        answer: int | str = sum(counts.requests for counts in restored.totals.values())
+        answer: int | str = sum(counts.requests for counts in known(ledger).totals.values())
         ledger.close()
     except LedgerError as error:
         answer = f"{type(error).__name__}: {error}"
@@ -220,6 +232,12 @@ def writing(path: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     return _busy("write", str(path))
 
 
+def die(path: Path, lines: int) -> None:
+    """A service commits these lines, and is killed."""
+    process = subprocess.run([*_COMMAND, "die", path, str(lines)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
+
+
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
@@ -237,5 +255,5 @@ def requests_seen_by_nobody(path: Path) -> int | str:
 
 
 if __name__ == "__main__":
-    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "look": _look}
+    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "die": _die, "look": _look}
     _ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -27,7 +27,7 @@ class Announcer:
         self.rotations = 0  # so far
         self._path = show_path(path)
         self._name = name
-        self._say_notice = notify
+        self._notify = notify
         self._following = False
         self._failing: set[tuple[int, int]] = set()  # keys of generations whose reading fails
         self._rotations_said = 0
@@ -44,7 +44,7 @@ class Announcer:
         """The log is there and open."""
         if not self._following:
             self._following, self.trouble = True, None
-            self._notify(kinds.FOLLOWING, f"following {self._path}")
+            self._say(kinds.FOLLOWING, f"following {self._path}")
 
     def absent(self) -> None:
         """There is no log."""
@@ -67,7 +67,7 @@ class Announcer:
             text += f"the rest, if any, is read from its copy {show_path(copy)}"
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
-        self._notify(kinds.TRUNCATED, text)
+        self._say(kinds.TRUNCATED, text)
 
     def possible_loss(self, loss: PossibleLoss) -> None:
         """Lines may have been in a file that can't be counted."""
@@ -75,7 +75,7 @@ class Announcer:
         self._losses = [*self._losses[1 - LOSSES_LIMIT :], loss]
         most = "an unknown number of bytes" if loss.bytes is None else f"{loss.bytes} bytes at most"
         text = f"possible loss of {most}: {show_path(loss.name)} {loss.what}"
-        self._notify(kinds.POSSIBLE_LOSS, text, loss)
+        self._say(kinds.POSSIBLE_LOSS, text, loss)
 
     def take_losses(self) -> tuple[PossibleLoss, ...]:
         """Those since the last call."""
@@ -96,18 +96,18 @@ class Announcer:
         if unsaid and self._rotation_said.allows(now):
             times = "" if unsaid == 1 else f" {unsaid} times"
             open_now = f"{self._files_open} of its files are open"
-            self._notify(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
+            self._say(kinds.ROTATED, f"{self._path} was rotated{times}; {open_now}")
             self._rotations_said = self.rotations
         if self._let_go and self._let_go_said.allows(now):
             files = f"{self._let_go} files of {self._path} that may still be written to were let go"
-            self._notify(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
+            self._say(kinds.LET_GO, f"{files}, the last {self._last_let_go}")
             self._let_go = 0
 
     def read_failed(self, generation: Generation, error: OSError) -> None:
         """A file that is open can't be read."""
         if generation.key not in self._failing:
             self._failing.add(generation.key)
-            self._notify(
+            self._say(
                 kinds.READ_FAILED,
                 f"cannot read {_shown(generation)} beyond byte {generation.offset}: {explain(error)}; "
                 "trying again",
@@ -121,16 +121,16 @@ class Announcer:
         self._following = False
         if self.trouble != text:
             self.trouble = text
-            self._notify(kind, text)
+            self._say(kind, text)
 
-    def _notify(self, kind: Kind, text: str, loss: PossibleLoss | None = None) -> None:
+    def _say(self, kind: Kind, text: str, loss: PossibleLoss | None = None) -> None:
         if self._said >= BURST:
             self._withheld += 1
             return
         if self._withheld:
             text += f" ({self._withheld} messages before this were withheld)"
         self._said, self._withheld = self._said + 1, 0
-        self._say_notice(Notice(kind, text, self._name, loss))
+        self._notify(Notice(kind, text, self._name, loss))
 
 
 def _shown(generation: Generation) -> str:

@@ -16,7 +16,7 @@ class Change(Enum):
 
 
 class Look(NamedTuple):
-    """A look at the file that is now in the place of a held one."""
+    """A look at the file that is now at the path of a held one."""
 
     device: int
     inode: int

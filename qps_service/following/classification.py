@@ -1,12 +1,12 @@
 """What a file beside the log is: a generation to be read, or one that must not be read (again).
 
-A file's history decides where it is known (rotation.Lineage). Where events were lost, or nobody was
+A file's history decides where it is known (lineage.py). Where events were lost, or nobody was
 there to see them, its identity and its text decide (known_files.py): what was read goes on where it
 was left, what begins like a file that is held or was read is a copy of it, and what is older than the
 log when that was last read was written before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
 
 class Undecided(Enum):
-    """Verdicts without a consequence now."""
+    """Of no consequence now."""
 
     NEW = "nothing new about this file"
     YET = "it cannot be told yet"
@@ -92,10 +92,13 @@ class Surroundings(NamedTuple):
 
 
 class Classifier:
-    """Judges one file at a time. `losses`: what it holds that can't be read, or told from what was read."""
+    """Classifies one file at a time."""
 
-    def __init__(self, files: Files, known_files: KnownFiles, lineage: Lineage) -> None:
-        self.losses: list[PossibleLoss] = []
+    def __init__(
+        self, files: Files, known_files: KnownFiles, lineage: Lineage, lose: Callable[[PossibleLoss], object]
+    ) -> None:
+        """`lose` is told what a file holds that can't be read, or told from what was read."""
+        self._lose = lose
         self._files = files
         self._known_files = known_files
         self._lineage = lineage
@@ -117,7 +120,7 @@ class Classifier:
             if path in self._lineage or not trusted:
                 return Unopenable(explain(error, seen))
             return IgnoredFile(*seen.key, None, seen.changed)
-        verdict: Classification = Undecided.YET
+        result: Classification = Undecided.YET
         source = None
         identity = Identity(*seen.key, None)
         try:
@@ -127,15 +130,15 @@ class Classifier:
                 if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
                     return self._refuse(path, identity, seen, reason)
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-                verdict = self._judge(path, source, identity, surroundings, trusted=trusted)
+                result = self._classify(path, source, identity, surroundings, trusted=trusted)
         except CompressedError as error:
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET
         finally:
-            if not isinstance(verdict, Found):
+            if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
-        return verdict
+        return result
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
@@ -144,11 +147,11 @@ class Classifier:
 
     def _refuse(self, path: str, identity: Identity, seen: Seen, reason: str) -> Classification:
         """A compressed file that can't be read to its end."""
-        self.losses.append(PossibleLoss(f"cannot be unpacked: {reason}", path))
+        self._lose(PossibleLoss(f"cannot be unpacked: {reason}", path))
         self._lineage.settle(path)
         return IgnoredFile(*identity, seen.changed)
 
-    def _judge(
+    def _classify(
         self, path: str, source: Source, identity: Identity, surroundings: Surroundings, *, trusted: bool
     ) -> Classification:
         seen = source.seen()
@@ -163,7 +166,7 @@ class Classifier:
             is_wanted = recalled.lost is not None or self._known_files.is_expected(position)
             if is_wanted or (grows and source.read(1, position.offset)):
                 if recalled.lost:
-                    self.losses.append(recalled.loss(path))
+                    self._lose(recalled.loss(path))
                 return Found(source, position._replace(name=path))
             self._known_files.has_nothing_new(position, seen.changed)
             return Undecided.NEW
@@ -180,10 +183,10 @@ class Classifier:
         if descends:
             return fresh
         if trusted:
-            return self._judge_growth(fresh, seen, surroundings) or ignored_file
-        return self._judge_text(fresh, ignored_file, surroundings)
+            return self._classify_growth(fresh, seen, surroundings) or ignored_file
+        return self._classify_text(fresh, ignored_file, surroundings)
 
-    def _judge_growth(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Found | None:
+    def _classify_growth(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Found | None:
         """What was let go, written to once more, and compressed before anybody looked again. Compressing
         keeps the time of the last write: with that of a file that was let go, there is nothing more in it."""
         path, source = fresh.position.name, fresh.source
@@ -201,7 +204,7 @@ class Classifier:
         except FileNotFoundError:
             return False
 
-    def _judge_text(
+    def _classify_text(
         self, fresh: Found, ignored_file: IgnoredFile, surroundings: Surroundings
     ) -> Classification:
         source = fresh.source

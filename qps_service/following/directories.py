@@ -13,18 +13,18 @@ ASIDE_LIMIT = 4
 class LogDirectory(NamedTuple):
     """One of them; a log that is a symbolic link has two."""
 
-    directory: str  # without symbolic links
+    path: str  # without symbolic links
     base: str
     aside: bool = False  # whether rotated files go there, and the log itself is elsewhere
 
     @property
-    def path(self) -> str:
+    def log_path(self) -> str:
         """The log itself."""
-        return os.path.join(self.directory, self.base)
+        return os.path.join(self.path, self.base)
 
 
 class LogDirectories:
-    """The places of one log, as links and renames move them."""
+    """The directories of one log, as links and renames move them."""
 
     def __init__(self, path: str, files: Files) -> None:
         self._directory, self._base = os.path.split(os.path.abspath(path))
@@ -33,16 +33,16 @@ class LogDirectories:
         self._last: list[LogDirectory] = []
 
     def look(self) -> list[LogDirectory]:
-        """Where it is now."""
+        """Where it is now, and may be found after a rotation."""
         try:
             here = LogDirectory(self._files.resolve(self._directory), self._base)
-            target = LogDirectory(*os.path.split(self._files.resolve(here.path)))
+            target = LogDirectory(*os.path.split(self._files.resolve(here.log_path)))
         except OSError:  # a link that changes just now, or a maze of them: opening the log will tell
             return self._last or [LogDirectory(self._directory, self._base)]
-        places = [here] if target == here else [here, target]
-        mine = {place.directory for place in places}
+        directories = [here] if target == here else [here, target]
+        mine = {each.path for each in directories}
         self._last = [
-            *places,
+            *directories,
             *(LogDirectory(aside, self._base, aside=True) for aside in self._aside if aside not in mine),
         ]
         return self._last
@@ -50,7 +50,7 @@ class LogDirectories:
     def learn(self, path: str) -> None:
         """A rotated file is at `path`: others may be moved there, too."""
         directory, name = os.path.split(path)
-        if directory in self._aside or any(directory == place.directory for place in self._last):
+        if directory in self._aside or any(directory == each.path for each in self._last):
             return
         if len(self._aside) < ASIDE_LIMIT and directory != self._directory and is_sibling(self._base, name):
             self._aside.append(directory)

@@ -1,8 +1,8 @@
 """Looks through the files beside the log for generations that were never read to their end.
 
 Everything that is there at the very first look is ignored for good: it was written before our time. After
-that a new file is judged (classification.py) when a hint names it, and every file where hints were lost or
-nobody was there. A generation that was let go is taken up again if it grows.
+that a new file is classified (classification.py) when a hint names it, and every file where hints were lost
+or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
@@ -32,8 +32,8 @@ from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
-# Files that can't be judged yet, empty ones for instance, are looked at again in each look: so many of them;
-# the others with the sweep once a minute, so that whoever fills a directory with them costs little.
+# Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
+# them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
 
 
@@ -45,7 +45,8 @@ class Discovery:
         self._files = files
         self._known_files = known_files
         self._lineage = Lineage()
-        self._classifier = Classifier(files, known_files, self._lineage)
+        self._losses: list[PossibleLoss] = []
+        self._classifier = Classifier(files, known_files, self._lineage, self._losses.append)
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
@@ -66,9 +67,9 @@ class Discovery:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
 
-    def note(self, hints: Iterable[Hint], places: Collection[LogDirectory]) -> bool:
+    def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
-        log_paths = _log_paths(places)
+        log_paths = _log_paths(directories)
         concerned = False
         for hint in hints:
             before = self._lineage.names()
@@ -80,7 +81,7 @@ class Discovery:
                     mine = {path} & log_paths
                 case Lost():
                     continue  # nothing is known of the log; the next look by the tick goes by content
-            if mine or any(is_sibling(place.base, os.path.basename(path)) for place in places):
+            if mine or any(is_sibling(each.base, os.path.basename(path)) for each in directories):
                 concerned = True
                 self._touched.add(path)
         return concerned
@@ -89,9 +90,9 @@ class Discovery:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
 
-    def settle_log(self, places: Iterable[LogDirectory]) -> None:
+    def settle_log(self, directories: Iterable[LogDirectory]) -> None:
         """What is at the log's path is being read."""
-        for path in _log_paths(places):
+        for path in _log_paths(directories):
             self._lineage.settle_log(path)
 
     def take_unseen(self) -> list[str]:
@@ -100,12 +101,13 @@ class Discovery:
 
     def take_losses(self) -> list[PossibleLoss]:
         """What the files looked at since the last call hold that can't be read."""
-        losses, self._classifier.losses = self._classifier.losses, []
+        losses = self._losses.copy()
+        self._losses.clear()
         return losses
 
     def find(
         self,
-        places: Collection[LogDirectory],
+        directories: Collection[LogDirectory],
         held: Collection[Generation],
         since: int,
         room: int,
@@ -115,11 +117,11 @@ class Discovery:
         once.
 
         What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
-        in the hints that came during the look: a file whose history may be still on its way is not judged.
+        in the hints that came during the look: a file whose history may be on its way is left for later.
         """
         if self._since is not None:
             since = min(since, self._since)
-        trusting, self._lineage.complete = self._lineage.complete and not self._resuming, True
+        trusting = self._lineage.take_completeness() and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
         everything, self._sweeping = self._sweeping or not trusting, False
         seen: dict[str, Seen] = {}
@@ -127,22 +129,23 @@ class Discovery:
         retry: set[str] = set()
         looked = dict(self._looked)
         failed = False
-        for place in places:
-            here = {path for path in touched if os.path.dirname(path) == place.directory}
+        for directory in directories:
+            here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
-                key = self._files.stat(place.directory).key
-                first = not self._resuming and looked.get(place.directory) != key
-                candidates = self._candidates(place, here, everything=everything or first)
+                key = self._files.stat(directory.path).key
+                first = not self._resuming and looked.get(directory.path) != key
+                candidates = self._candidates(directory, here, everything=everything or first)
             except FileNotFoundError:
-                failed = failed or not place.aside
+                failed = failed or not directory.aside
                 continue  # what it held is remembered, should it come back
             except OSError:
                 failed = self._sweeping = True
-                self._lineage.complete = trusting
+                if not trusting:
+                    self._lineage.distrust()
                 retry |= here
                 continue
-            looked[place.directory] = key
-            for path in candidates - _log_paths(places):
+            looked[directory.path] = key
+            for path in candidates - _log_paths(directories):
                 try:
                     seen[path] = self._files.lstat(path)
                 except FileNotFoundError:
@@ -171,7 +174,7 @@ class Discovery:
         self._sweeping = self._sweeping or self._is_full
         self._resuming = self._resuming and (failed or moved or self._is_full)
         self._since = since if failed or self._resuming else None
-        self._lineage.tidy(_log_paths(places))
+        self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
     def _consider(
@@ -183,9 +186,9 @@ class Discovery:
         *,
         trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
-        """Judge each file: known ones first, since the others may be copies of them, then the latest, since
-        of several copies it has most. Those found go to the surroundings. Of those to be ignored: path, who,
-        whether only the names told so. What cannot be told yet goes to `retry`."""
+        """Classify each file: known ones first, since the others may be copies of them, then the latest,
+        since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
+        who, whether only the names told so. What cannot be told yet goes to `retry`."""
         ignored = []
         doubtful: dict[tuple[int, int], int] = {}
         paths: dict[str, int] = {}
@@ -202,44 +205,44 @@ class Discovery:
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
             since = surroundings.since if doubt is None else min(surroundings.since, doubt)
-            verdict: Classification = Undecided.YET
+            result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                verdict = self._classifier.consider(
+                result = self._classifier.consider(
                     path, seen[path], surroundings._replace(since=since), trusted=trusted
                 )
             else:
                 self._is_full = True
-            if isinstance(verdict, Found):
-                surroundings.found.append(verdict)
+            if isinstance(result, Found):
+                surroundings.found.append(result)
                 self._lineage.settle(path)
-            elif isinstance(verdict, IgnoredFile):
-                ignored.append((path, verdict, trusted and path not in old))
-            elif isinstance(verdict, Unopenable) or verdict is Undecided.YET:
+            elif isinstance(result, IgnoredFile):
+                ignored.append((path, result, trusted and path not in old))
+            elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
                     doubtful[key] = paths[path] = since
-                    if isinstance(verdict, Unopenable) and doubt is None and seen[path].modified >= since:
-                        what = f"cannot be opened: {verdict.reason}; it is counted once it can"
-                        self._classifier.losses.append(PossibleLoss(what, path, seen[path].size))
+                    if isinstance(result, Unopenable) and doubt is None and seen[path].modified >= since:
+                        what = f"cannot be opened: {result.reason}; it is counted once it can"
+                        self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
-        judged = {each.key for each in seen.values()}
-        self._doubtful = {key: at for key, at in self._doubtful.items() if key not in judged} | doubtful
+        looked_at = {each.key for each in seen.values()}
+        self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
 
-    def presence(self, places: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
+    def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
         paths = {}
-        for place in places:
+        for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(place, set(), everything=True) - _log_paths(places):
+                for path in self._candidates(directory, set(), everything=True) - _log_paths(directories):
                     with suppress(OSError):
                         paths[self._files.lstat(path).key] = path
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, places: Iterable[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Iterable[LogDirectory], held: Collection[tuple[int, int]]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
@@ -248,9 +251,9 @@ class Discovery:
         equal ones, the latest.
         """
         candidates: dict[str, Seen] = {}
-        for place in places:
+        for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(place, set(), everything=True):
+                for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
         best: Found | None = None
@@ -282,15 +285,15 @@ class Discovery:
         source.close() if source else self._files.close(descriptor)
         return None
 
-    def _candidates(self, place: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
-        """Paths in the place's directory to consider."""
-        names = self._files.names(place.directory) if everything else ()
-        paths = touched.union(os.path.join(place.directory, name) for name in names)
+    def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
+        """Paths in it to consider."""
+        names = self._files.names(directory.path) if everything else ()
+        paths = touched.union(os.path.join(directory.path, name) for name in names)
         descending = self._lineage.names()
         return {
-            path for path in paths if path in descending or is_sibling(place.base, os.path.basename(path))
+            path for path in paths if path in descending or is_sibling(directory.base, os.path.basename(path))
         }
 
 
-def _log_paths(places: Iterable[LogDirectory]) -> set[str]:
-    return {place.path for place in places if not place.aside}
+def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:
+    return {each.log_path for each in directories if not each.aside}

@@ -96,12 +96,12 @@ class Follower:
         self._handed = resume.handed
         self._since = resume.since
         self._epoch = resume.epoch
-        self._places = LogDirectories(path, files)
+        self._directories = LogDirectories(path, files)
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
-        for path in known_files.paths():
-            self._places.learn(path)
+        for seen_at in known_files.paths():
+            self._directories.learn(seen_at)
 
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""
@@ -116,7 +116,7 @@ class Follower:
         return FollowState(
             waiting=self._announcer.trouble,
             is_behind=is_full or any(generation.is_behind for generation in held),
-            is_crowded=is_full or len(held) > self._held.limits.open_generations,
+            is_crowded=is_full or self._held.surplus > 0,
             finished=sum(generation.is_finished for generation in held),
             rotations=self._announcer.rotations,
             pending=sum(generation.pending for generation in held),
@@ -185,14 +185,14 @@ class Follower:
             self._discovery.sweep()
         self._take_back(now)
         for _ in range(ROUNDS):
-            self._looked_at = places = self._places.look()
-            self._discovery.note(self._watcher.watch({place.directory for place in places}), places)
+            self._looked_at = directories = self._directories.look()
+            self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
             self.take_hints()
             reads_log = self._look_at_log(now)
             self._see_where_they_went()
             resuming = self._discovery.is_resuming
             found, again = self._discovery.find(
-                places, tuple(self._held), self._since, self._held.room, self.take_hints
+                directories, tuple(self._held), self._since, self._held.room, self.take_hints
             )
             for each in found:
                 self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
@@ -201,7 +201,7 @@ class Follower:
                 self._abandon_expected()
             if not again:
                 if reads_log:
-                    self._discovery.settle_log(places)
+                    self._discovery.settle_log(directories)
                 break
         self._tell_losses()
         self._first_look = False
@@ -211,7 +211,7 @@ class Follower:
         for generation in self._held:
             if generation is not self._held.current and (path := generation.source.path()):
                 generation.moved_to(path)
-                self._places.learn(path)
+                self._directories.learn(path)
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""

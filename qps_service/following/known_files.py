@@ -188,7 +188,7 @@ class KnownFiles:
         """Whether one of the generations had this st_mtime when it was read last."""
         return any(position.modified == modified for position in self._retired.values())
 
-    # Strangers
+    # Ignored files
 
     def is_ignored(self, identity: Identity) -> bool:
         """Whether the file is known not to be read, whatever it is called."""

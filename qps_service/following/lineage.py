@@ -21,7 +21,7 @@ class Lineage:
     """
 
     def __init__(self) -> None:
-        self.complete = False  # whether every event since the last look is known
+        self._is_complete = False  # whether every event since the last look is known
         self._names: dict[str, Descent] = {}
         self._unseen: list[str] = []
 
@@ -45,7 +45,16 @@ class Lineage:
             case Gone(path):
                 self._end(path)
             case Lost():
-                self.complete = False
+                self.distrust()
+
+    def take_completeness(self) -> bool:
+        """Whether every event since the last call is known."""
+        complete, self._is_complete = self._is_complete, True
+        return complete
+
+    def distrust(self) -> None:
+        """Not every event is known: the next look must not go by names."""
+        self._is_complete = False
 
     def __contains__(self, path: object) -> bool:
         """Whether `path` carries a generation that nobody has looked at yet."""

@@ -18,9 +18,8 @@ class Resume(NamedTuple):
     restored: Restored | None = None  # what the ledger knows
     handed: tuple[InheritedFile, ...] = ()  # what systemd kept; they are the follower's to close
     since: int = 0  # st_mtime, nanoseconds: what was written no later was there when that process ended
-    epoch: int | None = (
-        None  # Unix nanoseconds where CLOCK_BOOTTIME is 0; None if no file's time is to be told
-    )
+    # Unix nanoseconds where CLOCK_BOOTTIME is 0; None if no file's time is to be told.
+    epoch: int | None = None
 
     @classmethod
     def at(cls, restored: Restored | None, now: int, at: int) -> "Resume":

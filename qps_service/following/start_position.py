@@ -48,7 +48,7 @@ class StartPosition:
 
     def resume(self, source: Plain, path: str, is_present: StillThere) -> Position:
         """Where to begin in the log that an earlier process followed. A file with another identity may be
-        what that one read, moved to this place with its text: unless the generation's own file is still
+        what that one read, moved to this path with its text: unless the generation's own file is still
         present, which makes this one a new log."""
         recalled = self._recall(source, path)
         if recalled:
@@ -98,8 +98,8 @@ class StartPosition:
     def _line_before(self, source: Plain, size: int) -> int:
         """The start of the line that the byte at `size` belongs to: a line still being written is ours."""
         first = max(0, size - self._max_line - 1)
-        tail = source.read(size - first, first)
-        return first + tail.rfind(b"\n") + 1
+        before = source.read(size - first, first)
+        return first + before.rfind(b"\n") + 1
 
 
 def begin_at(source: Plain, fresh: Position, offset: int) -> Position:

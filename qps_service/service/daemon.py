@@ -1,4 +1,4 @@
-"""The service's loop: wait, read, count, commit, report, tell systemd. The only place that knows every part.
+"""The service's loop: wait, read, count, commit, report, tell systemd. Its parts come from assembly.py.
 
 It wakes for hints about the log's directory, for signals, once a second to read, at each window's end
 and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
@@ -262,7 +262,7 @@ class Daemon:
             self._supervisor.ready(self.status())
 
     def _apply(self, config: Config) -> None:
-        """Go on with `config`: logs that stay keep their place and counts, those that go report once more,
+        """Go on with `config`: logs that stay keep their position and counts, those that go report once more,
         and their end is in the ledger before anything is read for those that come."""
         leaving, arriving = self._pipelines.leaving(config.logs), self._pipelines.arriving(config.logs)
         for pipeline in leaving:
@@ -287,6 +287,6 @@ class Daemon:
             self._pipelines.begin_windows(now)
 
     def _require(self, committed: bool) -> None:
-        """Where a log's end is not in the ledger, whoever takes over from it would guess its place."""
+        """Where a log's end is not in the ledger, whoever takes over from it would guess its position."""
         if not committed:
             raise QpsError("no log can come or go while the ledger takes nothing")

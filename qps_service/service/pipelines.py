@@ -31,7 +31,7 @@ class MakePipeline(Protocol):
 
 
 class Pipelines:
-    """One pipeline for each, in the configuration's order."""
+    """One pipeline for each log, in the configuration's order."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Pipelines:
             pipeline.close_window(self._clock.now())
 
     def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
-        """Tails of logs that are not among these."""
+        """Pipelines of logs that are not among these."""
         wanted = {_key(log) for log in logs}
         return [pipeline for pipeline in self.followed if _key(pipeline.config) not in wanted]
 
@@ -149,10 +149,10 @@ class Pipelines:
             self._gone.pop(log.name, None)
             past = max(0, now - restored.started) // SECOND
             path, before = show_path(log.path), show_path(restored.path)
-            place = f"going on with {path} where the ledger ends"
+            how = f"going on with {path} where the ledger ends"
             if log.path != restored.path:
-                place = f"log {log.name} is now {path}, and was {before}: its counts go on"
-            text = f"{place}, {past} s after the last report"
+                how = f"log {log.name} is now {path}, and was {before}: its counts go on"
+            text = f"{how}, {past} s after the last report"
             self._notify(Notice(kinds.RESTORED, text, log.name))
         return self._make_pipeline(log, now, Resume.at(restored, now, at), self._working)
 

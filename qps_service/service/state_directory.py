@@ -69,10 +69,10 @@ class StateDirectory:
 def _holder(inode: int) -> int:
     """The process with a lock on this inode; 0 where /proc does not tell, as from within a container."""
     try:
-        with open("/proc/locks", encoding="ascii") as file:
-            for line in file:
-                _, kind, _, _, pid, place, *_ = line.split()
-                if kind == "FLOCK" and place.rpartition(":")[2] == str(inode):
+        with open("/proc/locks", encoding="ascii") as locks:
+            for line in locks:
+                _, kind, _, _, pid, file, *_ = line.split()
+                if kind == "FLOCK" and file.rpartition(":")[2] == str(inode):
                     return max(0, int(pid))
     except (OSError, ValueError):
         pass

@@ -1,5 +1,7 @@
+import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from qps_service.following.follower import Follower
 from tests.fault.mounts import MakeMount, Mount
+from tests.fault.program import MakeSite, Site, Twin
 from tests.fault.scenarios import Make
 from tests.following import Rig
 
@@ -34,14 +37,27 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+    """Builds sites, each in a directory of its own."""
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def build(*twins: Twin, of: Callable[..., Site] = Site, **keywords: Any) -> Site:
+            site = of(tmp_path / f"site{next(numbers)}", *twins, **keywords)
+            stack.callback(site.close)
+            return site
+
+        yield build
+
+
+@pytest.fixture
 def mount(tmp_path: Path) -> Iterator[MakeMount]:
     """Mounts file systems of its own in the test's directory."""
-    mounts: list[Mount] = []
+    with ExitStack() as stack:
 
-    def make(name: str, *arguments: str) -> Mount:
-        mounts.append(Mount(tmp_path / name, *arguments))
-        return mounts[-1]
+        def make(name: str, *arguments: str) -> Mount:
+            made = Mount(tmp_path / name, *arguments)
+            stack.callback(made.close)
+            return made
 
-    yield make
-    for each in mounts:
-        each.close()
+        yield make

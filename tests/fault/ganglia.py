@@ -4,13 +4,12 @@ import os
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from xml.etree import ElementTree
 
-from tests.fault.program import GUARD, ROOT
+from tests.fault.program import GUARD, ROOT, free_port, until
 
 SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
 CLUSTER = "qps"
@@ -32,26 +31,6 @@ setuid off
 xml_port %(port)d
 interactive_port %(interactive)d
 """
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Ask again and again until it is so."""
-    deadline = time.monotonic() + GUARD
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.002)
-
-
-def free_port() -> int:
-    """Free for UDP and TCP on 127.0.0.1."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        port: int = udp.getsockname()[1]
-        try:
-            tcp.bind(("127.0.0.1", port))
-        except OSError:
-            return free_port()
-        return port
 
 
 def read_all(port: int) -> bytes:
@@ -82,6 +61,12 @@ class Server:
         with self.said.open("ab") as said:
             self._process = subprocess.Popen(self._command, stdout=said, stderr=subprocess.STDOUT)
         until(self._listens, f"{self._command[0]} to listen")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def kill(self) -> None:
         """It is gone when this returns; a second time does nothing."""
@@ -156,16 +141,8 @@ class Gmetad(Server):
         self.rrds.mkdir()
         port, interactive = free_port(), free_port()
         configuration = root / "gmetad.conf"
-        configuration.write_text(
-            GMETAD
-            % {
-                "cluster": CLUSTER,
-                "gmond": gmond.port,
-                "rrds": self.rrds,
-                "port": port,
-                "interactive": interactive,
-            }
-        )
+        ports = {"gmond": gmond.port, "port": port, "interactive": interactive}
+        configuration.write_text(GMETAD % {"cluster": CLUSTER, "rrds": self.rrds, **ports})
         super().__init__("gmetad", configuration, port)
 
     @property

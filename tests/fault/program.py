@@ -5,8 +5,10 @@ here waits but for what must come: a datagram, or the end of a process.
 """
 
 import itertools
+import json
 import os
 import queue
+import re
 import select
 import shutil
 import signal
@@ -16,14 +18,81 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 WRONG = r"(lost|counted too often) \d+: "  # what `Site.check` says of any other count
 GUARD = 60  # seconds after which a test hangs for good
+Twin = Callable[..., object]  # of broken.py, or a follower of twins.py
+UNFIT = "the twin does not fit"  # what broken.py says of one that breaks nothing any longer
+
+
+def command(*arguments: str | Path, twins: Sequence[Twin] = ()) -> list[str]:
+    """The program with these arguments, broken in these ways."""
+    module = ["tests.fault.broken", ",".join(twin.__name__ for twin in twins)] if twins else ["qps_service"]
+    return [sys.executable, "-m", *module, *map(str, arguments)]
+
+
+def run_program(
+    *arguments: str | Path, twins: Sequence[Twin] = (), stdout: int = subprocess.PIPE, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """The program until it ends by itself."""
+    done = subprocess.run(
+        command(*arguments, twins=twins),
+        cwd=ROOT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=GUARD,
+        **options,
+    )
+    assert UNFIT not in done.stderr, done.stderr
+    return done
+
+
+def simulator(log: Path, options: str) -> subprocess.Popen[bytes]:
+    """Writes the log, and its truth beside it."""
+    truth = log.with_suffix(".truth")
+    arguments = command("simulate", "-o", log, "--truth", truth, *options.split())
+    return subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+def simulated(log: Path, options: str) -> list[dict[str, Any]]:
+    """The same until its end; the truth's rows."""
+    assert simulator(log, options).wait(GUARD) == 0
+    return truth(log)
+
+
+def truth(log: Path) -> list[dict[str, Any]]:
+    """Of a log that a simulator has written: method, route, status, requests and bytes of each row."""
+    rows: list[dict[str, Any]] = json.loads(log.with_suffix(".truth").read_text())["rows"]
+    return rows
+
+
+def free_port() -> int:
+    """Free for UDP and TCP on 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port: int = udp.getsockname()[1]
+        try:
+            tcp.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+        return port
+
+
+def until(
+    condition: Callable[[], object], what: object = "", *, guard: float = 0, pause: float = 0.005
+) -> None:
+    """Ask again and again until it is so; `what`, or what it returns, tells what was waited for."""
+    end = time.monotonic() + (guard or GUARD)
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain: {what() if callable(what) else what}"
+        time.sleep(pause)
 
 
 class Process:
@@ -34,6 +103,7 @@ class Process:
         root: Path,
         *arguments: str,
         prefix: Sequence[str] = (),
+        twins: Sequence[Twin] = (),
         extra: Mapping[str, str] | None = None,
         stdout: IO[str] | int = subprocess.PIPE,
         stderr: IO[str] | int = subprocess.PIPE,
@@ -44,7 +114,7 @@ class Process:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self._address)
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "qps_service", "run", *arguments],
+            [*prefix, *command("run", *arguments, twins=twins)],
             cwd=ROOT,
             env={**os.environ, "NOTIFY_SOCKET": self._address, **(extra or {})},
             stdout=stdout,
@@ -147,19 +217,22 @@ class Site:
     def __init__(
         self,
         root: Path,
-        *,
+        *twins: Twin,
         interval: str = "1h",
-        twin: str = "",
         logs: Path | None = None,
         state: Path | None = None,
+        more: str = "",
+        flags: Sequence[str] = (),
     ) -> None:
-        """`twin`: Python that each process runs at its start, to break the program in a known way. `logs` and
-        `state`: directories that are not to be in `root`."""
+        """`twins` break each process in a known way. `logs` and `state`: directories that are not to be in
+        `root`. `more` of the configuration, and of the command line."""
         self.root = root
+        self.twins = [*twins]
         self.log = (logs or root / "logs") / "access.log"
         self.state = state or root / "state"
         self.config = root / "qps-reporter.toml"
         self.expected: Counter[str] = Counter()
+        self._flags = flags
         self._numbers = itertools.count()
         self._rotations = itertools.count(1)
         self._processes: list[Process] = []
@@ -170,7 +243,20 @@ class Site:
             f'interval = "{interval}"\nstate = "{self.state}"\n'
             f'[log.access]\npath = "{self.log}"\nstart = "start"\nmax_routes = 1000000\n'
         )
-        (root / "sitecustomize.py").write_text(twin)
+        self.configure(more)
+        for name in ("stdout", "stderr"):
+            (root / name).touch()
+
+    def configure(self, more: str) -> None:
+        """Add to the configuration."""
+        with self.config.open("a") as config:
+            config.write(more)
+
+    def reconfigure(self, old: str, new: str) -> None:
+        """Replace a part of it."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
 
     def next_number(self) -> int:
         """Of the next line."""
@@ -189,9 +275,10 @@ class Site:
 
     def start(self, *more: str, prefix: Sequence[str] = (), once: bool = False) -> Process:
         """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`."""
-        arguments = ["--config", str(self.config), *(["--once"] if once else []), *more]
+        arguments = ["--config", str(self.config), *self._flags, *(["--once"] if once else []), *more]
         environment = {
-            "PYTHONPATH": f"{self.root}:{ROOT}",
+            "PYTHONPATH": str(self.root),
+            "SITE": str(self.root),
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "python"),
             # Whoever traces what the program writes wants to see nothing else.
             "PYTHONDONTWRITEBYTECODE": "1" if prefix else "",
@@ -201,6 +288,7 @@ class Site:
                 self.root,
                 *arguments,
                 prefix=prefix,
+                twins=self.twins,
                 extra=environment,
                 stdout=stdout,
                 stderr=stderr,
@@ -208,17 +296,23 @@ class Site:
         self._processes.append(process)
         return process
 
-    def once(self) -> None:
-        """One pass to the end of the log."""
+    def once(self, status: int = 0) -> str:
+        """One pass to the end of the log; what it printed."""
+        before = len(self.stdout)
         process = self.start(once=True)
         process.end()
-        assert process.process.returncode == 0, self.stderr
+        assert process.process.returncode == status, self.stderr
+        return self.stdout[before:]
+
+    def ready(self, *more: str) -> Process:
+        """Run it; it has read everything when this returns."""
+        process = self.start(*more)
+        process.told("READY=1")
+        return process
 
     def run(self) -> None:
         """Run it until it has read everything, and end it."""
-        process = self.start()
-        process.told("READY=1")
-        process.stop()
+        self.ready().stop()
 
     @property
     def stdout(self) -> str:
@@ -229,6 +323,17 @@ class Site:
     def stderr(self) -> str:
         """What all processes said."""
         return (self.root / "stderr").read_text()
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the reports that were printed as JSON, be they torn."""
+        return [int(number) for number in re.findall(r'"sequence": ?(\d+)', self.stdout)]
+
+    def check_numbers(self) -> None:
+        """No report's number came twice."""
+        numbers = self.numbers
+        assert numbers
+        assert numbers == sorted(set(numbers)), f"the numbers repeat: {numbers}"
 
     def query(self, sql: str) -> list[tuple[str, int]]:
         """Ask a copy of the ledger: the next process has to find it as the last one left it."""
@@ -253,23 +358,22 @@ class Site:
         """Requests by route that are in the history."""
         return Counter(dict(self.query("SELECT route, sum(requests) FROM windows GROUP BY route")))
 
-    def check(self) -> None:
-        """Every line exactly once, and nothing else."""
-        totals = self.totals()
-        missing, surplus = self.expected - totals, totals - self.expected
+    def check_counts(self, found: Counter[str]) -> None:
+        """Every line exactly once."""
+        missing, surplus = self.expected - found, found - self.expected
         assert not missing, f"lost {missing.total()}: {sorted(missing)[:3]}"
         assert not surplus, f"counted too often {surplus.total()}: {sorted(surplus)[:3]}"
+
+    def check(self) -> None:
+        """The ledger has every line exactly once, and nothing else."""
+        totals = self.totals()
+        self.check_counts(totals)
         assert not self.windows() - totals
         assert self.query("SELECT reason, lines FROM rejects") == []
 
     def audit(self) -> None:
         """The books balance."""
-        subprocess.run(
-            [sys.executable, "-m", "qps_service", "audit", "--state", self.state],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
+        run_program("audit", "--state", self.state, check=True)
 
     def close(self) -> None:
         """End what runs, let go of what is open."""
@@ -277,3 +381,7 @@ class Site:
             process.close()
         for writer in self._writers:
             writer.close()
+        assert UNFIT not in self.stderr, self.stderr
+
+
+MakeSite = Callable[..., Site]

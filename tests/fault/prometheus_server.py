@@ -2,14 +2,13 @@
 
 import json
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.fault.program import GUARD, ROOT
+from tests.fault.program import GUARD, ROOT, until
 
 PROMETHEUS = ROOT / ".cache" / "servers" / "usr" / "bin" / "prometheus"  # scripts/setup.sh unpacks it there
 
@@ -73,22 +72,30 @@ class PrometheusServer:
             for each in self.api("query", query=expression)["result"]
         ]
 
+    def value(self, expression: str, at: float | None = None) -> float:
+        """Of the only series; 0 if there is none."""
+        found = self.query(expression, at)
+        assert len(found) <= 1
+        return found[0][1] if found else 0.0
+
+    def is_ready(self) -> bool:
+        """Whether it answers queries."""
+        try:
+            return bool(self.get("/-/ready"))
+        except OSError:
+            return False
+
     def wait_for(self, expression: str, value: float) -> None:
         """Until the only answer is this."""
         seen: list[Sample] = []
-        for _ in range(round(GUARD / POLL)):
+
+        def is_there() -> bool:
+            nonlocal seen
             assert self._process.poll() is None, self._log.read_text()
-            try:
-                seen = self.query(expression)
-            except OSError:  # it does not listen yet, or is not ready
-                seen = []
-            except AssertionError as error:
-                if "Service Unavailable" not in str(error):
-                    raise
-            if [each for _, each in seen] == [value]:
-                return
-            time.sleep(POLL)
-        raise AssertionError(f"{expression}: expected {value}, got {seen}; {self._log.read_text()}")
+            seen = self.query(expression) if self.is_ready() else []
+            return [each for _, each in seen] == [value]
+
+        until(is_there, lambda: f"{expression} = {value}: {seen}; {self._log.read_text()}", pause=POLL)
 
     def close(self) -> None:
         """No process is left."""

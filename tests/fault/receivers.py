@@ -5,12 +5,11 @@ import os
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.fault.program import GUARD, ROOT
+from tests.fault.program import GUARD, ROOT, free_port, until
 
 SERVERS = ROOT / ".cache" / "servers"
 STATSD = ROOT / ".cache" / "statsd" / "node_modules" / "statsd" / "stats.js"
@@ -46,22 +45,6 @@ for folder, _, names in os.walk(sys.argv[1]):
         found[key] = [value for value in whisper.fetch(path, 0)[1] if value is not None]
 print(json.dumps(found))
 """
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port on loopback that nobody has now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def poll(condition: Callable[[], bool], what: Callable[[], object], guard: float = GUARD) -> None:
-    """Return when `condition` holds; `what` tells what there is instead after `guard` seconds."""
-    end = time.monotonic() + guard
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -101,7 +84,7 @@ class Statsd:
     """StatsD, which never flushes: its counters are sums since its start."""
 
     def __init__(self, root: Path) -> None:
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         self._root = root
         self._management = free_port()
 
@@ -119,7 +102,7 @@ class Statsd:
         }
         (self._root / "config.js").write_text(json.dumps(configuration))
         with running(["node", STATSD, "config.js"], self._root, {}):
-            poll(lambda: talk(self._management) is not None, (self._root / "output").read_text)
+            until(lambda: talk(self._management) is not None, (self._root / "output").read_text)
             yield self
 
     def values(self, what: str) -> dict[str, float]:
@@ -148,7 +131,7 @@ class Carbon:
         program = SERVERS / "usr" / "bin" / "carbon-cache"
         command = [PYTHON, program, f"--config={self._root}/carbon.conf", "--nodaemon", "start"]
         with running(command, self._root, self._environment):
-            poll(lambda: talk(self.port) is not None, (self._root / "output").read_text)
+            until(lambda: talk(self.port) is not None, (self._root / "output").read_text)
             yield self
 
     def values(self) -> dict[str, list[float]]:

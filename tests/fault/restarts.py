@@ -14,7 +14,7 @@ from unittest.mock import patch
 import zstandard
 
 from qps_service.files.kernel import Files
-from tests.fault.scenarios import Make
+from tests.fault.scenarios import Make, followed
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -39,9 +39,7 @@ def pack(path: Path, suffix: str = ".gz") -> Path:
 
 def begun(make: Make, **keywords: object) -> tuple[Rig, Writer]:
     """A log that has been followed for a while."""
-    rig = make(**keywords)
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make, **keywords)
     writer.lines(50)
     rig.look()
     return rig, writer
@@ -53,9 +51,7 @@ def killed_before_the_commit(make: Make) -> None:
     for turn in range(4):
         old.lines(20)
         rig.look(commit=False)
-        rig.rotate()
-        new = rig.writer()
-        new.lines(5)
+        new = rig.renew(5)
         old.lines(5)
         if turn % 2:
             rig.look(commit=False)
@@ -72,9 +68,7 @@ def rotations_while_stopped(make: Make) -> None:
     rig.stop()
     for _ in range(3):
         old.lines(7)
-        rig.rotate()
-        new = rig.writer()
-        new.lines(7)
+        new = rig.renew(7)
         old.lines(2)
         old = new
     rig.start()
@@ -94,8 +88,7 @@ def compressed_while_stopped(make: Make) -> None:
             old = rig.writer()
         old.lines(9)
         rig.start()
-        rig.check()
-        assert rig.losses() == []
+        rig.check(losses=[])
 
 
 def compressed_and_shifted_while_stopped(make: Make) -> None:
@@ -106,20 +99,19 @@ def compressed_and_shifted_while_stopped(make: Make) -> None:
         for _ in range(2):
             old.lines(20)
             for number in range(20, 1, -1):
-                source = rig.path.with_name(f"access.log.{number}.gz")
+                source = rig.beside(f"access.log.{number}.gz")
                 if source.exists():
-                    source.rename(rig.path.with_name(f"access.log.{number + 1}.gz"))
-            first = rig.path.with_name("access.log.1")
+                    source.rename(rig.beside(f"access.log.{number + 1}.gz"))
+            first = rig.beside("access.log.1")
             if first.exists():
-                pack(first).rename(rig.path.with_name("access.log.2.gz"))
+                pack(first).rename(rig.beside("access.log.2.gz"))
             rig.path.rename(first)
             old = rig.writer()
         rig.start()
         rig.look()
         old.lines(5)
         rig.look()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 def compressed_between_two_looks(make: Make) -> None:
@@ -132,8 +124,7 @@ def compressed_between_two_looks(make: Make) -> None:
             old = rig.writer()
         rig.look()
     old.lines(1)
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 def kept_by_systemd(make: Make) -> None:
@@ -152,8 +143,7 @@ def kept_by_systemd(make: Make) -> None:
         old = new
         rig.start()
         rig.look()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 class Shut(Files):
@@ -176,8 +166,7 @@ def unreadable_at_the_first_look(make: Make) -> None:
     rig.stop()
     for _ in range(2):
         old.lines(5)
-        rig.rotate()
-        old = rig.writer()
+        old = rig.renew()
     files.refused = "access.log.2"
     rig.start()
     for _ in range(3):
@@ -192,24 +181,17 @@ def unreadable_at_the_first_look(make: Make) -> None:
 def more_than_there_is_room_for(make: Make) -> None:
     """Rotated files in masses, while nobody ran: they are taken up in parts, and none twice."""
     with patch("qps_service.following.known_files.RETIRED_LIMIT", 10):
-        masses(make)
-
-
-def masses(make: Make) -> None:
-    rig, old = begun(make, open_generations=3)
-    rig.stop()
-    for _ in range(100):
-        old.lines(3)
-        rig.rotate()
-        old.close()
-        old = rig.writer()
-    rig.start()
-    for _ in range(20):
-        rig.look()
-        old.lines(1)
-        assert rig.files_open <= 3
-    rig.check()
-    assert rig.losses() == []
+        rig, old = begun(make, open_generations=3)
+        rig.stop()
+        for _ in range(100):
+            old.lines(3)
+            old = rig.renew(closing=old)
+        rig.start()
+        for _ in range(20):
+            rig.look()
+            old.lines(1)
+            assert rig.files_open <= 3
+        rig.check(losses=[])
 
 
 def compressing_ends_within_a_look(make: Make) -> None:
@@ -223,13 +205,11 @@ def compressing_ends_within_a_look(make: Make) -> None:
                 plain.unlink()
 
     rig, old = begun(make, files=Racing())
-    plain = rig.path.with_name("access.log.2")
+    plain = rig.beside("access.log.2")
     rig.stop()
     for _ in range(2):
         old.lines(5)
-        rig.rotate()
-        old.close()
-        old = rig.writer()
+        old = rig.renew(closing=old)
     packed = plain.with_name("access.log.2.gz")
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     rig.start()
@@ -242,15 +222,13 @@ def empty_until_it_is_compressed(make: Make) -> None:
     """It came while nobody ran and had nothing in it; then a late line, and it is compressed."""
     rig, _ = begun(make)
     rig.stop()
-    rig.rotate()
-    late = rig.writer()
-    rig.rotate()
-    rig.writer()
+    late = rig.renew()
+    rig.renew()
     rig.start()
     rig.look()
     late.lines(1)
     late.close()
-    pack(rig.path.with_name("access.log.2"))
+    pack(rig.beside("access.log.2"))
     rig.look()
     rig.check()
 
@@ -259,13 +237,11 @@ def written_to_after_it_was_let_go(make: Make) -> None:
     """A late line, and the file is compressed before anybody looks at it again."""
     for suffix in PACKERS:
         rig, old = begun(make, files=BlindFiles())
-        rig.rotate()
-        rig.writer().lines(1)
-        for _ in range(3):
-            rig.look(61)
+        rig.renew(1)
+        rig.look_often(3, 61)
         old.lines(2)
         old.close()
-        pack(rig.path.with_name("access.log.1"), suffix)
+        pack(rig.beside("access.log.1"), suffix)
         rig.check()
 
 
@@ -285,8 +261,7 @@ def quiet_while_stopped(make: Make) -> None:
         rig.start()
         rig.look()
         rotated.unlink()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 def deleted_while_stopped(make: Make) -> None:
@@ -318,13 +293,13 @@ def backups_restored(make: Make) -> None:
     rig.look(61)
     rotated.unlink()
     rig.stop()
-    rig.path.with_name("access.log.7").write_bytes(text)
-    rig.path.with_name("access.log.8").write_bytes(text[:1600])
-    rig.path.with_name("access.log.9.gz").write_bytes(gzip.compress(text))
+    rig.beside("access.log.7").write_bytes(text)
+    rig.beside("access.log.8").write_bytes(text[:1600])
+    rig.beside("access.log.9.gz").write_bytes(gzip.compress(text))
     writer.lines(2)
     rig.start()
     rig.look()
-    shutil.copy(rig.path.with_name("access.log.7"), rig.path.with_name("access.log.71"))
+    shutil.copy(rig.beside("access.log.7"), rig.beside("access.log.71"))
     rig.check()
 
 
@@ -333,8 +308,8 @@ def older_files_appear_while_stopped(make: Make) -> None:
     rig, old = begun(make)
     rig.stop()
     for name, text in (("access.log.5", b"old\n" * 9), ("access.log.6.gz", gzip.compress(b"older\n" * 9))):
-        rig.path.with_name(name).write_bytes(text)
-        os.utime(rig.path.with_name(name), (1, 1))
+        rig.beside(name).write_bytes(text)
+        os.utime(rig.beside(name), (1, 1))
     old.lines(2)
     rig.start()
     rig.check()
@@ -350,56 +325,47 @@ def moved_to_another_disk(make: Make) -> None:
     shutil.copy2(rig.root / "elsewhere", rig.path)
     rig.writer().lines(4)
     rig.start()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 def successors_that_begin_alike(make: Make) -> None:
     """Each generation begins with the same 4 KiB."""
-    header = b"the same for all\n" * 300
-    rig = make()
-    old = rig.writer()
-    rig.look()
-    for turn in range(4):
-        old.raw(header)
+    rig, old = followed(make)
+
+    def fill(writer: Writer) -> None:
+        writer.raw(b"the same for all\n" * 300)
         rig.expected[b"the same for all"] += 300
-        old.lines(100)
+        writer.lines(100)
+
+    for turn in range(4):
+        fill(old)
         if turn % 2:
             rig.look()
             rig.stop()
-        rig.rotate()
-        old.close()
-        old = rig.writer()
+        old = rig.renew(closing=old)
         if turn % 2:
             for _ in range(2):
-                old.raw(header)
-                rig.expected[b"the same for all"] += 300
-                old.lines(100)
-                rig.rotate()
-                old.close()
-                old = rig.writer()
+                fill(old)
+                old = rig.renew(closing=old)
             rig.start()
     rig.check()
 
 
 def copytruncate_while_stopped(make: Make) -> None:
-    """Regrown past the old place; what was unread is in the copy, which may be packed, not in a backup."""
+    """Regrown past the old offset; what was unread is in the copy, which may be packed, not in a backup."""
     for suffix in ("", *PACKERS):
         rig, writer = begun(make)
         for number in range(1, 4):
             rig.stop()
-            shutil.copy(rig.path, rig.path.with_name(f"access.log.9{number}"))
+            shutil.copy(rig.path, rig.beside(f"access.log.9{number}"))
             writer.lines(30)
-            copy = rig.path.with_name(f"access.log.{number}")
-            shutil.copy(rig.path, copy)
-            os.truncate(rig.path, 0)
+            copy = rig.copytruncate(f"access.log.{number}")
             if suffix:
                 pack(copy, suffix)
             writer.lines(100)
             rig.start()
             rig.look()
-        rig.check()
-        assert rig.losses() == []
+        rig.check(losses=[])
 
 
 def partial_line_at_the_end(make: Make) -> None:
@@ -412,10 +378,8 @@ def partial_line_at_the_end(make: Make) -> None:
     rig.start()
     rig.look()
     rig.kill()
-    writer.raw(b"and ended\n")
-    rig.expected[b"begun and continued and ended"] += 1
-    writer.raw(b"never ended")
-    rig.expected[b"never ended"] += 1
+    writer.raw(b"and ended\n", expect=b"begun and continued and ended")
+    writer.raw(b"never ended", expect=b"never ended")
     rig.rotate()
     writer.close()
     rig.start()
@@ -428,21 +392,13 @@ def hole_after_truncation(make: Make) -> None:
     rig = make()
     rig.writer().close()
     rig.look()
-    descriptor = os.open(rig.path, os.O_WRONLY)
+    writer = rig.writer(appends=False)
     for _ in range(3):
-        for _ in range(100):
-            line = rig.next_line()
-            os.write(descriptor, line)
-            rig.expected[line.rstrip(b"\n")] += 1
+        writer.lines(100)
         rig.look()
-        shutil.copy(rig.path, rig.path.with_name("access.log.1"))
-        os.truncate(rig.path, 0)
-    os.lseek(descriptor, 10_000_000, os.SEEK_CUR)
-    for _ in range(5):
-        line = rig.next_line()
-        os.write(descriptor, line)
-        rig.expected[line.rstrip(b"\n")] += 1
-    os.close(descriptor)
+        rig.copytruncate()
+    os.lseek(writer.descriptor, 10_000_000, os.SEEK_CUR)
+    writer.lines(5)
     rig.check()
     assert rig.oversize == []
 
@@ -500,8 +456,7 @@ def check_after_power_loss(rig: Rig) -> None:
         rig.look(61)
         rig.stop()
     rig.start()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])
 
 
 def zeros_where_it_was_open(make: Make) -> None:
@@ -524,8 +479,7 @@ def zeros_where_it_was_let_go(make: Make) -> None:
     rotated = rig.rotate()
     old.close()
     rig.writer().lines(1)
-    for _ in range(2):
-        rig.look(61)
+    rig.look_often(2, 61)
     assert not rig.holds((rotated.stat().st_dev, rotated.stat().st_ino))
     rig.kill()
     zero(rotated, 6000)
@@ -579,5 +533,4 @@ def rotated_to_another_directory(make: Make) -> None:
             pack(rotated)
         old = new
         rig.start()
-    rig.check()
-    assert rig.losses() == []
+    rig.check(losses=[])

@@ -4,32 +4,33 @@ import gzip
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
-from tests.following import BlindFiles, Rig
+from tests.following import BlindFiles, Rig, Writer, overflow_queue
 
 Make = Callable[..., Rig]
 Scenario = Callable[[Make], None]
 
 
-def backlog_at_rename(make: Make) -> None:
-    rig = make()
-    old = rig.writer()
+def followed(make: Make, **keywords: object) -> tuple[Rig, Writer]:
+    """A log that was looked at once, empty."""
+    rig = make(**keywords)
+    writer = rig.writer()
     rig.look()
+    return rig, writer
+
+
+def backlog_at_rename(make: Make) -> None:
+    rig, old = followed(make)
     old.lines(5)
     rig.look()
     old.lines(1000)
-    rig.rotate()
-    rig.writer().lines(10)
+    rig.renew(10)
     rig.check()
 
 
 def late_writes(make: Make) -> None:
-    rig = make()
-    old = rig.writer()
-    rig.look()
-    rig.rotate()
-    new = rig.writer()
+    rig, old = followed(make)
+    new = rig.renew()
     for _ in range(60):
         old.lines(3)
         new.lines(3)
@@ -39,29 +40,20 @@ def late_writes(make: Make) -> None:
 
 def late_writes_with_pauses(make: Make) -> None:
     """A writer that is silent for 50 s between lines, where the kernel does not tell of writers."""
-    rig = make(files=BlindFiles())
-    old = rig.writer()
-    rig.look()
-    rig.rotate()
-    new = rig.writer()
+    rig, old = followed(make, files=BlindFiles())
+    new = rig.renew()
     for _ in range(5):
         new.lines(1)
         old.lines(1)
-        for _ in range(50):
-            rig.look()
+        rig.look_often(50)
     rig.check()
 
 
 def writer_returns(make: Make) -> None:
     """Lines for a file that was let go because it had been quiet for long."""
-    rig = make(files=BlindFiles())
-    old = rig.writer()
-    rig.look()
-    rig.rotate()
-    new = rig.writer()
-    new.lines(1)
-    for _ in range(3):
-        rig.look(61)
+    rig, old = followed(make, files=BlindFiles())
+    rig.renew(1)
+    rig.look_often(3, 61)
     assert rig.files_open == 1
     old.lines(5)
     rig.check()
@@ -75,8 +67,7 @@ def bursts_of_rotations(make: Make) -> None:
     rig.expected.clear()
     for _ in range(5):
         for _ in range(3):
-            rig.rotate()
-            rig.writer().lines(7)
+            rig.renew(7)
         rig.look(0.1)
     rig.check()
 
@@ -88,44 +79,41 @@ def numbers_shift(make: Make) -> None:
     rig.look()
     for turn in range(8):
         for number in range(4, 0, -1):
-            source = rig.path.with_name(f"access.log.{number}")
+            source = rig.beside(f"access.log.{number}")
             if source.exists():
-                source.rename(rig.path.with_name(f"access.log.{number + 1}"))
-        rig.path.rename(rig.path.with_name("access.log.1"))
+                source.rename(rig.beside(f"access.log.{number + 1}"))
+        rig.path.rename(rig.beside("access.log.1"))
         rig.writer().lines(3)
         if turn % 2:
             rig.look()
-            rig.path.with_name("access.log.5").unlink(missing_ok=True)
+            rig.beside("access.log.5").unlink(missing_ok=True)
     rig.check()
 
 
 def copy_beside(make: Make) -> None:
     """Copies, backups and unpacked old logs are not the log."""
     rig = make()
-    (rig.path.parent / "access.log.7").write_bytes(b"from before our time\n")
-    (rig.path.parent / "access.log.8.gz").write_bytes(gzip.compress(b"from before our time, packed\n"))
+    rig.beside("access.log.7").write_bytes(b"from before our time\n")
+    rig.beside("access.log.8.gz").write_bytes(gzip.compress(b"from before our time, packed\n"))
     writer = rig.writer()
     rig.look()
     writer.lines(50)
     rig.look()
-    shutil.copy(rig.path, rig.path.with_name("access.log.1"))
-    shutil.copy(rig.path, rig.path.with_name("access.log.bak"))
-    (rig.path.parent / "access.log.8").write_bytes(b"from before our time, packed\n")
+    shutil.copy(rig.path, rig.beside("access.log.1"))
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.beside("access.log.8").write_bytes(b"from before our time, packed\n")
     rig.look()
-    (rig.path.parent / "access.log.8").rename(rig.path.parent / "access.log.9")
+    rig.beside("access.log.8").rename(rig.beside("access.log.9"))
     writer.lines(5)
     rig.check()
 
 
 def copytruncate(make: Make) -> None:
     """The copy is not read again, and the log is read from its start, though it regrows past the offset."""
-    rig = make()
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make)
     writer.lines(20)
     rig.look()
-    shutil.copy(rig.path, rig.path.with_name("access.log.1"))
-    os.truncate(rig.path, 0)
+    rig.copytruncate()
     writer.lines(40)
     rig.look()
     assert len(rig.said("truncated")) == 1
@@ -134,15 +122,12 @@ def copytruncate(make: Make) -> None:
 
 def copytruncate_before_it_was_read(make: Make) -> None:
     """Only the copy has the last lines, and after that the log regrows past the old offset."""
-    rig = make()
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make)
     writer.lines(20)
     for number in range(1, 5):
         rig.look()
         writer.lines(30)
-        shutil.copy(rig.path, rig.path.with_name(f"access.log.{number}"))
-        os.truncate(rig.path, 0)
+        rig.copytruncate(f"access.log.{number}")
         writer.lines(60)
     rig.check()
     assert all("is read from its copy" in text for text in rig.said("truncated"))
@@ -152,17 +137,16 @@ def copytruncate_of_lines_all_alike(make: Make) -> None:
     """Older copies hold the same lines, and more of them: they are not the copy."""
     rig = make()
     line = b"always the same\n"
-    older = rig.path.with_name("access.log.1")
+    older = rig.beside("access.log.1")
     older.write_bytes(line * 500)
     os.utime(older, (1, 1))
     writer = rig.writer()
     rig.look()
     writer.raw(line * 20)
     rig.look()
-    older.rename(rig.path.with_name("access.log.2"))
+    older.rename(rig.beside("access.log.2"))
     writer.raw(line * 5)
-    shutil.copy(rig.path, older)
-    os.truncate(rig.path, 0)
+    rig.copytruncate()
     writer.raw(line * 3)
     rig.expected[line.rstrip()] = 28
     rig.check()
@@ -184,29 +168,22 @@ def inode_reused(make: Make) -> None:
 
 def partial_lines(make: Make) -> None:
     """A partial line waits; it counts once its newline comes, or when its generation is over."""
-    rig = make()
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make)
     old.raw(b"first half ")
     rig.look()
     assert not rig.seen
-    old.raw(b"second half\n")
-    rig.expected[b"first half second half"] += 1
+    old.raw(b"second half\n", expect=b"first half second half")
     rig.look()
     assert rig.seen == rig.expected
-    old.raw(b"never finished")
-    rig.expected[b"never finished"] += 1
+    old.raw(b"never finished", expect=b"never finished")
     rig.look()
-    rig.rotate()
-    rig.writer().lines(1)
+    rig.renew(1)
     rig.check()
 
 
 def partial_line_truncated(make: Make) -> None:
     """A partial line that the truncation took with it does not come back."""
-    rig = make()
-    writer = rig.writer()
-    rig.look()
+    rig, writer = followed(make)
     writer.lines(3)
     writer.raw(b"never finished")
     rig.look()
@@ -221,8 +198,7 @@ def started_within_a_line(make: Make) -> None:
     writer = rig.writer()
     writer.raw(b"before our time\nbegun before ")
     rig.look()
-    writer.raw(b"and finished after\n")
-    rig.expected[b"begun before and finished after"] += 1
+    writer.raw(b"and finished after\n", expect=b"begun before and finished after")
     writer.lines(1)
     rig.check()
 
@@ -239,7 +215,7 @@ def symlink_swapped(make: Make) -> None:
     for turn in range(2, 5):
         writer = rig.writer(real / f"access-{turn}.log")
         writer.lines(2)
-        link = rig.path.with_name("new-link")
+        link = rig.beside("new-link")
         link.symlink_to(real / f"access-{turn}.log")
         link.rename(rig.path)
         first.lines(1)
@@ -265,15 +241,15 @@ def symlink_target_rotated(make: Make) -> None:
 def symlink_beside_its_targets(make: Make) -> None:
     """Link and targets share a directory, in which older ones lie already."""
     rig = make()
-    rig.path.with_name("access-20261122.log").write_bytes(b"from before our time\n")
-    rig.path.with_name("access-20261123.1.log").write_bytes(b"from before our time, too\n")
-    rig.writer(rig.path.with_name("access-20261123.log"))
+    rig.beside("access-20261122.log").write_bytes(b"from before our time\n")
+    rig.beside("access-20261123.1.log").write_bytes(b"from before our time, too\n")
+    rig.writer(rig.beside("access-20261123.log"))
     rig.path.symlink_to("access-20261123.log")
     rig.look()
     for day in (124, 125, 126):
         rig.writer().lines(2)
         rig.path.unlink()
-        writer = rig.writer(rig.path.with_name(f"access-20261{day}.log"))
+        writer = rig.writer(rig.beside(f"access-20261{day}.log"))
         rig.path.symlink_to(f"access-20261{day}.log")
         writer.lines(2)
         rig.look()
@@ -282,9 +258,7 @@ def symlink_beside_its_targets(make: Make) -> None:
 
 def directory_replaced(make: Make) -> None:
     """The directory is renamed and made anew, then removed and made anew."""
-    rig = make()
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make)
     old.lines(2)
     rig.path.parent.rename(rig.root / "moved")
     old.lines(2)
@@ -299,16 +273,14 @@ def directory_replaced(make: Make) -> None:
     new.lines(3)
     rig.look()
     for _ in range(2):  # the watch stands on the new directory: bursts are found there, too
-        rig.rotate()
-        rig.writer().lines(3)
+        rig.renew(3)
     rig.check()
 
 
 def missing_at_the_start(make: Make) -> None:
     rig = make()
     rig.path.parent.rmdir()
-    for _ in range(5):
-        rig.look()
+    rig.look_often(5)
     assert rig.said("waiting") == [f"waiting for {rig.path}"]
     rig.path.parent.mkdir()
     rig.look()
@@ -320,13 +292,10 @@ def missing_at_the_start(make: Make) -> None:
 
 
 def vanished_and_back(make: Make) -> None:
-    rig = make()
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make)
     rig.path.unlink()
     old.lines(2)
-    for _ in range(5):
-        rig.look()
+    rig.look_often(5)
     assert rig.said("waiting") == [f"waiting for {rig.path}"]
     rig.writer().lines(2)
     rig.look()
@@ -336,16 +305,14 @@ def vanished_and_back(make: Make) -> None:
 
 def moved_back(make: Make) -> None:
     """A rotated file is renamed to the log again: it goes on where it was."""
-    rig = make()
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make)
     old.lines(3)
     rotated = rig.rotate()
     rig.look()
     other = rig.writer()
     other.lines(3)
     rig.look()
-    rig.path.rename(rig.path.with_name("access.log.77"))
+    rig.path.rename(rig.beside("access.log.77"))
     rotated.rename(rig.path)
     rig.look()
     rig.writer().lines(2)
@@ -355,35 +322,26 @@ def moved_back(make: Make) -> None:
 def queue_overflow(make: Make) -> None:
     """More events than the kernel keeps: what came and went in between is found by content."""
     rig = make()
-    (rig.path.parent / "access.log.900").write_bytes(b"from before our time\n")
+    rig.beside("access.log.900").write_bytes(b"from before our time\n")
     rig.writer().lines(1)
     rig.look()
     rig.expected.clear()
     rig.expected.update(rig.seen)
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    noise = rig.path.with_name("noise")
-    for _ in range(limit // 2 + 100):
-        noise.touch()
-        noise.unlink()
+    overflow_queue(rig.path.parent)
     for _ in range(3):
-        rig.rotate()
-        rig.writer().lines(5)
-    shutil.copy(rig.path.with_name("access.log.1"), rig.path.with_name("access.log.901"))
+        rig.renew(5)
+    shutil.copy(rig.beside("access.log.1"), rig.beside("access.log.901"))
     rig.look()
     for _ in range(3):
-        rig.rotate()
-        rig.writer().lines(5)
+        rig.renew(5)
     rig.check()
 
 
 def many_generations(make: Make) -> None:
     """The limit on open files closes early, and takes up again what grows."""
-    rig = make(open_generations=4)
-    old = rig.writer()
-    rig.look()
+    rig, old = followed(make, open_generations=4)
     for _ in range(10):
-        rig.rotate()
-        rig.writer().lines(2)
+        rig.renew(2)
         rig.look()
         assert rig.files_open <= 4
     assert len(rig.said("let_go")) == 1

@@ -7,19 +7,17 @@ The rules' window is made as short as the scrapes' interval is here, as docs/how
 import itertools
 import json
 import re
-import socket
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.fault.program import GUARD, ROOT, Process
+from tests.fault.program import GUARD, ROOT, Process, free_port, simulated, simulator, truth
 from tests.fault.prometheus_server import PrometheusServer
 from tests.project.test_fleet_arithmetic import OWN
 
@@ -77,32 +75,25 @@ def for_window(text: str) -> str:
 
 def free_ports(number: int) -> list[int]:
     """Ports of loopback that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [each.getsockname()[1] for each in sockets]
-
-
-def simulator(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Writes the log, and its truth beside it."""
-    truth = ["--truth", f"{log}.truth"]
-    command = [sys.executable, "-m", "qps_service", "simulate", "-o", str(log), *truth, *arguments]
-    return subprocess.Popen(command, cwd=ROOT)
+    ports: set[int] = set()
+    while len(ports) < number:
+        ports.add(free_port())
+    return sorted(ports)
 
 
 def earlier_lines(log: Path) -> bytes:
     """Of every route and status, and many of each: what a series begins with is in no rate, and one that
     grows from next to nothing is taken to have begun within the window."""
-    assert simulator(log, "-r", "0", "--rate", "200000", "--duration", "1", "--batch").wait(GUARD) == 0
+    simulated(log, "-r 0 --rate 200000 --duration 1 --batch")
     lines = log.read_bytes().splitlines(keepends=True)
     return b"".join({tuple(line.split(b"\t")[1:3]): line for line in lines}.values()) * 1000
 
 
-def truth(logs: Sequence[Path]) -> Counter[Row]:
+def truths(logs: Sequence[Path]) -> Counter[Row]:
     """What was written to all of them, by route and status."""
     total: Counter[Row] = Counter()
-    for log in logs:
-        for row in json.loads(Path(f"{log}.truth").read_text())["rows"]:
-            total[row["route"], f"{row['status']:03}"] += row["requests"]
+    for row in (row for log in logs for row in truth(log)):
+        total[row["route"], f"{row['status']:03}"] += row["requests"]
     return total
 
 
@@ -158,14 +149,14 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     prometheus.wait_for(f"count(count_over_time(qps_reporter_lines_total[{WINDOW}]) >= {SCRAPES})", INSTANCES)
     began = time.time()
     writers = [
-        simulator(log, "-r", "4", "--rate", str(rate), "--duration", str(SECONDS))
+        simulator(log, f"-r 4 --rate {rate} --duration {SECONDS}")
         for log, rate in zip(logs, RATES, strict=True)
     ]
     for writer in writers:
         stack.callback(writer.kill)
     assert [writer.wait(GUARD) for writer in writers] == [0] * INSTANCES
     ended = time.time()
-    written = truth(logs)
+    written = truths(logs)
     prometheus.wait_for(counted, before + written.total())
     prometheus.wait_for(f"sum(log:qps_reporter_http_requests:rate{WINDOW})", 0)
     return Fleet(prometheus, written, began, ended)
@@ -183,18 +174,6 @@ def check_sum(fleet: Fleet, recorded: str) -> None:
     assert requests == pytest.approx(fleet.written.total(), rel=TOLERANCE)
 
 
-def test_the_fleets_rate_is_the_sum_of_the_truths(fleet: Fleet) -> None:
-    assert fleet.written.total() == sum(RATES) * SECONDS
-    check_sum(fleet, f"log:qps_reporter_http_requests:rate{WINDOW}")
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("broken", ["mean", "forgets"])
-def test_a_rule_that_is_wrong_is_noticed(fleet: Fleet, broken: str) -> None:
-    with pytest.raises(AssertionError, match="=="):
-        check_sum(fleet, f"broken:{broken}")
-
-
 def check_rows(fleet: Fleet, recorded: str) -> None:
     """The same for each route and status."""
     requests = fleet.requests(recorded)
@@ -204,14 +183,24 @@ def check_rows(fleet: Fleet, recorded: str) -> None:
     assert {row: requests[row] for row in often} == pytest.approx(often, rel=TOLERANCE, abs=3)
 
 
+def test_the_fleets_rate_is_the_sum_of_the_truths(fleet: Fleet) -> None:
+    assert fleet.written.total() == sum(RATES) * SECONDS
+    check_sum(fleet, f"log:qps_reporter_http_requests:rate{WINDOW}")
+
+
 def test_so_is_that_of_each_route_and_status(fleet: Fleet) -> None:
     check_rows(fleet, f"log_route_status:qps_reporter_http_requests:rate{WINDOW}")
 
 
 @pytest.mark.twin
-def test_so_is_that_of_each_route_and_status_catches_its_twin(fleet: Fleet) -> None:
+@pytest.mark.parametrize(
+    ("check", "broken"), [(check_sum, "mean"), (check_sum, "forgets"), (check_rows, "one_host_each")]
+)
+def test_a_rule_that_is_wrong_is_noticed(
+    fleet: Fleet, check: Callable[[Fleet, str], None], broken: str
+) -> None:
     with pytest.raises(AssertionError, match="=="):
-        check_rows(fleet, "broken:one_host_each")
+        check(fleet, f"broken:{broken}")
 
 
 def test_the_error_ratio_is_that_of_the_sums(fleet: Fleet) -> None:
@@ -331,15 +320,19 @@ def check_federated(fleet: Fleet, match: str) -> None:
     assert len(series) == fleet.prometheus.query("count({__name__=~'log.*:.*'})")[0][1]
 
 
-def test_what_is_federated_is_the_aggregates(fleet: Fleet) -> None:
-    """By the match that docs/how-to/fleet.md names."""
+def documented() -> str:
+    """The match that docs/how-to/fleet.md names."""
     [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "docs/how-to/fleet.md").read_text()))
-    check_federated(fleet, match)
+    return str(match)
+
+
+def test_what_is_federated_is_the_aggregates(fleet: Fleet) -> None:
+    check_federated(fleet, documented())
 
 
 @pytest.mark.twin
-def test_what_is_federated_is_the_aggregates_catches_its_twin(fleet: Fleet) -> None:
-    [match] = set(re.findall(r"'match\[\]': \['(.+)'\]", (ROOT / "docs/how-to/fleet.md").read_text()))
-    for wrong in (match.replace("log[", ".*["), match.replace("[a-z_]*", "")):
-        with pytest.raises(AssertionError):
-            check_federated(fleet, wrong)
+@pytest.mark.parametrize(("right", "wrong"), [("log[", ".*["), ("[a-z_]*", "")])
+def test_what_is_federated_and_should_not_be_is_noticed(fleet: Fleet, right: str, wrong: str) -> None:
+    assert right in documented()
+    with pytest.raises(AssertionError):
+        check_federated(fleet, documented().replace(right, wrong))

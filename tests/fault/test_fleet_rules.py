@@ -91,15 +91,11 @@ def test_each_name_tells_what_is_left() -> None:
             assert not set(level.split("_")) & set(re.split(r", ", labels)), name
 
 
-def file_of(name: str) -> str:
-    return RULES if ":" in name else ALERTS
-
-
 def twin(directory: Path, name: str, right: str, wrong: str) -> Path:
     """The files, with one rule changed."""
     broken = directory / "twin"
     shutil.copytree(PACKAGED, broken)
-    path, expression = broken / file_of(name), expressions()[name]
+    path, expression = broken / (RULES if ":" in name else ALERTS), expressions()[name]
     assert right in expression
     head = f"{name}\n        expr: |\n"
     changed = expression.replace(right, wrong)
@@ -107,97 +103,77 @@ def twin(directory: Path, name: str, right: str, wrong: str) -> Path:
     return broken
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("name", sorted(expressions()))
-def test_a_rule_that_says_nothing_is_noticed(name: str, tmp_path: Path) -> None:
-    check_caught(twin(tmp_path, name, expressions()[name], "          vector(0) == 1\n"), file_of(name))
-
-
 LOG = "log:qps_reporter_http_"
 INSTANCE = "instance_log:qps_reporter_http_"
 REQUESTS, ERRORS, RATIO = "requests:rate1m", "errors:rate1m", "errors_per_http_requests:ratio_rate1m"
 ALL_REQUESTS = "rate(qps_reporter_http_requests_total[1m])"
+ROWS = f"log_route_status:qps_reporter_http_{REQUESTS}"
+REJECTED = "instance_log:qps_reporter_rejected_lines_per_lines:ratio_rate1m"
+LOSSES = "increase(qps_reporter_possible_losses_total[15m]) > 0\n          or "
+LEDGER, OUTPUT = "qps_reporter_ledger_failures_total", "qps_reporter_output_failures_total"
+SUMS = f"sum without (instance, method) ({ALL_REQUESTS})"
+RATE_OF_SUMS = "rate(sum without (instance, method) (qps_reporter_http_requests_total)[1m:15s])"
+RATIO_OF_SUMS = f"{LOG}{ERRORS}\n          / ({LOG}{REQUESTS} > 0)"
+MEAN_OF_RATIOS = f"avg without (instance) ({INSTANCE}{RATIO})"
+
+FAULTS = [
+    (LOG + RATIO, RATIO_OF_SUMS, MEAN_OF_RATIOS),
+    # takes a host that goes for a reset
+    (ROWS, SUMS, RATE_OF_SUMS),
+    # the last two samples alone, which one scrape that fails takes away
+    (ROWS, "[1m]", "[15s]"),
+    (ROWS, "sum without", "avg without"),
+    (ROWS, "(instance, method)", "(instance)"),
+    (ROWS, "(instance, method)", "(method)"),
+    (ROWS, "without (instance, method)", "by (log, route, status)"),
+    (f"log_status:qps_reporter_http_{REQUESTS}", "(route)", "(status)"),
+    (LOG + REQUESTS, "(status)", "(log)"),
+    (LOG + ERRORS, "5..", "[45].."),
+    (LOG + ERRORS, "5..", "500"),
+    (LOG + ERRORS, f"          or 0 * {LOG}{REQUESTS}\n", ""),
+    (LOG + RATIO, " > 0", ""),
+    (f"instance_{ROWS}", "sum without (method) ", ""),
+    (INSTANCE + ERRORS, "5..", "[45].."),
+    (INSTANCE + ERRORS, f"          or 0 * {INSTANCE}{REQUESTS}\n", ""),
+    (INSTANCE + RATIO, " > 0", " >= 0"),
+    (REJECTED, "sum", "max"),
+    (REJECTED, " > 0", ""),
+    ("log_reason:qps_reporter_rejected_lines:rate1m", "(instance)", "(instance, reason)"),
+    ("QpsReporterErrorRatio", "0.05", "0.049"),
+    ("QpsReporterErrorRatio", "0.05", "0.11"),
+    ("QpsReporterErrorRatio", f"          and {LOG}{REQUESTS} > 1\n", ""),
+    ("QpsReporterErrorRatio", f"{LOG}{RATIO}", MEAN_OF_RATIOS),
+    ("QpsReporterInstanceErrorRatio", "0.25", "0.05"),
+    ("QpsReporterInstanceErrorRatio", f"          and {INSTANCE}{REQUESTS} > 1\n", ""),
+    ("QpsReporterTrafficVanished", "0.1 *", "0.9 *"),
+    ("QpsReporterTrafficVanished", " > 1", " >= 0"),
+    ("QpsReporterNoData", "unless", "and"),
+    ("QpsReporterNoData", "          unless log:qps_reporter_http_requests:rate1m\n", ""),
+    ("QpsReporterDown", '{job="qps-reporter"}', ""),
+    ("QpsReporterDown", "== 0", ">= 0"),
+    ("QpsReporterAbsent", '{job="qps-reporter"}', ""),
+    ("QpsReporterPossibleLoss", "          or (", "          and ("),
+    ("QpsReporterPossibleLoss", " > 0 unless", " >= 0 or"),
+    ("QpsReporterPossibleLoss", LOSSES, ""),
+    ("QpsReporterRejectedLines", "0.05", "0.049"),
+    ("QpsReporterRejectedLines", "          and instance_log:qps_reporter_lines:rate1m > 1\n", ""),
+    ("QpsReporterLedgerFailing", f"increase({LEDGER}[5m])", LEDGER),
+    ("QpsReporterLedgerFailing", "[5m]", "[1h]"),
+    ("QpsReporterOutputFailing", f"increase({OUTPUT}[5m])", OUTPUT),
+    ("QpsReporterOutputFailing", "[5m]", "[1h]"),
+    ("QpsReporterLastLineTooOld", "> 900", ">= 900"),
+    ("QpsReporterLastLineTooOld", f"          and avg_over_time({INSTANCE}{REQUESTS}[1d]) > 0.1\n", ""),
+]
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
-    [
-        # a mean of ratios
-        (
-            LOG + RATIO,
-            f"{LOG}{ERRORS}\n          / ({LOG}{REQUESTS} > 0)",
-            f"avg without (instance) ({INSTANCE}{RATIO})",
-        ),
-        # a rate of a sum of counters, which takes a host that goes for a reset
-        (
-            f"log_route_status:qps_reporter_http_{REQUESTS}",
-            f"sum without (instance, method) ({ALL_REQUESTS})",
-            "rate(sum without (instance, method) (qps_reporter_http_requests_total)[1m:15s])",
-        ),
-        # the last two samples alone, which one scrape that fails takes away
-        (f"log_route_status:qps_reporter_http_{REQUESTS}", "[1m]", "[15s]"),
-        (f"log_route_status:qps_reporter_http_{REQUESTS}", "sum without", "avg without"),
-        (f"log_route_status:qps_reporter_http_{REQUESTS}", "(instance, method)", "(instance)"),
-        (f"log_route_status:qps_reporter_http_{REQUESTS}", "(instance, method)", "(method)"),
-        (
-            f"log_route_status:qps_reporter_http_{REQUESTS}",
-            "without (instance, method)",
-            "by (log, route, status)",
-        ),
-        (f"log_status:qps_reporter_http_{REQUESTS}", "(route)", "(status)"),
-        (LOG + REQUESTS, "(status)", "(log)"),
-        (LOG + ERRORS, "5..", "[45].."),
-        (LOG + ERRORS, "5..", "500"),
-        (LOG + ERRORS, f"          or 0 * {LOG}{REQUESTS}\n", ""),
-        (LOG + RATIO, " > 0", ""),
-        (f"instance_log_route_status:qps_reporter_http_{REQUESTS}", "sum without (method) ", ""),
-        (INSTANCE + ERRORS, "5..", "[45].."),
-        (INSTANCE + ERRORS, f"          or 0 * {INSTANCE}{REQUESTS}\n", ""),
-        (INSTANCE + RATIO, " > 0", " >= 0"),
-        ("instance_log:qps_reporter_rejected_lines_per_lines:ratio_rate1m", "sum", "max"),
-        ("instance_log:qps_reporter_rejected_lines_per_lines:ratio_rate1m", " > 0", ""),
-        ("log_reason:qps_reporter_rejected_lines:rate1m", "(instance)", "(instance, reason)"),
-        ("QpsReporterErrorRatio", "0.05", "0.049"),
-        ("QpsReporterErrorRatio", "0.05", "0.11"),
-        ("QpsReporterErrorRatio", f"          and {LOG}{REQUESTS} > 1\n", ""),
-        ("QpsReporterErrorRatio", f"{LOG}{RATIO}", f"avg without (instance) ({INSTANCE}{RATIO})"),
-        ("QpsReporterInstanceErrorRatio", "0.25", "0.05"),
-        ("QpsReporterInstanceErrorRatio", f"          and {INSTANCE}{REQUESTS} > 1\n", ""),
-        ("QpsReporterTrafficVanished", "0.1 *", "0.9 *"),
-        ("QpsReporterTrafficVanished", " > 1", " >= 0"),
-        ("QpsReporterNoData", "unless", "and"),
-        ("QpsReporterNoData", "          unless log:qps_reporter_http_requests:rate1m\n", ""),
-        ("QpsReporterDown", '{job="qps-reporter"}', ""),
-        ("QpsReporterDown", "== 0", ">= 0"),
-        ("QpsReporterAbsent", '{job="qps-reporter"}', ""),
-        ("QpsReporterPossibleLoss", "          or (", "          and ("),
-        ("QpsReporterPossibleLoss", " > 0 unless", " >= 0 or"),
-        (
-            "QpsReporterPossibleLoss",
-            "increase(qps_reporter_possible_losses_total[15m]) > 0\n          or ",
-            "",
-        ),
-        ("QpsReporterRejectedLines", "0.05", "0.049"),
-        ("QpsReporterRejectedLines", "          and instance_log:qps_reporter_lines:rate1m > 1\n", ""),
-        (
-            "QpsReporterLedgerFailing",
-            "increase(qps_reporter_ledger_failures_total[5m])",
-            "qps_reporter_ledger_failures_total",
-        ),
-        ("QpsReporterLedgerFailing", "[5m]", "[1h]"),
-        (
-            "QpsReporterOutputFailing",
-            "increase(qps_reporter_output_failures_total[5m])",
-            "qps_reporter_output_failures_total",
-        ),
-        ("QpsReporterOutputFailing", "[5m]", "[1h]"),
-        ("QpsReporterLastLineTooOld", "> 900", ">= 900"),
-        ("QpsReporterLastLineTooOld", f"          and avg_over_time({INSTANCE}{REQUESTS}[1d]) > 0.1\n", ""),
-    ],
+    [*((name, text, "          vector(0) == 1\n") for name, text in sorted(expressions().items())), *FAULTS],
 )
 def test_a_rule_that_is_wrong_is_noticed(name: str, right: str, wrong: str, tmp_path: Path) -> None:
-    check_caught(twin(tmp_path, name, right, wrong), file_of(name))
+    """Each rule by a fault of its own, and where it says nothing."""
+    check_caught(twin(tmp_path, name, right, wrong), RULES if ":" in name else ALERTS)
 
 
 @pytest.mark.twin

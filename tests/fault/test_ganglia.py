@@ -3,13 +3,12 @@
 What the two do with packets that are not like ours is held here, too: it is why ours are as they are.
 """
 
-import json
 import signal
 import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,52 +25,41 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Window
-from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric, until
-from tests.fault.program import ROOT, Site
+from tests.fault import broken, program
+from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric
+from tests.fault.program import MakeSite, Site, simulated, until
+from tests.fault.promised import MadePromise, promises
 from tests.unit.handed_over import overview, standing
+from tests.unit.promised import Patches, Promise
 
 pytestmark = pytest.mark.real_time
 
 SECOND = 1_000_000_000
+INTERVAL = 10 * SECOND
 ORIGIN = Origin("here", spoof=False)
 
 
 @pytest.fixture
 def gmond(tmp_path: Path) -> Iterator[Gmond]:
-    server = Gmond(tmp_path)
-    yield server
-    server.kill()
+    with Gmond(tmp_path) as server:
+        yield server
+
+
+MakeGmetad = Callable[[], Gmetad]
 
 
 @pytest.fixture
-def make_gmetad(tmp_path: Path, gmond: Gmond) -> Iterator[Callable[[], Gmetad]]:
+def make_gmetad(tmp_path: Path, gmond: Gmond) -> Iterator[MakeGmetad]:
     """Starts it when there is something to poll."""
-    servers: list[Gmetad] = []
-
-    def make() -> Gmetad:
-        servers.append(Gmetad(tmp_path, gmond))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.kill()
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Gmetad(tmp_path, gmond))
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, gmond: Gmond) -> Iterator[Callable[..., Site]]:
-    """A service that reports to that gmond every second."""
-    sites: list[Site] = []
-
-    def make(twin: str = "") -> Site:
-        site = Site(tmp_path / "site", interval="1s", twin=twin)
-        with site.config.open("a") as config:
-            config.write(f'max_route = "64KiB"\n[output.ganglia]\ngmond_conf = "{gmond.configuration}"\n')
-        sites.append(site)
-        return site
-
-    yield make
-    for site in sites:
-        site.close()
+def make(make_site: MakeSite, gmond: Gmond) -> MakeSite:
+    """Builds services that report to that gmond every second."""
+    more = f'max_route = "64KiB"\n[output.ganglia]\ngmond_conf = "{gmond.configuration}"\n'
+    return partial(make_site, interval="1s", more=more)
 
 
 class Sender:
@@ -100,9 +88,8 @@ class Sender:
 
 @pytest.fixture
 def sender(gmond: Gmond) -> Iterator[Sender]:
-    sender = Sender(gmond)
-    yield sender
-    sender.close()
+    with closing(Sender(gmond)) as sender:
+        yield sender
 
 
 # --- packets
@@ -146,17 +133,10 @@ def test_packets_are_gmetrics(
 # --- a run
 
 
-def simulate(site: Site, seconds: float, seed: int) -> dict[tuple[str, int], int]:
+def simulate(site: Site, seconds: float, seed: int) -> Counter[tuple[str, int]]:
     """Traffic as of a web server, rotated meanwhile; the truth of it, by route and status."""
-    truth = site.root / "truth.json"
-    options = f"--rate 1000 --batch -r 0.5 --duration {seconds} --seed {seed} --truth {truth}"
-    subprocess.run(
-        [sys.executable, "-m", "qps_service", "simulate", "-o", str(site.log), *options.split()],
-        cwd=ROOT,
-        check=True,
-    )
     requests: Counter[tuple[str, int]] = Counter()
-    for row in json.loads(truth.read_text())["rows"]:
+    for row in simulated(site.log, f"--rate 1000 --batch -r 0.5 --duration {seconds} --seed {seed}"):
         requests[row["route"], row["status"]] += row["requests"]
     return requests
 
@@ -167,11 +147,11 @@ def last_report(site: Site) -> dict[tuple[str, str], str]:
     return {(route, status): rate for route, status, rate in rows}
 
 
-def check_shown(site: Site, gmond: Gmond, truth: dict[tuple[str, int], int]) -> dict[str, str]:
+def check_shown(site: Site, gmond: Gmond, truth: Counter[tuple[str, int]]) -> dict[str, str]:
     """gmond has the rates of the last report and the truth's counters, and nothing else; its values."""
     report = last_report(site)
     expected = {
-        name_of("access") + COUNT: str(sum(truth.values())),
+        name_of("access") + COUNT: str(truth.total()),
         name_of("access"): report["total", "-"],
     }
     for (route, status), requests in truth.items():
@@ -195,15 +175,12 @@ def check_files(gmetad: Gmetad, values: dict[str, str]) -> None:
     assert gmetad.files() == files
 
 
-def test_every_rate_and_counter_of_a_run(
-    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
-) -> None:
-    site = make_site()
-    process = site.start()
-    process.told("READY=1")
-    truth = Counter(simulate(site, 2, seed=1))
-    assert process.has_counted(sum(truth.values()))
-    truth += Counter(simulate(site, 0.5, seed=2))
+def test_every_rate_and_counter_of_a_run(make: MakeSite, gmond: Gmond, make_gmetad: MakeGmetad) -> None:
+    site = make()
+    process = site.ready()
+    truth = simulate(site, 2, seed=1)
+    assert process.has_counted(truth.total())
+    truth += simulate(site, 0.5, seed=2)
     process.stop()
     site.audit()
     values = check_shown(site, gmond, truth)
@@ -215,9 +192,7 @@ def test_every_rate_and_counter_of_a_run(
     check_files(make_gmetad(), values)
 
 
-def test_a_counter_with_a_decimal_point_is_nothing_to_gmetad(
-    sender: Sender, make_gmetad: Callable[[], Gmetad]
-) -> None:
+def test_a_counter_with_a_decimal_point_is_nothing_to_gmetad(sender: Sender, make_gmetad: MakeGmetad) -> None:
     """Why counters are written as whole numbers."""
     sender.metric("whole", "5", slope=POSITIVE)
     sender.metric("pointed", "5.0", slope=POSITIVE)
@@ -228,41 +203,19 @@ def test_a_counter_with_a_decimal_point_is_nothing_to_gmetad(
 
 # --- hostile routes
 
-HOSTILE = [
+HOSTILE = (
     *(b'/"', b"/<b>", b"/a&b", b"/&lt;", b"/'", b"/%s%n", b'/"/><METRIC NAME="x"'),
-    *(
-        b"/../../escaped",
-        b"/..",
-        b"/.",
-        b".hidden",
-        b"..",
-        b"/a/../../../b",
-        b"//",
-        b"/a//b",
-        b"/a/b",
-        b"/a_b",
-    ),
-    *(
-        b"/" + b"x" * 4095,
-        b"/" + b"\xc3\xa9\xe2\x82\xac",
-        b"/\xff\xfe",
-        b"/\0",
-        b"/a\0b",
-        b"/\x1b[31m",
-        b"/\r",
-    ),
-    *(b"/root", b"/", b"/other", b"/a b", b"/total", b"heartbeat", b"location", b"/~x;rm|`ls`$(id)"),
-]
+    *(b"/../../escaped", b"/..", b"/.", b".hidden", b"..", b"/a/../../../b", b"//", b"/a//b", b"/a/b"),
+    *(b"/" + b"x" * 4095, b"/\xc3\xa9\xe2\x82\xac", b"/\xff\xfe", b"/\0", b"/a\0b", b"/\x1b[31m", b"/\r"),
+    *(b"/a_b", b"/root", b"/", b"/other", b"/a b", b"/total", b"heartbeat", b"location", b"/~x;rm|`ls`$(id)"),
+)
 
 
-def check_hostile(
-    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad], twin: str = ""
-) -> None:
+def check_hostile(make: MakeSite, gmond: Gmond, make_gmetad: MakeGmetad) -> None:
     """Whatever routes there are, gmond's XML and gmetad's are well-formed, and each metric has its value and
     its file."""
-    site = make_site(twin)
-    process = site.start()
-    process.told("READY=1")
+    site = make()
+    process = site.ready()
     site.log.write_bytes(b"".join(b"10.0.0.1\tGET %b\t200\t10\n" % route * 3 for route in HOSTILE))
     assert process.has_counted(3 * len(HOSTILE))
     process.stop()
@@ -277,57 +230,27 @@ def check_hostile(
     assert values.keys() == {metric.attrib["NAME"] for metric in gmetad.xml().iter("METRIC")}
 
 
-def test_hostile_routes_harm_nothing(
-    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
+test_hostile_routes_harm_nothing, test_names_as_they_come_are_caught = promises(
+    MadePromise(check_hostile, broken.names_metrics_as_they_come, by="make", caught=(ElementTree.ParseError,))
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "units"), [('a"b', "req/s"), ("a<b", "req/s"), ("a&b", "req/s"), ("a", '"')]
+)
+def test_gmond_takes_names_and_units_as_they_come(
+    sender: Sender, gmond: Gmond, name: str, units: str
 ) -> None:
-    check_hostile(make_site, gmond, make_gmetad)
-
-
-AS_THEY_COME = """
-from qps_service.outputs.ganglia import names
-def name_of(log, route=None, status=0):
-    text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
-    return f"qps_{log}_{text}"
-names.name_of = name_of
-"""
-
-
-@pytest.mark.twin
-def test_names_as_they_come_are_caught(
-    make_site: Callable[..., Site], gmond: Gmond, make_gmetad: Callable[[], Gmetad]
-) -> None:
-    with pytest.raises(ElementTree.ParseError):
-        check_hostile(make_site, gmond, make_gmetad, AS_THEY_COME)
-
-
-@pytest.mark.parametrize("name", ['a"b', "a<b", "a&b"])
-def test_gmond_takes_names_as_they_come(sender: Sender, gmond: Gmond, name: str) -> None:
-    """Why names are ours to make safe."""
+    """Why these are ours to make safe."""
     sender.metric("good")
     until(gmond.values, "the first metric")
-    sender.metric(name)
-
-    def is_broken() -> bool:
-        try:
-            gmond.xml()
-        except ElementTree.ParseError:
-            return True
-        return False
-
-    until(is_broken, "gmond's XML to break")
-
-
-def test_units_and_titles_are_taken_as_they_come_too(sender: Sender, gmond: Gmond) -> None:
-    """Why these are safe, too."""
-    sender.announce("a", units='"')
-    sender.value("a")
+    sender.announce(name, units=units)
+    sender.value(name)
     with pytest.raises(ElementTree.ParseError):
         until(lambda: gmond.xml() is None, "gmond's XML to break")
 
 
-def test_a_slash_breaks_the_files_of_the_whole_host(
-    sender: Sender, make_gmetad: Callable[[], Gmetad]
-) -> None:
+def test_a_slash_breaks_the_files_of_the_whole_host(sender: Sender, make_gmetad: MakeGmetad) -> None:
     """And `../` leaves their directory."""
     good = {f"good_{number}": "1" for number in range(50)}
     for name in (*good, "a/b", "../../escaped"):
@@ -368,16 +291,13 @@ def test_a_value_that_was_not_announced_is_invisible(sender: Sender, gmond: Gmon
     until(lambda: gmond.values() == {"good": "1", "silent": "1"}, "the other")
 
 
-def check_restart(make_site: Callable[..., Site], gmond: Gmond, twin: str = "") -> None:
+def check_restart(make: MakeSite, gmond: Gmond) -> None:
     """gmond is killed under way: that is said. Three reports after it came back it has everything."""
-    site = make_site(twin)
-    process = site.start()
+    site = make()
     writer = site.writer()
     writer.lines(30)
-    process.told("READY=1")
-    names = {
-        each + end for number in range(30) for each in (f"qps_access_{number}_200",) for end in ("", COUNT)
-    }
+    process = site.ready()
+    names = {f"qps_access_{number}_200{end}" for number in range(30) for end in ("", COUNT)}
     until(lambda: names < gmond.values().keys(), "gmond to know all")
     gmond.kill()
     until(lambda: "Connection refused" in site.stderr, "the service to notice")
@@ -391,20 +311,9 @@ def check_restart(make_site: Callable[..., Site], gmond: Gmond, twin: str = "") 
     process.stop()
 
 
-def test_a_restarted_gmond_has_all_again(make_site: Callable[..., Site], gmond: Gmond) -> None:
-    check_restart(make_site, gmond)
-
-
-ANNOUNCES_ONCE = """
-from qps_service.outputs.ganglia.series import Announcements
-Announcements.forget = lambda self: None
-"""
-
-
-@pytest.mark.twin
-def test_not_to_announce_again_is_caught(make_site: Callable[..., Site], gmond: Gmond) -> None:
-    with pytest.raises(AssertionError, match="qps_access_"):
-        check_restart(make_site, gmond, ANNOUNCES_ONCE)
+test_a_restarted_gmond_has_all_again, test_not_to_announce_again_is_caught = promises(
+    MadePromise(check_restart, broken.announces_once, by="make", says="qps_access_")
+)
 
 
 class Once(Announcements):
@@ -419,24 +328,23 @@ class Once(Announcements):
 class Feed:
     """The output, in simulated time: a pause lasts until gmond has read, however busy the machine is."""
 
-    def __init__(
-        self, gmond: Gmond, routes: int, interval: int = 10 * SECOND, gmond_conf: Path | None = None
-    ) -> None:
+    def __init__(self, gmond: Gmond, routes: int, gmond_conf: str | None = None) -> None:
         self.now = 0
         self._gmond = gmond
-        self._interval = interval
         self._routes = routes
         self.said: list[str] = []
-        path = str(gmond_conf) if gmond_conf else None
-        configuration = GangliaConfig(path, "127.0.0.1", gmond.port, 3600 * SECOND, interval)
+        configuration = GangliaConfig(gmond_conf, "127.0.0.1", gmond.port, 3600 * SECOND, INTERVAL)
         self.output = GangliaOutput(configuration, lambda notice: self.said.append(notice.text))
+
+    def close(self) -> None:
+        self.output.close()
 
     def begin(self) -> None:
         """The first packets of a window leave."""
         requests = {Key(b"GET", b"/%d" % number, 200): number for number in range(self._routes)}
         counts = {key: Counts(count, 0) for key, count in requests.items()}
-        self.now += self._interval
-        window = Window("access", self.now - self._interval, self.now, counts, {})
+        self.now += INTERVAL
+        window = Window("access", self.now - INTERVAL, self.now, counts, {})
         report = make_report(window, sequence=1, at=0, named=False)
         self.output.emit([report], overview(standing(counts)), self.now)
 
@@ -452,7 +360,7 @@ class Feed:
         self.begin()
         begun = self.now
         self.finish()
-        assert self.now - begun < self._interval
+        assert self.now - begun < INTERVAL
 
 
 MakeFeed = Callable[..., Feed]
@@ -460,15 +368,8 @@ MakeFeed = Callable[..., Feed]
 
 @pytest.fixture
 def make_feed(gmond: Gmond) -> Iterator[MakeFeed]:
-    feeds: list[Feed] = []
-
-    def make(routes: int, interval: int = 10 * SECOND) -> Feed:
-        feeds.append(Feed(gmond, routes, interval))
-        return feeds[-1]
-
-    yield make
-    for feed in feeds:
-        feed.output.close()
+    with ExitStack() as stack:
+        yield lambda **keywords: stack.enter_context(closing(Feed(gmond, **keywords)))
 
 
 def check_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
@@ -485,32 +386,21 @@ def check_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
     until(lambda: len(gmond.values()) == 202, "all metrics")
 
 
-def test_an_unseen_restart(gmond: Gmond, make_feed: MakeFeed) -> None:
-    check_unseen_restart(gmond, make_feed)
-
-
-@pytest.mark.twin
-def test_an_unseen_restart_is_caught(
-    gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ganglia, "Announcements", Once)
-    monkeypatch.setattr("tests.fault.ganglia.GUARD", 2)
-    with pytest.raises(AssertionError, match="all metrics"):
-        check_unseen_restart(gmond, make_feed)
+test_an_unseen_restart, test_an_unseen_restart_is_caught = promises(
+    Promise(check_unseen_restart, None, [Patches((ganglia, "Announcements", Once), (program, "GUARD", 2))])
+)
 
 
 def test_a_multicast_group_hears_it(tmp_path: Path) -> None:
     """By the interface that gmond.conf names: no route leads to a group by loopback."""
     group = "mcast_join = 239.2.11.71 mcast_if = lo"
-    gmond = Gmond(tmp_path, send=f"{group} ttl = 0", receive=f"{group} bind = 239.2.11.71")
-    feed = Feed(gmond, routes=2, gmond_conf=gmond.configuration)
-    try:
+    with (
+        Gmond(tmp_path, send=f"{group} ttl = 0", receive=f"{group} bind = 239.2.11.71") as gmond,
+        closing(Feed(gmond, routes=2, gmond_conf=str(gmond.configuration))) as feed,
+    ):
         feed.begin()
         until(lambda: len(gmond.values()) == 6, "all metrics")
         assert feed.said == []
-    finally:
-        feed.output.close()
-        gmond.kill()
 
 
 # --- very many
@@ -539,13 +429,7 @@ def check_standstill(gmond: Gmond, make_feed: MakeFeed) -> None:
     assert gmond.drops() == 0
 
 
-def test_gmond_may_stand_still_for_a_moment(gmond: Gmond, make_feed: MakeFeed) -> None:
-    check_standstill(gmond, make_feed)
-
-
-@pytest.mark.twin
-def test_a_flood_is_caught(gmond: Gmond, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ganglia, "LEAST_BATCH", 1 << 30)
-    monkeypatch.setattr(ganglia, "BATCH", 1 << 30)
-    with pytest.raises(AssertionError):
-        check_standstill(gmond, make_feed)
+ALL_AT_ONCE = Patches((ganglia, "LEAST_BATCH", 1 << 30), (ganglia, "BATCH", 1 << 30))
+test_gmond_may_stand_still_for_a_moment, test_a_flood_is_caught = promises(
+    Promise(check_standstill, None, [ALL_AT_ONCE])
+)

@@ -8,24 +8,21 @@ moments than CI has the time for.
 import itertools
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.fault.program import GUARD, ROOT, WRONG, Site
+from tests.fault import broken
+from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
-
-Make = Callable[..., Site]
 
 STEPS = (
     *("mkdir", "fchown", "pwrite64", "fdatasync", "ftruncate", "unlink"),  # the ledger's
@@ -38,66 +35,26 @@ KILLS = int(os.environ.get("QPS_REPORTER_KILLS", "40"))
 KILLS_PER_CAMPAIGN = 40  # as many as keep the restored totals small
 LONGEST_WAIT = 0.4  # seconds, from the start or from READY; a start takes about as long
 
-IN_TWO_TRANSACTIONS = """
-from qps_service.ledger.ledger import Ledger
-commit = Ledger.commit
-def in_two(self, entries, **keywords):
-    positions = [entry._replace(counts={}, rejects={}) for entry in entries]
-    counts = [entry._replace(retired=(), forgotten=(), losses=()) for entry in entries]
-    commit(self, positions, **{**keywords, "sequence": None})
-    commit(self, counts, **keywords)
-Ledger.commit = in_two
-"""
-WITHOUT_POSITIONS = """
-from qps_service.ledger.ledger import Ledger
-commit = Ledger.commit
-def without(self, entries, **keywords):
-    commit(self, [entry._replace(held=(), retired=()) for entry in entries], **keywords)
-Ledger.commit = without
-"""
-NUMBERS_THE_REPORTS = """
-from qps_service.reporting import text as report
-render = report.render_text
-report.render_text = lambda each: f"number {each.sequence}\\n{render(each)}"
-"""
-FORGETS_THE_NUMBER = """
-from qps_service.ledger import ledger
-meta = ledger._meta
-ledger._meta = lambda reading, name: 0 if name == "sequence" else meta(reading, name)
-"""
+
+def killing(syscall: str, number: int, *options: str) -> list[str]:
+    """A command that runs another until right before its call of this number."""
+    return [*STRACE, f"trace={syscall}", *options, "-e", f"inject={syscall}:signal=SIGKILL:when={number}"]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Builds sites, each in a directory of its own."""
-    sites: list[Site] = []
-    numbers = itertools.count()
-
-    def build(twin: str = "") -> Site:
-        site = Site(tmp_path / str(next(numbers)), interval="100ms", twin=twin)
-        sites.append(site)
-        return site
-
-    yield build
-    for site in sites:
-        site.close()
-
-
-def is_killed(make: Make, syscall: str, is_known: bool, number: int) -> bool:
+def is_killed(make_site: MakeSite, syscall: str, is_known: bool, number: int) -> bool:
     """A short life with a rotation, a late writer, a window's end and an orderly stop, in which the program
     is killed before this call; whether it came so far. The next process finishes the work.
 
     `is_known`: whether there was an earlier life. Of a log that no commit knows, the next process can only
     count what is in it by then.
     """
-    site = make()
+    site = make_site(interval="100ms")
     old = site.writer()
     old.lines(5)
     if is_known:
         site.run()
         old.lines(5)
-    inject = f"inject={syscall}:signal=SIGKILL:when={number}"
-    process = site.start(prefix=[*STRACE, f"trace={syscall}", "-e", inject])
+    process = site.start(prefix=killing(syscall, number))
     is_ready = process.next_told("READY=1") is not None
     old.lines(5)
     new = old
@@ -121,11 +78,11 @@ def is_killed(make: Make, syscall: str, is_known: bool, number: int) -> bool:
     return status != 0
 
 
-def kill_before_each(make: Make, syscall: str, is_known: bool) -> int:
+def kill_before_each(make_site: MakeSite, syscall: str, is_known: bool) -> int:
     """Kill it before the first call, before the second, and so on until it survives; how often it was."""
 
     def some(first: int) -> int:
-        killed = map(partial(is_killed, make, syscall, is_known), itertools.count(first, WORKERS))
+        killed = map(partial(is_killed, make_site, syscall, is_known), itertools.count(first, WORKERS))
         return sum(itertools.takewhile(bool, killed))
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -134,53 +91,66 @@ def kill_before_each(make: Make, syscall: str, is_known: bool) -> int:
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["first", "later"])
 @pytest.mark.parametrize("syscall", STEPS)
-def test_killed_at_every_step(syscall: str, is_known: bool, make: Make) -> None:
-    assert kill_before_each(make, syscall, is_known)
+def test_killed_at_every_step(syscall: str, is_known: bool, make_site: MakeSite) -> None:
+    assert kill_before_each(make_site, syscall, is_known)
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("twin", "syscall"), [(IN_TWO_TRANSACTIONS, "fdatasync"), (WITHOUT_POSITIONS, "sendmsg")]
+    ("twin", "syscall"),
+    [(broken.commits_in_two_transactions, "fdatasync"), (broken.commits_no_positions, "sendmsg")],
 )
-def test_the_steps_catch_the_twin(twin: str, syscall: str, make: Make) -> None:
+def test_the_steps_catch_the_twin(twin: Twin, syscall: str, make_site: MakeSite) -> None:
     with pytest.raises(AssertionError, match=WRONG):
-        kill_before_each(partial(make, twin), syscall, True)
+        kill_before_each(partial(make_site, twin), syscall, True)
 
 
-# A web server of its own: 300 lines a second, ten rotations a second, and each time a line for the old file.
-# It ends when its stdin does, and tells how many lines it has written.
-TRAFFIC = """
-import itertools, os, select, sys
-from tests.fault.program import line
-
-def open_log():
-    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-
-log, numbers = sys.argv[1], itertools.count()
-current = open_log()
-for rotation in itertools.count(1):
-    for _ in range(30):
-        if select.select([0], [], [], 1 / 300)[0]:
-            sys.exit(print(next(numbers)))
-        os.write(current, line(next(numbers)))
-    os.rename(log, f"{log}.{rotation}")
-    old, current = current, open_log()
-    os.write(current, line(next(numbers)))
-    os.write(old, line(next(numbers)))
-    os.close(old)
-"""
+# --- a report that does not come
 
 
-def campaign(make: Make, seed: int, kills: int) -> None:
+def a_gap_in_the_numbers(make_site: MakeSite, *, once: bool) -> None:
+    """Killed when a window is committed and its report not yet written: the ledger has it under a number that
+    no report has, and the next report has the number after that."""
+    site = make_site(flags=["--json"])
+    writer = site.writer()
+    writer.lines(3)
+    site.once()
+    writer.lines(4)
+    process = site.start(once=once, prefix=killing("write", 1, "-P", str(site.root / "stdout")))
+    if not once:
+        process.told("READY=1")
+        writer.lines(2)
+        process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(GUARD) == -signal.SIGKILL
+    assert site.numbers == [1]
+    assert site.query("SELECT name, value FROM meta WHERE name = 'sequence'") == [("sequence", 2)]
+    assert site.windows() == Counter({f"/{number}": 1 for number in range(3, 7 if once else 9)})
+    writer.lines(5)
+    site.once()
+    assert site.numbers == [1, 3]
+    site.check()
+
+
+test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_noticed = promises(
+    *(
+        MadePromise(a_gap_in_the_numbers, broken.reports_first, broken.forgets_the_number, once=once)
+        for once in (True, False)
+    )
+)
+
+
+# --- at random moments
+
+
+def campaign(make_site: MakeSite, seed: int, kills: int) -> None:
     """Start it, kill it at a random moment, again and again; then let it finish."""
     chance = random.Random(seed)
-    site = make()
+    site = make_site(interval="100ms", flags=["--json"])
     site.writer().close()
     site.run()  # of a log that no commit knows, rotated files are older than our time
     counted: Counter[str] = Counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", TRAFFIC, site.log], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as traffic:
+    command = [sys.executable, "-m", "tests.fault.traffic", str(site.log)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as traffic:
         for _ in range(kills):
             process = site.start()
             if chance.random() < 0.5:
@@ -194,20 +164,19 @@ def campaign(make: Make, seed: int, kills: int) -> None:
     site.once() if seed % 2 else site.run()
     site.check()
     site.audit()
-    numbers = [int(number) for number in re.findall(r"^number (\d+)$", site.stdout, re.MULTILINE)]
-    assert numbers
-    assert numbers == sorted(set(numbers)), f"the numbers repeat: {numbers}"
+    site.check_numbers()
 
 
 @pytest.mark.parametrize("seed", range(-(-KILLS // KILLS_PER_CAMPAIGN)))
-def test_killed_at_random_moments(seed: int, make: Make) -> None:
-    campaign(partial(make, NUMBERS_THE_REPORTS), seed, min(KILLS, KILLS_PER_CAMPAIGN))
+def test_killed_at_random_moments(seed: int, make_site: MakeSite) -> None:
+    campaign(make_site, seed, min(KILLS, KILLS_PER_CAMPAIGN))
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("twin", "message"), [(WITHOUT_POSITIONS, WRONG), (FORGETS_THE_NUMBER, "the numbers repeat")]
+    ("twin", "message"),
+    [(broken.commits_no_positions, WRONG), (broken.forgets_the_number, "the numbers repeat")],
 )
-def test_the_campaign_catches_the_twin(twin: str, message: str, make: Make) -> None:
+def test_the_campaign_catches_the_twin(twin: Twin, message: str, make_site: MakeSite) -> None:
     with pytest.raises(AssertionError, match=message):
-        campaign(partial(make, NUMBERS_THE_REPORTS + twin), 0, 8)
+        campaign(partial(make_site, twin), 0, 8)

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
-from tests.fault.program import GUARD, ROOT, WRONG, Site
+from tests.fault import broken
+from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -40,14 +41,6 @@ http {{
 """
 ROTATIONS = 10
 CLIENTS = 4
-
-FOLLOWS_THE_NAME = """
-from qps_service.service import pipeline as tail
-from tests.fault.twins import ClosesFirst, LooksAtTheLogOnly
-class FollowsTheName(ClosesFirst, LooksAtTheLogOnly):
-    pass
-tail.Follower = FollowsTheName
-"""
 
 
 @contextmanager
@@ -114,10 +107,10 @@ class Load:
         connection.close()
 
 
-def rotated_under_load(site: Site, options: str) -> None:
+def rotated_under_load(make_site: MakeSite, options: str) -> None:
     """Renamed, written to for a while under its new name, then reopened; ten times."""
-    process = site.start()
-    process.told("READY=1")
+    site = make_site(interval="1s")
+    process = site.ready()
     with web_server(site, options) as (server, port):
         load = Load(port)
         for _ in range(ROTATIONS):
@@ -135,30 +128,9 @@ def rotated_under_load(site: Site, options: str) -> None:
     site.check()
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Builds the one site of a test."""
-    sites: list[Site] = []
-
-    def build(twin: str = "") -> Site:
-        sites.append(Site(tmp_path / "site", interval="1s", twin=twin))
-        return sites[-1]
-
-    yield build
-    for site in sites:
-        site.close()
-
-
-OPTIONS = pytest.mark.parametrize("options", ["", " buffer=4k"], ids=["at once", "buffered"])
-
-
-@OPTIONS
-def test_every_request_once(options: str, make: Callable[..., Site]) -> None:
-    rotated_under_load(make(), options)
-
-
-@pytest.mark.twin
-@OPTIONS
-def test_the_load_catches_the_twin(options: str, make: Callable[..., Site]) -> None:
-    with pytest.raises(AssertionError, match=WRONG):
-        rotated_under_load(make(FOLLOWS_THE_NAME), options)
+test_every_request_once, test_the_load_catches_the_twin = promises(
+    *(
+        MadePromise(rotated_under_load, broken.FollowsTheName, says=WRONG, label=label, options=options)
+        for label, options in (("at once", ""), ("buffered", " buffer=4k"))
+    )
+)

@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -13,65 +10,24 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.reporting.text import format_rate
+from tests.fault import broken
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
-from tests.fault.program import GUARD, ROOT, Site
+from tests.fault.program import MakeSite, Site, run_program
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
-
-Make = Callable[..., Site]
-Check = Callable[[Make], None]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Builds sites, each in a directory of its own."""
-    sites: list[Site] = []
-
-    def build(twin: str = "", state: Path | None = None) -> Site:
-        sites.append(Site(tmp_path / str(len(sites)), twin=twin, state=state))
-        (sites[-1].root / "stdout").touch()
-        return sites[-1]
-
-    yield build
-    for site in sites:
-        site.close()
-
-
-def reconfigure(site: Site, old: str, new: str) -> None:
-    """Replace a line of the configuration."""
-    text = site.config.read_text()
-    assert old in text
-    site.config.write_text(text.replace(old, new))
 
 
 def once(site: Site, *, status: int = 0) -> list[list[str]]:
     """One pass: the lines of each report that it printed."""
-    before = len(site.stdout)
-    process = site.start(once=True)
-    process.end()
-    assert process.process.returncode == status, site.stderr
-    *reports, end = site.stdout[before:].split("\n\n")
+    *reports, end = site.once(status).split("\n\n")
     assert end == ""
     return [report.splitlines() for report in reports]
 
 
 def sequence(site: Site) -> int:
     """Number of the last report in the ledger."""
-    rows = site.query("SELECT name, value FROM meta WHERE name = 'sequence'")
-    return rows[0][1]
-
-
-def run(site: Site, *arguments: str, stdout: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
-    """The program with other arguments, or another stdout."""
-    return subprocess.run(
-        [sys.executable, "-m", "qps_service", "run", "--config", str(site.config), *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{site.root}:{ROOT}"},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=GUARD,
-    )
+    return site.query("SELECT name, value FROM meta WHERE name = 'sequence'")[0][1]
 
 
 # --- what a pass tells
@@ -98,10 +54,10 @@ def looked(site: Site) -> int:
     return site.query("SELECT name, ended FROM log")[0][1]
 
 
-def each_pass_tells_what_came_since_the_last(make: Make) -> None:
+def each_pass_tells_what_came_since_the_last(make_site: MakeSite) -> None:
     """Three passes with rotations between: one report each, whose number goes up by one. Its rate is over
     the time since the report before, and cron has nothing to mail."""
-    site = make()
+    site = make_site()
     writer = site.writer()
     writer.lines(20)
     [[_, _, total]] = once(site)
@@ -134,10 +90,10 @@ def each_pass_tells_what_came_since_the_last(make: Make) -> None:
     site.check()
 
 
-def new_logs_are_ours_from_their_end_on(make: Make) -> None:
+def new_logs_are_ours_from_their_end_on(make_site: MakeSite) -> None:
     """With `start = "end"`, the default: nothing of what was there before the first pass counts."""
-    site = make()
-    reconfigure(site, 'start = "start"\n', "")
+    site = make_site()
+    site.reconfigure('start = "start"\n', "")
     writer = site.writer()
     writer.lines(20)
     site.expected.clear()
@@ -152,12 +108,11 @@ def new_logs_are_ours_from_their_end_on(make: Make) -> None:
     site.check()
 
 
-def each_log_has_its_report(make: Make) -> None:
+def each_log_has_its_report(make_site: MakeSite) -> None:
     """Two logs: two reports with their names, and one number for both."""
-    site = make()
+    site = make_site()
     other = site.log.with_name("other.log")
-    with site.config.open("a") as config:
-        config.write(f'[log.other]\npath = "{other}"\nstart = "start"\n')
+    site.configure(f'[log.other]\npath = "{other}"\nstart = "start"\n')
     writer = site.writer()
     other.touch()
     once(site)
@@ -171,9 +126,9 @@ def each_log_has_its_report(make: Make) -> None:
     assert site.stderr == ""
 
 
-def a_loss_is_warned_of(make: Make) -> None:
+def a_loss_is_warned_of(make_site: MakeSite) -> None:
     """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
-    site = make()
+    site = make_site()
     writer = site.writer()
     writer.lines(5)
     once(site)
@@ -189,15 +144,15 @@ def a_loss_is_warned_of(make: Make) -> None:
     assert report[-1].startswith(f"possible loss\tunknown\t{site.log} went away")
 
 
-def a_reader_that_is_gone_costs_no_counts(make: Make) -> None:
+def a_reader_that_is_gone_costs_no_counts(make_site: MakeSite) -> None:
     """As with `| head -0`: the pass ends well, its window is over, and the next tells the rest only."""
-    site = make()
+    site = make_site()
     writer = site.writer()
     once(site)
     writer.lines(7)
     reader, stdout = os.pipe()
     os.close(reader)
-    result = run(site, "--once", stdout=stdout)
+    result = run_program("run", "--config", site.config, "--once", twins=site.twins, stdout=stdout)
     os.close(stdout)
     assert (result.returncode, result.stderr) == (0, "")
     assert sequence(site) == 2
@@ -209,83 +164,32 @@ def a_reader_that_is_gone_costs_no_counts(make: Make) -> None:
     site.check()
 
 
-WITHOUT_COMMITTING = """
-from qps_service.ledger.writer import LedgerWriter
-commit = LedgerWriter.commit
-def without(self, entries, *, sequence, whole):
-    return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
-LedgerWriter.commit = without
-"""
-REPORTS_FIRST = """
-from qps_service.service.daemon import Daemon
-from qps_service.service.pipelines import Pipelines
-commit, tell = Pipelines.commit, Daemon._report
-Pipelines.commit = lambda self, now, *, report=False: True if report else commit(self, now)
-def first(self, now):
-    tell(self, now)
-    commit(self._pipelines, now, report=True)
-Daemon._report = first
-"""
-FROM_ITS_OWN_START = """
-from qps_service.ledger.ledger import Ledger
-restore = Ledger.restore
-def anew(self, log, *, now, at):
-    restored = restore(self, log, now=now, at=at)
-    return restored and restored._replace(started=now)
-Ledger.restore = anew
-"""
-RATES_THE_FIRST_TIME = """
-from qps_service.service.pipelines import Pipelines
-def no_windows(self, now):
-    for tail in self.followed:
-        tail.is_counting = True
-Pipelines.begin_windows = no_windows
-"""
-SAYS_ALL = """
-from qps_service.outputs.journal import NoticeBoard
-say = NoticeBoard.__init__
-NoticeBoard.__init__ = lambda self, send, stderr, least=7: say(self, send, stderr)
-"""
-SAYS_NOTHING = SAYS_ALL + "NoticeBoard.notify = lambda self, notice: None\n"
-ALL_THAT_IS_THERE = """
-from qps_service.following.start_position import StartPosition
-opening = StartPosition.__init__
-StartPosition.__init__ = lambda self, *rest, from_start: opening(self, *rest, from_start=True)
-"""
-NAMELESS = """
-from qps_service.service import daemon
-make = daemon.make_report
-daemon.make_report = lambda window, **keywords: make(window, **{**keywords, "named": False})
-"""
-
-CHECKS: dict[Check, tuple[str, ...]] = {
-    each_pass_tells_what_came_since_the_last: (
-        *(WITHOUT_COMMITTING, REPORTS_FIRST, FROM_ITS_OWN_START, RATES_THE_FIRST_TIME, SAYS_ALL),
+test_a_pass, test_the_check_catches_its_twin = promises(
+    MadePromise(
+        each_pass_tells_what_came_since_the_last,
+        broken.commits_no_windows,
+        broken.reports_first,
+        broken.begins_windows_with_itself,
+        broken.gives_rates_the_first_time,
+        broken.says_all,
+        caught=(ValueError,),
     ),
-    new_logs_are_ours_from_their_end_on: (ALL_THAT_IS_THERE,),
-    each_log_has_its_report: (NAMELESS,),
-    a_loss_is_warned_of: (SAYS_NOTHING,),
-    a_reader_that_is_gone_costs_no_counts: (WITHOUT_COMMITTING, REPORTS_FIRST),
-}
+    MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
+    MadePromise(each_log_has_its_report, broken.gives_reports_no_name),
+    MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
+    MadePromise(
+        a_reader_that_is_gone_costs_no_counts,
+        broken.commits_no_windows,
+        broken.reports_first,
+        caught=(ValueError,),
+    ),
+)
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_a_pass(check: Check, make: Make) -> None:
-    check(make)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(("check", "twin"), [(check, twin) for check in CHECKS for twin in CHECKS[check]])
-def test_the_check_catches_its_twin(check: Check, twin: str, make: Make) -> None:
-    with pytest.raises((AssertionError, ValueError)) as caught:
-        check(partial(make, twin))
-    assert "sitecustomize" not in str(caught.value)
-
-
-def test_without_a_ledger_there_is_no_place_to_go_on_from(make: Make) -> None:
-    site = make()
-    reconfigure(site, f'state = "{site.state}"\n', "")
-    result = run(site, "--once")
+def test_without_a_ledger_there_is_no_place_to_go_on_from(make_site: MakeSite) -> None:
+    site = make_site()
+    site.reconfigure(f'state = "{site.state}"\n', "")
+    result = run_program("run", "--config", site.config, "--once")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         "qps-reporter: --once goes on where the ledger ends: name a directory for it with --state\n"
@@ -296,38 +200,17 @@ def test_without_a_ledger_there_is_no_place_to_go_on_from(make: Make) -> None:
 # --- two at once
 
 
-STOPS_BEFORE_THE_REPORT = """
-import os, signal, sys
-from qps_service.service.daemon import Daemon
-report = Daemon._report
-def stopped(*arguments):
-    os.kill(os.getpid(), signal.SIGSTOP)
-    return report(*arguments)
-if "--once" in sys.orig_argv:
-    Daemon._report = stopped
-"""
-UNLOCKED = """
-from qps_service.service.state_directory import StateDirectory
-StateDirectory.acquire = lambda self: None
-"""
-NAMES_ITSELF = """
-import os
-from qps_service.service import state_directory
-state_directory._holder = lambda inode: os.getpid()
-"""
-
-
-def the_second_is_refused(make: Make, holder: str, second: str, twin: str = "") -> None:
+def the_second_is_refused(make_site: MakeSite, holder: str, second: str) -> None:
     """It is told who has the ledger, and the one who has it ends well."""
-    site = make(STOPS_BEFORE_THE_REPORT)
+    site = make_site()
+    twins, site.twins = site.twins, [broken.stops_before_the_report]
     site.writer().lines(3)
     process = site.start(once=bool(holder))
     if holder:
         os.waitid(os.P_PID, process.process.pid, os.WSTOPPED | os.WNOWAIT)
     else:
         process.told("READY=1")
-    (site.root / "sitecustomize.py").write_text(twin)
-    result = run(site, *second.split())
+    result = run_program("run", "--config", site.config, *second.split(), twins=twins)
     held = f"qps-reporter: the ledger in {site.state} is held by PID {process.process.pid}\n"
     assert (result.returncode, result.stdout, result.stderr) == (3, "", held)
     process.process.send_signal(signal.SIGCONT if holder else signal.SIGTERM)
@@ -337,39 +220,36 @@ def the_second_is_refused(make: Make, holder: str, second: str, twin: str = "") 
     site.check()
 
 
-@pytest.mark.parametrize(("holder", "second"), [("", "--once"), ("--once", "--once"), ("--once", "")])
-def test_the_second_is_refused(holder: str, second: str, make: Make) -> None:
-    the_second_is_refused(make, holder, second)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [UNLOCKED, NAMES_ITSELF], ids=["unlocked", "names itself"])
-def test_a_twin_is_not_refused_or_names_another(twin: str, make: Make) -> None:
-    with pytest.raises(AssertionError):
-        the_second_is_refused(make, "--once", "--once", twin)
+TWINS = (broken.locks_nothing, broken.names_itself_as_the_holder)
+test_the_second_is_refused, test_a_twin_is_not_refused_or_names_another = promises(
+    MadePromise(the_second_is_refused, *TWINS, label="two passes", holder="--once", second="--once"),
+    MadePromise(the_second_is_refused, label="two services", holder="", second=""),
+    MadePromise(the_second_is_refused, label="pass beside service", holder="", second="--once"),
+    MadePromise(the_second_is_refused, label="service beside pass", holder="--once", second=""),
+)
 
 
 # --- a ledger that takes nothing
 
 
 SMALL_DISK = ("-t", "tmpfs", "-o", "size=2m", "none")
-REPORTS_ALL_THE_SAME = """
-from qps_service.ledger.writer import LedgerWriter
-from qps_service.service.pipelines import Pipelines
-LedgerWriter.is_written = True
-commit = Pipelines.commit
-Pipelines.commit = lambda *arguments, **keywords: commit(*arguments, **keywords) or True
-"""
+Disk = Callable[[Path, MakeMount], Mount]
+DISKS: dict[str, Disk] = {
+    "full": lambda tmp_path, mount: mount("disk", *SMALL_DISK),
+    "read-only": lambda tmp_path, mount: mount("disk", "-o", "loop", image(tmp_path)),
+}
 
 
-def what_is_not_written_is_not_reported(make: Make, disk: Mount, *, full: bool, twin: str = "") -> None:
-    """Not in a pass without a ledger to write, and by the next that has one, exactly once."""
-    site = make(twin, state=disk.directory / "state")
+def check_disk(make_site: MakeSite, disk: str, tmp_path: Path, mount: MakeMount) -> None:
+    """What is not written is not reported in a pass without a ledger to write, and by the next that has one,
+    exactly once."""
+    mounted, full = DISKS[disk](tmp_path, mount), disk == "full"
+    site = make_site(state=mounted.directory / "state")
     writer = site.writer()
     writer.lines(3)
     once(site)
     before = {path: path.read_bytes() for path in site.state.iterdir()}
-    disk.fill() if full else disk.remount("ro")
+    mounted.fill() if full else mounted.remount("ro")
     for _ in range(2):
         writer.lines(4)
         assert once(site, status=1) == []
@@ -377,7 +257,7 @@ def what_is_not_written_is_not_reported(make: Make, disk: Mount, *, full: bool, 
             f"qps-reporter: cannot write the ledger {site.state}/ledger.db: "
         )
     assert {path: path.read_bytes() for path in site.state.iterdir() if path in before} == before
-    disk.make_room() if full else disk.remount("rw")
+    mounted.make_room() if full else mounted.remount("rw")
     [[_, _, *routes, _]] = once(site)
     assert len(routes) == 8
     [[_, _, total]] = once(site)
@@ -387,39 +267,17 @@ def what_is_not_written_is_not_reported(make: Make, disk: Mount, *, full: bool, 
     site.check()
 
 
-@needs_root
-def test_a_full_disk(make: Make, mount: MakeMount) -> None:
-    what_is_not_written_is_not_reported(make, mount("disk", *SMALL_DISK), full=True)
-
-
-@pytest.mark.twin
-@needs_root
-def test_a_full_disk_catches_its_twin(make: Make, mount: MakeMount) -> None:
-    with pytest.raises(AssertionError):
-        what_is_not_written_is_not_reported(
-            make, mount("twin", *SMALL_DISK), full=True, twin=REPORTS_ALL_THE_SAME
-        )
+test_what_is_not_written_is_not_reported, test_what_is_reported_all_the_same_is_noticed = map(
+    needs_root,
+    promises(*(MadePromise(check_disk, broken.reports_what_is_not_written, disk=name) for name in DISKS)),
+)
 
 
 @needs_root
-def test_a_read_only_disk(tmp_path: Path, make: Make, mount: MakeMount) -> None:
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    what_is_not_written_is_not_reported(make, disk, full=False)
-
-
-@pytest.mark.twin
-@needs_root
-def test_a_read_only_disk_catches_its_twin(tmp_path: Path, make: Make, mount: MakeMount) -> None:
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    with pytest.raises(AssertionError):
-        what_is_not_written_is_not_reported(make, disk, full=False, twin=REPORTS_ALL_THE_SAME)
-
-
-@needs_root
-def test_a_disk_that_is_full_at_the_first_pass(make: Make, mount: MakeMount) -> None:
+def test_a_disk_that_is_full_at_the_first_pass(make_site: MakeSite, mount: MakeMount) -> None:
     """There is no ledger yet: what is there counts once there is one."""
     disk = mount("disk", *SMALL_DISK)
-    site = make(state=disk.directory)
+    site = make_site(state=disk.directory)
     site.writer().lines(3)
     disk.fill()
     assert once(site, status=1) == []

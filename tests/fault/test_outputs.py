@@ -6,18 +6,16 @@
 import json
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
-from tests.fault.program import Site
+from tests.fault.program import MakeSite, Site, Twin
 from tests.receivers import DEAD, FULL, HANGING, UNCONNECTED, Ends, Receivers, tables
 
 pytestmark = pytest.mark.real_time
-
-Make = Callable[..., Site]
 
 WINDOWS = 15
 LINES = 200  # a window, each with a route of its own
@@ -26,35 +24,21 @@ LINES = 200  # a window, each with a route of its own
 class Place(Site):
     """With receivers."""
 
-    def __init__(self, root: Path, ends: Ends, receivers: Receivers, twin: str) -> None:
-        super().__init__(root, interval="100ms", twin=twin)
-        self.ends = receivers
-        with self.config.open("a") as config:
-            config.write(tables(ends, receivers))
+    def __init__(self, root: Path, *twins: Twin, ends: Ends, directory: Path | None = None) -> None:
+        super().__init__(root, *twins, interval="100ms", flags=["--json"])
+        self.ends = Receivers(directory or root)
+        self.configure(tables(ends, self.ends))
 
     def close(self) -> None:
         super().close()
         self.ends.close()
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Place]]:
-    sites: list[Place] = []
-
-    def build(ends: Ends, directory: Path | None = None, twin: str = "") -> Place:
-        sites.append(Place(tmp_path / "site", ends, Receivers(directory or tmp_path), twin))
-        return sites[-1]
-
-    yield build
-    for site in sites:
-        site.close()
-
-
-def check(site: Place) -> None:
+def check(site: Site) -> None:
     """Each report comes, with what was written; it ends in order, and the ledger has every line once."""
+    assert isinstance(site, Place)
     writer = site.writer()
-    process = site.start("--json")
-    process.told("READY=1")
+    process = site.ready()
     site.ends.call()
     for number in range(1, WINDOWS + 1):
         writer.lines(LINES)
@@ -74,58 +58,33 @@ def check(site: Place) -> None:
 
 
 @pytest.mark.parametrize("ends", [DEAD, HANGING, UNCONNECTED], ids=["dead", "hanging", "unconnected"])
-def test_nobody_takes_anything(ends: Ends, make: Callable[..., Place]) -> None:
-    check(make(ends))
+def test_nobody_takes_anything(ends: Ends, make_site: MakeSite) -> None:
+    check(make_site(of=Place, ends=ends))
 
 
 @needs_root
-def test_a_full_disk(make: Callable[..., Place], mount: MakeMount) -> None:
+def test_a_full_disk(make_site: MakeSite, mount: MakeMount) -> None:
     disk = mount("disk", "-t", "tmpfs", "-o", "size=64k", "none")
     disk.fill()
-    site = make(FULL, disk.directory)
+    site = make_site(of=Place, ends=FULL, directory=disk.directory)
     check(site)
     assert site.stderr.count("No space left on device") == 2
-
-
-ENDS_IT = """
-from qps_service.outputs.base import OutputClosed
-from qps_service.outputs.json_lines import JsonOutput
-def end(self, reports, overview, now):
-    raise OutputClosed
-JsonOutput.emit = end
-"""
-FAILS = """
-from qps_service.outputs.json_lines import JsonOutput
-def fail(self, error):
-    raise error
-JsonOutput._fail = fail
-JsonOutput.reopen = lambda self: None
-"""
-WAITS = """
-from qps_service.outputs import json_lines
-import os
-json_lines.FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-"""
-SAYS_EACH = """
-from qps_service.notices.trouble import Trouble
-failed = Trouble.failed
-def each(self, text):
-    self._is_failing = False
-    failed(self, text)
-Trouble.failed = each
-"""
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "ends"),
-    [(ENDS_IT, DEAD), (FAILS, DEAD), (WAITS, HANGING), (SAYS_EACH, DEAD)],
-    ids=["ends", "fails", "waits", "says each"],
+    [
+        (broken.ends_where_json_fails, DEAD),
+        (broken.lets_json_fail, DEAD),
+        (broken.waits_for_readers_of_json, HANGING),
+        (broken.says_each_failure, DEAD),
+    ],
 )
 def test_a_twin_is_caught(
-    twin: str, ends: Ends, make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
+    twin: Twin, ends: Ends, make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that waits is waited for less long: it would for good."""
     monkeypatch.setattr("tests.fault.program.GUARD", 4)
     with pytest.raises((AssertionError, queue.Empty)):
-        check(make({"json": ends["json"]}, twin=twin))
+        check(make_site(twin, of=Place, ends={"json": ends["json"]}))

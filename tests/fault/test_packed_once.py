@@ -3,16 +3,15 @@
 import os
 from pathlib import Path
 
-import pytest
-
+from qps_service.following import follower
 from qps_service.following.known_files import KnownFiles
-from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
 from tests.fault.test_signs_of_life import Counting
-from tests.following import Rig
+from tests.following import Paper, Rig
 from tests.ledgers import position
+from tests.unit.promised import Patches, Promise, promises
 
 
 def read_packed(make: Make, suffix: str) -> tuple[Rig, Counting, Path]:
@@ -58,19 +57,12 @@ class Forgets(KnownFiles):
         return None
 
 
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_later_starts_leave_it_alone(suffix: str, make: Make) -> None:
-    check_later_starts(make, suffix)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_later_starts_leave_it_alone_catches_its_twin(
-    suffix: str, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qps_service.following.follower.KnownFiles", Forgets)
-    with pytest.raises(AssertionError):
-        check_later_starts(make, suffix)
+test_later_starts_leave_it_alone, test_a_start_that_does_not_is_noticed = promises(
+    *(
+        Promise(check_later_starts, None, [Patches((follower, "KnownFiles", Forgets))], suffix=suffix)
+        for suffix in PACKERS
+    )
+)
 
 
 def test_a_file_that_was_written_since_is_looked_at(make: Make) -> None:
@@ -82,30 +74,19 @@ def test_a_file_that_was_written_since_is_looked_at(make: Make) -> None:
     assert files.signs > 0
 
 
-def restored(*, held: bool, version: int | None) -> Restored:
-    known = position(1, 10)._replace(identity=Identity(1, 2, version), modified=5)
-    return Restored(
-        path="/log",
-        held=(known,) if held else (),
-        retired=() if held else (known,),
-        next_number=2,
-        ignored=(),
-        totals={},
-        rejects={},
-        window={},
-        window_rejects={},
-        started=0,
-        at=0,
-        rebooted=False,
-        losses=(),
-    )
+def known(*, held: bool, version: int | None) -> KnownFiles:
+    """That a file was let go, or is open, when it had been written to at 5."""
+    paper = Paper()
+    files = paper.held if held else paper.retired
+    files[1] = position(1, 10)._replace(identity=Identity(1, 2, version), modified=5)
+    return KnownFiles(paper.restored("/log"))
 
 
 def test_what_may_be_another_file_is_looked_at() -> None:
     """An inode's number alone, or with another version, is no file; and one that was open is awaited."""
-    remembered = KnownFiles(restored(held=False, version=3))
+    remembered = known(held=False, version=3)
     assert remembered.let_go_at(Identity(1, 2, 3), 5)
     assert not remembered.let_go_at(Identity(1, 2, 3), 6)
     assert not remembered.let_go_at(Identity(1, 2, 4), 5)
-    assert not KnownFiles(restored(held=False, version=None)).let_go_at(Identity(1, 2, None), 5)
-    assert not KnownFiles(restored(held=True, version=3)).let_go_at(Identity(1, 2, 3), 5)
+    assert not known(held=False, version=None).let_go_at(Identity(1, 2, None), 5)
+    assert not known(held=True, version=3).let_go_at(Identity(1, 2, 3), 5)

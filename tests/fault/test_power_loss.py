@@ -18,61 +18,34 @@ from typing import Any
 
 import pytest
 
+from tests.fault import broken, twins
 from tests.fault.mounts import Disk, needs_root
-from tests.fault.program import GUARD, WRONG, Site
-from tests.fault.test_kills import NUMBERS_THE_REPORTS, STRACE, WORKERS
+from tests.fault.program import GUARD, WRONG, Site, Twin
+from tests.fault.test_kills import WORKERS, killing
 
 pytestmark = [needs_root, pytest.mark.real_time]
 
 STEPS = ("pwrite64", "fdatasync", "ftruncate", "unlink", "write", "sendmsg")
 
-BOOTS = """
-from qps_service.service import process
-process.boot_id = lambda: open({path!r}).read()
-"""
-# What WAL and synchronous=NORMAL, the usual pair, would do.
-SYNCS_SELDOM = """
-from qps_service.ledger.database import Database
-opened = Database._open_writable
-def unsynced(self):
-    opened(self)
-    self.connection.execute("PRAGMA synchronous = NORMAL")
-Database._open_writable = unsynced
-"""
-TAKES_SHORTER_FOR_TRUNCATED = """
-import qps_service.service.pipeline as tail
-from tests.fault.twins import TakesShorterForTruncated
-tail.Follower = TakesShorterForTruncated
-"""
-# What many guests on one machine do: fs.inotify.max_user_instances is used up. Each look goes by the texts.
-WITHOUT_INOTIFY = """
-from qps_service.following.watcher import Watcher
-Watcher._stand = lambda self, path: False
-"""
-LEAVES_WHAT_WAS_CUT = """
-import qps_service.service.pipeline as tail
-from tests.fault.twins import LeavesWhatWasCut
-tail.Follower = LeavesWhatWasCut
-"""
-
 
 class Machine:
     """A site whose ledger, and perhaps whose log, are on a disk that can lose its power."""
 
-    def __init__(self, root: Path, *, twin: str = "", loses_log: bool = False) -> None:
+    def __init__(self, root: Path, *twins: Twin, loses_log: bool = False) -> None:
         root.mkdir()
         self.disk = Disk(root / "disk")
-        self._boot = root / "boot"
         self._boots = itertools.count()
         self._lost: Counter[str] = Counter()  # what was written and is in no file any more
-        self._start()
         self.site = Site(
             root / "site",
-            twin=BOOTS.format(path=str(self._boot)) + NUMBERS_THE_REPORTS + twin,
+            broken.reads_the_boot_id_from_a_file,
+            *twins,
+            flags=["--json"],
             logs=self.disk.directory / "logs" if loses_log else None,
             state=self.disk.directory / "state",
             interval="100ms",
         )
+        self._start()
 
     def sync(self) -> None:
         """The log as it is now is on the disk."""
@@ -96,16 +69,14 @@ class Machine:
         self.site.expected += Counter(route for route in self._lost if route in counted)
         self.site.check()
         self.site.audit()
-        numbers = [int(number) for number in re.findall(r"^number (\d+)$", self.site.stdout, re.MULTILINE)]
-        assert numbers
-        assert numbers == sorted(set(numbers)), f"the numbers repeat: {numbers}"
+        self.site.check_numbers()
 
     def close(self) -> None:
         self.site.close()
         self.disk.close()
 
     def _start(self) -> None:
-        self._boot.write_text(f"boot {next(self._boots)}")
+        (self.site.root / "boot").write_text(f"boot {next(self._boots)}")
 
 
 def routes_in(path: Path) -> list[str]:
@@ -113,19 +84,18 @@ def routes_in(path: Path) -> list[str]:
     return re.findall(r"GET (\S+)\t", path.read_text())
 
 
-def is_cut_off(root: Path, syscall: str, number: int, **keywords: Any) -> bool:
+def is_cut_off(root: Path, syscall: str, number: int, *twins: Twin, **keywords: Any) -> bool:
     """A log that was read; lines that were synced and lines that were not; a rotation, a window's end and an
     orderly stop, in which the program is killed before this call, and the power goes with it; whether the
     call came so far. Then all goes on."""
-    with closing(Machine(root / str(number), **keywords)) as machine:
+    with closing(Machine(root / str(number), *twins, **keywords)) as machine:
         site = machine.site
         old = site.writer()
         old.lines(5)
         site.run()
         old.lines(5)
         machine.sync()
-        inject = f"inject={syscall}:signal=SIGKILL:when={number}"
-        process = site.start(prefix=[*STRACE, f"trace={syscall}", "-e", inject])
+        process = site.start(prefix=killing(syscall, number))
         process.next_told("READY=1")
         old.lines(5)
         site.rotate()
@@ -137,8 +107,7 @@ def is_cut_off(root: Path, syscall: str, number: int, **keywords: Any) -> bool:
         assert status in (0, -signal.SIGKILL)
         machine.lose_power()
         for turn in range(2):
-            process = site.start()
-            process.told("READY=1")
+            process = site.ready()
             site.writer().lines(3)
             process.stop()
             if not turn:
@@ -147,11 +116,12 @@ def is_cut_off(root: Path, syscall: str, number: int, **keywords: Any) -> bool:
         return status != 0
 
 
-def cut_off_before_each(root: Path, syscall: str, **keywords: Any) -> int:
+def cut_off_before_each(root: Path, syscall: str, *twins: Twin, **keywords: Any) -> int:
     """Before the first call, before the second, and so on until it comes no more; how often it was."""
 
     def some(first: int) -> int:
-        cut = (is_cut_off(root, syscall, number, **keywords) for number in itertools.count(first, WORKERS))
+        numbers = itertools.count(first, WORKERS)
+        cut = (is_cut_off(root, syscall, number, *twins, **keywords) for number in numbers)
         return sum(itertools.takewhile(bool, cut))
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -180,19 +150,21 @@ def test_power_lost_at_every_step(syscall: str, loses_log: bool, tmp_path: Path)
 
 
 def test_power_lost_at_every_step_without_inotify(tmp_path: Path) -> None:
-    assert cut_off_before_each(tmp_path, "sendmsg", loses_log=True, twin=WITHOUT_INOTIFY)
+    assert cut_off_before_each(tmp_path, "sendmsg", broken.has_no_inotify, loses_log=True)
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("twin", "loses_log", "message"),
+    ("broken_by", "loses_log", "message"),
     [
-        (SYNCS_SELDOM, False, "the numbers repeat"),
-        (TAKES_SHORTER_FOR_TRUNCATED, True, WRONG),
-        (WITHOUT_INOTIFY + LEAVES_WHAT_WAS_CUT, True, WRONG),
+        ([broken.syncs_seldom], False, "the numbers repeat"),
+        ([twins.TakesShorterForTruncated], True, WRONG),
+        ([broken.has_no_inotify, twins.LeavesWhatWasCut], True, WRONG),
     ],
     ids=["syncs seldom", "takes shorter for truncated", "leaves what was cut"],
 )
-def test_the_steps_catch_the_twin(twin: str, loses_log: bool, message: str, tmp_path: Path) -> None:
+def test_the_steps_catch_the_twin(
+    broken_by: list[Twin], loses_log: bool, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(AssertionError, match=message):
-        cut_off_before_each(tmp_path, "sendmsg", twin=twin, loses_log=loses_log)
+        cut_off_before_each(tmp_path, "sendmsg", *broken_by, loses_log=loses_log)

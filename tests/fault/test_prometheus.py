@@ -10,23 +10,22 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 from prometheus_client import parser
 
-from tests.fault import program
-from tests.fault.program import GUARD, ROOT, Site
+from tests.fault import broken, program
+from tests.fault.program import GUARD, ROOT, MakeSite, Site, Twin, free_port, simulator, truth, until
+from tests.fault.prometheus_server import PrometheusServer
 
 pytestmark = pytest.mark.real_time
 
@@ -39,27 +38,6 @@ OURS = re.compile(r"^(# (HELP|TYPE) )?qps_reporter_")
 
 Rows = Counter[tuple[str, str, str]]  # by method, route and status
 
-# Counts live in memory, and the log is read from its beginning; what was rotated away is older than that.
-FORGETS = """
-from qps_service.ledger.writer import LedgerWriter
-LedgerWriter.restore = lambda self, log, **keywords: None
-"""
-# A server as one writes it who does not think of clients.
-WAITS_FOR_CLIENTS = """
-from qps_service.network import http_server as listener
-receive = listener.Listener._receive
-def waits(self, client, now):
-    client.socket.setblocking(True)
-    receive(self, client, now)
-listener.Listener._receive = waits
-"""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
 
 def get(port: int, path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD)
@@ -71,22 +49,19 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def until(condition: Callable[[], bool], seconds: int = 0) -> None:
-    """Wait for what takes so long at least."""
-    end = time.monotonic() + GUARD + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(EVERY / 2)
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        return get(port, "/metrics")[0] == 200
+    return False
 
 
 class Scraped(Site):
     """A site whose program answers scrapes."""
 
-    def __init__(self, root: Path, *, interval: str = "1s", twin: str = "", more: str = "") -> None:
-        super().__init__(root, interval=interval, twin=twin)
+    def __init__(self, root: Path, *twins: Twin, interval: str = "1s", more: str = "") -> None:
+        super().__init__(root, *twins, interval=interval)
         self.port = free_port()
-        with self.config.open("a") as config:
-            config.write(f'[output.prometheus]\nlisten = "127.0.0.1:{self.port}"\n{more}')
+        self.configure(f'[output.prometheus]\nlisten = "127.0.0.1:{self.port}"\n{more}')
 
     def use_debians_library(self) -> None:
         """From now on the program has that, and not the one of .venv."""
@@ -104,59 +79,17 @@ class Scraped(Site):
 
     def simulate(self, seconds: int, rate: int = RATE) -> subprocess.Popen[bytes]:
         """Traffic, with a rotation each second."""
-        command = [sys.executable, "-m", "qps_service", "simulate", "-o", str(self.log), "-r", "1", "--batch"]
-        options = {"rate": rate, "duration": seconds, "truth": self.truth, "seed": 1}
-        return subprocess.Popen(
-            [*command, *(f"--{name}={value}" for name, value in options.items())],
-            cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-        )
-
-    @property
-    def truth(self) -> Path:
-        return self.root / "truth.json"
+        return simulator(self.log, f"-r 1 --batch --seed 1 --rate {rate} --duration {seconds}")
 
     def truths(self, what: str) -> Rows:
         """`requests` or `bytes` of the last traffic."""
-        rows = json.loads(self.truth.read_text())["rows"]
-        return Counter({(row["method"], row["route"], f"{row['status']:03}"): row[what] for row in rows})
+        return Counter(
+            {(row["method"], row["route"], f"{row['status']:03}"): row[what] for row in truth(self.log)}
+        )
 
 
 def row_of(labels: dict[str, str]) -> tuple[str, str, str]:
     return labels["method"], labels["route"], labels["status"]
-
-
-class Prometheus:
-    """The server, asked by its API."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def query(self, query: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
-        """An instant vector: labels and value of each series."""
-        time = "" if at is None else f"&time={at:.3f}"
-        status, body = get(self._port, f"/api/v1/query?query={quote(query)}{time}")
-        assert status == 200, body
-        return [(each["metric"], float(each["value"][1])) for each in json.loads(body)["data"]["result"]]
-
-    def value(self, query: str, at: float | None = None) -> float:
-        """Of the only series; 0 if there is none."""
-        found = self.query(query, at)
-        assert len(found) <= 1
-        return found[0][1] if found else 0.0
-
-    def rows(self, query: str, at: float | None = None) -> dict[tuple[str, str, str], float]:
-        return {row_of(labels): value for labels, value in self.query(query, at)}
-
-    def await_scrape(self) -> None:
-        """Until it has one that began from now on."""
-        now = time.time()
-        until(lambda: self.value("timestamp(qps_reporter_lines_total)") > now)
-
-    def is_ready(self) -> bool:
-        with suppress(OSError):
-            return get(self._port, "/-/ready")[0] == 200
-        return False
 
 
 @contextmanager
@@ -169,42 +102,42 @@ def server(*command: str | Path) -> Iterator[None]:
         process.wait()
 
 
-@contextmanager
-def prometheus(site: Scraped) -> Iterator[Prometheus]:
+class Scraper(PrometheusServer):
     """It scrapes the site's program, twice a second."""
-    port = free_port()
-    configuration = site.root / "prometheus.json"  # which is YAML, too
-    every = f"{EVERY * 1000:.0f}ms"
-    scrape: dict[str, Any] = {
-        "job_name": "qps",
-        "scrape_interval": every,
-        "scrape_timeout": every,
-        "static_configs": [{"targets": [f"127.0.0.1:{site.port}"]}],
-    }
-    configuration.write_text(json.dumps({"scrape_configs": [scrape]}))
-    with server(
-        SERVERS / "bin" / "prometheus",
-        f"--config.file={configuration}",
-        f"--storage.tsdb.path={site.root}/prometheus",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ):
-        instance = Prometheus(port)
-        until(instance.is_ready)
-        yield instance
+
+    def __init__(self, site: Scraped) -> None:
+        every = f"{EVERY * 1000:.0f}ms"
+        scrape = {
+            "job_name": "qps",
+            "scrape_interval": every,
+            "scrape_timeout": every,
+            "static_configs": [{"targets": [f"127.0.0.1:{site.port}"]}],
+        }
+        super().__init__(site.root, json.dumps({"scrape_configs": [scrape]}), free_port())
+        until(self.is_ready)
+
+    def rows(self, query: str, at: float | None = None) -> dict[tuple[str, str, str], float]:
+        return {row_of(labels): value for labels, value in self.query(query, at)}
+
+    def await_scrape(self) -> None:
+        """Until it has one that began from now on."""
+        now = time.time()
+        until(lambda: self.value("timestamp(qps_reporter_lines_total)") > now, pause=EVERY / 2)
+
+
+Make = Callable[..., Scraped]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Scraped]]:
-    """Builds the one site of a test."""
-    sites: list[Scraped] = []
+def make(make_site: MakeSite) -> Make:
+    """Builds such sites."""
 
-    def build(twin: str = "", **keywords: str) -> Scraped:
-        sites.append(Scraped(tmp_path / "site", twin=twin, **keywords))
-        return sites[-1]
+    def build(*twins: Twin, **keywords: str) -> Scraped:
+        site = make_site(*twins, of=Scraped, **keywords)
+        assert isinstance(site, Scraped)
+        return site
 
-    yield build
-    for site in sites:
-        site.close()
+    return build
 
 
 LIBRARY = pytest.mark.parametrize("debian", [False, True], ids=["newest library", "Debian's library"])
@@ -215,9 +148,8 @@ LIBRARY = pytest.mark.parametrize("debian", [False, True], ids=["newest library"
 
 def check_truth(site: Scraped, seconds: int) -> str:
     """Traffic in which every row occurs, and more of it, with a SIGKILL in between: nobody sees that."""
-    process = site.start()
-    process.told("READY=1")
-    with prometheus(site) as instance:
+    process = site.ready()
+    with closing(Scraper(site)) as instance:
         assert site.simulate(1, 20_000).wait(GUARD) == 0
         before, bytes_before = site.truths("requests"), site.truths("bytes")
         assert site.scrape() == before
@@ -226,29 +158,29 @@ def check_truth(site: Scraped, seconds: int) -> str:
         traffic = site.simulate(seconds)
         half = before.total() + seconds * RATE / 2
         requests = "sum(qps_reporter_http_requests_total)"
-        until(lambda: instance.value(requests) >= half, seconds)
+        until(lambda: instance.value(requests) >= half, guard=program.GUARD + seconds, pause=EVERY / 2)
         process.close()
         process = site.start()
         assert traffic.wait(GUARD + seconds) == 0
         process.told("READY=1")
-        truth = site.truths("requests")
-        assert truth.total() == seconds * RATE
+        written = site.truths("requests")
+        assert written.total() == seconds * RATE
         # Fresh: the writer has ended, and one scrape has all of it.
-        assert site.scrape() == before + truth
+        assert site.scrape() == before + written
         assert site.scrape("http_response_bytes") == bytes_before + site.truths("bytes")
         instance.await_scrape()
         ended = time.time()
-        assert instance.rows("qps_reporter_http_requests_total", ended) == before + truth
+        assert instance.rows("qps_reporter_http_requests_total", ended) == before + written
         age = f"[{(ended - began) * 1000:.0f}ms]"
         # The SIGKILL was seen, by what is counted from the process's start.
         assert instance.value(f"resets(qps_reporter_ledger_commits_total{age})", ended) == 1
         for name in ("http_requests", "http_response_bytes", "lines", "rejected_lines"):
             resets = instance.query(f"resets(qps_reporter_{name}_total{age})", ended)
             assert {value for _, value in resets} == {0}
-        return check_increase(instance, ended, age, before, truth)
+        return check_increase(instance, ended, age, before, written)
 
 
-def check_increase(instance: Prometheus, at: float, age: str, before: Rows, truth: Rows) -> str:
+def check_increase(instance: Scraper, at: float, age: str, before: Rows, written: Rows) -> str:
     """Of the rows that were there at the first scrape: what a series begins with is in no increase().
     Prometheus takes the rise between the first and the last scrape for that of a little more time, of 1.1
     scrapes at most at either end."""
@@ -256,31 +188,31 @@ def check_increase(instance: Prometheus, at: float, age: str, before: Rows, trut
     scrapes = instance.value(f"count_over_time(qps_reporter_lines_total{age})", at)
     failed = instance.value(f"count_over_time(up{age}) - sum_over_time(up{age})", at)
     most = 1 + 2.2 / (scrapes - 1)
-    known = Counter({row: requests for row, requests in truth.items() if row in before})
-    assert known.total() > 0.99 * truth.total()
+    known = Counter({row: requests for row, requests in written.items() if row in before})
+    assert known.total() > 0.99 * written.total()
     for row, requests in known.items():
         assert requests * (1 - 1e-9) <= increases[row] <= requests * most, row
     total = sum(increases[row] for row in known)
     return (
-        f"{scrapes:.0f} scrapes, {failed:.0f} failed; {truth.total()} requests, {known.total()} of them in "
+        f"{scrapes:.0f} scrapes, {failed:.0f} failed; {written.total()} requests, {known.total()} of them in "
         f"series that were there; increase() {total:.1f}, which is {total / known.total():.5f} of these, "
         f"of at most {most:.5f}"
     )
 
 
-def test_what_is_scraped_is_the_truth_over_a_sigkill(make: Callable[..., Scraped]) -> None:
+def test_what_is_scraped_is_the_truth_over_a_sigkill(make: Make) -> None:
     site = make()
     site.use_debians_library()  # which the package suggests
     print(check_truth(site, SECONDS))  # noqa: T201  the campaign's result
 
 
 @pytest.mark.twin
-def test_counters_that_begin_anew_are_caught(make: Callable[..., Scraped]) -> None:
+def test_counters_that_begin_anew_are_caught(make: Make) -> None:
     with pytest.raises(AssertionError):
-        check_truth(make(FORGETS), 3)
+        check_truth(make(broken.restores_nothing), 3)
 
 
-def test_once_does_not_listen(make: Callable[..., Scraped]) -> None:
+def test_once_does_not_listen(make: Make) -> None:
     """From cron it comes beside a service, which has the address."""
     site = make()
     with socket.create_server(("127.0.0.1", site.port)):
@@ -318,13 +250,12 @@ def hostile_lines(site: Scraped) -> None:
 
 
 @LIBRARY
-def test_promtool_has_nothing_to_say(make: Callable[..., Scraped], debian: bool) -> None:
+def test_promtool_has_nothing_to_say(make: Make, debian: bool) -> None:
     site = make(interval="1h")
     if debian:
         site.use_debians_library()
     hostile_lines(site)
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     _, text = get(site.port, "/metrics")
     assert lint(text) == (0, b"")
     assert len(site.scrape()) == len(HOSTILE)
@@ -335,9 +266,7 @@ def test_promtool_has_nothing_to_say(make: Callable[..., Scraped], debian: bool)
 
 
 @LIBRARY
-def test_node_exporter_tells_what_is_in_the_file(
-    make: Callable[..., Scraped], debian: bool, tmp_path: Path
-) -> None:
+def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_path: Path) -> None:
     place = tmp_path / "textfile"
     place.mkdir()
     site = make(interval="1h", more=f'[output.textfile]\npath = "{place}/qps.prom"\n')
@@ -355,13 +284,7 @@ def test_node_exporter_tells_what_is_in_the_file(
         f"--collector.textfile.directory={place}",
         f"--web.listen-address=127.0.0.1:{port}",
     ):
-
-        def answers() -> bool:
-            with suppress(OSError):
-                return get(port, "/metrics")[0] == 200
-            return False
-
-        until(answers)
+        until(partial(answers, port))
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
     assert samples(told) == samples(text)
@@ -390,8 +313,7 @@ def connect(port: int, data: bytes = b"") -> socket.socket:
 
 def check_hostile_clients(site: Scraped) -> None:
     """Silent, slow, loud and deaf ones all the time: reports come, counts are exact, scrapes are answered."""
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     writer = site.writer()
     clients = [connect(site.port) for _ in range(500)]
     clients += [connect(site.port, b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 180_000) for _ in range(10)]
@@ -422,14 +344,12 @@ def check_hostile_clients(site: Scraped) -> None:
     assert all(later - earlier == 1 for earlier, later in pairwise(sorted(numbers)))
 
 
-def test_hostile_clients_delay_nothing(make: Callable[..., Scraped]) -> None:
+def test_hostile_clients_delay_nothing(make: Make) -> None:
     check_hostile_clients(make())
 
 
 @pytest.mark.twin
-def test_a_server_that_waits_for_clients_is_caught(
-    make: Callable[..., Scraped], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_waits_for_clients_is_caught(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "GUARD", 5)  # it hangs for good
     with pytest.raises(Empty):
-        check_hostile_clients(make(WAITS_FOR_CLIENTS))
+        check_hostile_clients(make(broken.waits_for_clients))

@@ -2,40 +2,28 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import ValidationError
 
+from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
-from tests.fault.program import GUARD, ROOT, WRONG, Process, Site
+from tests.fault.program import WRONG, MakeSite, Process, Site, run_program
+from tests.fault.promised import MadePromise, promises
 from tests.reports_schema import validate
 
 pytestmark = pytest.mark.real_time
 
-Make = Callable[..., Site]
 
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Builds sites that report ten times a second."""
-    sites: list[Site] = []
-
-    def build(path: Path | None = None, twin: str = "") -> Site:
-        site = Site(tmp_path / str(len(sites)), interval="100ms", twin=twin)
-        sites.append(site)
-        with site.config.open("a") as config:
-            config.write(f'[output.json]\npath = "{path or site.root / "reports.jsonl"}"\n')
-        return site
-
-    yield build
-    for site in sites:
-        site.close()
+def reporting(make_site: MakeSite, path: Path | None = None) -> tuple[Site, Path]:
+    """A site that reports ten times a second, and the file with its reports."""
+    site = make_site(interval="100ms")
+    path = path or site.root / "reports.jsonl"
+    site.configure(f'[output.json]\npath = "{path}"\n')
+    return site, path
 
 
 def read(text: str) -> list[dict[str, Any]]:
@@ -53,18 +41,14 @@ def check_sums(site: Site, reports: list[dict[str, Any]]) -> None:
     found: Counter[str] = Counter()
     for row in (row for report in reports for row in report["rows"]):
         found[row["route"]] += row["requests"]
-    missing, surplus = site.expected - found, found - site.expected
-    assert not missing, f"lost {missing.total()}: {sorted(missing)[:3]}"
-    assert not surplus, f"counted too often {surplus.total()}: {sorted(surplus)[:3]}"
+    site.check_counts(found)
 
 
-def whole_through_rotations(make: Make, twin: str = "") -> None:
+def whole_through_rotations(make_site: MakeSite) -> None:
     """Renamed, removed, or let go of at a reload: what the files have in all is each report once."""
-    site = make(twin=twin)
-    current = site.root / "reports.jsonl"
+    site, current = reporting(make_site)
     writer = site.writer()
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     texts = []
     for number in range(1, 4):
         writer.lines(10)
@@ -80,47 +64,28 @@ def whole_through_rotations(make: Make, twin: str = "") -> None:
     process.stop()
     reports = read("".join(path.read_text() for path in (*texts, current)))
     assert [report["sequence"] for report in reports] == list(range(1, len(reports) + 1))
-    assert (
-        (site.root / "stdout")
-        .read_text()
-        .startswith(("Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "))
-    )
+    assert site.stdout.startswith(("Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "))
     check_sums(site, reports)
     site.check()
 
 
-BUFFERED = """
-from qps_service.outputs.json_lines import JsonOutput
-append, held = JsonOutput._append, []
-def lazily(self, line):
-    held.append(line)
-    if len(held) > 1:
-        append(self, held.pop(0))
-JsonOutput._append = lazily
-"""
-DEAF = "from qps_service.outputs.json_lines import JsonOutput\nJsonOutput.reopen = lambda self: None\n"
-
-
-def test_whole_through_rotations(make: Make) -> None:
-    whole_through_rotations(make)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [BUFFERED, DEAF], ids=["buffered", "deaf"])
-def test_a_twin_is_caught(make: Make, twin: str) -> None:
-    with pytest.raises((AssertionError, FileNotFoundError)):
-        whole_through_rotations(make, twin)
+test_the_file_is_whole, test_a_twin_is_caught = promises(
+    MadePromise(
+        whole_through_rotations,
+        broken.keeps_back_a_line_of_json,
+        broken.never_reopens_json,
+        caught=(FileNotFoundError,),
+    )
+)
 
 
 @needs_root
-def test_a_full_disk_costs_reports_and_no_counts(make: Make, mount: MakeMount) -> None:
+def test_a_full_disk_costs_reports_and_no_counts(make_site: MakeSite, mount: MakeMount) -> None:
     """Nothing of a line stays that does not fit; it goes on when there is room."""
     disk = mount("disk", "-t", "tmpfs", "-o", "size=1m", "none")
-    path = disk.directory / "reports.jsonl"
-    site = make(path)
+    site, path = reporting(make_site, disk.directory / "reports.jsonl")
     writer = site.writer()
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     writer.lines(10)
     assert process.has_counted(10)
     disk.fill()
@@ -174,30 +139,16 @@ def test_json_on_stdout(tmp_path: Path) -> None:
         stdout_is_json(tmp_path, [])
 
 
-def test_json_of_one_pass(make: Make) -> None:
+def test_json_of_one_pass(make_site: MakeSite) -> None:
     """As cron has it: a line on stdout, and one in the file."""
-    site = make()
+    site, path = reporting(make_site)
     writer = site.writer()
-
-    def once() -> list[dict[str, Any]]:
-        command = [
-            sys.executable,
-            "-m",
-            "qps_service",
-            "run",
-            "--config",
-            str(site.config),
-            "--once",
-            "--json",
-        ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=GUARD, check=True)
+    printed = []
+    for lines in (2, 3):
+        writer.lines(lines)
+        done = run_program("run", "--config", site.config, "--once", "--json", check=True)
         assert done.stderr == ""
-        return read(done.stdout)
-
-    writer.lines(2)
-    first = once()
-    writer.lines(3)
-    second = once()
-    assert [report["requests"] for report in (*first, *second)] == [0, 3]
-    assert read((site.root / "reports.jsonl").read_text()) == [*first, *second]
+        printed += read(done.stdout)
+    assert [report["requests"] for report in printed] == [0, 3]
+    assert read(path.read_text()) == printed
     site.check()

@@ -5,7 +5,6 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,12 @@ import pytest
 from qps_service.files import sources
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
-from tests.fault.program import Site
+from tests.fault import broken
+from tests.fault.program import MakeSite
+from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import Rig
+from tests.unit.promised import Patches, Promise
 
 LINES = 80_000
 MIB = 1024 * 1024
@@ -83,55 +85,31 @@ def copied_and_truncated(rig: Rig, files: Counting) -> int:
     return signs_before_the_first_line(rig, files)
 
 
-@pytest.mark.parametrize("history", [compressed_while_stopped, copied_and_truncated])
-def test_looking_up_a_text_shows_that_it_lives(history: Callable[[Rig, Counting], int], make: Make) -> None:
+def check_signs(make: Make, history: Callable[[Rig, Counting], int]) -> None:
     files = Counting()
     assert history(make(files=files, from_start=True), files) >= LEAST
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("history", [compressed_while_stopped, copied_and_truncated])
-def test_looking_up_a_text_shows_that_it_lives_catches_its_twin(
-    history: Callable[[Rig, Counting], int], make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = Counting()
-    monkeypatch.setattr(sources, "CompressedFile", WithoutASign)
-    assert history(make(files=files, from_start=True), files) < LEAST
-
+test_looking_up_a_text_shows_that_it_lives, test_looking_one_up_without_a_sign_is_noticed = promises(
+    *(
+        Promise(check_signs, None, [Patches((sources, "CompressedFile", WithoutASign))], history=history)
+        for history in (compressed_while_stopped, copied_and_truncated)
+    )
+)
 
 # --- the program
 
-STOPPED_THEN = """
-import os, signal
-from qps_service.files.compressed import CompressedFile
-seek = CompressedFile._seek
-def stop_first(self, offset):
-    CompressedFile._seek = seek
-    os.kill(os.getpid(), signal.SIGTERM)
-    seek(self, offset)
-CompressedFile._seek = stop_first
-"""
-BLIND = """
-from qps_service.files.kernel import Files
-from qps_service.service import assembly
-make = assembly.LogPipeline
-assembly.LogPipeline = lambda log, now, notify, files, **more: make(log, now, notify, Files(), **more)
-"""
-DEAF = """
-from qps_service.service.daemon import Daemon
-Daemon.alive = lambda self: self._supervisor.alive(self._clock.now())
-"""
 
-
-def check_a_stop(site: Site) -> None:
+def check_a_stop(make_site: MakeSite) -> None:
     """It comes when a text that was read begins to be decompressed: that is said, and after that there are
     signs for as long as it takes."""
+    site = make_site()
     site.log.write_bytes(TEXT)
     site.once()
     packed_copy(site.log)
     site.log.unlink()
     site.writer().lines(1)
-    (site.root / "sitecustomize.py").write_text((site.root / "twin.py").read_text() + STOPPED_THEN)
+    site.twins.append(broken.is_stopped_when_it_decompresses)
     process = site.start(once=True)
     process.told("STOPPING=1")
     signs = 0
@@ -142,22 +120,21 @@ def check_a_stop(site: Site) -> None:
     assert process.process.returncode == 0
 
 
-def run_a_stop(root: Path, twin: str = "") -> None:
-    with closing(Site(root)) as site:
-        (root / "twin.py").write_text(twin)
-        check_a_stop(site)
+@pytest.fixture
+def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
+    """Each sign is sent."""
+    monkeypatch.setenv("WATCHDOG_USEC", "2")
+    return make_site
 
 
-@pytest.mark.real_time
-def test_a_stop_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
-    run_a_stop(tmp_path / "sound")
-
-
-@pytest.mark.real_time
-@pytest.mark.twin
-def test_a_stop_meanwhile_catches_its_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "2")  # each sign is sent
-    for name, twin in (("blind", BLIND), ("deaf", DEAF)):
-        with pytest.raises(AssertionError):
-            run_a_stop(tmp_path / name, twin)
+test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = map(
+    pytest.mark.real_time,
+    promises(
+        MadePromise(
+            check_a_stop,
+            broken.shows_no_sign_of_life,
+            broken.heeds_no_signal_while_alive,
+            by="make_watched_site",
+        )
+    ),
+)

@@ -3,63 +3,31 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.fault.program import WRONG, Site, Writer
+from tests.fault import broken, twins
+from tests.fault.program import WRONG, MakeSite, Process, Site, Writer
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
-Make = Callable[..., Site]
-Scenario = Callable[[Make], None]
-
-PACKERS = {
-    "gzip": ("gzip",),
-    "xz": ("xz",),
-    "bzip2": ("bzip2",),
-    "zstd": ("zstd", "--rm", "--quiet"),
-}
-
-FORGETS_EVERYTHING = """
-import glob, os, sys
-for path in glob.glob(os.path.dirname(__file__) + "/state/ledger.db*"):
-    os.unlink(path)
-"""
+PACKERS = {".gz": ("gzip",), ".xz": ("xz",), ".bz2": ("bzip2",), ".zst": ("zstd", "--rm", "--quiet")}
 
 
-def broken(twin: str) -> str:
-    """Puts a follower of `twins.py` in the place of the real one."""
-    return (
-        "from qps_service.service import pipeline\n"
-        f"from tests.fault.twins import {twin}\npipeline.Follower = {twin}\n"
-    )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Builds sites, each in a directory of its own."""
-    sites: list[Site] = []
-
-    def build(twin: str = "") -> Site:
-        sites.append(Site(tmp_path / str(len(sites)), twin=twin))
-        return sites[-1]
-
-    yield build
-    for site in sites:
-        site.close()
-
-
-def begun(make: Make) -> tuple[Site, Writer]:
-    """A log that was followed until the program was stopped."""
-    site = make()
+def followed(make_site: MakeSite) -> tuple[Site, Writer, Process]:
+    """A log that is followed."""
+    site = make_site()
     writer = site.writer()
     writer.lines(20)
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     writer.lines(20)
+    return site, writer, process
+
+
+def begun(make_site: MakeSite) -> tuple[Site, Writer]:
+    """A log that was followed until the program was stopped."""
+    site, writer, process = followed(make_site)
     process.stop()
     return site, writer
 
@@ -75,17 +43,17 @@ def rotate(site: Site, old: Writer) -> Writer:
     return new
 
 
-def rotated_twice(make: Make) -> None:
-    site, writer = begun(make)
+def rotated_twice(make_site: MakeSite) -> None:
+    site, writer = begun(make_site)
     for _ in range(2):
         writer = rotate(site, writer)
     site.run()
     site.check()
 
 
-def rotated_twice_before_once(make: Make) -> None:
+def rotated_twice_before_once(make_site: MakeSite) -> None:
     """As before, for a pass that cron starts."""
-    site, writer = begun(make)
+    site, writer = begun(make_site)
     for _ in range(3):
         for _ in range(2):
             writer = rotate(site, writer)
@@ -93,9 +61,9 @@ def rotated_twice_before_once(make: Make) -> None:
     site.check()
 
 
-def compressed(make: Make, packer: str) -> None:
+def compressed(make_site: MakeSite, packer: str) -> None:
     """The log that was being read, and ones that were written, rotated and compressed meanwhile."""
-    site, writer = begun(make)
+    site, writer = begun(make_site)
     for _ in range(3):
         writer.lines(3000)
         rotated = site.rotate()
@@ -108,14 +76,9 @@ def compressed(make: Make, packer: str) -> None:
     site.check()
 
 
-def suspended(make: Make) -> None:
+def suspended(make_site: MakeSite) -> None:
     """Three rotations with late lines between SIGSTOP and SIGCONT."""
-    site = make()
-    writer = site.writer()
-    writer.lines(20)
-    process = site.start()
-    process.told("READY=1")
-    writer.lines(20)
+    site, writer, process = followed(make_site)
     process.process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.process.pid, os.WSTOPPED | os.WNOWAIT)
     for _ in range(3):
@@ -125,22 +88,9 @@ def suspended(make: Make) -> None:
     site.check()
 
 
-CASES: dict[str, tuple[Scenario, str]] = {
-    "rotated_twice": (rotated_twice, FORGETS_EVERYTHING),
-    "rotated_twice_before_once": (rotated_twice_before_once, broken("LooksAtTheLogOnly")),
-    **{packer: (partial(compressed, packer=packer), broken("IgnoresArchives")) for packer in PACKERS},
-    "suspended": (suspended, broken("LooksAtTheLogOnly")),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_every_line_once(name: str, make: Make) -> None:
-    CASES[name][0](make)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("name", CASES)
-def test_the_scenario_catches_its_twin(name: str, make: Make) -> None:
-    scenario, twin = CASES[name]
-    with pytest.raises(AssertionError, match=WRONG):
-        scenario(partial(make, twin))
+test_every_line_once, test_the_scenario_catches_its_twin = promises(
+    MadePromise(rotated_twice, broken.forgets_everything, says=WRONG),
+    MadePromise(rotated_twice_before_once, twins.LooksAtTheLogOnly, says=WRONG),
+    *(MadePromise(compressed, twins.IgnoresArchives, says=WRONG, packer=each) for each in PACKERS),
+    MadePromise(suspended, twins.LooksAtTheLogOnly, says=WRONG),
+)

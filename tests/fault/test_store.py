@@ -4,7 +4,6 @@ tests/unit/ledger/test_writer.py."""
 
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,25 +11,26 @@ from pathlib import Path
 import pytest
 
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger.database import COMPANIONS, LedgerError
+from qps_service.ledger.database import COMPANIONS, Database, LedgerError
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from tests.broken_writers import Drops, Repeats, SaysEach
-from tests.fault.mounts import MakeMount, Mount, image, needs_root
-from tests.ledgers import ROOT, SECOND, Keeper, check_exact, locked, rows
+from tests.fault.mounts import MakeMount, image, needs_root
+from tests.ledgers import SECOND, Keeper, check_exact, die, locked, rows
+from tests.unit.promised import Patches, Promise, promises
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
 OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
-
-
+TWINS = (Drops, Repeats, SaysEach)
 SMALL = ("-t", "tmpfs", "-o", "size=2m", "none")
 
 
 # --- a full disk
 
 
-def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_full_disk(make: type[LedgerWriter], mount: MakeMount) -> None:
     """Five windows without a byte of space, then space again: all of them are there, and it was said once."""
+    disk = mount("disk", *SMALL)
     path = disk.directory / "ledger.db"
     keeper = Keeper(path, make=make)
     assert keeper.window(10)
@@ -48,27 +48,9 @@ def check_full_disk(disk: Mount, make: type[LedgerWriter] = LedgerWriter) -> Non
     check_exact(path, 5030)
 
 
-@needs_root
-def test_a_full_disk(mount: MakeMount) -> None:
-    check_full_disk(mount("sound", *SMALL))
-
-
-@pytest.mark.twin
-@needs_root
-def test_a_full_disk_catches_its_twin(mount: MakeMount) -> None:
-    for twin in (Drops, Repeats, SaysEach):
-        with pytest.raises(AssertionError):
-            check_full_disk(mount(twin.__name__, *SMALL), twin)
-
-
-def die(path: Path, lines: int) -> None:
-    """A service that committed these lines, and was killed."""
-    script = (
-        "import os, sys; from pathlib import Path; from tests.ledgers import Keeper;"
-        "Keeper(Path(sys.argv[1])).window(int(sys.argv[2])); os.kill(os.getpid(), 9)"
-    )
-    process = subprocess.run([sys.executable, "-c", script, str(path), str(lines)], cwd=ROOT)
-    assert process.returncode == -9
+test_a_full_disk, test_a_full_disk_catches_its_twin = map(
+    needs_root, promises(Promise(check_full_disk, LedgerWriter, TWINS))
+)
 
 
 def stop(path: Path, lines: int) -> None:
@@ -80,20 +62,25 @@ def stop(path: Path, lines: int) -> None:
 
 @needs_root
 @pytest.mark.parametrize("end", [die, stop])
-def test_a_disk_that_is_full_at_the_start(end: Callable[[Path, int], None], mount: MakeMount) -> None:
-    """Places and totals are known; what is counted waits for space."""
-    disk = mount("disk", *SMALL)
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_disk_that_takes_nothing_at_the_start(
+    trouble: str, end: Callable[[Path, int], None], tmp_path: Path, mount: MakeMount
+) -> None:
+    """Places and totals are known; what is counted waits."""
+    is_full = trouble == "full"
+    disk = mount("disk", *(SMALL if is_full else ("-o", "loop", image(tmp_path))))
     path = disk.directory / "ledger.db"
     end(path, 10)
-    disk.fill()
+    disk.fill() if is_full else disk.remount("ro")
     keeper = Keeper(path)
+    assert keeper.writer.sequence == 1
     restored = keeper.restored()
     assert restored is not None
     assert [each.lines for each in restored.held] == [10]
     keeper.tell_from(10)
     assert not keeper.window(1000)
     assert not keeper.window(1000, seconds=LATER)
-    disk.make_room()
+    disk.make_room() if is_full else disk.remount("rw")
     assert keeper.window(10, seconds=LATER)
     assert keeper.kinds() == OUTAGE
     keeper.close()
@@ -116,30 +103,6 @@ def test_a_ledger_that_cannot_be_begun_on_a_full_disk(mount: MakeMount) -> None:
 
 
 # --- read-only
-
-
-@needs_root
-@pytest.mark.parametrize("end", [die, stop])
-def test_a_disk_that_is_read_only_at_the_start(
-    end: Callable[[Path, int], None], tmp_path: Path, mount: MakeMount
-) -> None:
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    path = disk.directory / "ledger.db"
-    end(path, 10)
-    disk.remount("ro")
-    keeper = Keeper(path)
-    assert keeper.writer.sequence == 1
-    restored = keeper.restored()
-    assert restored is not None
-    assert [each.lines for each in restored.held] == [10]
-    keeper.tell_from(10)
-    assert not keeper.window(1)
-    assert not keeper.window(1, seconds=LATER)
-    disk.remount("rw")
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 13)
 
 
 @needs_root
@@ -187,8 +150,9 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
 # --- locked
 
 
-def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_lock(make: type[LedgerWriter], tmp_path: Path) -> None:
     """Another program writes for long: windows wait."""
+    path = tmp_path / "ledger.db"
     keeper = Keeper(path, make=make)
     keeper.window(1)
     with locked(path, "IMMEDIATE"):
@@ -201,15 +165,9 @@ def check_lock(path: Path, make: type[LedgerWriter] = LedgerWriter) -> None:
     check_exact(path, 6)
 
 
-def test_a_lock_under_way(tmp_path: Path) -> None:
-    check_lock(tmp_path / "ledger.db")
-
-
-@pytest.mark.twin
-def test_a_lock_under_way_catches_its_twin(tmp_path: Path) -> None:
-    for twin in (Drops, Repeats, SaysEach):
-        with pytest.raises(AssertionError):
-            check_lock(tmp_path / twin.__name__, twin)
+test_a_lock_under_way, test_a_lock_under_way_catches_its_twin = promises(
+    Promise(check_lock, LedgerWriter, TWINS)
+)
 
 
 def test_a_lock_at_the_start(tmp_path: Path) -> None:
@@ -243,12 +201,12 @@ def damages(text: bytes) -> Iterator[bytes]:
         yield text[:start]
 
 
-def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWriter) -> None:
+def check_damage(path: Path, content: bytes) -> None:
     """Either it is sound enough to have everything, or it is set aside as it was."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
     path.write_bytes(content)
-    keeper = Keeper(path, make=make)
+    keeper = Keeper(path)
     restored = keeper.restored()
     if keeper.said or restored is None:
         assert restored is None
@@ -264,32 +222,24 @@ def check_damage(path: Path, content: bytes, make: type[LedgerWriter] = LedgerWr
     check_exact(path, 310 if restored else 10)
 
 
-def test_every_page_damaged_at_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "ledger.db"
-    path.parent.mkdir()
-    stop(path, 300)
-    variants = list(damages(path.read_bytes()))
-    assert len(variants) > 40
-    for content in variants:
-        check_damage(path, content)
+@pytest.fixture
+def variants(tmp_path: Path) -> list[bytes]:
+    """Of the ledger of a service that was stopped."""
+    stop(tmp_path / "source.db", 300)
+    made = list(damages((tmp_path / "source.db").read_bytes()))
+    assert len(made) > 40
+    return made
 
 
-@pytest.mark.twin
-def test_every_page_damaged_at_the_start_catches_its_twin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "state" / "ledger.db"
-    path.parent.mkdir()
-    stop(path, 300)
-    variants = list(damages(path.read_bytes()))
-    monkeypatch.setattr("qps_service.ledger.database.Database._check", lambda _: None)
-    failed = 0
+def check_all(variants: list[bytes], tmp_path: Path) -> None:
     for content in variants:
-        try:
-            check_damage(path, content)
-        except (AssertionError, LedgerError, LedgerUnreadableError):
-            failed += 1
-    assert failed
+        check_damage(tmp_path / "state" / "ledger.db", content)
+
+
+UNCHECKED = Patches((Database, "_check", lambda _: None))
+test_every_page_damaged_at_the_start, test_damage_that_is_not_looked_for_is_noticed = promises(
+    Promise(check_all, None, [UNCHECKED], (LedgerError, LedgerUnreadableError))
+)
 
 
 def test_every_page_damaged_under_way(tmp_path: Path) -> None:

@@ -1,27 +1,26 @@
 """Logs with times that no ledger can hold: file systems know years beyond SQLite's nanoseconds."""
 
 import os
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from qps_service.files.kernel import Files
-from tests.fault.program import Site
+from tests.fault import broken
+from tests.fault.program import MakeSite
+from tests.fault.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
 LIMIT = 1 << 63  # nanoseconds: an integer of SQLite's is below
 FAR = 10_413_792_000 * 10**9  # the year 2300
-UNBOUNDED = "from qps_service import files; files._within = lambda time: time"
 
 
-def check_far_future(site: Site) -> None:
+def from_the_far_future(make_site: MakeSite) -> None:
     """Its owner gives the log such a time while it is followed, and when nobody runs; both are read on."""
+    site = make_site()
     writer = site.writer()
     writer.lines(3)
-    process = site.start()
-    process.told("READY=1")
+    process = site.ready()
     os.utime(site.log, ns=(FAR, FAR))
     if site.log.stat().st_mtime_ns < LIMIT:
         pytest.skip("this file system holds no such time")
@@ -36,15 +35,7 @@ def check_far_future(site: Site) -> None:
     site.check()
 
 
-def test_a_log_from_the_far_future(tmp_path: Path) -> None:
-    with closing(Site(tmp_path / "site")) as site:
-        check_far_future(site)
-
-
-@pytest.mark.twin
-def test_a_log_from_the_far_future_catches_its_twin(tmp_path: Path) -> None:
-    with closing(Site(tmp_path / "twin", twin=UNBOUNDED)) as twin, pytest.raises(AssertionError):
-        check_far_future(twin)
+test_a_log, test_a_log_catches_its_twin = promises(MadePromise(from_the_far_future, broken.takes_any_time))
 
 
 @pytest.mark.parametrize("time", [FAR, -FAR])

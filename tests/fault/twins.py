@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from qps_service.files.kernel import Seen
@@ -13,6 +14,49 @@ from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
 from qps_service.values.positions import IgnoredFile
+
+
+class Spoilt(Follower):
+    """Breaks a part of what it is made of."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.spoil()
+
+    def spoil(self) -> None:
+        raise NotImplementedError
+
+
+def spoilt(name: str, part: str, value: Any) -> type[Follower]:
+    """One that has `value` for one of its parts, written as from itself: a.b.c."""
+    *owners, attribute = part.split(".")
+
+    def spoil(follower: Follower) -> None:
+        owner = reduce(getattr, owners, follower)
+        assert hasattr(owner, attribute)
+        setattr(owner, attribute, value)
+
+    return type(name, (Spoilt,), {"spoil": spoil})
+
+
+# Remembers nothing of what it let go.
+Forgets = spoilt("Forgets", "_known_files.retire", lambda position: None)
+# Never looks at the files beside the log.
+LooksAtTheLogOnly = spoilt("LooksAtTheLogOnly", "_discovery.find", lambda *_: ([], False))
+# Begins at the last byte instead of the last line.
+StartsAtTheVeryEnd = spoilt("StartsAtTheVeryEnd", "_start._line_before", lambda source, size: size)
+# Says nothing of a file that it can't find again.
+NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
+# Goes on in a truncated log as if nothing else had been in it.
+LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
+# Knows files by their numbers alone.
+KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
+# Takes every text that it does not know for a new one.
+IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
+# Takes every file that it opens for one that was written to just now.
+KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
+# Reads a log that the machine's end has cut from its start again.
+TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
 
 class ClosesFirst(Follower):
@@ -34,67 +78,54 @@ class LetsGoAtOnce(Follower):
                 generation.source.close()
 
 
-class Forgets(Follower):
-    """Remembers nothing of what it let go."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._known_files.retire = lambda position: None  # type: ignore[method-assign]
-
-
-class LooksAtTheLogOnly(Follower):
-    """Never looks at the files beside the log."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
-
-
-class TrustsNames(Follower):
+class TrustsNames(Spoilt):
     """Takes every new file with a fitting name for a generation."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        siblings = self._discovery
-        consider = siblings._classifier.consider
+    def spoil(self) -> None:
+        discovery = self._discovery
+        consider = discovery._classifier.consider
 
         def trusting(path: str, *rest: Any, **keywords: Any) -> Any:
-            siblings._lineage._names[path] = Descent()
+            discovery._lineage._names[path] = Descent()
             return consider(path, *rest, **keywords)
 
-        siblings._classifier.consider = trusting  # type: ignore[method-assign]
+        discovery._classifier.consider = trusting  # type: ignore[method-assign]
 
 
-class DistrustsEverything(Follower):
+class DistrustsEverything(Spoilt):
     """Believes renames only; after an overflow it finds nothing."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage.complete = True
+            self._discovery._lineage._is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
 
 
-class WithOtherGenerations(Follower):
+class WithOtherGenerations(Spoilt):
     """Changes each generation that is opened."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         adopt = self._held.adopt
-        self._held.adopt = lambda *rest, **more: self._changed(adopt(*rest, **more))  # type: ignore[method-assign]
 
-    def _changed(self, generation: Generation) -> Generation:
+        def changing(*rest: Any, **more: Any) -> Generation:
+            generation = adopt(*rest, **more)
+            self.change(generation)
+            return generation
+
+        self._held.adopt = changing  # type: ignore[method-assign]
+
+    def change(self, generation: Generation) -> None:
         raise NotImplementedError
 
 
 class BySizeOnly(WithOtherGenerations):
     """Sees a truncation by the size alone, as most peers do."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         advance = generation._advance
 
         def without_marker(consumed: bytes) -> None:
@@ -102,14 +133,6 @@ class BySizeOnly(WithOtherGenerations):
             generation._marker = b""
 
         generation._advance = without_marker  # type: ignore[method-assign]
-        return generation
-
-
-class LooksForNoCopy(Follower):
-    """Goes on in a truncated log as if nothing else had been in it."""
-
-    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        return iter(())
 
 
 class TakesAnyCopy(Follower):
@@ -123,7 +146,7 @@ class TakesAnyCopy(Follower):
 class KeepsThePartialLine(WithOtherGenerations):
     """Buffers a partial line, and joins it to whatever comes next."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         consume = generation._consume
 
         def eager(body: bytes) -> Chunk | None:
@@ -134,7 +157,6 @@ class KeepsThePartialLine(WithOtherGenerations):
             return Chunk(generation, body)
 
         generation._consume = eager  # type: ignore[method-assign]
-        return generation
 
 
 class _Nobody:
@@ -155,21 +177,12 @@ class ByInodeNumber(Follower):
         yield Chunk(_Nobody(), data)  # type: ignore[arg-type]
 
 
-class IgnoresTheLink(Follower):
+class IgnoresTheLink(Spoilt):
     """Looks only where the link is, not where it leads."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        look = self._places.look
-        self._places.look = lambda: look()[:1]  # type: ignore[method-assign]
-
-
-class StartsAtTheVeryEnd(Follower):
-    """Begins at the last byte instead of the last line."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._start._line_before = lambda source, size: size  # type: ignore[method-assign]
+    def spoil(self) -> None:
+        look = self._directories.look
+        self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
@@ -195,11 +208,10 @@ class StartsAnew(Follower):
         super().__init__(*arguments, **{**keywords, "resume": NOTHING_KNOWN})
 
 
-class IgnoresArchives(Follower):
+class IgnoresArchives(Spoilt):
     """Reads no compressed files."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         candidates = self._discovery._candidates
         self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
@@ -215,35 +227,10 @@ class TakesNothingBack(Follower):
         self._handed = ()
 
 
-class NeverGivesUp(Follower):
-    """Says nothing of a file that it can't find again."""
-
-    def _abandon_expected(self) -> None:
-        pass
-
-
-class KnowsNoText(Follower):
-    """Knows files by their numbers alone."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
-
-
-class IgnoresTimes(Follower):
-    """Takes every text that it does not know for a new one."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._since = 0
-
-
-class ByPrefixOnly(Follower):
+class ByPrefixOnly(Spoilt):
     """Takes what begins alike for the same, as most peers do."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-
+    def spoil(self) -> None:
         def resembles(read: Any, is_present: Any) -> Any:
             for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
@@ -256,7 +243,7 @@ class ByPrefixOnly(Follower):
 class ReadsHoles(WithOtherGenerations):
     """Takes the zeros of a hole for the beginning of a line."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         def whole(body: bytes) -> Chunk | None:
             lines = body[: body.rfind(b"\n") + 1]
             if not lines:
@@ -266,22 +253,12 @@ class ReadsHoles(WithOtherGenerations):
             return Chunk(generation, lines)
 
         generation._consume = whole  # type: ignore[method-assign]
-        return generation
 
 
-class TakesShorterForTruncated(Follower):
-    """Reads a log that the machine's end has cut from its start again."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._known_files._rebooted = False
-
-
-class LeavesWhatWasCut(Follower):
+class LeavesWhatWasCut(Spoilt):
     """Sees that the machine's end has cut a rotated file, and does not remember how it is now."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         recall = self._known_files.recall
 
         def forgetful(*rest: Any, **more: Any) -> Recalled | None:
@@ -294,29 +271,26 @@ class LeavesWhatWasCut(Follower):
         self._known_files.recall = forgetful  # type: ignore[method-assign]
 
 
-class DoubtsOnlyWhatWasOpen(Follower):
+class DoubtsOnlyWhatWasOpen(Spoilt):
     """Takes what had been let go for whole, or for another file."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def spoil(self) -> None:
         self._known_files._unseen &= self._known_files._expected
 
 
 class SkipsTheLineAfterZeros(WithOtherGenerations):
     """Takes zeros for a line that goes on after them."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         generation._oversize = generation._marker.endswith(b"\0")
-        return generation
 
 
-class StaysInItsDirectory(Follower):
+class StaysInItsDirectory(Spoilt):
     """Looks for rotated files beside the log only."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._places._aside = []
-        self._places.learn = lambda path: None  # type: ignore[method-assign]
+    def spoil(self) -> None:
+        self._directories._aside = []
+        self._directories.learn = lambda path: None  # type: ignore[method-assign]
 
 
 class SettlesAtOnce(Follower):
@@ -324,35 +298,26 @@ class SettlesAtOnce(Follower):
 
     def _look(self, now: int) -> None:
         super()._look(now)
-        siblings = self._discovery
-        siblings._resuming = siblings._is_full = False
-        siblings._doubtful, siblings._doubtful_paths, siblings._since = {}, {}, None
+        discovery = self._discovery
+        discovery._resuming = discovery._is_full = False
+        discovery._doubtful, discovery._doubtful_paths, discovery._since = {}, {}, None
 
 
-class JudgesArchivesOnce(Follower):
+class ClassifiesArchivesOnce(Spoilt):
     """Leaves an archive alone for good where there is a plain file beside it."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        judge, files = self._discovery._classifier, self._files
-        consider = judge.consider
+    def spoil(self) -> None:
+        classifier, files = self._discovery._classifier, self._files
+        consider = classifier.consider
 
         def hasty(path: str, seen: Seen, *rest: Any, **keywords: Any) -> Any:
             has_plain = is_compressed(path) and os.path.exists(plain_name(path))
-            verdict = consider(path, seen, *rest, **keywords)
-            if not has_plain or isinstance(verdict, Found):
-                return verdict
+            classification = consider(path, seen, *rest, **keywords)
+            if not has_plain or isinstance(classification, Found):
+                return classification
             descriptor = files.open(path)
             identity = files.identity(descriptor)
             files.close(descriptor)
             return IgnoredFile(*identity, seen.changed)
 
-        judge.consider = hasty  # type: ignore[method-assign]
-
-
-class KnowsNoTimes(Follower):
-    """Takes every file that it opens for one that was written to just now."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._epoch = None
+        classifier.consider = hasty  # type: ignore[method-assign]

@@ -29,18 +29,21 @@ ROWS = [
 TOTALS = truth(ROWS)
 
 
+each_dataset = pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+
+
 def by_name(name: str) -> Dataset:
     return next(dataset for dataset in DATASETS if dataset.name == name)
 
 
-@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+@each_dataset
 def test_the_same_seed_gives_the_same_lines(dataset: Dataset) -> None:
     first = list(rows(dataset, 3000))
     assert first == list(rows(dataset, 3000))
     assert first != list(islice(dataset.make(Random("another")), 3000))
 
 
-@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+@each_dataset
 def test_our_own_scanner_counts_a_log_as_its_maker_does(dataset: Dataset) -> None:
     made = list(rows(dataset, 3000))
     scanner = PureScanner(ScanOptions(compile_format(dataset.own_format), 65_536), lambda _: None)
@@ -99,6 +102,10 @@ def test_the_truth_is_counts_and_sums() -> None:
     assert {KEY: Counts(2, 15), KEY._replace(status=404): Counts(1, 1)} == TOTALS
 
 
+def peer_named(name: str) -> peers.Peer:
+    return next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
+
+
 RIGHT: peers.Tally = {("GET", "/a", "200"): (2, 15), ("GET", "/a", "404"): (1, 1)}
 
 
@@ -122,7 +129,7 @@ def test_a_wrong_count_is_an_error(found: peers.Tally, said: str) -> None:
 
 
 def test_a_run_that_counts_less_is_an_error(tmp_path: Path) -> None:
-    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == "wc -l")
+    peer = peer_named("wc -l")
     made = tmp_path / "access.log"
     made.write_bytes(b"".join(row.line for row in ROWS))
     core = cores()[0]
@@ -142,26 +149,21 @@ def mtail_json() -> str:
     return json.dumps({"requests": metric("requests", 0), "sent": metric("sent", 1)})
 
 
-GOACCESS = {
-    "status_codes": {
-        "data": [
-            {
-                "data": "2xx Success",
-                "items": [{"data": "200 - OK", "hits": {"count": 2}, "bytes": {"count": 15}}],
-            },
-            {
-                "data": "4xx Client",
-                "items": [{"data": "404 - No", "hits": {"count": 1}, "bytes": {"count": 1}}],
-            },
-        ]
-    }
-}
+def goaccess_json(**codes: tuple[int, int]) -> str:
+    """By its words for each status: how often, and bytes."""
+    items = [
+        {"data": code.replace("_", " "), "hits": {"count": hits}, "bytes": {"count": size}}
+        for code, (hits, size) in codes.items()
+    ]
+    return json.dumps({"status_codes": {"data": [{"data": "all", "items": [each]} for each in items]}})
+
+
 ANSWERS = {
     "qps-reporter": "method,route,status,requests,bytes\r\nGET,/a,200,2,15\r\nGET,/a,404,1,1\r\n",
     "wc -l": "3 access.log\n",
     "mawk": "GET\t/a\t404\t1\t1\nGET\t/a\t200\t2\t15\n",
     "mtail": mtail_json(),
-    "GoAccess": json.dumps(GOACCESS),
+    "GoAccess": goaccess_json(**{"200_-_OK": (2, 15), "404_-_No": (1, 1)}),
     "ngxtop": "| request_path | status | count |\n| /a |   200 |  2 | 7 |\n| /a |   404 |  1 | 1 |\n",
     "cat": "",
 }
@@ -169,20 +171,20 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_peers_answer_is_read_and_held_against_what_it_can_tell(name: str) -> None:
-    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
+    peer = peer_named(name)
     compare(name, peer.expected(TOTALS), peer.answer(ANSWERS[name]))
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name != "cat"])
 def test_a_peers_wrong_answer_is_caught(name: str) -> None:
-    peer = next(peer for peer in peers.peers("combined", "combined") if peer.name == name)
+    peer = peer_named(name)
     more = truth([*ROWS, ROWS[0]])
     with pytest.raises(DisagreementError):
         compare(name, peer.expected(more), peer.answer(ANSWERS[name]))
 
 
-@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+@each_dataset
 def test_every_peers_program_is_there(dataset: Dataset) -> None:
     named = [
         Path(word)
@@ -195,17 +197,13 @@ def test_every_peers_program_is_there(dataset: Dataset) -> None:
 
 
 def test_the_ratio_is_the_median_of_the_rounds_ratios_a_line() -> None:
+    """Fewer rounds are compared with the same of ours; no round is no ratio."""
     ours = [Run(1.0, 1.0, 1000), Run(2.0, 2.0, 1000), Run(1.0, 1.0, 1000)]
     peer = [Run(0.3, 0.3, 100), Run(0.4, 0.4, 100), Run(0.5, 0.5, 100)]
     assert ratio(peer, ours) == pytest.approx((3.0, 2.0, 5.0))
     assert str(ratio(peer, ours)) == "3.00 (2.00 to 5.00)"
 
-
-def test_fewer_rounds_are_compared_with_the_same_of_ours() -> None:
     assert ratio([Run(3, 3, 1)], [Run(1, 1, 1), Run(100, 1, 1)]).median == 3
-
-
-def test_no_round_is_no_ratio() -> None:
     with pytest.raises(ValueError, match="expected at least one round of both"):
         ratio([], [Run(1, 1, 1)])
 
@@ -215,15 +213,8 @@ def test_a_section_has_medians_and_ratios() -> None:
     assert section(results, "own") == [
         ("own", "1,000,000,000", "2.00", "1.00", "2.0", "1.0", *["1.00 (1.00 to 1.00)"] * 2, "3"),
         (
-            "peer",
-            "1,000,000,000",
-            "4.00",
-            "3.00",
-            "4.0",
-            "3.0",
-            "4.00 (4.00 to 4.00)",
-            "6.00 (6.00 to 6.00)",
-            "1",
+            *("peer", "1,000,000,000", "4.00", "3.00", "4.0", "3.0"),
+            *("4.00 (4.00 to 4.00)", "6.00 (6.00 to 6.00)", "1"),
         ),
     ]
     assert section({"peer": results["peer"]}, "own")[0][6:8] == ("-", "-")
@@ -234,21 +225,19 @@ def test_the_table_is_markdown() -> None:
     assert all(len(cells) == len(HEAD) for cells in section({"own": [Run(1, 1, 1)]}, "own"))
 
 
-def test_each_output_is_measured() -> None:
-    def check() -> None:
-        assert list(outputs.OUTPUTS) == list(OUTPUTS)
+def check_measured() -> None:
+    assert list(outputs.OUTPUTS) == list(OUTPUTS)
 
-    check()
+
+def test_each_output_is_measured() -> None:
+    check_measured()
 
 
 @pytest.mark.twin
-def test_each_output_is_measured_catches_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check() -> None:
-        assert list(outputs.OUTPUTS) == list(OUTPUTS)
-
+def test_an_output_that_is_not_measured_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
     with pytest.raises(AssertionError):
-        check()
+        check_measured()
 
 
 def test_what_an_output_adds() -> None:

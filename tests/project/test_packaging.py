@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,13 @@ from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
 from tests.project.test_docs import OPERATIONS, README, Pages, links, pages
 from tests.system.package import BUILD_DEPENDS
+from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
 UNITS = PACKAGING / "systemd"
 
 # --- the configuration that the package installs
-
-
-def example() -> str:
-    return (PACKAGING / "qps-reporter.toml").read_text()
 
 
 def check_example(text: str, tmp_path: Path) -> None:
@@ -57,29 +55,6 @@ def check_example(text: str, tmp_path: Path) -> None:
     ]
 
 
-def test_the_example_says_the_defaults(tmp_path: Path) -> None:
-    check_example(example(), tmp_path)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ('"10s"', '"15s"'),
-        ("max_routes = 1000", "max_routes = 500"),
-        ('"drop"', '"keep"'),
-        ('#quiet = "60s"\n', ""),
-        ("#keep", "#kept"),
-        ("#port = 8649", "#port = 8650"),
-        ("#[output.json]", "[output.json]"),
-    ],
-)
-def test_an_example_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:
-    assert right in example()
-    with pytest.raises((AssertionError, ConfigError)):
-        check_example(example().replace(right, wrong), tmp_path)
-
-
 # --- the schema of reports
 
 
@@ -100,8 +75,9 @@ def test_the_schema_is_where_the_pages_say() -> None:
 # --- the units
 
 
-def check_template(unit: str, template: str) -> None:
+def check_template(template: str, tmp_path: Path) -> None:
     """The template is the unit, with a configuration and a state of the instance's own."""
+    unit = (UNITS / "qps-reporter.service").read_text()
     lines = difflib.ndiff(unit.splitlines(), template.splitlines())
     changed = [line for line in lines if line[0] in "+-"]
     assert changed == [
@@ -116,22 +92,7 @@ def check_template(unit: str, template: str) -> None:
     ]
 
 
-def units() -> tuple[str, str]:
-    return (UNITS / "qps-reporter.service").read_text(), (UNITS / "qps-reporter@.service").read_text()
-
-
-def test_the_template_differs_in_what_is_the_instances_own() -> None:
-    check_template(*units())
-
-
-@pytest.mark.twin
-def test_a_template_that_lags_behind_is_noticed() -> None:
-    unit, template = units()
-    with pytest.raises(AssertionError):
-        check_template(unit, template.replace("ProtectHome=yes\n", ""))
-
-
-def check_socket(text: str) -> None:
+def check_socket(text: str, tmp_path: Path) -> None:
     """It listens where the service would by itself, and has the name by which that knows it."""
     settings = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
     [listen] = OUTPUTS["prometheus"].settings
@@ -139,31 +100,18 @@ def check_socket(text: str) -> None:
     assert settings["FileDescriptorName"] == LISTENER
 
 
-def test_the_socket_is_the_one_that_the_service_knows() -> None:
-    check_socket((UNITS / "qps-reporter.socket").read_text())
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(("right", "wrong"), [("9145", "9146"), ("Name=prometheus", "Name=metrics")])
-def test_another_socket_is_noticed(right: str, wrong: str) -> None:
-    text = (UNITS / "qps-reporter.socket").read_text()
-    assert right in text
-    with pytest.raises(AssertionError):
-        check_socket(text.replace(right, wrong))
-
-
 # --- what later versions of systemd know
 
 
-def generated(version: str, tmp_path: Path, generator: str) -> set[str]:
+def generated(version: str, root: Path, generator: str) -> set[str]:
     """The drop-ins that the generator makes under a systemd that says this of its version."""
-    programs, output = tmp_path / "bin", tmp_path / "normal"
-    programs.mkdir(exist_ok=True)
+    programs, output = root / "bin", root / "normal"
+    programs.mkdir(parents=True)
     output.mkdir()
     systemctl = programs / "systemctl"
     systemctl.write_text(f"#!/bin/sh\necho 'systemd {version}'\necho '+PAM 999'\n")
     systemctl.chmod(0o755)
-    script = tmp_path / "generator"
+    script = root / "generator"
     script.write_text(generator)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
     subprocess.run(["sh", script, output, "/nowhere", "/nowhere"], env=environment, check=True)
@@ -173,39 +121,22 @@ def generated(version: str, tmp_path: Path, generator: str) -> set[str]:
     return {str(link.relative_to(output)) for link in links}
 
 
-def expected(*since: int) -> set[str]:
-    units = ("qps-reporter.service.d", "qps-reporter@.service.d")
-    return {f"{unit}/10-since-{version}.conf" for unit in units for version in since}
+SYSTEMDS: dict[str, tuple[int, ...]] = {  # version -> the drop-ins that it gets
+    "252 (252.39-1~deb12u2)": (),
+    "253 (253.1)": (253,),
+    "254~rc1 (254~rc1-1)": (253, 254),
+    "257 (257.13-1~deb13u1)": (253, 254),
+    "1000": (253, 254),
+    "": (),
+}
 
 
-@pytest.mark.parametrize(
-    ("version", "since"),
-    [
-        ("252 (252.39-1~deb12u2)", ()),
-        ("253 (253.1)", (253,)),
-        ("254~rc1 (254~rc1-1)", (253, 254)),
-        ("257 (257.13-1~deb13u1)", (253, 254)),
-        ("1000", (253, 254)),
-        ("", ()),
-    ],
-)
-def test_each_systemd_gets_what_it_knows(version: str, since: tuple[int, ...], tmp_path: Path) -> None:
-    generator = (UNITS / "qps-reporter-generator").read_text()
-    assert generated(version, tmp_path, generator) == expected(*since)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("right", "wrong"), [("-ge", "-gt"), ("in 253 254", "in 253"), ("qps-reporter@", "qps-reporter")]
-)
-def test_a_generator_that_is_wrong_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:
-    generator = (UNITS / "qps-reporter-generator").read_text()
-    assert right in generator
-    try:
-        made = generated("254", tmp_path, generator.replace(right, wrong))
-    except subprocess.CalledProcessError:
-        return
-    assert made != expected(253, 254)
+def check_generator(text: str, tmp_path: Path) -> None:
+    """Each systemd gets what it knows."""
+    for number, (version, since) in enumerate(SYSTEMDS.items()):
+        units = ("qps-reporter.service.d", "qps-reporter@.service.d")
+        expected = {f"{unit}/10-since-{each}.conf" for unit in units for each in since}
+        assert generated(version, tmp_path / str(number), text) == expected
 
 
 def test_a_drop_in_names_the_systemd_that_knows_it() -> None:
@@ -283,7 +214,7 @@ def build_depends(control: str) -> set[str]:
     return {PROVIDED_BY.get(name, name) for name in names}
 
 
-def check_build_depends(control: str) -> None:
+def check_build_depends(control: str, tmp_path: Path) -> None:
     """Whoever builds, by hand or in a guest, is told to install all that the build wants."""
     wanted = build_depends(control)
     assert "python3-setuptools" in wanted
@@ -293,12 +224,43 @@ def check_build_depends(control: str) -> None:
     assert set(documented[1].split()) == set(BUILD_DEPENDS)
 
 
-def test_what_the_build_wants_is_named_where_it_is_installed() -> None:
-    check_build_depends((PACKAGING / "debian" / "control").read_text())
+# --- each file, and each with a fault
 
 
-@pytest.mark.twin
-def test_a_package_that_is_not_named_is_noticed() -> None:
-    control = (PACKAGING / "debian" / "control").read_text()
-    with pytest.raises(AssertionError):
-        check_build_depends(control.replace(" python3-docutils,\n", " python3-docutils,\n python3-more,\n"))
+def file_promise(check: Callable[..., None], path: Path, *faults: tuple[str, str]) -> Promise:
+    """Of the text of a file, which each fault (what is right, what is there instead) spoils."""
+    text = path.read_text()
+    assert all(right in text for right, _ in faults)
+    twins = {f"{right} -> {wrong}": text.replace(right, wrong) for right, wrong in faults}
+    return Promise(check, text, twins, (ConfigError, subprocess.CalledProcessError))
+
+
+test_a_file_is_as_it_should_be, test_a_fault_is_noticed = promises(
+    file_promise(
+        check_example,
+        PACKAGING / "qps-reporter.toml",
+        ('"10s"', '"15s"'),
+        ("max_routes = 1000", "max_routes = 500"),
+        ('"drop"', '"keep"'),
+        ('#quiet = "60s"\n', ""),
+        ("#keep", "#kept"),
+        ("#port = 8649", "#port = 8650"),
+        ("#[output.json]", "[output.json]"),
+    ),
+    file_promise(check_template, UNITS / "qps-reporter@.service", ("ProtectHome=yes\n", "")),
+    file_promise(
+        check_socket, UNITS / "qps-reporter.socket", ("9145", "9146"), ("Name=prometheus", "Name=metrics")
+    ),
+    file_promise(
+        check_generator,
+        UNITS / "qps-reporter-generator",
+        ("-ge", "-gt"),
+        ("in 253 254", "in 253"),
+        ("qps-reporter@", "qps-reporter"),
+    ),
+    file_promise(
+        check_build_depends,
+        PACKAGING / "debian" / "control",
+        (" python3-docutils,\n", " python3-docutils,\n python3-more,\n"),
+    ),
+)

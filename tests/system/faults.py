@@ -1,138 +1,148 @@
-"""Faults that the service's Python is made to have, from outside: texts of a sitecustomize module.
+"""Faults that the service's Python is made to have, from outside: each function makes one.
 
-Some hurt the product, which must live with it. Others make of it a product that breaks a promise, to
-show that the test of that promise notices.
+This file is put into a guest as its Python's sitecustomize module, with calls of what a test chose: there it
+has nothing beside it but the standard library and systemd's module. Some faults hurt the product, which must
+live with them. Others, which say so, make it break a promise, to show that the test of that notices.
 """
 
-# The next read of a log never returns.
-READ_HANGS = """
+import ctypes
+import glob
+import json
+import mmap
 import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
 
-pread = os.pread
-never, _ = os.pipe()
+Notify = Callable[..., object]
+TRIGGER = "/run/faults/trigger"  # what comes once, comes when this is there
 
-def hanging_pread(*arguments):
-    try:
-        os.unlink("/run/faults/trigger")
-    except FileNotFoundError:
-        return pread(*arguments)
-    os.read(never, 1)
 
-os.pread = hanging_pread
-"""
-
-# Broken: says READY before anything is ready.
-READY_AT_ONCE = """
-import os, socket
-
-with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-never, _ = os.pipe()
-os.read(never, 1)
-"""
-
-# Broken: says that it lives whatever its loop does.
-WATCHDOG_FROM_A_THREAD = """
-import os, socket, threading
-
-def ping(stop=threading.Event()):
+def tell(*, every: float | None, text: bytes) -> None:
+    """systemd, once or for ever."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        while not stop.wait(0.25):
-            notify.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+        notify.sendto(text, os.environ["NOTIFY_SOCKET"])
+        while not threading.Event().wait(every):
+            notify.sendto(text, os.environ["NOTIFY_SOCKET"])
 
-threading.Thread(target=ping, daemon=True).start()
-"""
 
-# The service never gets beyond telling that it stops.
-STOP_HANGS = """
-import os
-import systemd._daemon
-
-notify = systemd._daemon.notify
-never, _ = os.pipe()
-
-def hanging_notify(text, **rest):
-    if "STOPPING=1" not in text:
-        return notify(text, **rest)
-    notify(text, **rest)
+def hang() -> None:
+    """For good."""
+    never, _ = os.pipe()
     os.read(never, 1)
 
-systemd._daemon.notify = hanging_notify
-"""
 
-# Broken: keeps it to itself that it stops.
-STOP_HANGS_UNTOLD = STOP_HANGS.replace("    notify(text, **rest)\n    os.read", "    os.read")
+def is_triggered() -> bool:
+    """Once."""
+    try:
+        os.unlink(TRIGGER)
+    except FileNotFoundError:
+        return False
+    return True
 
-# Broken: keeps its reloads to itself.
-RELOADING_UNTOLD = """
-import systemd._daemon
 
-notify = systemd._daemon.notify
-systemd._daemon.notify = lambda text, **rest: "RELOADING=1" in text or notify(text, **rest)
-"""
+def read_hangs() -> None:
+    """The next read of a log never returns."""
+    pread = os.pread
 
-# Broken: what was given to systemd to keep stays there for good.
-NOTHING_DROPPED = """
-import systemd._daemon
+    def hanging_pread(*arguments: Any) -> bytes:
+        if is_triggered():
+            hang()
+        return pread(*arguments)
 
-notify = systemd._daemon.notify
-systemd._daemon.notify = lambda text, **rest: "FDSTOREREMOVE=1" in text or notify(text, **rest)
-"""
+    os.pread = hanging_pread
 
-# The next start fills the store with files of a log that nobody follows any longer.
-STORE_FILLED = """
-import os
-from systemd.daemon import notify
 
-try:
-    os.unlink("/run/faults/trigger")
-except FileNotFoundError:
-    pass
-else:
-    for number in range(1024):
+def say_ready_at_once() -> None:
+    """Broken: says READY before anything is ready."""
+    tell(every=None, text=b"READY=1")
+
+
+def feed_the_watchdog_from_a_thread() -> None:
+    """Broken: says that it lives whatever its loop does."""
+    threading.Thread(target=tell, kwargs={"every": 0.25, "text": b"WATCHDOG=1"}, daemon=True).start()
+
+
+def notify_with(change: Callable[[Notify, str, dict[str, Any]], object]) -> None:
+    """What the program tells systemd goes through `change`, with the real way to tell it."""
+    import systemd._daemon
+
+    notify = systemd._daemon.notify
+    systemd._daemon.notify = lambda text, **rest: change(notify, text, rest)
+
+
+def keep_quiet(word: str) -> None:
+    notify_with(lambda notify, text, rest: word in text or notify(text, **rest))
+
+
+def stop_hangs() -> None:
+    """The service never gets beyond telling that it stops."""
+
+    def hanging(notify: Notify, text: str, rest: dict[str, Any]) -> None:
+        notify(text, **rest)
+        if "STOPPING=1" in text:
+            hang()
+
+    notify_with(hanging)
+
+
+def stop_hangs_untold() -> None:
+    """Broken: keeps it to itself that it stops."""
+    notify_with(lambda notify, text, rest: hang() if "STOPPING=1" in text else notify(text, **rest))
+
+
+def reload_untold() -> None:
+    """Broken: keeps its reloads to itself."""
+    keep_quiet("RELOADING=1")
+
+
+def drop_nothing() -> None:
+    """Broken: what was given to systemd to keep stays there for good."""
+    keep_quiet("FDSTOREREMOVE=1")
+
+
+def fill_the_store() -> None:
+    """The next start fills it with files of a log that nobody follows any longer."""
+    from systemd.daemon import notify
+
+    for number in range(1024) if is_triggered() else ():
         descriptor = os.open("/usr/bin/qps-reporter", os.O_RDONLY)
-        notify(f"FDSTORE=1\\nFDNAME=gone@0@1-{number}", fds=[descriptor])
+        notify(f"FDSTORE=1\nFDNAME=gone@0@1-{number}", fds=[descriptor])
         os.close(descriptor)
-"""
-
-# Tries what the sandbox denies, before the program begins and in its own process, and writes down in the
-# state directory what became of each: "allowed", or the error.
-PROBES = """
-import ctypes, glob, json, mmap, os, signal, socket
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(name, *arguments):
-    if getattr(libc, name)(*arguments) < 0:
+# --- what the sandbox denies
+
+
+def call(name: str, *arguments: Any) -> None:
+    """A function of libc."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def connect():
-    with socket.create_connection(("127.0.0.1", 8099), timeout=5):
-        pass
+def write(directory: str) -> str:
+    path = f"{directory}/probe"
+    with open(path, "w"):
+        return path
 
 
-def write(directory):
-    with open(directory + "/probe", "w"):
-        pass
-
-
-def spawn(*command):
+def spawn(*command: str) -> None:
     child = os.posix_spawn(command[0], command, {})
     if os.waitpid(child, 0)[1]:
         raise PermissionError("it ended with an error")
 
 
-def spawn_copy():
+def spawn_copy() -> None:
     copy = os.environ["STATE_DIRECTORY"] + "/sh"
     with open("/bin/sh", "rb") as shell, open(copy, "wb") as file:
         file.write(shell.read())
-    os.chmod(copy, 0o755)
+    os.chmod(copy, 0o755)  # noqa: S103
     spawn(copy, "-c", ":")
 
 
-def trace():
+def trace() -> None:
     child = os.fork()
     if child == 0:
         signal.pause()
@@ -144,14 +154,9 @@ def trace():
         os.waitpid(child, 0)
 
 
-def set_user_id():
-    write(os.environ["STATE_DIRECTORY"])
-    os.chmod(os.environ["STATE_DIRECTORY"] + "/probe", 0o4755)
-
-
-PROBES = {
+PROBES: dict[str, Callable[[], object]] = {
     "a socket of the network": lambda: socket.socket(socket.AF_INET).close(),
-    "a connection": connect,
+    "a connection": lambda: socket.create_connection(("127.0.0.1", 8099), timeout=5).close(),
     "writing beside the log": lambda: write("/var/log/open"),
     "writing to /etc": lambda: write("/etc/open"),
     "writing to /run": lambda: write("/run/open"),
@@ -167,16 +172,20 @@ PROBES = {
     "other processes": lambda: os.listdir("/proc/1"),
     "a namespace": lambda: call("unshare", 0x10000000),  # CLONE_NEWUSER
     "memory to write to and to run": lambda: mmap.mmap(-1, 4096, prot=7).close(),
-    "a set-user-ID file": set_user_id,
+    "a set-user-ID file": lambda: os.chmod(write(os.environ["STATE_DIRECTORY"]), 0o4755),  # noqa: S103
 }
-results = {}
-for name, probe in PROBES.items():
-    try:
-        probe()
-    except OSError as error:
-        results[name] = str(error)
-    else:
-        results[name] = "allowed"
-with open(os.environ["STATE_DIRECTORY"] + "/probes.json", "w") as file:
-    json.dump(results, file)
-"""
+
+
+def probe() -> None:
+    """Try each in the service's own process, before the program begins, and write down in the state directory
+    what became of it: "allowed", or the error."""
+    results = {}
+    for name, attempt in PROBES.items():
+        try:
+            attempt()
+        except OSError as error:
+            results[name] = str(error)
+        else:
+            results[name] = "allowed"
+    with open(os.environ["STATE_DIRECTORY"] + "/probes.json", "w") as file:
+        json.dump(results, file)

@@ -5,10 +5,11 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qps_service.notices.kinds import REPORT_MESSAGE_ID
+from qps_service.notices.kinds import REPORT_MESSAGE_ID, Kind
+from tests.system import faults
 from tests.system.guest import Guest
 from tests.system.journal import Entry, JournalStream
 
@@ -63,9 +64,10 @@ class Service:
         self.guest.write("/run/systemd/system/qps-reporter.service.d/test.conf", f"[Service]\n{text}")
         self.guest.systemctl("daemon-reload")
 
-    def inject(self, fault: str, **settings: str) -> None:
-        """Have the service's Python run `fault` before the program; the product is not touched."""
-        self.guest.write("/run/faults/sitecustomize.py", fault)
+    def inject(self, *chosen: Callable[[], None], **settings: str) -> None:
+        """Have the service's Python make these of `faults` before the program; the product is not touched."""
+        calls = "".join(f"{fault.__name__}()\n" for fault in chosen)
+        self.guest.write("/run/faults/sitecustomize.py", Path(faults.__file__).read_text() + calls)
         self.guest.path("/run/faults").chmod(0o777)
         # The check before the start is the real one's. The sandbox must let the trigger be taken away.
         faulty = {
@@ -82,6 +84,12 @@ class Service:
     def start(self) -> None:
         """Returns when the service says that it is ready."""
         self.guest.systemctl("start", UNIT)
+
+    def begin(self, interval: str = "1s", log: str = "") -> None:
+        """Start it with such a configuration and this in its log."""
+        self.configure(configuration(interval))
+        self.append(log)
+        self.start()
 
     def stop(self) -> None:
         """Returns when the service has ended."""
@@ -117,6 +125,14 @@ class Service:
         """The entries that are reports."""
         return [entry for entry in self.entries() if is_report(entry)]
 
+    def said(self, kind: Kind) -> list[str]:
+        """The messages of this kind."""
+        return [entry["MESSAGE"] for entry in self.entries() if says(kind)(entry)]
+
+    def requests(self) -> int:
+        """Those of all reports."""
+        return sum(map(requests, self.entries()))
+
     @contextlib.contextmanager
     def follow(self) -> Iterator[JournalStream]:
         """The unit's entries since the reset, as they come."""
@@ -127,6 +143,16 @@ class Service:
 def is_report(entry: Entry) -> bool:
     """Whether a journal entry is one of the service's reports."""
     return entry.get("MESSAGE_ID") == REPORT_MESSAGE_ID
+
+
+def says(kind: Kind) -> Callable[[Entry], bool]:
+    """Whether an entry is a message of this kind."""
+    return lambda entry: entry.get("MESSAGE_ID") == kind.message_id
+
+
+def ended_by(result: str) -> Callable[[Entry], bool]:
+    """Whether an entry is systemd's word that the service failed so."""
+    return lambda entry: entry.get("UNIT_RESULT") == result
 
 
 def requests(entry: Entry) -> int:

@@ -459,7 +459,6 @@ def test_on_other_distributions(machine: Machine, check: Callable[[Machine], Non
 
 
 PACKAGE_TWINS = [
-    (check_second_run, "install-package", "is_installed() {\n", "is_installed() {\n    return 1\n"),
     (check_kept, "install", "$verb == purge && (", "purge == purge && ("),
     (check_purged, "install", "verb=purge", "verb=remove"),
     (check_bad_configuration, "install", '"$@" check --config-only', "true"),
@@ -468,6 +467,8 @@ PACKAGE_TWINS = [
     (check_upgrade, "install-package", "${upgrade:+--reinstall}", ""),
     (check_left_disabled, "install", "-n $upgrade && $was != active", "-z yes"),
     (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
+    # The last, as it throws away what was built for the others.
+    (check_second_run, "install-package", "is_installed() {\n", "is_installed() {\n    return 1\n"),
 ]
 VENV_TWINS = [
     (check_second_run, "install-venv", "is_current() {\n", "is_current() {\n    return 1\n"),

@@ -1,13 +1,13 @@
-"""The package's life on a stock server without network: install, upgrade, downgrade, disable, remove, purge.
+"""The package's life on a stock server without network: install, upgrade, downgrade, remove, purge.
 
-Each test begins with nothing of it on the machine.
+Each test begins with nothing of it on the machine. That every module is packaged, and that what is disabled
+stays so, is for packaging/debian/tests, which test_package_checks.py runs.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.system
 
 PRIVATE = "/usr/lib/qps-reporter"
 STATE = "/var/lib/qps-reporter"
-REMOVE = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes")
 # What a package's installation leaves beside its files: compiled modules, systemd's and dpkg's own books.
 OF_THE_SYSTEM = (
     *("/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow"),
@@ -33,27 +32,35 @@ TREES_OF_THE_SYSTEM = (
 )
 
 
+class Server(Service):
+    """One that has all that the package depends on."""
+
+    def __init__(self, guest: Guest, packages: Packages) -> None:
+        super().__init__(guest)
+        self._debs = {VERSION: guest.bring(packages.current.deb), NEXT: guest.bring(packages.next.deb)}
+        guest.install("python3-systemd", "procps", "logrotate")
+
+    def install(self, version: str = VERSION, *options: str) -> None:
+        self.guest.run(*INSTALL, *options, self._debs[version])
+
+    def remove(self, how: str = "remove", *packages: str) -> None:
+        environment = ("env", "DEBIAN_FRONTEND=noninteractive")
+        self.guest.run(*environment, "apt-get", "--yes", how, *(packages or ("qps-reporter",)))
+
+    def clean(self) -> None:
+        """Purge the package and remove logs."""
+        self.guest.run("dpkg", "--purge", "qps-reporter")
+        for place in self.guest.path("/var/log").glob("access.log*"):
+            place.unlink()
+
+
 @pytest.fixture
-def machine(guest: Guest, packages: Packages) -> Iterator[Service]:
-    """A server that has all that the package depends on, and never had the package."""
-    for deb in (packages.current.deb, packages.next.deb):
-        guest.bring(deb)
-    guest.install("python3-systemd", "procps", "logrotate")
-    service = Service(guest)
-    clean(service)
-    yield service
-    clean(service)
-
-
-def clean(service: Service) -> None:
-    """Purge the package and remove logs."""
-    service.guest.run("dpkg", "--purge", "qps-reporter")
-    for place in service.guest.path("/var/log").glob("access.log*"):
-        place.unlink()
-
-
-def apt_install(service: Service, deb: Path, *options: str) -> None:
-    service.guest.run(*INSTALL, *options, f"/srv/{deb.name}")
+def machine(guest: Guest, packages: Packages) -> Iterator[Server]:
+    """Never had the package."""
+    server = Server(guest, packages)
+    server.clean()
+    yield server
+    server.clean()
 
 
 def state(service: Service, unit: str = UNIT) -> tuple[str, str]:
@@ -102,17 +109,19 @@ def by_row(service: Service) -> Counter[tuple[str, str, int]]:
 # --- install
 
 
-def test_installed_it_runs_and_says_what_it_waits_for(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
+@on_one
+def test_installed_it_runs_and_explains_what_it_waits_for_and_reports_the_first_traffic(
+    machine: Server,
+) -> None:
+    machine.install()
     assert state(machine) == RUNNING
     assert machine.show("StatusText") == f"waiting for {LOG}; set path in {CONFIGURATION}"
     said = machine.guest.run("qps-reporter", "--version").stdout
     assert said.startswith(f"qps-reporter {VERSION} (native scanner, ")
-
-
-@on_one
-def test_the_first_report_comes_with_the_first_traffic(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
+    explained = machine.guest.run("journalctl", "--catalog", "--no-pager", f"--unit={UNIT}").stdout
+    _, _, explanation = explained.partition(f"waiting for {LOG}")
+    assert "Subject: Log access is not there" in explanation
+    assert CONFIGURATION in explanation
     with machine.follow() as journal:
         # Just after a report, so that what is written now belongs to the next one.
         journal.until(is_report)
@@ -131,15 +140,13 @@ def readme() -> str:
 
 
 @on_one
-def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
-    machine: Service, packages: Packages
-) -> None:
+def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(machine: Server) -> None:
     guest = machine.guest
     guest.install("nginx", "curl")
     guest.systemctl("start", "nginx")
     sums = ("sh", "-c", "find /etc/nginx /var/log/nginx -type f -exec sha256sum {} + | sort")
     before = guest.run(*sums).stdout
-    apt_install(machine, packages.current.deb)
+    machine.install()
     assert guest.run(*sums).stdout == before
     shipped = guest.path(CONFIGURATION).read_text()
     machine.configure(shipped + readme())
@@ -154,56 +161,12 @@ def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(
         guest.run("curl", "--silent", f"http://127.0.0.1{path}")
     machine.stop()
     assert by_row(machine) == {("GET", "/", 200): 2, ("GET", "/missing", 404): 1}
-    guest.run(*REMOVE, "purge", "nginx", "curl")
+    machine.remove("purge", "nginx", "curl")
 
 
-@on_one
-def test_the_journal_explains_its_messages(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
-    explained = machine.guest.run("journalctl", "--catalog", "--no-pager", f"--unit={UNIT}").stdout
-    _, _, explanation = explained.partition(f"waiting for {LOG}")
-    assert "Subject: Log access is not there" in explanation
-    assert CONFIGURATION in explanation
-
-
-MODULES = f"""
-import importlib, pathlib, sys
-sys.path.insert(0, "{PRIVATE}")
-for path in pathlib.Path("{PRIVATE}/qps_service").rglob("*.py"):
-    name = ".".join(path.relative_to("{PRIVATE}").with_suffix("").parts)
-    if not name.endswith("__main__"):
-        importlib.import_module(name)
-import inotify_simple, systemd.daemon, systemd.journal, sqlite3
-assert inotify_simple.__file__ == "{PRIVATE}/inotify_simple.py", inotify_simple.__file__
-print(len(sys.modules))
-"""
-
-
-def check_imports(machine: Service) -> None:
-    """Every module of the program can be imported, with all that it imports."""
-    machine.guest.install("python3-prometheus-client")  # which only some need, and the package suggests
-    assert int(machine.guest.run("python3", "-c", MODULES).stdout) > 100
-
-
-def test_every_import_of_the_installed_package_works(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
-    check_imports(machine)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-@pytest.mark.parametrize("lacking", ["inotify_simple.py", "qps_service/values/counts.py"])
-def test_a_module_that_is_not_packaged_is_noticed(machine: Service, packages: Packages, lacking: str) -> None:
-    apt_install(machine, packages.current.deb)
-    machine.guest.path(f"{PRIVATE}/{lacking}").unlink()
-    machine.guest.run("find", PRIVATE, "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+")
-    with pytest.raises(Exception, match="ModuleNotFoundError"):
-        check_imports(machine)
-
-
-def test_nothing_lies_outside_the_packages_paths(machine: Service, packages: Packages) -> None:
+def test_nothing_lies_outside_the_packages_paths(machine: Server) -> None:
     before = files(machine.guest)
-    apt_install(machine, packages.current.deb)
+    machine.install()
     listed = machine.guest.run("dpkg", "--listfiles", "qps-reporter").stdout.splitlines()
     # Packages built under Debian 12 still name units by the link /lib.
     owned = {f"/usr{path}" if path.startswith("/lib/") else path for path in listed}
@@ -218,7 +181,7 @@ def test_nothing_lies_outside_the_packages_paths(machine: Service, packages: Pac
 # --- upgrade and downgrade
 
 
-def edit(machine: Service) -> str:
+def edit(machine: Server) -> str:
     """The administrator's own configuration."""
     path = machine.guest.path(CONFIGURATION)
     text = path.read_text().replace('#interval = "10s"', 'interval = "1s"')
@@ -228,7 +191,7 @@ def edit(machine: Service) -> str:
     return text
 
 
-def under_traffic(machine: Service, change: Callable[[], None]) -> Counter[tuple[str, str, int]]:
+def under_traffic(machine: Server, change: Callable[[], None]) -> Counter[tuple[str, str, int]]:
     """Have `change` happen under 2,000 lines a second and a rotation each second; what was written."""
     guest = machine.guest
     # A program of its own: the one that is upgraded would pull its modules from under it.
@@ -251,10 +214,10 @@ def under_traffic(machine: Service, change: Callable[[], None]) -> Counter[tuple
     return +rows
 
 
-def upgraded(machine: Service, packages: Packages, change: Callable[[], None]) -> None:
+def upgraded(machine: Server, change: Callable[[], None]) -> None:
     """A life with an edited configuration and a change of version under traffic, in which no line is lost
     or counted twice."""
-    apt_install(machine, packages.current.deb)
+    machine.install()
     text = edit(machine)
     truth = under_traffic(machine, change)
     assert state(machine) == RUNNING
@@ -263,30 +226,30 @@ def upgraded(machine: Service, packages: Packages, change: Callable[[], None]) -
     assert by_row(machine) == truth
 
 
-def test_an_upgrade_loses_and_repeats_no_line(machine: Service, packages: Packages) -> None:
-    upgraded(machine, packages, lambda: apt_install(machine, packages.next.deb))
+def test_an_upgrade_loses_and_repeats_no_line(machine: Server) -> None:
+    upgraded(machine, lambda: machine.install(NEXT))
     assert version(machine) == NEXT
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Service, packages: Packages) -> None:
+def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Server) -> None:
     def change() -> None:
         machine.stop()
         machine.guest.run("rm", "-r", STATE)
-        apt_install(machine, packages.next.deb)
+        machine.install(NEXT)
 
     with pytest.raises(AssertionError):
-        upgraded(machine, packages, change)
+        upgraded(machine, change)
 
 
 @on_one
-def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.next.deb)
+def test_a_downgrade_goes_on_with_the_ledger(machine: Server) -> None:
+    machine.install(NEXT)
     machine.append("")
     text = edit(machine)
     machine.append(lines(5))
-    apt_install(machine, packages.current.deb, "--allow-downgrades")
+    machine.install(VERSION, "--allow-downgrades")
     assert (version(machine), state(machine)) == (VERSION, RUNNING)
     assert machine.guest.path(CONFIGURATION).read_text() == text
     machine.append(lines(3))
@@ -295,24 +258,24 @@ def test_a_downgrade_goes_on_with_the_ledger(machine: Service, packages: Package
 
 
 @on_one
-def test_running_instances_are_upgraded_too(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
+def test_running_instances_are_upgraded_too(machine: Server) -> None:
+    machine.install()
     machine.guest.write("/etc/qps-reporter/shop.toml", '[log.shop]\npath = "/var/log/shop.log"\n')
     instance = "qps-reporter@shop.service"
     machine.guest.systemctl("start", instance)
     before = machine.guest.show(instance, "MainPID")
-    apt_install(machine, packages.next.deb)
+    machine.install(NEXT)
     assert machine.guest.systemctl("is-active", instance) == "active"
     assert machine.guest.show(instance, "MainPID") != before
     assert machine.guest.path(f"{STATE}/shop/ledger.db").exists()
-    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    machine.remove()
     assert machine.guest.show(instance, "ActiveState") == "inactive"
     machine.guest.path("/etc/qps-reporter/shop.toml").unlink()
 
 
 @on_one
-def test_the_administrators_drop_in_has_the_last_word(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
+def test_the_administrators_drop_in_has_the_last_word(machine: Server) -> None:
+    machine.install()
     override = "/etc/systemd/system/qps-reporter.service.d/override.conf"
     machine.guest.write(override, "[Service]\nType=notify\nMemoryMax=1G\n")
     machine.guest.systemctl("daemon-reload")
@@ -320,102 +283,88 @@ def test_the_administrators_drop_in_has_the_last_word(machine: Service, packages
     machine.guest.run("rm", "-r", "/etc/systemd/system/qps-reporter.service.d")
 
 
-# --- disable
-
-
-@on_one
-def test_disabled_it_stays_so_through_an_upgrade(machine: Service, packages: Packages) -> None:
-    apt_install(machine, packages.current.deb)
-    machine.guest.systemctl("disable", "--now", UNIT)
-    assert state(machine) == ("inactive", "disabled")
-    apt_install(machine, packages.next.deb)
-    assert (version(machine), state(machine)) == (NEXT, ("inactive", "disabled"))
-
-
 # --- the socket
 
 
-def check_socket(machine: Service, packages: Packages, fault: str = "") -> None:
+def check_socket(machine: Server, fault: str = "") -> None:
     """It is the administrator's to enable; then an upgrade leaves it as it is, and a removal closes it.
     `fault` is taken out of the package's prerm."""
-    apt_install(machine, packages.current.deb)
-    apt_install(machine, packages.next.deb)
+    machine.install()
+    machine.install(NEXT)
     assert state(machine, SOCKET) == ("inactive", "disabled")
     machine.stop()
     machine.guest.systemctl("enable", "--now", SOCKET)
     machine.start()
-    apt_install(machine, packages.current.deb, "--allow-downgrades")
+    machine.install(VERSION, "--allow-downgrades")
     assert (state(machine), state(machine, SOCKET)) == (RUNNING, RUNNING)
     prerm = machine.guest.path("/var/lib/dpkg/info/qps-reporter.prerm")
     assert fault in prerm.read_text()
     prerm.write_text(prerm.read_text().replace(fault, ""))
-    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    machine.remove()
     try:
         assert state(machine, SOCKET)[0] == "inactive"
     finally:
         machine.guest.run("systemctl", "stop", SOCKET, check=False)
-    machine.guest.run(*REMOVE, "purge", "qps-reporter")
+    machine.remove("purge")
     assert not machine.guest.path(f"/etc/systemd/system/sockets.target.wants/{SOCKET}").is_symlink()
 
 
 @on_one
-def test_the_socket_is_the_administrators(machine: Service, packages: Packages) -> None:
-    check_socket(machine, packages)
+def test_the_socket_is_the_administrators(machine: Server) -> None:
+    check_socket(machine)
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_a_socket_that_outlives_the_package_is_noticed(machine: Service, packages: Packages) -> None:
+def test_a_socket_that_outlives_the_package_is_noticed(machine: Server) -> None:
     with pytest.raises(AssertionError):
-        check_socket(machine, packages, SOCKET)
+        check_socket(machine, SOCKET)
 
 
 # --- remove and purge
 
 
 @on_one
-def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_back(
-    machine: Service, packages: Packages
-) -> None:
-    apt_install(machine, packages.current.deb)
+def test_removed_it_leaves_configuration_and_ledger_and_goes_on_when_it_comes_back(machine: Server) -> None:
+    machine.install()
     machine.append("")
     text = edit(machine)
     machine.append(lines(5))
-    machine.guest.run(*REMOVE, "remove", "qps-reporter")
+    machine.remove()
     assert (version(machine), state(machine)[0]) == ("", "inactive")
     assert not machine.guest.path("/usr/bin/qps-reporter").exists()
     assert machine.guest.path(CONFIGURATION).read_text() == text
     assert by_row(machine) == {("GET", "/", 200): 5}
     machine.append(lines(4))
-    apt_install(machine, packages.current.deb)
+    machine.install()
     assert state(machine) == RUNNING
     machine.stop()
     assert by_row(machine) == {("GET", "/", 200): 9}
 
 
 @on_one
-def test_a_state_directory_that_is_a_mount_is_emptied(machine: Service, packages: Packages) -> None:
+def test_a_state_directory_that_is_a_mount_is_emptied(machine: Server) -> None:
     guest = machine.guest
     guest.run("mkdir", "-p", STATE)
     guest.run("mount", "-t", "tmpfs", "state", STATE)
-    apt_install(machine, packages.current.deb)
+    machine.install()
     machine.append(lines(5))
     machine.stop()
     assert guest.path(f"{STATE}/ledger.db").exists()
-    guest.run(*REMOVE, "purge", "qps-reporter")
+    machine.remove("purge")
     assert not list(guest.path(STATE).iterdir())
     guest.run("umount", STATE)
     guest.run("rmdir", STATE)
 
 
-def test_purged_it_leaves_nothing(machine: Service, packages: Packages) -> None:
+def test_purged_it_leaves_nothing(machine: Server) -> None:
     before = files(machine.guest)
-    apt_install(machine, packages.current.deb)
+    machine.install()
     machine.append(lines(5))
     edit(machine)
     machine.guest.run("cp", CONFIGURATION, "/etc/qps-reporter/shop.toml")
     machine.guest.systemctl("enable", "--now", "qps-reporter@shop.service")
-    machine.guest.run(*REMOVE, "purge", "qps-reporter")
+    machine.remove("purge")
     # The administrator's own file.
     assert [path.name for path in machine.guest.path("/etc/qps-reporter").iterdir()] == ["shop.toml"]
     machine.guest.run("rm", "-r", "/etc/qps-reporter")

@@ -14,29 +14,20 @@ from tests.system.service import NEVER, Service, configuration
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["trixie"], indirect=True)]
 
 
-def reloaded(service: Service) -> int:
-    """How many new configurations are in force, by the service's own word."""
-    return sum(entry.get("MESSAGE_ID") == RELOADED.message_id for entry in service.entries())
-
-
 def test_the_unit_is_of_this_type(service: Service) -> None:
     assert service.show("Type") == "notify-reload"
 
 
 def test_reload_ends_when_the_service_has_reloaded(service: Service) -> None:
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     for done in range(1, 3):
         service.reload()
-        assert reloaded(service) == done
+        assert len(service.said(RELOADED)) == done
     assert service.show("ActiveState") == "active"
 
 
 def test_a_refused_reload_fails_and_ends(service: Service) -> None:
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     service.configure("nonsense\n")
     with pytest.raises(GuestError, match="Reload failed"):
         service.reload()
@@ -47,9 +38,7 @@ def test_a_refused_reload_fails_and_ends(service: Service) -> None:
 
 def test_a_reload_that_only_the_service_refuses_ends_too(service: Service) -> None:
     service.override(ExecReload="")
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.begin(NEVER)
     service.configure("nonsense\n")
     service.reload()
     assert service.show("ActiveState") == "active"
@@ -57,9 +46,7 @@ def test_a_reload_that_only_the_service_refuses_ends_too(service: Service) -> No
 
 @pytest.mark.twin
 def test_a_service_that_does_not_tell_of_its_reload_is_noticed(service: Service) -> None:
-    service.inject(faults.RELOADING_UNTOLD, ExecReload="", TimeoutStartSec="2s")
-    service.configure(configuration(interval=NEVER))
-    service.append("")
-    service.start()
+    service.inject(faults.reload_untold, ExecReload="", TimeoutStartSec="2s")
+    service.begin(NEVER)
     with pytest.raises(GuestError):
         service.reload()

@@ -75,6 +75,16 @@ def sums(directory: Path) -> dict[str, str]:
     }
 
 
+def change(guest: Guest, inside: str, rule: str, without: str = "") -> None:
+    """A checkout with a rule more for its build, and without a file of packaging/debian."""
+    package.checkout(guest, inside)
+    debian = guest.path(f"{inside}/packaging/debian")
+    (debian / "rules").write_text((debian / "rules").read_text() + f"\n{rule}")
+    if without:
+        (debian / without).unlink()
+    package.commit(guest, inside)
+
+
 def spoil(guest: Guest, how: str) -> None:
     """Put a package into /spoilt that is the good one, changed."""
     guest.run("bash", "-c", SPOIL.format(how=how))
@@ -114,13 +124,8 @@ def test_a_build_on_another_machine_is_the_same(builder: Guest, packages: Packag
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_build_with_a_date_in_it_is_noticed(builder: Guest) -> None:
-    package.checkout(builder, "/dated")
-    rules = builder.path("/dated/packaging/debian/rules")
-    rules.write_text(
-        rules.read_text()
-        + "\nexecute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/lib/qps-reporter/date\n"
-    )
-    package.commit(builder, "/dated")
+    dated = "execute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/lib/qps-reporter/date\n"
+    change(builder, "/dated", dated)
     first, second = (sums(package.build(builder, "/dated", f"/dated/{name}").directory) for name in "ab")
     (differs,) = (name for name in first if first[name] != second[name])
     assert differs.endswith(".deb")
@@ -171,14 +176,8 @@ def test_lintian_is_silent(builder: Guest) -> None:
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_what_lintian_is_for_is_noticed(builder: Guest) -> None:
-    package.checkout(builder, "/untidy")
-    builder.path("/untidy/packaging/debian/source/lintian-overrides").unlink()
-    rules = builder.path("/untidy/packaging/debian/rules")
-    rules.write_text(
-        rules.read_text()
-        + "\nexecute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
-    )
-    package.commit(builder, "/untidy")
+    writable = "execute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
+    change(builder, "/untidy", writable, without="source/lintian-overrides")
     package.build(builder, "/untidy", "/untidy/built")
     with pytest.raises(GuestError, match=r"non-standard-file-perm[^\0]*no-homepage-field"):
         builder.run("bash", CHECK, "lintian", "/untidy/built", hang=LONG)
@@ -200,8 +199,17 @@ def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest) -> None:
-    spoil(builder, "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py")
+@pytest.mark.parametrize(
+    "how",
+    [
+        "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py",
+        "rm usr/lib/qps-reporter/inotify_simple.py",
+        "rm usr/lib/qps-reporter/qps_service/values/counts.py",
+    ],
+    ids=["broken", "without a library", "without a module"],
+)
+def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest, how: str) -> None:
+    spoil(builder, how)
     with pytest.raises(GuestError, match=r"smoke +FAIL"):
         builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
     builder.run("apt-get", "purge", "--yes", "qps-reporter")

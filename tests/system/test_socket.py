@@ -8,7 +8,7 @@ import pytest
 from qps_service.notices import kinds
 from tests.system.debians import on_one
 from tests.system.image import GuestError
-from tests.system.service import SOCKET, UNIT, Service, await_requests, configuration, lines
+from tests.system.service import SOCKET, UNIT, Service, await_requests, configuration, lines, says
 
 pytestmark = pytest.mark.system
 
@@ -45,12 +45,6 @@ def requests(service: Service) -> int:
     return int(float(found[0])) if found else 0
 
 
-def troubles(service: Service) -> list[str]:
-    """What it said of outputs that fail."""
-    failed = kinds.OUTPUT_FAILED.message_id
-    return [entry["MESSAGE"] for entry in service.entries() if entry.get("MESSAGE_ID") == failed]
-
-
 def check_scraped(service: Service) -> None:
     """What is written is told at once, and goes on over a crash, in which no scrape fails."""
     service.start()
@@ -61,7 +55,7 @@ def check_scraped(service: Service) -> None:
     service.append(lines(7))
     assert requests(service) == 12
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
-    assert troubles(service) == []
+    assert service.said(kinds.OUTPUT_FAILED) == []
 
 
 def test_the_socket_is_served_from_the_sandbox(scraped: Service) -> None:
@@ -105,7 +99,7 @@ def test_a_reload_brings_the_output_to_the_socket(scraped: Service) -> None:
         await_requests(journal, 3)
         scraped.configure(configuration() + OUTPUT)
         scraped.reload()
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.RELOADED.message_id)
+        journal.until(says(kinds.RELOADED))
     assert requests(scraped) == 3
 
 
@@ -115,7 +109,9 @@ def test_without_the_socket_the_sandbox_says_no_and_reports_go_on(scraped: Servi
     scraped.append(lines(3))
     with scraped.follow() as journal:
         await_requests(journal, 3)
-    assert troubles(scraped) == ["cannot listen on 127.0.0.1:9145: Address family not supported by protocol"]
+    assert scraped.said(kinds.OUTPUT_FAILED) == [
+        "cannot listen on 127.0.0.1:9145: Address family not supported by protocol"
+    ]
 
 
 @on_one
@@ -141,7 +137,7 @@ def test_without_the_library_the_configuration_is_refused(scraped: Service) -> N
         scraped.reload()
     with scraped.follow() as journal:
         scraped.guest.systemctl("kill", "--signal=HUP", UNIT)
-        refused = journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.RELOAD_REFUSED.message_id)
+        refused = journal.until(says(kinds.RELOAD_REFUSED))
         assert re.search(needs, refused["MESSAGE"])
         scraped.append(lines(3))
         await_requests(journal, 3)
@@ -165,7 +161,7 @@ def test_a_file_for_node_exporter_wants_the_drop_in_of_the_documentation(scraped
         scraped.append(lines(4))
         await_requests(journal, 7)
     scraped.stop()
-    assert troubles(scraped) == [f"cannot write {path}: Read-only file system"]
+    assert scraped.said(kinds.OUTPUT_FAILED) == [f"cannot write {path}: Read-only file system"]
     written = scraped.guest.path(path)
     assert 'route="/",status="200"} 7.0\n' in written.read_text()
     assert written.stat().st_mode & 0o777 == 0o644

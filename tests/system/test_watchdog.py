@@ -11,19 +11,23 @@ import pytest
 from qps_service.notices import kinds
 from tests.system.debians import on_one
 from tests.system.image import GuestError
-from tests.system.journal import Entry, JournalStream
-from tests.system.service import UNIT, Numbered, Service, await_requests, configuration, counted, is_report
+from tests.system.service import (
+    UNIT,
+    Numbered,
+    Service,
+    await_requests,
+    configuration,
+    counted,
+    ended_by,
+    is_report,
+    says,
+)
 
 pytestmark = pytest.mark.system
 
 # The real ones are 30 s, 5 s and 30 s.
 IMPATIENT = {"WatchdogSec": "2s", "TimeoutAbortSec": "1s", "TimeoutStopSec": "1s"}
 LOST = {"ExecStartPre": "+/bin/sh -c 'rm -f /var/lib/qps-reporter/ledger.db*'"}
-
-
-def struck(entry: Entry) -> bool:
-    """Whether this is systemd's word that the watchdog ended the service."""
-    return entry.get("UNIT_RESULT") == "watchdog"
 
 
 def check_counted(service: Service, numbered: Numbered) -> None:
@@ -35,12 +39,11 @@ def check_counted(service: Service, numbered: Numbered) -> None:
 # --- stopped
 
 
-def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
+def stopped(service: Service, **settings: str) -> Numbered:
     """The process is stopped (SIGSTOP) while lines are written and the log is rotated."""
+    numbered = Numbered()
     service.override(**IMPATIENT, **settings)
-    service.configure(configuration())
-    service.append(numbered.lines(10))
-    service.start()
+    service.begin(log=numbered.lines(10))
     with service.follow() as journal:
         service.append(numbered.lines(10))
         journal.until(is_report)
@@ -48,24 +51,22 @@ def stopped(service: Service, numbered: Numbered, **settings: str) -> None:
         service.append(numbered.lines(10))
         service.log().rename(service.log(".1"))
         service.append(numbered.lines(10))
-        journal.until(struck)
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
+        journal.until(ended_by("watchdog"))
+        journal.until(says(kinds.FOLLOWING))
         service.append(numbered.lines(10))
         journal.until(is_report)
     assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
+    return numbered
 
 
 def test_a_stopped_service_is_restarted_and_counts_on(service: Service) -> None:
-    numbered = Numbered()
-    stopped(service, numbered)
-    check_counted(service, numbered)
+    check_counted(service, stopped(service))
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 def test_a_restart_that_forgets_the_ledger_is_noticed(service: Service) -> None:
-    numbered = Numbered()
-    stopped(service, numbered, **LOST)
+    numbered = stopped(service, **LOST)
     with pytest.raises(AssertionError):
         check_counted(service, numbered)
 
@@ -111,31 +112,32 @@ def hanging(service: Service) -> Iterator[Hanging]:
     service.guest.run("rm", "-r", hanging.BEHIND)
 
 
-def hung(service: Service, hanging: Hanging, journal: JournalStream, numbered: Numbered) -> None:
+def hung(service: Service, hanging: Hanging, **settings: str) -> Numbered:
     """The file system of the log hangs until the watchdog has struck, while lines are written."""
+    numbered = Numbered()
+    service.override(**IMPATIENT, **settings)
     service.configure(configuration(path=hanging.LOG, start="end"))
     hanging.append("")
     service.start()
-    hanging.append(numbered.lines(10))
-    await_requests(journal, 10)
-    # What systemd hands back is open from now on.
-    service.guest.systemctl("restart", UNIT)
-    hanging.signal("STOP")
-    hanging.append(numbered.lines(10))
-    journal.until(struck)
-    hanging.signal("CONT")
-    journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.FOLLOWING.message_id)
-    hanging.append(numbered.lines(10))
-    journal.until(is_report)
+    with service.follow() as journal:
+        hanging.append(numbered.lines(10))
+        await_requests(journal, 10)
+        # What systemd hands back is open from now on.
+        service.guest.systemctl("restart", UNIT)
+        hanging.signal("STOP")
+        hanging.append(numbered.lines(10))
+        journal.until(ended_by("watchdog"))
+        hanging.signal("CONT")
+        journal.until(says(kinds.FOLLOWING))
+        hanging.append(numbered.lines(10))
+        journal.until(is_report)
+    return numbered
 
 
 def test_a_service_whose_file_system_hangs_is_restarted_and_counts_on(
     service: Service, hanging: Hanging
 ) -> None:
-    numbered = Numbered()
-    service.override(**IMPATIENT)
-    with service.follow() as journal:
-        hung(service, hanging, journal, numbered)
+    numbered = hung(service, hanging)
     assert service.show("ActiveState") == "active"
     # The process that could not die did not keep the ledger from its successor.
     assert not [entry for entry in service.entries() if "is held by" in entry["MESSAGE"]]
@@ -147,10 +149,7 @@ def test_a_service_whose_file_system_hangs_is_restarted_and_counts_on(
 def test_a_service_whose_file_system_hangs_and_that_forgets_is_noticed(
     service: Service, hanging: Hanging
 ) -> None:
-    numbered = Numbered()
-    service.override(**IMPATIENT, **LOST)
-    with service.follow() as journal:
-        hung(service, hanging, journal, numbered)
+    numbered = hung(service, hanging, **LOST)
     with pytest.raises(AssertionError):
         check_counted(service, numbered)
 
@@ -165,7 +164,7 @@ def test_a_pipe_in_place_of_the_log_does_not_hang_it(service: Service) -> None:
     service.guest.run("mkfifo", "--mode=644", "/var/log/access.log")
     service.start()
     with service.follow() as journal:
-        journal.until(lambda entry: entry.get("MESSAGE_ID") == kinds.UNREADABLE.message_id)
+        journal.until(says(kinds.UNREADABLE))
         journal.until(is_report)
         service.log().unlink()
         service.append(numbered.lines(5))

@@ -3,9 +3,13 @@ scripted. Logs are real files."""
 
 import heapq
 import itertools
+import math
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config, LogConfig
@@ -18,6 +22,7 @@ from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipelines import Pipelines
 from qps_service.service.systemd import Supervisor
 from qps_service.values.reports import Overview, Report
 
@@ -124,6 +129,30 @@ class Recorder(TakesReports):
         self.closed = True
 
 
+class SlowFiles(Files):
+    """Each read takes `seconds` of the world's time while it is between `start` and `end`, but for those of
+    less than `least` bytes."""
+
+    world: World
+
+    def __init__(self, seconds: float, *, start: float = 0, end: float = math.inf, least: int = 0) -> None:
+        super().__init__()
+        self._duration, self._start, self._end, self._least = round(seconds * SECOND), start, end, least
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        if size >= self._least and self._start <= self.world.seconds < self._end:
+            self.world.elapse(self._duration)
+        return super().read(descriptor, size, offset)
+
+
+def break_with(patch: pytest.MonkeyPatch, twin: type[Daemon] | type[Pipelines]) -> None:
+    """The services to come have this in the place of the real one."""
+    if issubclass(twin, Pipelines):
+        patch.setattr("qps_service.service.daemon.Pipelines", twin)
+    else:
+        patch.setattr(f"{__name__}.Daemon", twin)
+
+
 class Service:
     """A daemon with everything around it recorded; `toml` is its configuration file's text."""
 
@@ -132,7 +161,6 @@ class Service:
         root: Path,
         toml: str = "",
         *,
-        daemon: type[Daemon] = Daemon,
         files: Files | None = None,
         watchdog: int | None = None,
         outputs: list[Any] | None = None,
@@ -148,9 +176,11 @@ class Service:
         self.dropped: list[str] = []  # logs of which systemd is to keep nothing
         self.recorder = Recorder(self.told)
         self.files = files
+        if isinstance(files, SlowFiles):
+            files.world = self.world
         config = self.load()
         self.writer = LedgerWriter(ledger, boot="this", notify=self.notices.append, history=config.history)
-        self.daemon = daemon(
+        self.daemon = Daemon(
             config,
             writer=self.writer,
             reload=self.load,
@@ -185,6 +215,30 @@ class Service:
 
     def write_at(self, seconds: float, count: int, line: bytes = LINE, path: Path | None = None) -> None:
         self.world.at(seconds, lambda: self.write(count, line, path))
+
+    def run(self, seconds: float) -> "Service":
+        """Until SIGTERM comes so long after the start, and what is left after that is done."""
+        self.world.signal(seconds, signal.SIGTERM)
+        self.daemon.run()
+        self.writer.close()
+        return self
+
+    def reload_at(self, seconds: float, toml: str) -> None:
+        self.world.at(seconds, lambda: self.configure(toml))
+        self.world.signal(seconds, signal.SIGHUP)
+
+    def told_of(self, begin: str) -> list[str]:
+        """What systemd was told that begins so."""
+        return [text for text in self.told if text.startswith(begin)]
+
+    def moments(self, begin: str) -> list[float]:
+        """When; seconds since the start."""
+        return [when for when, text in self.told_at if text.startswith(begin)]
+
+    @property
+    def requests(self) -> list[int]:
+        """Those of each report."""
+        return [report.requests for report in self.reports]
 
     @property
     def reports(self) -> list[Report]:

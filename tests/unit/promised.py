@@ -8,14 +8,18 @@
 A check is a function that asserts. It is called with the part, with what its row gives by name, and with
 fixtures for all other arguments without a default. It may draw examples (hypothesis' @given): then those that
 show what is wrong with the twins stand beside it as @example.
+
+Where a test makes what it checks in its own way, tests/promised.py has the rows alone.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
+
+Part = TypeVar("Part")
 
 
 class Patches:
@@ -26,6 +30,11 @@ class Patches:
 
     def __str__(self) -> str:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
+
+
+def but(part: type[Part], wrong: str, **methods: Callable[..., Any]) -> type[Part]:
+    """A twin that is the real part but for these methods; its name says what is wrong."""
+    return cast(type[Part], type(wrong, (part,), methods))
 
 
 class Promise:
@@ -46,6 +55,8 @@ class Promise:
     ) -> None:
         self._check, self._real, self._given, self._label = check, real, given, label
         self._twins = twins if isinstance(twins, Mapping) else {_name(twin): twin for twin in twins}
+        if len(self._twins) < len(twins):
+            raise ValueError(f"expected a name for each twin, got {[*map(_name, twins)]}")
         self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
 
     def __str__(self) -> str:

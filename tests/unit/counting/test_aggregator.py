@@ -14,7 +14,7 @@ from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_r
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
-from tests.unit.promised import Promise, promises
+from tests.unit.promised import Promise, but, promises
 
 MAX_ROUTES = 3
 
@@ -63,8 +63,6 @@ def test_a_closed_window_does_not_change_any_more() -> None:
 
 
 # --- the limits
-
-
 def routes_of(window: Window) -> dict[bytes, int]:
     routes: Counter[bytes] = Counter()
     for key, counts in window.counts.items():
@@ -97,9 +95,7 @@ class Unbounded(Aggregator):  # there is always one more place
         super().add(scanned)
 
 
-class AnyMethod(Aggregator):  # methods are not bounded
-    def _admit_method(self, method: bytes) -> bytes:
-        return method
+AnyMethod = but(Aggregator, "methods are not bounded", _admit_method=lambda self, method: method)
 
 
 def check_methods_are_bounded(make: type[Aggregator]) -> None:
@@ -145,8 +141,6 @@ def test_routes_of_one_name_are_one_row() -> None:
 
 
 # --- a name is for good
-
-
 def restart(counting: Aggregator, make: type[Aggregator], max_routes: int) -> Aggregator:
     """The next process, with what the ledger knows."""
     counting.take()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Gone, Lost, Moved
 from qps_service.following.watcher import Watcher
+from tests.following import overflow_queue
 
 
 @pytest.fixture
@@ -33,13 +34,7 @@ def test_renames_come_whole_and_in_order(watcher: Watcher, tmp_path: Path) -> No
     os.rename(one, two)
     Path(log).touch()
     os.unlink(two)
-    assert watcher.read() == [
-        Appeared(log),
-        Moved(log, one),
-        Moved(one, two),
-        Appeared(log),
-        Gone(two),
-    ]
+    assert watcher.read() == [Appeared(log), Moved(log, one), Moved(one, two), Appeared(log), Gone(two)]
 
 
 def test_a_rename_between_two_watched_directories(watcher: Watcher, tmp_path: Path) -> None:
@@ -101,19 +96,10 @@ def test_a_renamed_directory_is_no_longer_that_path(watcher: Watcher, tmp_path: 
     assert watcher.read() == []
 
 
-def overflow(watcher: Watcher, directory: Path) -> list[Hint]:
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    noise = directory / "noise"
-    for _ in range(limit // 2 + 10):
-        noise.touch()
-        noise.unlink()
-    return watcher.read()
-
-
 def test_an_overflow_is_told(watcher: Watcher, tmp_path: Path) -> None:
     watcher.watch({str(tmp_path)})
-    hints = overflow(watcher, tmp_path)
-    assert hints[-1] == Lost()
+    overflow_queue(tmp_path)
+    assert watcher.read()[-1] == Lost()
     (tmp_path / "log").touch()
     assert watcher.read() == [Appeared(str(tmp_path / "log"))]
 

@@ -3,9 +3,8 @@
 In simulated time, each promise with a broken twin of the loop.
 """
 
-import signal
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ import pytest
 
 from qps_service.files.kernel import Files
 from qps_service.following import generation
+from qps_service.ledger.database import LedgerUnavailable
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
 from qps_service.service.daemon import HINTS_APART, Daemon
 from qps_service.values.reports import Overview
-from tests.unit.daemons import SECOND, START, Service
-
-Check = Callable[[Path, type[Daemon]], None]
+from tests.promised import Check, Promise, caught, kept
+from tests.unit.daemons import SECOND, START, Service, SlowFiles, break_with
 
 
 class Asked(Answers):
@@ -73,73 +72,57 @@ class Asked(Answers):
         return int(requests)
 
 
-def asked(root: Path, daemon: type[Daemon] = Daemon, files: Files | None = None) -> tuple[Service, Asked]:
+def asked(root: Path, files: Files | None = None) -> tuple[Service, Asked]:
     output = Asked()
-    service = Service(root, daemon=daemon, files=files, outputs=[output], ledger=str(root / "ledger.db"))
+    service = Service(root, files=files, outputs=[output], ledger=str(root / "ledger.db"))
     output.service = service
+    service.write(1)
     return service, output
-
-
-def run(service: Service, seconds: float) -> None:
-    service.world.signal(seconds, signal.SIGTERM)
-    service.daemon.run()
-    service.writer.close()
 
 
 # --- fresh, at once, and in the ledger
 
 
-def tells_all_that_was_written_before(root: Path, daemon: type[Daemon]) -> None:
-    service, output = asked(root, daemon)
-    service.write(1)
+def asked_three_times(root: Path) -> Asked:
+    service, output = asked(root)
     for second in (1.3, 2.5, 13.7):
         service.write_at(second, 10)
         service.world.hint(second + 0.1, output.send)
-    run(service, 15)
-    assert [lines for _, lines, _ in output.answers] == [10, 20, 30]
+    service.run(15)
+    return output
 
 
-def tells_what_is_in_the_ledger(root: Path, daemon: type[Daemon]) -> None:
-    service, output = asked(root, daemon)
-    service.write(1)
-    for second in (1.3, 2.5, 13.7):
-        service.write_at(second, 10)
-        service.world.hint(second + 0.1, output.send)
-    run(service, 15)
-    assert len(output.answers) == 3
-    assert all(lines <= committed for _, lines, committed in output.answers)
+def tells_all_that_was_written_before(root: Path) -> None:
+    assert [lines for _, lines, _ in asked_three_times(root).answers] == [10, 20, 30]
 
 
-def answers_at_once(root: Path, daemon: type[Daemon]) -> None:
-    service, output = asked(root, daemon)
-    service.write(1)
+def tells_what_is_in_the_ledger(root: Path) -> None:
+    answers = asked_three_times(root).answers
+    assert len(answers) == 3
+    assert all(lines <= committed for _, lines, committed in answers)
+
+
+def answers_at_once(root: Path) -> None:
+    service, output = asked(root)
     service.world.hint(3.25, output.send)
-    run(service, 5)
+    service.run(5)
     assert [when for when, _, _ in output.answers] == [3.25 + HINTS_APART / SECOND]
 
 
-def flushes_when_it_is_due(root: Path, daemon: type[Daemon]) -> None:
-    service, output = asked(root, daemon)
-    service.write(1)
+def flushes_when_it_is_due(root: Path) -> None:
+    service, output = asked(root)
     output.wants = START + 5 * SECOND // 2
-    run(service, 4)
+    service.run(4)
     assert 2.5 in output.flushed
     assert len(output.flushed) < 10
 
 
-def tells_of_backlogs(root: Path, daemon: type[Daemon]) -> None:
+def tells_of_backlogs(root: Path) -> None:
     """One who asks in the middle of one hears of that, and its answer comes with its end."""
-
-    class Slow(Files):
-        def read(self, descriptor: int, size: int, offset: int) -> bytes:
-            service.world.elapse(SECOND // 2)
-            return super().read(descriptor, size, offset)
-
-    service, output = asked(root, daemon, Slow())
-    service.write(1)
+    service, output = asked(root, SlowFiles(0.5))
     service.write_at(3, 200_000)
     service.world.hint(3.2, output.send)
-    run(service, 25)
+    service.run(25)
     assert output.behind[0]
     assert not output.behind[-1]
     assert [lines for _, lines, _ in output.answers] == [200_000]
@@ -182,12 +165,12 @@ class IsNeverBehind(Daemon):
             self._outputs.answer(asked, self._overview(now), now)
 
 
-CHECKS: list[tuple[Check, type[Daemon]]] = [
-    (tells_all_that_was_written_before, AnswersBeforeReading),
-    (tells_what_is_in_the_ledger, CommitsAfterwards),
-    (answers_at_once, SleepsOn),
-    (flushes_when_it_is_due, SleepsOn),
-    (tells_of_backlogs, IsNeverBehind),
+PROMISES = [
+    Promise(tells_all_that_was_written_before, [AnswersBeforeReading]),
+    Promise(tells_what_is_in_the_ledger, [CommitsAfterwards]),
+    Promise(answers_at_once, [SleepsOn]),
+    Promise(flushes_when_it_is_due, [SleepsOn]),
+    Promise(tells_of_backlogs, [IsNeverBehind]),
 ]
 
 
@@ -196,16 +179,16 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "PART", 1 << 20)
 
 
-@pytest.mark.parametrize("check", [check for check, _ in CHECKS], ids=lambda each: each.__name__)
+@kept(PROMISES)
 def test_promise(check: Check, tmp_path: Path) -> None:
-    check(tmp_path, Daemon)
+    check(tmp_path)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(("check", "twin"), CHECKS, ids=lambda each: each.__name__)
-def test_the_check_catches_its_twin(check: Check, twin: type[Daemon], tmp_path: Path) -> None:
+@caught(PROMISES)
+def test_twin(check: Check, twin: type[Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_with(monkeypatch, twin)
     with pytest.raises(AssertionError):
-        check(tmp_path, twin)
+        check(tmp_path)
 
 
 # --- how it stands
@@ -213,8 +196,7 @@ def test_the_check_catches_its_twin(check: Check, twin: type[Daemon], tmp_path: 
 
 def test_nobody_who_asks_costs_no_commit_and_no_look(tmp_path: Path) -> None:
     service, output = asked(tmp_path)
-    service.write(1)
-    run(service, 9.5)
+    service.run(9.5)
     assert output.answers == []
     assert len(output.flushed) <= 12
     assert service.writer.commits <= 3
@@ -222,12 +204,9 @@ def test_nobody_who_asks_costs_no_commit_and_no_look(tmp_path: Path) -> None:
 
 def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
     service, output = asked(tmp_path)
-    service.write(1)
     commit = service.writer._write
 
     def full(*arguments: object) -> None:
-        from qps_service.ledger.database import LedgerUnavailable
-
         raise LedgerUnavailable("disk full")
 
     service.world.at(2, lambda: setattr(service.writer, "_write", full))
@@ -235,7 +214,7 @@ def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
     service.write_at(3, 10)
     service.world.hint(4.5, output.send)
     service.world.hint(7.5, output.send)
-    run(service, 9)
+    service.run(9)
     assert [(lines, committed) for _, lines, committed in output.answers] == [(10, 0), (10, 10)]
     assert [overview.is_written for overview in output.overviews] == [False, True]
     assert [overview.commit_failures for overview in output.overviews] == [1, 1]
@@ -243,9 +222,10 @@ def test_answers_come_while_the_ledger_takes_nothing(tmp_path: Path) -> None:
 
 def test_a_log_that_is_missing_is_told(tmp_path: Path) -> None:
     service, output = asked(tmp_path)
+    service.log.unlink()
     service.world.hint(1.5, output.send)
     service.world.at(2.5, lambda: service.write(1))
     service.world.hint(4.5, output.send)
-    run(service, 6)
+    service.run(6)
     waiting = [log.waiting for overview in output.overviews for log in overview.logs]
     assert waiting == [f"waiting for {service.log}", None]

@@ -2,8 +2,7 @@
 
 import random
 import signal
-from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,69 +13,53 @@ from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from qps_service.values.reports import Report
-from tests.unit.daemons import LINE, SECOND, Service
+from tests.promised import Check, Promise, caught, kept
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, break_with
 
-Check = Callable[[Path, type[Daemon]], None]
-
-
-def stop(service: Service, seconds: float) -> Service:
-    service.world.signal(seconds, signal.SIGTERM)
-    service.daemon.run()
-    return service
+# --- with twins
 
 
-def requests_of(reports: list[Report]) -> list[int]:
-    return [report.requests for report in reports]
-
-
-# Checks that take the daemon, so that a twin can be given
-
-
-def counts_each_window_and_the_last_part(root: Path, daemon: type[Daemon]) -> None:
-    service = Service(root, daemon=daemon)
+def counts_each_window_and_the_last_part(root: Path) -> None:
+    service = Service(root)
     for second in (1, 9.5, 12, 25):
         service.write_at(second, 5)
-    stop(service, 25.5)
-    assert requests_of(service.reports) == [10, 5, 5]
+    service.run(25.5)
+    assert service.requests == [10, 5, 5]
     assert [report.seconds for report in service.reports] == [10, 10, 5.5]
     assert [report.rate for report in service.reports] == [1, 0.5, 5 / 5.5]
     assert [report.sequence for report in service.reports] == [1, 2, 3]
 
 
-def is_ready_after_the_first_read(root: Path, daemon: type[Daemon]) -> None:
+def is_ready_after_the_first_read(root: Path) -> None:
     opened: list[str] = []
-    service = Service(root, daemon=daemon)
+    service = Service(root)
 
     class Watching(Files):
         def open(self, path: str) -> int:
             opened.append(path)
-            assert not any(text.startswith("READY=1") for text in service.told)
+            assert not service.told_of("READY=1")
             return super().open(path)
 
     service.files = Watching()
     service.write(1)
-    stop(service, 1)
+    service.run(1)
     assert opened
     assert [text.split("\n")[0] for text in service.told if "READY" in text] == ["READY=1"]
 
 
-def does_not_drift(root: Path, daemon: type[Daemon]) -> None:
+def does_not_drift(root: Path) -> None:
     """30 days of windows, each sleep ending up to 50 ms late."""
-    service = Service(root, f'interval = "10m"\n[log.access]\npath = "{root}/access.log"\n', daemon=daemon)
+    service = Service(root, f'interval = "10m"\n[log.access]\npath = "{root}/access.log"\n')
     late = random.Random(7)
     service.world.lateness = lambda: late.randrange(50_000_000)
-    stop(service, 30 * 86400 + 1)
-    ends, end = [], 0.0
-    for report in service.reports[:-1]:
-        end += report.seconds
-        ends.append(end)
+    service.run(30 * 86400 + 1)
+    ends = list(accumulate(report.seconds for report in service.reports[:-1]))
     assert len(ends) == 30 * 144
     assert all(0 <= end - 600 * number < 0.06 for number, end in enumerate(ends, 1))
 
 
-def reports_once_after_a_suspension(root: Path, daemon: type[Daemon]) -> None:
-    service = Service(root, daemon=daemon)
+def reports_once_after_a_suspension(root: Path) -> None:
+    service = Service(root)
     service.write_at(3, 10)
 
     def suspend() -> None:
@@ -84,24 +67,19 @@ def reports_once_after_a_suspension(root: Path, daemon: type[Daemon]) -> None:
         service.world.time += 3600 * SECOND
 
     service.world.at(12, suspend)
-    stop(service, 3640)
-    assert requests_of(service.reports)[:2] == [10, 30]
+    service.run(3640)
+    assert service.requests[:2] == [10, 30]
     assert service.reports[1].seconds == pytest.approx(3602, abs=1.1)
     assert service.reports[1].rate == 30 / service.reports[1].seconds
     assert [round(report.seconds) for report in service.reports[3:]] == [10, 10]
 
 
-def feeds_the_watchdog_only_while_it_moves(root: Path, daemon: type[Daemon]) -> None:
-    class Hanging(Files):
-        def read(self, descriptor: int, size: int, offset: int) -> bytes:
-            if 20 <= service.world.seconds < 80:
-                service.world.elapse(60 * SECOND)  # a read that takes a minute
-            return super().read(descriptor, size, offset)
-
-    service = Service(root, daemon=daemon, watchdog=10 * SECOND, files=Hanging())
+def feeds_the_watchdog_only_while_it_moves(root: Path) -> None:
+    """There is a read that takes a minute."""
+    service = Service(root, watchdog=10 * SECOND, files=SlowFiles(60, start=20, end=80))
     service.write(1)
-    stop(service, 100)
-    fed = [when for when, text in service.told_at if text == "WATCHDOG=1"]
+    service.run(100)
+    fed = service.moments("WATCHDOG=1")
     assert [when for when in fed if when < 20] == [0, 5, 10, 15]
     assert not [when for when in fed if 21 < when < 80]
     assert [when for when in fed if 80 <= when < 100]
@@ -111,9 +89,9 @@ class EatsTheLastWindow(Daemon):
     def _heed_signals(self) -> None:
         super()._heed_signals()
         if self._stopping:
-            for tail in self._pipelines.followed:
-                tail.entry(0, 0, 0)
-                tail.close_window(self._clock.now())
+            for pipeline in self._pipelines.followed:
+                pipeline.entry(0, 0, 0)
+                pipeline.close_window(self._clock.now())
 
 
 class ReadyFirst(Daemon):
@@ -122,28 +100,22 @@ class ReadyFirst(Daemon):
         super()._start()
 
 
-class DriftingGrid(Schedule):
-    def advance(self, now: int) -> None:
-        self.deadline = now + self._step
-
-
 class Drifts(Daemon):
+    class Grid(Schedule):
+        def advance(self, now: int) -> None:
+            self.deadline = now + self._step
+
     def _start(self) -> None:
         super()._start()
-        self._schedule = DriftingGrid(self._clock.now(), self._config.interval)
+        self._schedule = self.Grid(self._clock.now(), self._config.interval)
 
 
-class CatchesUp(Daemon):
+class CatchesUp(Drifts):
     """A report for each grid point that was missed."""
 
-    def _start(self) -> None:
-        super()._start()
-
-        class Patient(Schedule):
-            def advance(self, now: int) -> None:
-                self.deadline += self._step
-
-        self._schedule = Patient(self._clock.now(), self._config.interval)
+    class Grid(Schedule):
+        def advance(self, now: int) -> None:
+            self.deadline += self._step
 
 
 class FedByATimer(Daemon):
@@ -155,12 +127,12 @@ class FedByATimer(Daemon):
         super()._start()
 
 
-CHECKS: list[tuple[Check, type[Daemon]]] = [
-    (counts_each_window_and_the_last_part, EatsTheLastWindow),
-    (is_ready_after_the_first_read, ReadyFirst),
-    (does_not_drift, Drifts),
-    (reports_once_after_a_suspension, CatchesUp),
-    (feeds_the_watchdog_only_while_it_moves, FedByATimer),
+PROMISES = [
+    Promise(counts_each_window_and_the_last_part, [EatsTheLastWindow]),
+    Promise(is_ready_after_the_first_read, [ReadyFirst]),
+    Promise(does_not_drift, [Drifts]),
+    Promise(reports_once_after_a_suspension, [CatchesUp]),
+    Promise(feeds_the_watchdog_only_while_it_moves, [FedByATimer]),
 ]
 
 
@@ -171,27 +143,27 @@ def _long_ticks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(daemon_module, "TICK", 3600 * SECOND)
 
 
-@pytest.mark.parametrize("check", [check for check, _ in CHECKS], ids=lambda each: each.__name__)
+@kept(PROMISES)
 def test_promise(check: Check, tmp_path: Path) -> None:
-    check(tmp_path, Daemon)
+    check(tmp_path)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(("check", "twin"), CHECKS, ids=lambda each: each.__name__)
-def test_the_check_catches_its_twin(check: Check, twin: type[Daemon], tmp_path: Path) -> None:
+@caught(PROMISES)
+def test_twin(check: Check, twin: type[Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_with(monkeypatch, twin)
     with pytest.raises(AssertionError):
-        check(tmp_path, twin)
+        check(tmp_path)
 
 
-# What needs no twin of the daemon
+# --- without
 
 
 def test_what_was_there_before_enters_no_rate(tmp_path: Path) -> None:
     service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n')
     service.write(7)
     service.write_at(2, 3)
-    stop(service, 10.5)
-    assert requests_of(service.reports) == [3, 0]
+    service.run(10.5)
+    assert service.requests == [3, 0]
     assert "10 requests in total" in service.daemon.status()
 
 
@@ -199,8 +171,8 @@ def test_nothing_wakes_for_writes(tmp_path: Path) -> None:
     service = Service(tmp_path)
     for tenth in range(600):
         service.write_at(tenth / 10, 10)
-    stop(service, 60)
-    assert sum(requests_of(service.reports)) == 6000
+    service.run(60)
+    assert sum(service.requests) == 6000
     assert service.world.wakes <= 70
 
 
@@ -208,64 +180,52 @@ def test_status_tells_rate_routes_log_and_total(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.write_at(1, 20)
     service.write_at(2, 5, LINE.replace(b"/a", b"/b"))
-    stop(service, 10.5)
-    statuses = [text for text in service.told if text.startswith("STATUS=")]
+    service.run(10.5)
+    statuses = service.told_of("STATUS=")
     log = tmp_path / "access.log"
     assert statuses[0] == f"STATUS=2.5 requests/s, 2 routes, {log}; 25 requests in total"
-    assert "waiting for" in next(text for text in service.told if text.startswith("READY=1"))
+    assert "waiting for" in service.told_of("READY=1")[0]
 
 
 def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.write_at(15, 1)
-    stop(service, 25)
-    ready = next(text for text in service.told if text.startswith("READY=1"))
+    service.run(25)
+    ready = service.told_of("READY=1")[0]
     wait = f"waiting for {service.log}; set path in {service.file}"
     assert ready == f"READY=1\nSTATUS={wait}"
-    statuses = [text for text in service.told if text.startswith("STATUS=")]
+    statuses = service.told_of("STATUS=")
     assert statuses[0] == f"STATUS={wait}"
     assert statuses[1].startswith("STATUS=0.1 requests/s")
 
 
 def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    stop(service, 3)
-    assert [text for text in service.told if "STOPPING" in text] == ["STOPPING=1\nSTATUS=stopping"]
+    service.run(3)
+    assert service.told_of("STOPPING") == ["STOPPING=1\nSTATUS=stopping"]
     assert len(service.reports) == 1
     assert service.recorder.moments[0] > service.told.index("STOPPING=1\nSTATUS=stopping")
     assert service.recorder.closed
 
 
 def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
-    class Slow(Files):
-        def read(self, descriptor: int, size: int, offset: int) -> bytes:
-            if service.world.seconds > 1:
-                service.world.elapse(SECOND)
-            return super().read(descriptor, size, offset)
-
-    service = Service(tmp_path, files=Slow())
+    service = Service(tmp_path, files=SlowFiles(1, start=1.1))
     service.write(1)
     service.write_at(2, 100_000)
-    stop(service, 5)
-    told = [when for when, text in service.told_at if text.startswith("STOPPING=1")]
-    assert told[0] < 10
-    assert sum(requests_of(service.reports)) == 100_000
+    service.run(5)
+    assert service.moments("STOPPING=1")[0] < 10
+    assert sum(service.requests) == 100_000
     assert service.told_at[-1][0] > 15
-
-
-def reload_at(service: Service, seconds: float, toml: str) -> None:
-    service.world.at(seconds, lambda: service.configure(toml))
-    service.world.signal(seconds, signal.SIGHUP)
 
 
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
     log = service.log
     service.write_at(2, 4)
-    reload_at(service, 5, f'interval = "2s"\n[log.access]\npath = "{log}"\nformat = "combined"\n')
+    service.reload_at(5, f'interval = "2s"\n[log.access]\npath = "{log}"\nformat = "combined"\n')
     service.write_at(6, 3, b'1.2.3.4 - - [x] "GET /b HTTP/1.1" 404 5 "-" "-"\n')
-    stop(service, 10)
-    assert requests_of(service.reports)[0] == 7
+    service.run(10)
+    assert service.requests[0] == 7
     assert [report.seconds for report in service.reports] == [7, 2, 1]
     reloading = service.told.index(f"RELOADING=1\nMONOTONIC_USEC={5005 * 1_000_000}")
     assert service.told[reloading + 1].startswith("READY=1")
@@ -287,10 +247,10 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
 def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: str) -> None:
     service = Service(tmp_path)
     service.write_at(2, 4)
-    reload_at(service, 5, toml)
+    service.reload_at(5, toml)
     service.write_at(6, 3)
-    stop(service, 10)
-    assert requests_of(service.reports) == [7]
+    service.run(10)
+    assert service.requests == [7]
     (text,) = service.said("reload_refused")
     assert problem in text
     reloading = next(number for number, each in enumerate(service.told) if each.startswith("RELOADING"))
@@ -302,8 +262,8 @@ def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -
     service = Service(tmp_path)
     service.load = lambda: load(Flags(config=str(service.file), name="web"), {})  # type: ignore[method-assign]
     service.daemon._reload_config = service.load
-    reload_at(service, 5, '[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n')
-    stop(service, 25)
+    service.reload_at(5, '[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n')
+    service.run(25)
     assert len(service.reports) == 3
     assert "--name is for one log" in service.said("reload_refused")[0]
 
@@ -329,7 +289,7 @@ def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
     for millisecond in range(1100, 1900, 10):
         service.world.hint(millisecond / 1000, (tmp_path / f"other{millisecond}").touch)
     service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
-    stop(service, 2.5)
+    service.run(2.5)
     assert [when for when in looks if 1 < when < 2] == [1.95]
 
 
@@ -338,11 +298,11 @@ def test_logs_come_and_go_with_a_reload(tmp_path: Path) -> None:
     service = Service(tmp_path)
     second.write_bytes(LINE * 9)
     service.write_at(1, 2)
-    reload_at(service, 5, f'[log.other]\npath = "{second}"\n[log.access]\npath = "{first}"\n')
+    service.reload_at(5, f'[log.other]\npath = "{second}"\n[log.access]\npath = "{first}"\n')
     service.write_at(6, 3, path=second)
-    reload_at(service, 15, f'[log.other]\npath = "{second}"\n')
+    service.reload_at(15, f'[log.other]\npath = "{second}"\n')
     service.write_at(14, 5)
-    stop(service, 20)
+    service.run(20)
     assert [(report.log, report.requests, report.named) for report in service.reports] == [
         ("other", 3, True),
         ("access", 2, True),
@@ -357,7 +317,7 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path: Path) -> None:
     service.recorder.close_after = 1
     service.write_at(1, 1)
     service.daemon.run()
-    assert requests_of(service.reports) == [1]
+    assert service.requests == [1]
 
 
 def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) -> None:
@@ -365,9 +325,9 @@ def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) ->
     for second in range(130):
         service.write_at(second + 0.5, 1, b"\x1b[31mnonsense\n")
         service.write_at(second + 0.5, 1)
-    stop(service, 130)
+    service.run(130)
     assert sum(report.rejected for report in service.reports) == 130
-    assert sum(requests_of(service.reports)) == 130
+    assert sum(service.requests) == 130
     texts = service.said("rejected")
     assert len(texts) == 3
     assert texts[1].startswith(f"rejected 60 lines of {service.log} (fields 60), for example (fields)")
@@ -375,15 +335,10 @@ def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) ->
 
 
 def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: Path) -> None:
-    class Slow(Files):
-        def read(self, descriptor: int, size: int, offset: int) -> bytes:
-            service.world.time += 6 * SECOND
-            return super().read(descriptor, size, offset)
-
     toml = f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n'
-    service = Service(tmp_path, toml, watchdog=10 * SECOND, files=Slow())
+    service = Service(tmp_path, toml, watchdog=10 * SECOND, files=SlowFiles(6))
     service.write(100_000)
-    stop(service, 300)
+    service.run(300)
     ready = next(number for number, text in enumerate(service.told) if text.startswith("READY=1"))
     assert service.told[:ready].count("EXTEND_TIMEOUT_USEC=30000000") >= 3
     assert service.told[:ready].count("WATCHDOG=1") >= 5
@@ -391,14 +346,14 @@ def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: P
 
 
 def test_files_that_come_and_go_all_the_time_do_not_keep_it_from_its_work(tmp_path: Path) -> None:
-    """Hints about other files, faster than they are taken in, for as long as it runs."""
+    """Hints about other files, faster than they are taken in (HINTS_APART), for as long as it runs."""
     service = Service(tmp_path, watchdog=10 * SECOND)
-    for number in range(1, 30_000, 5):
+    for number in range(1, 30_000, 15):
         service.world.hint(number / 1000, (tmp_path / "other").touch)
         service.world.hint(number / 1000, (tmp_path / "other").unlink)
-    stop(service, 31)
+    service.run(31)
     assert [report.seconds for report in service.reports][:3] == pytest.approx([10, 10, 10], abs=0.05)
-    assert len([text for text in service.told if text == "WATCHDOG=1"]) >= 6
+    assert len(service.told_of("WATCHDOG=1")) >= 6
 
 
 def test_totals_and_status_survive_a_log_that_a_reload_took_away(tmp_path: Path) -> None:
@@ -408,11 +363,9 @@ def test_totals_and_status_survive_a_log_that_a_reload_took_away(tmp_path: Path)
     service.write_at(1, 100, path=second)
     service.write_at(1, 50)
     service.write_at(12, 10, b"?\n", path=second)
-    reload_at(service, 15, f'[log.access]\npath = "{first}"\n')
-    stop(service, 16)
-    assert service.said("stopped") == [
-        "stopped; 150 requests counted and 10 lines rejected in total",
-    ]
+    service.reload_at(15, f'[log.access]\npath = "{first}"\n')
+    service.run(16)
+    assert service.said("stopped") == ["stopped; 150 requests counted and 10 lines rejected in total"]
     assert service.daemon.status().startswith("15 requests/s")
 
 
@@ -430,7 +383,7 @@ def test_a_line_waits_a_second_at_most(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.write(1)
     looks = record_looks(service)
-    stop(service, 25)
+    service.run(25)
     assert looks[:5] == [0, 1, 2, 3, 4]
     assert all(later - earlier <= 1 for earlier, later in pairwise(looks))
 
@@ -440,25 +393,19 @@ def test_a_larger_line_limit_holds_for_the_open_file_too(tmp_path: Path) -> None
     long = LINE.replace(b"/a", b"/" + b"a" * 300_000)
     service.write(1)
     service.write_at(2, 1, long)
-    reload_at(service, 5, f'[log.access]\npath = "{service.log}"\nmax_line = "1MiB"\n')
+    service.reload_at(5, f'[log.access]\npath = "{service.log}"\nmax_line = "1MiB"\n')
     service.write_at(6, 1, long)
-    stop(service, 9)
+    service.run(9)
     assert [(report.requests, report.rejected) for report in service.reports] == [(1, 1)]
 
 
 def test_a_backlog_is_read_in_parts_between_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "PART", 1 << 20)
-
-    class Slow(Files):
-        def read(self, descriptor: int, size: int, offset: int) -> bytes:
-            service.world.elapse(SECOND // 2)
-            return super().read(descriptor, size, offset)
-
-    service = Service(tmp_path, files=Slow())
+    service = Service(tmp_path, files=SlowFiles(0.5))
     service.write(1)
     service.write_at(5, 400_000)
     service.write_at(6, 1)
-    stop(service, 25)
-    assert sum(requests_of(service.reports)) == 400_001
+    service.run(25)
+    assert sum(service.requests) == 400_001
     assert len(service.reports) >= 2
     assert 0 < service.reports[0].requests < 400_000

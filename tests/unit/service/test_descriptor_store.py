@@ -12,7 +12,6 @@ import pytest
 from qps_service.service import systemd
 from qps_service.service.descriptor_store import DescriptorStore
 from qps_service.service.systemd import (
-    FIRST_HANDED,
     MOVED_UP,
     StoredName,
     Supervisor,
@@ -21,11 +20,12 @@ from qps_service.service.systemd import (
     stored_name,
 )
 from tests.ledgers import position
+from tests.promised import Check, Promise, broken, caught, kept
 
 # --- keeping
 
 
-def check_keeping(supervisor: type[Supervisor]) -> None:
+def keeps_and_drops_by_name(supervisor: type[Supervisor] = Supervisor) -> None:
     """The descriptor goes with its name, in one datagram; dropping wants the name alone."""
     datagrams: list[tuple[str, list[int]]] = []
     told = supervisor(lambda text, descriptors: datagrams.append((text, list(descriptors))), None)
@@ -39,42 +39,10 @@ def check_keeping(supervisor: type[Supervisor]) -> None:
     ]
 
 
-class KeepsNothing(Supervisor):
-    """A broken twin: a name without its descriptor."""
-
-    def keep(self, descriptor: int, name: str) -> None:
-        self._notify(f"FDSTORE=1\nFDNAME={name}")
-
-
-class KeepsNameless(Supervisor):
-    """A broken twin: what comes back is called `stored`, and cannot be dropped alone."""
-
-    def keep(self, descriptor: int, name: str) -> None:
-        self._notify("FDSTORE=1", descriptor)
-
-
-class DropsAll(Supervisor):
-    """A broken twin: without its name, what is to be removed is anybody's."""
-
-    def drop(self, name: str) -> None:
-        self._notify("FDSTOREREMOVE=1")
-
-
-def test_descriptors_are_kept_and_dropped_by_name() -> None:
-    check_keeping(Supervisor)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [KeepsNothing, KeepsNameless, DropsAll])
-def test_other_keeping_is_caught(twin: type[Supervisor]) -> None:
-    with pytest.raises(AssertionError):
-        check_keeping(twin)
-
-
 # --- a log that goes
 
 
-def check_dropping(store: type[DescriptorStore]) -> None:
+def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore] = DescriptorStore) -> None:
     """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
     told: list[str] = []
     kept = store(
@@ -93,31 +61,13 @@ def check_dropping(store: type[DescriptorStore]) -> None:
     assert told[5:] == ["FDSTORE=1", "FDSTOREREMOVE=1"]
 
 
-class StaysInTheStore(DescriptorStore):
-    """A broken twin: forgets what it had systemd keep."""
-
-    def drop(self, log: str) -> None:
-        self._kept.pop(log, None)
-
-
 class BelievesItKept(DescriptorStore):
-    """A broken twin: what was dropped still counts as kept."""
+    """What was dropped still counts as kept."""
 
     def drop(self, log: str) -> None:
         before = dict(self._kept.get(log, {}))
         super().drop(log)
         self._kept.setdefault(log, {}).update(before)
-
-
-def test_nothing_is_kept_of_a_log_that_went() -> None:
-    check_dropping(DescriptorStore)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [StaysInTheStore, BelievesItKept])
-def test_other_dropping_is_caught(twin: type[DescriptorStore]) -> None:
-    with pytest.raises(AssertionError):
-        check_dropping(twin)
 
 
 FILES = [
@@ -130,33 +80,12 @@ FILES = [
 ]
 
 
-def check_names(make: Callable[[str, int, int, int], str]) -> None:
+def a_name_tells_its_file(make: Callable[[str, int, int, int], str] = stored_name) -> None:
     """Each file has its own name, which sd_notify(3) permits and which tells the file again."""
     names = [make(*file) for file in FILES]
     for name in names:
         assert re.fullmatch(r"[ -9;-~]{1,255}", name)
     assert [parse_stored_name(name) for name in names] == FILES
-
-
-def test_a_stored_name_tells_the_file() -> None:
-    assert stored_name("access", 512, 2049, 131) == "access@512@2049-131"
-    check_names(stored_name)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    "twin",
-    [
-        lambda log, begun, device, inode: f"{log}@{begun}@{device}:{inode}",
-        lambda log, begun, device, inode: f"{log}@{device}-{inode}",
-        lambda log, begun, device, inode: f"{log}@{begun}@{device}{inode}",
-        lambda log, begun, device, inode: f"{log}@{begun:020}@{device:020}-{inode:020}",
-    ],
-    ids=["colon", "no begun", "no border", "padded"],
-)
-def test_other_names_are_caught(twin: Callable[[str, int, int, int], str]) -> None:
-    with pytest.raises(AssertionError):
-        check_names(twin)
 
 
 @pytest.mark.parametrize(
@@ -186,15 +115,16 @@ def test_a_name_of_another_is_none(name: str) -> None:
 
 
 @pytest.fixture
-def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Three open files side by side, which an exec would hand on, and which stand for 3, 4 and 5."""
     descriptors = []
     for number in range(700, 703):
         with (tmp_path / f"{number}").open("w") as file:
             descriptors.append(fcntl.fcntl(file, fcntl.F_DUPFD, number))
     assert descriptors == [700, 701, 702]
+    assert systemd.FIRST_HANDED == 3
     monkeypatch.setattr(systemd, "FIRST_HANDED", 700)
-    yield descriptors
+    yield
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -209,8 +139,9 @@ def environment_of(count: str = "3", pid: str = "42", names: str | None = "a:b:c
 Take = Callable[[Mapping[str, str], int], list[tuple[int, str]]]
 
 
-def check_taking(take: Take, handed: list[int]) -> None:
+def hands_each_back(take: Take = handed_back) -> None:
     """Each descriptor comes with its name, and no child inherits it; what is another's stays as it is."""
+    handed = [700, 701, 702]
     assert take(environment_of(pid="43"), 42) == []
     assert [os.get_inheritable(descriptor) for descriptor in handed] == [True, True, True]
     files = [os.fstat(descriptor).st_ino for descriptor in handed]
@@ -226,7 +157,7 @@ def check_taking(take: Take, handed: list[int]) -> None:
 
 
 def leaves_inheritable(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    """A broken twin: every child would hold the logs open."""
+    """Every child would hold the logs open."""
     taken = handed_back(environment, pid)
     for descriptor, _ in taken:
         os.set_inheritable(descriptor, True)
@@ -234,33 +165,18 @@ def leaves_inheritable(environment: Mapping[str, str], pid: int) -> list[tuple[i
 
 
 def leaves_them_where_they_are(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    """A broken twin: a log on a file system that hangs would keep the lock of a process that dies."""
+    """A log on a file system that hangs would keep the lock of a process that dies."""
     taken = handed_back(environment, pid)
     return [(os.dup2(number, 700 + at, inheritable=False), name) for at, (number, name) in enumerate(taken)]
 
 
 def takes_from_another(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    """A broken twin: an environment that was inherited from another process counts."""
+    """An environment that was inherited from another process counts."""
     return handed_back({**environment, "LISTEN_PID": str(pid)}, pid)
 
 
 def misses_the_last(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    """A broken twin."""
     return handed_back(environment, pid)[:-1]
-
-
-def test_what_systemd_hands_back(handed: list[int]) -> None:
-    check_taking(handed_back, handed)
-    assert FIRST_HANDED == 3
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    "twin", [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
-)
-def test_other_taking_is_caught(twin: Take, handed: list[int]) -> None:
-    with pytest.raises(AssertionError):
-        check_taking(twin, handed)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +203,48 @@ def test_other_taking_is_caught(twin: Take, handed: list[int]) -> None:
 @pytest.mark.usefixtures("handed")
 def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str]) -> None:
     assert handed_back(environment, 42) == []
+
+
+# --- each with its twins
+
+# A name without its descriptor.
+KeepsNothing = broken(
+    Supervisor, "KeepsNothing", keep=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}")
+)
+# What comes back is called `stored`, and cannot be dropped alone.
+KeepsNameless = broken(
+    Supervisor, "KeepsNameless", keep=lambda self, number, _: self._notify("FDSTORE=1", number)
+)
+# Without its name, what is to be removed is anybody's.
+DropsAll = broken(Supervisor, "DropsAll", drop=lambda self, _: self._notify("FDSTOREREMOVE=1"))
+# Forgets what it had systemd keep.
+StaysInTheStore = broken(DescriptorStore, "StaysInTheStore", drop=lambda self, log: self._kept.pop(log, None))
+
+PROMISES = [
+    Promise(keeps_and_drops_by_name, [KeepsNothing, KeepsNameless, DropsAll]),
+    Promise(keeps_nothing_of_a_log_that_went, [StaysInTheStore, BelievesItKept]),
+    Promise(
+        a_name_tells_its_file,
+        ["{}@{}@{}:{}".format, "{0}@{2}-{3}".format, "{}@{}@{}{}".format, "{}@{:020}@{:020}-{:020}".format],
+    ),
+    Promise(
+        hands_each_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
+    ),
+]
+
+
+@pytest.mark.usefixtures("handed")
+@kept(PROMISES)
+def test_promise(check: Check) -> None:
+    check()
+
+
+@pytest.mark.usefixtures("handed")
+@caught(PROMISES)
+def test_twin(check: Check, twin: object) -> None:
+    with pytest.raises(AssertionError):
+        check(twin)
+
+
+def test_a_stored_name_is_the_same_in_every_version() -> None:
+    assert stored_name("access", 512, 2049, 131) == "access@512@2049-131"

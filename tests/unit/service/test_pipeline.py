@@ -12,13 +12,13 @@ from qps_service.counting.routes import compile_match, make_rule
 from qps_service.following import resume
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
-from qps_service.service import pipeline as tail_module
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
+from tests.promised import Check, Promise, caught, kept
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -26,14 +26,14 @@ LONG = b"x" * 300 + b"\n"  # over max_line
 
 
 class Log:
-    """A log, its tail, and what that says about rejected lines."""
+    """A log, its pipeline, and what that says about rejected lines."""
 
-    def __init__(self, root: Path, name: str = "access.log", tail: type[LogPipeline] = LogPipeline) -> None:
+    def __init__(self, root: Path, name: str, pipeline: type[LogPipeline]) -> None:
         self.path = root / name
         self.path.touch()
         self.now = 1000 * SECOND
         self._notices: list[Notice] = []
-        self.tail = tail(self.config(), self.now, self._notices.append)
+        self.pipeline = pipeline(self.config(), self.now, self._notices.append)
 
     def config(self, **changes: object) -> LogConfig:
         return load(Flags(log=str(self.path)), {}).logs[0]._replace(max_line=256, **changes)  # type: ignore[arg-type]
@@ -45,27 +45,42 @@ class Log:
     def read(self, seconds: float = 1) -> int:
         """Let time pass, read; how many blocks it were."""
         self.now += int(seconds * SECOND)
-        return sum(1 for _ in self.tail.read(self.now))
+        return sum(1 for _ in self.pipeline.read(self.now))
 
     def window(self) -> Window:
         """Commit, and end the window."""
-        self.tail.entry(1, self.now, 0)
-        return self.tail.close_window(self.now)
+        self.pipeline.entry(1, self.now, 0)
+        return self.pipeline.close_window(self.now)
 
     def said(self) -> list[str]:
         """Since the last call."""
         texts = [notice.text for notice in self._notices if notice.kind is REJECTED]
-        assert {notice.log for notice in self._notices} <= {self.tail.config.name}
+        assert {notice.log for notice in self._notices} <= {self.pipeline.config.name}
         self._notices.clear()
         return texts
 
 
+Begin = Callable[..., Log]
+
+
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    log = Log(tmp_path)
-    log.read()
-    yield log
-    log.tail.close()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Makes logs that were looked at once."""
+    logs: list[Log] = []
+
+    def make(pipeline: type[LogPipeline] = LogPipeline, name: str = "access.log") -> Log:
+        logs.append(Log(tmp_path, name, pipeline))
+        logs[-1].read()
+        return logs[-1]
+
+    yield make
+    for log in logs:
+        log.pipeline.close()
+
+
+@pytest.fixture
+def log(begin: Begin) -> Log:
+    return begin()
 
 
 def test_every_line_is_counted_or_rejected(log: Log) -> None:
@@ -84,24 +99,24 @@ def test_every_line_is_counted_or_rejected(log: Log) -> None:
 def test_other_settings_leave_the_counts_alone(log: Log) -> None:
     log.write(GOOD + LONG)
     log.read()
-    log.tail.reconfigure(log.config()._replace(max_line=512))
+    log.pipeline.reconfigure(log.config()._replace(max_line=512))
     log.write(b"1.2.3.4\tGET /%b\t200\t5\n" % (b"a" * 300))
     log.read()
     window = log.window()
     assert sum(counts.requests for counts in window.counts.values()) == 2
     assert dict(window.rejects) == {"too_long": 1}
-    assert log.tail.config.max_line == 512
+    assert log.pipeline.config.max_line == 512
 
 
-def check_other_rules(log: Log) -> None:
+def other_rules_are_for_what_is_read_from_then_on(log: Log) -> None:
     """They are for what is read from then on; what was counted does not move."""
     to_one = (make_rule(compile_match("^/"), "/one"),)
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 2)
     log.read()
-    log.tail.reconfigure(log.config(collapse=("numeric",)))
+    log.pipeline.reconfigure(log.config(collapse=("numeric",)))
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 3)
     log.read()
-    log.tail.reconfigure(log.config(rules=to_one))
+    log.pipeline.reconfigure(log.config(rules=to_one))
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 4)
     log.read()
     assert {key.route: each.requests for key, each in log.window().counts.items()} == {
@@ -112,29 +127,16 @@ def check_other_rules(log: Log) -> None:
 
 
 class KeepsItsRules(LogPipeline):
-    """A broken twin: routes stay as they were at the start."""
+    """Routes stay as they were at the start."""
 
     def reconfigure(self, config: LogConfig) -> None:
         super().reconfigure(self.config)
 
 
-def test_other_rules_are_for_what_is_read_from_then_on(log: Log) -> None:
-    check_other_rules(log)
-
-
-@pytest.mark.twin
-def test_other_rules_are_for_what_is_read_from_then_on_catches_its_twin(tmp_path: Path) -> None:
-    twin = Log(tmp_path, "twin.log", KeepsItsRules)
-    twin.read()
-    with pytest.raises(AssertionError):
-        check_other_rules(twin)
-    twin.tail.close()
-
-
 # --- what is said about rejected lines
 
 
-def check_at_most_once_a_minute(log: Log) -> None:
+def rejects_are_said_at_most_once_a_minute(log: Log) -> None:
     """The first at once; what comes then is summed up a minute later, even where nothing more comes."""
     begin = f"rejected {{}} lines of {log.path} ({{}}), for example ({{}}): "
     log.write(b"first\n")
@@ -154,15 +156,16 @@ def check_at_most_once_a_minute(log: Log) -> None:
     assert log.said() == []
 
 
-class Always(Throttle):
-    """A broken twin's throttle."""
+class SaysEach(LogPipeline):
+    """Nothing holds it back."""
 
-    def allows(self, now: int) -> bool:
-        return True
+    def read(self, now: int) -> Iterator[None]:
+        self._rejects_said = Throttle(0)
+        yield from super().read(now)
 
 
 class Forgets(LogPipeline):
-    """A broken twin: what comes within the minute is never said."""
+    """What comes within the minute is never said."""
 
     def read(self, now: int) -> Iterator[None]:
         yield from super().read(now)
@@ -170,38 +173,31 @@ class Forgets(LogPipeline):
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
-def test_rejects_are_said_at_most_once_a_minute(log: Log) -> None:
-    check_at_most_once_a_minute(log)
+PROMISES = [
+    Promise(other_rules_are_for_what_is_read_from_then_on, [KeepsItsRules]),
+    Promise(rejects_are_said_at_most_once_a_minute, [SaysEach, Forgets]),
+]
 
 
-@pytest.mark.twin
-def test_saying_each_reject_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail_module, "Throttle", Always)
-    log = Log(tmp_path)
-    log.read()
+@kept(PROMISES)
+def test_promise(check: Check, log: Log) -> None:
+    check(log)
+
+
+@caught(PROMISES)
+def test_twin(check: Check, twin: type[LogPipeline], begin: Begin) -> None:
+    log = begin(twin)
     with pytest.raises(AssertionError):
-        check_at_most_once_a_minute(log)
-    log.tail.close()
+        check(log)
 
 
-@pytest.mark.twin
-def test_forgetting_rejects_is_caught(tmp_path: Path) -> None:
-    log = Log(tmp_path, tail=Forgets)
-    log.read()
-    with pytest.raises(AssertionError):
-        check_at_most_once_a_minute(log)
-    log.tail.close()
-
-
-def test_what_is_said_is_escaped(tmp_path: Path) -> None:
-    log = Log(tmp_path, os.fsdecode(b"\xff\n.log"))
-    log.read()
+def test_what_is_said_is_escaped(begin: Begin, tmp_path: Path) -> None:
+    log = begin(name=os.fsdecode(b"\xff\n.log"))
     log.write(b"\x1b[2J\0\xfe" + b"a" * 1000 + b"\n")
     log.read()
     sample = r"\x1b[2J\x00\xfe" + "a" * 250
     shown = rf"{tmp_path}/\xff\x0a.log"
     assert log.said() == [f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"']
-    log.tail.close()
 
 
 # --- what was there before the process ended

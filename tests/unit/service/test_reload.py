@@ -1,7 +1,7 @@
 """Logs that come, go and change their paths with a reload: each line once, whatever the ledger does."""
 
-import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from qps_service.following import generation
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Restored
-from tests.unit.daemons import LINE, SECOND, Service
+from tests.promised import Check, Promise, broken, caught, kept
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, break_with
 
 Patch = pytest.MonkeyPatch
-Check = Callable[[Path, Patch], None]
 
 
 def toml(*logs: tuple[str, Path], interval: str = "1h", **options: str) -> str:
@@ -33,38 +32,40 @@ def toml(*logs: tuple[str, Path], interval: str = "1h", **options: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def served(root: Path, text: str, **options: Any) -> Service:
-    return Service(root, text, ledger=str(root / "ledger.db"), **options)
+def served(root: Path, text: str, *, ledger: bool = True, files: Files | None = None) -> Service:
+    return Service(root, text, files=files, ledger=str(root / "ledger.db") if ledger else "")
 
 
-def reload_at(service: Service, seconds: float, text: str) -> None:
-    service.world.at(seconds, lambda: service.configure(text))
-    service.world.signal(seconds, signal.SIGHUP)
+def reported(service: Service) -> list[tuple[int, str, int]]:
+    return [(report.sequence, report.log, report.requests) for report in service.reports]
 
 
-def stop(service: Service, seconds: float) -> None:
-    service.world.signal(seconds, signal.SIGTERM)
-    service.daemon.run()
-    service.writer.close()
+@contextmanager
+def opened(root: Path) -> Iterator[Ledger]:
+    ledger = Ledger(str(root / "ledger.db"), boot="this")
+    ledger.open(writable=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def known(root: Path, log: str) -> tuple[int, int, str]:
     """What the ledger has of a log: requests in all, lines read by its generations' count, its path."""
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    try:
+    with opened(root) as ledger:
         restored = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
         if restored is None:
             return 0, 0, ""
         lines, _ = ledger.forgotten(log)
         lines += sum(position.lines for position in (*restored.held, *restored.retired))
         return sum(counts.requests for counts in restored.totals.values()), lines, restored.path
-    finally:
-        ledger.close()
 
 
-def requests_of(service: Service) -> list[tuple[int, str, int]]:
-    return [(report.sequence, report.log, report.requests) for report in service.reports]
+def counted(root: Path, *logs: str) -> list[int]:
+    """How many lines of each; requests and lines read must agree."""
+    found = [known(root, log)[:2] for log in logs]
+    assert all(requests == lines for requests, lines in found), found
+    return [requests for requests, _ in found]
 
 
 class Sick:
@@ -90,23 +91,10 @@ class Sick:
         self.after = None
 
 
-class Slow(Files):
-    """Half a second for each block."""
-
-    service: Service
-
-    def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        if size > 1 << 10:
-            self.service.world.elapse(SECOND // 2)
-        return super().read(descriptor, size, offset)
-
-
 def slowly(root: Path, text: str, patch: Patch, *, ledger: bool = True) -> Service:
     """A service that takes half a second for each 64 KiB, and looks at the clock after each."""
     patch.setattr(generation, "PART", 1)
-    files = Slow()
-    files.service = service = Service(root, text, files=files, ledger=str(root / "ledger.db") * ledger)
-    return service
+    return served(root, text, ledger=ledger, files=SlowFiles(0.5, least=1 << 10))
 
 
 BACKLOG = 100_000  # lines, 2.3 MB: 18 seconds
@@ -122,13 +110,13 @@ def a_log_may_move(root: Path, _: Patch) -> None:
     link.symlink_to(log)
     service.write(3)
     service.write_at(2, 5)
-    reload_at(service, 5, toml(("access", link)))
+    service.reload_at(5, toml(("access", link)))
     service.write_at(6, 1)
-    stop(service, 8)
+    service.run(8)
     assert known(root, "access") == (9, 9, str(link))
     now = f"log access is now {link}, and was {log}: its counts go on"
     assert service.said("restored") == [f"{now}, 0 s after the last report"]
-    assert requests_of(service) == [(1, "access", 5), (2, "access", 1)]
+    assert reported(service) == [(1, "access", 5), (2, "access", 1)]
     assert service.said("stopped") == ["stopped; 9 requests counted and 0 lines rejected in total"]
 
 
@@ -139,14 +127,14 @@ def two_logs_may_swap(root: Path, _: Patch) -> None:
     service.write(1, path=other)
     service.write_at(2, 3)
     service.write_at(2, 4, path=other)
-    reload_at(service, 5, toml(("a", other), ("b", one)))
+    service.reload_at(5, toml(("a", other), ("b", one)))
     service.write_at(6, 10)
     service.write_at(6, 20, path=other)
-    stop(service, 8)
+    service.run(8)
     # Each name begins anew in the other's file: it was not followed by it before.
     assert known(root, "a") == (1 + 3 + 25, 1 + 3 + 25, str(other))
     assert known(root, "b") == (1 + 4 + 14, 1 + 4 + 14, str(one))
-    assert [report[:2] for report in requests_of(service)] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert [report[:2] for report in reported(service)] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
 
 
 def the_ledger_knows_where_a_log_begins(root: Path, _: Patch) -> None:
@@ -156,10 +144,10 @@ def the_ledger_knows_where_a_log_begins(root: Path, _: Patch) -> None:
     service = served(root, text)
     service.write(3)
     other.touch()
-    reload_at(service, 5, text.replace(str(log), str(other)))
+    service.reload_at(5, text.replace(str(log), str(other)))
     paths: list[str] = []
     service.world.at(5.5, lambda: paths.append(known(root, "access")[2]))
-    stop(service, 8)
+    service.run(8)
     assert paths == [str(other)]
 
 
@@ -170,17 +158,15 @@ def counts_enter_a_window_that_is_reported(root: Path, _: Patch) -> None:
     service = served(root, both)
     service.write(1)
     service.write(1, path=other)
-    reload_at(service, 5, toml(("access", log)))
+    service.reload_at(5, toml(("access", log)))
     service.write_at(6, 4, path=other)
     service.write_at(7, 2)
-    reload_at(service, 10, toml(("other", other)))
-    stop(service, 15)
-    reports = requests_of(service)
+    service.reload_at(10, toml(("other", other)))
+    service.run(15)
+    reports = reported(service)
     assert reports == [(1, "access", 0), (1, "other", 0), (2, "access", 2), (3, "other", 4)]
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
-    ledger.close()
+    with opened(root) as ledger:
+        rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
     assert sorted(rows) == [(2, "access", 2), (3, "other", 4)]
 
 
@@ -191,8 +177,8 @@ def what_systemd_keeps_goes_with_its_log(root: Path, _: Patch) -> None:
     service.write_at(2, 7, path=other)
     found: list[tuple[str, int]] = []
     service.daemon._pipelines._drop_kept = lambda name: found.append((name, known(root, name)[0]))
-    reload_at(service, 5, toml(("access", log)))
-    stop(service, 8)
+    service.reload_at(5, toml(("access", log)))
+    service.run(8)
     assert found == [("other", 7)]
 
 
@@ -222,13 +208,6 @@ class TellsLater(Pipelines):
         return skips or super().commit(*arguments, **keywords)
 
 
-class LeavesNothing(Pipelines):
-    """What systemd keeps stays there."""
-
-    def _leave(self, tail: LogPipeline, *arguments: Any) -> None:
-        tail.close()
-
-
 class ReportsAfterwards(Daemon):
     """The windows of those that go end when others have come."""
 
@@ -252,18 +231,18 @@ def nothing_changes_while_the_ledger_takes_nothing(root: Path, patch: Patch) -> 
     followed: list[list[LogPipeline]] = []
     for second in (5, 6, 7):
         service.world.at(second, lambda: followed.append(list(service.daemon._pipelines.followed)))
-    reload_at(service, 5, toml(("access", log), ("third", third)))
-    reload_at(service, 6, toml(("access", log)))
+    service.reload_at(5, toml(("access", log), ("third", third)))
+    service.reload_at(6, toml(("access", log)))
     service.write_at(7, 5, path=other)
     service.world.at(20, sick.heal)
-    reload_at(service, 21, toml(("access", log), ("third", third)))
+    service.reload_at(21, toml(("access", log), ("third", third)))
     service.write_at(22, 2, path=third)
-    stop(service, 25)
+    service.run(25)
     assert followed[0] == followed[1] == followed[2]
     refused = "reload refused, going on as before: no log can come or go while the ledger takes nothing"
     assert service.said("reload_refused") == [refused] * 2
     assert service.said("reloaded") == ["configuration reloaded"]
-    assert [known(root, name)[:2] for name in ("access", "other", "third")] == [(1, 1), (9, 9), (2, 2)]
+    assert counted(root, "access", "other", "third") == [1, 9, 2]
 
 
 def a_last_report_that_fails_changes_nothing(root: Path, patch: Patch) -> None:
@@ -272,20 +251,20 @@ def a_last_report_that_fails_changes_nothing(root: Path, patch: Patch) -> None:
     service = served(root, toml(("access", log), ("other", other)))
     service.write_at(2, 4, path=other)
     service.world.at(4, lambda: sick.fail(after=1))
-    reload_at(service, 5, toml(("access", log)))
+    service.reload_at(5, toml(("access", log)))
     service.write_at(7, 5, path=other)
     service.world.at(20, sick.heal)
-    stop(service, 25)
+    service.run(25)
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
-    assert [report for report in requests_of(service) if report[1] == "other"] == [
+    assert [report for report in reported(service) if report[1] == "other"] == [
         (1, "other", 4),
         (2, "other", 5),
     ]
-    assert known(root, "other")[:2] == (9, 9)
+    assert counted(root, "other") == [9]
 
 
-def a_place_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> None:
+def a_position_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> None:
     log, other = root / "access.log", root / "other.log"
     service = served(root, toml(("access", log)))
     service.write_at(2, 4)
@@ -294,27 +273,20 @@ def a_place_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> Non
         raise LedgerUnreadableError("/l", "database is locked")
 
     service.world.at(4, lambda: patch.setattr(LedgerWriter, "restore", refuse))
-    reload_at(service, 5, toml(("other", other)))
+    service.reload_at(5, toml(("other", other)))
     service.write_at(7, 5)
-    stop(service, 25)
+    service.run(25)
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
-    assert known(root, "access")[:2] == (9, 9)
-
-
-class GoesOn(Daemon):
-    """Whatever the ledger has, logs come and go."""
-
-    def _require(self, committed: bool) -> None:
-        pass
+    assert counted(root, "access") == [9]
 
 
 class LeavesFirst(Pipelines):
     """Those that go are gone before it is known whether others can come."""
 
     def follow(self, logs: Any, now: int) -> None:
-        for tail in self.leaving(logs):
-            self._leave(tail, now, now)
+        for pipeline in self.leaving(logs):
+            self._leave(pipeline, now, now)
         super().follow(logs, now)
 
 
@@ -338,10 +310,10 @@ def a_new_ledger_knows_the_log_that_just_came(root: Path, _: Patch) -> None:
         return make(log, *arguments, **keywords)
 
     service.daemon._pipelines._make_pipeline = make_late
-    reload_at(service, 5, toml(("access", log), ("other", other)))
-    stop(service, 8)
+    service.reload_at(5, toml(("access", log), ("other", other)))
+    service.run(8)
     assert len(service.said("ledger_vanished")) == 1
-    assert [known(root, name)[:2] for name in ("access", "other")] == [(3, 3), (4, 4)]
+    assert counted(root, "access", "other") == [3, 4]
 
 
 def a_new_ledger_knows_the_log_that_went(root: Path, _: Patch) -> None:
@@ -351,15 +323,15 @@ def a_new_ledger_knows_the_log_that_went(root: Path, _: Patch) -> None:
     service = served(root, both)
     service.write(3)
     service.write(4, path=other)
-    reload_at(service, 5, toml(("access", log)))
+    service.reload_at(5, toml(("access", log)))
     for second in (7, 17):
         service.world.at(second, lambda: unlink(root))
-    reload_at(service, 10, both)
+    service.reload_at(10, both)
     service.write_at(12, 1, path=other)
-    reload_at(service, 15, toml(("access", log)))
-    stop(service, 20)
+    service.reload_at(15, toml(("access", log)))
+    service.run(20)
     assert len(service.said("ledger_vanished")) == 2
-    assert [known(root, name)[:2] for name in ("access", "other")] == [(3, 3), (5, 5)]
+    assert counted(root, "access", "other") == [3, 5]
 
 
 def a_new_ledger_knows_what_is_still_to_be_found(root: Path, _: Patch) -> None:
@@ -368,18 +340,18 @@ def a_new_ledger_knows_what_is_still_to_be_found(root: Path, _: Patch) -> None:
     logs.mkdir()
     (logs / "access.log").write_bytes(LINE * 3)
     text = toml(("access", logs / "access.log"))
-    stop(served(root, text), 2)
+    served(root, text).run(2)
     logs.rename(elsewhere)
     service = served(root, text)
     service.world.at(4, lambda: unlink(root))
-    stop(service, 8)
+    service.run(8)
     assert len(service.said("ledger_vanished")) == 1
     elsewhere.rename(logs)
     (logs / "access.log").write_bytes(b"")  # truncated meanwhile, as only who had it open notices
     service = served(root, text)
-    stop(service, 2)
+    service.run(2)
     assert len(service.said("possible_loss")) == 1
-    assert known(root, "access")[:2] == (3, 3)
+    assert counted(root, "access") == [3]
 
 
 def totals_are_said_right(root: Path, _: Patch) -> None:
@@ -390,8 +362,8 @@ def totals_are_said_right(root: Path, _: Patch) -> None:
         other.write_bytes(LINE * 4 + b"?\n")
         service = Service(root, both, ledger=ledger)
         for number in range(1, 5):
-            reload_at(service, 10 * number, toml(("access", log)) if number % 2 else both)
-        stop(service, 60)
+            service.reload_at(10 * number, toml(("access", log)) if number % 2 else both)
+        service.run(60)
         # Without a ledger what is there is read again.
         again = 1 if ledger else 3
         said = f"stopped; {3 + 4 * again} requests counted and {again} lines rejected in total"
@@ -421,8 +393,8 @@ class GivesUp(Pipelines):
     """What was not found at once is of the past."""
 
     def commit(self, *arguments: Any, **keywords: Any) -> bool:
-        for tail in self.followed:
-            tail._expected.clear()
+        for pipeline in self.followed:
+            pipeline._expected.clear()
         return super().commit(*arguments, **keywords)
 
 
@@ -431,9 +403,9 @@ class AddsTheGone(Pipelines):
 
     def _join(self, *arguments: Any) -> LogPipeline:
         gone = dict(self._gone)
-        tail = super()._join(*arguments)
+        pipeline = super()._join(*arguments)
         self._gone = gone
-        return tail
+        return pipeline
 
 
 # --- backlogs
@@ -445,12 +417,12 @@ def a_backlog_keeps_nobody_waiting(root: Path, patch: Patch) -> None:
     service = slowly(root, toml(("access", log), interval="5s"), patch)
     service.write(1)
     service.write(BACKLOG, path=big)
-    reload_at(service, 6, toml(("access", log), ("big", big), interval="5s"))
+    service.reload_at(6, toml(("access", log), ("big", big), interval="5s"))
     for second in range(7, 40):
         service.write_at(second, 1)
     service.write_at(39, 3, path=big)
-    stop(service, 45)
-    ready = [when for when, text in service.told_at if text.startswith("READY=1")]
+    service.run(45)
+    ready = service.moments("READY=1")
     assert ready[1] < 10
     mine = [report for report in service.reports if report.log == "access"]
     assert all(report.seconds < 8 for report in mine)
@@ -459,7 +431,7 @@ def a_backlog_keeps_nobody_waiting(root: Path, patch: Patch) -> None:
     others = [report.requests for report in service.reports if report.log == "big"]
     assert sum(others) == 3
     assert 1 < len(others) < len(mine) - 2
-    assert known(root, "big")[:2] == (BACKLOG + 3, BACKLOG + 3)
+    assert counted(root, "big") == [BACKLOG + 3]
 
 
 def no_number_is_used_up(root: Path, patch: Patch) -> None:
@@ -468,8 +440,8 @@ def no_number_is_used_up(root: Path, patch: Patch) -> None:
     service = slowly(root, toml(("access", log), interval="5s"), patch)
     service.write(1)
     service.write(BACKLOG, path=big)
-    reload_at(service, 6, toml(("big", big), interval="5s"))
-    stop(service, 45)
+    service.reload_at(6, toml(("big", big), interval="5s"))
+    service.run(45)
     numbers = [report.sequence for report in service.reports]
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -479,29 +451,29 @@ def a_stop_leaves_a_backlog(root: Path, patch: Patch) -> None:
     log, big = root / "access.log", root / "big.log"
     service = slowly(root, toml(("access", log)), patch)
     service.write(BACKLOG)
-    stop(service, 2)
+    service.run(2)
     assert service.world.seconds < 5
-    assert not [text for text in service.told if "READY" in text]
+    assert not service.told_of("READY")
     assert 0 < known(root, "access")[0] < BACKLOG
     service = slowly(root, toml(("access", log)), patch)
     service.write_at(25, BACKLOG)
-    stop(service, 27)
+    service.run(27)
     assert service.world.seconds < 30
     assert BACKLOG < known(root, "access")[0] < 2 * BACKLOG
     service = slowly(root, toml(("access", log)), patch)
     service.write_at(25, BACKLOG)
     big.touch()
-    reload_at(service, 26, toml(("big", big)))
-    stop(service, 28)
+    service.reload_at(26, toml(("big", big)))
+    service.run(28)
     assert service.world.seconds < 31
     assert 2 * BACKLOG < known(root, "access")[0] < 3 * BACKLOG
-    assert len([text for text in service.told if text.startswith("READY=1")]) == 1
+    assert len(service.told_of("READY=1")) == 1
     service = served(root, toml(("access", log)))
-    stop(service, 2)
-    assert known(root, "access")[:2] == (3 * BACKLOG, 3 * BACKLOG)
+    service.run(2)
+    assert counted(root, "access") == [3 * BACKLOG]
 
 
-def a_stop_reads_to_the_end_where_places_are_not_kept(root: Path, patch: Patch) -> None:
+def a_stop_reads_to_the_end_where_positions_are_not_kept(root: Path, patch: Patch) -> None:
     sick = Sick(patch)
     log = root / "access.log"
     for ledger in (False, True):
@@ -511,7 +483,7 @@ def a_stop_reads_to_the_end_where_places_are_not_kept(root: Path, patch: Patch) 
         service.world.at(1, sick.fail)
         service.write_at(2, BACKLOG)
         service.world.at(19, sick.heal)
-        stop(service, 4)
+        service.run(4)
         assert service.said("stopped") == [
             f"stopped; {BACKLOG + 1} requests counted and 0 lines rejected in total"
         ]
@@ -523,8 +495,8 @@ def a_stop_reads_what_nobody_will_find(root: Path, patch: Patch) -> None:
     service.write(1)
     service.write_at(2, BACKLOG)
     service.world.at(4, service.log.unlink)
-    stop(service, 6)
-    assert known(root, "access")[:2] == (BACKLOG + 1, BACKLOG + 1)
+    service.run(6)
+    assert counted(root, "access") == [BACKLOG + 1]
 
 
 class CatchesUp(Daemon):
@@ -539,15 +511,15 @@ class BeginsAtOnce(Pipelines):
     """What was there before our time becomes a rate."""
 
     def begin_windows(self, now: int) -> None:
-        for tail in self.followed:
-            if not tail.is_counting:
+        for pipeline in self.followed:
+            if not pipeline.is_counting:
                 self.commit(now)
-                tail.close_window(now)
+                pipeline.close_window(now)
 
 
 class NumbersEach(Pipelines):
     def commit(self, now: int, *, report: bool = False) -> bool:
-        if report and not any(tail.is_counting for tail in self.followed):
+        if report and not any(pipeline.is_counting for pipeline in self.followed):
             self._writer._sequence += 1
         return super().commit(now, report=report)
 
@@ -563,19 +535,19 @@ class ReadyWhileStopping(Daemon):
 class ReadsOn(Daemon):
     """Whatever systemd wants."""
 
-    def _catch_up(self, tails: Any) -> int:
+    def _catch_up(self, pipelines: Any) -> int:
         now = self._look()
-        while any(tail.state.is_behind for tail in tails):
+        while any(pipeline.state.is_behind for pipeline in pipelines):
             now = self._look()
         return now
 
 
 class EndsAnyway(Daemon):
-    """As if places were always kept."""
+    """As if positions were always kept."""
 
-    def _catch_up(self, tails: Any) -> int:
+    def _catch_up(self, pipelines: Any) -> int:
         now = self._look()
-        while any(tail.state.is_behind for tail in tails) and not self._stopping:
+        while any(pipeline.state.is_behind for pipeline in pipelines) and not self._stopping:
             now = self._look()
         return now
 
@@ -613,48 +585,40 @@ class PrintsAnyway(Daemon):
 
 # --- each with its twins
 
-Twin = type[Pipelines] | type[Daemon]
-CHECKS: dict[Check, list[Twin]] = {
-    a_log_may_move: [LooksUpFirst],
-    two_logs_may_swap: [LooksUpFirst],
-    the_ledger_knows_where_a_log_begins: [TellsLater],
-    counts_enter_a_window_that_is_reported: [ReportsAfterwards],
-    what_systemd_keeps_goes_with_its_log: [LeavesNothing],
-    nothing_changes_while_the_ledger_takes_nothing: [GoesOn],
-    a_last_report_that_fails_changes_nothing: [GoesOn],
-    a_place_that_cannot_be_read_changes_nothing: [LeavesFirst],
-    a_new_ledger_knows_the_log_that_just_came: [KnowsTheOld],
-    a_new_ledger_knows_the_log_that_went: [ForgetsTheGone],
-    a_new_ledger_knows_what_is_still_to_be_found: [GivesUp],
-    totals_are_said_right: [ForgetsTheGone, AddsTheGone],
-    a_backlog_keeps_nobody_waiting: [CatchesUp, BeginsAtOnce],
-    no_number_is_used_up: [NumbersEach],
-    a_stop_leaves_a_backlog: [ReadsOn, ReadyWhileStopping],
-    a_stop_reads_to_the_end_where_places_are_not_kept: [EndsAnyway],
-    a_stop_reads_what_nobody_will_find: [EndsAnyway],
-    what_is_not_in_the_ledger_is_not_printed: [PrintsAnyway],
-}
+# What systemd keeps stays there.
+LeavesNothing = broken(Pipelines, "LeavesNothing", _leave=lambda self, pipeline, *_: pipeline.close())
+# Whatever the ledger has, logs come and go.
+GoesOn = broken(Daemon, "GoesOn", _require=lambda self, committed: None)
+
+PROMISES = [
+    Promise(a_log_may_move, [LooksUpFirst]),
+    Promise(two_logs_may_swap, [LooksUpFirst]),
+    Promise(the_ledger_knows_where_a_log_begins, [TellsLater]),
+    Promise(counts_enter_a_window_that_is_reported, [ReportsAfterwards]),
+    Promise(what_systemd_keeps_goes_with_its_log, [LeavesNothing]),
+    Promise(nothing_changes_while_the_ledger_takes_nothing, [GoesOn]),
+    Promise(a_last_report_that_fails_changes_nothing, [GoesOn]),
+    Promise(a_position_that_cannot_be_read_changes_nothing, [LeavesFirst]),
+    Promise(a_new_ledger_knows_the_log_that_just_came, [KnowsTheOld]),
+    Promise(a_new_ledger_knows_the_log_that_went, [ForgetsTheGone]),
+    Promise(a_new_ledger_knows_what_is_still_to_be_found, [GivesUp]),
+    Promise(totals_are_said_right, [ForgetsTheGone, AddsTheGone]),
+    Promise(a_backlog_keeps_nobody_waiting, [CatchesUp, BeginsAtOnce]),
+    Promise(no_number_is_used_up, [NumbersEach]),
+    Promise(a_stop_leaves_a_backlog, [ReadsOn, ReadyWhileStopping]),
+    Promise(a_stop_reads_to_the_end_where_positions_are_not_kept, [EndsAnyway]),
+    Promise(a_stop_reads_what_nobody_will_find, [EndsAnyway]),
+    Promise(what_is_not_in_the_ledger_is_not_printed, [PrintsAnyway]),
+]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@kept(PROMISES)
 def test_promise(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
     check(tmp_path, monkeypatch)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("check", "twin"),
-    [(check, twin) for check, twins in CHECKS.items() for twin in twins],
-    ids=lambda each: each.__name__,
-)
-def test_the_check_catches_its_twin(check: Check, twin: Twin, tmp_path: Path, monkeypatch: Patch) -> None:
-    if issubclass(twin, Pipelines):
-        monkeypatch.setattr(daemon_module, "Pipelines", twin)
-    else:
-        monkeypatch.setattr(Service.__init__, "__kwdefaults__", {**_defaults(), "daemon": twin})
+@caught(PROMISES)
+def test_twin(check: Check, twin: type[Daemon] | type[Pipelines], tmp_path: Path, monkeypatch: Patch) -> None:
+    break_with(monkeypatch, twin)
     with pytest.raises(AssertionError):
         check(tmp_path, monkeypatch)
-
-
-def _defaults() -> dict[str, Any]:
-    return dict(Service.__init__.__kwdefaults__ or {})

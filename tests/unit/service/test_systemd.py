@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
+from tests.promised import Check, Promise, broken, caught, kept
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND
@@ -33,19 +34,12 @@ class Systemd:
 # --- the watchdog
 
 
-def check_feeding(supervisor: type[Supervisor]) -> None:
+def is_fed_at_half_of_the_timeout(supervisor: type[Supervisor]) -> None:
     """However often the loop turns, it is fed at half of the time-out, by `alive` alone."""
     systemd = Systemd(supervisor)
     systemd.supervisor.ready("")
     systemd.alive_at(*range(0, 60 * SECOND, SECOND // 4))
-    assert systemd.moments("WATCHDOG=1") == [
-        0,
-        10 * SECOND,
-        20 * SECOND,
-        30 * SECOND,
-        40 * SECOND,
-        50 * SECOND,
-    ]
+    assert systemd.moments("WATCHDOG=1") == [number * 10 * SECOND for number in range(6)]
     systemd.now = 100 * SECOND  # a loop that hangs may still be asked for anything but `alive`
     systemd.supervisor.feed_due(systemd.now)
     systemd.supervisor.status("x")
@@ -56,7 +50,7 @@ def check_feeding(supervisor: type[Supervisor]) -> None:
 
 
 class FeedsEachTime(Supervisor):
-    """A broken twin: a datagram for each block that is read."""
+    """A datagram for each block that is read."""
 
     def alive(self, now: int) -> None:
         self._fed_at = None
@@ -64,7 +58,7 @@ class FeedsEachTime(Supervisor):
 
 
 class FeedsAtTheTimeout(Supervisor):
-    """A broken twin: so late that any delay kills the service."""
+    """So late that any delay kills the service."""
 
     def alive(self, now: int) -> None:
         if self._fed_at is None or now - self._fed_at >= TIMEOUT:
@@ -72,25 +66,14 @@ class FeedsAtTheTimeout(Supervisor):
 
 
 class FeedsWithTheStatus(Supervisor):
-    """A broken twin: feeds without progress."""
+    """Feeds without progress."""
 
     def status(self, text: str) -> None:
         self._notify("WATCHDOG=1")
         super().status(text)
 
 
-def test_the_watchdog_is_fed_at_half_of_its_timeout() -> None:
-    check_feeding(Supervisor)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus])
-def test_other_feeding_is_caught(twin: type[Supervisor]) -> None:
-    with pytest.raises(AssertionError):
-        check_feeding(twin)
-
-
-def check_sleeping(supervisor: type[Supervisor]) -> None:
+def may_sleep_until_feeding_is_due(supervisor: type[Supervisor]) -> None:
     """A loop that sleeps until `feed_due` feeds in time, wakes no more than that, and never spins."""
     systemd = Systemd(supervisor)
     assert systemd.supervisor.feed_due(7) == 7
@@ -98,25 +81,15 @@ def check_sleeping(supervisor: type[Supervisor]) -> None:
         due = systemd.supervisor.feed_due(systemd.now)
         assert due is not None
         systemd.alive_at(due)
-    assert systemd.moments("WATCHDOG=1") == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]
+    assert systemd.moments("WATCHDOG=1") == [number * 10 * SECOND for number in range(5)]
 
 
 class SleepsTooLong(Supervisor):
-    """A broken twin: due at the time-out."""
+    """Due at the time-out."""
 
     def feed_due(self, now: int) -> int | None:
         due = super().feed_due(now)
         return due and due + TIMEOUT // 2
-
-
-def test_the_loop_may_sleep_until_feeding_is_due() -> None:
-    check_sleeping(Supervisor)
-
-
-@pytest.mark.twin
-def test_the_loop_may_sleep_until_feeding_is_due_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_sleeping(SleepsTooLong)
 
 
 def test_without_a_watchdog_nothing_is_fed() -> None:
@@ -148,8 +121,9 @@ def test_the_watchdogs_timeout(environment: dict[str, str], nanoseconds: int | N
 # --- more time for a long first or last read
 
 
-def check_extending(supervisor: type[Supervisor]) -> None:
+def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -> None:
     """While it starts and while it stops it asks for more time, well before that is over; never between."""
+    assert EXTENSION == 30 * SECOND
     systemd = Systemd(supervisor, watchdog=None)
     systemd.alive_at(*range(0, 25 * SECOND, SECOND))
     systemd.supervisor.ready("up")
@@ -160,7 +134,7 @@ def check_extending(supervisor: type[Supervisor]) -> None:
 
 
 class ExtendsOnlyOnce(Supervisor):
-    """A broken twin: a read longer than the extension is killed."""
+    """A read longer than the extension is killed."""
 
     def alive(self, now: int) -> None:
         super().alive(now)
@@ -168,30 +142,11 @@ class ExtendsOnlyOnce(Supervisor):
 
 
 class ExtendsForever(Supervisor):
-    """A broken twin: a service that is up asks for more time to start."""
+    """A service that is up asks for more time to start."""
 
     def ready(self, status: str) -> None:
         super().ready(status)
         self._in_transition = True
-
-
-class ForgetsTheStop(Supervisor):
-    """A broken twin: the last read gets no more time."""
-
-    def stopping(self) -> None:
-        self._notify("STOPPING=1")
-
-
-def test_a_long_first_or_last_read_gets_more_time() -> None:
-    assert EXTENSION == 30 * SECOND
-    check_extending(Supervisor)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop])
-def test_other_extending_is_caught(twin: type[Supervisor]) -> None:
-    with pytest.raises(AssertionError):
-        check_extending(twin)
 
 
 # --- the datagrams
@@ -211,14 +166,7 @@ def test_the_datagrams() -> None:
     ]
 
 
-class Insists(Supervisor):
-    """A broken twin: who does not listen ends the service."""
-
-    def _notify(self, text: str, *descriptors: int) -> None:
-        self._send(text, descriptors)
-
-
-def check_deaf(supervisor: type[Supervisor]) -> None:
+def goes_on_though_nobody_listens(supervisor: type[Supervisor]) -> None:
     def deaf(_text: str, _descriptors: Sequence[int]) -> None:
         raise ConnectionRefusedError
 
@@ -232,7 +180,27 @@ def check_deaf(supervisor: type[Supervisor]) -> None:
     told.drop("access@0@1-2")
 
 
-def test_a_manager_that_does_not_listen_is_no_reason_to_stop() -> None:
-    check_deaf(Supervisor)
-    with pytest.raises(ConnectionRefusedError):
-        check_deaf(Insists)
+# --- each with its twins
+
+# The last read gets no more time.
+ForgetsTheStop = broken(Supervisor, "ForgetsTheStop", stopping=lambda self: self._notify("STOPPING=1"))
+# Who does not listen ends the service.
+Insists = broken(Supervisor, "Insists", _notify=lambda self, text, *numbers: self._send(text, numbers))
+
+PROMISES = [
+    Promise(is_fed_at_half_of_the_timeout, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]),
+    Promise(may_sleep_until_feeding_is_due, [SleepsTooLong]),
+    Promise(gets_more_time_for_a_long_first_or_last_read, [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop]),
+    Promise(goes_on_though_nobody_listens, [Insists]),
+]
+
+
+@kept(PROMISES)
+def test_promise(check: Check) -> None:
+    check(Supervisor)
+
+
+@caught(PROMISES)
+def test_twin(check: Check, twin: type[Supervisor]) -> None:
+    with pytest.raises((AssertionError, ConnectionRefusedError)):
+        check(twin)

@@ -8,12 +8,12 @@ import pytest
 from qps_service.reporting.schedule import Schedule
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
-from qps_service.simulation import simulator
+from qps_service.simulation import simulator as module
 from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
-from qps_service.simulation.traffic import BLOCK, Traffic
+from qps_service.simulation.traffic import BLOCK
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
-from tests.simulated import DEFAULT, Clock, Memory, simulate
+from tests.simulated import DEFAULT, Clock, Memory, simulate, simulator
 from tests.unit.conftest import no_spill
 from tests.unit.promised import Patches, Promise, promises
 
@@ -53,9 +53,6 @@ def test_a_stop_ends_it_at_once() -> None:
     assert log.moments[-1] == (5 + 1.9) * SECOND
 
 
-# --- the rotations' grid
-
-
 def check_the_grid() -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
     random = Random(1)
@@ -82,22 +79,10 @@ def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> No
     assert log.lines == 61_000
 
 
-# --- the truth
-
-
 def check_the_truth(of: type[Simulator], room: int) -> None:
     """The truth is what a scanner finds in the log, also when the log failed in the middle."""
     log = Memory(room)
-    clock = Clock()
-    simulation = of(
-        Traffic(DEFAULT, Random(1)),
-        SteadyPace(50_000),
-        log,
-        interval=SECOND // 10,
-        duration=SECOND,
-        clock=clock,
-        pause=clock.pause,
-    )
+    simulation = simulator(log, pace=SteadyPace(50_000), interval=0.1, of=of)
     try:
         simulation.run()
     except OSError:
@@ -146,7 +131,7 @@ def test_the_truth_to_the_letter() -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_the_grid, None, {"by gap": Patches((simulator, "Schedule", GridByGap))}),
+    Promise(check_the_grid, None, {"by gap": Patches((module, "Schedule", GridByGap))}),
     *(
         Promise(check_the_truth, Simulator, [], room=room)
         for room in (10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1)

@@ -1,0 +1,441 @@
+"""The program, broken on purpose: python -m tests.fault.broken TWIN[,TWIN...] ARGUMENT...
+
+Each twin is a function that breaks one part, or a follower, here or in twins.py, that takes the place of the
+real one; the test that has to catch it names it. What is replaced must be there. Some are no faults of the
+program but of its world; those stand first.
+"""
+
+import os
+import runpy
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from qps_service.auditing import recount
+from qps_service.auditing.audit import Audit
+from qps_service.auditing.recount import Candidates
+from qps_service.commands import audit
+from qps_service.files import kernel
+from qps_service.files.compressed import CompressedFile
+from qps_service.files.fingerprint import Match
+from qps_service.files.kernel import Files
+from qps_service.following.start_position import StartPosition
+from qps_service.following.watcher import Watcher
+from qps_service.ledger import ledger
+from qps_service.ledger.database import Database
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.writer import LedgerWriter
+from qps_service.network.http_server import Listener
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs import graphite, json_lines, statsd
+from qps_service.outputs.base import OutputClosed
+from qps_service.outputs.ganglia import series
+from qps_service.outputs.ganglia.series import Announcements
+from qps_service.outputs.journal import NoticeBoard
+from qps_service.outputs.json_lines import JsonOutput
+from qps_service.reporting.report import make_report
+from qps_service.service import daemon, pipeline, process, state_directory
+from qps_service.service.daemon import Daemon
+from qps_service.service.pipelines import Pipelines
+from qps_service.service.state_directory import StateDirectory
+from tests.fault import twins
+from tests.fault.program import UNFIT
+
+
+def replace(owner: object, **parts: Any) -> None:
+    """Put these in the place of parts that are there."""
+    for name, part in parts.items():
+        getattr(owner, name)
+        setattr(owner, name, part)
+
+
+def site() -> Path:
+    """The directory of the test's `Site`."""
+    return Path(os.environ["SITE"])
+
+
+# --- the world
+
+
+def reads_the_boot_id_from_a_file() -> None:
+    """The machine has started again when the test says so."""
+    replace(process, boot_id=(site() / "boot").read_text)
+
+
+def has_no_inotify() -> None:
+    """On a machine with many guests, fs.inotify.max_user_instances may be used up."""
+    replace(Watcher, _stand=lambda self, path: False)
+
+
+def stops_before_the_report() -> None:
+    """With --once, the process is stopped (SIGSTOP) when it has committed."""
+    report = Daemon._report
+
+    def stopped(self: Daemon, now: int) -> float:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return report(self, now)
+
+    if "--once" in sys.argv:
+        replace(Daemon, _report=stopped)
+
+
+def is_stopped_when_it_decompresses() -> None:
+    """SIGTERM comes when a text that was read begins to be decompressed."""
+    seek = CompressedFile._seek
+
+    def stop_first(self: CompressedFile, offset: int) -> None:
+        replace(CompressedFile, _seek=seek)
+        os.kill(os.getpid(), signal.SIGTERM)
+        seek(self, offset)
+
+    replace(CompressedFile, _seek=stop_first)
+
+
+def hangs_in_a_read() -> None:
+    """Once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
+    pread, hang = os.pread, site() / "hang"
+
+    def hanging(*arguments: Any) -> bytes:
+        if not hang.exists():
+            return pread(*arguments)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.bind(f"{hang}.socket")
+            while True:
+                ours.sendto(b"HANGS", os.environ["NOTIFY_SOCKET"])
+                ours.recv(1)
+
+    replace(os, pread=hanging)
+
+
+# --- following
+
+
+class FollowsTheName(twins.ClosesFirst):
+    """As `tail -F` does, which looks at nothing beside the log."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
+
+
+def takes_all_that_is_there() -> None:
+    begin = StartPosition.__init__
+    replace(StartPosition, __init__=lambda self, *rest, from_start: begin(self, *rest, from_start=True))
+
+
+def shows_no_sign_of_life() -> None:
+    replace(Files, working=lambda self: None)
+
+
+def heeds_no_signal_while_alive() -> None:
+    replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
+
+
+def takes_any_time() -> None:
+    replace(kernel, _within=lambda time: time)
+
+
+# --- the ledger
+
+
+def forgets_everything() -> None:
+    for path in site().glob("state/ledger.db*"):
+        path.unlink()
+
+
+def commits_in_two_transactions() -> None:
+    commit = Ledger.commit
+
+    def in_two(self: Ledger, entries: Any, **keywords: Any) -> None:
+        positions = [entry._replace(counts={}, rejects={}) for entry in entries]
+        counts = [entry._replace(retired=(), forgotten=(), losses=()) for entry in entries]
+        commit(self, positions, **{**keywords, "sequence": None})
+        commit(self, counts, **keywords)
+
+    replace(Ledger, commit=in_two)
+
+
+def commits_no_positions() -> None:
+    commit = Ledger.commit
+
+    def without(self: Ledger, entries: Any, **keywords: Any) -> None:
+        commit(self, [entry._replace(held=(), retired=()) for entry in entries], **keywords)
+
+    replace(Ledger, commit=without)
+
+
+def forgets_the_number() -> None:
+    """Of the last report."""
+    meta = ledger._meta
+    replace(ledger, _meta=lambda reading, name: 0 if name == "sequence" else meta(reading, name))
+
+
+def syncs_seldom() -> None:
+    """What WAL and synchronous=NORMAL, the usual pair, would do."""
+    opened = Database._open_writable
+
+    def unsynced(self: Database) -> None:
+        opened(self)
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+
+    replace(Database, _open_writable=unsynced)
+
+
+def restores_nothing() -> None:
+    """Counts live in memory, and the log is read from its beginning; what was rotated away is older."""
+    replace(LedgerWriter, restore=lambda self, log, **keywords: None)
+
+
+def commits_no_windows() -> None:
+    commit = LedgerWriter.commit
+
+    def without(self: LedgerWriter, entries: Any, *, sequence: int | None, whole: Any) -> bool:
+        return sequence is not None or commit(self, entries, sequence=sequence, whole=whole)
+
+    replace(LedgerWriter, commit=without)
+
+
+def reports_first() -> None:
+    """And commits then."""
+    commit, report = Pipelines.commit, Daemon._report
+
+    def first(self: Daemon, now: int) -> float:
+        rate = report(self, now)
+        commit(self._pipelines, now, report=True)
+        return rate
+
+    replace(Pipelines, commit=lambda self, now, *, report=False: True if report else commit(self, now))
+    replace(Daemon, _report=first)
+
+
+def reports_what_is_not_written() -> None:
+    commit = Pipelines.commit
+    replace(LedgerWriter, is_written=True)
+    replace(Pipelines, commit=lambda *arguments, **keywords: commit(*arguments, **keywords) or True)
+
+
+def begins_windows_with_itself() -> None:
+    """A window is as long as this process has run."""
+    restore = Ledger.restore
+
+    def anew(self: Ledger, log: str, *, now: int, at: int) -> Any:
+        restored = restore(self, log, now=now, at=at)
+        return restored and restored._replace(started=now)
+
+    replace(Ledger, restore=anew)
+
+
+def gives_rates_the_first_time() -> None:
+    def at_once(self: Pipelines, now: int) -> None:
+        for each in self.followed:
+            each.is_counting = True
+
+    replace(Pipelines, begin_windows=at_once)
+
+
+def locks_nothing() -> None:
+    replace(StateDirectory, acquire=lambda self: None)
+
+
+def names_itself_as_the_holder() -> None:
+    replace(state_directory, _holder=lambda inode: os.getpid())
+
+
+# --- reports and messages
+
+
+def gives_reports_no_name() -> None:
+    replace(daemon, make_report=lambda window, **more: make_report(window, **{**more, "named": False}))
+
+
+def says_all() -> None:
+    """To cron, too."""
+    begin = NoticeBoard.__init__
+    replace(NoticeBoard, __init__=lambda self, send, stderr, *, least=7: begin(self, send, stderr))
+
+
+def says_nothing() -> None:
+    replace(NoticeBoard, notify=lambda self, notice: None)
+
+
+def says_each_failure() -> None:
+    failed = Trouble.failed
+
+    def each(self: Trouble, text: str) -> None:
+        self._is_failing = False
+        failed(self, text)
+
+    replace(Trouble, failed=each)
+
+
+# --- outputs
+
+
+def ends_where_json_fails() -> None:
+    def end(self: JsonOutput, *arguments: Any) -> None:
+        raise OutputClosed
+
+    replace(JsonOutput, emit=end)
+
+
+def lets_json_fail() -> None:
+    def fail(self: JsonOutput, error: Exception) -> None:
+        raise error
+
+    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
+
+
+def waits_for_readers_of_json() -> None:
+    replace(json_lines, FLAGS=os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def keeps_back_a_line_of_json() -> None:
+    append = JsonOutput._append
+    held: list[bytes] = []
+
+    def lazily(self: JsonOutput, line: bytes) -> None:
+        held.append(line)
+        if len(held) > 1:
+            append(self, held.pop(0))
+
+    replace(JsonOutput, _append=lazily)
+
+
+def never_reopens_json() -> None:
+    replace(JsonOutput, reopen=lambda self: None)
+
+
+def tells_half() -> None:
+    """To StatsD and Graphite."""
+
+    def every_other(function: Callable[..., Iterable[bytes]]) -> Callable[..., Iterator[bytes]]:
+        return lambda *arguments: (each for number, each in enumerate(function(*arguments)) if number % 2)
+
+    replace(statsd, pack=every_other(statsd.pack))
+    replace(graphite, render=every_other(graphite.render))
+
+
+def names_metrics_as_they_come() -> None:
+    """To gmond."""
+
+    def name_of(log: str, route: bytes | None = None, status: int = 0) -> str:
+        text = "total" if route is None else f"{route.decode('ascii', 'ignore')[:100]}_{status:03d}"
+        return f"qps_{log}_{text}"
+
+    replace(series, name_of=name_of)
+
+
+def announces_once() -> None:
+    """To gmond."""
+    replace(Announcements, forget=lambda self: None)
+
+
+def waits_for_clients() -> None:
+    """A server as one writes it who does not think of clients."""
+    receive = Listener._receive
+
+    def waits(self: Listener, client: Any, now: int) -> None:
+        client.socket.setblocking(True)
+        receive(self, client, now)
+
+    replace(Listener, _receive=waits)
+
+
+# --- the audit
+
+
+def audits_the_log_only() -> None:
+    likely = Candidates._likely
+
+    def only(self: Candidates, position: Any) -> list[str]:
+        return [path for path in likely(self, position) if path.endswith(".log")]
+
+    replace(Candidates, _likely=only)
+
+
+def takes_any_text() -> None:
+    replace(recount, compare=lambda *_: Match.FULL)
+
+
+def trusts_the_ledger() -> None:
+    replace(recount, _count=lambda position, source: position.lines)
+
+
+def counts_to_the_end() -> None:
+    count = recount._count
+    replace(recount, _count=lambda at, source: count(at._replace(offset=source.seen().size), source))
+
+
+def counts_from_the_start() -> None:
+    count = recount._count
+    replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
+
+
+def counts_newlines_only() -> None:
+    replace(recount, _count=lambda at, source: source.read(at.offset, 0).count(b"\n"))
+
+
+def expects_no_rejected_lines() -> None:
+    replace(Audit, balances=property(lambda self: self.lines == self.requests))
+
+
+def ignores_rejected_lines() -> None:
+    replace(Audit, lines_balance=property(lambda self: self.lines == self.requests + self.rejected))
+
+
+def ignores_totals() -> None:
+    replace(Audit, requests=property(lambda self: self.lines - self.rejected))
+
+
+def ignores_files() -> None:
+    replace(Audit, balances=property(lambda self: self.lines == self.requests + self.rejected))
+
+
+def shows_no_losses() -> None:
+    render = audit.render
+    replace(audit, render=lambda each: render(each._replace(losses=[])))
+
+
+def goes_by_the_text_only() -> None:
+    replace(Candidates, _is_unbegun=lambda *_, **__: False)
+
+
+def goes_by_the_identity_only() -> None:
+    def same(self: Any, position: Any, path: str, key: tuple[int, int], *, held: bool) -> bool:
+        return bool(key == position.identity[:2])
+
+    replace(Candidates, _is_unbegun=same)
+
+
+def takes_all_for_gone() -> None:
+    replace(Candidates, _is_own=lambda *_: False)
+
+
+def takes_any_file_for_its_own() -> None:
+    replace(Candidates, _is_own=lambda *_: True)
+
+
+def audits_with_the_right_to_write() -> None:
+    opened = Ledger.open
+    replace(Ledger, open=lambda self, **keywords: opened(self))
+
+
+def put_in_place(name: str) -> None:
+    """The twin of this name."""
+    twin = globals()[name] if name in globals() else getattr(twins, name)
+    if isinstance(twin, type):
+        replace(pipeline, Follower=twin)
+    else:
+        twin()
+
+
+if __name__ == "__main__":
+    for name in sys.argv.pop(1).split(","):
+        try:
+            put_in_place(name)
+        except Exception as error:
+            raise SystemExit(f"{UNFIT}: {name}: {error!r}") from error
+    runpy.run_module("qps_service", run_name="__main__", alter_sys=True)
