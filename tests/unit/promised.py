@@ -15,11 +15,9 @@ Where a test makes what it checks in its own way, tests/promised.py has the rows
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import pytest
-
-Part = TypeVar("Part")
 
 
 class Patches:
@@ -30,11 +28,6 @@ class Patches:
 
     def __str__(self) -> str:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
-
-
-def but(part: type[Part], wrong: str, **methods: Callable[..., Any]) -> type[Part]:
-    """A twin that is the real part but for these methods; its name says what is wrong."""
-    return cast(type[Part], type(wrong, (part,), methods))
 
 
 class Promise:

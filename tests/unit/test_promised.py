@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.promised import Patches, Promise, but, promises
+from tests.promised import broken
+from tests.unit.promised import Patches, Promise, promises
 
 
 def check_doubled(double: Callable[[int], int], number: int) -> None:
@@ -40,7 +41,7 @@ def check_unit(unit: type[Unit]) -> None:
 Double = Callable[[int], int]
 DOUBLE: Double = lambda number: 2 * number  # noqa: E731
 SQUARE: Double = lambda number: number * number  # noqa: E731
-BROKEN = but(Unit, "no size", sized=lambda self: 0)
+BROKEN = broken(Unit, "no size", sized=lambda self: 0)
 
 test_promise, test_twin = promises(
     Promise(check_doubled, DOUBLE, {"square": SQUARE}, number=3),

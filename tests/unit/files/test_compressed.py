@@ -23,7 +23,8 @@ from qps_service.files import compressed as packed_module
 from qps_service.files.compressed import CompressedError, CompressedFile, is_supported, why_not
 from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
 from qps_service.files.kernel import Files
-from tests.unit.promised import Patches, Promise, but, promises
+from tests.promised import broken
+from tests.unit.promised import Patches, Promise, promises
 
 MIB = 1024 * 1024
 BLOCK = 128 * 1024  # what a follower reads at once
@@ -134,7 +135,7 @@ def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
             check_same(packed.read(size, offset), TEXT[offset : offset + size])
 
 
-NeverGoesBack = but(
+NeverGoesBack = broken(
     CompressedFile,
     "does not begin anew for what it has let go",
     _seek=lambda self, offset: CompressedFile._seek(self, max(offset, self._start)),
@@ -265,7 +266,7 @@ class TakesACutForTheEnd(CompressedFile):
         return more
 
 
-ShowsBegunLines = but(
+ShowsBegunLines = broken(
     CompressedFile, "hands out all that it could decompress", _reaches=lambda self, end: self._end >= end
 )
 
@@ -348,7 +349,7 @@ def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) 
     assert peak < 16 * MIB
 
 
-KeepsAll = but(CompressedFile, "lets nothing go", _forget=lambda self, offset: None)
+KeepsAll = broken(CompressedFile, "lets nothing go", _forget=lambda self, offset: None)
 
 
 def check_pace(make: Make, suffix: str) -> None:

@@ -25,9 +25,9 @@ from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
+from tests.promised import broken
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
-from tests.unit.promised import but
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
 
@@ -231,7 +231,7 @@ class KnowsCoresByTheirStart(PureScanner):
             self._cores._known = self._Starts()
 
 
-DropsReturns = but(
+DropsReturns = broken(
     PureScanner,
     "there are none in any line",
     scan=lambda self, block: PureScanner.scan(self, bytes(block).replace(b"\r", b"")),
@@ -243,7 +243,7 @@ class KeepsNoQuery(PureScanner):  # whatever was asked
         super().__init__(options._replace(keep_query=False), spill)
 
 
-RoundsTimesUp = but(
+RoundsTimesUp = broken(
     PureScanner,
     "a time belongs to the span that ends after it",
     _count_time=lambda self, second, status: PureScanner._count_time(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from qps_service.simulation.log_file import LogFile
+from tests.promised import broken
 from tests.simulated import NOW, make, numbered, on_disk
-from tests.unit.promised import Promise, but, promises
+from tests.unit.promised import Promise, promises
 
 # --- rotation
 
@@ -27,7 +28,7 @@ def check_rotations(of: type[LogFile], tmp_path: Path, copytruncate: bool) -> No
     assert on_disk(path) == {name: numbered(10 * at, 10 * at + 10) for at, name in enumerate(names)}
 
 
-Overwrites = but(
+Overwrites = broken(
     LogFile,
     "does not look whether the name is taken",
     _free_name=lambda self: f"{self.path}.{int(self._unix_time())}",
@@ -118,7 +119,7 @@ class ReusesNumbers(LogFile):  # any name will do that is free
         return super()._free_name()
 
 
-SortsByText = but(LogFile, ".10 comes before .2", rotated=lambda self: sorted(LogFile.rotated(self)))
+SortsByText = broken(LogFile, ".10 comes before .2", rotated=lambda self: sorted(LogFile.rotated(self)))
 
 
 class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
