@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# Sourced by scripts that check, from the checkout's root: what Python and Hypothesis leave behind stays in
-# .cache as well, with what pyproject.toml sends there.
+# Sourced by scripts that check, from the checkout's root: what the checks leave behind stays in .cache, with what
+# pyproject.toml sends there.
 export PYTHONPYCACHEPREFIX=$PWD/.cache/python
 export HYPOTHESIS_STORAGE_DIRECTORY=$PWD/.cache/hypothesis
+# Not in pyproject.toml: pytest without its cache would not know the word.
+# shellcheck disable=SC2034 # it is for the scripts
+pytest=(.venv/bin/python -m pytest -o cache_dir=.cache/pytest)

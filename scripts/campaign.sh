@@ -39,7 +39,7 @@ fi
 
 scripts/setup.sh test
 source scripts/caches.sh
-pytest=(.venv/bin/pytest --quiet)
+pytest+=(--quiet)
 case $campaign in
 histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" tests/model -k TestHistories ;;
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;

@@ -23,6 +23,6 @@ said=$(mktemp)
 trap 'rm "$said"' EXIT
 scripts/lint.sh >"$said" 2>&1 &
 lint=$! failed=
-.venv/bin/pytest --quiet --numprocesses 2 "${what[@]}" "$@" || failed=yes
+"${pytest[@]}" --quiet --numprocesses 2 "${what[@]}" "$@" || failed=yes
 wait "$lint" || { failed=yes && cat "$said"; }
 [[ -z $failed ]]

@@ -9,4 +9,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh test
 source scripts/caches.sh
 mapfile -t places < <(.venv/bin/python -m tests.project.promises)
-exec .venv/bin/python -m pytest -p tests.project.promises --hold-promises --quiet --numprocesses 3 "${places[@]}" "$@"
+exec "${pytest[@]}" -p tests.project.promises --hold-promises --quiet --numprocesses 3 "${places[@]}" "$@"

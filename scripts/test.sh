@@ -18,5 +18,5 @@ if [[ $EUID -eq 0 && $# -eq 0 ]]; then
     trap 'kill $! 2>/dev/null || true' EXIT
 fi
 scripts/lint.sh
-.venv/bin/python -m pytest -p tests.project.promises --numprocesses 4 --dist loadgroup --no-loadscope-reorder \
+"${pytest[@]}" -p tests.project.promises --numprocesses 4 --dist loadgroup --no-loadscope-reorder \
     --durations=25 "$@"

@@ -239,9 +239,11 @@ class Rig:
         self.path.rename(rotated)
         return rotated
 
-    def renew(self, count: int = 0) -> Writer:
-        """Rotate the log, and begin a new one with so many lines."""
+    def renew(self, count: int = 0, *, closing: Writer | None = None) -> Writer:
+        """Rotate the log, perhaps close the old one's writer, and begin a new log with so many lines."""
         self.rotate()
+        if closing:
+            closing.close()
         writer = self.writer()
         writer.lines(count)
         return writer

@@ -37,6 +37,13 @@ def opened(path: Path, make: MakeLedger = Ledger, boot: str = BOOT) -> Ledger:
     return ledger
 
 
+def known(ledger: Ledger, *, now: int = 0, at: int = 0) -> Restored:
+    """What a ledger knows of the log."""
+    restored = ledger.restore("access", now=now, at=at)
+    assert restored is not None
+    return restored
+
+
 def key(number: int) -> Key:
     """The key of a numbered line."""
     return Key(b"GET", b"/%d" % number, 200)
@@ -187,9 +194,7 @@ def _look(path: str) -> None:
     ledger = Ledger(path, boot="")
     try:
         ledger.open(writable=False)
-        restored = ledger.restore("access", now=0, at=0)
-        assert restored is not None
-        answer: int | str = sum(counts.requests for counts in restored.totals.values())
+        answer: int | str = sum(counts.requests for counts in known(ledger).totals.values())
         ledger.close()
     except LedgerError as error:
         answer = f"{type(error).__name__}: {error}"

@@ -14,11 +14,12 @@ def test_a_twin_is_caught(check: Check, twin: type[Follower], make: Make) -> Non
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
 Check = Callable[..., None]
+Part = TypeVar("Part")
 
 
 class Promise(NamedTuple):
@@ -59,3 +60,9 @@ def caught(promises: Sequence[Promise]) -> Callable[[Check], Check]:
         return pytest.mark.twin(rows(test))
 
     return mark
+
+
+def broken(part: type[Part], name: str, **methods: Any) -> type[Part]:
+    """A twin of `part` that does something else in one expression."""
+    assert all(hasattr(part, method) for method in methods)
+    return type(name, (part,), methods)

@@ -7,7 +7,7 @@ from typing import Any
 
 from qps_service.formats.presets import compile_format
 from qps_service.simulation.log_file import LogFile
-from qps_service.simulation.simulator import FOREVER, Pace, Simulator, SteadyPace
+from qps_service.simulation.simulator import FOREVER, Log, Pace, Simulator, SteadyPace
 from qps_service.simulation.traffic import Traffic
 from qps_service.text.units import SECOND
 
@@ -55,19 +55,19 @@ class Memory:
         self.rotations += 1
 
 
-def simulate(
+def simulator(
+    log: Log,
     *,
-    log: Memory | None = None,
     pace: Pace | None = None,
     clock: Clock | None = None,
     seed: int = 1,
     interval: float = 0,
     duration: float = 1,
     of: type[Simulator] = Simulator,
-) -> tuple[Simulator, Memory]:
+) -> Simulator:
+    """Seconds; an interval or duration of 0 is endless."""
     clock = clock or Clock()
-    log = log or Memory()
-    simulation = of(
+    return of(
         Traffic(DEFAULT, Random(seed)),
         pace or SteadyPace(1000),
         log,
@@ -76,6 +76,11 @@ def simulate(
         clock=clock,
         pause=clock.pause,
     )
+
+
+def simulate(**options: Any) -> tuple[Simulator, Memory]:
+    """To the end."""
+    simulation = simulator(log := Memory(), **options)
     simulation.run()
     return simulation, log
 

@@ -100,8 +100,8 @@ class Follower:
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
-        for path in known_files.paths():
-            self._directories.learn(path)
+        for seen_at in known_files.paths():
+            self._directories.learn(seen_at)
 
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""
@@ -116,7 +116,7 @@ class Follower:
         return FollowState(
             waiting=self._announcer.trouble,
             is_behind=is_full or any(generation.is_behind for generation in held),
-            is_crowded=is_full or len(held) > self._held.limits.open_generations,
+            is_crowded=is_full or self._held.surplus > 0,
             finished=sum(generation.is_finished for generation in held),
             rotations=self._announcer.rotations,
             pending=sum(generation.pending for generation in held),

@@ -55,14 +55,14 @@ class Generation:
         position up to which its old text was consumed; it gives the number of the text that is there now.
         The generation owns the source."""
         self.source = source
-        self.number = position.number
+        self._number = position.number
         self.name = position.name
         self.identity = position.identity
         self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
         self.offset = position.offset
-        self.prefix = position.prefix
-        self.begun = position.begun
-        self.max_line = max_line
+        self._prefix = position.prefix
+        self._begun = position.begun
+        self._max_line = max_line
         self.is_behind = False  # whether the last drain left more than it read
         self._size = 0  # of the file at the last drain, bytes
         self.is_finished = False  # read to its end for good; it is let go once the ledger knows
@@ -87,12 +87,12 @@ class Generation:
             self.identity,
             self.name,
             self.offset,
-            self.prefix,
+            self._prefix,
             self._marker,
             self._oversize,
             self._marks,
-            self.number,
-            self.begun,
+            self._number,
+            self._begun,
             self._lines,
             self._rejected,
             self._modified,
@@ -106,7 +106,7 @@ class Generation:
 
     @property
     def _block(self) -> int:
-        return max(BLOCK, 2 * self.max_line)  # bytes; a line of the greatest length fits in
+        return max(BLOCK, 2 * self._max_line)  # bytes; a line of the greatest length fits in
 
     def drain(self) -> Iterator[Chunk]:
         """Whole lines up to the end that the file has now, or PART bytes of them; a faster writer is left
@@ -161,7 +161,7 @@ class Generation:
 
     def limit(self, max_line: int) -> None:
         """Lines may have so many bytes from now on."""
-        self.max_line = max_line
+        self._max_line = max_line
 
     def finish(self) -> None:
         """Nothing more is to be read of it, and it can go."""
@@ -197,7 +197,7 @@ class Generation:
             whole = body[:end]
             self._advance(whole)
             return Chunk(self, _HOLE.sub(b"", whole) if b"\0" in whole else whole)
-        if len(body) <= self.max_line + len(b"\r"):
+        if len(body) <= self._max_line + len(b"\r"):
             return None
         self._oversize = True
         self._unended += 1
@@ -205,15 +205,15 @@ class Generation:
         return Chunk(self, b"", oversize=body[:SAMPLE_LIMIT])
 
     def _advance(self, consumed: bytes) -> None:
-        missing = PREFIX_LIMIT - len(self.prefix)
-        if missing > 0 and len(self.prefix) == self.offset:
-            self.prefix += consumed[:missing]
+        missing = PREFIX_LIMIT - len(self._prefix)
+        if missing > 0 and len(self._prefix) == self.offset:
+            self._prefix += consumed[:missing]
         self._marks = take_marks(self._marks, self.offset, self._marker, consumed)
         self._marker = (self._marker + consumed[-MARKER_LIMIT:])[-MARKER_LIMIT:]
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        self.number = self._truncated(self.position)
-        self.offset = self.begun = self._lines = self._rejected = self._unended = 0
-        self.prefix = self._marker = self._marks = b""
+        self._number = self._truncated(self.position)
+        self.offset = self._begun = self._lines = self._rejected = self._unended = 0
+        self._prefix = self._marker = self._marks = b""
         self._oversize = self.is_finished = False

@@ -75,12 +75,12 @@ class OpenFiles:
         return len(self._generations)
 
     @property
-    def limits(self) -> FollowLimits:
-        """What is in force, for files that are open already too."""
-        return self._limits
+    def surplus(self) -> int:
+        """How many more are open than the limit allows; below 0 where it allows more."""
+        return len(self._generations) - self._limits.open_generations
 
     def reconfigure(self, limits: FollowLimits) -> None:
-        """Go on with these."""
+        """Go on with these, for files that are open already too."""
         self._limits = limits
         for generation in self._generations:
             generation.limit(limits.max_line)
@@ -89,8 +89,7 @@ class OpenFiles:
     def room(self) -> int:
         """How many more may come in one look: up to the limit, and a few beyond it, for which the oldest
         go as soon as they are read."""
-        room = self._limits.open_generations - len(self._generations)
-        return max(room, 0 if any(each.is_behind for each in self) else LEAST_ROOM)
+        return max(-self.surplus, 0 if any(each.is_behind for each in self) else LEAST_ROOM)
 
     def by_key(self, key: tuple[int, int]) -> Generation | None:
         """The one with this device and inode."""
@@ -151,7 +150,7 @@ class OpenFiles:
 
     def bound(self, now: int) -> None:
         """Keep to the limit on open files."""
-        surplus = len(self._generations) - self._limits.open_generations
+        surplus = self.surplus
         for generation in self:
             # What was not read to its end yet could be deleted before it is opened again.
             if surplus > 0 and generation is not self.current and not generation.is_behind:
@@ -166,7 +165,7 @@ class OpenFiles:
         if committed:
             self._moved.clear()
             self.keep()
-        surplus = len(self._generations) - self._limits.open_generations
+        surplus = self.surplus
         for generation in [each for each in self._generations if each.is_finished]:
             if not committed and surplus <= 0:
                 break

@@ -14,10 +14,17 @@ the service's numbers, and a `Standing` for each log: all that was counted so fa
     ganglia                 likewise, without methods: a rate and a counter a series
     prometheus, textfile    the overview alone: every number of it
 
-To add a number: give it a field of `Report` or `Standing` (values/reports.py). A row of COUNTERS or GAUGES in
-prometheus/exposition.py tells it to prometheus and textfile. The others tell of requests, bytes and rates,
-and name each of these once: `_values` of statsd, `_lines` of graphite, `_packets` of ganglia, `row_objects`
-of reporting/report.py for json and journal, reporting/text.py for people.
+To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py), filled
+by LogPipeline.standing and make_report. Then each names it once:
+
+    prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
+    statsd, graphite        `_report` of Renderer; `_render`
+    ganglia                 a series (ganglia/series.py), and `_packets`
+    json, journal           `render_json` and packaging/qps-report.schema.json; `report_fields`
+    stdout                  reporting/text.py
+
+A new number of each row (method, route, status) is a field of `Row`, and for json and journal one line in
+`row_objects`. docs/reference/metrics.md and report.md list all names.
 """
 
 from abc import abstractmethod

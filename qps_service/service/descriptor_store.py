@@ -10,7 +10,8 @@ from qps_service.values.positions import Position
 
 
 class DescriptorStore:
-    """What systemd keeps and has handed back. A name in the store is a log, and where our part begins."""
+    """What systemd keeps and has handed back. A name in the store tells the log, the file, and where our part
+    of it begins."""
 
     def __init__(
         self, supervisor: Supervisor, handed: Iterable[tuple[int, str]], logs: Collection[str]
@@ -21,10 +22,9 @@ class DescriptorStore:
         self._handed: dict[str, list[InheritedFile]] = {log: [] for log in logs}
         for descriptor, name in handed:
             parsed = parse_stored_name(name)
-            if parsed and parsed[0] in logs:
-                log, begun, *key = parsed
-                self._kept[log][key[0], key[1]] = name
-                self._handed[log].append(InheritedFile(descriptor, begun))
+            if parsed and parsed.log in logs:
+                self._kept[parsed.log][parsed.device, parsed.inode] = name
+                self._handed[parsed.log].append(InheritedFile(descriptor, parsed.begun))
             else:
                 os.close(descriptor)
                 supervisor.drop(name)

@@ -31,7 +31,7 @@ class MakePipeline(Protocol):
 
 
 class Pipelines:
-    """One pipeline for each, in the configuration's order."""
+    """One pipeline for each log, in the configuration's order."""
 
     def __init__(
         self,

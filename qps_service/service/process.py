@@ -1,4 +1,4 @@
-"""The real clock, the real signals, the real sleep."""
+"""The real clock, the real signals, the real sleep, and the standard streams."""
 
 import os
 import select

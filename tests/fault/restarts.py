@@ -185,9 +185,7 @@ def more_than_there_is_room_for(make: Make) -> None:
         rig.stop()
         for _ in range(100):
             old.lines(3)
-            rig.rotate()
-            old.close()
-            old = rig.writer()
+            old = rig.renew(closing=old)
         rig.start()
         for _ in range(20):
             rig.look()
@@ -211,9 +209,7 @@ def compressing_ends_within_a_look(make: Make) -> None:
     rig.stop()
     for _ in range(2):
         old.lines(5)
-        rig.rotate()
-        old.close()
-        old = rig.writer()
+        old = rig.renew(closing=old)
     packed = plain.with_name("access.log.2.gz")
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     rig.start()
@@ -341,21 +337,16 @@ def successors_that_begin_alike(make: Make) -> None:
         rig.expected[b"the same for all"] += 300
         writer.lines(100)
 
-    def rotate(writer: Writer) -> Writer:
-        new = rig.renew()
-        writer.close()
-        return new
-
     for turn in range(4):
         fill(old)
         if turn % 2:
             rig.look()
             rig.stop()
-        old = rotate(old)
+        old = rig.renew(closing=old)
         if turn % 2:
             for _ in range(2):
                 fill(old)
-                old = rotate(old)
+                old = rig.renew(closing=old)
             rig.start()
     rig.check()
 

@@ -18,7 +18,7 @@ PROMISES = [
     Promise(restarts.kept_by_systemd, [twins.TakesNothingBack]),
     Promise(restarts.unreadable_at_the_first_look, [twins.SettlesAtOnce]),
     Promise(restarts.more_than_there_is_room_for, [twins.SettlesAtOnce]),
-    Promise(restarts.compressing_ends_within_a_look, [twins.JudgesArchivesOnce]),
+    Promise(restarts.compressing_ends_within_a_look, [twins.ClassifiesArchivesOnce]),
     Promise(restarts.empty_until_it_is_compressed, [twins.SettlesAtOnce]),
     Promise(restarts.written_to_after_it_was_let_go, [twins.IgnoresArchives]),
     Promise(restarts.quiet_while_stopped, [twins.KnowsNoTimes]),

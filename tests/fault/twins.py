@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from qps_service.files.kernel import Seen
@@ -26,6 +27,38 @@ class Spoilt(Follower):
         raise NotImplementedError
 
 
+def spoilt(name: str, part: str, value: Any) -> type[Follower]:
+    """One that has `value` for one of its parts, written as from itself: a.b.c."""
+    *owners, attribute = part.split(".")
+
+    def spoil(follower: Follower) -> None:
+        owner = reduce(getattr, owners, follower)
+        assert hasattr(owner, attribute)
+        setattr(owner, attribute, value)
+
+    return type(name, (Spoilt,), {"spoil": spoil})
+
+
+# Remembers nothing of what it let go.
+Forgets = spoilt("Forgets", "_known_files.retire", lambda position: None)
+# Never looks at the files beside the log.
+LooksAtTheLogOnly = spoilt("LooksAtTheLogOnly", "_discovery.find", lambda *_: ([], False))
+# Begins at the last byte instead of the last line.
+StartsAtTheVeryEnd = spoilt("StartsAtTheVeryEnd", "_start._line_before", lambda source, size: size)
+# Says nothing of a file that it can't find again.
+NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
+# Goes on in a truncated log as if nothing else had been in it.
+LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
+# Knows files by their numbers alone.
+KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
+# Takes every text that it does not know for a new one.
+IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
+# Takes every file that it opens for one that was written to just now.
+KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
+# Reads a log that the machine's end has cut from its start again.
+TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
+
+
 class ClosesFirst(Follower):
     """Closes what it holds before it opens what is new, as `tail -F` does."""
 
@@ -43,20 +76,6 @@ class LetsGoAtOnce(Follower):
             if generation is not self._held.current:
                 self._held._generations.remove(generation)
                 generation.source.close()
-
-
-class Forgets(Spoilt):
-    """Remembers nothing of what it let go."""
-
-    def spoil(self) -> None:
-        self._known_files.retire = lambda position: None  # type: ignore[method-assign]
-
-
-class LooksAtTheLogOnly(Spoilt):
-    """Never looks at the files beside the log."""
-
-    def spoil(self) -> None:
-        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
 class TrustsNames(Spoilt):
@@ -91,16 +110,22 @@ class WithOtherGenerations(Spoilt):
 
     def spoil(self) -> None:
         adopt = self._held.adopt
-        self._held.adopt = lambda *rest, **more: self._changed(adopt(*rest, **more))  # type: ignore[method-assign]
 
-    def _changed(self, generation: Generation) -> Generation:
+        def changing(*rest: Any, **more: Any) -> Generation:
+            generation = adopt(*rest, **more)
+            self.change(generation)
+            return generation
+
+        self._held.adopt = changing  # type: ignore[method-assign]
+
+    def change(self, generation: Generation) -> None:
         raise NotImplementedError
 
 
 class BySizeOnly(WithOtherGenerations):
     """Sees a truncation by the size alone, as most peers do."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         advance = generation._advance
 
         def without_marker(consumed: bytes) -> None:
@@ -108,14 +133,6 @@ class BySizeOnly(WithOtherGenerations):
             generation._marker = b""
 
         generation._advance = without_marker  # type: ignore[method-assign]
-        return generation
-
-
-class LooksForNoCopy(Follower):
-    """Goes on in a truncated log as if nothing else had been in it."""
-
-    def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        return iter(())
 
 
 class TakesAnyCopy(Follower):
@@ -129,7 +146,7 @@ class TakesAnyCopy(Follower):
 class KeepsThePartialLine(WithOtherGenerations):
     """Buffers a partial line, and joins it to whatever comes next."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         consume = generation._consume
 
         def eager(body: bytes) -> Chunk | None:
@@ -140,7 +157,6 @@ class KeepsThePartialLine(WithOtherGenerations):
             return Chunk(generation, body)
 
         generation._consume = eager  # type: ignore[method-assign]
-        return generation
 
 
 class _Nobody:
@@ -167,13 +183,6 @@ class IgnoresTheLink(Spoilt):
     def spoil(self) -> None:
         look = self._directories.look
         self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
-
-
-class StartsAtTheVeryEnd(Spoilt):
-    """Begins at the last byte instead of the last line."""
-
-    def spoil(self) -> None:
-        self._start._line_before = lambda source, size: size  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
@@ -218,27 +227,6 @@ class TakesNothingBack(Follower):
         self._handed = ()
 
 
-class NeverGivesUp(Follower):
-    """Says nothing of a file that it can't find again."""
-
-    def _abandon_expected(self) -> None:
-        pass
-
-
-class KnowsNoText(Spoilt):
-    """Knows files by their numbers alone."""
-
-    def spoil(self) -> None:
-        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
-
-
-class IgnoresTimes(Spoilt):
-    """Takes every text that it does not know for a new one."""
-
-    def spoil(self) -> None:
-        self._since = 0
-
-
 class ByPrefixOnly(Spoilt):
     """Takes what begins alike for the same, as most peers do."""
 
@@ -255,7 +243,7 @@ class ByPrefixOnly(Spoilt):
 class ReadsHoles(WithOtherGenerations):
     """Takes the zeros of a hole for the beginning of a line."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         def whole(body: bytes) -> Chunk | None:
             lines = body[: body.rfind(b"\n") + 1]
             if not lines:
@@ -265,14 +253,6 @@ class ReadsHoles(WithOtherGenerations):
             return Chunk(generation, lines)
 
         generation._consume = whole  # type: ignore[method-assign]
-        return generation
-
-
-class TakesShorterForTruncated(Spoilt):
-    """Reads a log that the machine's end has cut from its start again."""
-
-    def spoil(self) -> None:
-        self._known_files._rebooted = False
 
 
 class LeavesWhatWasCut(Spoilt):
@@ -301,9 +281,8 @@ class DoubtsOnlyWhatWasOpen(Spoilt):
 class SkipsTheLineAfterZeros(WithOtherGenerations):
     """Takes zeros for a line that goes on after them."""
 
-    def _changed(self, generation: Generation) -> Generation:
+    def change(self, generation: Generation) -> None:
         generation._oversize = generation._marker.endswith(b"\0")
-        return generation
 
 
 class StaysInItsDirectory(Spoilt):
@@ -324,7 +303,7 @@ class SettlesAtOnce(Follower):
         discovery._doubtful, discovery._doubtful_paths, discovery._since = {}, {}, None
 
 
-class JudgesArchivesOnce(Spoilt):
+class ClassifiesArchivesOnce(Spoilt):
     """Leaves an archive alone for good where there is a plain file beside it."""
 
     def spoil(self) -> None:
@@ -342,10 +321,3 @@ class JudgesArchivesOnce(Spoilt):
             return IgnoredFile(*identity, seen.changed)
 
         classifier.consider = hasty  # type: ignore[method-assign]
-
-
-class KnowsNoTimes(Spoilt):
-    """Takes every file that it opens for one that was written to just now."""
-
-    def spoil(self) -> None:
-        self._epoch = None

@@ -1,10 +1,8 @@
 """Fixtures: a booted guest for each module that asks, and in it the program, as its package installs it."""
 
-import itertools
 import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -19,28 +17,33 @@ from tests.system.service import UNIT, Service
 LONG = ("test_install", "test_package_checks", "test_lifecycle", "test_service", "test_sandbox")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module's tests on one Debian stand together, so that each guest boots once: of several processes that
-    share the tests, one has them all."""
-    by_guest: dict[tuple[Path, object], list[pytest.Item]] = {}
-    places = [place for place, item in enumerate(items) if ROOT / "tests" / "system" in item.path.parents]
-    for place in places:
-        by_guest.setdefault((items[place].path, _suite(items[place])), []).append(items[place])
-    for (path, suite), tests in by_guest.items():
-        for item in tests:
-            item.add_marker(pytest.mark.xdist_group(f"{path.stem}-{suite}"))
-    groups = sorted(by_guest.items(), key=lambda group: _rank(group[0][0].stem))
-    for place, item in zip(places, itertools.chain.from_iterable(tests for _, tests in groups), strict=True):
-        items[place] = item
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """A module's tests on one Debian stand together, whoever else orders tests: each guest boots
+    once, and of several processes that share the tests one has them all."""
+    for item in _ours(items):
+        item.add_marker(pytest.mark.xdist_group("-".join(_guest(item))))
+    yield
+    ordered = iter(sorted(_ours(items), key=lambda item: (_rank(item.path.stem), _guest(item))))
+    items[:] = [next(ordered) if _is_ours(item) else item for item in items]
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return ROOT / "tests" / "system" in item.path.parents
+
+
+def _ours(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if _is_ours(item)]
+
+
+def _guest(item: pytest.Item) -> tuple[str, str]:
+    """Its module and Debian."""
+    callspec = getattr(item, "callspec", None)  # tests without parameters have none
+    return item.path.stem, str(callspec and callspec.params.get("image"))
 
 
 def _rank(name: str) -> int:
     return LONG.index(name) if name in LONG else len(LONG)
-
-
-def _suite(item: pytest.Item) -> object:
-    callspec = getattr(item, "callspec", None)  # tests without parameters have none
-    return callspec and callspec.params.get("image")
 
 
 @pytest.fixture(scope="session", params=SUITES)

@@ -458,27 +458,30 @@ def test_on_other_distributions(machine: Machine, check: Callable[[Machine], Non
     check(machine)
 
 
-PACKAGE_TWINS = [
-    (check_second_run, "install-package", "is_installed() {\n", "is_installed() {\n    return 1\n"),
+# Faults of what both ways share: the cheaper way shows that its checks catch them.
+TWINS_OF_BOTH = [
     (check_kept, "install", "$verb == purge && (", "purge == purge && ("),
-    (check_purged, "install", "verb=purge", "verb=remove"),
     (check_bad_configuration, "install", '"$@" check --config-only', "true"),
+    (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
+]
+PACKAGE_TWINS = [
+    *TWINS_OF_BOTH * ON_EACH,
+    (check_purged, "install", "verb=purge", "verb=remove"),
     (check_no_start, "install-package", "undo=(the_package)", "undo=()"),
     (check_goes_back, "install-package", "the_package() {\n", "the_package() {\n    return 0\n"),
     (check_upgrade, "install-package", "${upgrade:+--reinstall}", ""),
     (check_left_disabled, "install", "-n $upgrade && $was != active", "-z yes"),
-    (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
+    # The last, as it throws away what was built for the others.
+    (check_second_run, "install-package", "is_installed() {\n", "is_installed() {\n    return 1\n"),
 ]
 VENV_TWINS = [
+    *TWINS_OF_BOTH,
     (check_second_run, "install-venv", "is_current() {\n", "is_current() {\n    return 1\n"),
-    (check_kept, "install", "$verb == purge && (", "purge == purge && ("),
     (check_purged, "install-venv", '[[ ! -d $release/root ]] || remove_outside "$release"', ":"),
     (check_purged, "install-venv", '"$unit" qps-reporter@.service', '"$unit"'),
-    (check_bad_configuration, "install", '"$@" check --config-only', "true"),
     (check_no_start, "install-venv", "undo+=(the_units_and_the_program)", ":"),
     (check_goes_back, "install-venv", "the_program() {\n", "the_program() {\n    return 0\n"),
     (check_upgrade, "install-venv", '"${previous:+re}start"', ""),
-    (check_dry, "install", "--dry-run) dry_run=yes", "--dry-run) "),
     (check_no_adm, "install-venv", "getent group adm >/dev/null ||", "true ||"),
     (check_no_compiler, "install-venv", '"$python" scripts/compiler.py', ":"),
     (

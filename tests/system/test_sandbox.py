@@ -251,12 +251,12 @@ def test_metrics_leave_with_the_drop_in_and_without_it_that_is_said(service: Ser
 def check_units(guest: Guest) -> None:
     """systemd knows all that the units say, and finds the man pages. Else it only warns."""
     units = ("qps-reporter.service", "qps-reporter.socket", "qps-reporter@shop.service")
+    guest.install("man-db")
     done = guest.run("systemd-analyze", "verify", *units)
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_units_say_what_this_systemd_knows(service: Service) -> None:
-    service.guest.install("man-db")
     check_units(service.guest)
 
 

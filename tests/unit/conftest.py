@@ -1,6 +1,7 @@
 """What several unit tests share: a scanner to test, one with small limits, a local time zone, and sockets
 that are closed in the end."""
 
+import fcntl
 import os
 import socket
 import time
@@ -52,11 +53,24 @@ def make_scanner(request: pytest.FixtureRequest) -> MakeScanner:
     return SCANNERS[request.param]
 
 
+def _built_once(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """By one of the processes that run the tests, for all of them."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with (place / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = place / "small" / "_scan.abi3.so"
+        if not built.exists():
+            built.parent.mkdir(exist_ok=True)
+            build_extension(built.parent, "-O1")
+    return str(built)
+
+
 @pytest.fixture(scope="session")
 def small_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The native scanner with limits that a few lines reach, and allocations that can be made to fail."""
-    path = os.environ.get(MODULE_VARIABLE) or str(build_extension(tmp_path_factory.mktemp("small"), "-O1"))
-    loader = ExtensionFileLoader("_scan", path)
+    loader = ExtensionFileLoader("_scan", os.environ.get(MODULE_VARIABLE) or _built_once(tmp_path_factory))
     spec = spec_from_loader("_scan", loader)
     assert spec is not None
     module = module_from_spec(spec)

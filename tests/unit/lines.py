@@ -14,17 +14,7 @@ from qps_service.formats.presets import Field, LogFormat, Member, compile_format
 _VALUES: dict[str | None, tuple[bytes, ...]] = {
     "method": (b"GET", b"POST", b"M-SEARCH", b"", b"G(T", b"-", b"\xef\xbb\xbfGET"),
     "route": (
-        b"/",
-        b"/help",
-        b"/a?q=1#x",
-        b"/a#x?q",
-        b"?q",
-        b"",
-        b"/a b",
-        b'/\\"',
-        b"/\\",
-        b"/\r",
-        b"/a-b|c]",
+        *(b"/", b"/help", b"/a?q=1#x", b"/a#x?q", b"?q", b"", b"/a b", b'/\\"', b"/\\", b"/\r", b"/a-b|c]"),
     ),
     "request": (
         *(b"GET / HTTP/1.1", b"GET /help HTTP/1.1", b"GET /a b HTTP/2", b"GET /a", b"GET", b"-", b""),
@@ -43,40 +33,14 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
     ),
     "time": (
         *(b"24/Nov/2026:14:50:08 +0000", b"[24/Nov/2026:14:50:08 -0130]", b"2026-11-24T14:50:08.123+01:00"),
-        *(
-            b"2026-02-31 23:59:60Z",
-            b"1795531808",
-            b"1795531808.5",
-            b"1795531808123",
-            b"9" * 19,
-            b"9" * 20,
-            b"0",
-        ),
-        *(
-            b"-",
-            b"",
-            b"1969-12-31T00:00:00",
-            b"24/nov/2026:14:50:08",
-            b"1970-01-01T00:00:00+99:99",
-            b"1" * 70,
-        ),
+        *(b"2026-02-31 23:59:60Z", b"1795531808", b"1795531808.5", b"1795531808123", b"9" * 19, b"9" * 20),
+        *(b"0", b"-", b"", b"1969-12-31T00:00:00", b"24/nov/2026:14:50:08", b"1970-01-01T00:00:00+99:99"),
+        b"1" * 70,
     ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
 _LITERALS = (
-    b" ",
-    b"\t",
-    b'"',
-    b'" "',
-    b'" ',
-    b' "',
-    b"|",
-    b" - ",
-    b"--",
-    b"---",
-    b"] ",
-    b"\\",
-    b"\xc3\xa9",
+    *(b" ", b"\t", b'"', b'" "', b'" ', b' "', b"|", b" - ", b"--", b"---", b"] ", b"\\", b"\xc3\xa9"),
     b"-----------",
 )
 # What makes a difference somewhere.

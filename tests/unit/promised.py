@@ -8,6 +8,8 @@
 A check is a function that asserts. It is called with the part, with what its row gives by name, and with
 fixtures for all other arguments without a default. It may draw examples (hypothesis' @given): then those that
 show what is wrong with the twins stand beside it as @example.
+
+Where a test makes what it checks in its own way, tests/promised.py has the rows alone.
 """
 
 import inspect
@@ -46,6 +48,8 @@ class Promise:
     ) -> None:
         self._check, self._real, self._given, self._label = check, real, given, label
         self._twins = twins if isinstance(twins, Mapping) else {_name(twin): twin for twin in twins}
+        if len(self._twins) < len(twins):
+            raise ValueError(f"expected a name for each twin, got {[*map(_name, twins)]}")
         self._caught: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception, *caught)
 
     def __str__(self) -> str:

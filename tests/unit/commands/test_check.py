@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,35 +15,44 @@ from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.files.kernel import group_name, user_name
+from tests.unit.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
+Monkey = pytest.MonkeyPatch
 
 GOOD = b"1.2.3.4\tGET /a?q\t200\t512\n"
 OTHER_USER = "nobody"
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory that every user may enter, as pytest's own are not; our own user looks."""
+def place(monkeypatch: Monkey) -> Iterator[Path]:
+    """A directory that every user may enter, as pytest's own are not, with a good log; our own user looks."""
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
     monkeypatch.chdir(path)
     monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
     monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
     monkeypatch.setattr(check, "HIDDEN", {})
-    for name in [
-        name for name in os.environ if name.startswith("QPS_REPORTER_") or name == "STATE_DIRECTORY"
-    ]:
+    for name in [each for each in os.environ if each.startswith(("QPS_REPORTER_", "STATE_DIRECTORY"))]:
         monkeypatch.delenv(name)
+    make_log(path / "access.log")
     yield path
     shutil.rmtree(path)
 
 
 @pytest.fixture
-def as_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def nobody(place: Path, monkeypatch: Monkey) -> None:
     monkeypatch.setattr(check, "SERVICE_USER", OTHER_USER)
+
+
+def as_nobody(test: Test) -> Test:
+    """The service's user is not ours."""
+    marked: Test = needs_root(pytest.mark.usefixtures("nobody")(test))
+    return marked
 
 
 def make_log(path: Path, text: bytes = GOOD, mode: int = 0o644) -> Path:
@@ -63,7 +73,6 @@ ME, GROUP = user_name(os.geteuid()), group_name(os.getegid())
 
 
 def test_all_is_well(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
     assert main(["check", "access.log", "--interval", "90s", "--state", "state"]) == 0
     assert capsys.readouterr().out == (
         "configuration  no file\n"
@@ -78,7 +87,6 @@ def test_all_is_well(place: Path, capsys: Captured) -> None:
 
 
 def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
     (place / "default.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
     assert main(["check"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -90,27 +98,23 @@ PROBLEM = "  <-- problem"
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "answer"),
+    ("text", "answer"),
     [
-        (b"", 0, "none yet"),
-        (b"10.0.0.1\tGET /a\t2", 0, "not finished yet"),
-        (GOOD + b"garbage\n", 0, "parses as GET /a 200, 512 bytes"),
-        (GOOD[:-1] + b"\r\n", 0, "parses as GET /a 200, 512 bytes"),
-        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", 0, r"parses as GET /\x1b[2J 099, 0 bytes"),
-        (b"\n" + GOOD, 1, f'is rejected (fields): ""{PROBLEM}'),
-        (b"\x1b]0;x\x07 GET\n", 1, rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
-        (
-            GOOD.replace(b"200", b"2000"),
-            1,
-            rf'is rejected (status): "1.2.3.4\x09GET /a?q\x092000\x09512"{PROBLEM}',
-        ),
-        (b"a" * 100_000, 1, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
+        (b"", "none yet"),
+        (b"10.0.0.1\tGET /a\t2", "not finished yet"),
+        (GOOD + b"garbage\n", "parses as GET /a 200, 512 bytes"),
+        (GOOD[:-1] + b"\r\n", "parses as GET /a 200, 512 bytes"),
+        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", r"parses as GET /\x1b[2J 099, 0 bytes"),
+        (b"\n" + GOOD, f'is rejected (fields): ""{PROBLEM}'),
+        (b"\x1b]0;x\x07 GET\n", rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
+        (b"1\tGET /\t2000\t5\n", rf'is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'),
+        (b"a" * 100_000, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
     ],
 )
-def test_the_first_line(place: Path, capsys: Captured, text: bytes, status: int, answer: str) -> None:
+def test_the_first_line(place: Path, capsys: Captured, text: bytes, answer: str) -> None:
     make_log(place / "access.log", text)
-    found, lines = looked(capsys, "access.log")
-    assert (found, lines[-1]) == (status, f"  first line   {answer}")
+    status, lines = looked(capsys, "access.log")
+    assert (status, lines[-1]) == (int(PROBLEM in answer), f"  first line   {answer}")
 
 
 def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
@@ -121,47 +125,35 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
         "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
     )
     status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[2], lines[-1]) == (
-        0,
-        "  rules        2 for routes",
-        "  first line   parses as GET /user/b 200, 512 bytes",
-    )
+    assert (status, lines[2]) == (0, "  rules        2 for routes")
+    assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
 
 
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 
 
-@pytest.mark.parametrize(
-    ("text", "status", "answers"),
-    [
-        (
-            COMMON,
-            0,
-            [
-                "  chosen       common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
-                "  first line   parses as GET /a 200, 7 bytes",
-            ],
-        ),
-        (
-            GOOD + COMMON * 2 + b"cut off",
-            1,
-            [
-                "  chosen       common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
-                rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
-                "               but it fits the format default",
-            ],
-        ),
-        (b"?\n", 1, [f"  chosen       none: none of 1 lines fits json, combined, common, default{PROBLEM}"]),
-        (b"\x1f\x8b\n", 1, [f"  chosen       none: it is compressed with gzip{PROBLEM}"]),
-        (b"", 0, ["  first line   none yet"]),
+CHOSEN = "  chosen       "
+FOUND_OUT = {
+    COMMON: [
+        CHOSEN + "common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+        "  first line   parses as GET /a 200, 7 bytes",
     ],
-)
-def test_a_format_that_is_found_out(
-    place: Path, capsys: Captured, text: bytes, status: int, answers: list[str]
-) -> None:
+    GOOD + COMMON * 2 + b"cut off": [
+        CHOSEN + "common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
+        rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
+        "               but it fits the format default",
+    ],
+    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, combined, common, default{PROBLEM}"],
+    b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
+    b"": ["  first line   none yet"],
+}
+
+
+@pytest.mark.parametrize("text", FOUND_OUT)
+def test_a_format_that_is_found_out(place: Path, capsys: Captured, text: bytes) -> None:
     make_log(place / "access.log", text)
-    found, lines = looked(capsys, "access.log", "--format", "auto")
-    assert (found, lines[4:]) == (status, answers)
+    status, lines = looked(capsys, "access.log", "--format", "auto")
+    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), FOUND_OUT[text])
 
 
 def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
@@ -172,20 +164,17 @@ def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> 
 
 
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
-    assert looked(capsys, "access.log") == (
-        1,
-        [
-            f"log            access: {place}/access.log",
-            "  format       default",
-            f"  exists       no: No such file or directory{PROBLEM}",
-        ],
-    )
+    (place / "access.log").unlink()
+    status, lines = looked(capsys, "access.log")
+    assert lines[:2] == [f"log            access: {place}/access.log", "  format       default"]
+    assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
 
 
 @pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (os.mkfifo, "p")])
 def test_a_log_that_is_no_file(
     place: Path, capsys: Captured, make: Callable[[str, int], None], letter: str
 ) -> None:
+    (place / "access.log").unlink()
     make("access.log", 0o755)
     (place / "access.log").chmod(0o755)
     status, lines = looked(capsys, "access.log")
@@ -197,9 +186,7 @@ def test_a_log_that_is_no_file(
 
 def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:
     make_log(place / "good.log")
-    (place / "two.toml").write_text(
-        "".join(f"[log.{name}]\npath = '{name}.log'\n" for name in ("bad", "good"))
-    )
+    (place / "two.toml").write_text("[log.bad]\npath = 'bad.log'\n[log.good]\npath = 'good.log'\n")
     status, lines = looked(capsys, "--config", "two.toml")
     assert status == 1
     assert [line.endswith(PROBLEM) for line in lines] == [False, False, True] + [False] * 5
@@ -221,16 +208,12 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
         "qps-reporter: bad.toml: log: expected at least one table, as [log.access]\n",
     )
     assert main(["check"]) == 2
-    assert capsys.readouterr() == (
-        "",
-        f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n",
-    )
+    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
+    assert capsys.readouterr() == ("", said)
 
 
 # --- as the service's user
-
-
-def check_unreadable(place: Path, capsys: Captured) -> None:
+def check_unreadable(place: Path, capsys: Captured, nobody: None) -> None:
     """What root can read and the service's user can't is a problem."""
     make_log(place / "access.log", mode=0o600)
     status, lines = looked(capsys, "access.log")
@@ -238,85 +221,55 @@ def check_unreadable(place: Path, capsys: Captured) -> None:
     assert (status, lines[3:]) == (1, [f"  readable     {refused}"])
 
 
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
+test_promise, test_twin = map(needs_root, promises(Promise(check_unreadable, None, ROOTS_OWN)))
+
+
+@as_nobody
 def test_root_looks_with_the_rights_of_the_services_user(place: Path, capsys: Captured) -> None:
-    check_unreadable(place, capsys)
     make_log(place / "access.log")
     status, lines = looked(capsys, "access.log")
     assert (status, lines[3]) == (0, f"  readable     yes, by user {OTHER_USER}")
     assert os.geteuid() == 0
 
 
-@pytest.mark.twin
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
-def test_a_look_with_roots_own_rights_is_caught(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(check, "as_user", lambda _user, look: look())
-    with pytest.raises(AssertionError):
-        check_unreadable(place, capsys)
-
-
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+@as_nobody
 def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: Captured) -> None:
     (place / "logs").mkdir()
     make_log(place / "logs" / "access.log")
     (place / "logs").chmod(0o700)
     status, lines = looked(capsys, "logs/access.log")
-    assert (status, lines[2:]) == (
-        1,
-        [f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"],
-    )
+    denied = f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"
+    assert (status, lines[2:]) == (1, [denied])
 
 
-OUTPUTS = """
-[output.prometheus]
-listen = "[::1]:9310"
-[output.ganglia]
-host = "metrics.example"
-[output.statsd]
-[output.graphite]
-port = 2013
-[output.json]
-path = "reports.jsonl"
-[output.textfile]
-path = "collector/qps.prom"
-"""
+OUTPUTS = {
+    "prometheus": ('listen = "[::1]:9310"', "listens on [::1]:9310, or on the socket that systemd passes"),
+    "ganglia": ('host = "metrics.example"', "UDP to metrics.example:8649"),
+    "statsd": ("", "UDP to 127.0.0.1:8125"),
+    "graphite": ("port = 2013", "TCP to 127.0.0.1:2013"),
+    "json": ('path = "reports.jsonl"', "{place}/reports.jsonl"),
+    "textfile": ('path = "collector/qps.prom"', "{place}/collector/qps.prom"),
+}
+CHANNELS = {"ganglia": ('gmond_conf = "gmond.conf"', "to the udp_send_channels of {place}/gmond.conf")}
 
 
-def test_it_says_where_each_output_leads(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
-    (place / "file.toml").write_text(OUTPUTS)
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[3:9] == [
-        "output         prometheus: listens on [::1]:9310, or on the socket that systemd passes",
-        "output         ganglia: UDP to metrics.example:8649",
-        "output         statsd: UDP to 127.0.0.1:8125",
-        "output         graphite: TCP to 127.0.0.1:2013",
-        f"output         json: {place}/reports.jsonl",
-        f"output         textfile: {place}/collector/qps.prom",
-    ]
-    assert lines[9].startswith("log ")
-
-
-def test_channels_are_gmonds(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
-    (place / "file.toml").write_text('[output.ganglia]\ngmond_conf = "gmond.conf"\n')
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    told = f"output         ganglia: to the udp_send_channels of {place}/gmond.conf\n"
-    assert told in capsys.readouterr().out
-
-
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
-def test_an_output_that_the_sandbox_hides_is_told(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("outputs", [OUTPUTS, CHANNELS], ids=["all", "gmond's channels"])
+def test_it_says_where_each_output_leads(
+    place: Path, capsys: Captured, outputs: dict[str, tuple[str, str]]
 ) -> None:
-    make_log(place / "access.log")
+    (place / "file.toml").write_text(
+        "".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items())
+    )
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    lines = capsys.readouterr().out.splitlines()[3:]
+    leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
+    assert lines[: len(outputs)] == leading
+    assert lines[len(outputs)].startswith("log ")
+
+
+@as_nobody
+def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     (place / "hidden").mkdir()
     (place / "file.toml").write_text(
         '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
@@ -331,15 +284,13 @@ def test_an_output_that_the_sandbox_hides_is_told(
     ]
 
 
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+@as_nobody
 @pytest.mark.parametrize("hidden", [True, False])
 def test_root_is_told_what_the_units_sandbox_hides(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, hidden: bool
+    place: Path, capsys: Captured, monkeypatch: Monkey, hidden: bool
 ) -> None:
     hiding = str(place) if hidden else f"{place}-other"
     monkeypatch.setattr(check, "HIDDEN", {hiding: "ProtectHome="})
-    make_log(place / "access.log")
     status, lines = looked(capsys, "access.log")
     told = [line for line in lines if "sandbox" in line]
     assert status == 0
@@ -347,11 +298,9 @@ def test_root_is_told_what_the_units_sandbox_hides(
     assert len(told) == hidden
 
 
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+@as_nobody
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys: Captured, mode: int) -> None:
-    make_log(place / "access.log")
     make_log(place / "some.toml", b"[log.a]\npath = 'access.log'\n", mode)
     status = main(["check", "--config", "some.toml"])
     first, *_ = capsys.readouterr().out.splitlines()
@@ -378,10 +327,9 @@ def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: 
     assert main(["check", "--config", "some.toml"]) == 1
 
 
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+@as_nobody
 def test_the_units_group_counts_and_roots_groups_do_not(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    place: Path, capsys: Captured, monkeypatch: Monkey
 ) -> None:
     group = grp.getgrgid(1)  # any that `nobody` is not in
     make_log(place / "access.log", mode=0o640)
@@ -397,27 +345,23 @@ def test_the_units_group_counts_and_roots_groups_do_not(
         os.setgroups(ours)
 
 
-@needs_root
-@pytest.mark.usefixtures("as_nobody")
+@as_nobody
 @pytest.mark.parametrize("what", ["setgroups", "setgid", "setuid"])
 def test_rights_that_cannot_be_given_up_are_not_used(
-    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, what: str
+    place: Path, capsys: Captured, monkeypatch: Monkey, what: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    make_log(place / "access.log")
     monkeypatch.setattr(os, what, refuse)
-    assert looked(capsys, "access.log") == (
-        1,
-        [
-            f"log            access: {place}/access.log",
-            f"  look         could not be taken as user {OTHER_USER}{PROBLEM}",
-        ],
-    )
+    lines = [
+        f"log            access: {place}/access.log",
+        f"  look         could not be taken as user {OTHER_USER}{PROBLEM}",
+    ]
+    assert looked(capsys, "access.log") == (1, lines)
 
 
-def test_who_is_not_root_looks_as_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:
     monkeypatch.setattr(check, "SERVICE_USER", pwd.getpwuid(0).pw_name)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert check._service_user() is None

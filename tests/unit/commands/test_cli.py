@@ -8,6 +8,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,10 @@ from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
 from qps_service.service.state_directory import StateDirectory
+from tests.unit.promised import Promise, promises
 
+ROOT = Path(__file__).parents[3]
 Captured = pytest.CaptureFixture[str]
-
-
-# --- exit statuses: 0 well, 1 a problem, 2 usage, 3 the state is held, 130 Ctrl-C
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qps_service", "run", "x.log", "--state", state.path],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+        env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -123,9 +124,6 @@ def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str],
     assert (done.returncode, done.stderr) == (status, "")
 
 
-# --- help
-
-
 def test_the_version(capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -138,7 +136,14 @@ def test_the_table_of_subcommands_is_complete() -> None:
     assert sorted(COMMANDS) == sorted(modules - {"progress"})  # of `summarize` and none itself
 
 
-def check_examples(text: str, name: str) -> None:
+def help_of(*words: str) -> str:
+    with redirect_stdout(StringIO()) as told, pytest.raises(SystemExit) as caught:
+        main([*words, "--help"])
+    assert caught.value.code == 0
+    return told.getvalue()
+
+
+def try_examples(text: str, name: str) -> None:
     """There are examples of `name`, and each is a command line that the parser takes."""
     _, heading, examples = text.partition("examples:\n")
     lines = re.findall(r"^  (qps-reporter (?:[^|&\s]|\s(?!\s))+)", examples, re.MULTILINE)
@@ -151,75 +156,39 @@ def check_examples(text: str, name: str) -> None:
             pytest.fail(f"{line!r} is no command line")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_each_subcommand_has_examples_that_work(name: str, capsys: Captured) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([name, "--help"])
-    assert caught.value.code == 0
-    text = capsys.readouterr().out
-    check_examples(text, name)
+def check_examples(change: Callable[[str], str], name: str) -> None:
+    """In the help of each subcommand, as it is."""
+    try_examples(change(help_of(name)), name)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_each_subcommand_has_examples_that_work_catches_its_twin(
-    name: str, capsys: Captured
-) -> None:
-    with pytest.raises(SystemExit):
-        main([name, "--help"])
-    text = capsys.readouterr().out
-    for twin in (
-        text.replace(" --", " --no-such-"),
-        text.replace("examples:", ""),
-        text.partition("examples:")[0],
-    ):
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            check_examples(twin, name)
+CHANGES: dict[str, Callable[[str], str]] = {
+    "no such options": lambda text: text.replace(" --", " --no-such-"),
+    "no heading": lambda text: text.replace("examples:", ""),
+    "no examples": lambda text: text.partition("examples:")[0],
+}
 
 
-def test_the_main_help_names_each_subcommand_and_has_examples_that_work(capsys: Captured) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    text = capsys.readouterr().out
+def test_the_main_help_names_each_subcommand_and_has_examples_that_work() -> None:
+    text = help_of()
     assert EPILOG in text
     for name in COMMANDS:
-        check_examples(text, name)
+        try_examples(text, name)
 
 
-# --- only what is needed is imported
-
-RUNS_MAIN = """
-import sys
-from qps_service import cli
-{twin}
-try:
-    cli.main(sys.argv[1:])
-except SystemExit:
-    pass
-print(*sys.modules, file=sys.stderr)
-"""
-IMPORTS_ALL = "cli.make_parser = lambda _commands, make=cli.make_parser: make()"
-
-
-def check_imports(twin: str = "") -> None:
+def check_imports(program: str, name: str) -> None:
     """A subcommand imports no other one, and `simulate` and --help nothing of the service."""
-    for name in COMMANDS:
-        command = [sys.executable, "-c", RUNS_MAIN.format(twin=twin), name, "--help"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        modules = set(done.stderr.split())
-        others = {f"qps_service.commands.{other}" for other in COMMANDS if other != name}
-        assert f"qps_service.commands.{name}" in modules
-        assert not modules & others
-        assert not any(module.partition(".")[0] == "systemd" for module in modules)
-        if name == "simulate":
-            assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
+    command = [sys.executable, "-m", "tests.unit.commands.programs", program, name, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(done.stderr.split())
+    others = {f"qps_service.commands.{other}" for other in COMMANDS if other != name}
+    assert f"qps_service.commands.{name}" in modules
+    assert not modules & others
+    assert not any(module.partition(".")[0] == "systemd" for module in modules)
+    if name == "simulate":
+        assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
 
 
-def test_only_the_chosen_subcommand_is_imported() -> None:
-    check_imports()
-
-
-@pytest.mark.twin
-def test_only_the_chosen_subcommand_is_imported_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_imports(IMPORTS_ALL)
+test_promise, test_twin = promises(
+    *(Promise(check_examples, str, CHANGES, name=name) for name in COMMANDS),
+    *(Promise(check_imports, "says_imports", ["imports_all"], name=name) for name in COMMANDS),
+)

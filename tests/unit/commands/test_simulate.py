@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,14 +20,17 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from tests.unit.conftest import no_spill
+from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[3]
-COMMAND = "from qps_service.cli import main; raise SystemExit(main())"
+COMMAND = ("qps_service",)
+DEAF = ("tests.unit.commands.programs", "takes_no_signal")
+Captured = pytest.CaptureFixture[str]
 Outcome = tuple[int, str]  # exit status, standard error
 
 
-def start(*arguments: object, program: str = COMMAND, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", program, "simulate", *map(str, arguments)]
+def start(*arguments: object, program: Sequence[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", *program, "simulate", *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -66,18 +69,13 @@ def check_truth(truth: Path, *lines: bytes) -> dict[str, Any]:
     return found
 
 
+LATE = ("--late-writer", "0.05")
+
+
 @pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--batch"],
-        ["--rotation", "copytruncate"],
-        ["--late-writer", "0.05"],
-        ["--late-writer", "0.05", "--batch"],
-    ],
-    ids=" ".join,
+    "options", [(), ("--batch",), ("--rotation", "copytruncate"), LATE, (*LATE, "--batch")], ids=" ".join
 )
-def test_the_truth_is_on_disk(tmp_path: Path, options: list[str]) -> None:
+def test_the_truth_is_on_disk(tmp_path: Path, options: Sequence[str]) -> None:
     log = tmp_path / "logs" / "a.log"
     log.parent.mkdir()
     truth = tmp_path / "truth.json"
@@ -118,17 +116,7 @@ def test_the_options_reach_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert options("--batch", "--keep", 3, "--late-writer", 2.5) == [False, True, 3, 2_500_000_000]
 
 
-# --- the end
-
-DEAF = f"""
-import contextlib
-from qps_service.commands import simulate
-simulate._stops_held_back = contextlib.nullcontext
-{COMMAND}
-"""
-
-
-def check_stop(tmp_path: Path, number: signal.Signals, program: str) -> None:
+def check_stop(program: Sequence[str], tmp_path: Path, number: signal.Signals) -> None:
     """A signal in the middle: status 0, and every line that came is in the truth."""
     truth = tmp_path / "truth.json"
     process = start(
@@ -143,23 +131,11 @@ def check_stop(tmp_path: Path, number: signal.Signals, program: str) -> None:
     check_truth(truth, *(line.encode() for line in lines))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_the_truth_told(tmp_path: Path, number: signal.Signals) -> None:
-    check_stop(tmp_path, number, COMMAND)
-
-
-@pytest.mark.twin
-def test_a_simulator_that_just_dies_is_caught(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check_stop(tmp_path, signal.SIGTERM, DEAF)
-
-
 def test_a_second_signal_does_not_spoil_the_end() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with simulate._stops_held_back():
-        signal.raise_signal(
-            signal.SIGTERM
-        )  # at this thread: the test runner may have others, which would die
+        # At this thread: the test runner may have others, which would die.
+        signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         assert simulate._stop_requested(0)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
@@ -170,9 +146,6 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
     assert reading(process).readline()
     reading(process).close()
     assert outcome(process) == (0, "")
-
-
-# --- trouble
 
 
 def test_a_full_disk_is_said_and_the_truth_told(tmp_path: Path) -> None:
@@ -197,7 +170,7 @@ def test_a_line_cut_short_by_a_limit_does_not_count(tmp_path: Path, options: lis
     check_truth(truth, content[: content.rindex(b"\n") + 1])
 
 
-def test_a_truth_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truth_that_cannot_be_written_is_said(tmp_path: Path, capsys: Captured) -> None:
     truth = tmp_path / ("t" * 250)  # its temporary name is too long
     assert simulate.run(parse("-o", tmp_path / "a.log", "--duration", 0.001, "--truth", truth)) == 1
     assert capsys.readouterr().err == f"qps-reporter: cannot write the truth to {truth}: File name too long\n"
@@ -218,25 +191,17 @@ def test_the_truth_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert (replaced, truth.read_text()) == (["before"], "after")
 
 
-def test_a_truth_that_cannot_replace_the_old_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(source: str, target: str) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(PermissionError):
+def test_a_truth_that_cannot_replace_the_old_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").mkdir()
+    with pytest.raises(IsADirectoryError):
         simulate._replace(str(tmp_path / "truth.json"), "after")
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["truth.json"]
 
 
 USAGE: list[tuple[Callable[[Path], list[object]], str]] = [
     (lambda d: ["-o", d / "no" / "a.log"], "{d}/no/a.log: there is no directory {d}/no"),
     (lambda d: ["-o", d], "{d}: expected a file, found a directory"),
-    (
-        lambda d: ["-o", d / "a", "--truth", d / "no" / "t"],
-        "{d}/no/t: there is no directory {d}/no",
-    ),
+    (lambda d: ["-o", d / "a", "--truth", d / "no" / "t"], "{d}/no/t: there is no directory {d}/no"),
     (lambda d: ["-o", d / "a", "--truth", d / "a"], "--truth and --output-file name the same file"),
     (lambda _: ["-o", "/dev/null"], "/dev/null: only a regular file can be rotated; add -r 0"),
     (
@@ -256,45 +221,47 @@ def test_what_cannot_be_is_refused(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_wrong_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(QpsError, match="the format has no status"):
-        simulate.run(parse("-o", tmp_path / "a.log", "--format", "$route"))
-
-
-def test_a_format_that_says_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--format auto is for reading: name a format to write$"):
-        simulate.run(parse("-o", tmp_path / "a.log", "--format", "auto"))
-    assert not (tmp_path / "a.log").exists()
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("$route", "the format has no status"),
+        ("auto", "^--format auto is for reading: name a format to write$"),
+    ],
+)
+def test_a_wrong_format_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(QpsError, match=said):
+        simulate.run(parse("-o", tmp_path / "a.log", "--format", text))
     assert os.listdir(tmp_path) == []
 
 
-RATE = "argument --rate: expected a whole number from 1 to 200000, got "
-INTERVAL = "argument -r/--log-rotation-interval: expected 0 or seconds, at least 0.001, got "
+WRONG = {
+    "--rate: expected a whole number from 1 to 200000": (
+        "--rate=0",
+        "--rate=200001",
+        "--rate=fast",
+        "--rate=-1",
+    ),
+    "-r/--log-rotation-interval: expected 0 or seconds, at least 0.001": (
+        "-r=-1",
+        "-r=0.0001",
+        "-r=nan",
+        "-r=inf",
+    ),
+    "--duration: expected seconds, at least 0.001": ("--duration=0",),
+    "--late-writer: expected seconds, at least 0": ("--late-writer=-1",),
+    "--keep: expected a whole number, at least 0": ("--keep=-1",),
+}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rate", "0"], RATE + "'0'"),
-        (["--rate", "200001"], RATE + "'200001'"),
-        (["--rate", "fast"], RATE + "'fast'"),
-        (["--rate=-1"], RATE + "'-1'"),
-        (["-r=-1"], INTERVAL + "'-1'"),
-        (["-r", "0.0001"], INTERVAL + "'0.0001'"),
-        (["-r", "nan"], INTERVAL + "'nan'"),
-        (["-r", "inf"], INTERVAL + "'inf'"),
-        (["--duration", "0"], "argument --duration: expected seconds, at least 0.001, got '0'"),
-        (["--late-writer=-1"], "argument --late-writer: expected seconds, at least 0, got '-1'"),
-        (["--keep=-1"], "argument --keep: expected a whole number, at least 0, got '-1'"),
-    ],
+    ("argument", "message"), [(each, message) for message in WRONG for each in WRONG[message]]
 )
-def test_wrong_numbers_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_numbers_are_refused(argument: str, message: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse("-o", "a.log", *arguments)
+        parse("-o", "a.log", argument)
     assert caught.value.code == 2
-    assert capsys.readouterr().err.endswith(f"error: {message}\n")
+    said = f"error: argument {message}, got '{argument.partition('=')[2]}'\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_the_defaults_are_the_originals() -> None:
@@ -302,3 +269,9 @@ def test_the_defaults_are_the_originals() -> None:
     assert (arguments.log_rotation_interval, arguments.rotation, arguments.rate) == (30, "rename", None)
     assert (arguments.keep, arguments.late_writer, arguments.batch) == (None, 0, False)
     assert parse("--output-file", "a.log", "--log-rotation-interval", "0.5").log_rotation_interval == 0.5
+
+
+test_promise, test_twin = promises(
+    Promise(check_stop, COMMAND, {"dies": DEAF}, number=signal.SIGTERM),
+    Promise(check_stop, COMMAND, {}, number=signal.SIGINT),
+)

@@ -16,6 +16,9 @@ from qps_service.cli import main
 from qps_service.files.whole import BLOCK, Block, Whole
 from qps_service.scanning.scanner import PURE_VARIABLE
 
+Captured = pytest.CaptureFixture[str]
+Monkey = pytest.MonkeyPatch
+ROOT = Path(__file__).parents[3]
 LINE = b"1.2.3.4\tGET /help?q=1\t200\t10\n"
 COMBINED = b'1.2.3.4 - - [24/Nov/2026:14:%02d:08 +0100] "GET /u/%d HTTP/1.1" 404 7 "-" "x"\n'
 TIMED = b"".join(COMBINED % (minute, minute) for minute in (1, 1, 2))
@@ -27,12 +30,12 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path, status: int = 0) -> str:
+def answer(capsys: Captured, *arguments: str | Path, status: int = 0) -> str:
     assert main(["summarize", *map(str, arguments)]) == status
     return capsys.readouterr().out
 
 
-def test_files_are_counted_together(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_are_counted_together(log: Path, capsys: Captured) -> None:
     packed = log.with_suffix(".gz")
     packed.write_bytes(gzip.compress(LINE * 5))
     document = json.loads(answer(capsys, log, packed, "--output", "json"))
@@ -42,7 +45,7 @@ def test_files_are_counted_together(log: Path, capsys: pytest.CaptureFixture[str
     assert (document["lines"], document["rejected"]) == (9, {"fields": 1})
 
 
-def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_format_is_found_out_and_said(log: Path, capsys: Captured) -> None:
     other = log.with_suffix(".2")
     other.write_bytes(TIMED)
     assert main(["summarize", str(log), str(other), "--output", "csv"]) == 0
@@ -52,27 +55,21 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: pytest.CaptureFixtu
         f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
         "qps-reporter: rejected 1 lines (fields 1)",
     ]
-    assert captured.out.splitlines()[1:] == [
-        "GET,/help,200,3,30",
-        "GET,/u/1,404,2,14",
-        "GET,/u/2,404,1,7",
-    ]
+    assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
 
 
-def test_where_no_format_fits_all_is_rejected(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_format_fits_all_is_rejected(log: Path, capsys: Captured) -> None:
     log.write_bytes(b"nothing\n" * 3)
     document = json.loads(answer(capsys, log, "--output", "json"))
     assert document["rejected"] == {"fields": 3}
 
 
-def test_a_table_is_the_default(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_the_default(log: Path, capsys: Captured) -> None:
     assert answer(capsys, log).splitlines()[1] == "GET     /help  200            3  100.0%     30"
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])
-def test_rates_over_time(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pure: str
-) -> None:
+def test_rates_over_time(tmp_path: Path, capsys: Captured, monkeypatch: Monkey, pure: str) -> None:
     monkeypatch.setenv(PURE_VARIABLE, pure)
     (tmp_path / "log").write_bytes(TIMED)
     text = answer(capsys, tmp_path / "log", "--format", "combined", "--by", "1m", "--output", "csv")
@@ -82,29 +79,23 @@ def test_rates_over_time(
     ]
 
 
-def test_routes_can_be_collapsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(
-        capsys, tmp_path / "log", "--format", "combined", "--collapse", "numeric", "--output", "csv"
-    )
-    assert text.splitlines()[1:] == ["GET,/u/:id,404,3,21"]
-
-
-def test_the_most_frequent_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(capsys, tmp_path / "log", "--format", "combined", "--top", "1", "--output", "csv")
-    assert text.splitlines()[1:] == ["GET,/u/1,404,2,14"]
-
-
-def test_a_limit_for_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(capsys, tmp_path / "log", "--format", "combined", "--routes", "1", "--output", "csv")
-    assert text.splitlines()[1:] == ["GET,/u/1,404,2,14", "GET,other,404,1,7"]
-
-
-def test_a_file_that_cannot_be_read_does_not_stop_the_others(
-    log: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "rows"),
+    [
+        ("--collapse=numeric", ["GET,/u/:id,404,3,21"]),
+        ("--top=1", ["GET,/u/1,404,2,14"]),
+        ("--routes=1", ["GET,/u/1,404,2,14", "GET,other,404,1,7"]),
+    ],
+)
+def test_routes_can_be_collapsed_and_limited(
+    log: Path, capsys: Captured, option: str, rows: list[str]
 ) -> None:
+    log.write_bytes(TIMED)
+    text = answer(capsys, log, "--format", "combined", option, "--output", "csv")
+    assert text.splitlines()[1:] == rows
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(log: Path, capsys: Captured) -> None:
     cut = log.with_suffix(".gz")
     cut.write_bytes(gzip.compress(LINE * 1000)[:-4])
     assert main(["summarize", str(log.parent / "none"), str(cut), str(log), "--output", "csv"]) == 1
@@ -117,36 +108,27 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     assert captured.out.splitlines()[1:] == ["GET,/help,200,1003,10030"]  # the damage is behind the last line
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--by", "1500ms"], ["--by", "0"], ["--by", "x"], ["--top", "0"], ["--routes", "-1"]]
-)
-def test_what_cannot_be_asked_for(log: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("argument", ["--by=1500ms", "--by=0", "--by=x", "--top=0", "--routes=-1"])
+def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
     with pytest.raises(SystemExit) as error:
-        main(["summarize", str(log), *arguments])
+        main(["summarize", str(log), argument])
     assert error.value.code == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--by", "1m"], "--by: the format default has no time"),
-        (["--by", "1m", "--format", "default"], "--by: the format default has no time"),
-        (["--format", "$x"], "--format: "),
+        ("--by=1m", "--by: the format default has no time"),
+        ("--by=1m --format=default", "--by: the format default has no time"),
+        ("--format=$x", "--format: "),
     ],
 )
-def test_what_does_not_fit_the_format(
-    log: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
-) -> None:
-    assert main(["summarize", str(log), *arguments]) == 2
+def test_what_does_not_fit_the_format(log: Path, capsys: Captured, arguments: str, said: str) -> None:
+    assert main(["summarize", str(log), *arguments.split()]) == 2
     assert said in capsys.readouterr().err
 
 
-# --- Ctrl-C
-
-
-def test_an_interruption_prints_what_is_known(
-    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_prints_what_is_known(log: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     def blocks(self: Whole, max_line: int) -> Iterator[Block]:
         yield Block(memoryview(LINE * 2), None)
         raise KeyboardInterrupt
@@ -172,15 +154,14 @@ def test_no_block_is_counted_by_half() -> None:
     assert document["bytes"] == document["requests"] * 10
 
 
-# --- progress
-
-
 def on_terminal(*arguments: str | Path) -> tuple[str, str, int]:
     """What Python wrote to stdout, a pipe; what it showed on a terminal, which is stderr; its exit status."""
     controller, terminal = pty.openpty()
     command = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, env=environment
+    ) as process:
         os.close(terminal)
         shown = b""
         try:
@@ -203,25 +184,9 @@ def test_a_terminal_is_shown_how_far_it_is(log: Path) -> None:
     assert "MiB" in shown
 
 
-# Ends by SIGINT, but not before it went on.
-HOLDS_BACK = """
-import os, signal, sys, threading, time
-from qps_service.service.process import interrupts_held_back
-from qps_service.commands.progress import progress_on
-
-with progress_on(sys.stderr), interrupts_held_back():
-    assert threading.active_count() > 1
-    os.kill(os.getpid(), signal.SIGINT)
-    deadline = time.monotonic() + 0.2
-    while time.monotonic() < deadline:
-        pass
-    os.write(1, b"went on\\n")
-"""
-
-
 def test_the_bar_lets_no_interruption_through() -> None:
     """The kernel gives a signal that one thread holds back to another."""
-    out, _, status = on_terminal("-c", HOLDS_BACK)
+    out, _, status = on_terminal("-m", "tests.unit.commands.programs", "holds_back")
     assert (out, status) == ("went on\n", -signal.SIGINT)
 
 

@@ -89,9 +89,6 @@ def test_a_smaller_summary_keeps_the_highest() -> None:
     assert summary.add(b"new", 3) == 3
 
 
-# --- admission
-
-
 def first_cost(admission: Admission, route: bytes) -> int:
     """How many requests, one by one, it took until `route` got a place."""
     for requests in range(1, 10_000):

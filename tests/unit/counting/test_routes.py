@@ -30,36 +30,29 @@ def rule(match: str, name: str) -> Rule:
 
 # --- what happens without any setting
 
-TARGETS = {
-    b"/": b"/",
-    b"/a": b"/a",
-    b"/A/b//": b"/A/b//",
-    b"/a?q=1": b"/a",
-    b"/a#x": b"/a",
-    b"/a#x?q": b"/a",
-    b"/a?q#x?": b"/a",
-    b"/a%3Fq": b"/a%3Fq",
-    b"?q": b"/",
-    b"#": b"/",
-    b"": b"/",
-    b"*": b"*",
-    b"example.org:443": b"example.org:443",
-    b"[2001:db8::1]:443": b"[2001:db8::1]:443",
+AS_THEY_ARE = (
+    *(
+        b"/",
+        b"/a",
+        b"/A/b//",
+        b"/a%3Fq",
+        b"*",
+        b"example.org:443",
+        b"[2001:db8::1]:443",
+        b"/http://example.org/",
+    ),
+    *(b"1http://example.org/", b"/%2541", b"/%", b"/%4", b"/\xff\x00\xc3\xa4"),
+)
+TARGETS = {each: each for each in AS_THEY_ARE} | {
+    **dict.fromkeys((b"/a?q=1", b"/a#x", b"/a#x?q", b"/a?q#x?"), b"/a"),
+    **dict.fromkeys((b"?q", b"#", b"", b"http://example.org", b"http://example.org?q"), b"/"),
     b"http://example.org/a/B?q": b"/a/B",
     b"HTTPS://user@example.org:8080/a": b"/a",
-    b"http://example.org": b"/",
-    b"http://example.org?q": b"/",
     b"http://example.org/http://x/y": b"/http://x/y",
-    b"/http://example.org/": b"/http://example.org/",
-    b"1http://example.org/": b"1http://example.org/",
     b"/%7euser%2fx": b"/~user%2Fx",
     b"/%41%5a%61%7A%30%39%2d%2e%5f%7e": b"/AZaz09-._~",
     b"/%40%5b%60%7b%2f%3a%c3%a4": b"/%40%5B%60%7B%2F%3A%C3%A4",
-    b"/%2541": b"/%2541",
-    b"/%": b"/%",
-    b"/%4": b"/%4",
     b"/%g1%4g%%2e": b"/%g1%4g%.",
-    b"/\xff\x00\xc3\xa4": b"/\xff\x00\xc3\xa4",
     b"/caf\xe9%e9": b"/caf\xe9%E9",
 }
 
@@ -105,8 +98,6 @@ def test_the_query_does_not_matter(target: bytes) -> None:
 
 
 # --- with the query
-
-
 @pytest.mark.parametrize(
     ("target", "route"),
     [
@@ -133,42 +124,30 @@ def test_a_rule_sees_the_query_that_is_kept() -> None:
 # --- collapses
 
 UUID = b"0190163D-8694-739b-aea5-966c26f8ad91"
+SHA256 = b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+KEPT = (
+    *(b"-1", b"1.5", b"1.json", b"v2", b"\xd9\xa1", UUID[1:], b"{%b}" % UUID, b"2026-1-24", b"2026-1124"),
+    *(b"2026-11-24T10", b"deadbeef", b"123456a", b"deadbeeg1", b"", b":id"),
+)  # the fifth is a digit in Arabic
+NUMBERS = (
+    b"0",
+    b"1" * 300,
+    b"12345678",
+    b"18991231",
+    b"21000101",
+    b"20261301",
+    b"20260100",
+    b"20260132",
+    b"2026",
+)
+DATES = (b"2026-11-24", b"20261124", b"1900-01-01", b"20991231")
+HEXES = (UUID.replace(b"-", b""), b"deadbee1", b"DEADBEE1", b"1234567a", SHA256)
 SEGMENTS = {  # what each becomes with everything switched on
-    b"0": b":id",
-    b"1" * 300: b":id",
-    b"12345678": b":id",
-    b"-1": b"-1",
-    b"1.5": b"1.5",
-    b"1.json": b"1.json",
-    b"v2": b"v2",
-    b"\xd9\xa1": b"\xd9\xa1",  # a digit in Arabic
-    UUID: b":uuid",
-    UUID.lower(): b":uuid",
-    UUID[1:]: UUID[1:],
-    UUID.replace(b"-", b""): b":hex",
-    b"{%b}" % UUID: b"{%b}" % UUID,
-    b"2026-11-24": b":date",
-    b"20261124": b":date",
-    b"1900-01-01": b":date",
-    b"20991231": b":date",
-    b"18991231": b":id",
-    b"21000101": b":id",
-    b"20261301": b":id",
-    b"20260100": b":id",
-    b"20260132": b":id",
-    b"2026-1-24": b"2026-1-24",
-    b"2026-1124": b"2026-1124",
-    b"2026-11-24T10": b"2026-11-24T10",
-    b"2026": b":id",
-    b"deadbeef": b"deadbeef",
-    b"deadbee1": b":hex",
-    b"DEADBEE1": b":hex",
-    b"1234567a": b":hex",
-    b"123456a": b"123456a",
-    b"deadbeeg1": b"deadbeeg1",
-    b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08": b":hex",
-    b"": b"",
-    b":id": b":id",
+    **{each: each for each in KEPT},
+    **dict.fromkeys(NUMBERS, b":id"),
+    **dict.fromkeys(DATES, b":date"),
+    **dict.fromkeys(HEXES, b":hex"),
+    **dict.fromkeys((UUID, UUID.lower()), b":uuid"),
 }
 ALONE = {  # what only one of them takes, when it alone is switched on
     "numeric": {b"20261124": b":id", b"deadbee1": b"deadbee1", UUID: UUID},
@@ -219,8 +198,6 @@ def test_what_is_decoded_collapses() -> None:
 
 
 # --- rules
-
-
 @pytest.mark.parametrize(
     ("rules", "target", "route"),
     [
@@ -260,44 +237,38 @@ def test_a_rule_expands_as_re_does(path: str, match: str, name: str) -> None:
     assert rule(match, name).apply(route) == expected
 
 
-@pytest.mark.parametrize(
-    ("match", "message"),
-    [
-        ("/a(", "missing ), unterminated subpattern (character 3)"),
-        ("ää[", "unterminated character set (character 3)"),
-        ("*", "nothing to repeat (character 1)"),
-        ("a{99999999999}", "the repetition number is too large"),
-        ("(?u)a", "bad inline flags: cannot use 'u' flag with a bytes pattern (character 4)"),
-        ("[[a]", "Possible nested set at position 1"),
-    ],
-)
-def test_a_bad_pattern(match: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a regular expression: {message}')}$"):
-        compile_match(match)
+BAD_PATTERNS = {
+    "/a(": "missing ), unterminated subpattern (character 3)",
+    "ää[": "unterminated character set (character 3)",
+    "*": "nothing to repeat (character 1)",
+    "a{99999999999}": "the repetition number is too large",
+    "(?u)a": "bad inline flags: cannot use 'u' flag with a bytes pattern (character 4)",
+    "[[a]": "Possible nested set at position 1",
+    "(" * 10_000 + ")" * 10_000: None,  # nested too deeply
+}
+BAD_TEMPLATES = {
+    r"/\2": "invalid group reference 2 (character 3)",
+    r"ä\g<y>": "unknown group name 'y'",
+    r"\g<x": "missing >, unterminated name (character 4)",
+    r"\q": r"bad escape \q (character 1)",
+}
 
 
-def test_a_pattern_that_is_nested_too_deeply() -> None:
-    with pytest.raises(ValueError, match=r"^expected a regular expression: "):
-        compile_match("(" * 10_000 + ")" * 10_000)
+@pytest.mark.parametrize("bad", BAD_PATTERNS, ids=lambda bad: bad[:20])
+def test_a_bad_pattern(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a regular expression: ") as caught:
+        compile_match(bad)
+    assert BAD_PATTERNS[bad] in (None, str(caught.value).partition(": ")[2])
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (r"/\2", "invalid group reference 2 (character 3)"),
-        (r"ä\g<y>", "unknown group name 'y'"),
-        (r"\g<x", "missing >, unterminated name (character 4)"),
-        (r"\q", r"bad escape \q (character 1)"),
-    ],
-)
-def test_a_bad_template(name: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(f'expected a template: {message}')}$"):
-        make_rule(compile_match("(?P<x>a)"), name)
+@pytest.mark.parametrize("bad", BAD_TEMPLATES)
+def test_a_bad_template(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a template: ") as caught:
+        make_rule(compile_match("(?P<x>a)"), bad)
+    assert str(caught.value).partition(": ")[2] == BAD_TEMPLATES[bad]
 
 
 # --- what is too long
-
-
 def test_what_is_too_long_is_other() -> None:
     routes = Routes(max_route=8)
     assert routes.of(b"/" + b"x" * 7) == b"/" + b"x" * 7
@@ -334,8 +305,6 @@ def test_no_rule_sees_what_is_too_long() -> None:
 
 
 # --- the cache
-
-
 class Forgetful(Routes):  # one generation, which is thrown away when it is full
     def _recall(self, target: bytes) -> bytes:
         self._old = {}

@@ -64,9 +64,6 @@ def position_at(offset: int, text: bytes = LINES) -> Position:
     return Position(Identity(1, 2, 3), "/log", offset, *ends, False, marks_of(read, []))
 
 
-# --- taking them
-
-
 def test_the_places_stay_what_they_were() -> None:
     """Ledgers have marks of them; roots of integers need no floating point."""
     assert tuple(isqrt(isqrt(1 << (40 + number))) for number in range(1, 129)) == SAMPLE_OFFSETS
@@ -162,9 +159,6 @@ def backwards(position: Position, read: Read) -> Match:
     return compare(position, read)
 
 
-# --- what a damaged file is
-
-
 def check_damage(comparing: Compare, sound: int) -> None:
     """A compressed file that can be read up to `sound` only is not taken for one that ends there."""
 
@@ -175,9 +169,6 @@ def check_damage(comparing: Compare, sound: int) -> None:
 
     with pytest.raises(OSError, match="damaged"):
         comparing(position_at(50_000), read)
-
-
-# --- what is left of a text after power loss
 
 
 @given(offset=offsets, cut=line_starts, appended=offsets)

@@ -34,13 +34,7 @@ def test_renames_come_whole_and_in_order(watcher: Watcher, tmp_path: Path) -> No
     os.rename(one, two)
     Path(log).touch()
     os.unlink(two)
-    assert watcher.read() == [
-        Appeared(log),
-        Moved(log, one),
-        Moved(one, two),
-        Appeared(log),
-        Gone(two),
-    ]
+    assert watcher.read() == [Appeared(log), Moved(log, one), Moved(one, two), Appeared(log), Gone(two)]
 
 
 def test_a_rename_between_two_watched_directories(watcher: Watcher, tmp_path: Path) -> None:

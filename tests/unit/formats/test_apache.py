@@ -110,9 +110,6 @@ test_refuses_and_names_the_place_in_what_was_pasted = refused(
 )
 
 
-# --- a time counts if it can be read
-
-
 def check_time(text: str, written: bytes) -> None:
     """`%{...}t` counts as a time just where what it writes is one."""
     found = make_reader(compile_format(f"[%{{{text}}}t] %U %>s")).roles(b"[%s] /a 200" % written)
@@ -129,9 +126,6 @@ TIMES = [
     ("usec_frac", b"123456x"),
     ("%c", b"Tue Nov 24 14:50:08 2026"),
 ]
-
-
-# --- whatever the quotes, the format is the same
 
 
 def quoted(text: str) -> str:

@@ -60,77 +60,41 @@ def test_a_line_that_is_rejected(capsys: Captured) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "log_format", "ending"),
-    [
-        ("/help 200", "%U %>s", "counts as - /help 200, 0 bytes\n"),
-        ("http://x/%7ea?b 200", "%U%q %>s", "counts as - /~a 200, 0 bytes\n"),
-        ("?b 200", "%U%q %>s", "counts as - / 200, 0 bytes\n"),
-        ("/help\x1b 099", "%U %>s", "counts as - /help\\x1b 099, 0 bytes\n"),
-        ("x /help 200", "%{sec}t %U %>s", "counts as - /help 200, 0 bytes, at no time that can be read\n"),
-        (
-            '{"status":200}',
-            "json route=r",
-            "rejected (fields): expected a route: one of the members r\n",
-        ),
-        (
-            "[]",
-            "json",
-            "rejected (fields): expected a JSON object\n  []\n  ^\n",
-        ),
-        (
-            COMMON,
-            "combined",
-            'rejected (fields): expected ` "` behind $body_bytes_sent\n'
-            f"  ...{COMMON[-63:-3]}512\n  {' ' * 63}^\nit fits the format common\n",
-        ),
-        (
-            COMMON,
-            "$uri|$status",
-            f"rejected (fields): expected `|` after $uri, found the end\n  ...{COMMON[-60:]}\n"
-            f"  {' ' * 63}^\nit fits the format common\n",
-        ),
-        (
-            "/a - 2000",
-            "$uri - $status",
-            "rejected (status): expected three digits\n  /a - 2000\n       ^\n",
-        ),
-        (
-            "/a\t200\tx",
-            r"$uri\t$status\t$bytes_sent",
-            "rejected (bytes): expected a number below 2^64, or -\n  /a\t200\tx\n    \t   \t^\n",
-        ),
-        (
-            'x"(/a) 200',
-            'x"$request) $status',
-            'rejected (not_http): expected METHOD target, as in GET /path HTTP/1.1\n  x"(/a) 200\n    ^\n',
-        ),
-        (
-            "GET  200",
-            "$method $route $status",
-            "rejected (not_http): expected METHOD target, as in GET /path HTTP/1.1\n  GET  200\n      ^\n",
-        ),
-        (
-            "/a 200 x",
-            "$uri $status y",
-            "rejected (fields): expected ` y` behind $status\n  /a 200 x\n     ^\n",
-        ),
-        (
-            "[/a] 200;x",
-            "[$uri] $status;",
-            "rejected (fields): expected the end of the line\n  [/a] 200;x\n           ^\n",
-        ),
-        (
-            "x" * (LIMIT + 1),
-            "common",
-            "rejected (too_long): expected 65536 bytes at most\n",
-        ),
-        ("1 GET / 200 5", "default", "counts as GET / 200, 5 bytes\n"),
-    ],
-)
-def test_each_end(capsys: Captured, line: str, log_format: str, ending: str) -> None:
+def at(place: int, line: str, text: str) -> str:
+    """A rejection, whose place in the line is shown."""
+    return f"rejected {text}\n  {line}\n  {' ' * place}^\n"
+
+
+REQUEST = "(not_http): expected METHOD target, as in GET /path HTTP/1.1"
+ENDINGS = {
+    ("/help 200", "%U %>s"): "counts as - /help 200, 0 bytes\n",
+    ("http://x/%7ea?b 200", "%U%q %>s"): "counts as - /~a 200, 0 bytes\n",
+    ("?b 200", "%U%q %>s"): "counts as - / 200, 0 bytes\n",
+    ("/help\x1b 099", "%U %>s"): "counts as - /help\\x1b 099, 0 bytes\n",
+    ("x /help 200", "%{sec}t %U %>s"): "counts as - /help 200, 0 bytes, at no time that can be read\n",
+    ("1 GET / 200 5", "default"): "counts as GET / 200, 5 bytes\n",
+    ('{"status":200}', "json route=r"): "rejected (fields): expected a route: one of the members r\n",
+    ("x" * (LIMIT + 1), "common"): "rejected (too_long): expected 65536 bytes at most\n",
+    ("[]", "json"): at(0, "[]", "(fields): expected a JSON object"),
+    (COMMON, "combined"): at(63, f"...{COMMON[-63:-3]}512", '(fields): expected ` "` behind $body_bytes_sent')
+    + "it fits the format common\n",
+    (COMMON, "$uri|$status"): at(63, f"...{COMMON[-60:]}", "(fields): expected `|` after $uri, found the end")
+    + "it fits the format common\n",
+    ("/a - 2000", "$uri - $status"): at(5, "/a - 2000", "(status): expected three digits"),
+    ("/a\t200\tx", r"$uri\t$status\t$bytes_sent"): (
+        "rejected (bytes): expected a number below 2^64, or -\n  /a\t200\tx\n    \t   \t^\n"
+    ),
+    ('x"(/a) 200', 'x"$request) $status'): at(2, 'x"(/a) 200', REQUEST),
+    ("GET  200", "$method $route $status"): at(4, "GET  200", REQUEST),
+    ("/a 200 x", "$uri $status y"): at(3, "/a 200 x", "(fields): expected ` y` behind $status"),
+    ("[/a] 200;x", "[$uri] $status;"): at(9, "[/a] 200;x", "(fields): expected the end of the line"),
+}
+
+
+@pytest.mark.parametrize(("asked", "ending"), ENDINGS.items())
+def test_each_end(capsys: Captured, asked: tuple[str, str], ending: str) -> None:
     counts, fits = ending.startswith("counts"), "it fits" in ending
-    status, text = said(capsys, line, "--format", log_format)
+    status, text = said(capsys, asked[0], "--format", asked[1])
     assert text.endswith(f"\n{ending}{'' if counts or fits else NO_OTHER}")
     assert status == (0 if counts else 1)
 
@@ -170,9 +134,6 @@ def test_a_wrong_format_shows_the_place(capsys: Captured) -> None:
         "qps-reporter:    '$status';\n"
         "qps-reporter:     ^\n",
     )
-
-
-# --- it says what the scanner does
 
 
 FORMATS = [

@@ -115,9 +115,6 @@ def test_the_preset_is_its_text() -> None:
     assert json_lines.read(json_lines.TEXT)._replace(text="json") == compile_format("json")
 
 
-# --- it reads what it writes
-
-
 @given(route=st.binary(max_size=20))
 @example(route=b'"')
 @example(route=b"\\")

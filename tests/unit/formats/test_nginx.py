@@ -122,9 +122,6 @@ test_refuses_and_names_the_place_in_what_was_pasted = refused(
 )
 
 
-# --- whatever the quotes, the format is the same
-
-
 def quote(text: str, mark: str) -> str:
     escaped = text.replace("\\", "\\\\").replace(mark, "\\" + mark)
     return mark + escaped.replace("\t", "\\t") + mark

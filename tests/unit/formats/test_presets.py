@@ -149,9 +149,6 @@ def test_whatever_is_given_is_a_format_or_refused_at_a_place(text: str) -> None:
         assert make_reader(read).fields(read.render({})) is not None
 
 
-# --- one field a role
-
-
 def check_order(order: Callable[[str], LogFormat], text: str, expected: str) -> None:
     """The names of the fields that count, in the order of the line."""
     found = order(text)
@@ -185,9 +182,6 @@ def first_in_the_line(text: str) -> LogFormat:
     return LogFormat(text, tuple(pieces), (), is_lenient=False, roles=frozenset())
 
 
-# --- it reads what it writes
-
-
 def check_round_trip(log_format: LogFormat, values: dict[str, bytes]) -> None:
     """What is rendered from `values`, none of which holds what ends its field, is read back from it."""
     by_role = {
@@ -215,9 +209,6 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
     if ends == b'"':  # between quotes a backslash takes the next byte with it
         cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
     check_round_trip(log_format, cleaned)
-
-
-# --- a hostile line costs no more than its length: nothing is ever tried a second way
 
 
 @pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])

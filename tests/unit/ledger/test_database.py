@@ -3,8 +3,7 @@
 import os
 import sqlite3
 import stat
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -30,18 +29,19 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
+def place(tmp_path: Path) -> Path:
     """A directory that the group may read, with nothing in it."""
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o750)  # noqa: S103 - what is tested is who may read
-        yield Path(directory)
+    tmp_path.chmod(0o750)
+    return tmp_path
+
+
+@pytest.fixture
+def path(place: Path) -> Path:
+    return place / "ledger.db"
 
 
 # --- its names and modes
-
-
-def test_its_mode_leaves_others_out(place: Path) -> None:
-    path = place / "ledger.db"
+def test_its_mode_leaves_others_out(place: Path, path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     assert {stat.S_IMODE(os.stat(each).st_mode) & ~0o640 for each in place.iterdir()} == {0}
@@ -50,13 +50,13 @@ def test_its_mode_leaves_others_out(place: Path) -> None:
     assert list(place.iterdir()) == [path]
 
 
-def test_a_stricter_umask_is_heeded(place: Path) -> None:
+def test_a_stricter_umask_is_heeded(path: Path) -> None:
     before = os.umask(0o077)
     try:
-        opened(place / "ledger.db").close()
+        opened(path).close()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(os.stat(place / "ledger.db").st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory", "a%20b", "a#b", "ü", "\udcff"])
@@ -72,24 +72,18 @@ def test_any_path_will_do(name: str, place: Path) -> None:
     ledger.close()
 
 
-def test_it_is_synced_at_each_commit(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
+def test_it_is_synced_at_each_commit(ledger: Ledger) -> None:
     assert ledger.database.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-    ledger.close()
 
 
-def test_the_write_ahead_log_is_bounded(tmp_path: Path) -> None:
-    ledger = opened(tmp_path / "ledger.db")
-    for number in range(200):
+def test_the_write_ahead_log_is_bounded(ledger: Ledger, path: Path) -> None:
+    for number in range(100):
         ledger.commit([entry(range(500), sequence=number + 1)], sequence=number + 1)
-        assert os.stat(tmp_path / "ledger.db-wal").st_size < 2 * WAL_LIMIT
-    ledger.close()
+        assert os.stat(f"{path}-wal").st_size < 2 * WAL_LIMIT
 
 
 # --- what is no ledger, or not now
-
-
 def check_refusals(path: Path) -> None:
     """Each with its own error, and untouched."""
     sound = path.with_name("sound")
@@ -152,8 +146,9 @@ def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_what_is_not_there_is_begun_only_to_be_written(content: bytes | None, place: Path) -> None:
-    path = place / "ledger.db"
+def test_what_is_not_there_is_begun_only_to_be_written(
+    content: bytes | None, place: Path, path: Path
+) -> None:
     if content is not None:
         path.write_bytes(content)
     ledger = Ledger(str(path), boot=BOOT)
@@ -167,8 +162,8 @@ def test_what_is_not_there_is_begun_only_to_be_written(content: bytes | None, pl
     ledger.close()
 
 
-def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
-    ledger = Ledger(str(tmp_path / "ledger.db"), boot=BOOT)
+def test_a_ledger_that_is_not_open_says_so(path: Path) -> None:
+    ledger = Ledger(str(path), boot=BOOT)
     with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
         ledger.commit([], sequence=None)
     with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
@@ -176,8 +171,6 @@ def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
 
 
 # --- the file under way
-
-
 def replace(path: Path) -> None:
     other = path.with_name("other")
     opened(other).close()
@@ -223,12 +216,9 @@ def test_an_overwritten_beginning_is_seen(path: Path) -> None:
 
 
 # --- other readers
-
-
 @needs_root
-def test_an_unprivileged_reader(place: Path) -> None:
+def test_an_unprivileged_reader(place: Path, path: Path) -> None:
     """While the service runs, after it was killed, and after a clean stop: always the last commit."""
-    path = place / "ledger.db"
     with writing(path) as service:
         assert requests_seen_by_nobody(path) == 1000
         service.kill()
@@ -242,10 +232,9 @@ def test_an_unprivileged_reader(place: Path) -> None:
 
 
 @needs_root
-def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
+def test_a_reader_is_never_shown_an_old_state(path: Path) -> None:
     """The write-ahead log is there, but what it takes to read it is not and can't be made: the file alone
     would be as it was before the last commits."""
-    path = place / "ledger.db"
     with writing(path) as service:
         service.kill()
     path.with_name("ledger.db-shm").unlink()
@@ -256,10 +245,10 @@ def test_a_reader_is_never_shown_an_old_state(place: Path) -> None:
 
 
 @needs_root
-def test_a_reader_without_permission_is_told(place: Path) -> None:
-    opened(place / "ledger.db").close()
-    os.chmod(place / "ledger.db", 0o600)
-    assert requests_seen_by_nobody(place / "ledger.db") == "LedgerUnavailable: Permission denied"
+def test_a_reader_without_permission_is_told(path: Path) -> None:
+    opened(path).close()
+    os.chmod(path, 0o600)
+    assert requests_seen_by_nobody(path) == "LedgerUnavailable: Permission denied"
 
 
 def check_reader_and_writer(path: Path) -> None:
@@ -295,8 +284,7 @@ def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.
         check_reader_and_writer(tmp_path / "b")
 
 
-def test_a_writers_lock_is_not_waited_for(path: Path) -> None:
-    ledger = opened(path)
+def test_a_writers_lock_is_not_waited_for(ledger: Ledger, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable, match=r"^database is locked$"):
@@ -304,22 +292,18 @@ def test_a_writers_lock_is_not_waited_for(path: Path) -> None:
     other.execute("ROLLBACK")
     ledger.commit([entry([1])], sequence=1)
     other.close()
-    ledger.close()
 
 
-def test_the_file_names_itself(tmp_path: Path) -> None:
-    opened(tmp_path / "ledger.db").close()
-    header = (tmp_path / "ledger.db").read_bytes()[:100]
+def test_the_file_names_itself(path: Path) -> None:
+    opened(path).close()
+    header = (path).read_bytes()[:100]
     assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
     assert header[60:64] == (1).to_bytes(4, "big")
 
 
 # --- values that SQLite has no room for
-
-
-def check_large_numbers(path: Path) -> None:
+def check_large_numbers(ledger: Ledger) -> None:
     """A number of more than 64 bits costs a commit, not the service; the ledger stays as it was."""
-    ledger = opened(path)
     ledger.commit([entry([1])], sequence=1)
     with pytest.raises(LedgerUnavailable, match="too large"):
         ledger.commit([entry([2], ended=1 << 70)], sequence=2)
@@ -327,7 +311,6 @@ def check_large_numbers(path: Path) -> None:
     ledger.close()
     ledger.open(writable=False)
     assert len(rows(ledger.database, "totals")) == 2
-    ledger.close()
 
 
 NOBODY_LOOKS = Patches((Database, "_check_place", lambda _: None), (Ledger, "_check_number", lambda *_: None))

@@ -17,7 +17,7 @@ from qps_service.ledger.rows import LARGEST
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile
-from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, opened, position, rows
+from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
 from tests.unit.promised import Patches, Promise, promises
 
 # --- what is committed is there
@@ -84,8 +84,7 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
             if is_end:
                 sequence += 1
                 window, window_rejected = Counter(), 0
-            restored = ledger.restore("access", now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
-            assert restored is not None
+            restored = known(ledger, now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
             assert ledger.sequence == sequence
             assert {key: counts.requests for key, counts in restored.totals.items()} == totals
             assert all(counts.bytes == 7 * counts.requests for counts in restored.totals.values())
@@ -124,8 +123,7 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
     ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
     ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
-    restored = ledger.restore("access", now=0, at=0)
-    assert restored is not None
+    restored = known(ledger)
     assert restored.path == "/\udcfe"
     assert restored.held == (odd,)
     assert restored.retired == (position(1, 1), position(2, 2))
@@ -136,19 +134,17 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     assert ledger.generations("other") == []
     assert ledger.forgotten("other") == (0, 0)
     ledger.commit([entry([], held=(odd,))._replace(ignored=())], sequence=None)
-    assert (again := ledger.restore("access", now=0, at=0)) is not None
+    again = known(ledger)
     assert again.ignored == ()
     ledger.close()
 
 
-def test_the_newest_losses_stay(path: Path) -> None:
-    ledger = opened(path)
+def test_the_newest_losses_stay(ledger: Ledger) -> None:
     for start in range(0, 3000, 300):
         losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
         ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
     assert [loss.at for loss in ledger.losses("access")] == list(range(3000 - LOSSES_LIMIT, 3000))
     assert ledger.losses("other") == []
-    ledger.close()
 
 
 def check_large_sums(path: Path) -> None:
@@ -156,18 +152,15 @@ def check_large_sums(path: Path) -> None:
     huge = entry([])._replace(counts={key(1): Counts(3, 2**62)})
     for total in (2**62, LARGEST, LARGEST):
         ledger.commit([huge], sequence=None)
-        restored = ledger.restore("access", now=0, at=0)
-        assert restored is not None
+        restored = known(ledger)
         assert restored.totals[key(1)].bytes == restored.window[key(1)].bytes == total
     ledger.commit([huge._replace(counts={key(2): Counts(1, 2**64)})], sequence=None)
-    assert (restored := ledger.restore("access", now=0, at=0)) is not None
+    restored = known(ledger)
     assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
     ledger.close()
 
 
 # --- what the views show
-
-
 def check_views(make: MakeLedger, path: Path) -> None:
     """Reported windows only; the length of a window is exact whatever the clock was set to."""
     ledger = opened(path, make)
@@ -203,8 +196,6 @@ class ReportsAtOnce(Ledger):  # shows a window that is still open
 
 
 # --- when the unfinished window began
-
-
 def check_started(make: MakeLedger, tmp_path: Path) -> None:
     """(boot, the commit ended the window, now, seconds on the wall since the commit) -> start"""
     minute = 60 * SECOND
@@ -263,18 +254,14 @@ def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
     ledger = opened(path)
     ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
     ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
-    restored = ledger.restore("access", now=20 * SECOND, at=EPOCH)
-    assert restored is not None
+    restored = known(ledger, now=20 * SECOND, at=EPOCH)
     assert (restored.started, restored.window) == (3 * SECOND, {key(1): Counts(1, 7)})
     assert restored.totals == {key(1): Counts(1, 7), key(2): Counts(1, 7)}
     ledger.close()
 
 
 # --- all or nothing
-
-
-def check_all_or_nothing(path: Path) -> None:
-    ledger = opened(path)
+def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([1], held=(position(1, 1),))], sequence=1)
     before = ledger.restore("access", now=0, at=0)
     bad = entry([2], log="other")._replace(rejects={"fields": None})  # type: ignore[dict-item]
@@ -283,7 +270,6 @@ def check_all_or_nothing(path: Path) -> None:
     assert ledger.restore("access", now=0, at=0) == before
     assert (ledger.sequence, ledger.number) == (1, 1)
     ledger.commit([entry([3], sequence=2)], sequence=2)
-    ledger.close()
 
 
 ADD = ledger_module._add_totals

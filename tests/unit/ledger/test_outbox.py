@@ -13,6 +13,7 @@ from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
+from tests.promised import broken
 from tests.unit.promised import Patches, Promise, promises
 
 LIMIT = 6
@@ -209,9 +210,6 @@ def test_a_merged_window_is_as_long_as_both() -> None:
     assert both.path == "/new"
 
 
-# --- what a write that failed may have left behind
-
-
 def check_numbers(make: type[Outbox]) -> None:
     """What the ledger has no longer waits, what it does not have does."""
     waiting = make(7)
@@ -237,9 +235,11 @@ class TrustsEachNumber(Outbox):  # takes another ledger for its own
         return True
 
 
-class TakesAll(Outbox):  # what any commit wrote is all that there is
-    def written(self, number: int) -> bool:
-        return super().written(number) and super().written(self.number)
+TakesAll = broken(
+    Outbox,
+    "what any commit wrote is all that there is",
+    written=lambda self, number: Outbox.written(self, number) and Outbox.written(self, self.number),
+)
 
 
 def test_half_of_a_merged_entry_cannot_have_been_written() -> None:

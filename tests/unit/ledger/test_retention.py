@@ -1,10 +1,9 @@
 """The pruning: sums are conserved, totals never change, an open window is never touched, size is bounded."""
 
-import itertools
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,12 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
-from tests.ledgers import EPOCH, SECOND, entry, key, opened, rows
+from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
 from tests.unit.promised import Patches, Promise, promises
 
-NUMBERS = itertools.count()
 DAY = 24 * HOUR
 WEEK = History(keep=7 * DAY, max_size=64 << 20)
 MAX_SIZE = 1 << 20  # the smallest that can be set
-
-
-@pytest.fixture(scope="module")
-def memory_for_all() -> Iterator[Path]:
-    """A directory on a file system in memory, where a commit waits for no disk."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-def path(memory_for_all: Path) -> Path:
-    """A ledger in it."""
-    return memory_for_all / str(next(NUMBERS))
 
 
 def add_window(
@@ -91,9 +76,6 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
     return found
 
 
-# --- merging
-
-
 EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
 STEPS = st.lists(
     st.tuples(
@@ -109,10 +91,14 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
 @example(steps=EXAMPLE)
-def check_conserved(memory_for_all: Path, steps: list[tuple[int, list[int], int]]) -> None:
+def check_conserved(steps: list[tuple[int, list[int], int]]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        check_conserved_in(opened(Path(directory, "ledger.db")), steps)
+
+
+def check_conserved_in(ledger: Ledger, steps: list[tuple[int, list[int], int]]) -> None:
     """(seconds since the last window, its lines, its rejects): whatever is merged, the sums stay, windows of
     a log follow one another, and totals and the open window stay as they are."""
-    ledger = opened(memory_for_all / str(next(NUMBERS)))
     pruner = Pruner(History(keep=3650 * DAY, max_size=1 << 40))
     at = EPOCH
     for seconds, lines, rejected in steps:
@@ -141,9 +127,8 @@ def check_conserved(memory_for_all: Path, steps: list[tuple[int, list[int], int]
     ledger.close()
 
 
-def test_what_is_merged_into_what(path: Path) -> None:
+def test_what_is_merged_into_what(ledger: Ledger) -> None:
     """Windows of ten seconds: younger than six hours as they are, then minutes, then hours."""
-    ledger = opened(path)
     start = EPOCH // HOUR * HOUR
     for number in range(1, 3 * 360 + 1):
         add_window(ledger, start + number * 10 * SECOND)
@@ -165,23 +150,16 @@ def test_what_is_merged_into_what(path: Path) -> None:
     finish(pruner, ledger, start + 7 * DAY + 3 * HOUR)
     assert periods(ledger) == []
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 1080, 7 * 1080)]
-    ledger.close()
 
 
-def test_windows_without_requests_are_pruned_too(path: Path) -> None:
-    ledger = opened(path)
+def test_windows_without_requests_are_pruned_too(ledger: Ledger) -> None:
     for number in range(1, 100):
         add_window(ledger, EPOCH + number * 10 * SECOND, [])
     finish(Pruner(WEEK), ledger, EPOCH + HOURS_AFTER + 2 * HOUR)
     assert len(periods(ledger)) <= 2
-    ledger.close()
 
 
-# --- when
-
-
-def test_one_round_a_minute_is_enough(path: Path) -> None:
-    ledger = opened(path)
+def test_one_round_a_minute_is_enough(ledger: Ledger) -> None:
     pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
     at = EPOCH + HOUR
     pruner.prune(ledger, at)
@@ -194,38 +172,31 @@ def test_one_round_a_minute_is_enough(path: Path) -> None:
     pruner.prune(ledger, at - DAY)  # a clock that was set back does not stop it
     pruner.prune(ledger, at)
     assert windows(ledger) == []
-    ledger.close()
 
 
-def test_nothing_is_kept_where_nothing_is_wanted(path: Path) -> None:
-    ledger = opened(path)
+def test_nothing_is_kept_where_nothing_is_wanted(ledger: Ledger) -> None:
     pruner = Pruner(History(keep=0, max_size=64 << 20))
     for number in range(1, 20):
         add_window(ledger, at := EPOCH + number * SECOND)
         pruner.prune(ledger, at)
         assert windows(ledger) == []
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 19, 7 * 19)]
-    ledger.close()
 
 
-def check_bounded_work(path: Path) -> None:
+def check_bounded_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to do, no call does all of it, and further calls finish it soon."""
-    ledger = opened(path)
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2000)
     pruner = Pruner(WEEK)
     for number in range(1, 25):
-        add_window(ledger, EPOCH + number * SECOND, range(2000))
+        add_window(ledger, EPOCH + number * SECOND, range(200))
     rounds = 0
     while windows(ledger):
         before = len(windows(ledger))
         pruner.prune(ledger, EPOCH + 30 * DAY)
-        assert before - len(windows(ledger)) <= retention.ROWS_AT_ONCE + 2000
+        assert before - len(windows(ledger)) <= 2000 + 200
         rounds += 1
         assert rounds < 10
     assert rounds >= 3
-    ledger.close()
-
-
-# --- size
 
 
 def check_the_worst_case(path: Path) -> None:
@@ -246,27 +217,23 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     ends = [ended for _, _, ended in periods(ledger)]
     assert ends == sorted(ends)
     assert ends[-1] == pytest.approx((EPOCH + count * interval) / 1e9, abs=1e-6)
-    restored = ledger.restore("access", now=0, at=0)
-    assert restored is not None
+    restored = known(ledger)
     assert restored.totals == {key(each): Counts(count, 7 * count) for each in range(routes)}
     return ledger
 
 
-def test_merging_comes_before_dropping(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_merging_comes_before_dropping(path: Path) -> None:
     """Far more windows than fit, but few when merged: none is lost."""
     ledger = check_size(path, 10 * SECOND, 60, 1100)
     assert sum(row[7] for row in windows(ledger)) == 1100 * 60
     ledger.close()
-    monkeypatch.setattr(retention._Work, "merge", lambda *_: None)
-    ledger = check_size(path.with_suffix(".2"), 10 * SECOND, 60, 1100)
-    assert sum(row[7] for row in windows(ledger)) < 1100 * 60
-    ledger.close()
 
 
-def check_giving_back(path: Path) -> None:
+def check_giving_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Space that is not needed any longer goes back to the file system."""
     ledger = opened(path)
-    for number in range(1, 100):
+    monkeypatch.setattr(retention, "PAGES_AT_ONCE", 16)
+    for number in range(1, 25):
         add_window(ledger, EPOCH + number * SECOND, range(1000))
     ledger.close()
     large = os.stat(path).st_size
@@ -288,5 +255,6 @@ test_promise, test_twin = promises(
     Promise(check_conserved, None, OTHER_SUMS),
     Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
     Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
+    Promise(check_merging_comes_before_dropping, None, [Patches((WORK, "merge", lambda *_: None))]),
     Promise(check_giving_back, None, [Patches((WORK, "give_back", lambda _: None))]),
 )

@@ -19,27 +19,14 @@ from qps_service.notices.kinds import Kind
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
-from tests.broken_writers import (
-    Doubles,
-    Drops,
-    ForgetsTheNumber,
-    ForgetsWhatItRestored,
-    NeverSaysTheEnd,
-    Overwrites,
-    Repeats,
-    SaysEach,
-    StartsAtZero,
-    TakesAnyDirectory,
-)
-from tests.ledgers import SECOND, Keeper, check_exact, entry, key, locked, opened, position, rows
+from tests import broken_writers as broken
+from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
 from tests.unit.promised import Promise, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
 
 
 # --- the usual
-
-
 def test_without_a_path_nothing_is_kept() -> None:
     keeper = Keeper(None)
     assert keeper.writer.sequence == 0
@@ -60,8 +47,7 @@ def test_what_is_committed_is_restored(path: Path) -> None:
     check_exact(path, 5)
     keeper = Keeper(path)
     assert keeper.writer.sequence == 1
-    restored = keeper.restored()
-    assert restored is not None
+    restored = known(keeper.ledger)
     assert restored.window == {key(number): Counts(1, 7) for number in (3, 4)}
     assert keeper.said == []
     keeper.close()
@@ -78,8 +64,6 @@ def test_the_history_is_pruned(path: Path) -> None:
 
 
 # --- a ledger that takes nothing for a while
-
-
 class Sick:
     """Makes the ledger's commits fail."""
 
@@ -183,8 +167,6 @@ def check_books_balance(make: MakeWriter, path: Path, sick: Sick) -> None:
 
 
 # --- at the start
-
-
 def test_a_ledger_that_can_only_be_read_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions and totals come from it; what is counted is written when that works again."""
     keeper = Keeper(path)
@@ -200,8 +182,7 @@ def test_a_ledger_that_can_only_be_read_is_read(path: Path, monkeypatch: pytest.
         assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
         assert not keeper.writer.is_written
         assert keeper.writer.sequence == 1
-        restored = keeper.restored()
-        assert restored is not None
+        restored = known(keeper.ledger)
         assert sum(counts.requests for counts in restored.totals.values()) == 3
         keeper.tell_from(3)
         assert not keeper.window(1)
@@ -245,8 +226,6 @@ def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:
 
 
 # --- what is set aside
-
-
 def test_what_is_damaged_or_newer_is_set_aside(path: Path) -> None:
     contents = []
     for number in range(3):
@@ -311,8 +290,6 @@ def test_what_cannot_be_moved_is_left_alone(path: Path, monkeypatch: pytest.Monk
 
 
 # --- what is lost under way
-
-
 def replace(path: Path) -> None:
     other = path.with_name("other")
     ledger = opened(other)
@@ -364,8 +341,7 @@ def check_lost(make: MakeWriter, path: Path, lose: Callable[[Path], object]) -> 
     check_exact(path, 8)
     keeper = Keeper(path)
     assert keeper.writer.sequence == 3
-    restored = keeper.restored()
-    assert restored is not None
+    restored = known(keeper.ledger)
     assert restored.window == {key(7): Counts(1, 7)}
     assert [(row[0], row[7]) for row in rows(keeper.ledger.database, "windows")] == [(3, 1), (3, 1)]
     keeper.close()
@@ -478,12 +454,17 @@ def test_the_balance_of_a_new_ledger(path: Path) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_outage, LedgerWriter, [Drops, Repeats, SaysEach, NeverSaysTheEnd]),
+    Promise(
+        check_outage, LedgerWriter, [broken.Drops, broken.Repeats, broken.SaysEach, broken.NeverSaysTheEnd]
+    ),
     Promise(check_outage, LedgerWriter, [], windows=3 * WAITING_LIMIT),
-    Promise(check_landed, LedgerWriter, [ForgetsTheNumber]),
-    Promise(check_books_balance, LedgerWriter, [ForgetsWhatItRestored]),
-    *(Promise(check_lost, LedgerWriter, [StartsAtZero, Doubles, Overwrites], lose=lose) for lose in LOSSES),
-    Promise(check_two_services, LedgerWriter, [TakesAnyDirectory], connected=True),
-    Promise(check_two_services, LedgerWriter, [TakesAnyDirectory], connected=False),
-    Promise(check_begins_nothing, LedgerWriter, [TakesAnyDirectory]),
+    Promise(check_landed, LedgerWriter, [broken.ForgetsTheNumber]),
+    Promise(check_books_balance, LedgerWriter, [broken.ForgetsWhatItRestored]),
+    *(
+        Promise(check_lost, LedgerWriter, [broken.StartsAtZero, broken.Doubles, broken.Overwrites], lose=lose)
+        for lose in LOSSES
+    ),
+    Promise(check_two_services, LedgerWriter, [broken.TakesAnyDirectory], connected=True),
+    Promise(check_two_services, LedgerWriter, [broken.TakesAnyDirectory], connected=False),
+    Promise(check_begins_nothing, LedgerWriter, [broken.TakesAnyDirectory]),
 )

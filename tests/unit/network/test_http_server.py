@@ -16,7 +16,7 @@ from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, List
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
-from tests.promised import Check, Promise, caught, kept
+from tests.unit.promised import Promise, promises
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
 from tests.unit.twins import twin
 
@@ -53,8 +53,9 @@ def is_served(endpoint: Endpoint) -> bool:
 # --- many
 
 
-def of_many_silent_ones_few_are_kept(endpoint: Endpoint) -> None:
+def of_many_silent_ones_few_are_kept(listener: type[Listener], build: Build) -> None:
     """Of those who say nothing few are kept, the latest, and a proper client is served."""
+    endpoint = build(listener)
     silent = [endpoint.connect() for _ in range(500)]
     endpoint.take_in(lambda: not endpoint.output.is_ready())
     assert endpoint.connections == CLIENTS
@@ -80,8 +81,9 @@ def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> 
 # --- slow
 
 
-def a_request_has_to_come_in_time(endpoint: Endpoint) -> None:
+def a_request_has_to_come_in_time(listener: type[Listener], build: Build) -> None:
     """A byte every second: gone after ten, and the loop was asked to see to that."""
+    endpoint = build(listener)
     client = endpoint.connect(b"G")
     endpoint.take_in(lambda: endpoint.connections == 1)
     due = endpoint.output.due()
@@ -131,8 +133,9 @@ def test_who_does_not_read_is_dropped_in_time(endpoint: Endpoint) -> None:
     assert endpoint.connections == 0
 
 
-def what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
+def what_is_held_for_slow_readers_is_bounded(listener: type[Listener], build: Build) -> None:
     """Many may read one answer, but not many answers be read."""
+    endpoint = build(listener)
     with large_answers():
         first = [endpoint.ask() for _ in range(5)]
         assert endpoint.look()
@@ -147,8 +150,9 @@ def what_is_held_for_slow_readers_is_bounded(endpoint: Endpoint) -> None:
 # --- large
 
 
-def a_large_head_is_refused(endpoint: Endpoint) -> None:
+def a_large_head_is_refused(listener: type[Listener], build: Build) -> None:
     """A head of 1 MB is refused when 8 KiB have come, and the answer gets through to who goes on sending."""
+    endpoint = build(listener)
     client = endpoint.connect(b"GET /metrics HTTP/1.1\r\n")
     rest = memoryview(b"a: b\r\n" * 180_000)
     longest = 0
@@ -220,9 +224,10 @@ def close_at_once(listener: Listener, client: Client, answer: bytes, now: int) -
     listener.send(client, answer, b"", now)
 
 
-PROMISES = [
+test_promise, test_twin = promises(
     Promise(
         of_many_silent_ones_few_are_kept,
+        Listener,
         [
             twin(Listener, "keeps all", "_accept", instead=let_all_in),
             twin(Listener, "keeps the first", "_dispensable", instead=find_the_last),
@@ -230,31 +235,25 @@ PROMISES = [
         ],
     ),
     Promise(
-        a_request_has_to_come_in_time, [twin(Listener, "patient", "_receive", instead=receive_patiently)]
+        a_request_has_to_come_in_time,
+        Listener,
+        [twin(Listener, "patient", "_receive", instead=receive_patiently)],
     ),
     Promise(
         what_is_held_for_slow_readers_is_bounded,
+        Listener,
         [twin(Listener, "holds all", "send", instead=send_and_hold_all)],
     ),
     Promise(
         a_large_head_is_refused,
+        Listener,
         [
             twin(Listener, "holds large heads", "_receive", instead=hold_large_heads),
             twin(Listener, "closes at once", "_refuse", instead=close_at_once),
         ],
+        caught=(OSError,),
     ),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, endpoint: Endpoint) -> None:
-    check(endpoint)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: type[Listener], build: Build) -> None:
-    with pytest.raises((AssertionError, OSError)):
-        check(build(twin))
+)
 
 
 # --- gone

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
-from tests.promised import Check, Promise, caught, kept
 from tests.unit import receiving
+from tests.unit.promised import Promise, promises
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, until
 from tests.unit.twins import nothing, says_each, twin
 
@@ -31,6 +31,11 @@ def closed_port() -> int:
     receiver = TcpReceiver()
     receiver.close()
     return receiver.port
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def messages(window: int, count: int = 1, size: int = 100) -> list[bytes]:
@@ -314,6 +319,7 @@ def skip_what_was_sent_in_part(stream: Stream) -> None:
 PROMISES = [
     Promise(
         costs_a_bounded_backlog,
+        Stream,
         [
             twin(Stream, "keeps all", "_keep_limit", instead=nothing),
             twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
@@ -322,6 +328,7 @@ PROMISES = [
     ),
     Promise(
         messages_are_whole_after_a_break,
+        Stream,
         [
             twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message),
             twin(Stream, "skips", "_disconnect", first=skip_what_was_sent_in_part),
@@ -329,10 +336,12 @@ PROMISES = [
     ),
     Promise(
         the_end_sends_the_rest,
+        Stream,
         [twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())],
     ),
     Promise(
         who_is_dismissed_is_not_waited_for,
+        Stream,
         [twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))],
     ),
 ]
@@ -340,6 +349,7 @@ PROMISES = [
 AWAITED = [
     Promise(
         is_tried_again,
+        Stream,
         [
             twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0)),
             twin(Stream, "forgets", "_fail", then=forget),
@@ -349,24 +359,12 @@ AWAITED = [
     ),
     Promise(
         a_restart_between_windows_costs_nothing,
+        Stream,
         [twin(Stream, "never looks", "_look_for_the_end", instead=nothing)],
+        caught=(TimeoutError,),
     ),
 ]
 
-
-@kept([*PROMISES, *AWAITED])
-def test_promise(check: Check) -> None:
-    check(Stream)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: Make) -> None:
-    with pytest.raises(AssertionError):
-        check(twin)
-
-
-@caught(AWAITED)
-def test_twin_that_keeps_waiting_is_caught(check: Check, twin: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
-    with pytest.raises((AssertionError, TimeoutError)):
-        check(twin)
+test_promise, _ = promises(*PROMISES, *AWAITED)
+_, test_twin = promises(*PROMISES)
+test_twin_that_is_waited_for = pytest.mark.usefixtures("impatient")(promises(*AWAITED)[1])

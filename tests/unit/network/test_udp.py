@@ -10,8 +10,8 @@ import pytest
 
 from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
-from tests.promised import Check, Promise, caught, kept
 from tests.unit import receiving
+from tests.unit.promised import Promise, promises
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
 from tests.unit.twins import nothing, says_each, twin
 
@@ -35,6 +35,12 @@ def closed_port() -> int:
     receiver = UdpReceiver()
     receiver.close()
     return receiver.port
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some twins send never comes."""
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def numbered(count: int, size: int = 8) -> list[bytes]:
@@ -137,7 +143,7 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
 # --- nobody listens
 
 
-def a_dead_receiver_is_said_once(make: Make, _receiver: UdpReceiver) -> None:
+def a_dead_receiver_is_said_once(make: Make) -> None:
     """It is said once while it lasts, one failure a window, and once that it is over."""
     port = closed_port()
     site, now = Sending(make, port), NOW
@@ -407,9 +413,10 @@ class LooksUpWithinTheLoop(Datagrams):
         super().__init__(*arguments, resolver=resolver, **keywords)
 
 
-PROMISES = [
+test_promise, _test_twin = promises(
     Promise(
         a_window_is_paced,
+        Datagrams,
         [
             twin(Datagrams, "floods", "flush", instead=flood),
             twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
@@ -417,6 +424,7 @@ PROMISES = [
     ),
     Promise(
         a_dead_receiver_is_said_once,
+        Datagrams,
         [
             says_each(Datagrams, "send", "_trouble"),
             twin(Datagrams, "never hears", "_hear", instead=nothing),
@@ -425,6 +433,7 @@ PROMISES = [
     ),
     Promise(
         a_window_may_wait_behind_another,
+        Datagrams,
         [
             twin(Datagrams, "hoards", "send", instead=hoard),
             twin(Datagrams, "only the newest", "send", first=forget_what_waits),
@@ -432,6 +441,7 @@ PROMISES = [
     ),
     Promise(
         the_end_sends_the_rest,
+        Datagrams,
         [
             twin(Datagrams, "just leaves", "close", instead=lambda self, wait=True: self._disconnect()),
             twin(Datagrams, "pours", "close", instead=pour),
@@ -439,21 +449,9 @@ PROMISES = [
     ),
     Promise(
         who_is_dismissed_is_not_waited_for,
+        Datagrams,
         [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
     ),
-    Promise(a_name_is_looked_up_beside_the_loop, [LooksUpWithinTheLoop]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, receiver: UdpReceiver) -> None:
-    check(Datagrams, receiver)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(
-    check: Check, twin: Make, receiver: UdpReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)  # what some twins send never comes
-    with pytest.raises(AssertionError):
-        check(twin, receiver)
+    Promise(a_name_is_looked_up_beside_the_loop, Datagrams, [LooksUpWithinTheLoop]),
+)
+test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

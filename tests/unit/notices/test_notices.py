@@ -32,9 +32,6 @@ def check_explained(text: str) -> None:
     assert REPORT_MESSAGE_ID in text
 
 
-# --- the throttle
-
-
 def check_throttle(make: Callable[[int], Throttle]) -> None:
     """At once, then at most once an interval; what is refused does not postpone the next."""
     throttle = make(60)

@@ -23,8 +23,8 @@ from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Standing, Window
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import overview, report, standing
+from tests.unit.promised import Promise, promises
 from tests.unit.receiving import UdpReceiver
 from tests.unit.toy_gmond import ToyGmond
 
@@ -575,41 +575,27 @@ def broken(part: type[LiveSeries | Announcements]) -> Make:
             datagrams, told = super()._open(channel)
             return datagrams, part(self._turn, self._news) if issubclass(part, Announcements) else told
 
+    Twin.__name__ = part.__name__
     return Twin
 
 
-PROMISES = [
-    Promise(rates_and_counters, [Rows, SinceTheStart]),
-    Promise(a_restart_that_was_noticed_costs_one_window, [Forgetless]),
-    Promise(announcements_are_spread, [Once, AllAtOnce]),
-    Promise(a_vanished_route_is_zero_and_then_forgotten, [StopsAtOnce, NeverStops]),
-    Promise(the_next_process_takes_over, [Newborn]),
-]
-# Whatever the settings.
-LASTING = [
-    Promise(a_metric_outlives_dmax, [Once]),
-    Promise(a_restarted_gmond_has_all_within_a_minute, [Once]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check) -> None:
-    check(GangliaOutput)
-
-
-@kept(LASTING)
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_lasting_promise(check: Check, settings: GangliaConfig) -> None:
-    check(GangliaOutput, settings)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: type[LiveSeries | Announcements]) -> None:
-    with pytest.raises((AssertionError, KeyError)):
-        check(broken(twin))
-
-
-@caught(LASTING)
-def test_twin_that_does_not_last_is_caught(check: Check, twin: type[Announcements]) -> None:
-    with pytest.raises(AssertionError):
-        check(broken(twin), config(dmax=MINUTE))
+test_promise, test_twin = promises(
+    Promise(rates_and_counters, GangliaOutput, [broken(Rows), broken(SinceTheStart)]),
+    Promise(a_restart_that_was_noticed_costs_one_window, GangliaOutput, [broken(Forgetless)]),
+    Promise(announcements_are_spread, GangliaOutput, [broken(Once), broken(AllAtOnce)]),
+    Promise(
+        a_vanished_route_is_zero_and_then_forgotten, GangliaOutput, [broken(StopsAtOnce), broken(NeverStops)]
+    ),
+    Promise(the_next_process_takes_over, GangliaOutput, [broken(Newborn)], caught=(KeyError,)),
+    *(
+        Promise(
+            check,
+            GangliaOutput,
+            [broken(Once)] if settings == config(dmax=MINUTE) else [],
+            label=f"{settings.interval / SECOND:g}s-{settings.dmax // SECOND}s",
+            settings=settings,
+        )
+        for check in (a_metric_outlives_dmax, a_restarted_gmond_has_all_within_a_minute)
+        for settings in SETTINGS
+    ),
+)

@@ -10,8 +10,8 @@ from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers, HasFiles, Output, OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import OVERVIEW, report
+from tests.unit.promised import Promise, promises
 
 JSON, TEXT = JsonConfig("/x"), TextfileConfig("/x")
 HERE, THERE = GraphiteConfig("here", 2003, "qps"), GraphiteConfig("there", 2003, "qps")
@@ -104,21 +104,10 @@ class ByValue(OutputGroup):  # tuples of two kinds with the same values are one
         super().reconfigure(list(dict.fromkeys(configs)))
 
 
-PROMISES = [
-    Promise(outputs_come_and_go, [MakesFirst]),
-    Promise(two_kinds_with_the_same_values_are_two, [ByValue]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check) -> None:
-    check(OutputGroup)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: Kind) -> None:
-    with pytest.raises(AssertionError):
-        check(twin)
+test_promise, test_twin = promises(
+    Promise(outputs_come_and_go, OutputGroup, [MakesFirst]),
+    Promise(two_kinds_with_the_same_values_are_two, OutputGroup, [ByValue]),
+)
 
 
 CALLS: dict[str, Callable[[OutputGroup], object]] = {

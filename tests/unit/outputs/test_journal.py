@@ -31,8 +31,8 @@ from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report, Row, Window
-from tests.promised import Check, Promise, caught
 from tests.unit.handed_over import emit
+from tests.unit.promised import Promise, promises
 from tests.unit.twins import says_each, twin
 
 SECOND = 10**9
@@ -240,10 +240,10 @@ def write(board: NoticeBoard, notice: Notice) -> None:
     assert os.write(board._stderr, f"{notice.text}\n".encode())
 
 
-PROMISES: list[tuple[Check, Any, list[Any]]] = [
-    (a_reports_fields, report_fields, [rounded, unescaped]),
-    (a_possible_losss_fields, notice_fields, [taken_for("0"), taken_for("unknown")]),
-    (
+test_promise, test_twin = promises(
+    Promise(a_reports_fields, report_fields, [rounded, unescaped]),
+    Promise(a_possible_losss_fields, notice_fields, [taken_for("0"), taken_for("unknown")]),
+    Promise(
         failures_are_said_once_a_change,
         JournalOutput,
         [
@@ -251,20 +251,10 @@ PROMISES: list[tuple[Check, Any, list[Any]]] = [
             twin(JournalOutput, "the first alone", "emit", instead=say_the_first_alone),
         ],
     ),
-    (
+    Promise(
         a_stderr_that_nobody_reads_blocks_nothing,
         NoticeBoard,
         [twin(NoticeBoard, "waits", "notify", instead=write)],
+        caught=(BlockingIOError,),
     ),
-]
-
-
-@pytest.mark.parametrize(("check", "real"), [row[:2] for row in PROMISES])
-def test_promise(check: Check, real: object) -> None:
-    check(real)
-
-
-@caught([Promise(check, twins) for check, _, twins in PROMISES])
-def test_twin_is_caught(check: Check, twin: object) -> None:
-    with pytest.raises((AssertionError, BlockingIOError)):
-        check(twin)
+)

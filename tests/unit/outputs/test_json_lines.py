@@ -25,9 +25,9 @@ from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Row, Window
-from tests.promised import Check, Promise, caught, kept
 from tests.reports_schema import SCHEMA, validate
 from tests.unit.handed_over import HOSTILE, emit
+from tests.unit.promised import Promise, promises
 from tests.unit.twins import nothing, says_each, twin
 
 Patch = pytest.MonkeyPatch
@@ -148,22 +148,16 @@ CHANGES: tuple[Callable[[Document], object], ...] = (
     lambda document: document["losses"][0].update(bytes="unknown"),
     lambda document: document["losses"][0].update(time="2026-11-24 18:38:36Z"),
 )
-RENDERED = [
-    Promise(has_all_that_was_counted, [rounded, doubles, replacing]),
-    Promise(is_one_line, [dumped(indent=1), dumped(ensure_ascii=False)]),
-    Promise(is_what_the_schema_says, [dumped(change) for change in CHANGES]),
-]
-
-
-@kept(RENDERED)
-def test_a_report_as_json(check: Check) -> None:
-    check(render_json)
-
-
-@caught(RENDERED)
-def test_another_report_is_caught(check: Check, twin: Render) -> None:
-    with pytest.raises((AssertionError, ValidationError)):
-        check(twin)
+test_rendered, test_rendered_twin = promises(
+    Promise(has_all_that_was_counted, render_json, [rounded, doubles, replacing]),
+    Promise(is_one_line, render_json, [dumped(indent=1), dumped(ensure_ascii=False)]),
+    Promise(
+        is_what_the_schema_says,
+        render_json,
+        [dumped(change) for change in CHANGES],
+        caught=(ValidationError,),
+    ),
+)
 
 
 @pytest.mark.twin
@@ -182,8 +176,8 @@ def test_the_schema_has_to_name_every_member(name: str, monkeypatch: Patch) -> N
 class File:
     """Where reports go, and what was said about that."""
 
-    def __init__(self, root: Path, make: Make) -> None:
-        self.path = root / "reports.jsonl"
+    def __init__(self, tmp_path: Path, make: Make) -> None:
+        self.path = tmp_path / "reports.jsonl"
         self.said: list[Notice] = []
         self.output = make(JsonConfig(str(self.path)), self.said.append)
 
@@ -218,9 +212,9 @@ def test_what_is_configured_is_made(tmp_path: Path) -> None:
     output.close()
 
 
-def appended(make: Make, root: Path, patch: Patch) -> None:
+def appended(make: Make, tmp_path: Path) -> None:
     """Behind what is there, one write a line."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     file.path.write_text('{"sequence":1}\n')
     sizes: list[int] = []
     write = os.write
@@ -229,7 +223,7 @@ def appended(make: Make, root: Path, patch: Patch) -> None:
         sizes.append(len(data))
         return write(descriptor, data)
 
-    with patch.context() as context:
+    with Patch.context() as context:
         context.setattr(os, "write", counted)
         file.emit(2, 3)
         file.emit(4)
@@ -242,9 +236,9 @@ def appended(make: Make, root: Path, patch: Patch) -> None:
     assert file.said == []
 
 
-def moved_on(make: Make, root: Path, patch: Patch) -> None:
+def moved_on(make: Make, tmp_path: Path) -> None:
     """A file that was renamed, replaced or removed is made anew, without a signal."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     file.emit(1)
     rotated = file.path.with_suffix(".1")
     file.path.rename(rotated)
@@ -263,9 +257,9 @@ def moved_on(make: Make, root: Path, patch: Patch) -> None:
     assert file.said == []
 
 
-def opened_anew(make: Make, root: Path, patch: Patch) -> None:
+def opened_anew(make: Make, tmp_path: Path) -> None:
     """At SIGHUP the old file is let go, and the new one is there at once."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     file.emit(1)
     held = os.readlink(f"/proc/self/fd/{file.output._descriptor}")
     assert held == str(file.path)
@@ -286,9 +280,9 @@ def open_files() -> list[str]:
     return found
 
 
-def for_the_group(make: Make, root: Path, patch: Patch) -> None:
+def for_the_group(make: Make, tmp_path: Path) -> None:
     """Readable for the group, unless the umask says otherwise; what is there keeps its mode."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     for umask, mode in ((0o022, 0o640), (0o077, 0o600)):
         before = os.umask(umask)
         file.emit(1)
@@ -313,9 +307,9 @@ def room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def whole_or_not_at_all(make: Make, root: Path, patch: Patch) -> None:
+def whole_or_not_at_all(make: Make, tmp_path: Path) -> None:
     """Of a line that does not fit nothing stays; said once, tried again, and said when it works."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     for first in (1, 11):
         file.emit(first)
         with room(file.path.stat().st_size + 100):
@@ -329,9 +323,9 @@ def whole_or_not_at_all(make: Make, root: Path, patch: Patch) -> None:
     assert file.output.trouble.failures == 6
 
 
-def a_fragment_stays_alone(make: Make, root: Path, patch: Patch) -> None:
+def a_fragment_stays_alone(make: Make, tmp_path: Path) -> None:
     """What cannot be taken back, or was left by a crash, spoils no other line."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     file.path.write_text('{"sequence":0}\n{"seq')
     file.emit(1)
     file.emit(2)
@@ -339,7 +333,7 @@ def a_fragment_stays_alone(make: Make, root: Path, patch: Patch) -> None:
     def refused(_descriptor: int, _size: int) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    with patch.context() as context, room(file.path.stat().st_size + 100):
+    with Patch.context() as context, room(file.path.stat().st_size + 100):
         context.setattr(os, "ftruncate", refused)
         file.emit(3, routes=50)
     file.emit(4)
@@ -351,9 +345,9 @@ def a_fragment_stays_alone(make: Make, root: Path, patch: Patch) -> None:
     assert whole == [0, 1, 2, 4, 5]
 
 
-def what_others_wrote_is_not_cut_off(make: Make, root: Path, patch: Patch) -> None:
+def what_others_wrote_is_not_cut_off(make: Make, tmp_path: Path) -> None:
     """Where somebody wrote behind our fragment, it stays."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     file.emit(1)
     write = os.write
 
@@ -364,16 +358,16 @@ def what_others_wrote_is_not_cut_off(make: Make, root: Path, patch: Patch) -> No
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return write(descriptor, data[:-10])
 
-    with patch.context() as context:
+    with Patch.context() as context:
         context.setattr(os, "write", overtaken)
         file.emit(3)
     assert '\n{"sequence":2}\n' in file.path.read_text()
     assert file.failures == [f"cannot append to {file.path}: Input/output error"]
 
 
-def never_waits(make: Make, root: Path, patch: Patch) -> None:
+def never_waits(make: Make, tmp_path: Path) -> None:
     """What is no regular file is not written to, and nobody is waited for."""
-    file = File(root, make)
+    file = File(tmp_path, make)
     os.mkfifo(file.path)
     reader = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK)
     for sequence in range(40):
@@ -392,10 +386,10 @@ def never_waits(make: Make, root: Path, patch: Patch) -> None:
     assert file.resumed == 1
 
 
-def follows_no_link(make: Make, root: Path, patch: Patch) -> None:
+def follows_no_link(make: Make, tmp_path: Path) -> None:
     """Whoever can write to the directory can't have another file of ours written to."""
-    file = File(root, make)
-    ledger = root / "ledger.db"
+    file = File(tmp_path, make)
+    ledger = tmp_path / "ledger.db"
     ledger.write_text("ours")
     file.path.symlink_to(ledger)
     file.emit(1)
@@ -403,17 +397,17 @@ def follows_no_link(make: Make, root: Path, patch: Patch) -> None:
     assert file.failures == [f"cannot append to {file.path}: Too many levels of symbolic links"]
     file.path.unlink()
     file.emit(2)
-    file.path.rename(root / "rotated")
+    file.path.rename(tmp_path / "rotated")
     file.path.symlink_to(ledger)
     file.emit(3)
     assert ledger.read_text() == "ours"
-    assert numbers(root / "rotated") == [2]
+    assert numbers(tmp_path / "rotated") == [2]
     assert len(file.failures) == 2
 
 
-def is_said_when_it_is_opened(make: Make, root: Path, patch: Patch) -> None:
+def is_said_when_it_is_opened(make: Make, tmp_path: Path) -> None:
     """What is wrong with it, and not first with the next report, which is tried all the same."""
-    file = File(root / "missing", make)
+    file = File(tmp_path / "missing", make)
     file.output.reopen()
     assert file.failures == [f"cannot append to {file.path}: No such file or directory"]
     file.emit(1)
@@ -464,36 +458,27 @@ HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self
 DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
 HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line: os.write(self._descriptor, line))
 TRUSTING = twin(JsonOutput, "trusting", "_append", first=lambda self: vars(self).update(_is_torn=False))
-FILE = [
-    Promise(
+OfFile = partial(Promise, caught=(ValueError, FileNotFoundError))
+test_file, test_file_twin = promises(
+    OfFile(
         appended,
+        JsonOutput,
         [twin(JsonOutput, "by parts", "_append", instead=by_parts), flags(os.O_TRUNC), flags(os.O_APPEND)],
     ),
-    Promise(moved_on, [HOLDS_ON, flags(os.O_APPEND)]),
-    Promise(opened_anew, [DEAF]),
-    Promise(for_the_group, [flags(0, 0o644), flags(0, 0o600)]),
-    Promise(whole_or_not_at_all, [HALF, SAYS_EACH]),
-    Promise(a_fragment_stays_alone, [TRUSTING, ANYTHING, HALF]),
-    Promise(
-        what_others_wrote_is_not_cut_off, [twin(JsonOutput, "blindly", "_take_back", instead=cut_blindly)]
+    OfFile(moved_on, JsonOutput, [HOLDS_ON, flags(os.O_APPEND)]),
+    OfFile(opened_anew, JsonOutput, [DEAF]),
+    OfFile(for_the_group, JsonOutput, [flags(0, 0o644), flags(0, 0o600)]),
+    OfFile(whole_or_not_at_all, JsonOutput, [HALF, SAYS_EACH]),
+    OfFile(a_fragment_stays_alone, JsonOutput, [TRUSTING, ANYTHING, HALF]),
+    OfFile(
+        what_others_wrote_is_not_cut_off,
+        JsonOutput,
+        [twin(JsonOutput, "blindly", "_take_back", instead=cut_blindly)],
     ),
-    Promise(never_waits, [ANYTHING, SAYS_EACH, GIVES_UP]),
-    Promise(follows_no_link, [flags(os.O_NOFOLLOW), HOLDS_ON]),
-    Promise(is_said_when_it_is_opened, [GIVES_UP, SAYS_EACH, DEAF]),
-]
-
-
-@kept(FILE)
-def test_the_file(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
-    check(JsonOutput, tmp_path, monkeypatch)
-
-
-@caught(FILE)
-def test_another_way_with_the_file_is_caught(
-    check: Check, twin: Make, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    with pytest.raises((AssertionError, ValueError, FileNotFoundError)):
-        check(twin, tmp_path, monkeypatch)
+    OfFile(never_waits, JsonOutput, [ANYTHING, SAYS_EACH, GIVES_UP]),
+    OfFile(follows_no_link, JsonOutput, [flags(os.O_NOFOLLOW), HOLDS_ON]),
+    OfFile(is_said_when_it_is_opened, JsonOutput, [GIVES_UP, SAYS_EACH, DEAF]),
+)
 
 
 def test_a_fifo_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
+from tests.unit.promised import Promise, promises
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
 
 Patch = pytest.MonkeyPatch
@@ -145,8 +145,9 @@ def test_health(endpoint: Endpoint, change: dict[str, Any], status: int, text: s
 # --- backlogs
 
 
-def a_backlog_is_waited_for_within_bounds(endpoint: Endpoint, patch: Patch) -> None:
+def a_backlog_is_waited_for_within_bounds(kind: Make, make: Callable[..., Endpoint]) -> None:
     """A scrape waits for a backlog's end, though not for good; a probe does not."""
+    endpoint = make(kind)
     scrape, probe = endpoint.ask(), endpoint.ask(PROBE)
     assert endpoint.look(is_behind=True)
     assert parse(endpoint.receive(probe))[0].status == 200
@@ -172,16 +173,16 @@ class WaitsForGood(PrometheusOutput):
 # --- what it costs
 
 
-def what_scrapes_cost_is_bounded(endpoint: Endpoint, patch: Patch) -> None:
+def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
-    rendered = []
+    endpoint, rendered = make(kind), []
 
     def slow(overview: Overview, *, openmetrics: bool) -> tuple[bytes, str]:
         rendered.append(endpoint.now)
         endpoint.now += 2 * SECOND
         return render(overview, openmetrics=openmetrics)
 
-    patch.setattr(output, "render", slow)
+    monkeypatch.setattr(output, "render", slow)
     began = endpoint.now
     while endpoint.now < began + 100 * SECOND:
         clients = [endpoint.ask() for _ in range(3)]
@@ -209,21 +210,10 @@ class OneByOne(PrometheusOutput):  # renders for each
             super().answer([each], overview, now)
 
 
-PROMISES = [
-    Promise(a_backlog_is_waited_for_within_bounds, [NeverWaits, WaitsForGood]),
-    Promise(what_scrapes_cost_is_bounded, [AtOnce, OneByOne]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, endpoint: Endpoint, monkeypatch: Patch) -> None:
-    check(endpoint, monkeypatch)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
-    with pytest.raises(AssertionError):
-        check(make(twin), monkeypatch)
+test_promise, test_twin = promises(
+    Promise(a_backlog_is_waited_for_within_bounds, PrometheusOutput, [NeverWaits, WaitsForGood]),
+    Promise(what_scrapes_cost_is_bounded, PrometheusOutput, [AtOnce, OneByOne]),
+)
 
 
 def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> None:

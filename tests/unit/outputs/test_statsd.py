@@ -19,9 +19,9 @@ from qps_service.outputs.statsd import Renderer, pack
 from qps_service.outputs.vanished import WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.daemons import Service
 from tests.unit.handed_over import OVERVIEW, overview, report, standing
+from tests.unit.promised import Promise, promises
 from tests.unit.receiving import UdpReceiver
 
 HELP = Key(b"GET", b"/help", 200)
@@ -127,18 +127,10 @@ class Newborn(Renderer):
         return super().lines(reports, OVERVIEW)
 
 
-VANISHED = [Promise(is_zero_for_a_while, [NeverZero, ForEver]), Promise(is_zero_after_a_restart, [Newborn])]
-
-
-@kept(VANISHED)
-def test_a_vanished_route(check: Check) -> None:
-    check(Renderer)
-
-
-@caught(VANISHED)
-def test_gauges_that_stay_are_caught(check: Check, twin: Windows) -> None:
-    with pytest.raises((AssertionError, IndexError)):
-        check(twin)
+test_promise, test_twin = promises(
+    Promise(is_zero_for_a_while, Renderer, [NeverZero, ForEver], caught=(IndexError,)),
+    Promise(is_zero_after_a_restart, Renderer, [Newborn]),
+)
 
 
 def test_vanished_routes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

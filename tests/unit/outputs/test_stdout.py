@@ -17,8 +17,8 @@ from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Report
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import emit
+from tests.unit.promised import Promise, promises
 from tests.unit.twins import nothing, says_each, twin
 
 Make = Callable[[int, Notify], StdoutOutput]
@@ -193,11 +193,14 @@ def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: 
 
 
 SAYS_EACH = says_each(StdoutOutput, "emit")
-PROMISES = [
+test_promise, test_twin = promises(
     # As a pipe's writers do by default.
-    Promise(a_report_is_visible_at_once, [twin(StdoutOutput, "buffered", "flush", instead=nothing)]),
+    Promise(
+        a_report_is_visible_at_once, StdoutOutput, [twin(StdoutOutput, "buffered", "flush", instead=nothing)]
+    ),
     Promise(
         a_slow_reader_never_blocks_the_counting,
+        StdoutOutput,
         [
             twin(StdoutOutput, "blocks", "emit", instead=write_at_once),
             twin(StdoutOutput, "keeps all", "emit", instead=keep_all),
@@ -205,19 +208,8 @@ PROMISES = [
             SAYS_EACH,
         ],
     ),
-    Promise(faults_are_said_once, [SAYS_EACH]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, pipe: Pipe) -> None:
-    check(StdoutOutput, pipe)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: Make, pipe: Pipe) -> None:
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
-        check(twin, pipe)
+    Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
+)
 
 
 def test_a_pipe_that_another_made_nonblocking_and_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

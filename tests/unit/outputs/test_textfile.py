@@ -11,8 +11,8 @@ from qps_service.notices.kinds import Notice, Notify
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview
-from tests.promised import Check, Promise, caught, kept
 from tests.unit.handed_over import OVERVIEW, emit
+from tests.unit.promised import Promise, promises
 from tests.unit.twins import nothing, twin
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
@@ -24,18 +24,18 @@ def made(make: Make, path: Path) -> TextfileOutput:
     return make(TextfileConfig(str(path)), lambda notice: pytest.fail(notice.text))
 
 
-def a_reader_finds_a_whole_file(make: Make, root: Path) -> None:
+def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     """The old text or the new one at each step, under a name that node_exporter reads, whatever the umask."""
-    path = root / "qps.prom"
+    path = tmp_path / "qps.prom"
     output = made(make, path)
     emit(output)
     seen: set[bytes] = set()
 
     def watched(step: Callable[..., object]) -> Callable[..., object]:
         def look(*arguments: object, **keywords: object) -> object:
-            seen.update(each.read_bytes() for each in root.glob("*.prom"))
+            seen.update(each.read_bytes() for each in tmp_path.glob("*.prom"))
             done = step(*arguments, **keywords)
-            seen.update(each.read_bytes() for each in root.glob("*.prom"))
+            seen.update(each.read_bytes() for each in tmp_path.glob("*.prom"))
             return done
 
         return look
@@ -48,31 +48,31 @@ def a_reader_finds_a_whole_file(make: Make, root: Path) -> None:
     os.umask(before)
     assert path.read_bytes() == CHANGED_TEXT
     assert seen == {TEXT, CHANGED_TEXT}
-    assert os.listdir(root) == ["qps.prom"]
+    assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def leftover(make: Make, root: Path, leave: Callable[[Path], object]) -> None:
+def leftover(make: Make, tmp_path: Path, leave: Callable[[Path], object]) -> None:
     """What a process left that was killed, or others put there, is in nobody's way, and not opened."""
-    (root / "precious").write_text("")
-    leave(root / "a.prom.new")
-    emit(made(make, root / "a.prom"))
-    assert not (root / "a.prom").is_symlink()
-    assert (root / "a.prom").read_bytes() == TEXT
-    assert {each.name for each in root.iterdir()} == {"a.prom", "precious"}
-    assert (root / "precious").read_text() == ""
+    (tmp_path / "precious").write_text("")
+    leave(tmp_path / "a.prom.new")
+    emit(made(make, tmp_path / "a.prom"))
+    assert not (tmp_path / "a.prom").is_symlink()
+    assert (tmp_path / "a.prom").read_bytes() == TEXT
+    assert {each.name for each in tmp_path.iterdir()} == {"a.prom", "precious"}
+    assert (tmp_path / "precious").read_text() == ""
 
 
-def a_text_that_was_left_is_taken_away(make: Make, root: Path) -> None:
-    leftover(make, root, lambda path: path.write_text("half of a te"))
+def a_text_that_was_left_is_taken_away(make: Make, tmp_path: Path) -> None:
+    leftover(make, tmp_path, lambda path: path.write_text("half of a te"))
 
 
-def a_link_is_not_followed(make: Make, root: Path) -> None:
-    leftover(make, root, lambda path: path.symlink_to(root / "precious"))
+def a_link_is_not_followed(make: Make, tmp_path: Path) -> None:
+    leftover(make, tmp_path, lambda path: path.symlink_to(tmp_path / "precious"))
 
 
-def a_pipe_is_not_waited_for(make: Make, root: Path) -> None:
-    leftover(make, root, os.mkfifo)
+def a_pipe_is_not_waited_for(make: Make, tmp_path: Path) -> None:
+    leftover(make, tmp_path, os.mkfifo)
 
 
 def write_in_place(output: TextfileOutput, reports: object, overview: Overview, now: int) -> None:
@@ -93,30 +93,20 @@ def called(end: str) -> type[TextfileOutput]:
 
 LEAVES = twin(TextfileOutput, "leaves", "_remove_new", instead=nothing)
 OPENS = twin(LEAVES, "opens", "_write", instead=open_whatever_is_there)
-PROMISES = [
+test_promise, test_twin = promises(
     Promise(
         a_reader_finds_a_whole_file,
+        TextfileOutput,
         [
             twin(TextfileOutput, "in place", "emit", instead=write_in_place),
             called(".new.prom"),  # node_exporter reads it, before it is whole
             twin(TextfileOutput, "by umask", "_write", then=lambda self: os.chmod(self._new, 0o600)),
         ],
     ),
-    Promise(a_text_that_was_left_is_taken_away, [called(".4711")]),
-    Promise(a_link_is_not_followed, [OPENS]),
-    Promise(a_pipe_is_not_waited_for),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, tmp_path: Path) -> None:
-    check(TextfileOutput, tmp_path)
-
-
-@caught(PROMISES)
-def test_twin_is_caught(check: Check, twin: Make, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
-        check(twin, tmp_path)
+    Promise(a_text_that_was_left_is_taken_away, TextfileOutput, [called(".4711")]),
+    Promise(a_link_is_not_followed, TextfileOutput, [OPENS]),
+    Promise(a_pipe_is_not_waited_for, TextfileOutput, []),
+)
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(

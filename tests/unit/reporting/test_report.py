@@ -130,9 +130,6 @@ def test_a_hostile_route_adds_no_line_and_no_column() -> None:
     assert text.split("\n")[2] == r"/\x0atotal\x09-\x090\x1b[2J" + "\t200\t1"
 
 
-# --- true rates: by the time that really passed
-
-
 @pytest.mark.parametrize(
     ("nanoseconds", "rate"),
     [(10 * SECOND, "3.2"), (12_500_000_000, "2.56"), (86_400 * SECOND, "0.00037"), (0, "0")],
@@ -140,9 +137,6 @@ def test_a_hostile_route_adds_no_line_and_no_column() -> None:
 def test_rates_go_by_the_windows_real_length(nanoseconds: int, rate: str) -> None:
     text = render_text(report_of({GET_HELP: Counts(32, 0)}, nanoseconds=nanoseconds))
     assert text.split("\n")[2:4] == [f"/help\t200\t{rate}", f"total\t-\t{rate}"]
-
-
-# --- rounding
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,6 @@ class GridWithCatchUp(Schedule):  # every point that was missed is reported on
         self.deadline += self._step
 
 
-# --- many days
-
-
 def check_no_drift(grid: type[Schedule], days: int, step: int) -> None:
     """Woken up to half a second late each time, every report of many days is that close to its own point."""
     random = Random(1)
@@ -58,18 +55,12 @@ def check_no_drift(grid: type[Schedule], days: int, step: int) -> None:
     assert sum(window.ended - window.started for window in closed) == closed[-1].ended - START
 
 
-# --- a suspended process
-
-
 def check_suspension(grid: type[Schedule]) -> None:
     """Stopped for an hour in its third window: one report with the true time, then all as before."""
     lateness = iter([0, 0, 3601 * SECOND, 0, 0])
     closed = windows(grid, lambda: next(lateness, 0), 3600 * SECOND + 60 * SECOND)
     assert [window.seconds for window in closed] == [10.0, 10.0, 3611.0, 9.0, 10.0, 10.0]
     assert all((window.ended - START) % STEP == 0 for window in closed[3:])
-
-
-# --- exact integers
 
 
 @given(start=st.integers(0, 2**63), step=st.integers(1, DAY), elapsed=st.integers(0, 2**63))

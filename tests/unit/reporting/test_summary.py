@@ -57,13 +57,7 @@ def test_json_is_one_object() -> None:
         "rejected": {"fields": 3, "status": 2},
         "rows": [
             {"method": "GET", "route": "/", "status": 200, "requests": 600, "bytes": 6000},
-            {
-                "method": "POST",
-                "route": r"/a\x1b[2J,\xff",
-                "status": 99,
-                "requests": 300,
-                "bytes": 2**70,
-            },
+            {"method": "POST", "route": r"/a\x1b[2J,\xff", "status": 99, "requests": 300, "bytes": 2**70},
         ],
     }
 

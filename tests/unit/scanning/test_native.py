@@ -56,41 +56,42 @@ def requests(*takes: Taken) -> int:
     return sum(row[3] for _, rows, *_ in takes for row in rows)
 
 
+NO_FIELDS: tuple[object, ...] = (
+    "text",
+    [],
+    ((0, False),),
+    ((0, False, "text"),),
+    (("role", False, b""),),
+    ((4, False, b"a\r"),),
+    (),
+)
+NO_ROLES = (((role, False, b""),) for role in (-1, 7, 2**40))
+NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
+NO_MEMBERS: tuple[object, ...] = (
+    [],
+    ((4,),),
+    ((4, "text"),),
+    ((0, b"skipped"),),
+    ((7, b"role"),),
+    ((4, b"status"),) * 65,
+)
+WRONG: dict[str, tuple[object, ...]] = {
+    "head": ("text", b"\n"),
+    "fields": (*NO_FIELDS, *NO_ROLES, *NO_ORDER),
+    "members": (((4, b"status"),),),
+    "max_line": (-1, 2048 // 4 + 1, 2**63, "much"),
+    "span": (-1, 2**63),
+    "seed": (b"", b"s" * 1000, "text"),
+    "level": ("none", 1),
+    "unknown": (1,),
+}
+
+
 @pytest.mark.parametrize(
     "asked",
     [
-        {"head": "text"},
-        {"fields": []},
-        {"fields": ((0, False),)},
-        {"fields": ((0, False, "text"),)},
-        {"fields": (("role", False, b""),)},
-        {"fields": ((-1, False, b""),)},
-        {"fields": ((7, False, b""),)},
-        {"fields": ((2**40, False, b""),)},
-        {"fields": ((4, False, b" "), (4, False, b""))},
-        {"fields": ((2, False, b""), (4, False, b""))},
-        {"fields": ()},
-        {"members": ((4, b"status"),)},
-        {"fields": (), "members": []},
-        {"fields": (), "members": ((4,),)},
-        {"fields": (), "members": ((4, "text"),)},
-        {"fields": (), "members": ((0, b"skipped"),)},
-        {"fields": (), "members": ((7, b"role"),)},
-        {"fields": (), "members": ((4, b"status"),) * 65},
-        {"head": b"\n"},
-        {"fields": ((4, False, b"a\r"),)},
-        {"max_line": -1},
-        {"max_line": 2048 // 4 + 1},
-        {"max_line": 2**63},
-        {"max_line": "much"},
-        {"span": -1},
-        {"span": 2**63},
-        {"seed": b""},
-        {"seed": b"s" * 1000},
-        {"seed": "text"},
-        {"level": "none"},
-        {"level": 1},
-        {"unknown": 1},
+        *({name: value} for name, values in WRONG.items() for value in values),
+        *({"fields": (), "members": members} for members in NO_MEMBERS),
     ],
     ids=str,
 )

@@ -25,6 +25,7 @@ from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
+from tests.promised import broken
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
 
@@ -152,8 +153,6 @@ def test_the_last_of_as_many_members_as_there_may_be() -> None:
 
 
 # --- when there is more than can be kept
-
-
 def summed(parts: Sequence[Scanned]) -> Scanned:
     """What was spilled and taken, as if it had never been too much."""
     sizes: dict[tuple[bytes, bytes, int], tuple[int, int]] = {}
@@ -213,8 +212,6 @@ def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
 
 
 # --- broken twins
-
-
 class KnowsCoresByTheirStart(PureScanner):
     """Two cores that begin alike are one."""
 
@@ -234,9 +231,11 @@ class KnowsCoresByTheirStart(PureScanner):
             self._cores._known = self._Starts()
 
 
-class DropsReturns(PureScanner):  # there are none in any line
-    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
-        return super().scan(bytes(block).replace(b"\r", b""))
+DropsReturns = broken(
+    PureScanner,
+    "there are none in any line",
+    scan=lambda self, block: PureScanner.scan(self, bytes(block).replace(b"\r", b"")),
+)
 
 
 class KeepsNoQuery(PureScanner):  # whatever was asked
@@ -244,9 +243,13 @@ class KeepsNoQuery(PureScanner):  # whatever was asked
         super().__init__(options._replace(keep_query=False), spill)
 
 
-class RoundsTimesUp(PureScanner):  # a time belongs to the span that ends after it
-    def _count_time(self, second: int | None, status: int) -> None:
-        super()._count_time(None if second is None else second + 1, status)
+RoundsTimesUp = broken(
+    PureScanner,
+    "a time belongs to the span that ends after it",
+    _count_time=lambda self, second, status: PureScanner._count_time(
+        self, None if second is None else second + 1, status
+    ),
+)
 
 
 class SumsUpInFloats(PureScanner):  # sums are near enough

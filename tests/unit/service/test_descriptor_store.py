@@ -20,7 +20,7 @@ from qps_service.service.systemd import (
     stored_name,
 )
 from tests.ledgers import position
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Check, Promise, broken, caught, kept
 
 # --- keeping
 
@@ -37,27 +37,6 @@ def keeps_and_drops_by_name(supervisor: type[Supervisor] = Supervisor) -> None:
         ("FDSTOREREMOVE=1\nFDNAME=access@0@1-2", []),
         ("STATUS=x", []),
     ]
-
-
-class KeepsNothing(Supervisor):
-    """A name without its descriptor."""
-
-    def keep(self, descriptor: int, name: str) -> None:
-        self._notify(f"FDSTORE=1\nFDNAME={name}")
-
-
-class KeepsNameless(Supervisor):
-    """What comes back is called `stored`, and cannot be dropped alone."""
-
-    def keep(self, descriptor: int, name: str) -> None:
-        self._notify("FDSTORE=1", descriptor)
-
-
-class DropsAll(Supervisor):
-    """Without its name, what is to be removed is anybody's."""
-
-    def drop(self, name: str) -> None:
-        self._notify("FDSTOREREMOVE=1")
 
 
 # --- a log that goes
@@ -80,13 +59,6 @@ def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore] = DescriptorSt
     kept.of("access").keep(7, first)
     kept.of("other").drop(first)
     assert told[5:] == ["FDSTORE=1", "FDSTOREREMOVE=1"]
-
-
-class StaysInTheStore(DescriptorStore):
-    """Forgets what it had systemd keep."""
-
-    def drop(self, log: str) -> None:
-        self._kept.pop(log, None)
 
 
 class BelievesItKept(DescriptorStore):
@@ -235,17 +207,25 @@ def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str
 
 # --- each with its twins
 
+# A name without its descriptor.
+KeepsNothing = broken(
+    Supervisor, "KeepsNothing", keep=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}")
+)
+# What comes back is called `stored`, and cannot be dropped alone.
+KeepsNameless = broken(
+    Supervisor, "KeepsNameless", keep=lambda self, number, _: self._notify("FDSTORE=1", number)
+)
+# Without its name, what is to be removed is anybody's.
+DropsAll = broken(Supervisor, "DropsAll", drop=lambda self, _: self._notify("FDSTOREREMOVE=1"))
+# Forgets what it had systemd keep.
+StaysInTheStore = broken(DescriptorStore, "StaysInTheStore", drop=lambda self, log: self._kept.pop(log, None))
+
 PROMISES = [
     Promise(keeps_and_drops_by_name, [KeepsNothing, KeepsNameless, DropsAll]),
     Promise(keeps_nothing_of_a_log_that_went, [StaysInTheStore, BelievesItKept]),
     Promise(
         a_name_tells_its_file,
-        [
-            "{}@{}@{}:{}".format,
-            "{0}@{2}-{3}".format,
-            "{}@{}@{}{}".format,
-            "{}@{:020}@{:020}-{:020}".format,
-        ],
+        ["{}@{}@{}:{}".format, "{0}@{2}-{3}".format, "{}@{}@{}{}".format, "{}@{:020}@{:020}-{:020}".format],
     ),
     Promise(
         hands_each_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]

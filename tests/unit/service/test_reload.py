@@ -18,7 +18,7 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Restored
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Check, Promise, broken, caught, kept
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, break_with
 
 Patch = pytest.MonkeyPatch
@@ -208,13 +208,6 @@ class TellsLater(Pipelines):
         return skips or super().commit(*arguments, **keywords)
 
 
-class LeavesNothing(Pipelines):
-    """What systemd keeps stays there."""
-
-    def _leave(self, pipeline: LogPipeline, *arguments: Any) -> None:
-        pipeline.close()
-
-
 class ReportsAfterwards(Daemon):
     """The windows of those that go end when others have come."""
 
@@ -286,13 +279,6 @@ def a_position_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> 
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
     assert counted(root, "access") == [9]
-
-
-class GoesOn(Daemon):
-    """Whatever the ledger has, logs come and go."""
-
-    def _require(self, committed: bool) -> None:
-        pass
 
 
 class LeavesFirst(Pipelines):
@@ -598,6 +584,11 @@ class PrintsAnyway(Daemon):
 
 
 # --- each with its twins
+
+# What systemd keeps stays there.
+LeavesNothing = broken(Pipelines, "LeavesNothing", _leave=lambda self, pipeline, *_: pipeline.close())
+# Whatever the ledger has, logs come and go.
+GoesOn = broken(Daemon, "GoesOn", _require=lambda self, committed: None)
 
 PROMISES = [
     Promise(a_log_may_move, [LooksUpFirst]),

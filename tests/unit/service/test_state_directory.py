@@ -10,7 +10,7 @@ import pytest
 from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
 from qps_service.service import state_directory
 from qps_service.service.state_directory import StateDirectory
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Check, Promise, broken, caught, kept
 from tests.unit.service import processes
 
 Make = Callable[..., StateDirectory]  # of a path, and perhaps a twin
@@ -60,13 +60,6 @@ class PidFile(StateDirectory):
         Path(self.path, "pid").write_text(f"{os.getpid()}\n")
 
 
-class KeepsIt(StateDirectory):
-    """Never lets go."""
-
-    def release(self) -> None:
-        pass
-
-
 def goes_by_the_directory_that_is_there_now(make: Make, root: Path) -> None:
     """What counts is who holds the directory that is at the path now, whatever became of the first one."""
     path, elsewhere = root / "state", root / "elsewhere"
@@ -91,20 +84,6 @@ def goes_by_the_directory_that_is_there_now(make: Make, root: Path) -> None:
     second.release()
 
 
-class OnceTaken(StateDirectory):
-    """What was taken at the start stays ours."""
-
-    def is_held(self) -> bool:
-        return self._lock is not None
-
-
-class AnyDirectory(StateDirectory):
-    """As long as there is one."""
-
-    def is_held(self) -> bool:
-        return self._lock is not None and os.path.isdir(self.path)
-
-
 class OnlyTheFirst(StateDirectory):
     """An administrator who puts a new directory there gets no ledger in it."""
 
@@ -113,6 +92,14 @@ class OnlyTheFirst(StateDirectory):
         return same and os.path.samestat(os.fstat(self._lock or 0), os.stat(self.path))
 
 
+# Never lets go.
+KeepsIt = broken(StateDirectory, "KeepsIt", release=lambda self: None)
+# What was taken at the start stays ours.
+OnceTaken = broken(StateDirectory, "OnceTaken", is_held=lambda self: self._lock is not None)
+# As long as there is one.
+AnyDirectory = broken(
+    StateDirectory, "AnyDirectory", is_held=lambda self: self._lock is not None and os.path.isdir(self.path)
+)
 PROMISES = [
     Promise(has_one_holder, [PidFile, KeepsIt]),
     Promise(has_one_holder_where_nobody_may_write, [PidFile]),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import Check, Promise, broken, caught, kept
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND
@@ -149,13 +149,6 @@ class ExtendsForever(Supervisor):
         self._in_transition = True
 
 
-class ForgetsTheStop(Supervisor):
-    """The last read gets no more time."""
-
-    def stopping(self) -> None:
-        self._notify("STOPPING=1")
-
-
 # --- the datagrams
 
 
@@ -173,13 +166,6 @@ def test_the_datagrams() -> None:
     ]
 
 
-class Insists(Supervisor):
-    """Who does not listen ends the service."""
-
-    def _notify(self, text: str, *descriptors: int) -> None:
-        self._send(text, descriptors)
-
-
 def goes_on_though_nobody_listens(supervisor: type[Supervisor]) -> None:
     def deaf(_text: str, _descriptors: Sequence[int]) -> None:
         raise ConnectionRefusedError
@@ -195,6 +181,11 @@ def goes_on_though_nobody_listens(supervisor: type[Supervisor]) -> None:
 
 
 # --- each with its twins
+
+# The last read gets no more time.
+ForgetsTheStop = broken(Supervisor, "ForgetsTheStop", stopping=lambda self: self._notify("STOPPING=1"))
+# Who does not listen ends the service.
+Insists = broken(Supervisor, "Insists", _notify=lambda self, text, *numbers: self._send(text, numbers))
 
 PROMISES = [
     Promise(is_fed_at_half_of_the_timeout, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]),

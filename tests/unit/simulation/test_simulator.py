@@ -8,12 +8,12 @@ import pytest
 from qps_service.reporting.schedule import Schedule
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
-from qps_service.simulation import simulator
+from qps_service.simulation import simulator as module
 from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
-from qps_service.simulation.traffic import BLOCK, Traffic
+from qps_service.simulation.traffic import BLOCK
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
-from tests.simulated import DEFAULT, Clock, Memory, simulate
+from tests.simulated import DEFAULT, Clock, Memory, simulate, simulator
 from tests.unit.conftest import no_spill
 from tests.unit.promised import Patches, Promise, promises
 
@@ -53,15 +53,12 @@ def test_a_stop_ends_it_at_once() -> None:
     assert log.moments[-1] == (5 + 1.9) * SECOND
 
 
-# --- the rotations' grid
-
-
 def check_the_grid() -> None:
-    """Woken late each time, a rotation every 2 s stays within the lateness of its grid for a day."""
+    """Woken late each time, a rotation every 2 s stays within the lateness of its grid for hours."""
     random = Random(1)
     clock = Clock(lambda: random.randint(0, SECOND // 2))
-    _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=86_400)
-    assert log.rotations == 86_400 // 2 - 1  # none at the very end, where nothing would follow
+    _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=7200)
+    assert log.rotations == 7200 // 2 - 1  # none at the very end, where nothing would follow
     for number, moment in enumerate(log.rotated, start=1):
         assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
@@ -72,7 +69,7 @@ class GridByGap(Schedule):  # the next rotation a step after the last one really
 
 
 def test_no_interval_means_no_rotation() -> None:
-    assert simulate(pace=SteadyPace(1), duration=86_400)[1].rotations == 0
+    assert simulate(pace=SteadyPace(1), duration=7200)[1].rotations == 0
 
 
 def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> None:
@@ -82,22 +79,10 @@ def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> No
     assert log.lines == 61_000
 
 
-# --- the truth
-
-
 def check_the_truth(of: type[Simulator], room: int) -> None:
     """The truth is what a scanner finds in the log, also when the log failed in the middle."""
     log = Memory(room)
-    clock = Clock()
-    simulation = of(
-        Traffic(DEFAULT, Random(1)),
-        SteadyPace(50_000),
-        log,
-        interval=SECOND // 10,
-        duration=SECOND,
-        clock=clock,
-        pause=clock.pause,
-    )
+    simulation = simulator(log, pace=SteadyPace(50_000), interval=0.1, of=of)
     try:
         simulation.run()
     except OSError:
@@ -146,7 +131,7 @@ def test_the_truth_to_the_letter() -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_the_grid, None, {"by gap": Patches((simulator, "Schedule", GridByGap))}),
+    Promise(check_the_grid, None, {"by gap": Patches((module, "Schedule", GridByGap))}),
     *(
         Promise(check_the_truth, Simulator, [], room=room)
         for room in (10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1)

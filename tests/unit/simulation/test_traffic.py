@@ -96,9 +96,6 @@ def test_the_weights_are_those_of_the_original() -> None:
     assert ROUTES == {b"/": 50, b"/library": 20, b"/blog": 20, b"/questions": 5}
 
 
-# --- the pace
-
-
 def check_no_drift(of: type[SteadyPace]) -> None:
     """Over 30 days of wake-ups at odd moments, the lines are the time's times the rate, 3 a second."""
     pace, random = of(3), Random(1)

@@ -10,10 +10,10 @@ from random import Random
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
-from qps_service.simulation.simulator import Simulator, SteadyPace
-from qps_service.simulation.traffic import Traffic
+from qps_service.simulation.simulator import SteadyPace
 from qps_service.text.units import SECOND
-from tests.simulated import DEFAULT, Clock, make, numbered, on_disk
+from tests.promised import broken
+from tests.simulated import DEFAULT, make, numbered, on_disk, simulator
 from tests.unit.conftest import no_spill
 from tests.unit.promised import Promise, promises
 
@@ -54,9 +54,7 @@ class NeverLate(LogFile):  # lets go of the old file at once
         self._retire(10**18)
 
 
-class LateForever(LogFile):  # never lets go
-    def _retire(self, now: int) -> None:
-        pass
+LateForever = broken(LogFile, "never lets go", _retire=lambda self, now: None)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
@@ -67,9 +65,6 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before + 6
     log.close()
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-# --- what counts
 
 
 def stubborn(room: int, random: Random) -> Callable[[int, bytes], int]:
@@ -90,16 +85,7 @@ def check_the_count(of: type[LogFile], tmp_path: Path, batch: bool, room: int) -
     """The truth is the whole lines on disk, through short writes, late writers and a full disk."""
     path = tmp_path / "a.log"
     log = make(path, of, batch=batch, late=2 * SECOND, os_write=stubborn(room, Random(2)))
-    clock = Clock()
-    simulation = Simulator(
-        Traffic(DEFAULT, Random(1)),
-        SteadyPace(3000),
-        log,
-        interval=SECOND // 10,
-        duration=SECOND,
-        clock=clock,
-        pause=clock.pause,
-    )
+    simulation = simulator(log, pace=SteadyPace(3000), interval=0.1)
     with suppress(OSError) if room < 10**9 else nullcontext():
         simulation.run()
     log.close()
