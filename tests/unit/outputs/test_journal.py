@@ -241,8 +241,12 @@ def write(board: NoticeBoard, notice: Notice) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(a_reports_fields, report_fields, [rounded, unescaped]),
-    Promise(a_possible_losss_fields, notice_fields, [taken_for("0"), taken_for("unknown")]),
+    Promise(a_reports_fields, report_fields, {"rounded": rounded, "unescaped": unescaped}),
+    Promise(
+        a_possible_losss_fields,
+        notice_fields,
+        {"0 for unknown": taken_for("0"), "unknown for 0": taken_for("unknown")},
+    ),
     Promise(
         failures_are_said_once_a_change,
         JournalOutput,

@@ -149,12 +149,16 @@ CHANGES: tuple[Callable[[Document], object], ...] = (
     lambda document: document["losses"][0].update(time="2026-11-24 18:38:36Z"),
 )
 test_rendered, test_rendered_twin = promises(
-    Promise(has_all_that_was_counted, render_json, [rounded, doubles, replacing]),
-    Promise(is_one_line, render_json, [dumped(indent=1), dumped(ensure_ascii=False)]),
+    Promise(
+        has_all_that_was_counted,
+        render_json,
+        {"rounded": rounded, "doubles": doubles, "replacing": replacing},
+    ),
+    Promise(is_one_line, render_json, {"indented": dumped(indent=1), "in UTF-8": dumped(ensure_ascii=False)}),
     Promise(
         is_what_the_schema_says,
         render_json,
-        [dumped(change) for change in CHANGES],
+        {f"change {number}": dumped(change) for number, change in enumerate(CHANGES)},
         caught=(ValidationError,),
     ),
 )
@@ -448,7 +452,7 @@ def flags(change: int, mode: int = 0o640) -> Make:
             patch.setattr(json_lines, "MODE", mode)
             JsonOutput._open(output)
 
-    return twin(JsonOutput, "flags", "_open", instead=open_so)
+    return twin(JsonOutput, f"flags {change:o} {mode:o}", "_open", instead=open_so)
 
 
 ANYTHING = twin(JsonOutput, "anything", "_open", instead=open_anything)
