@@ -21,9 +21,9 @@ from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT
 from tests.fault import broken
 from tests.fault.mounts import needs_root
 from tests.fault.program import MakeSite, Site, Writer, line, run_program
-from tests.fault.promised import MadePromise, promises
 from tests.fault.test_stopped import PACKERS
 from tests.ledgers import NOBODY, SECOND, entry, opened, position
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

@@ -28,9 +28,8 @@ from qps_service.values.reports import Window
 from tests.fault import broken, program
 from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric
 from tests.fault.program import MakeSite, Site, simulated, until
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, Patches, Promise, promises
 from tests.unit.handed_over import overview, standing
-from tests.unit.promised import Patches, Promise
 
 pytestmark = pytest.mark.real_time
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

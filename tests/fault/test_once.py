@@ -13,7 +13,7 @@ from qps_service.reporting.text import format_rate
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import MakeSite, Site, run_program
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

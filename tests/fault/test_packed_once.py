@@ -11,7 +11,7 @@ from tests.fault.scenarios import Make
 from tests.fault.test_signs_of_life import Counting
 from tests.following import Paper, Rig
 from tests.ledgers import position
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 
 def read_packed(make: Make, suffix: str) -> tuple[Rig, Counting, Path]:

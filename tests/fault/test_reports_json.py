@@ -12,7 +12,7 @@ from jsonschema import ValidationError
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
 from tests.fault.program import WRONG, MakeSite, Process, Site, run_program
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 from tests.reports_schema import validate
 
 pytestmark = pytest.mark.real_time

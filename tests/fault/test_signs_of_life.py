@@ -14,10 +14,9 @@ from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
 from tests.fault import broken
 from tests.fault.program import MakeSite
-from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import Rig
-from tests.unit.promised import Patches, Promise
+from tests.promised import MadePromise, Patches, Promise, promises
 
 LINES = 80_000
 MIB = 1024 * 1024

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fault import broken, twins
 from tests.fault.program import WRONG, MakeSite, Process, Site, Writer
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

@@ -17,7 +17,7 @@ from qps_service.notices import kinds
 from tests.broken_writers import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, image, needs_root
 from tests.ledgers import SECOND, Keeper, check_exact, die, locked, rows
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
 OUTAGE = [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]

@@ -13,9 +13,9 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
-from tests.fault.promised import MadePromise, promises
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, NoInotify, Rig, Writer
+from tests.promised import MadePromise, promises
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)

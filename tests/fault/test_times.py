@@ -7,7 +7,7 @@ import pytest
 from qps_service.files.kernel import Files
 from tests.fault import broken
 from tests.fault.program import MakeSite
-from tests.fault.promised import MadePromise, promises
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 

@@ -16,8 +16,8 @@ from qps_service.configuration.settings import HISTORY, LOG, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
 from tests.project.test_docs import OPERATIONS, README, Pages, links, pages
+from tests.promised import Promise, promises
 from tests.system.package import BUILD_DEPENDS
-from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"

@@ -5,11 +5,10 @@ import heapq
 import itertools
 import math
 import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config, LogConfig
@@ -20,11 +19,13 @@ from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
+from qps_service.service import daemon
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.systemd import Supervisor
 from qps_service.values.reports import Overview, Report
+from tests.promised import Patches
 
 SECOND = 1_000_000_000
 START = 5000 * SECOND
@@ -145,12 +146,15 @@ class SlowFiles(Files):
         return super().read(descriptor, size, offset)
 
 
-def break_with(patch: pytest.MonkeyPatch, twin: type[Daemon] | type[Pipelines]) -> None:
-    """The services to come have this in the place of the real one."""
-    if issubclass(twin, Pipelines):
-        patch.setattr("qps_service.service.daemon.Pipelines", twin)
-    else:
-        patch.setattr(f"{__name__}.Daemon", twin)
+def served_by(*twins: type[Daemon] | type[Pipelines]) -> dict[str, Patches]:
+    """Services that have one of these in the place of the real one."""
+    here = sys.modules[__name__]
+    return {
+        twin.__name__: Patches(
+            (daemon, "Pipelines", twin) if issubclass(twin, Pipelines) else (here, "Daemon", twin)
+        )
+        for twin in twins
+    }
 
 
 class Service:

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.promised import broken
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises, twin
 
 
 def check_doubled(double: Callable[[int], int], number: int) -> None:
@@ -41,7 +40,7 @@ def check_unit(unit: type[Unit]) -> None:
 Double = Callable[[int], int]
 DOUBLE: Double = lambda number: 2 * number  # noqa: E731
 SQUARE: Double = lambda number: number * number  # noqa: E731
-BROKEN = broken(Unit, "no size", sized=lambda self: 0)
+BROKEN = twin(Unit, "no size", "sized", instead=lambda self: 0)
 
 test_promise, test_twin = promises(
     Promise(check_doubled, DOUBLE, {"square": SQUARE}, number=3),
@@ -72,3 +71,32 @@ def test_a_promise_that_is_not_kept_is_a_failure(request: pytest.FixtureRequest)
 def test_no_twin_hides_behind_the_name_of_another() -> None:
     with pytest.raises(ValueError, match="expected a name for each twin"):
         Promise(check_unit, Unit, [BROKEN, BROKEN])
+
+
+def check_nothing(_part: object, failing: object) -> None:
+    """What fails is the fixture."""
+
+
+@pytest.fixture
+def failing() -> None:
+    raise AssertionError("no room")
+
+
+def test_a_fixture_that_fails_is_no_catch(request: pytest.FixtureRequest) -> None:
+    promise = Promise(check_nothing, Unit, [BROKEN])
+    with pytest.raises(AssertionError, match="no room"):
+        promise.catch(BROKEN, request)
+
+
+def test_a_twin_has_a_method_that_is_broken() -> None:
+    with pytest.raises(AttributeError, match="no_such"):
+        twin(Unit, "no such", "no_such", instead=lambda self: 0)
+
+
+def test_a_twin_does_something_before_or_after() -> None:
+    done: list[str] = []
+    both = twin(
+        Unit, "both", "sized", first=lambda self: done.append("first"), then=lambda self: done.append("then")
+    )
+    assert both().sized() == 1
+    assert done == ["first", "then"]

@@ -23,7 +23,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.positions import Position
 from tests.following import BlindFiles
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
 MAX_LINE = 256  # bytes

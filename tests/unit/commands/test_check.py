@@ -15,7 +15,7 @@ from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.files.kernel import group_name, user_name
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch

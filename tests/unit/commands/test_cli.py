@@ -19,7 +19,7 @@ from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
 from qps_service.service.state_directory import StateDirectory
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 ROOT = Path(__file__).parents[3]
 Captured = pytest.CaptureFixture[str]

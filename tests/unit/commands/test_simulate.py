@@ -19,8 +19,8 @@ from qps_service.formats.presets import compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
+from tests.promised import Promise, promises
 from tests.unit.conftest import no_spill
-from tests.unit.promised import Promise, promises
 
 ROOT = Path(__file__).parents[3]
 COMMAND = ("qps_service",)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission, SpaceSaving
 from qps_service.values.counts import OTHER
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 # --- the summary
 

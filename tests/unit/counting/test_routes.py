@@ -19,7 +19,7 @@ from qps_service.counting.routes import (
     make_rule,
 )
 from qps_service.values.counts import OTHER
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 Of = Callable[[bytes], bytes]
 

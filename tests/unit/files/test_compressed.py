@@ -23,8 +23,7 @@ from qps_service.files import compressed as packed_module
 from qps_service.files.compressed import CompressedError, CompressedFile, is_supported, why_not
 from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
 from qps_service.files.kernel import Files
-from tests.promised import broken
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises, twin
 
 MIB = 1024 * 1024
 BLOCK = 128 * 1024  # what a follower reads at once
@@ -135,10 +134,11 @@ def check_reads(make: Make, suffix: str, asks: list[tuple[int, int]]) -> None:
             check_same(packed.read(size, offset), TEXT[offset : offset + size])
 
 
-NeverGoesBack = broken(
+NeverGoesBack = twin(
     CompressedFile,
     "does not begin anew for what it has let go",
-    _seek=lambda self, offset: CompressedFile._seek(self, max(offset, self._start)),
+    "_seek",
+    instead=lambda self, offset: CompressedFile._seek(self, max(offset, self._start)),
 )
 
 
@@ -266,8 +266,11 @@ class TakesACutForTheEnd(CompressedFile):
         return more
 
 
-ShowsBegunLines = broken(
-    CompressedFile, "hands out all that it could decompress", _reaches=lambda self, end: self._end >= end
+ShowsBegunLines = twin(
+    CompressedFile,
+    "hands out all that it could decompress",
+    "_reaches",
+    instead=lambda self, end: self._end >= end,
 )
 
 
@@ -349,7 +352,7 @@ def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) 
     assert peak < 16 * MIB
 
 
-KeepsAll = broken(CompressedFile, "lets nothing go", _forget=lambda self, offset: None)
+KeepsAll = twin(CompressedFile, "lets nothing go", "_forget", instead=lambda self, offset: None)
 
 
 def check_pace(make: Make, suffix: str) -> None:

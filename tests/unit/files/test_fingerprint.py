@@ -18,7 +18,7 @@ from qps_service.files.fingerprint import (
     take_marks,
 )
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Identity, Position
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 LINES = b"".join(b"line %08d\n" % number for number in range(5_000))  # 70,000 bytes
 OTHERS = b"".join(b"other %07d\n" % number for number in range(5_000))

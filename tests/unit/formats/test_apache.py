@@ -11,7 +11,7 @@ from qps_service.formats import apache
 from qps_service.formats.line import make_reader
 from qps_service.formats.presets import Field, compile_format
 from qps_service.formats.timestamps import seconds_of
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 from tests.unit.refusals import refused
 
 # https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#examples, and Debian's apache2.conf.

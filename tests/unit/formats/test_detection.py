@@ -8,7 +8,7 @@ import pytest
 from qps_service.formats import detection
 from qps_service.formats.detection import LINES, ORDER, Choice, choose, first_lines, fits
 from qps_service.formats.presets import PRESETS, compile_format
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512'
 COMBINED = COMMON + b' "-" "curl/8"'

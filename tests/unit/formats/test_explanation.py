@@ -13,7 +13,7 @@ from qps_service.formats.explanation import explain, walk
 from qps_service.formats.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
 from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.values.counts import REASONS
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
 

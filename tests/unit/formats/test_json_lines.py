@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qps_service.formats import json_lines
 from qps_service.formats.line import JsonReader, Rejected, make_reader, request_of, time_of
 from qps_service.formats.presets import LogFormat, Member, compile_format
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
 # A line as Caddy 2 writes it: https://caddyserver.com/docs/caddyfile/directives/log

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qps_service.errors import FormatError
 from qps_service.formats.line import make_reader
 from qps_service.formats.presets import Field, compile_format
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
 # The example of https://nginx.org/en/docs/http/ngx_http_log_module.html, and Debian's and nginx.org's `main`.

@@ -10,7 +10,7 @@ from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import TextReader, make_reader
 from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
 COMBINED = (

@@ -23,7 +23,7 @@ from qps_service.ledger.database import (
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import APPLICATION_ID
 from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 

@@ -13,8 +13,7 @@ from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
-from tests.promised import broken
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises, twin
 
 LIMIT = 6
 Commit = tuple[list[Entry], bool]  # entries, and whether they end a window
@@ -235,10 +234,11 @@ class TrustsEachNumber(Outbox):  # takes another ledger for its own
         return True
 
 
-TakesAll = broken(
+TakesAll = twin(
     Outbox,
     "what any commit wrote is all that there is",
-    written=lambda self, number: Outbox.written(self, number) and Outbox.written(self, self.number),
+    "written",
+    instead=lambda self, number: Outbox.written(self, number) and Outbox.written(self, self.number),
 )
 
 

@@ -17,7 +17,7 @@ from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTE
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 DAY = 24 * HOUR
 WEEK = History(keep=7 * DAY, max_size=64 << 20)

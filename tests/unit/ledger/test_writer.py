@@ -21,7 +21,7 @@ from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests import broken_writers as broken
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
 

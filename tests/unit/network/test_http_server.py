@@ -16,9 +16,8 @@ from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, List
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises, twin
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
-from tests.unit.twins import twin
 
 Build = Callable[..., Endpoint]
 

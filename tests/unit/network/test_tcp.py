@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
+from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit import receiving
-from tests.unit.promised import Promise, promises
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, until
-from tests.unit.twins import nothing, says_each, twin
 
 SECOND = 1_000_000_000
 TEN = 10 * SECOND  # between two reports

@@ -10,10 +10,9 @@ import pytest
 
 from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
+from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit import receiving
-from tests.unit.promised import Promise, promises
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
-from tests.unit.twins import nothing, says_each, twin
 
 SMALL = b"a:1|c"
 REFUSED = "Connection refused"

@@ -7,7 +7,7 @@ from pathlib import Path
 from qps_service.notices import kinds
 from qps_service.notices.kinds import KINDS, REPORT_MESSAGE_ID, Kind
 from qps_service.notices.throttle import Throttle
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 MESSAGES = Path(__file__).parents[3] / "docs" / "reference" / "messages.md"
 

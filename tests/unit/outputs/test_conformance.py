@@ -38,13 +38,13 @@ from qps_service.outputs.registry import make_output
 from qps_service.reporting import report as reporting
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
+from tests.promised import nothing, twin
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
 from tests.unit import receiving
 from tests.unit.daemons import SECOND, START, Service, World
 from tests.unit.handed_over import AT, HOSTILE, overview, report, standing
 from tests.unit.outputs.rigs import RIGS, Rig, Told, read_config
 from tests.unit.receiving import until
-from tests.unit.twins import nothing, spoil
 
 Patch = pytest.MonkeyPatch
 Check = Callable[..., None]
@@ -492,6 +492,11 @@ def naming(change: Callable[[bytes], str]) -> Twin:
 
 def cleaned(text: bytes) -> str:
     return re.sub("[^A-Za-z0-9]", "_", text.decode(errors="replace"))[:60]
+
+
+def spoil(patch: Patch, base: type, method: str, **how: Callable[[Any], object]) -> None:
+    """Make `base` itself a twin."""
+    patch.setattr(base, method, getattr(twin(base, base.__name__, method, **how), method))
 
 
 def say_each(patch: Patch, output: type) -> None:

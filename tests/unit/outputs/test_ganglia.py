@@ -23,8 +23,8 @@ from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Standing, Window
+from tests.promised import Promise, promises
 from tests.unit.handed_over import overview, report, standing
-from tests.unit.promised import Promise, promises
 from tests.unit.receiving import UdpReceiver
 from tests.unit.toy_gmond import ToyGmond
 

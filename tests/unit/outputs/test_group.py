@@ -10,8 +10,8 @@ from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers, HasFiles, Output, OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
+from tests.promised import Promise, promises
 from tests.unit.handed_over import OVERVIEW, report
-from tests.unit.promised import Promise, promises
 
 JSON, TEXT = JsonConfig("/x"), TextfileConfig("/x")
 HERE, THERE = GraphiteConfig("here", 2003, "qps"), GraphiteConfig("there", 2003, "qps")

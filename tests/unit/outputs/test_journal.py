@@ -31,9 +31,8 @@ from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report, Row, Window
+from tests.promised import Promise, promises, says_each, twin
 from tests.unit.handed_over import emit
-from tests.unit.promised import Promise, promises
-from tests.unit.twins import says_each, twin
 
 SECOND = 10**9
 

@@ -25,10 +25,9 @@ from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Row, Window
+from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.reports_schema import SCHEMA, validate
 from tests.unit.handed_over import HOSTILE, emit
-from tests.unit.promised import Promise, promises
-from tests.unit.twins import nothing, says_each, twin
 
 Patch = pytest.MonkeyPatch
 Render = Callable[[Report], str]

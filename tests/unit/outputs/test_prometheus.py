@@ -15,8 +15,8 @@ from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
+from tests.promised import Promise, promises
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
-from tests.unit.promised import Promise, promises
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
 
 Patch = pytest.MonkeyPatch

@@ -19,9 +19,9 @@ from qps_service.outputs.statsd import Renderer, pack
 from qps_service.outputs.vanished import WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
+from tests.promised import Promise, promises
 from tests.unit.daemons import Service
 from tests.unit.handed_over import OVERVIEW, overview, report, standing
-from tests.unit.promised import Promise, promises
 from tests.unit.receiving import UdpReceiver
 
 HELP = Key(b"GET", b"/help", 200)

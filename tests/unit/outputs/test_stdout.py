@@ -17,9 +17,8 @@ from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.stdout import BACKLOG, StdoutOutput
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Report
+from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit.handed_over import emit
-from tests.unit.promised import Promise, promises
-from tests.unit.twins import nothing, says_each, twin
 
 Make = Callable[[int, Notify], StdoutOutput]
 

@@ -11,9 +11,8 @@ from qps_service.notices.kinds import Notice, Notify
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview
+from tests.promised import Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
-from tests.unit.promised import Promise, promises
-from tests.unit.twins import nothing, twin
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 CHANGED = OVERVIEW._replace(commits=7)

@@ -13,7 +13,7 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate, render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Row, Window
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 SECOND = 10**9
 AT = 1473414194  # Fri Sep  9 09:43:14 UTC 2016

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qps_service.counting.aggregator import Aggregator
 from qps_service.reporting.schedule import Schedule
 from qps_service.values.reports import Window
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 SECOND = 10**9
 DAY = 86_400 * SECOND

@@ -12,7 +12,7 @@ from qps_service.scanning.auto import ChoosingScanner
 from qps_service.service import pipeline as tail_module
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.counts import Counts, Key
-from tests.unit.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"

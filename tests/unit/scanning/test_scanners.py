@@ -17,9 +17,8 @@ from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.promised import broken
+from tests.promised import Promise, promises, twin
 from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
-from tests.unit.promised import Promise, promises
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -247,10 +246,11 @@ def check_conservation(make: MakeScanner, data: bytes) -> None:
     assert (found.sample is None) == (not found.rejects)
 
 
-SkipsBlankLines = broken(
+SkipsBlankLines = twin(
     PureScanner,
     "blank lines are nothing",
-    scan=lambda self, block: PureScanner.scan(self, re.sub(rb"(?m)^\r?\n", b"", block)),
+    "scan",
+    instead=lambda self, block: PureScanner.scan(self, re.sub(rb"(?m)^\r?\n", b"", block)),
 )
 
 
@@ -260,15 +260,17 @@ class DropsBadSizes(PureScanner):  # a request with a bad size is counted as a l
             super()._reject(reason, text)
 
 
-WantsNewline = broken(
+WantsNewline = twin(
     PureScanner,
     "the last line of a retired generation, which lacks a newline, is left out",
-    scan=lambda self, block: PureScanner.scan(self, block[: bytes(block).rfind(b"\n") + 1]),
+    "scan",
+    instead=lambda self, block: PureScanner.scan(self, block[: bytes(block).rfind(b"\n") + 1]),
 )
-SplitsAtReturns = broken(
+SplitsAtReturns = twin(
     PureScanner,
     "bytes.splitlines() sees lines where no newline is",
-    scan=lambda self, block: PureScanner.scan(
+    "scan",
+    instead=lambda self, block: PureScanner.scan(
         self, b"\n".join(bytes(block).splitlines()) + b"\n" if block else b""
     ),
 )

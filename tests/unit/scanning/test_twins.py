@@ -25,7 +25,7 @@ from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
-from tests.promised import broken
+from tests.promised import twin
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
 
@@ -231,10 +231,11 @@ class KnowsCoresByTheirStart(PureScanner):
             self._cores._known = self._Starts()
 
 
-DropsReturns = broken(
+DropsReturns = twin(
     PureScanner,
     "there are none in any line",
-    scan=lambda self, block: PureScanner.scan(self, bytes(block).replace(b"\r", b"")),
+    "scan",
+    instead=lambda self, block: PureScanner.scan(self, bytes(block).replace(b"\r", b"")),
 )
 
 
@@ -243,10 +244,11 @@ class KeepsNoQuery(PureScanner):  # whatever was asked
         super().__init__(options._replace(keep_query=False), spill)
 
 
-RoundsTimesUp = broken(
+RoundsTimesUp = twin(
     PureScanner,
     "a time belongs to the span that ends after it",
-    _count_time=lambda self, second, status: PureScanner._count_time(
+    "_count_time",
+    instead=lambda self, second, status: PureScanner._count_time(
         self, None if second is None else second + 1, status
     ),
 )

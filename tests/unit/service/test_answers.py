@@ -17,8 +17,8 @@ from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
 from qps_service.service.daemon import HINTS_APART, Daemon
 from qps_service.values.reports import Overview
-from tests.promised import Check, Promise, caught, kept
-from tests.unit.daemons import SECOND, START, Service, SlowFiles, break_with
+from tests.promised import Promise, promises
+from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
 class Asked(Answers):
@@ -92,34 +92,34 @@ def asked_three_times(root: Path) -> Asked:
     return output
 
 
-def tells_all_that_was_written_before(root: Path) -> None:
-    assert [lines for _, lines, _ in asked_three_times(root).answers] == [10, 20, 30]
+def tells_all_that_was_written_before(tmp_path: Path) -> None:
+    assert [lines for _, lines, _ in asked_three_times(tmp_path).answers] == [10, 20, 30]
 
 
-def tells_what_is_in_the_ledger(root: Path) -> None:
-    answers = asked_three_times(root).answers
+def tells_what_is_in_the_ledger(tmp_path: Path) -> None:
+    answers = asked_three_times(tmp_path).answers
     assert len(answers) == 3
     assert all(lines <= committed for _, lines, committed in answers)
 
 
-def answers_at_once(root: Path) -> None:
-    service, output = asked(root)
+def answers_at_once(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
     service.world.hint(3.25, output.send)
     service.run(5)
     assert [when for when, _, _ in output.answers] == [3.25 + HINTS_APART / SECOND]
 
 
-def flushes_when_it_is_due(root: Path) -> None:
-    service, output = asked(root)
+def flushes_when_it_is_due(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
     output.wants = START + 5 * SECOND // 2
     service.run(4)
     assert 2.5 in output.flushed
     assert len(output.flushed) < 10
 
 
-def tells_of_backlogs(root: Path) -> None:
+def tells_of_backlogs(tmp_path: Path) -> None:
     """One who asks in the middle of one hears of that, and its answer comes with its end."""
-    service, output = asked(root, SlowFiles(0.5))
+    service, output = asked(tmp_path, SlowFiles(0.5))
     service.write_at(3, 200_000)
     service.world.hint(3.2, output.send)
     service.run(25)
@@ -165,30 +165,18 @@ class IsNeverBehind(Daemon):
             self._outputs.answer(asked, self._overview(now), now)
 
 
-PROMISES = [
-    Promise(tells_all_that_was_written_before, [AnswersBeforeReading]),
-    Promise(tells_what_is_in_the_ledger, [CommitsAfterwards]),
-    Promise(answers_at_once, [SleepsOn]),
-    Promise(flushes_when_it_is_due, [SleepsOn]),
-    Promise(tells_of_backlogs, [IsNeverBehind]),
-]
-
-
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "PART", 1 << 20)
 
 
-@kept(PROMISES)
-def test_promise(check: Check, tmp_path: Path) -> None:
-    check(tmp_path)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_with(monkeypatch, twin)
-    with pytest.raises(AssertionError):
-        check(tmp_path)
+test_promise, test_twin = promises(
+    Promise(tells_all_that_was_written_before, None, served_by(AnswersBeforeReading)),
+    Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
+    Promise(answers_at_once, None, served_by(SleepsOn)),
+    Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
+    Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
+)
 
 
 # --- how it stands

@@ -13,14 +13,14 @@ from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from tests.promised import Check, Promise, caught, kept
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, break_with
+from tests.promised import Promise, promises
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
 # --- with twins
 
 
-def counts_each_window_and_the_last_part(root: Path) -> None:
-    service = Service(root)
+def counts_each_window_and_the_last_part(tmp_path: Path) -> None:
+    service = Service(tmp_path)
     for second in (1, 9.5, 12, 25):
         service.write_at(second, 5)
     service.run(25.5)
@@ -30,9 +30,9 @@ def counts_each_window_and_the_last_part(root: Path) -> None:
     assert [report.sequence for report in service.reports] == [1, 2, 3]
 
 
-def is_ready_after_the_first_read(root: Path) -> None:
+def is_ready_after_the_first_read(tmp_path: Path) -> None:
     opened: list[str] = []
-    service = Service(root)
+    service = Service(tmp_path)
 
     class Watching(Files):
         def open(self, path: str) -> int:
@@ -47,9 +47,9 @@ def is_ready_after_the_first_read(root: Path) -> None:
     assert [text.split("\n")[0] for text in service.told if "READY" in text] == ["READY=1"]
 
 
-def does_not_drift(root: Path) -> None:
+def does_not_drift(tmp_path: Path) -> None:
     """30 days of windows, each sleep ending up to 50 ms late."""
-    service = Service(root, f'interval = "10m"\n[log.access]\npath = "{root}/access.log"\n')
+    service = Service(tmp_path, f'interval = "10m"\n[log.access]\npath = "{tmp_path}/access.log"\n')
     late = random.Random(7)
     service.world.lateness = lambda: late.randrange(50_000_000)
     service.run(30 * 86400 + 1)
@@ -58,8 +58,8 @@ def does_not_drift(root: Path) -> None:
     assert all(0 <= end - 600 * number < 0.06 for number, end in enumerate(ends, 1))
 
 
-def reports_once_after_a_suspension(root: Path) -> None:
-    service = Service(root)
+def reports_once_after_a_suspension(tmp_path: Path) -> None:
+    service = Service(tmp_path)
     service.write_at(3, 10)
 
     def suspend() -> None:
@@ -74,9 +74,9 @@ def reports_once_after_a_suspension(root: Path) -> None:
     assert [round(report.seconds) for report in service.reports[3:]] == [10, 10]
 
 
-def feeds_the_watchdog_only_while_it_moves(root: Path) -> None:
+def feeds_the_watchdog_only_while_it_moves(tmp_path: Path) -> None:
     """There is a read that takes a minute."""
-    service = Service(root, watchdog=10 * SECOND, files=SlowFiles(60, start=20, end=80))
+    service = Service(tmp_path, watchdog=10 * SECOND, files=SlowFiles(60, start=20, end=80))
     service.write(1)
     service.run(100)
     fed = service.moments("WATCHDOG=1")
@@ -127,15 +127,6 @@ class FedByATimer(Daemon):
         super()._start()
 
 
-PROMISES = [
-    Promise(counts_each_window_and_the_last_part, [EatsTheLastWindow]),
-    Promise(is_ready_after_the_first_read, [ReadyFirst]),
-    Promise(does_not_drift, [Drifts]),
-    Promise(reports_once_after_a_suspension, [CatchesUp]),
-    Promise(feeds_the_watchdog_only_while_it_moves, [FedByATimer]),
-]
-
-
 @pytest.fixture(autouse=True)
 def _long_ticks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 days of one-second ticks would take minutes; the deadline does not depend on them."""
@@ -143,16 +134,13 @@ def _long_ticks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(daemon_module, "TICK", 3600 * SECOND)
 
 
-@kept(PROMISES)
-def test_promise(check: Check, tmp_path: Path) -> None:
-    check(tmp_path)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_with(monkeypatch, twin)
-    with pytest.raises(AssertionError):
-        check(tmp_path)
+test_promise, test_twin = promises(
+    Promise(counts_each_window_and_the_last_part, None, served_by(EatsTheLastWindow)),
+    Promise(is_ready_after_the_first_read, None, served_by(ReadyFirst)),
+    Promise(does_not_drift, None, served_by(Drifts)),
+    Promise(reports_once_after_a_suspension, None, served_by(CatchesUp)),
+    Promise(feeds_the_watchdog_only_while_it_moves, None, served_by(FedByATimer)),
+)
 
 
 # --- without

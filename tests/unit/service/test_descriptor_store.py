@@ -20,12 +20,12 @@ from qps_service.service.systemd import (
     stored_name,
 )
 from tests.ledgers import position
-from tests.promised import Check, Promise, broken, caught, kept
+from tests.promised import Promise, promises, twin
 
 # --- keeping
 
 
-def keeps_and_drops_by_name(supervisor: type[Supervisor] = Supervisor) -> None:
+def keeps_and_drops_by_name(supervisor: type[Supervisor]) -> None:
     """The descriptor goes with its name, in one datagram; dropping wants the name alone."""
     datagrams: list[tuple[str, list[int]]] = []
     told = supervisor(lambda text, descriptors: datagrams.append((text, list(descriptors))), None)
@@ -42,7 +42,7 @@ def keeps_and_drops_by_name(supervisor: type[Supervisor] = Supervisor) -> None:
 # --- a log that goes
 
 
-def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore] = DescriptorStore) -> None:
+def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore]) -> None:
     """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
     told: list[str] = []
     kept = store(
@@ -80,7 +80,7 @@ FILES = [
 ]
 
 
-def a_name_tells_its_file(make: Callable[[str, int, int, int], str] = stored_name) -> None:
+def a_name_tells_its_file(make: Callable[[str, int, int, int], str]) -> None:
     """Each file has its own name, which sd_notify(3) permits and which tells the file again."""
     names = [make(*file) for file in FILES]
     for name in names:
@@ -115,7 +115,7 @@ def test_a_name_of_another_is_none(name: str) -> None:
 
 
 @pytest.fixture
-def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Three open files side by side, which an exec would hand on, and which stand for 3, 4 and 5."""
     descriptors = []
     for number in range(700, 703):
@@ -124,7 +124,7 @@ def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert descriptors == [700, 701, 702]
     assert systemd.FIRST_HANDED == 3
     monkeypatch.setattr(systemd, "FIRST_HANDED", 700)
-    yield
+    yield [*descriptors]
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -139,9 +139,8 @@ def environment_of(count: str = "3", pid: str = "42", names: str | None = "a:b:c
 Take = Callable[[Mapping[str, str], int], list[tuple[int, str]]]
 
 
-def hands_each_back(take: Take = handed_back) -> None:
+def hands_each_back(take: Take, handed: list[int]) -> None:
     """Each descriptor comes with its name, and no child inherits it; what is another's stays as it is."""
-    handed = [700, 701, 702]
     assert take(environment_of(pid="43"), 42) == []
     assert [os.get_inheritable(descriptor) for descriptor in handed] == [True, True, True]
     files = [os.fstat(descriptor).st_ino for descriptor in handed]
@@ -208,42 +207,42 @@ def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str
 # --- each with its twins
 
 # A name without its descriptor.
-KeepsNothing = broken(
-    Supervisor, "KeepsNothing", keep=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}")
+KeepsNothing = twin(
+    Supervisor,
+    "KeepsNothing",
+    "keep",
+    instead=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}"),
 )
 # What comes back is called `stored`, and cannot be dropped alone.
-KeepsNameless = broken(
-    Supervisor, "KeepsNameless", keep=lambda self, number, _: self._notify("FDSTORE=1", number)
+KeepsNameless = twin(
+    Supervisor, "KeepsNameless", "keep", instead=lambda self, number, _: self._notify("FDSTORE=1", number)
 )
 # Without its name, what is to be removed is anybody's.
-DropsAll = broken(Supervisor, "DropsAll", drop=lambda self, _: self._notify("FDSTOREREMOVE=1"))
+DropsAll = twin(Supervisor, "DropsAll", "drop", instead=lambda self, _: self._notify("FDSTOREREMOVE=1"))
 # Forgets what it had systemd keep.
-StaysInTheStore = broken(DescriptorStore, "StaysInTheStore", drop=lambda self, log: self._kept.pop(log, None))
+StaysInTheStore = twin(
+    DescriptorStore, "StaysInTheStore", "drop", instead=lambda self, log: self._kept.pop(log, None)
+)
 
-PROMISES = [
-    Promise(keeps_and_drops_by_name, [KeepsNothing, KeepsNameless, DropsAll]),
-    Promise(keeps_nothing_of_a_log_that_went, [StaysInTheStore, BelievesItKept]),
+test_promise, test_twin = promises(
+    Promise(keeps_and_drops_by_name, Supervisor, [KeepsNothing, KeepsNameless, DropsAll]),
+    Promise(keeps_nothing_of_a_log_that_went, DescriptorStore, [StaysInTheStore, BelievesItKept]),
     Promise(
         a_name_tells_its_file,
-        ["{}@{}@{}:{}".format, "{0}@{2}-{3}".format, "{}@{}@{}{}".format, "{}@{:020}@{:020}-{:020}".format],
+        stored_name,
+        {
+            "another separator": "{}@{}@{}:{}".format,
+            "no beginning": "{0}@{2}-{3}".format,
+            "nothing between the numbers": "{}@{}@{}{}".format,
+            "zeros": "{}@{:020}@{:020}-{:020}".format,
+        },
     ),
     Promise(
-        hands_each_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last]
+        hands_each_back,
+        handed_back,
+        [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last],
     ),
-]
-
-
-@pytest.mark.usefixtures("handed")
-@kept(PROMISES)
-def test_promise(check: Check) -> None:
-    check()
-
-
-@pytest.mark.usefixtures("handed")
-@caught(PROMISES)
-def test_twin(check: Check, twin: object) -> None:
-    with pytest.raises(AssertionError):
-        check(twin)
+)
 
 
 def test_a_stored_name_is_the_same_in_every_version() -> None:

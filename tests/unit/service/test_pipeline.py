@@ -18,7 +18,7 @@ from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
-from tests.promised import Check, Promise, caught, kept
+from tests.promised import MadePromise, promises
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -108,8 +108,9 @@ def test_other_settings_leave_the_counts_alone(log: Log) -> None:
     assert log.pipeline.config.max_line == 512
 
 
-def other_rules_are_for_what_is_read_from_then_on(log: Log) -> None:
+def other_rules_are_for_what_is_read_from_then_on(begin: Begin) -> None:
     """They are for what is read from then on; what was counted does not move."""
+    log = begin()
     to_one = (make_rule(compile_match("^/"), "/one"),)
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 2)
     log.read()
@@ -136,12 +137,13 @@ class KeepsItsRules(LogPipeline):
 # --- what is said about rejected lines
 
 
-def rejects_are_said_at_most_once_a_minute(log: Log) -> None:
+def rejects_are_said_at_most_once_a_minute(begin: Begin) -> None:
     """The first at once; what comes then is summed up a minute later, even where nothing more comes."""
-    begin = f"rejected {{}} lines of {log.path} ({{}}), for example ({{}}): "
+    log = begin()
+    said = f"rejected {{}} lines of {log.path} ({{}}), for example ({{}}): "
     log.write(b"first\n")
     log.read()
-    assert log.said() == [begin.format(1, "fields 1", "fields") + '"first"']
+    assert log.said() == [said.format(1, "fields 1", "fields") + '"first"']
     for second in range(58):
         log.write(GOOD.replace(b"200", b"%d" % second) + LONG)
         log.read()
@@ -150,7 +152,7 @@ def rejects_are_said_at_most_once_a_minute(log: Log) -> None:
     assert log.said() == []
     log.read(0.001)
     assert log.said() == [
-        begin.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x090\x095"'
+        said.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x090\x095"'
     ]
     log.read(1000)
     assert log.said() == []
@@ -173,22 +175,10 @@ class Forgets(LogPipeline):
         self._has_rejected, self._unsaid, self._sample = False, {}, None
 
 
-PROMISES = [
-    Promise(other_rules_are_for_what_is_read_from_then_on, [KeepsItsRules]),
-    Promise(rejects_are_said_at_most_once_a_minute, [SaysEach, Forgets]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, log: Log) -> None:
-    check(log)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[LogPipeline], begin: Begin) -> None:
-    log = begin(twin)
-    with pytest.raises(AssertionError):
-        check(log)
+test_promise, test_twin = promises(
+    MadePromise(other_rules_are_for_what_is_read_from_then_on, KeepsItsRules, by="begin"),
+    MadePromise(rejects_are_said_at_most_once_a_minute, SaysEach, Forgets, by="begin"),
+)
 
 
 def test_what_is_said_is_escaped(begin: Begin, tmp_path: Path) -> None:

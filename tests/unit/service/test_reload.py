@@ -18,8 +18,8 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Restored
-from tests.promised import Check, Promise, broken, caught, kept
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, break_with
+from tests.promised import Promise, promises, twin
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
 Patch = pytest.MonkeyPatch
 
@@ -103,26 +103,26 @@ BACKLOG = 100_000  # lines, 2.3 MB: 18 seconds
 # --- what a log's end and another's beginning have to do with each other
 
 
-def a_log_may_move(root: Path, _: Patch) -> None:
+def a_log_may_move(tmp_path: Path) -> None:
     """The same file by another path, with lines that were read and not committed yet."""
-    log, link = root / "access.log", root / "current.log"
-    service = served(root, toml(("access", log)))
+    log, link = tmp_path / "access.log", tmp_path / "current.log"
+    service = served(tmp_path, toml(("access", log)))
     link.symlink_to(log)
     service.write(3)
     service.write_at(2, 5)
     service.reload_at(5, toml(("access", link)))
     service.write_at(6, 1)
     service.run(8)
-    assert known(root, "access") == (9, 9, str(link))
+    assert known(tmp_path, "access") == (9, 9, str(link))
     now = f"log access is now {link}, and was {log}: its counts go on"
     assert service.said("restored") == [f"{now}, 0 s after the last report"]
     assert reported(service) == [(1, "access", 5), (2, "access", 1)]
     assert service.said("stopped") == ["stopped; 9 requests counted and 0 lines rejected in total"]
 
 
-def two_logs_may_swap(root: Path, _: Patch) -> None:
-    one, other = root / "access.log", root / "other.log"
-    service = served(root, toml(("a", one), ("b", other)))
+def two_logs_may_swap(tmp_path: Path) -> None:
+    one, other = tmp_path / "access.log", tmp_path / "other.log"
+    service = served(tmp_path, toml(("a", one), ("b", other)))
     service.write(1)
     service.write(1, path=other)
     service.write_at(2, 3)
@@ -132,30 +132,30 @@ def two_logs_may_swap(root: Path, _: Patch) -> None:
     service.write_at(6, 20, path=other)
     service.run(8)
     # Each name begins anew in the other's file: it was not followed by it before.
-    assert known(root, "a") == (1 + 3 + 25, 1 + 3 + 25, str(other))
-    assert known(root, "b") == (1 + 4 + 14, 1 + 4 + 14, str(one))
+    assert known(tmp_path, "a") == (1 + 3 + 25, 1 + 3 + 25, str(other))
+    assert known(tmp_path, "b") == (1 + 4 + 14, 1 + 4 + 14, str(one))
     assert [report[:2] for report in reported(service)] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
 
 
-def the_ledger_knows_where_a_log_begins(root: Path, _: Patch) -> None:
+def the_ledger_knows_where_a_log_begins(tmp_path: Path) -> None:
     """A crash right after the reload must not make the next process begin at the end."""
-    log, other = root / "access.log", root / "other.log"
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
     text = toml(("access", log)).replace('"start"', '"end"')
-    service = served(root, text)
+    service = served(tmp_path, text)
     service.write(3)
     other.touch()
     service.reload_at(5, text.replace(str(log), str(other)))
     paths: list[str] = []
-    service.world.at(5.5, lambda: paths.append(known(root, "access")[2]))
+    service.world.at(5.5, lambda: paths.append(known(tmp_path, "access")[2]))
     service.run(8)
     assert paths == [str(other)]
 
 
-def counts_enter_a_window_that_is_reported(root: Path, _: Patch) -> None:
+def counts_enter_a_window_that_is_reported(tmp_path: Path) -> None:
     """One log comes back and another goes, at once."""
-    log, other = root / "access.log", root / "other.log"
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
     both = toml(("access", log), ("other", other))
-    service = served(root, both)
+    service = served(tmp_path, both)
     service.write(1)
     service.write(1, path=other)
     service.reload_at(5, toml(("access", log)))
@@ -165,18 +165,18 @@ def counts_enter_a_window_that_is_reported(root: Path, _: Patch) -> None:
     service.run(15)
     reports = reported(service)
     assert reports == [(1, "access", 0), (1, "other", 0), (2, "access", 2), (3, "other", 4)]
-    with opened(root) as ledger:
+    with opened(tmp_path) as ledger:
         rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
     assert sorted(rows) == [(2, "access", 2), (3, "other", 4)]
 
 
-def what_systemd_keeps_goes_with_its_log(root: Path, _: Patch) -> None:
+def what_systemd_keeps_goes_with_its_log(tmp_path: Path) -> None:
     """Once the ledger has it all."""
-    log, other = root / "access.log", root / "other.log"
-    service = served(root, toml(("access", log), ("other", other)))
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
+    service = served(tmp_path, toml(("access", log), ("other", other)))
     service.write_at(2, 7, path=other)
     found: list[tuple[str, int]] = []
-    service.daemon._pipelines._drop_kept = lambda name: found.append((name, known(root, name)[0]))
+    service.daemon._pipelines._drop_kept = lambda name: found.append((name, known(tmp_path, name)[0]))
     service.reload_at(5, toml(("access", log)))
     service.run(8)
     assert found == [("other", 7)]
@@ -220,11 +220,11 @@ class ReportsAfterwards(Daemon):
 # --- refusals
 
 
-def nothing_changes_while_the_ledger_takes_nothing(root: Path, patch: Patch) -> None:
-    log, other, third = root / "access.log", root / "other.log", root / "third.log"
-    sick = Sick(patch)
+def nothing_changes_while_the_ledger_takes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
+    log, other, third = tmp_path / "access.log", tmp_path / "other.log", tmp_path / "third.log"
+    sick = Sick(monkeypatch)
     both = toml(("access", log), ("other", other))
-    service = served(root, both)
+    service = served(tmp_path, both)
     service.write(1)
     service.write_at(2, 4, path=other)
     service.world.at(4, sick.fail)
@@ -242,13 +242,13 @@ def nothing_changes_while_the_ledger_takes_nothing(root: Path, patch: Patch) -> 
     refused = "reload refused, going on as before: no log can come or go while the ledger takes nothing"
     assert service.said("reload_refused") == [refused] * 2
     assert service.said("reloaded") == ["configuration reloaded"]
-    assert counted(root, "access", "other", "third") == [1, 9, 2]
+    assert counted(tmp_path, "access", "other", "third") == [1, 9, 2]
 
 
-def a_last_report_that_fails_changes_nothing(root: Path, patch: Patch) -> None:
-    log, other = root / "access.log", root / "other.log"
-    sick = Sick(patch)
-    service = served(root, toml(("access", log), ("other", other)))
+def a_last_report_that_fails_changes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
+    sick = Sick(monkeypatch)
+    service = served(tmp_path, toml(("access", log), ("other", other)))
     service.write_at(2, 4, path=other)
     service.world.at(4, lambda: sick.fail(after=1))
     service.reload_at(5, toml(("access", log)))
@@ -261,24 +261,24 @@ def a_last_report_that_fails_changes_nothing(root: Path, patch: Patch) -> None:
         (1, "other", 4),
         (2, "other", 5),
     ]
-    assert counted(root, "other") == [9]
+    assert counted(tmp_path, "other") == [9]
 
 
-def a_position_that_cannot_be_read_changes_nothing(root: Path, patch: Patch) -> None:
-    log, other = root / "access.log", root / "other.log"
-    service = served(root, toml(("access", log)))
+def a_position_that_cannot_be_read_changes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
+    service = served(tmp_path, toml(("access", log)))
     service.write_at(2, 4)
 
     def refuse(*_: object, **__: object) -> None:
         raise LedgerUnreadableError("/l", "database is locked")
 
-    service.world.at(4, lambda: patch.setattr(LedgerWriter, "restore", refuse))
+    service.world.at(4, lambda: monkeypatch.setattr(LedgerWriter, "restore", refuse))
     service.reload_at(5, toml(("other", other)))
     service.write_at(7, 5)
     service.run(25)
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
-    assert counted(root, "access") == [9]
+    assert counted(tmp_path, "access") == [9]
 
 
 class LeavesFirst(Pipelines):
@@ -297,70 +297,70 @@ def unlink(root: Path) -> None:
     (root / "ledger.db").unlink()
 
 
-def a_new_ledger_knows_the_log_that_just_came(root: Path, _: Patch) -> None:
-    log, other = root / "access.log", root / "other.log"
-    service = served(root, toml(("access", log)))
+def a_new_ledger_knows_the_log_that_just_came(tmp_path: Path) -> None:
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
+    service = served(tmp_path, toml(("access", log)))
     service.write(3)
     service.write(4, path=other)
     make = service.daemon._pipelines._make_pipeline
 
     def make_late(log: LogConfig, *arguments: Any, **keywords: Any) -> LogPipeline:
         if log.name == "other":
-            unlink(root)
+            unlink(tmp_path)
         return make(log, *arguments, **keywords)
 
     service.daemon._pipelines._make_pipeline = make_late
     service.reload_at(5, toml(("access", log), ("other", other)))
     service.run(8)
     assert len(service.said("ledger_vanished")) == 1
-    assert counted(root, "access", "other") == [3, 4]
+    assert counted(tmp_path, "access", "other") == [3, 4]
 
 
-def a_new_ledger_knows_the_log_that_went(root: Path, _: Patch) -> None:
+def a_new_ledger_knows_the_log_that_went(tmp_path: Path) -> None:
     """Also what it was told while the log was away, and when it is back."""
-    log, other = root / "access.log", root / "other.log"
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
     both = toml(("access", log), ("other", other))
-    service = served(root, both)
+    service = served(tmp_path, both)
     service.write(3)
     service.write(4, path=other)
     service.reload_at(5, toml(("access", log)))
     for second in (7, 17):
-        service.world.at(second, lambda: unlink(root))
+        service.world.at(second, lambda: unlink(tmp_path))
     service.reload_at(10, both)
     service.write_at(12, 1, path=other)
     service.reload_at(15, toml(("access", log)))
     service.run(20)
     assert len(service.said("ledger_vanished")) == 2
-    assert counted(root, "access", "other") == [3, 5]
+    assert counted(tmp_path, "access", "other") == [3, 5]
 
 
-def a_new_ledger_knows_what_is_still_to_be_found(root: Path, _: Patch) -> None:
+def a_new_ledger_knows_what_is_still_to_be_found(tmp_path: Path) -> None:
     """The log's disk is not mounted when its ledger is lost."""
-    logs, elsewhere = root / "logs", root / "elsewhere"
+    logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     logs.mkdir()
     (logs / "access.log").write_bytes(LINE * 3)
     text = toml(("access", logs / "access.log"))
-    served(root, text).run(2)
+    served(tmp_path, text).run(2)
     logs.rename(elsewhere)
-    service = served(root, text)
-    service.world.at(4, lambda: unlink(root))
+    service = served(tmp_path, text)
+    service.world.at(4, lambda: unlink(tmp_path))
     service.run(8)
     assert len(service.said("ledger_vanished")) == 1
     elsewhere.rename(logs)
     (logs / "access.log").write_bytes(b"")  # truncated meanwhile, as only who had it open notices
-    service = served(root, text)
+    service = served(tmp_path, text)
     service.run(2)
     assert len(service.said("possible_loss")) == 1
-    assert counted(root, "access") == [3]
+    assert counted(tmp_path, "access") == [3]
 
 
-def totals_are_said_right(root: Path, _: Patch) -> None:
-    log, other = root / "access.log", root / "other.log"
+def totals_are_said_right(tmp_path: Path) -> None:
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
     both = toml(("access", log), ("other", other))
-    for ledger in ("", str(root / "ledger.db")):
+    for ledger in ("", str(tmp_path / "ledger.db")):
         log.write_bytes(LINE * 3)
         other.write_bytes(LINE * 4 + b"?\n")
-        service = Service(root, both, ledger=ledger)
+        service = Service(tmp_path, both, ledger=ledger)
         for number in range(1, 5):
             service.reload_at(10 * number, toml(("access", log)) if number % 2 else both)
         service.run(60)
@@ -411,10 +411,10 @@ class AddsTheGone(Pipelines):
 # --- backlogs
 
 
-def a_backlog_keeps_nobody_waiting(root: Path, patch: Patch) -> None:
+def a_backlog_keeps_nobody_waiting(tmp_path: Path, monkeypatch: Patch) -> None:
     """A log that comes with a large one is read in parts. It has no window before that is over."""
-    log, big = root / "access.log", root / "big.log"
-    service = slowly(root, toml(("access", log), interval="5s"), patch)
+    log, big = tmp_path / "access.log", tmp_path / "big.log"
+    service = slowly(tmp_path, toml(("access", log), interval="5s"), monkeypatch)
     service.write(1)
     service.write(BACKLOG, path=big)
     service.reload_at(6, toml(("access", log), ("big", big), interval="5s"))
@@ -431,13 +431,13 @@ def a_backlog_keeps_nobody_waiting(root: Path, patch: Patch) -> None:
     others = [report.requests for report in service.reports if report.log == "big"]
     assert sum(others) == 3
     assert 1 < len(others) < len(mine) - 2
-    assert counted(root, "big") == [BACKLOG + 3]
+    assert counted(tmp_path, "big") == [BACKLOG + 3]
 
 
-def no_number_is_used_up(root: Path, patch: Patch) -> None:
+def no_number_is_used_up(tmp_path: Path, monkeypatch: Patch) -> None:
     """While no log has a window."""
-    log, big = root / "access.log", root / "big.log"
-    service = slowly(root, toml(("access", log), interval="5s"), patch)
+    log, big = tmp_path / "access.log", tmp_path / "big.log"
+    service = slowly(tmp_path, toml(("access", log), interval="5s"), monkeypatch)
     service.write(1)
     service.write(BACKLOG, path=big)
     service.reload_at(6, toml(("big", big), interval="5s"))
@@ -446,39 +446,39 @@ def no_number_is_used_up(root: Path, patch: Patch) -> None:
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def a_stop_leaves_a_backlog(root: Path, patch: Patch) -> None:
+def a_stop_leaves_a_backlog(tmp_path: Path, monkeypatch: Patch) -> None:
     """At the start, in a reload, at the end: what was read is in the ledger, and the next one goes on."""
-    log, big = root / "access.log", root / "big.log"
-    service = slowly(root, toml(("access", log)), patch)
+    log, big = tmp_path / "access.log", tmp_path / "big.log"
+    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
     service.write(BACKLOG)
     service.run(2)
     assert service.world.seconds < 5
     assert not service.told_of("READY")
-    assert 0 < known(root, "access")[0] < BACKLOG
-    service = slowly(root, toml(("access", log)), patch)
+    assert 0 < known(tmp_path, "access")[0] < BACKLOG
+    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
     service.write_at(25, BACKLOG)
     service.run(27)
     assert service.world.seconds < 30
-    assert BACKLOG < known(root, "access")[0] < 2 * BACKLOG
-    service = slowly(root, toml(("access", log)), patch)
+    assert BACKLOG < known(tmp_path, "access")[0] < 2 * BACKLOG
+    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
     service.write_at(25, BACKLOG)
     big.touch()
     service.reload_at(26, toml(("big", big)))
     service.run(28)
     assert service.world.seconds < 31
-    assert 2 * BACKLOG < known(root, "access")[0] < 3 * BACKLOG
+    assert 2 * BACKLOG < known(tmp_path, "access")[0] < 3 * BACKLOG
     assert len(service.told_of("READY=1")) == 1
-    service = served(root, toml(("access", log)))
+    service = served(tmp_path, toml(("access", log)))
     service.run(2)
-    assert counted(root, "access") == [3 * BACKLOG]
+    assert counted(tmp_path, "access") == [3 * BACKLOG]
 
 
-def a_stop_reads_to_the_end_where_positions_are_not_kept(root: Path, patch: Patch) -> None:
-    sick = Sick(patch)
-    log = root / "access.log"
+def a_stop_reads_to_the_end_where_positions_are_not_kept(tmp_path: Path, monkeypatch: Patch) -> None:
+    sick = Sick(monkeypatch)
+    log = tmp_path / "access.log"
     for ledger in (False, True):
         log.write_bytes(b"")
-        service = slowly(root, toml(("access", log)), patch, ledger=ledger)
+        service = slowly(tmp_path, toml(("access", log)), monkeypatch, ledger=ledger)
         service.write(1)
         service.world.at(1, sick.fail)
         service.write_at(2, BACKLOG)
@@ -489,14 +489,14 @@ def a_stop_reads_to_the_end_where_positions_are_not_kept(root: Path, patch: Patc
         ]
 
 
-def a_stop_reads_what_nobody_will_find(root: Path, patch: Patch) -> None:
+def a_stop_reads_what_nobody_will_find(tmp_path: Path, monkeypatch: Patch) -> None:
     """The file has been deleted: with this process its text is gone."""
-    service = slowly(root, toml(("access", root / "access.log")), patch)
+    service = slowly(tmp_path, toml(("access", tmp_path / "access.log")), monkeypatch)
     service.write(1)
     service.write_at(2, BACKLOG)
     service.world.at(4, service.log.unlink)
     service.run(6)
-    assert counted(root, "access") == [BACKLOG + 1]
+    assert counted(tmp_path, "access") == [BACKLOG + 1]
 
 
 class CatchesUp(Daemon):
@@ -555,19 +555,19 @@ class EndsAnyway(Daemon):
 # --- --once
 
 
-def what_is_not_in_the_ledger_is_not_printed(root: Path, patch: Patch) -> None:
-    sick = Sick(patch)
-    text = toml(("access", root / "access.log"))
+def what_is_not_in_the_ledger_is_not_printed(tmp_path: Path, monkeypatch: Patch) -> None:
+    sick = Sick(monkeypatch)
+    text = toml(("access", tmp_path / "access.log"))
 
     def once() -> tuple[int, list[int]]:
-        service = served(root, text)
+        service = served(tmp_path, text)
         status = service.daemon.run_once()
         service.writer.close()
         return status, [report.requests for report in service.reports]
 
-    (root / "access.log").write_bytes(LINE)
+    (tmp_path / "access.log").write_bytes(LINE)
     assert once() == (0, [0])
-    (root / "access.log").write_bytes(LINE * 4)
+    (tmp_path / "access.log").write_bytes(LINE * 4)
     sick.fail(after=1)
     assert once() == (1, [])
     sick.heal()
@@ -586,39 +586,29 @@ class PrintsAnyway(Daemon):
 # --- each with its twins
 
 # What systemd keeps stays there.
-LeavesNothing = broken(Pipelines, "LeavesNothing", _leave=lambda self, pipeline, *_: pipeline.close())
+LeavesNothing = twin(
+    Pipelines, "LeavesNothing", "_leave", instead=lambda self, pipeline, *_: pipeline.close()
+)
 # Whatever the ledger has, logs come and go.
-GoesOn = broken(Daemon, "GoesOn", _require=lambda self, committed: None)
+GoesOn = twin(Daemon, "GoesOn", "_require", instead=lambda self, committed: None)
 
-PROMISES = [
-    Promise(a_log_may_move, [LooksUpFirst]),
-    Promise(two_logs_may_swap, [LooksUpFirst]),
-    Promise(the_ledger_knows_where_a_log_begins, [TellsLater]),
-    Promise(counts_enter_a_window_that_is_reported, [ReportsAfterwards]),
-    Promise(what_systemd_keeps_goes_with_its_log, [LeavesNothing]),
-    Promise(nothing_changes_while_the_ledger_takes_nothing, [GoesOn]),
-    Promise(a_last_report_that_fails_changes_nothing, [GoesOn]),
-    Promise(a_position_that_cannot_be_read_changes_nothing, [LeavesFirst]),
-    Promise(a_new_ledger_knows_the_log_that_just_came, [KnowsTheOld]),
-    Promise(a_new_ledger_knows_the_log_that_went, [ForgetsTheGone]),
-    Promise(a_new_ledger_knows_what_is_still_to_be_found, [GivesUp]),
-    Promise(totals_are_said_right, [ForgetsTheGone, AddsTheGone]),
-    Promise(a_backlog_keeps_nobody_waiting, [CatchesUp, BeginsAtOnce]),
-    Promise(no_number_is_used_up, [NumbersEach]),
-    Promise(a_stop_leaves_a_backlog, [ReadsOn, ReadyWhileStopping]),
-    Promise(a_stop_reads_to_the_end_where_positions_are_not_kept, [EndsAnyway]),
-    Promise(a_stop_reads_what_nobody_will_find, [EndsAnyway]),
-    Promise(what_is_not_in_the_ledger_is_not_printed, [PrintsAnyway]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check, tmp_path: Path, monkeypatch: Patch) -> None:
-    check(tmp_path, monkeypatch)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[Daemon] | type[Pipelines], tmp_path: Path, monkeypatch: Patch) -> None:
-    break_with(monkeypatch, twin)
-    with pytest.raises(AssertionError):
-        check(tmp_path, monkeypatch)
+test_promise, test_twin = promises(
+    Promise(a_log_may_move, None, served_by(LooksUpFirst)),
+    Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),
+    Promise(the_ledger_knows_where_a_log_begins, None, served_by(TellsLater)),
+    Promise(counts_enter_a_window_that_is_reported, None, served_by(ReportsAfterwards)),
+    Promise(what_systemd_keeps_goes_with_its_log, None, served_by(LeavesNothing)),
+    Promise(nothing_changes_while_the_ledger_takes_nothing, None, served_by(GoesOn)),
+    Promise(a_last_report_that_fails_changes_nothing, None, served_by(GoesOn)),
+    Promise(a_position_that_cannot_be_read_changes_nothing, None, served_by(LeavesFirst)),
+    Promise(a_new_ledger_knows_the_log_that_just_came, None, served_by(KnowsTheOld)),
+    Promise(a_new_ledger_knows_the_log_that_went, None, served_by(ForgetsTheGone)),
+    Promise(a_new_ledger_knows_what_is_still_to_be_found, None, served_by(GivesUp)),
+    Promise(totals_are_said_right, None, served_by(ForgetsTheGone, AddsTheGone)),
+    Promise(a_backlog_keeps_nobody_waiting, None, served_by(CatchesUp, BeginsAtOnce)),
+    Promise(no_number_is_used_up, None, served_by(NumbersEach)),
+    Promise(a_stop_leaves_a_backlog, None, served_by(ReadsOn, ReadyWhileStopping)),
+    Promise(a_stop_reads_to_the_end_where_positions_are_not_kept, None, served_by(EndsAnyway)),
+    Promise(a_stop_reads_what_nobody_will_find, None, served_by(EndsAnyway)),
+    Promise(what_is_not_in_the_ledger_is_not_printed, None, served_by(PrintsAnyway)),
+)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,11 @@ import pytest
 from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
 from qps_service.service import state_directory
 from qps_service.service.state_directory import StateDirectory
-from tests.promised import Check, Promise, broken, caught, kept
+from tests.promised import Promise, promises, twin
 from tests.unit.service import processes
 
-Make = Callable[..., StateDirectory]  # of a path, and perhaps a twin
+Kind = type[StateDirectory]
+Make = Callable[[Kind, Path], StateDirectory]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def make() -> Iterator[Make]:
     """What it makes is let go in the end."""
     made: list[StateDirectory] = []
 
-    def build(path: Path, kind: type[StateDirectory] = StateDirectory) -> StateDirectory:
+    def build(kind: Kind, path: Path) -> StateDirectory:
         made.append(kind(str(path)))
         return made[-1]
 
@@ -30,10 +30,10 @@ def make() -> Iterator[Make]:
         StateDirectory.release(each)
 
 
-def has_one_holder(make: Make, root: Path, name: str = "new/state") -> None:
+def has_one_holder(kind: Kind, make: Make, tmp_path: Path, name: str = "new/state") -> None:
     """The second is refused and told the first one's PID, until the first lets go."""
-    path = root / name
-    first, second = make(path), make(path)
+    path = tmp_path / name
+    first, second = make(kind, path), make(kind, path)
     first.acquire()
     with pytest.raises(StateHeldError) as caught:
         second.acquire()
@@ -46,10 +46,10 @@ def has_one_holder(make: Make, root: Path, name: str = "new/state") -> None:
     second.release()
 
 
-def has_one_holder_where_nobody_may_write(make: Make, root: Path) -> None:
-    root.chmod(0o500)
-    has_one_holder(make, root, ".")
-    assert list(root.iterdir()) == []
+def has_one_holder_where_nobody_may_write(kind: Kind, make: Make, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    has_one_holder(kind, make, tmp_path, ".")
+    assert list(tmp_path.iterdir()) == []
 
 
 class PidFile(StateDirectory):
@@ -60,10 +60,10 @@ class PidFile(StateDirectory):
         Path(self.path, "pid").write_text(f"{os.getpid()}\n")
 
 
-def goes_by_the_directory_that_is_there_now(make: Make, root: Path) -> None:
+def goes_by_the_directory_that_is_there_now(kind: Kind, make: Make, tmp_path: Path) -> None:
     """What counts is who holds the directory that is at the path now, whatever became of the first one."""
-    path, elsewhere = root / "state", root / "elsewhere"
-    first, second = make(path), make(path)
+    path, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    first, second = make(kind, path), make(kind, path)
     assert not first.is_held()
     first.acquire()
     assert first.is_held()
@@ -93,29 +93,27 @@ class OnlyTheFirst(StateDirectory):
 
 
 # Never lets go.
-KeepsIt = broken(StateDirectory, "KeepsIt", release=lambda self: None)
+KeepsIt = twin(StateDirectory, "KeepsIt", "release", instead=lambda self: None)
 # What was taken at the start stays ours.
-OnceTaken = broken(StateDirectory, "OnceTaken", is_held=lambda self: self._lock is not None)
+OnceTaken = twin(StateDirectory, "OnceTaken", "is_held", instead=lambda self: self._lock is not None)
 # As long as there is one.
-AnyDirectory = broken(
-    StateDirectory, "AnyDirectory", is_held=lambda self: self._lock is not None and os.path.isdir(self.path)
+AnyDirectory = twin(
+    StateDirectory,
+    "AnyDirectory",
+    "is_held",
+    instead=lambda self: self._lock is not None and os.path.isdir(self.path),
 )
-PROMISES = [
-    Promise(has_one_holder, [PidFile, KeepsIt]),
-    Promise(has_one_holder_where_nobody_may_write, [PidFile]),
-    Promise(goes_by_the_directory_that_is_there_now, [OnceTaken, AnyDirectory, OnlyTheFirst]),
-]
 
-
-@kept(PROMISES)
-def test_promise(check: Check, make: Make, tmp_path: Path) -> None:
-    check(make, tmp_path)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[StateDirectory], make: Make, tmp_path: Path) -> None:
-    with pytest.raises((AssertionError, StateHeldError, pytest.fail.Exception)):
-        check(partial(make, kind=twin), tmp_path)
+test_promise, test_twin = promises(
+    Promise(has_one_holder, StateDirectory, [PidFile, KeepsIt], caught=(StateHeldError,)),
+    Promise(has_one_holder_where_nobody_may_write, StateDirectory, [PidFile]),
+    Promise(
+        goes_by_the_directory_that_is_there_now,
+        StateDirectory,
+        [OnceTaken, AnyDirectory, OnlyTheFirst],
+        caught=(StateHeldError,),
+    ),
+)
 
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:

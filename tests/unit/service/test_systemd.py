@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
-from tests.promised import Check, Promise, broken, caught, kept
+from tests.promised import Promise, promises, twin
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND
@@ -183,24 +183,23 @@ def goes_on_though_nobody_listens(supervisor: type[Supervisor]) -> None:
 # --- each with its twins
 
 # The last read gets no more time.
-ForgetsTheStop = broken(Supervisor, "ForgetsTheStop", stopping=lambda self: self._notify("STOPPING=1"))
+ForgetsTheStop = twin(
+    Supervisor, "ForgetsTheStop", "stopping", instead=lambda self: self._notify("STOPPING=1")
+)
 # Who does not listen ends the service.
-Insists = broken(Supervisor, "Insists", _notify=lambda self, text, *numbers: self._send(text, numbers))
+Insists = twin(
+    Supervisor, "Insists", "_notify", instead=lambda self, text, *numbers: self._send(text, numbers)
+)
 
-PROMISES = [
-    Promise(is_fed_at_half_of_the_timeout, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]),
-    Promise(may_sleep_until_feeding_is_due, [SleepsTooLong]),
-    Promise(gets_more_time_for_a_long_first_or_last_read, [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop]),
-    Promise(goes_on_though_nobody_listens, [Insists]),
-]
-
-
-@kept(PROMISES)
-def test_promise(check: Check) -> None:
-    check(Supervisor)
-
-
-@caught(PROMISES)
-def test_twin(check: Check, twin: type[Supervisor]) -> None:
-    with pytest.raises((AssertionError, ConnectionRefusedError)):
-        check(twin)
+test_promise, test_twin = promises(
+    Promise(
+        is_fed_at_half_of_the_timeout, Supervisor, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]
+    ),
+    Promise(may_sleep_until_feeding_is_due, Supervisor, [SleepsTooLong]),
+    Promise(
+        gets_more_time_for_a_long_first_or_last_read,
+        Supervisor,
+        [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop],
+    ),
+    Promise(goes_on_though_nobody_listens, Supervisor, [Insists], caught=(ConnectionRefusedError,)),
+)

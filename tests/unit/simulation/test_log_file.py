@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from qps_service.simulation.log_file import LogFile
-from tests.promised import broken
+from tests.promised import Promise, promises, twin
 from tests.simulated import NOW, make, numbered, on_disk
-from tests.unit.promised import Promise, promises
 
 # --- rotation
 
@@ -28,10 +27,11 @@ def check_rotations(of: type[LogFile], tmp_path: Path, copytruncate: bool) -> No
     assert on_disk(path) == {name: numbered(10 * at, 10 * at + 10) for at, name in enumerate(names)}
 
 
-Overwrites = broken(
+Overwrites = twin(
     LogFile,
     "does not look whether the name is taken",
-    _free_name=lambda self: f"{self.path}.{int(self._unix_time())}",
+    "_free_name",
+    instead=lambda self: f"{self.path}.{int(self._unix_time())}",
 )
 
 
@@ -119,7 +119,9 @@ class ReusesNumbers(LogFile):  # any name will do that is free
         return super()._free_name()
 
 
-SortsByText = broken(LogFile, ".10 comes before .2", rotated=lambda self: sorted(LogFile.rotated(self)))
+SortsByText = twin(
+    LogFile, ".10 comes before .2", "rotated", instead=lambda self: sorted(LogFile.rotated(self))
+)
 
 
 class TakesAllSiblings(LogFile):  # whatever begins like the log is its own

@@ -13,9 +13,9 @@ from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, Ste
 from qps_service.simulation.traffic import BLOCK
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
+from tests.promised import Patches, Promise, promises
 from tests.simulated import DEFAULT, Clock, Memory, simulate, simulator
 from tests.unit.conftest import no_spill
-from tests.unit.promised import Patches, Promise, promises
 
 
 def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:

@@ -15,8 +15,8 @@ from qps_service.simulation import traffic as module
 from qps_service.simulation.simulator import GAPS, IrregularPace, SteadyPace
 from qps_service.simulation.traffic import BLOCK, KINDS, METHODS, ROUTES, STATUSES, Traffic
 from qps_service.text.units import SECOND
+from tests.promised import Patches, Promise, promises
 from tests.simulated import DEFAULT
-from tests.unit.promised import Patches, Promise, promises
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,9 @@ from qps_service.scanning.scanner import make_scanner
 from qps_service.simulation.log_file import LogFile
 from qps_service.simulation.simulator import SteadyPace
 from qps_service.text.units import SECOND
-from tests.promised import broken
+from tests.promised import Promise, promises, twin
 from tests.simulated import DEFAULT, make, numbered, on_disk, simulator
 from tests.unit.conftest import no_spill
-from tests.unit.promised import Promise, promises
 
 # --- late writers
 
@@ -54,7 +53,7 @@ class NeverLate(LogFile):  # lets go of the old file at once
         self._retire(10**18)
 
 
-LateForever = broken(LogFile, "never lets go", _retire=lambda self, now: None)
+LateForever = twin(LogFile, "never lets go", "_retire", instead=lambda self, now: None)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from qps_service.errors import ConfigError, FormatError
 from qps_service.text.caret import point
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 Point = Callable[[str, str], str]
 

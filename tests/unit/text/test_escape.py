@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.text.escape import show
-from tests.unit.promised import Promise, promises
+from tests.promised import Promise, promises
 
 Show = Callable[[bytes], str]
 
