@@ -36,6 +36,7 @@ VARIES = [
     (re.compile(r'"time":"[\d:TZ-]+","unix":\d{10},"seconds":\d+\.\d+,'), "TIME"),
     (re.compile(rf"\b{DAY} {MONTH} [ \d]\d \d\d:\d\d:\d\d \d{{4}}"), "DATE"),
     (re.compile(r"^((?:/\S*|other)\t\d{3}|total\t-)\t\d[\d.]*$"), r"\1 RATE"),
+    (re.compile(r"\b\d[\d.]* requests/s\b"), "RATE requests/s"),
     (re.compile(rf"\bsince {DAY} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; [\w ]+ ago$"), "since DATE"),
     (re.compile(r"^( *exists +yes: .*), \d+ bytes$"), r"\1, SIZE"),
     (re.compile(r"\(native scanner, \w+\)"), "(native scanner, INSTRUCTIONS)"),
