@@ -21,12 +21,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 WRONG = r"(lost|counted too often) \d+: "  # what `Site.check` says of any other count
 GUARD = 60  # seconds after which a test hangs for good
+# Each process that shares the tests has its own, below those that the kernel gives to connections (32768).
+_PORTS = itertools.count(20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
 Twin = Callable[..., object]  # of broken.py, or a follower of twins.py
 UNFIT = "the twin does not fit"  # what broken.py says of one that breaks nothing any longer
 
@@ -74,15 +77,17 @@ def truth(log: Path) -> list[dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Free for UDP and TCP on 127.0.0.1."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        port: int = udp.getsockname()[1]
-        try:
+    """Free for UDP and TCP on 127.0.0.1; the next one of this process, so that no other test is given it."""
+    for port in _PORTS:
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+        ):
+            udp.bind(("127.0.0.1", port))
             tcp.bind(("127.0.0.1", port))
-        except OSError:
-            return free_port()
-        return port
+            return port
+    raise AssertionError("there is always one more")
 
 
 def until(
