@@ -56,6 +56,14 @@ PLAIN = {Key(b"GET", b"/help", 200): Counts(3, 30)}
 pytestmark = pytest.mark.usefixtures("tidy_sockets")
 
 
+def made(config: OutputConfig, notify: Notify, clock: Callable[[], int]) -> Output:
+    """The output, in simulated time: Prometheus's asks its own clock how long an answer took."""
+    output = make_output(config, notify)
+    if isinstance(output, PrometheusOutput):
+        output._clock = clock
+    return output
+
+
 class Bench:
     """The outputs in force, and the windows that they are told of."""
 
@@ -65,7 +73,7 @@ class Bench:
         self.rig = rig
         self.configs = configs
         self.counts: Mapping[Key, Counts] = {}
-        self.group = OutputGroup([], lambda config: make_output(config, self.said.append))
+        self.group = OutputGroup([], lambda config: made(config, self.said.append, lambda: self.now))
         self.group.reconfigure(configs)
 
     @property
@@ -309,17 +317,13 @@ class Run:
         text = f'interval = "{INTERVAL}s"\n[log.access]\npath = "{root}/access.log"\nstart = "start"\n'
         self.service = Service(root, text + outputs)
         self.said: list[Notice] = []
-        self.outputs = OutputGroup([self.service.recorder], self._make)
+        self.outputs = OutputGroup(
+            [self.service.recorder], lambda config: made(config, self.said.append, self.service.world.now)
+        )
         self.service.daemon._outputs = self.outputs
         for number in range(windows):
             self.service.world.at(number * INTERVAL + 5.5, partial(self._grow, number))
         self.service.world.signal(windows * INTERVAL + 9.8, signal.SIGTERM)
-
-    def _make(self, config: OutputConfig) -> Output:
-        output = make_output(config, self.said.append)
-        if isinstance(output, PrometheusOutput):  # it goes by its own clock, and would by the real one
-            output._clock = self.service.world.now
-        return output
 
     def _grow(self, number: int) -> None:
         with self.service.log.open("ab") as file:
