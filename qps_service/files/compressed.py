@@ -61,11 +61,6 @@ def _zstd() -> _Format:
 _FORMATS = {GZIP.suffix: _gzip, XZ.suffix: _xz, BZIP2.suffix: _bzip2, ZSTD.suffix: _zstd}
 
 
-def is_supported(name: str) -> bool:
-    """Whether a file of this name can be read here."""
-    return why_not(name) is None
-
-
 def why_not(name: str) -> str | None:
     """Why a file of this name can't be read here, for people; None if it can."""
     suffix = os.path.splitext(name)[1]
