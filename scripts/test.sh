@@ -17,6 +17,11 @@ if [[ $EUID -eq 0 && $# -eq 0 ]]; then
     .venv/bin/python -m tests.system.prepare &
     trap 'kill $! 2>/dev/null || true' EXIT
 fi
+# Every guest's programs take some of root's inotify instances, and Linux has 128 for each user.
+instances=/proc/sys/fs/inotify/max_user_instances
+if [[ -w $instances && $(<$instances) -lt 1024 ]]; then
+    echo 1024 >$instances || true
+fi
 scripts/lint.sh
 "${pytest[@]}" -p tests.project.promises --numprocesses 4 --dist loadgroup --no-loadscope-reorder \
     --durations=25 "$@"

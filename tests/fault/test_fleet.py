@@ -21,7 +21,8 @@ from tests.fault.program import GUARD, ROOT, Process, free_port, simulated, simu
 from tests.fault.prometheus_server import PrometheusServer
 from tests.project.test_fleet_arithmetic import OWN
 
-pytestmark = pytest.mark.real_time
+# One process has all of them, since a run takes most of a minute.
+pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("fleet")]
 
 PACKAGED = ROOT / "packaging" / "prometheus"
 INSTANCES = 20

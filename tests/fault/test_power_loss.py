@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 from tests.fault import broken, twins
 from tests.fault.mounts import Disk, needs_root
 from tests.fault.program import GUARD, WRONG, Site, Twin
-from tests.fault.test_kills import WORKERS, killing
+from tests.fault.test_kills import count_until_survived, killing
 
 pytestmark = [needs_root, pytest.mark.real_time]
 
@@ -117,15 +116,8 @@ def is_cut_off(root: Path, syscall: str, number: int, *twins: Twin, **keywords: 
 
 
 def cut_off_before_each(root: Path, syscall: str, *twins: Twin, **keywords: Any) -> int:
-    """Before the first call, before the second, and so on until it comes no more; how often it was."""
-
-    def some(first: int) -> int:
-        numbers = itertools.count(first, WORKERS)
-        cut = (is_cut_off(root, syscall, number, *twins, **keywords) for number in numbers)
-        return sum(itertools.takewhile(bool, cut))
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return sum(pool.map(some, range(1, WORKERS + 1)))
+    """Before the first call, before a later one, and so on until it comes no more; how often it was."""
+    return count_until_survived(syscall, lambda number: is_cut_off(root, syscall, number, *twins, **keywords))
 
 
 def test_a_lost_disk_comes_back_though_another_namespace_has_it_mounted(tmp_path: Path) -> None:
