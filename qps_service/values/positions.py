@@ -31,6 +31,9 @@ class Position(NamedTuple):
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
+    # Digests of the last lines before `offset` (files/recognition.py); empty where they are not known.
+    tail: bytes = b""
+    owner: int | None = None  # st_uid when it was last read; None where it is not known
 
 
 class IgnoredFile(NamedTuple):
@@ -40,6 +43,11 @@ class IgnoredFile(NamedTuple):
     inode: int
     version: int | None  # as in Identity
     changed: int  # st_ctime at the last look, nanoseconds
+    size: int | None = None  # st_size, likewise; None where it is not known
+    modified: int | None = None  # st_mtime, likewise
+    digest: bytes = (
+        b""  # of the beginning of its text, unpacked; empty where it proves nothing, or is not known
+    )
 
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
