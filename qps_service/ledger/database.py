@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from qps_service.ledger.schema import APPLICATION_ID, SCHEMA, TABLES, VERSION
+from qps_service.ledger.schema import APPLICATION_ID, VERSION, advance, tables, tables_of
 
 # How long to wait for another program's lock: a transaction of a user's shell is over by then, and
 # neither the reading of logs nor the watchdog (30 s) notices.
@@ -29,6 +29,8 @@ BUSY = 0.25  # seconds
 # smallest limit on the ledger's size, large enough to sync the file only every dozen commits.
 CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
+# What a reader copies at most: twice what a ledger has by default, half of what the unit may use.
+COPY_LIMIT = 128 << 20  # bytes
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm", "-journal")
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
@@ -98,6 +100,7 @@ class Database:
                     self._open_writable()
                 else:
                     self._open_readable()
+                    self._read_through()
         except BaseException:
             self.close()
             raise
@@ -156,18 +159,15 @@ class Database:
         connection = self._connect("mode=rw")
         # Deleted rows are no secrets; overwriting them would double what pruning writes.
         connection.execute("PRAGMA secure_delete = OFF")
-        if is_new := self._is_new():
+        if self._is_new():
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
             raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if is_new:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {VERSION}; COMMIT"
-            )
+        if (version := self._value("PRAGMA user_version")) < VERSION:
+            advance(connection, version)
         self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
 
     def _open_readable(self) -> None:
@@ -194,6 +194,25 @@ class Database:
             raise LedgerUnavailable("database is locked") from None
         self._connect("immutable=1")
         self._check()
+
+    def _read_through(self) -> None:
+        """Who reads an older schema writes nothing to it: a copy in memory takes the steps."""
+        if (version := self._value("PRAGMA user_version")) == VERSION:
+            return
+        if self._value("PRAGMA page_count") * self._value("PRAGMA page_size") > COPY_LIMIT:
+            raise LedgerUnavailable(
+                f"it has schema {version}, and the service brings it to {VERSION} at its next start"
+            )
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            self.connection.backup(copy)
+            advance(copy, version)
+            copy.execute("PRAGMA query_only = ON")
+        except BaseException:
+            copy.close()
+            raise
+        self._disconnect()
+        self._connection = copy
 
     def _connect(self, how: str) -> sqlite3.Connection:
         name = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -224,8 +243,7 @@ class Database:
             raise LedgerTooNew(version)
         if (found := self._value("PRAGMA quick_check(1)")) != "ok":
             raise LedgerDamaged(found.splitlines()[-1])
-        tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master")}
-        if missing := TABLES - tables:
+        if missing := tables(version).difference(tables_of(self.connection)):
             raise LedgerDamaged(f"it lacks {', '.join(sorted(missing))}")
 
     def _value(self, query: str) -> Any:

@@ -21,8 +21,13 @@ ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.reques
     CASE WHEN bytes > {LARGEST} - excluded.bytes THEN {LARGEST} ELSE bytes + excluded.bytes END"""
 ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
 
+# Columns in the order of the values' fields.
 _IDENTITY = "device, inode, version"
-_POSITION = "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended"
+_POSITION = (
+    "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended, "
+    "tail, owner"
+)
+_IGNORED = f"{_IDENTITY}, changed, size, modified, digest"
 
 
 def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
@@ -50,7 +55,7 @@ def put_positions(
     writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
 ) -> None:
     """Write where each of these generations stands now."""
-    places = ", ".join("?" * 17)
+    places = ", ".join("?" * 19)
     writing.executemany(
         f"INSERT OR REPLACE INTO position (log, held, {_IDENTITY}, {_POSITION}) "  # noqa: S608 - likewise
         f"VALUES ({places})",
@@ -78,7 +83,7 @@ def put_ignored(writing: sqlite3.Connection, log: int, ignored: Sequence[Ignored
     """Write all there are."""
     writing.execute("DELETE FROM stranger WHERE log = ?", (log,))
     writing.executemany(
-        "INSERT INTO stranger VALUES (?, ?, ?, ?, ?)",
+        f"INSERT INTO stranger (log, {_IGNORED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - likewise
         ((log, str(device), str(inode), *rest) for device, inode, *rest in ignored),
     )
 
@@ -110,10 +115,12 @@ def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Positi
 
 def ignored_of(reading: sqlite3.Connection, log: int) -> Iterator[IgnoredFile]:
     """All of them."""
-    for device, inode, version, changed in reading.execute(
-        "SELECT device, inode, version, changed FROM stranger WHERE log = ? ORDER BY rowid", (log,)
-    ):
-        yield IgnoredFile(int(device), int(inode), version, changed)
+    rows: Iterator[Any] = reading.execute(
+        f"SELECT {_IGNORED} FROM stranger WHERE log = ? ORDER BY rowid",  # noqa: S608 - likewise
+        (log,),
+    )
+    for device, inode, *rest in rows:
+        yield IgnoredFile(int(device), int(inode), *rest)
 
 
 def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[Loss]:

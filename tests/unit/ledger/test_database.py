@@ -21,7 +21,7 @@ from qps_service.ledger.database import (
     LedgerVanished,
 )
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.schema import APPLICATION_ID
+from qps_service.ledger.schema import APPLICATION_ID, VERSION
 from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
 from tests.promised import Patches, Promise, promises
 
@@ -116,9 +116,9 @@ def check_refusals(path: Path) -> None:
         (foreign(), LedgerDamaged, "it is another program's database"),
         (changed("DROP TABLE total"), LedgerDamaged, "it lacks total"),
         (
-            changed("PRAGMA user_version = 2"),
+            changed(f"PRAGMA user_version = {VERSION + 1}"),
             LedgerTooNew,
-            "it has schema 2, this program knows schemas up to 1",
+            f"it has schema {VERSION + 1}, this program knows schemas up to {VERSION}",
         ),
         (changed("PRAGMA application_id = 7"), LedgerDamaged, "it is another program's database"),
     ):
@@ -298,7 +298,7 @@ def test_the_file_names_itself(path: Path) -> None:
     opened(path).close()
     header = (path).read_bytes()[:100]
     assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
-    assert header[60:64] == (1).to_bytes(4, "big")
+    assert header[60:64] == VERSION.to_bytes(4, "big")
 
 
 # --- values that SQLite has no room for

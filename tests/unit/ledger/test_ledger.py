@@ -116,8 +116,13 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
         begun=7,
         modified=-1,
         unended=-1,
+        tail=bytes(range(255, -1, -1)),
+        owner=2**32 - 1,
     )
-    ignored = (IgnoredFile(2**64 - 1, 2**64 - 1, None, 5), IgnoredFile(1, 2, 3, 2**62))
+    ignored = (
+        IgnoredFile(2**64 - 1, 2**64 - 1, None, 5),
+        IgnoredFile(1, 2, 3, 2**62, size=0, modified=-1, digest=bytes(range(16))),
+    )
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
     ledger = opened(path)
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
