@@ -146,17 +146,20 @@ class Database:
 
     def _open_writable(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if _size(self.path + "-journal"):
-            pass  # of a process that was killed while it began the ledger: only who may write can undo that
-        elif os.fstat(self._file).st_size:
+        # Of a process that was killed while it began the ledger: only who may write can undo that.
+        is_unfinished = bool(_size(self.path + "-journal"))
+        if os.fstat(self._file).st_size and not is_unfinished:
             # First without the right to write: it would copy the write-ahead log into what may be damaged.
             self._connect("mode=ro")
             with suppress(LedgerMissing):
                 self._check()
             self._disconnect()
-        elif _size(self.path + "-wal"):
+        elif _size(self.path + "-wal") and not is_unfinished:
             raise LedgerDamaged("the file is empty, but not its write-ahead log")
         connection = self._connect("mode=rw")
+        if is_unfinished:
+            with suppress(LedgerMissing):
+                self._check()
         # Deleted rows are no secrets; overwriting them would double what pruning writes.
         connection.execute("PRAGMA secure_delete = OFF")
         if self._is_new():
@@ -166,8 +169,7 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if (version := self._value("PRAGMA user_version")) < VERSION:
-            advance(connection, version)
+        self._advance(connection)
         self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
 
     def _open_readable(self) -> None:
@@ -206,13 +208,26 @@ class Database:
         copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             self.connection.backup(copy)
-            advance(copy, version)
+            self._advance(copy)
             copy.execute("PRAGMA query_only = ON")
         except BaseException:
             copy.close()
             raise
         self._disconnect()
         self._connection = copy
+
+    def _advance(self, connection: sqlite3.Connection) -> None:
+        """Take the steps that are missing. That a sound ledger refuses one does not make it a damaged one."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return
+        try:
+            advance(connection, version)
+        except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
+            if not version:
+                raise
+            text = f"it has schema {version}, and can't be brought to {VERSION}: {error}"
+            raise LedgerUnavailable(text) from error
 
     def _connect(self, how: str) -> sqlite3.Connection:
         name = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -241,6 +256,8 @@ class Database:
         version = self._value("PRAGMA user_version")
         if version > VERSION:
             raise LedgerTooNew(version)
+        if version < 1:
+            raise LedgerDamaged(f"it has schema {version}, which there is not")
         if (found := self._value("PRAGMA quick_check(1)")) != "ok":
             raise LedgerDamaged(found.splitlines()[-1])
         if missing := tables(version).difference(tables_of(self.connection)):

@@ -120,6 +120,7 @@ def check_refusals(path: Path) -> None:
             LedgerTooNew,
             f"it has schema {VERSION + 1}, this program knows schemas up to {VERSION}",
         ),
+        (changed("PRAGMA user_version = 0"), LedgerDamaged, "it has schema 0, which there is not"),
         (changed("PRAGMA application_id = 7"), LedgerDamaged, "it is another program's database"),
     ):
         for writable in (True, False):
@@ -143,6 +144,23 @@ def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
     with pytest.raises(LedgerDamaged, match=r"^the file is empty, but not its write-ahead log$"):
         ledger.open()
     assert path.with_name("ledger.db-wal").read_bytes() == log
+
+
+def test_a_rollback_journal_beside_it_hides_no_newer_schema(path: Path) -> None:
+    """Somebody gave it another journal mode and was killed in a transaction: only who may write can read it."""
+    origin = path.with_name("origin")
+    opened(origin).close()
+    connection = sqlite3.connect(origin, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE meta SET value = 7")
+    for suffix in ("", "-journal"):
+        path.with_name(f"ledger.db{suffix}").write_bytes(origin.with_name(f"origin{suffix}").read_bytes())
+    connection.close()
+    assert path.with_name("ledger.db-journal").stat().st_size
+    with pytest.raises(LedgerTooNew):
+        opened(path)
 
 
 @pytest.mark.parametrize("content", [None, b""])
