@@ -147,7 +147,7 @@ def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
 
 
 def test_a_rollback_journal_beside_it_hides_no_newer_schema(path: Path) -> None:
-    """Somebody gave it another journal mode and was killed in a transaction: only who may write can read it."""
+    """Somebody changed its journal mode, and was killed in a transaction: only a writer can undo that."""
     origin = path.with_name("origin")
     opened(origin).close()
     connection = sqlite3.connect(origin, isolation_level=None)

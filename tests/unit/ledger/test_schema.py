@@ -1,6 +1,7 @@
 """Ledgers of older schemas: every row stays, at once or not at all, and who only reads writes nothing."""
 
 import os
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -19,6 +20,7 @@ from qps_service.values.counts import Counts
 from qps_service.values.entries import Restored
 from tests.ledgers import (
     BOOT,
+    ROOT,
     SECOND,
     Keeper,
     die_in_a_step,
@@ -67,14 +69,23 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
 
 
+def columns_of(path: Path) -> set[tuple[Any, ...]]:
+    """Each table's columns, with their types and defaults."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            (table, *row)
+            for table in schema.tables_of(connection)
+            for row in connection.execute("SELECT * FROM pragma_table_xinfo(?)", (table,))
+        }
+
+
 def shape(path: Path) -> set[tuple[Any, ...]]:
-    """Tables, indices and views, and each table's columns with their types and defaults."""
+    """Tables, indices and views, the columns, and what the file says of itself."""
     with closing(sqlite3.connect(path)) as connection:
         parts = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
-        for table in schema.tables_of(connection):
-            parts |= {(table, *row) for row in connection.execute(f"PRAGMA table_xinfo({table})")}
-        parts |= set(connection.execute("PRAGMA application_id")) | {version_of(path)}
-        return parts | set(connection.execute("PRAGMA auto_vacuum"))
+        for setting in ("application_id", "user_version", "auto_vacuum", "journal_mode"):
+            parts |= {(setting, value) for (value,) in connection.execute(f"PRAGMA {setting}")}
+    return parts | columns_of(path)
 
 
 # --- the steps
@@ -136,6 +147,23 @@ def test_what_the_first_schema_knew_is_known(path: Path) -> None:
     assert Counter(row[0] for row in windows) == {2: 10, 3: 3, 4: 1}
     assert rejects == [("access", "fields", 3)]
     ledger.close()
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_the_way_back_that_the_page_prints(version: int, path: Path) -> None:
+    """With all that was counted meanwhile."""
+    page = (ROOT / "docs" / "how-to" / "upgrade-and-roll-back.md").read_text()
+    steps_back = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(steps_back) == len(OLDER), "newest first"
+    load(sample_of(version), path)
+    before, old_columns = content(path), columns_of(path)
+    opened(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("".join(steps_back[: VERSION - version]))
+        assert connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    assert version_of(path) == version
+    assert content(path) == before
+    assert columns_of(path) == old_columns
 
 
 def check_killed_in_a_step(how: str, path: Path) -> None:
