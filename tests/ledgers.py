@@ -56,7 +56,8 @@ def position(number: int, lines: int, rejected: int = 0) -> Position:
     """A generation of which so many lines were read."""
     identity = Identity(1, 2**64 - number, None)
     name, offset = f"/log.{number}", lines * 10
-    return Position(identity, name, offset, b"p", b"m", False, number=number, lines=lines, rejected=rejected)
+    read = Position(identity, name, offset, b"p", b"m", False, number=number, lines=lines, rejected=rejected)
+    return read._replace(tail=b"t" * 8)
 
 
 def entry(

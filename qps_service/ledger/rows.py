@@ -27,6 +27,8 @@ _POSITION = (
     "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended, "
     "tail, owner"
 )
+_PLACE = f"held, {_IDENTITY}, {_POSITION}"
+_SAID = ", ".join(f"excluded.{column}" for column in _PLACE.split(", "))
 _IGNORED = f"{_IDENTITY}, changed, size, modified, digest"
 
 
@@ -54,11 +56,12 @@ def add_rejects(writing: sqlite3.Connection, table: str, owner: int, rejects: Ma
 def put_positions(
     writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
 ) -> None:
-    """Write where each of these generations stands now."""
-    places = ", ".join("?" * 19)
+    """Write where each of these generations stands now: nothing where one stands as before, as most files do
+    at a commit of many logs."""
+    values = ", ".join("?" * (2 + _PLACE.count(",")))
     writing.executemany(
-        f"INSERT OR REPLACE INTO position (log, held, {_IDENTITY}, {_POSITION}) "  # noqa: S608 - likewise
-        f"VALUES ({places})",
+        f"INSERT INTO position (log, {_PLACE}) VALUES ({values}) "  # noqa: S608 - likewise
+        f"ON CONFLICT DO UPDATE SET ({_PLACE}) = ({_SAID}) WHERE ({_PLACE}) IS NOT ({_SAID})",
         [
             (log, is_held, str(device), str(inode), version, os.fsencode(name), *rest)
             for is_held, positions in ((1, held), (0, retired))
