@@ -16,6 +16,7 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 
 import errno
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
@@ -285,7 +286,7 @@ class Follower:
             self._held,
             first_look=self._first_look,
             arrival=self._discovery.take_arrival(source.path()),
-            resuming=self._discovery.presence(self._looked_at, self._held) if resuming else None,
+            resuming=partial(self._discovery.presence, self._looked_at, self._held) if resuming else None,
         )
 
     def _take_back(self, now: int) -> None:

@@ -6,7 +6,7 @@ brought may be a copy of what was read: a mirror, a backup, what an editor made 
 out which is proven to be known, and that is said.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from qps_service.files.fingerprint import common, fingerprint_of
 from qps_service.files.kernel import Files, Seen
@@ -50,7 +50,7 @@ class StartPosition:
         *,
         first_look: bool,
         arrival: Arrival,
-        resuming: StillThere | None = None,
+        resuming: Callable[[], StillThere] | None = None,
     ) -> Position:
         """Where to begin in a log that was opened by its path. `held`: the generations that are open;
         `resuming`: which others are still there, in their own files, where an earlier process followed the
@@ -61,7 +61,7 @@ class StartPosition:
         identity, seen = source.identity(), source.seen()
         fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
         if resuming:
-            resemblance, known = self._known_files.resembles(source.read, resuming)
+            resemblance, known = self._known_files.resembles(source.read, resuming())
             if known and resemblance is Resemblance.CONTINUED:
                 self._announcer.recognised(path, count_lines(source, known.offset))
                 return known._replace(identity=identity, name=path, owner=seen.owner)
