@@ -100,7 +100,7 @@ def known_part(
     `in_place`: whether the file was written over. Then only one that begins like the text is a copy of it:
     what was written anew may well repeat the last second's lines.
     """
-    if in_place and not agreed:
+    if not agreed and (in_place or not tail):
         return None
     entries = _entries(tail)
     left = Counter(digest for digest, _ in entries)

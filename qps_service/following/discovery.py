@@ -6,7 +6,7 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from qps_service.following.classification import (
     Classification,
     Classifier,
     Found,
+    Owners,
     StillThere,
     Surroundings,
     Undecided,
@@ -43,8 +44,16 @@ RETRIES = 256
 class LogSeen(NamedTuple):
     """What a look saw at the log's own path."""
 
-    is_present: bool
+    path: str
+    key: tuple[int, int] | None  # device and inode; None if there was nothing, or nothing that can be read
     was_replaced: bool  # since the last look that saw all files beside it
+
+
+class Doubt(NamedTuple):
+    """What could not be told of a file when it was first seen, and what was known then."""
+
+    since: int  # as in Surroundings
+    log_was_replaced: bool  # then, or since
 
 
 class Discovery:
@@ -63,9 +72,9 @@ class Discovery:
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
-        # Device and inode of what its content will tell -> `since` of the look that first saw it.
-        self._doubtful: dict[tuple[int, int], int] = {}
-        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
+        # Device and inode of what its content will tell -> of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], Doubt] = {}
+        self._doubtful_paths: dict[str, Doubt] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
         self._is_full = False
@@ -149,7 +158,7 @@ class Discovery:
         trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
         # While there is no log, nothing is called gone, and only what moves is looked at.
-        everything = self._sweeping or not complete or (self._resuming and log.is_present)
+        everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
         seen: dict[str, Seen] = {}
         old: set[str] = set()  # paths in directories that nobody looked into before
@@ -171,7 +180,6 @@ class Discovery:
                     self._lineage.distrust()
                 retry |= here
                 continue
-            looked[directory.path] = key
             for path in candidates - _log_paths(directories):
                 try:
                     seen[path] = self._files.lstat(path)
@@ -179,8 +187,9 @@ class Discovery:
                     continue  # it moved on, and a hint says where to
                 except OSError:
                     retry.add(path)
-            if first:  # what fills a directory never seen before was written before our time
-                old |= candidates
+            if first and not self._is_renumbered(looked, directory, key, seen.values()):
+                old |= candidates  # what fills a directory never seen before was written before our time
+            looked[directory.path] = key
         elsewhere: set[str] = set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         if awaited:
@@ -194,8 +203,9 @@ class Discovery:
             since=since,
             room=room,
             found=[],
-            log_was_replaced=log.was_replaced,
-            owners=self._owners(directories, held),
+            # Or since that look began: what is seen beside it may have been it a moment ago.
+            log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
+            is_foreign=Owners(self._files, self._known_files, held),
             elsewhere=elsewhere,
         )
         ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
@@ -211,7 +221,7 @@ class Discovery:
                 self._lineage.settle(path)
         self._touched.update(islice(retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full or not log.is_present)
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
@@ -229,13 +239,13 @@ class Discovery:
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
         ignored = []
-        doubtful: dict[tuple[int, int], int] = {}
-        paths: dict[str, int] = {}
+        doubtful: dict[tuple[int, int], Doubt] = {}
+        paths: dict[str, Doubt] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
-            return self._known_files.knows(each.key), each.modified, each.size
+            return self._known_files.knows(each), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
@@ -243,12 +253,12 @@ class Discovery:
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
-            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            now = Doubt(surroundings.since, surroundings.log_was_replaced)
+            if doubt:
+                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                view = surroundings._replace(since=since)
-                if doubt is not None:
-                    view = view._replace(log_was_replaced=True)  # it was, when the file came
+                view = surroundings._replace(**now._asdict())
                 result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
                 self._is_full = True
@@ -260,8 +270,9 @@ class Discovery:
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = since
-                    if isinstance(result, Unopenable) and doubt is None and seen[path].modified >= since:
+                    doubtful[key] = paths[path] = now
+                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
+                    if isinstance(result, Unopenable) and is_news:
                         what = f"cannot be opened: {result.reason}; it is counted once it can"
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
@@ -283,25 +294,28 @@ class Discovery:
             if len(surroundings.found) >= surroundings.room:
                 self._is_full = True
                 return
-            if one := self._classifier.as_awaited(path, seen, missing):
+            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
                 surroundings.found.append(one)
                 missing = [each for each in missing if each.number != one.position.number]
                 if not missing:
                     return
 
-    def _owners(
-        self, directories: Iterable[LogDirectory], held: Iterable[Generation]
-    ) -> dict[str, frozenset[int]]:
-        """Whose files are taken in directories where others than the owner may write: root's, the owner's,
-        and whoever had the log. What somebody else put there is not the log's."""
-        owners = {}
-        for path in {each.path for each in directories}:
-            with suppress(OSError):
-                seen = self._files.stat(path)
-                if "w" in (seen.mode[5], seen.mode[8]):
-                    had = {each.position.owner for each in held} | self._known_files.owners()
-                    owners[path] = frozenset(owner for owner in (0, seen.owner, *had) if owner is not None)
-        return owners
+    def _is_renumbered(
+        self,
+        looked: Mapping[str, tuple[int, int]],
+        directory: LogDirectory,
+        key: tuple[int, int],
+        seen: Iterable[Seen],
+    ) -> bool:
+        """Whether it is the directory that was looked into before, on a device that has another number now: a
+        file in it is known."""
+        former = looked.get(directory.path)
+        return former is not None and former[1] == key[1] and any(map(self._known_files.knows, seen))
+
+    def _log_key(self, path: str) -> tuple[int, int] | None:
+        with suppress(OSError):
+            return self._files.stat(path).key
+        return None
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""

@@ -159,7 +159,8 @@ def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
 def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
     """`fresh` with everything before `offset` left out."""
     prefix, marker, marks = fingerprint_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
+    tail = tail_of(source.read, offset)
+    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks, tail=tail)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:
