@@ -212,10 +212,18 @@ class IgnoresArchives(Spoilt):
     """Reads no compressed files."""
 
     def spoil(self) -> None:
-        candidates = self._discovery._candidates
-        self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        def but_archives(find: Any) -> Any:
+            return lambda *rest, **more: {
+                path: each for path, each in find(*rest, **more).items() if not is_compressed(path)
+            }
+
+        discovery, search = self._discovery, self._discovery._search
+        candidates = discovery._candidates
+        discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
         }
+        search.by_time = but_archives(search.by_time)  # type: ignore[method-assign]
+        search.by_inode = but_archives(search.by_inode)  # type: ignore[method-assign]
 
 
 class TakesNothingBack(Follower):
@@ -291,6 +299,9 @@ class StaysInItsDirectory(Spoilt):
     def spoil(self) -> None:
         self._directories._aside = []
         self._directories.learn = lambda path: None  # type: ignore[method-assign]
+        self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
+            [each.path for each in directories]
+        )
 
 
 class SettlesAtOnce(Follower):
