@@ -318,7 +318,7 @@ def older_files_appear_while_stopped(make: Make) -> None:
     rig.check()
     older = "it is taken for older, and not counted"
     assert [text.partition(" ")[0] for text in rig.losses() if text.endswith(older)] == [
-        str(rig.beside(name)) for name in sorted(names, reverse=True)
+        str(rig.beside(name)) for name in names
     ]
 
 
@@ -455,15 +455,15 @@ def zero(path: Path, start: int) -> None:
 
 
 def check_after_power_loss(rig: Rig) -> None:
-    """Without inotify each look goes by the texts, in the next process too, where any file may be the log that
-    was rotated meanwhile: nothing twice, nothing lost."""
+    """Without inotify each look goes by the texts, in the next process too, while any file may be the log that
+    was rotated: nothing twice, nothing lost."""
     for turn in range(3):
         rig.start(rebooted=turn == 0)
         rig.look()
         rig.writer().lines(3)
+        rig.renew(3)
         rig.look(61)
         rig.stop()
-        rig.renew(3)
     rig.start()
     rig.check(losses=[])
 
@@ -492,6 +492,7 @@ def zeros_where_it_was_let_go(make: Make) -> None:
     assert not rig.holds((rotated.stat().st_dev, rotated.stat().st_ino))
     rig.kill()
     zero(rotated, 428 * LINE_SIZE + 8)
+    rig.renew(1)
     check_after_power_loss(rig)
 
 
