@@ -6,7 +6,7 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
@@ -54,6 +54,17 @@ class Doubt(NamedTuple):
 
     since: int  # as in Surroundings
     log_was_replaced: bool  # then, or since
+
+
+class Listing:
+    """The files beside a log, as one look saw them."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}  # by path
+        self.old: set[str] = set()  # paths in directories never seen before: written before our time
+        self.retry: set[str] = set()  # paths to look at again
+        self.is_missing = False  # whether a directory is not there
+        self.is_whole = True  # whether each that is there could be listed
 
 
 class Discovery:
@@ -160,36 +171,13 @@ class Discovery:
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        seen: dict[str, Seen] = {}
-        old: set[str] = set()  # paths in directories that nobody looked into before
-        retry: set[str] = set()
-        looked = dict(self._looked)
-        failed = False
-        for directory in directories:
-            here = {path for path in touched if os.path.dirname(path) == directory.path}
-            try:
-                key = self._files.stat(directory.path).key
-                first = not self._resuming and looked.get(directory.path) != key
-                candidates = self._candidates(directory, here, everything=everything or first)
-            except FileNotFoundError:
-                failed = failed or not directory.aside
-                continue  # what it held is remembered, should it come back
-            except OSError:
-                failed = self._sweeping = True
-                if not trusting:
-                    self._lineage.distrust()
-                retry |= here
-                continue
-            for path in candidates - _log_paths(directories):
-                try:
-                    seen[path] = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    retry.add(path)
-            if first and not self._is_renumbered(looked, directory, key, seen.values()):
-                old |= candidates  # what fills a directory never seen before was written before our time
-            looked[directory.path] = key
+        listing = self._list(directories, touched, everything=everything)
+        if not listing.is_whole:
+            self._sweeping = True
+            if not trusting:
+                self._lineage.distrust()
+        failed = listing.is_missing or not listing.is_whole
+        seen = listing.seen
         elsewhere: set[str] = set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         if awaited:
@@ -208,10 +196,9 @@ class Discovery:
             is_foreign=Owners(self._files, self._known_files, held),
             elsewhere=elsewhere,
         )
-        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
-        self._looked = looked
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -219,25 +206,51 @@ class Discovery:
             else:
                 self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(retry, RETRIES))
+        self._touched.update(islice(listing.retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
         self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
+    def _list(
+        self, directories: Collection[LogDirectory], touched: Collection[str], *, everything: bool
+    ) -> Listing:
+        """The files to look at: those touched, or all of them."""
+        listing = Listing()
+        log_paths = _log_paths(directories)
+        for directory in directories:
+            here = {path for path in touched if os.path.dirname(path) == directory.path}
+            try:
+                key = self._files.stat(directory.path).key
+                is_new = not self._resuming and self._looked.get(directory.path) != key
+                paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
+            except FileNotFoundError:
+                listing.is_missing |= not directory.aside
+                continue  # what it held is remembered, should it come back
+            except OSError:
+                listing.is_whole = False
+                listing.retry |= here
+                continue
+            for path in paths:
+                try:
+                    listing.seen[path] = self._files.lstat(path)
+                except FileNotFoundError:
+                    continue  # it moved on, and a hint says where to
+                except OSError:
+                    listing.retry.add(path)
+            if is_new and not self._is_renumbered(directory, key, listing.seen.values()):
+                listing.old |= paths
+            self._looked[directory.path] = key
+        return listing
+
     def _consider(
-        self,
-        seen: dict[str, Seen],
-        old: set[str],
-        retry: set[str],
-        surroundings: Surroundings,
-        *,
-        trusting: bool,
+        self, listing: Listing, surroundings: Surroundings, *, trusting: bool
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        seen, old, retry = listing.seen, listing.old, listing.retry
         ignored = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
@@ -300,16 +313,10 @@ class Discovery:
                 if not missing:
                     return
 
-    def _is_renumbered(
-        self,
-        looked: Mapping[str, tuple[int, int]],
-        directory: LogDirectory,
-        key: tuple[int, int],
-        seen: Iterable[Seen],
-    ) -> bool:
+    def _is_renumbered(self, directory: LogDirectory, key: tuple[int, int], seen: Iterable[Seen]) -> bool:
         """Whether it is the directory that was looked into before, on a device that has another number now: a
         file in it is known."""
-        former = looked.get(directory.path)
+        former = self._looked.get(directory.path)
         return former is not None and former[1] == key[1] and any(map(self._known_files.knows, seen))
 
     def _log_key(self, path: str) -> tuple[int, int] | None:
