@@ -40,6 +40,7 @@ UNREADABLE = Kind("unreadable", "b776ea72dc6f4e6cbe9ba615ecca01c6", LOG_ERR)
 READ_FAILED = Kind("read_failed", "ae08ece2ee4c4fb2afb8893d7294c749", LOG_ERR)
 ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
 TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
+UNWATCHED = Kind("unwatched", "3b4c75153a1d4b319f1996ed887aaf15", LOG_WARNING)
 POSSIBLE_LOSS = Kind("possible_loss", "bedd2003aefd447149e69f9d23a06b25", LOG_WARNING)
 RESTORED = Kind("restored", "f8df23cba72bd888cb4ed64ad6d91df4", LOG_INFO)
 LEDGER_UNAVAILABLE = Kind("ledger_unavailable", "73fc94513f22292de80f423d142a1024", LOG_ERR)
@@ -62,6 +63,7 @@ KINDS = (
     READ_FAILED,
     ROTATED,
     TRUNCATED,
+    UNWATCHED,
     POSSIBLE_LOSS,
     RESTORED,
     LEDGER_UNAVAILABLE,

@@ -9,7 +9,7 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.open_files import Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.watcher import Watcher
+from qps_service.following.watcher import Watcher, Watches
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -39,16 +39,18 @@ class LogPipeline:
         notify: Notify,
         files: Files | None = None,
         *,
+        watches: Watches | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
     ) -> None:
-        """`resume` is what an earlier process left; `keeper` keeps open files for the next one."""
+        """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
+        files for the next one."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
-        self.state = FollowState()  # after the last read
+        self.state = FollowState(is_behind=True)  # after the last read; nothing was read yet
         self._notify = notify
-        self._watcher = Watcher()
+        self._watcher = Watcher(watches)
         self._follower = Follower(
             config.path,
             _limits(config),
@@ -72,8 +74,13 @@ class LogPipeline:
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
 
     def fileno(self) -> int | None:
-        """What to poll for hints, if anything."""
+        """What to poll for hints, if anything; the same for all logs that share watches."""
         return self._watcher.fileno()
+
+    @property
+    def has_hints(self) -> bool:
+        """Whether hints wait that came with another log's: no poll tells of them."""
+        return self._watcher.has_hints
 
     def is_findable(self) -> bool:
         """Whether another process can find what the last read left: not in a file that was deleted."""
