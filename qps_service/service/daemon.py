@@ -292,7 +292,6 @@ class Daemon:
             committed = self._pipelines.commit(now, report=True)
             self._report(now)
             self._require(committed)
-        self._unread.clear()
         self._pipelines.follow(config.logs, now)
         if config.interval != self._config.interval:
             self._schedule = Schedule(now, config.interval)

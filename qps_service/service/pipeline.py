@@ -27,6 +27,7 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
 
 class LogPipeline:
@@ -48,7 +49,7 @@ class LogPipeline:
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
-        self.state = FollowState(is_behind=True)  # after the last read; nothing was read yet
+        self.state = UNREAD  # after the last read
         self._notify = notify
         self._watcher = Watcher(watches)
         self._follower = Follower(
@@ -148,7 +149,7 @@ class LogPipeline:
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
         self._follower.release(committed=committed)
-        self.state = self._follower.state
+        self.state = UNREAD if self.state is UNREAD else self._follower.state
 
     def close_window(self, now: int) -> Window:
         """The counts of all entries since the last call; the next window begins."""
