@@ -164,11 +164,19 @@ class Daemon:
         while any(pipeline.has_hints for pipeline in followed) or self._waker.wait(
             descriptors, max(0, until - self._clock.now())
         ):
-            if any(pipeline.is_hinted() for pipeline in followed):
+            if self._is_hinted():
                 return
             self._waker.wait((), HINTS_APART)
             if self._clock.now() >= until or self._outputs.is_ready():
                 return
+
+    def _is_hinted(self) -> bool:
+        """Take in the hints of one log after the other, until one is a reason to look."""
+        for pipeline in self._pipelines.followed:
+            if pipeline.is_hinted():
+                return True
+            self._supervisor.alive(self._clock.now())  # each may have thousands
+        return False
 
     def _look(self) -> int:
         """Read every log, a large backlog in parts, and where all of them take long, the rest in the next

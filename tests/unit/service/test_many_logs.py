@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
@@ -146,6 +148,23 @@ def lives_while_all_look(tmp_path: Path) -> None:
     assert sum(service.requests) == LOGS
 
 
+def lives_while_all_take_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has thousands of them, about other files."""
+    farm = Farm(tmp_path, watchdog=10 * SECOND)
+    world, is_hinted = farm.service.world, LogPipeline.is_hinted
+
+    def slowly(self: LogPipeline) -> bool:
+        world.elapse(2 * SECOND)
+        return is_hinted(self)
+
+    monkeypatch.setattr(LogPipeline, "is_hinted", slowly)
+    world.hint(12, (tmp_path / "other").touch)
+    farm.service.run(100)
+    fed = farm.service.moments("WATCHDOG=1")
+    assert fed[-1] > 50
+    assert max(later - earlier for earlier, later in pairwise(fed)) < 10
+
+
 def goes_on_with_its_work_between(tmp_path: Path) -> None:
     """A look ends after a second and one more log; each log gets its turn before any gets another."""
     files = LongLooks(0.3, start=1, end=30)
@@ -217,6 +236,13 @@ class LooksAtAll(Daemon):
         return now
 
 
+class TakesAllHints(Daemon):
+    """No sign of life meanwhile."""
+
+    def _is_hinted(self) -> bool:
+        return any(pipeline.is_hinted() for pipeline in self._pipelines.followed)
+
+
 class BeginsAnew(Daemon):
     """Each look begins with the first log."""
 
@@ -276,6 +302,7 @@ test_promise, test_twin = promises(
     ),
     Promise(others_that_come_with_it_wait, None, served_by(LooksForAnything)),
     Promise(lives_while_all_look, None, served_by(LooksAtAll)),
+    Promise(lives_while_all_take_hints, None, served_by(TakesAllHints)),
     Promise(goes_on_with_its_work_between, None, served_by(LooksAtAll, BeginsAnew)),
     Promise(reports_whole_turns, None, served_by(ReportsAnyway)),
     Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
