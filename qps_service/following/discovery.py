@@ -6,18 +6,21 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
+from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
     Classifier,
     Found,
+    Owners,
     StillThere,
     Surroundings,
     Undecided,
@@ -25,9 +28,10 @@ from qps_service.following.classification import (
 )
 from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
-from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
+from qps_service.following.search import Search
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
@@ -37,22 +41,40 @@ from qps_service.values.positions import IgnoredFile, Position
 RETRIES = 256
 
 
+class LogSeen(NamedTuple):
+    """What a look saw at the log's own path."""
+
+    path: str
+    key: tuple[int, int] | None  # device and inode; None if there was nothing, or nothing that can be read
+    was_replaced: bool  # since the last look that saw all files beside it
+
+
+class Doubt(NamedTuple):
+    """What could not be told of a file when it was first seen, and what was known then."""
+
+    since: int  # as in Surroundings
+    log_was_replaced: bool  # then, or since
+
+
 class Discovery:
     """What is known of the files beside the log."""
 
-    def __init__(self, files: Files, known_files: KnownFiles, *, resuming: bool) -> None:
+    def __init__(
+        self, files: Files, known_files: KnownFiles, announcer: Announcer, *, resuming: bool
+    ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
-        self._classifier = Classifier(files, known_files, self._lineage, self._losses.append)
+        self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
+        self._search = Search(files)
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
-        # Device and inode of what its content will tell -> `since` of the look that first saw it.
-        self._doubtful: dict[tuple[int, int], int] = {}
-        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
+        # Device and inode of what its content will tell -> of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], Doubt] = {}
+        self._doubtful_paths: dict[str, Doubt] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
         self._is_full = False
@@ -86,6 +108,16 @@ class Discovery:
                 self._touched.add(path)
         return concerned
 
+    def take_arrival(self, path: str | None) -> Arrival:
+        """How the file came that is the log now, and really is at `path`."""
+        arrival = self._lineage.take_arrival()
+        if arrival is None:
+            return Arrival.UNSEEN
+        name, created = arrival
+        if name != path:  # a link came there
+            return Arrival.UNSEEN
+        return Arrival.CREATED if created else Arrival.MOVED
+
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
@@ -111,6 +143,7 @@ class Discovery:
         held: Collection[Generation],
         since: int,
         room: int,
+        log: LogSeen,
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
         """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
@@ -121,9 +154,12 @@ class Discovery:
         """
         if self._since is not None:
             since = min(since, self._since)
-        trusting = self._lineage.take_completeness() and not self._resuming
+        complete = self._lineage.take_completeness()
+        trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
-        everything, self._sweeping = self._sweeping or not trusting, False
+        # While there is no log, nothing is called gone, and only what moves is looked at.
+        everything = self._sweeping or not complete or (self._resuming and log.key is not None)
+        self._sweeping = False
         seen: dict[str, Seen] = {}
         old: set[str] = set()  # paths in directories that nobody looked into before
         retry: set[str] = set()
@@ -144,7 +180,6 @@ class Discovery:
                     self._lineage.distrust()
                 retry |= here
                 continue
-            looked[directory.path] = key
             for path in candidates - _log_paths(directories):
                 try:
                     seen[path] = self._files.lstat(path)
@@ -152,27 +187,41 @@ class Discovery:
                     continue  # it moved on, and a hint says where to
                 except OSError:
                     retry.add(path)
-            if first:  # what fills a directory never seen before was written before our time
-                old |= candidates
+            if first and not self._is_renumbered(looked, directory, key, seen.values()):
+                old |= candidates  # what fills a directory never seen before was written before our time
+            looked[directory.path] = key
+        elsewhere: set[str] = set()
+        awaited = self._known_files.expected() if self._resuming and everything else []
+        if awaited:
+            for path, each in self._search.by_inode(awaited, directories).items():
+                if path not in seen and path not in _log_paths(directories):
+                    seen[path] = each
+                    elsewhere.add(path)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
             room=room,
             found=[],
+            # Or since that look began: what is seen beside it may have been it a moment ago.
+            log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
+            is_foreign=Owners(self._files, self._known_files, held),
+            elsewhere=elsewhere,
         )
         ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        if awaited:
+            self._find_by_text(directories, surroundings)
         self._looked = looked
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
                 self._touched.add(path)
             else:
-                self._known_files.ignore(ignored_file)
+                self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
         self._touched.update(islice(retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full)
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
@@ -190,13 +239,13 @@ class Discovery:
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
         ignored = []
-        doubtful: dict[tuple[int, int], int] = {}
-        paths: dict[str, int] = {}
+        doubtful: dict[tuple[int, int], Doubt] = {}
+        paths: dict[str, Doubt] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
-            return self._known_files.knows(each.key), each.modified, each.size
+            return self._known_files.knows(each), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
@@ -204,12 +253,13 @@ class Discovery:
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
-            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            now = Doubt(surroundings.since, surroundings.log_was_replaced)
+            if doubt:
+                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                result = self._classifier.consider(
-                    path, seen[path], surroundings._replace(since=since), trusted=trusted
-                )
+                view = surroundings._replace(**now._asdict())
+                result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
                 self._is_full = True
             if isinstance(result, Found):
@@ -220,8 +270,9 @@ class Discovery:
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = since
-                    if isinstance(result, Unopenable) and doubt is None and seen[path].modified >= since:
+                    doubtful[key] = paths[path] = now
+                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
+                    if isinstance(result, Unopenable) and is_news:
                         what = f"cannot be opened: {result.reason}; it is counted once it can"
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
@@ -230,6 +281,41 @@ class Discovery:
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
+
+    def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
+        """What is still awaited may be compressed by now, or on another file system: its text tells."""
+        found = {each.position.number for each in surroundings.found}
+        missing = [each for each in self._known_files.expected() if each.number not in found]
+        if not missing:
+            return
+        for path, seen in self._search.by_time(missing, directories).items():
+            if seen.key in surroundings.held or path in _log_paths(directories):
+                continue
+            if len(surroundings.found) >= surroundings.room:
+                self._is_full = True
+                return
+            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
+                surroundings.found.append(one)
+                missing = [each for each in missing if each.number != one.position.number]
+                if not missing:
+                    return
+
+    def _is_renumbered(
+        self,
+        looked: Mapping[str, tuple[int, int]],
+        directory: LogDirectory,
+        key: tuple[int, int],
+        seen: Iterable[Seen],
+    ) -> bool:
+        """Whether it is the directory that was looked into before, on a device that has another number now: a
+        file in it is known."""
+        former = looked.get(directory.path)
+        return former is not None and former[1] == key[1] and any(map(self._known_files.knows, seen))
+
+    def _log_key(self, path: str) -> tuple[int, int] | None:
+        with suppress(OSError):
+            return self._files.stat(path).key
+        return None
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
@@ -242,7 +328,7 @@ class Discovery:
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, directories: Iterable[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Collection[LogDirectory], held: Collection[tuple[int, int]]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
@@ -256,6 +342,7 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
+        candidates |= self._search.by_time([position], directories, candidates)
         best: Found | None = None
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.

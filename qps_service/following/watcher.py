@@ -144,18 +144,18 @@ class Watches:
         elif event.mask & flags.DELETE:
             self._tell(place, None)
         else:
-            self._tell(None, place)
+            self._tell(None, place, created=True)
 
-    def _tell(self, left: _Place | None, came: _Place | None) -> None:
-        """A name went from there, or came here, or both. Each watcher is told what can be seen of that in its
-        own directories, by its own paths of them."""
+    def _tell(self, left: _Place | None, came: _Place | None, *, created: bool = False) -> None:
+        """A name went from there, or came here, or both; or a file was created. Each watcher is told what can
+        be seen of that in its own directories, by its own paths of them."""
         left_by = self._directories.get(left.watch, {}) if left else {}
         came_by = self._directories.get(came.watch, {}) if came else {}
         hints: dict[tuple[str, str], Hint] = {}  # for all logs of a directory they are the same
         for watcher in left_by | came_by:
             for paths in zip_longest(left_by.get(watcher, ()), came_by.get(watcher, ()), fillvalue=""):
                 if paths not in hints:
-                    hints[paths] = _hint(_path(paths[0], left), _path(paths[1], came))
+                    hints[paths] = _hint(_path(paths[0], left), _path(paths[1], came), created)
                 watcher.put(hints[paths])
 
     def _lose(self, watch: int) -> None:
@@ -269,8 +269,8 @@ def _path(directory: str, place: _Place | None) -> str:
     return os.path.join(directory, place.name) if directory and place else ""
 
 
-def _hint(left: str, came: str) -> Hint:
+def _hint(left: str, came: str, created: bool) -> Hint:
     """By what the watched directories show of it."""
     if left and came:
         return Moved(left, came)
-    return Appeared(came) if came else Gone(left)
+    return Appeared(came, created) if came else Gone(left)

@@ -37,8 +37,9 @@ class LongLooks(Files):
         self.looked: list[str] = []  # names of logs
 
     def stat(self, path: str) -> Seen:
-        if path.endswith(".log"):
-            self.looked.append(os.path.basename(path))
+        name = os.path.basename(path)
+        if name.endswith(".log") and self.looked[-1:] != [name]:
+            self.looked.append(name)
             if self._start <= self.world.seconds < self._end:
                 self.world.elapse(self._duration)
         return super().stat(path)
