@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from qps_service.files.mounts import is_alone, mount_of
 from qps_service.values.positions import Identity
 
 # _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
@@ -20,6 +21,11 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
+# What is wrong with a log of which `is_mounted_alone` is true, for people.
+MOUNTED_ALONE = (
+    "mounted as a single file: after the next rotation outside it stays the old file, "
+    "and the new one cannot be seen here; mount its directory"
+)
 
 
 class Seen(NamedTuple):
@@ -116,6 +122,20 @@ class Files:
             return None
         return None if path.endswith(" (deleted)") else path
 
+    def is_mounted_alone(self, path: str) -> bool:
+        """Whether the file at `path`, through links, is a mount of its own; False where nothing tells."""
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                mount = mount_of(_contents(f"/proc/self/fdinfo/{descriptor}"))
+            finally:
+                os.close(descriptor)
+            if mount is None:
+                return False
+            return is_alone(_contents("/proc/self/mountinfo"), mount, os.fsencode(self.resolve(path)))
+        except OSError:
+            return False
+
     def has_writer(self, descriptor: int) -> bool | None:
         """Whether somebody has the file open for writing; None where the kernel won't tell us.
 
@@ -136,6 +156,11 @@ class Files:
         finally:
             os.close(own)
         return False
+
+
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _seen(status: os.stat_result) -> Seen:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
-from qps_service.files.kernel import Files
+from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.open_files import Changes, FollowLimits, Keeper
@@ -48,13 +48,14 @@ class LogPipeline:
         self.is_counting = restored is not None  # for windows; before that, for the totals only
         self.state = FollowState()  # after the last read
         self._notify = notify
+        self._files = files or Files()
         self._watcher = Watcher()
         self._follower = Follower(
             config.path,
             _limits(config),
             from_start=config.start,
             watcher=self._watcher,
-            files=files or Files(),
+            files=self._files,
             announcer=Announcer(config.path, config.name, notify),
             resume=resume,
             keeper=keeper,
@@ -66,6 +67,8 @@ class LogPipeline:
         self._expected = {position.number for position in restored.held} if restored else set()
         self._line_read_at: int | None = None  # nanoseconds
         self._losses_told = self._loss_bytes = 0
+        self._is_found = False  # whether the log was there, and open, after the last read
+        self._mount_is_said = False
         self._has_rejected = False  # lines, since the last notice
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
@@ -95,6 +98,7 @@ class LogPipeline:
         self._follower.reconfigure(_limits(config))
         self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
+        self._is_found = self._mount_is_said = False
 
     def read(self, now: int) -> Iterator[None]:
         """Count everything that is there by now; yields after each block, so that the loop can show
@@ -110,6 +114,9 @@ class LogPipeline:
                 self._line_read_at = now
             yield
         self.state = self._follower.state
+        was_found, self._is_found = self._is_found, self.state.waiting is None
+        if self._is_found and not was_found:
+            self._look_at_mount()
         if self._has_rejected and self._rejects_said.allows(now):
             self._count(self._scanner.take())
             self._say_rejects()
@@ -205,6 +212,14 @@ class LogPipeline:
             rejects=rejects,
             **changes._asdict(),
         )
+
+    def _look_at_mount(self) -> None:
+        """A log that is a mount of its own is left behind by the first rotation outside, and nothing that is
+        seen from here changes then: so it is said when the log is found, once for a configuration."""
+        if not self._mount_is_said and self._files.is_mounted_alone(self.config.path):
+            self._mount_is_said = True
+            text = f"{show_path(self.config.path)} is {MOUNTED_ALONE}"
+            self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
     def _say_choice(self, name: str, reason: str) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
