@@ -1,5 +1,6 @@
 """The real clock, the real signals, the real sleep, and the standard streams."""
 
+import ctypes
 import os
 import select
 import signal
@@ -86,6 +87,14 @@ def interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+# https://docs.python.org/3/c-api/sys.html#c.PyOS_setsig: sigaction(2) without Python's own table.
+_SET_HANDLER = ctypes.pythonapi.PyOS_setsig
+_SET_HANDLER.argtypes, _SET_HANDLER.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+# A container's first process is not sent what has no handler (pid_namespaces(7)): the signal calls _exit(2)
+# there, with its number for the status.
+_END_OF_PID_1 = ctypes.cast(ctypes.CDLL(None)._exit, ctypes.c_void_p)
+
+
 class SignalWaker:
     """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
 
@@ -120,6 +129,8 @@ class SignalWaker:
 
     @staticmethod
     def _stop(_number: int, _frame: FrameType | None) -> None:
-        # The first asks for an orderly end; from now on the kernel ends the process at once.
+        """The first asks for an orderly end; from now on the next one ends the process at once, whatever it
+        does. Only the kernel is told so: Python goes on to call this for one that came together with the
+        first, which asks for no more, and would complain if it found no handler."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+            _SET_HANDLER(number, _END_OF_PID_1 if os.getpid() == 1 else None)
