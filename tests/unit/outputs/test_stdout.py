@@ -180,7 +180,7 @@ def a_supervisor_may_go(make: Make, how: str) -> None:
 
 
 def another_who_goes_ends_it(make: Make, how: str, status: int) -> None:
-    """Quietly where it was a shell's pipe; at a socket, where a supervisor may be, it is said, and no success."""
+    """Quietly at a shell's pipe; at a socket, where a supervisor may be, it is said, and no success."""
     said: list[Notice] = []
     with left(how) as descriptor:
         output = make(descriptor, said.append)
