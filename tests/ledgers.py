@@ -1,5 +1,6 @@
 """What tests of the ledger share: entries of numbered lines, books over them, a look by somebody else."""
 
+import itertools
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from qps_service.ledger import database, schema
 from qps_service.ledger.database import Database, LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
@@ -53,7 +56,8 @@ def position(number: int, lines: int, rejected: int = 0) -> Position:
     """A generation of which so many lines were read."""
     identity = Identity(1, 2**64 - number, None)
     name, offset = f"/log.{number}", lines * 10
-    return Position(identity, name, offset, b"p", b"m", False, number=number, lines=lines, rejected=rejected)
+    read = Position(identity, name, offset, b"p", b"m", False, number=number, lines=lines, rejected=rejected)
+    return read._replace(tail=b"t" * 8)
 
 
 def entry(
@@ -190,6 +194,35 @@ def _die(path: str, lines: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _die_in_a_step(path: str, statement: str, how: str) -> None:
+    """Open a ledger of an older schema, and be killed before this statement of the steps."""
+    take = _HOW_TO_TAKE_STEPS[how]
+
+    def take_some(connection: sqlite3.Connection, version: int) -> None:
+        statements = itertools.count()
+
+        def watch(_: str) -> None:
+            if next(statements) == int(statement):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        connection.set_trace_callback(watch)
+        take(connection, version)
+        connection.set_trace_callback(None)
+
+    with patch.object(database, "advance", take_some):
+        opened(Path(path)).close()
+
+
+def _take_each_by_itself(connection: sqlite3.Connection, version: int) -> None:
+    """The twin: a transaction for each statement."""
+    for statement in "".join(schema.STEPS[version:]).split(";")[:-1]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
+_HOW_TO_TAKE_STEPS = {"at once": schema.advance, "each by itself": _take_each_by_itself}
+
+
 def _look(path: str) -> None:
     ledger = Ledger(path, boot="")
     try:
@@ -238,6 +271,14 @@ def die(path: Path, lines: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+def die_in_a_step(path: Path, statement: int, how: str) -> bool:
+    """A process takes the steps that a ledger lacks, and is killed before this statement of them; False if
+    there are not so many."""
+    process = subprocess.run([*_COMMAND, "die_in_a_step", path, str(statement), how], cwd=ROOT)
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
+
+
 def requests_seen_by_nobody(path: Path) -> int | str:
     """What an unprivileged process in the files' group finds in the ledger: all requests, or the error.
     For root only."""
@@ -255,5 +296,11 @@ def requests_seen_by_nobody(path: Path) -> int | str:
 
 
 if __name__ == "__main__":
-    _ACTIONS: dict[str, Callable[..., None]] = {"lock": _lock, "write": _write, "die": _die, "look": _look}
+    _ACTIONS: dict[str, Callable[..., None]] = {
+        "lock": _lock,
+        "write": _write,
+        "die": _die,
+        "die_in_a_step": _die_in_a_step,
+        "look": _look,
+    }
     _ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import islice
+from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
     Classifier,
@@ -25,9 +27,10 @@ from qps_service.following.classification import (
 )
 from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
-from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
+from qps_service.following.search import Search
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
@@ -37,16 +40,26 @@ from qps_service.values.positions import IgnoredFile, Position
 RETRIES = 256
 
 
+class LogSeen(NamedTuple):
+    """What a look saw at the log's own path."""
+
+    is_present: bool
+    was_replaced: bool  # since the last look that saw all files beside it
+
+
 class Discovery:
     """What is known of the files beside the log."""
 
-    def __init__(self, files: Files, known_files: KnownFiles, *, resuming: bool) -> None:
+    def __init__(
+        self, files: Files, known_files: KnownFiles, announcer: Announcer, *, resuming: bool
+    ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
-        self._classifier = Classifier(files, known_files, self._lineage, self._losses.append)
+        self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
+        self._search = Search(files)
         self._resuming = resuming
         self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
         self._touched: set[str] = set()  # paths to look at next
@@ -86,6 +99,16 @@ class Discovery:
                 self._touched.add(path)
         return concerned
 
+    def take_arrival(self, path: str | None) -> Arrival:
+        """How the file came that is the log now, and really is at `path`."""
+        arrival = self._lineage.take_arrival()
+        if arrival is None:
+            return Arrival.UNSEEN
+        name, created = arrival
+        if name != path:  # a link came there
+            return Arrival.UNSEEN
+        return Arrival.CREATED if created else Arrival.MOVED
+
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
@@ -111,6 +134,7 @@ class Discovery:
         held: Collection[Generation],
         since: int,
         room: int,
+        log: LogSeen,
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
         """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
@@ -121,9 +145,12 @@ class Discovery:
         """
         if self._since is not None:
             since = min(since, self._since)
-        trusting = self._lineage.take_completeness() and not self._resuming
+        complete = self._lineage.take_completeness()
+        trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
-        everything, self._sweeping = self._sweeping or not trusting, False
+        # While there is no log, nothing is called gone, and only what moves is looked at.
+        everything = self._sweeping or not complete or (self._resuming and log.is_present)
+        self._sweeping = False
         seen: dict[str, Seen] = {}
         old: set[str] = set()  # paths in directories that nobody looked into before
         retry: set[str] = set()
@@ -154,25 +181,37 @@ class Discovery:
                     retry.add(path)
             if first:  # what fills a directory never seen before was written before our time
                 old |= candidates
+        elsewhere: set[str] = set()
+        awaited = self._known_files.expected() if self._resuming and everything else []
+        if awaited:
+            for path, each in self._search.by_inode(awaited, directories).items():
+                if path not in seen and path not in _log_paths(directories):
+                    seen[path] = each
+                    elsewhere.add(path)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
             room=room,
             found=[],
+            log_was_replaced=log.was_replaced,
+            owners=self._owners(directories, held),
+            elsewhere=elsewhere,
         )
         ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        if awaited:
+            self._find_by_text(directories, surroundings)
         self._looked = looked
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
                 self._touched.add(path)
             else:
-                self._known_files.ignore(ignored_file)
+                self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
         self._touched.update(islice(retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full)
+        self._resuming = self._resuming and (failed or moved or self._is_full or not log.is_present)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
@@ -207,9 +246,10 @@ class Discovery:
             since = surroundings.since if doubt is None else min(surroundings.since, doubt)
             result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                result = self._classifier.consider(
-                    path, seen[path], surroundings._replace(since=since), trusted=trusted
-                )
+                view = surroundings._replace(since=since)
+                if doubt is not None:
+                    view = view._replace(log_was_replaced=True)  # it was, when the file came
+                result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
                 self._is_full = True
             if isinstance(result, Found):
@@ -231,6 +271,38 @@ class Discovery:
         self._doubtful_paths = paths
         return ignored
 
+    def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
+        """What is still awaited may be compressed by now, or on another file system: its text tells."""
+        found = {each.position.number for each in surroundings.found}
+        missing = [each for each in self._known_files.expected() if each.number not in found]
+        if not missing:
+            return
+        for path, seen in self._search.by_time(missing, directories).items():
+            if seen.key in surroundings.held or path in _log_paths(directories):
+                continue
+            if len(surroundings.found) >= surroundings.room:
+                self._is_full = True
+                return
+            if one := self._classifier.as_awaited(path, seen, missing):
+                surroundings.found.append(one)
+                missing = [each for each in missing if each.number != one.position.number]
+                if not missing:
+                    return
+
+    def _owners(
+        self, directories: Iterable[LogDirectory], held: Iterable[Generation]
+    ) -> dict[str, frozenset[int]]:
+        """Whose files are taken in directories where others than the owner may write: root's, the owner's,
+        and whoever had the log. What somebody else put there is not the log's."""
+        owners = {}
+        for path in {each.path for each in directories}:
+            with suppress(OSError):
+                seen = self._files.stat(path)
+                if "w" in (seen.mode[5], seen.mode[8]):
+                    had = {each.position.owner for each in held} | self._known_files.owners()
+                    owners[path] = frozenset(owner for owner in (0, seen.owner, *had) if owner is not None)
+        return owners
+
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
         paths = {}
@@ -242,7 +314,7 @@ class Discovery:
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, directories: Iterable[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Collection[LogDirectory], held: Collection[tuple[int, int]]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
@@ -256,6 +328,7 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
+        candidates |= self._search.by_time([position], directories, candidates)
         best: Found | None = None
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.

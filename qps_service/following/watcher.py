@@ -80,7 +80,7 @@ class Watcher:
                 self._moving[event.cookie] = path
             elif event.mask & flags.MOVED_TO:
                 source = self._moving.pop(event.cookie, None) or unfinished.pop(event.cookie, None)
-                hints.append(Moved(source, path) if source else Appeared(path))
+                hints.append(Moved(source, path) if source else Appeared(path, created=False))
             else:
                 hints.append(Gone(path) if event.mask & flags.DELETE else Appeared(path))
         # A rename out of the watched directories never gets its other half.

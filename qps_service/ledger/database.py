@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from qps_service.ledger.schema import APPLICATION_ID, SCHEMA, TABLES, VERSION
+from qps_service.ledger.schema import APPLICATION_ID, VERSION, advance, tables, tables_of
 
 # How long to wait for another program's lock: a transaction of a user's shell is over by then, and
 # neither the reading of logs nor the watchdog (30 s) notices.
@@ -29,6 +29,8 @@ BUSY = 0.25  # seconds
 # smallest limit on the ledger's size, large enough to sync the file only every dozen commits.
 CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
+# What a reader copies at most: twice what a ledger has by default, half of what the unit may use.
+COPY_LIMIT = 128 << 20  # bytes
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm", "-journal")
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
@@ -98,6 +100,7 @@ class Database:
                     self._open_writable()
                 else:
                     self._open_readable()
+                    self._read_through()
         except BaseException:
             self.close()
             raise
@@ -143,31 +146,30 @@ class Database:
 
     def _open_writable(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if _size(self.path + "-journal"):
-            pass  # of a process that was killed while it began the ledger: only who may write can undo that
-        elif os.fstat(self._file).st_size:
+        # Of a process that was killed while it began the ledger: only who may write can undo that.
+        is_unfinished = bool(_size(self.path + "-journal"))
+        if os.fstat(self._file).st_size and not is_unfinished:
             # First without the right to write: it would copy the write-ahead log into what may be damaged.
             self._connect("mode=ro")
             with suppress(LedgerMissing):
                 self._check()
             self._disconnect()
-        elif _size(self.path + "-wal"):
+        elif _size(self.path + "-wal") and not is_unfinished:
             raise LedgerDamaged("the file is empty, but not its write-ahead log")
         connection = self._connect("mode=rw")
+        if is_unfinished:
+            with suppress(LedgerMissing):
+                self._check()
         # Deleted rows are no secrets; overwriting them would double what pruning writes.
         connection.execute("PRAGMA secure_delete = OFF")
-        if is_new := self._is_new():
+        if self._is_new():
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if (mode := self._value("PRAGMA journal_mode = WAL")) != "wal":
             raise LedgerUnavailable(f"its journal mode is {mode}, and can't be made wal")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if is_new:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {VERSION}; COMMIT"
-            )
+        self._advance(connection)
         self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
 
     def _open_readable(self) -> None:
@@ -194,6 +196,38 @@ class Database:
             raise LedgerUnavailable("database is locked") from None
         self._connect("immutable=1")
         self._check()
+
+    def _read_through(self) -> None:
+        """Who reads an older schema writes nothing to it: a copy in memory takes the steps."""
+        if (version := self._value("PRAGMA user_version")) == VERSION:
+            return
+        if self._value("PRAGMA page_count") * self._value("PRAGMA page_size") > COPY_LIMIT:
+            raise LedgerUnavailable(
+                f"it has schema {version}, and the service brings it to {VERSION} at its next start"
+            )
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            self.connection.backup(copy)
+            self._advance(copy)
+            copy.execute("PRAGMA query_only = ON")
+        except BaseException:
+            copy.close()
+            raise
+        self._disconnect()
+        self._connection = copy
+
+    def _advance(self, connection: sqlite3.Connection) -> None:
+        """Take the steps that are missing. That a sound ledger refuses one does not make it a damaged one."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return
+        try:
+            advance(connection, version)
+        except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
+            if not version:
+                raise
+            text = f"it has schema {version}, and can't be brought to {VERSION}: {error}"
+            raise LedgerUnavailable(text) from error
 
     def _connect(self, how: str) -> sqlite3.Connection:
         name = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -222,10 +256,11 @@ class Database:
         version = self._value("PRAGMA user_version")
         if version > VERSION:
             raise LedgerTooNew(version)
+        if version < 1:
+            raise LedgerDamaged(f"it has schema {version}, which there is not")
         if (found := self._value("PRAGMA quick_check(1)")) != "ok":
             raise LedgerDamaged(found.splitlines()[-1])
-        tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master")}
-        if missing := TABLES - tables:
+        if missing := tables(version).difference(tables_of(self.connection)):
             raise LedgerDamaged(f"it lacks {', '.join(sorted(missing))}")
 
     def _value(self, query: str) -> Any:

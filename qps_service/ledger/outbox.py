@@ -146,7 +146,7 @@ def _sum_of(positions: Sequence[Position]) -> Position:
 
 def _bare(position: Position) -> Position:
     """Without what it would be recognised by."""
-    return position._replace(name="", prefix=b"", marker=b"", marks=b"")
+    return position._replace(name="", prefix=b"", marker=b"", marks=b"", tail=b"")
 
 
 def _above(entry: Entry) -> int:

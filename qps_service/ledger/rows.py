@@ -21,8 +21,15 @@ ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.reques
     CASE WHEN bytes > {LARGEST} - excluded.bytes THEN {LARGEST} ELSE bytes + excluded.bytes END"""
 ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
 
+# Columns in the order of the values' fields.
 _IDENTITY = "device, inode, version"
-_POSITION = "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended"
+_POSITION = (
+    "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended, "
+    "tail, owner"
+)
+_PLACE = f"held, {_IDENTITY}, {_POSITION}"
+_SAID = ", ".join(f"excluded.{column}" for column in _PLACE.split(", "))
+_IGNORED = f"{_IDENTITY}, changed, size, modified, digest"
 
 
 def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
@@ -49,11 +56,12 @@ def add_rejects(writing: sqlite3.Connection, table: str, owner: int, rejects: Ma
 def put_positions(
     writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
 ) -> None:
-    """Write where each of these generations stands now."""
-    places = ", ".join("?" * 17)
+    """Write where each of these generations stands now: nothing where one stands as before, as most files do
+    at a commit of many logs."""
+    values = ", ".join("?" * (2 + _PLACE.count(",")))
     writing.executemany(
-        f"INSERT OR REPLACE INTO position (log, held, {_IDENTITY}, {_POSITION}) "  # noqa: S608 - likewise
-        f"VALUES ({places})",
+        f"INSERT INTO position (log, {_PLACE}) VALUES ({values}) "  # noqa: S608 - likewise
+        f"ON CONFLICT DO UPDATE SET ({_PLACE}) = ({_SAID}) WHERE ({_PLACE}) IS NOT ({_SAID})",
         [
             (log, is_held, str(device), str(inode), version, os.fsencode(name), *rest)
             for is_held, positions in ((1, held), (0, retired))
@@ -78,7 +86,7 @@ def put_ignored(writing: sqlite3.Connection, log: int, ignored: Sequence[Ignored
     """Write all there are."""
     writing.execute("DELETE FROM stranger WHERE log = ?", (log,))
     writing.executemany(
-        "INSERT INTO stranger VALUES (?, ?, ?, ?, ?)",
+        f"INSERT INTO stranger (log, {_IGNORED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - likewise
         ((log, str(device), str(inode), *rest) for device, inode, *rest in ignored),
     )
 
@@ -110,10 +118,12 @@ def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Positi
 
 def ignored_of(reading: sqlite3.Connection, log: int) -> Iterator[IgnoredFile]:
     """All of them."""
-    for device, inode, version, changed in reading.execute(
-        "SELECT device, inode, version, changed FROM stranger WHERE log = ? ORDER BY rowid", (log,)
-    ):
-        yield IgnoredFile(int(device), int(inode), version, changed)
+    rows: Iterator[Any] = reading.execute(
+        f"SELECT {_IGNORED} FROM stranger WHERE log = ? ORDER BY rowid",  # noqa: S608 - likewise
+        (log,),
+    )
+    for device, inode, *rest in rows:
+        yield IgnoredFile(int(device), int(inode), *rest)
 
 
 def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[Loss]:

@@ -12,16 +12,17 @@ The views, which later versions keep (text is escaped as in reports, times are U
 
 The tables are the program's own and may change with the version of the schema. What came from a log,
 paths included, is kept as bytes. `bytes` stops at the largest integer that SQLite knows.
+
+PRAGMA user_version says how many of the STEPS a ledger has taken. A new one takes them all, an older one
+those that it lacks, in one transaction, before anything is read of it. A step that was released never
+changes; CONTRIBUTING tells how to add one.
 """
 
-APPLICATION_ID = 0x51505352  # "QPSR", as file(1) may show it
-VERSION = 1  # of the tables, in PRAGMA user_version
-TABLES = frozenset(
-    {"meta", "log", "key", "total", "reject", "period", "count", "period_reject"}
-    | {"position", "stranger", "loss"}
-)
+import sqlite3
 
-SCHEMA = """
+APPLICATION_ID = 0x51505352  # "QPSR", as file(1) may show it
+
+_FIRST = """
 CREATE TABLE meta (             -- sequence: of the last report; number: of the last commit
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -147,3 +148,41 @@ CREATE VIEW windows (sequence, log, started, ended, method, route, status, reque
 CREATE VIEW rejects (log, reason, lines) AS
     SELECT log.name, reason, lines FROM reject JOIN log ON log.id = reject.log;
 """
+
+# What tells a file where its identity does not: the last lines that were read, its owner, an ignored
+# file's size, date and beginning. Nothing is known of these for files that were seen before.
+_SECOND = """
+ALTER TABLE position ADD COLUMN tail BLOB NOT NULL DEFAULT x'';
+ALTER TABLE position ADD COLUMN owner INTEGER;
+ALTER TABLE stranger ADD COLUMN size INTEGER;
+ALTER TABLE stranger ADD COLUMN modified INTEGER;
+ALTER TABLE stranger ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
+"""
+
+STEPS = (_FIRST, _SECOND)
+VERSION = len(STEPS)
+
+
+def advance(writing: sqlite3.Connection, version: int) -> None:
+    """Take all the steps that a ledger of this version lacks, at once or not at all; 0 is an empty file.
+    Raises sqlite3.Error; then a transaction may be open, which ends with the connection."""
+    steps = "".join(STEPS[version:])
+    writing.executescript(
+        f"BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION_ID};"
+        f"PRAGMA user_version = {VERSION}; COMMIT"
+    )
+
+
+def tables(version: int) -> set[str]:
+    """The tables that a ledger of this version has."""
+    model = sqlite3.connect(":memory:")
+    try:
+        model.executescript("".join(STEPS[:version]))
+        return set(tables_of(model))
+    finally:
+        model.close()
+
+
+def tables_of(reading: sqlite3.Connection) -> list[str]:
+    """All tables there are."""
+    return [name for (name,) in reading.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

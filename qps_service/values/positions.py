@@ -31,6 +31,8 @@ class Position(NamedTuple):
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
+    tail: bytes = b""  # digest and length of each of the last lines (files/recognition.py); empty where not known
+    owner: int | None = None  # uid of the file's owner when it was last read; None where not known
 
 
 class IgnoredFile(NamedTuple):
@@ -40,7 +42,12 @@ class IgnoredFile(NamedTuple):
     inode: int
     version: int | None  # as in Identity
     changed: int  # st_ctime at the last look, nanoseconds
+    size: int | None = None  # st_size at the last look; None where not known
+    modified: int | None = None  # st_mtime likewise, nanoseconds
+    digest: bytes = b""  # of the first KiB of its text, unpacked; empty where that proves nothing
 
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
 MARKER_LIMIT = 64  # bytes re-read before each read; a truncated and regrown log differs in them
+TAIL_DIGEST = 8  # bytes
+TAIL_LINES, TAIL_BYTES = 1024, 64 * 1024  # most lines in a tail, and how far back they go; 8 KiB a generation

@@ -24,7 +24,7 @@ from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
 from qps_service.following.start_position import StartPosition
 from qps_service.following.watcher import Watcher
-from qps_service.ledger import ledger
+from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
@@ -192,6 +192,20 @@ def syncs_seldom() -> None:
         self.connection.execute("PRAGMA synchronous = NORMAL")
 
     replace(Database, _open_writable=unsynced)
+
+
+def also_takes(step: str) -> None:
+    *steps, last = schema.STEPS
+    replace(schema, STEPS=(*steps, last + step))
+
+
+def forgets_in_a_step() -> None:
+    """Positions and ignored files do not come along to a later schema."""
+    also_takes("DELETE FROM stranger; DELETE FROM position;")
+
+
+def forgets_the_ignored_files_in_a_step() -> None:
+    also_takes("DELETE FROM stranger;")
 
 
 def restores_nothing() -> None:

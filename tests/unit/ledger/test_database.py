@@ -21,7 +21,7 @@ from qps_service.ledger.database import (
     LedgerVanished,
 )
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.schema import APPLICATION_ID
+from qps_service.ledger.schema import APPLICATION_ID, VERSION
 from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
 from tests.promised import Patches, Promise, promises
 
@@ -116,10 +116,11 @@ def check_refusals(path: Path) -> None:
         (foreign(), LedgerDamaged, "it is another program's database"),
         (changed("DROP TABLE total"), LedgerDamaged, "it lacks total"),
         (
-            changed("PRAGMA user_version = 2"),
+            changed(f"PRAGMA user_version = {VERSION + 1}"),
             LedgerTooNew,
-            "it has schema 2, this program knows schemas up to 1",
+            f"it has schema {VERSION + 1}, this program knows schemas up to {VERSION}",
         ),
+        (changed("PRAGMA user_version = 0"), LedgerDamaged, "it has schema 0, which there is not"),
         (changed("PRAGMA application_id = 7"), LedgerDamaged, "it is another program's database"),
     ):
         for writable in (True, False):
@@ -143,6 +144,23 @@ def test_an_empty_file_with_a_write_ahead_log_is_damaged(path: Path) -> None:
     with pytest.raises(LedgerDamaged, match=r"^the file is empty, but not its write-ahead log$"):
         ledger.open()
     assert path.with_name("ledger.db-wal").read_bytes() == log
+
+
+def test_a_rollback_journal_beside_it_hides_no_newer_schema(path: Path) -> None:
+    """Somebody changed its journal mode, and was killed in a transaction: only a writer can undo that."""
+    origin = path.with_name("origin")
+    opened(origin).close()
+    connection = sqlite3.connect(origin, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE meta SET value = 7")
+    for suffix in ("", "-journal"):
+        path.with_name(f"ledger.db{suffix}").write_bytes(origin.with_name(f"origin{suffix}").read_bytes())
+    connection.close()
+    assert path.with_name("ledger.db-journal").stat().st_size
+    with pytest.raises(LedgerTooNew):
+        opened(path)
 
 
 @pytest.mark.parametrize("content", [None, b""])
@@ -298,7 +316,7 @@ def test_the_file_names_itself(path: Path) -> None:
     opened(path).close()
     header = (path).read_bytes()[:100]
     assert header[68:72] == APPLICATION_ID.to_bytes(4, "big") == b"QPSR"
-    assert header[60:64] == (1).to_bytes(4, "big")
+    assert header[60:64] == VERSION.to_bytes(4, "big")
 
 
 # --- values that SQLite has no room for

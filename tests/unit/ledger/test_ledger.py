@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
-from qps_service.values.positions import IgnoredFile
+from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
 from tests.promised import Patches, Promise, promises
 
@@ -117,8 +117,13 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
         begun=7,
         modified=-1,
         unended=-1,
+        tail=bytes(range(255, -1, -1)),
+        owner=2**32 - 1,
     )
-    ignored = (IgnoredFile(2**64 - 1, 2**64 - 1, None, 5), IgnoredFile(1, 2, 3, 2**62))
+    ignored = (
+        IgnoredFile(2**64 - 1, 2**64 - 1, None, 5),
+        IgnoredFile(1, 2, 3, 2**62, size=0, modified=-1, digest=bytes(range(16))),
+    )
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
     ledger = opened(path)
     first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
@@ -318,6 +323,53 @@ def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([3], sequence=2)], sequence=2)
 
 
+def check_files_at_rest_cost_nothing(path: Path, logs: int = 50) -> None:
+    """A commit writes no position again that is as before; one that has moved, if by a byte, it does."""
+    ledger = opened(path)
+    held = {number: position(1, 5)._replace(tail=bytes(8192)) for number in range(logs)}
+
+    def commit() -> int:
+        """Bytes that went to the disk."""
+        before = path.with_name("ledger.db-wal").stat().st_size
+        entries = [entry([], log=f"log {number}", held=(each,)) for number, each in held.items()]
+        ledger.commit(entries, sequence=None)
+        return path.with_name("ledger.db-wal").stat().st_size - before
+
+    ledger.database.connection.execute("PRAGMA wal_autocheckpoint = 0")
+    first = commit()
+    assert first > logs * 8192
+    assert commit() < first / 8
+    here = held[7]
+    for held[7] in (
+        here._replace(offset=51),
+        here._replace(owner=0),
+        here._replace(tail=bytes(8191) + b"\1"),
+        here._replace(identity=here.identity._replace(version=1)),
+        here,
+    ):
+        commit()
+        assert ledger.generations("log 7") == [(held[7], True)]
+    ledger.commit([entry([], log="log 7", retired=(held[7],))], sequence=None)
+    assert ledger.generations("log 7") == [(held[7], False)]
+    ledger.close()
+
+
+def replaces_all(
+    writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
+) -> None:
+    forget = [(log, each.number) for each in (*held, *retired)]
+    writing.executemany("DELETE FROM position WHERE log = ? AND number = ?", forget)
+    rows_module.put_positions(writing, log, held, retired)
+
+
+def leaves_what_is_there(
+    writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
+) -> None:
+    there = {number for (number,) in writing.execute("SELECT number FROM position WHERE log = ?", (log,))}
+    new = [[each for each in which if each.number not in there] for which in (held, retired)]
+    rows_module.put_positions(writing, log, *new)
+
+
 ADD = ledger_module._add_totals
 
 
@@ -346,5 +398,13 @@ test_promise, test_twin = promises(
         },
     ),
     Promise(check_passed, PASSED_SINCE, [waits_for_the_machine, trusts_the_date, trusts_boottime]),
+    Promise(
+        check_files_at_rest_cost_nothing,
+        None,
+        {
+            twin.__name__: Patches((ledger_module, "put_positions", twin))
+            for twin in (replaces_all, leaves_what_is_there)
+        },
+    ),
     Promise(check_all_or_nothing, None, {"at once": Patches((ledger_module, "_add_totals", writes_at_once))}),
 )

@@ -178,7 +178,7 @@ def check_rotations(landed: int) -> None:
         assert len(positions) <= LIMIT * 2 * MEMORY
         assert sum(len(waits.forgotten) for waits in waiting.entries) <= LIMIT * 2 * MEMORY
         # What is remembered, and what was forgotten since the last time that entries were merged.
-        assert len([each for each in positions if each.prefix]) <= MEMORY + 3 * LIMIT
+        assert len([each for each in positions if each.prefix or each.tail]) <= MEMORY + 3 * LIMIT
 
 
 def counts_one(each: Entry, *arguments: Any) -> Entry:

@@ -1,0 +1,126 @@
+"""A program that knows a later schema meets a ledger of each older one, and the files that it knows.
+
+What the upgrade of a package does is in tests/system/test_lifecycle.py.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from sqlite3 import connect
+
+import pytest
+
+from qps_service.ledger.schema import VERSION
+from qps_service.service.process import boot_id
+from tests.fault import broken
+from tests.fault.mounts import MakeMount, needs_root
+from tests.fault.program import MakeSite, Site, run_program
+from tests.promised import MadePromise, promises
+from tests.samples import SAMPLES, move_in, sample_of
+
+pytestmark = pytest.mark.real_time
+
+COUNTED = [*range(33), 36, 37, 38]  # lines that the samples have counted, as tests/samples/make.py wrote them
+
+
+def moved_in(site: Site, version: int, *, boot: str = "") -> Site:
+    """The sample is this site's ledger, and its files stand there."""
+    site.state.mkdir(exist_ok=True)
+    move_in(sample_of(version), site.state / "ledger.db", site.log.parent, boot=boot)
+    site.expected = Counter({f"/{number}": 1 for number in COUNTED})
+    site._numbers = itertools.count(1000)
+    return site
+
+
+def schema_of(site: Site) -> int:
+    with closing(connect(site.state / "ledger.db")) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def losses_of(site: Site) -> int:
+    [[_, losses]] = site.query("SELECT 'losses', count(*) FROM loss")
+    return losses
+
+
+def stay(site: Site) -> None:
+    """The log and its files are as they were."""
+
+
+def rotate(site: Site) -> None:
+    """And lines come before it and after it."""
+    site.writer().lines(2)
+    site.rotate()
+    site.writer().lines(3)
+
+
+def check_upgrade(
+    make_site: MakeSite, version: int, *, rebooted: bool, meanwhile: Callable[[Site], None]
+) -> None:
+    """Nothing is counted again, not even an archive from before the log was followed; nothing is lost."""
+    site = moved_in(make_site(), version, boot="" if rebooted else boot_id())
+    meanwhile(site)
+    site.once()
+    assert schema_of(site) == VERSION
+    site.check_counts(site.totals())
+    rotate(site)
+    site.once()
+    site.check_counts(site.totals())
+    assert losses_of(site) == 1, site.stderr  # the sample's own
+    assert site.query("SELECT reason, lines FROM rejects") == [("fields", 3)]
+    site.audit()
+
+
+test_an_upgrade, test_a_step_that_forgets_is_noticed = promises(
+    *(
+        MadePromise(
+            check_upgrade,
+            broken.forgets_in_a_step,
+            broken.forgets_the_ignored_files_in_a_step,
+            label=f"schema {version}, {meanwhile.__name__}{', after a reboot' if rebooted else ''}",
+            version=version,
+            rebooted=rebooted,
+            meanwhile=meanwhile,
+        )
+        for version in SAMPLES
+        for rebooted in (False, True)
+        for meanwhile in (stay, rotate)
+    )
+)
+
+
+@pytest.mark.parametrize("version", SAMPLES)
+def test_an_audit_before_the_service_started(version: int, make_site: MakeSite) -> None:
+    site = moved_in(make_site(), version)
+    before = {path: path.read_bytes() for path in site.state.iterdir()}
+    found = run_program("audit", "--state", site.state)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "read 39 lines, counted 36 requests + 3 rejected = 39" in found.stdout
+    assert {path: path.read_bytes() for path in site.state.iterdir()} == before
+    site.once()
+    assert (
+        run_program("audit", "--state", site.state).stdout.splitlines()[1:] == found.stdout.splitlines()[1:]
+    )
+
+
+@needs_root
+@pytest.mark.parametrize("version", SAMPLES)
+def test_a_disk_that_is_full_at_the_upgrade(version: int, make_site: MakeSite, mount: MakeMount) -> None:
+    """The service counts on from the older ledger, and leaves that as it is; what it could not write is read
+    again when there is room."""
+    disk = mount("disk", "-t", "tmpfs", "-o", "size=2m", "none")
+    site = moved_in(make_site(state=disk.directory), version, boot=boot_id())
+    disk.fill()
+    before = (site.state / "ledger.db").read_bytes()
+    process = site.ready()
+    assert "cannot write the ledger" in site.stderr
+    assert (site.state / "ledger.db").read_bytes() == before
+    site.writer().lines(4)
+    process.stop()
+    assert "/1003" in site.stdout
+    assert (site.state / "ledger.db").read_bytes() == before
+    disk.make_room()
+    site.once()
+    assert schema_of(site) == VERSION
+    site.check_counts(site.totals())
+    assert losses_of(site) == 1, site.stderr
