@@ -3,6 +3,7 @@
 No other module opens, reads or looks at a log file.
 """
 
+import ctypes
 import errno
 import fcntl
 import grp
@@ -10,10 +11,12 @@ import os
 import pwd
 import stat
 import struct
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from qps_service.files.mounts import is_alone, mount_of
+from qps_service.text.units import SECOND
 from qps_service.values.positions import Identity
 
 # _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
@@ -21,6 +24,8 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
+_LIBC = ctypes.CDLL(None)
+_AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
@@ -99,6 +104,12 @@ class Files:
             (version,) = struct.unpack_from("I", raw)
         return Identity(status.st_dev, status.st_ino, version)
 
+    def age(self, descriptor: int) -> int:
+        """How long ago the file was created, in nanoseconds; where its file system does not tell, how long
+        ago it was written to last. Both are dates: nothing is known of a clock that was set since."""
+        born = _born(descriptor)
+        return max(0, time.time_ns() - (os.fstat(descriptor).st_mtime_ns if born is None else born))
+
     def names(self, directory: str) -> list[str]:
         """The names in a directory."""
         return os.listdir(directory)
@@ -166,6 +177,18 @@ class Files:
         finally:
             os.close(own)
         return False
+
+
+def _born(descriptor: int) -> int | None:
+    """When the file was created, Unix nanoseconds: statx(2), which Python 3.11 does not have."""
+    known, at = struct.Struct("I"), struct.Struct("qI")  # stx_mask; stx_btime
+    found = ctypes.create_string_buffer(256)
+    if not hasattr(_LIBC, "statx") or _LIBC.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, found):
+        return None
+    if not known.unpack_from(found)[0] & _STATX_BTIME:
+        return None
+    seconds, nanoseconds = at.unpack_from(found, 80)
+    return int(seconds) * SECOND + int(nanoseconds)
 
 
 def _contents(path: str) -> bytes:

@@ -100,7 +100,7 @@ class Log:
         self._now += 61 * SECOND
         for _ in self._tail.read(self._now):
             pass
-        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
         self._tail.release(committed=True)
         if lines is not None:
             check(self, lines)
@@ -119,7 +119,7 @@ class Log:
 
     def audit(self) -> Audit:
         """After a commit of what was let go since the last."""
-        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
         return audit(self.ledger, "access", Files())
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ class Log:
 
     def window(self) -> Window:
         """Commit, and end the window."""
-        self.pipeline.entry(1, self.now, 0)
+        self.pipeline.entries(1, self.now, 0)
         return self.pipeline.close_window(self.now)
 
     def said(self) -> list[str]:
