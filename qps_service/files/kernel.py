@@ -3,7 +3,6 @@
 No other module opens, reads or looks at a log file.
 """
 
-import ctypes
 import errno
 import fcntl
 import grp
@@ -24,7 +23,6 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
-_LIBC = ctypes.CDLL(None)
 _AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
@@ -181,9 +179,12 @@ class Files:
 
 def _born(descriptor: int) -> int | None:
     """When the file was created, Unix nanoseconds: statx(2), which Python 3.11 does not have."""
+    import ctypes  # only who follows a log needs it
+
     known, at = struct.Struct("I"), struct.Struct("qI")  # stx_mask; stx_btime
     found = ctypes.create_string_buffer(256)
-    if not hasattr(_LIBC, "statx") or _LIBC.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, found):
+    statx = getattr(ctypes.CDLL(None), "statx", None)
+    if statx is None or statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, found):
         return None
     if not known.unpack_from(found)[0] & _STATX_BTIME:
         return None
