@@ -66,14 +66,14 @@ def be_signalled(first: str, second: str, between: str) -> None:
 def be_signalled_at_once(first: str, second: str, third: str, between: str) -> None:
     """Two signals are there before any handler of Python runs; then comes a third. With `between` "python"
     its own table is told that the next one ends the process."""
+    if between == "python":
+        vars(process)["_ends_the_process"] = lambda: lambda number: signal.signal(number, signal.SIG_DFL)
     waker = SignalWaker()
     waker.install()
     both = {int(first), int(second)}
     signal.pthread_sigmask(signal.SIG_BLOCK, both)
     for number in both:
         os.kill(os.getpid(), number)
-    if between == "python":
-        vars(process)["_SET_HANDLER"] = lambda number, _: signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
     say("both", sorted(waker.signals()))
     os.kill(os.getpid(), int(third))
