@@ -225,7 +225,8 @@ class Rig:
         self._begin(self.paper.restored(str(self.path), rebooted=rebooted), handed)
 
     def next_line(self) -> bytes:
-        return b"line %08d\n" % next(self._numbers)
+        number = next(self._numbers)
+        return b"line %08d [29/Nov/2026:10:%02d:%02d]\n" % (number, number // 60 % 60, number % 60)
 
     def writer(self, path: Path | None = None, *, appends: bool = True) -> Writer:
         """Open the log, or another file, for writing."""

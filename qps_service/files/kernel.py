@@ -97,6 +97,16 @@ class Files:
         """The names in a directory."""
         return os.listdir(directory)
 
+    def entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        """Of the files and directories in a directory, without links: name, inode, and whether it is a
+        file."""
+        with os.scandir(directory) as found:
+            return [
+                (entry.name, entry.inode(), entry.is_file(follow_symlinks=False))
+                for entry in found
+                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            ]
+
     def lstat(self, path: str) -> Seen:
         """What is at `path` itself."""
         return _seen(os.lstat(path))

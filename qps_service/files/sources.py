@@ -8,6 +8,7 @@ from qps_service.values.positions import Identity
 
 # A compressed text's length is known at its end only.
 ENDLESS = 1 << 62  # bytes
+_BLOCK = 256 * 1024  # bytes
 
 
 class Source(Protocol):
@@ -107,3 +108,12 @@ def goes_beyond(one: Source, other: Source) -> bool:
     if others != ENDLESS:
         return bool(one.read(1, others))
     return size != ENDLESS and not other.read(1, size - 1)
+
+
+def count_lines(source: Source, end: int = ENDLESS) -> int:
+    """The lines of a text, or those before byte `end`."""
+    count = place = 0
+    while place < end and (block := source.read(min(_BLOCK, end - place), place)):
+        count += block.count(b"\n")
+        place += len(block)
+    return count

@@ -1,6 +1,6 @@
 """What a follower says about its log: each change of state once, and each possible loss."""
 
-from qps_service.files.kernel import Seen, explain
+from qps_service.files.kernel import Seen, explain, user_name
 from qps_service.following.generation import Generation
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice, Notify
@@ -68,6 +68,35 @@ class Announcer:
         else:
             text += "what was written between that and the truncation is not counted: no copy has it"
         self._say(kinds.TRUNCATED, text)
+
+    def recognised(self, path: str, lines: int, doubtful: int = 0) -> None:
+        """What was read before stands at the log's path, put there by somebody; so many lines are not counted
+        again. Of so many bytes nothing tells whether they were read."""
+        text = (
+            f"{show_path(path)} is not new: {lines} lines of it were read before, and are not counted again"
+        )
+        self._say(kinds.RECOGNISED, text)
+        if doubtful:
+            what = "is a copy of what was read, but for a part that may be new, and is not counted"
+            self.possible_loss(PossibleLoss(what, path, doubtful))
+
+    def possible_duplicate(self, path: str, lines: int | None, *, is_alike: bool = True) -> None:
+        """What a file holds is counted, though it may have been before: so many lines at most."""
+        most = "an unknown number of" if lines is None else str(lines)
+        why = (
+            "its text is the same as one that was read, and nothing proves that it is that one"
+            if is_alike
+            else "no rotation brought it to the log's name, and it holds lines already"
+        )
+        self._say(
+            kinds.POSSIBLE_DUPLICATE, f"possible duplicate of {most} lines at most: {show_path(path)}; {why}"
+        )
+
+    def foreign(self, path: str, seen: Seen) -> None:
+        """A file that is not taken for the log's, since somebody else put it there."""
+        whose = f"it belongs to {user_name(seen.owner)}, who never had the log"
+        why = "others than its owner may write to the directory"
+        self._say(kinds.FOREIGN_FILE, f"{show_path(path)} is not counted: {whose}, and {why}")
 
     def possible_loss(self, loss: PossibleLoss) -> None:
         """Lines may have been in a file that can't be counted."""

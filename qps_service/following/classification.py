@@ -6,16 +6,21 @@ was left, what begins like a file that is held or was read is a copy of it, and 
 log when that was last read was written before.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.compressed import CompressedError, why_not
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
+from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, goes_beyond, open_source
+from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
+from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -25,6 +30,11 @@ from qps_service.values.positions import PREFIX_LIMIT, Identity, IgnoredFile, Po
 # Two texts that agree in so much are taken for the same, where nothing else tells.
 ALIKE = 1 << 20  # bytes
 _BLOCK = 1 << 16  # bytes, of such a comparison
+# Files whose beginnings are read where it is clear that they are not to be counted: while a process runs.
+BEGINNINGS = 1024
+OLDER = (
+    "was not there before, and was last written to before the log was: it is taken for older, and not counted"
+)
 _KNOWN = (Match.FULL, Match.PREFIX)
 
 
@@ -81,6 +91,33 @@ class StillThere:
             self._files.close(descriptor)
 
 
+class Owners:
+    """Whose files are taken, where others than a directory's owner may write to it: root's, the owner's, and
+    those of whoever had the log. What somebody else put there is not the log's."""
+
+    def __init__(self, files: Files, known_files: KnownFiles, held: Iterable[Generation]) -> None:
+        self._files = files
+        self._had = {each.position.owner for each in held} | known_files.owners()
+        # By directory; None where only its owner may write.
+        self._taken: dict[str, set[int | None] | None] = {}
+
+    def __call__(self, path: str, seen: Seen) -> bool:
+        """Whether the file at `path` is somebody else's."""
+        directory = os.path.dirname(path)
+        if directory not in self._taken:
+            self._taken[directory] = self._taken_in(directory)
+        taken = self._taken[directory]
+        return taken is not None and seen.owner not in taken
+
+    def _taken_in(self, directory: str) -> set[int | None] | None:
+        try:
+            seen = self._files.stat(directory)
+        except OSError:
+            return None
+        group_and_others = seen.mode[4:10]
+        return {0, seen.owner, *self._had} if "w" in group_and_others else None
+
+
 class Surroundings(NamedTuple):
     """What one look goes by."""
 
@@ -89,15 +126,27 @@ class Surroundings(NamedTuple):
     since: int  # st_mtime, nanoseconds: what was last written before is not new
     room: int  # how many may be found at most
     found: list[Found]  # in this look so far
+    # Whether the log was replaced since the last look that saw everything: only then may an unknown file
+    # beside it have been the log.
+    log_was_replaced: bool
+    is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
+    elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
 
 
 class Classifier:
     """Classifies one file at a time."""
 
     def __init__(
-        self, files: Files, known_files: KnownFiles, lineage: Lineage, lose: Callable[[PossibleLoss], object]
+        self,
+        files: Files,
+        known_files: KnownFiles,
+        lineage: Lineage,
+        announcer: Announcer,
+        lose: Callable[[PossibleLoss], object],
     ) -> None:
         """`lose` is told what a file holds that can't be read, or told from what was read."""
+        self._announcer = announcer
+        self._beginnings = 0
         self._lose = lose
         self._files = files
         self._known_files = known_files
@@ -110,7 +159,7 @@ class Classifier:
         if seen.key in surroundings.held:
             surroundings.held[seen.key].moved_to(path)
             return Undecided.NEW
-        if self._known_files.is_unchanged(seen.key, seen.changed):
+        if self._known_files.is_unchanged(seen):
             return Undecided.NEW
         try:
             descriptor = self._files.open(path)
@@ -119,7 +168,7 @@ class Classifier:
         except OSError as error:
             if path in self._lineage or not trusted:
                 return Unopenable(explain(error, seen))
-            return IgnoredFile(*seen.key, None, seen.changed)
+            return _ignored(Identity(*seen.key, None), seen)
         result: Classification = Undecided.YET
         source = None
         identity = Identity(*seen.key, None)
@@ -130,7 +179,7 @@ class Classifier:
                 if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
                     return self._refuse(path, identity, seen, reason)
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-                result = self._classify(path, source, identity, surroundings, trusted=trusted)
+                result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
         except CompressedError as error:
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
@@ -143,48 +192,102 @@ class Classifier:
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
             return None
-        return None if self._known_files.is_ignored(identity) else why_not(path)
+        return None if self._known_files.ignored.has(identity) else why_not(path)
 
     def _refuse(self, path: str, identity: Identity, seen: Seen, reason: str) -> Classification:
         """A compressed file that can't be read to its end."""
         self._lose(PossibleLoss(f"cannot be unpacked: {reason}", path))
         self._lineage.settle(path)
-        return IgnoredFile(*identity, seen.changed)
+        return _ignored(identity, seen)
+
+    def as_awaited(
+        self, path: str, seen: Seen, awaited: Iterable[Position], surroundings: Surroundings
+    ) -> Found | None:
+        """The file at `path`, if it has all that was read of one of these generations; then that goes on
+        there."""
+        if surroundings.is_foreign(path, seen):
+            return None
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return None
+        source = None
+        with suppress(OSError):  # what can't be read is not what is awaited
+            identity = self._files.identity(descriptor)
+            if is_compressed(path) and why_not(path):
+                self._files.close(descriptor)
+                return None
+            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            for position in awaited:
+                known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
+                if known and is_proven(source.read, position):
+                    return Found(source, position._replace(identity=identity, name=path))
+        source.close() if source else self._files.close(descriptor)
+        return None
 
     def _classify(
-        self, path: str, source: Source, identity: Identity, surroundings: Surroundings, *, trusted: bool
+        self,
+        path: str,
+        source: Source,
+        identity: Identity,
+        seen: Seen,
+        surroundings: Surroundings,
+        *,
+        trusted: bool,
     ) -> Classification:
-        seen = source.seen()
-        if is_compressed(path) and (read := self._known_files.let_go_at(identity, seen.modified)):
+        known_files = self._known_files
+        if is_compressed(path) and (read := known_files.let_go_at(identity, seen.modified)):
             # Nobody appends to it, and to look for where it ended would decompress all of it in each start.
-            self._known_files.has_nothing_new(read, seen.changed)
+            known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
-        recalled = self._known_files.recall(identity, seen.size, source.read)
+        recalled = known_files.recall(identity, source.seen().size, source.read)
         if recalled:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
-            is_wanted = recalled.lost is not None or self._known_files.is_expected(position)
+            is_wanted = recalled.lost is not None or known_files.is_expected(position)
             if is_wanted or (grows and source.read(1, position.offset)):
                 if recalled.lost:
                     self._lose(recalled.loss(path))
                 return Found(source, position._replace(name=path))
-            self._known_files.has_nothing_new(position, seen.changed)
+            known_files.has_nothing_new(position, seen.changed)
             return Undecided.NEW
-        ignored_file = IgnoredFile(*identity, seen.changed)
+        if path in surroundings.elsewhere:
+            return Undecided.NEW
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+        if not is_compressed(path) and (again := self._renumbered(fresh, surroundings)):
+            return again
         descends = path in self._lineage
-        if self._known_files.is_ignored(identity) and not (descends and identity.version is None):
-            return ignored_file
+        if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
+            return self._to_ignore(source, identity, seen)
         if is_compressed(path) and (plain := self._plain_of(path)):
             # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
             # looked at yet may be gone by then.
-            is_known = plain in surroundings.held or self._known_files.accounts_for(plain)
+            is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False))
         if descends:
             return fresh
         if trusted:
-            return self._classify_growth(fresh, seen, surroundings) or ignored_file
-        return self._classify_text(fresh, ignored_file, surroundings)
+            found = self._classify_growth(fresh, seen, surroundings)
+            return found or self._to_ignore(source, identity, seen)
+        return self._classify_text(fresh, seen, surroundings)
+
+    def _renumbered(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that is open, on a device that has another number since it was mounted again. What the open
+        one can't see any more is read here."""
+        source, position = fresh
+        for generation in surroundings.held.values():
+            if is_renumbered(generation, position.identity, source):
+                part = part_of_held(self._files, generation, position.identity, source)
+                return Found(source, begin_at(source, position, part.until if part else 0))
+        return None
+
+    def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
+        """It, with the beginning of its text; of so many files beside a log only, since looking takes
+        time."""
+        self._beginnings += 1
+        return _ignored(
+            identity, seen, source.read(PREFIX_LIMIT, 0) if self._beginnings <= BEGINNINGS else b""
+        )
 
     def _classify_growth(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Found | None:
         """What was let go, written to once more, and compressed before anybody looked again. Compressing
@@ -204,42 +307,59 @@ class Classifier:
         except FileNotFoundError:
             return False
 
-    def _classify_text(
-        self, fresh: Found, ignored_file: IgnoredFile, surroundings: Surroundings
-    ) -> Classification:
-        source = fresh.source
+    def _classify_text(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Classification:
+        source, path = fresh.source, fresh.position.name
         start = source.read(PREFIX_LIMIT, 0)
+        mine = _ignored(fresh.position.identity, seen, start)
         if not start:
-            return ignored_file if is_compressed(fresh.position.name) else Undecided.YET
+            return mine if is_compressed(path) else Undecided.YET
 
         def read(size: int, offset: int) -> bytes:
             if offset + size <= PREFIX_LIMIT:
                 return start[offset : offset + size]
             return source.read(size, offset)
 
+        if mine.digest and self._known_files.ignored.has_text(mine.digest):
+            return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present)
-        if position:
+        if position and resemblance is Resemblance.CONTINUED:
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
             )
             if twin is None and not self._known_files.is_expected(position) and not read(1, position.offset):
-                return ignored_file
-            mine = position._replace(identity=fresh.position.identity, name=fresh.position.name)
-            return _longer(fresh._replace(position=mine), twin, surroundings) or ignored_file
-        if resemblance is Resemblance.COPY or self._is_held(read, surroundings):
-            return ignored_file
+                return mine
+            continued = position._replace(identity=fresh.position.identity, name=path)
+            return _longer(fresh._replace(position=continued), twin, surroundings) or mine
+        held = self._resembles_held(read, surroundings)
+        if Resemblance.COPY in (resemblance, held):
+            return mine
+        if surroundings.is_foreign(path, seen):
+            self._announcer.foreign(path, seen)
+            return mine
+        if not surroundings.log_was_replaced:
+            return mine
         # bzip2 gives its file the time of the plain one in whole seconds.
-        if source.seen().modified < surroundings.since // SECOND * SECOND:
-            return ignored_file
-        twin = next((each for each in surroundings.found if _alike(read, each.source.read)), None)
-        return _longer(fresh, twin, surroundings) or ignored_file
+        since = surroundings.since // SECOND * SECOND
+        if seen.modified < since <= seen.changed:
+            # Unpacked from an archive, or given another time. (Where the clock went back, both times are
+            # older.)
+            self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
+            return mine
+        twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
+        found = _longer(fresh, twin, surroundings)
+        if found and Resemblance.ALIKE in (resemblance, held):
+            self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
+        return found or mine
 
-    def _is_held(self, read: Read, surroundings: Surroundings) -> bool:
+    def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
-        return any(
-            compare(each.position, read) in _KNOWN or _alike(read, each.source.read)
-            for each in surroundings.held.values()
-        )
+        is_alike = False
+        for each in surroundings.held.values():
+            if compare(each.position, read) in _KNOWN or _alike(read, each.source.read):
+                if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
+                    return Resemblance.COPY
+                is_alike = True
+        return Resemblance.ALIKE if is_alike else Resemblance.NONE
 
     def _plain_of(self, path: str) -> tuple[int, int] | None:
         """Device and inode of what is compressed as `path`, if that is still there."""
@@ -258,6 +378,16 @@ def _longer(found: Found, twin: Found | None, surroundings: Surroundings) -> Fou
     surroundings.found.remove(twin)
     twin.source.close()
     return found
+
+
+def _ignored(identity: Identity, seen: Seen, start: bytes = b"") -> IgnoredFile:
+    """A file that begins with `start`, to be remembered."""
+    return IgnoredFile(*identity, seen.changed, seen.size, seen.modified, beginning_of(start))
+
+
+def _is_same(one: Read, other: Read) -> bool:
+    """Whether one text is the beginning of the other, and that is no chance."""
+    return _alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))
 
 
 def _alike(one: Read, other: Read) -> bool:

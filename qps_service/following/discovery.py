@@ -6,18 +6,23 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import goes_beyond, open_source
+from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
     Classifier,
     Found,
+    Owners,
     StillThere,
     Surroundings,
     Undecided,
@@ -25,9 +30,10 @@ from qps_service.following.classification import (
 )
 from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
-from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
+from qps_service.following.search import Search
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
@@ -35,24 +41,55 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PLACES_KEPT = 8  # what was mounted under one path
+
+
+class LogSeen(NamedTuple):
+    """What a look saw at the log's own path."""
+
+    path: str
+    key: tuple[int, int] | None  # device and inode; None if there was nothing, or nothing that can be read
+    was_replaced: bool  # since the last look that saw all files beside it
+
+
+class Doubt(NamedTuple):
+    """What could not be told of a file when it was first seen, and what was known then."""
+
+    since: int  # as in Surroundings
+    log_was_replaced: bool  # then, or since
+
+
+class Listing:
+    """The files beside a log, as one look saw them."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}  # by path
+        self.old: set[str] = set()  # paths in directories never seen before: written before our time
+        self.retry: set[str] = set()  # paths to look at again
+        self.is_missing = False  # whether a directory is not there
+        self.is_whole = True  # whether each that is there could be listed
 
 
 class Discovery:
     """What is known of the files beside the log."""
 
-    def __init__(self, files: Files, known_files: KnownFiles, *, resuming: bool) -> None:
+    def __init__(
+        self, files: Files, known_files: KnownFiles, announcer: Announcer, *, resuming: bool
+    ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
-        self._classifier = Classifier(files, known_files, self._lineage, self._losses.append)
+        self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
+        self._search = Search(files)
         self._resuming = resuming
-        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        # Directory -> device and inode of what was listed there: of an empty mount point, too.
+        self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
-        # Device and inode of what its content will tell -> `since` of the look that first saw it.
-        self._doubtful: dict[tuple[int, int], int] = {}
-        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
+        # Device and inode of what its content will tell -> of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], Doubt] = {}
+        self._doubtful_paths: dict[str, Doubt] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
         self._is_full = False
@@ -86,6 +123,16 @@ class Discovery:
                 self._touched.add(path)
         return concerned
 
+    def take_arrival(self, path: str | None) -> Arrival:
+        """How the file came that is the log now, and really is at `path`."""
+        arrival = self._lineage.take_arrival()
+        if arrival is None:
+            return Arrival.UNSEEN
+        name, created = arrival
+        if name != path:  # a link came there
+            return Arrival.UNSEEN
+        return Arrival.CREATED if created else Arrival.MOVED
+
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
@@ -111,6 +158,7 @@ class Discovery:
         held: Collection[Generation],
         since: int,
         room: int,
+        log: LogSeen,
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
         """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
@@ -121,82 +169,106 @@ class Discovery:
         """
         if self._since is not None:
             since = min(since, self._since)
-        trusting = self._lineage.take_completeness() and not self._resuming
+        complete = self._lineage.take_completeness()
+        trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
-        everything, self._sweeping = self._sweeping or not trusting, False
-        seen: dict[str, Seen] = {}
-        old: set[str] = set()  # paths in directories that nobody looked into before
-        retry: set[str] = set()
-        looked = dict(self._looked)
-        failed = False
-        for directory in directories:
-            here = {path for path in touched if os.path.dirname(path) == directory.path}
-            try:
-                key = self._files.stat(directory.path).key
-                first = not self._resuming and looked.get(directory.path) != key
-                candidates = self._candidates(directory, here, everything=everything or first)
-            except FileNotFoundError:
-                failed = failed or not directory.aside
-                continue  # what it held is remembered, should it come back
-            except OSError:
-                failed = self._sweeping = True
-                if not trusting:
-                    self._lineage.distrust()
-                retry |= here
-                continue
-            looked[directory.path] = key
-            for path in candidates - _log_paths(directories):
-                try:
-                    seen[path] = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    retry.add(path)
-            if first:  # what fills a directory never seen before was written before our time
-                old |= candidates
+        # While there is no log, nothing is called gone, and only what moves is looked at.
+        everything = self._sweeping or not complete or (self._resuming and log.key is not None)
+        self._sweeping = False
+        listing = self._list(directories, held, touched, everything=everything)
+        if not listing.is_whole:
+            self._sweeping = True
+            if not trusting:
+                self._lineage.distrust()
+        failed = listing.is_missing or not listing.is_whole
+        seen = listing.seen
+        elsewhere: set[str] = set()
+        awaited = self._known_files.expected() if self._resuming and everything else []
+        if awaited:
+            for path, each in self._search.by_inode(awaited, directories).items():
+                if path not in seen and path not in _log_paths(directories):
+                    seen[path] = each
+                    elsewhere.add(path)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
             room=room,
             found=[],
+            # Or since that look began: what is seen beside it may have been it a moment ago.
+            log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
+            is_foreign=Owners(self._files, self._known_files, held),
+            elsewhere=elsewhere,
         )
-        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
-        self._looked = looked
+        ignored = self._consider(listing, surroundings, trusting=trusting)
+        if awaited:
+            self._find_by_text(directories, surroundings)
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
                 self._touched.add(path)
             else:
-                self._known_files.ignore(ignored_file)
+                self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(retry, RETRIES))
+        self._touched.update(islice(listing.retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full)
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
-    def _consider(
+    def _list(
         self,
-        seen: dict[str, Seen],
-        old: set[str],
-        retry: set[str],
-        surroundings: Surroundings,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        touched: Collection[str],
         *,
-        trusting: bool,
+        everything: bool,
+    ) -> Listing:
+        """The files to look at: those touched, or all of them."""
+        listing = Listing()
+        log_paths = _log_paths(directories)
+        for directory in directories:
+            here = {path for path in touched if os.path.dirname(path) == directory.path}
+            try:
+                key = self._files.stat(directory.path).key
+                is_new = not self._resuming and key not in self._looked[directory.path]
+                paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
+            except FileNotFoundError:
+                listing.is_missing |= not directory.aside
+                continue  # what it held is remembered, should it come back
+            except OSError:
+                listing.is_whole = False
+                listing.retry |= here
+                continue
+            for path in paths:
+                try:
+                    listing.seen[path] = self._files.lstat(path)
+                except FileNotFoundError:
+                    continue  # it moved on, and a hint says where to
+                except OSError:
+                    listing.retry.add(path)
+            if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
+                listing.old |= paths
+            if key not in self._looked[directory.path]:
+                self._looked[directory.path].append(key)
+        return listing
+
+    def _consider(
+        self, listing: Listing, surroundings: Surroundings, *, trusting: bool
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        seen, old, retry = listing.seen, listing.old, listing.retry
         ignored = []
-        doubtful: dict[tuple[int, int], int] = {}
-        paths: dict[str, int] = {}
+        doubtful: dict[tuple[int, int], Doubt] = {}
+        paths: dict[str, Doubt] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
-            return self._known_files.knows(each.key), each.modified, each.size
+            return self._known_files.knows(each), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
@@ -204,12 +276,13 @@ class Discovery:
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
-            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            now = Doubt(surroundings.since, surroundings.log_was_replaced)
+            if doubt:
+                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                result = self._classifier.consider(
-                    path, seen[path], surroundings._replace(since=since), trusted=trusted
-                )
+                view = surroundings._replace(**now._asdict())
+                result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
                 self._is_full = True
             if isinstance(result, Found):
@@ -220,8 +293,9 @@ class Discovery:
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = since
-                    if isinstance(result, Unopenable) and doubt is None and seen[path].modified >= since:
+                    doubtful[key] = paths[path] = now
+                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
+                    if isinstance(result, Unopenable) and is_news:
                         what = f"cannot be opened: {result.reason}; it is counted once it can"
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
@@ -230,6 +304,39 @@ class Discovery:
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
+
+    def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
+        """What is still awaited may be compressed by now, or on another file system: its text tells."""
+        found = {each.position.number for each in surroundings.found}
+        missing = [each for each in self._known_files.expected() if each.number not in found]
+        if not missing:
+            return
+        for path, seen in self._search.by_time(missing, directories).items():
+            if seen.key in surroundings.held or path in _log_paths(directories):
+                continue
+            if len(surroundings.found) >= surroundings.room:
+                self._is_full = True
+                return
+            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
+                surroundings.found.append(one)
+                missing = [each for each in missing if each.number != one.position.number]
+                if not missing:
+                    return
+
+    def _is_renumbered(
+        self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
+    ) -> bool:
+        """Whether it is the directory that was looked into before, on a device that has another number now: a
+        file in it is known."""
+        if key[1] not in {inode for _, inode in self._looked[directory.path]}:
+            return False
+        open_inodes = {generation.identity.inode for generation in held}
+        return any(self._known_files.knows(each) or each.inode in open_inodes for each in seen)
+
+    def _log_key(self, path: str) -> tuple[int, int] | None:
+        with suppress(OSError):
+            return self._files.stat(path).key
+        return None
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
@@ -242,7 +349,7 @@ class Discovery:
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, directories: Iterable[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Collection[LogDirectory], held: Collection[tuple[int, int]]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
@@ -256,6 +363,7 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
+        candidates |= self._search.by_time([position], directories, candidates)
         best: Found | None = None
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.

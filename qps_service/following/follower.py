@@ -16,6 +16,7 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 
 import errno
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
@@ -23,13 +24,13 @@ from qps_service.files.sources import Plain
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.directories import LogDirectories, LogDirectory
-from qps_service.following.discovery import Discovery
+from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.start_position import StartPosition, is_replaced
+from qps_service.following.start_position import StartPosition, is_cut, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -89,8 +90,8 @@ class Follower:
         resuming = resume.restored is not None and resume.restored.path == path
         known_files = KnownFiles(resume.restored, expecting=resuming)
         self._known_files = known_files
-        self._discovery = Discovery(files, known_files, resuming=resuming)
-        self._start = StartPosition(files, known_files, limits.max_line, from_start=from_start)
+        self._discovery = Discovery(files, known_files, announcer, resuming=resuming)
+        self._start = StartPosition(files, known_files, announcer, limits.max_line, from_start=from_start)
         self._held = OpenFiles(limits, known_files, announcer, keeper)
         self._first_look = not resuming
         self._handed = resume.handed
@@ -100,6 +101,10 @@ class Follower:
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
         self._swept = Throttle(SWEEP_EVERY)
+        self._is_last = self._ends = (
+            True  # whether the last read, or the next, may be the last of this process
+        )
+        self._is_replaced = False  # whether the log was, since the last look that saw all files beside it
         for seen_at in known_files.paths():
             self._directories.learn(seen_at)
 
@@ -131,11 +136,14 @@ class Follower:
         return self._discovery.note(self._watcher.read(), self._looked_at)
 
     def sweep(self) -> None:
-        """Let the next read look at every file beside the log, as it does once a minute."""
+        """Let the next read look at every file beside the log, as it does once a minute. It may be the
+        last."""
         self._discovery.sweep()
+        self._ends = True
 
     def read(self, now: int) -> Iterator[Chunk]:
         """One look, and all whole lines that are there by now. Idempotent: reading twice changes nothing."""
+        self._is_last, self._ends = self._ends, False
         self._look(now)
         for generation in self._held:
             yield from self._held.read(generation, now)
@@ -149,7 +157,7 @@ class Follower:
 
     def changes(self) -> Changes:
         """What is to be committed together with the counts of everything handed out so far."""
-        return self._held.changes()
+        return self._held.changes(last=self._is_last)
 
     def take_losses(self) -> tuple[PossibleLoss, ...]:
         """Likewise: what may be lost, found out since the last call."""
@@ -192,13 +200,20 @@ class Follower:
             self._see_where_they_went()
             resuming = self._discovery.is_resuming
             found, again = self._discovery.find(
-                directories, tuple(self._held), self._since, self._held.room, self.take_hints
+                directories,
+                tuple(self._held),
+                self._since,
+                self._held.room,
+                self._log_seen(reads_log=reads_log),
+                self.take_hints,
             )
             for each in found:
                 self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
                 self._announcer.rotated(now, len(self._held))
-            if resuming and not self._discovery.is_resuming:
-                self._abandon_expected()
+            if not self._discovery.is_resuming:
+                self._is_replaced = False
+                if resuming:
+                    self._abandon_expected()
             if not again:
                 if reads_log:
                     self._discovery.settle_log(directories)
@@ -206,12 +221,21 @@ class Follower:
         self._tell_losses()
         self._first_look = False
 
+    def _log_seen(self, *, reads_log: bool) -> LogSeen:
+        current = self._held.current
+        if current is None or not reads_log:
+            return LogSeen(self.path, None, was_replaced=True)
+        return LogSeen(self.path, current.key, self._is_replaced)
+
     def _see_where_they_went(self) -> None:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
-            if generation is not self._held.current and (path := generation.source.path()):
-                generation.moved_to(path)
+            path = generation.source.path()
+            if path and generation is not self._held.current:
                 self._directories.learn(path)
+            # The log itself may be at the end of a link, which may lead to another file tomorrow.
+            if path and path not in {each.log_path for each in self._looked_at[:1]}:
+                generation.moved_to(path)
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""
@@ -225,7 +249,8 @@ class Follower:
         except OSError as error:
             self._announcer.unreadable(error)
             return False
-        if self._held.current is None or is_replaced(self._held.current.position, seen):
+        current = self._held.current
+        if current is None or is_replaced(current.position, seen):
             try:
                 self._open_log(seen, now)
             except InterruptedError:
@@ -250,6 +275,8 @@ class Follower:
                 if opened.key != seen.key or not opened.regular:
                     raise InterruptedError(errno.EINTR, "it was replaced in this moment")
                 position = self._begin(source)
+                is_known = position.number or position.begun
+                self._is_replaced |= not is_known or is_cut(position, source)
             except BaseException:
                 source.close()
                 raise
@@ -261,9 +288,15 @@ class Follower:
             self._announcer.rotated(now, len(self._held))
 
     def _begin(self, source: Plain) -> Position:
-        if not self._discovery.is_resuming:
-            return self._start.begin(source, self.path, first_look=self._first_look)
-        return self._start.resume(source, self.path, self._discovery.presence(self._looked_at, self._held))
+        resuming = self._discovery.is_resuming
+        return self._start.begin(
+            source,
+            self.path,
+            self._held,
+            first_look=self._first_look,
+            arrival=self._discovery.take_arrival(source.path()),
+            resuming=partial(self._discovery.presence, self._looked_at, self._held) if resuming else None,
+        )
 
     def _take_back(self, now: int) -> None:
         """Go on with the files that systemd kept."""

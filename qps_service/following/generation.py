@@ -14,8 +14,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import take_marks
-from qps_service.files.sources import ENDLESS, Source
+from qps_service.files.fingerprint import fingerprint_of, take_marks
+from qps_service.files.recognition import part_of, tail_of
+from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
@@ -49,10 +50,11 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[[Position], int],
+        truncated: Callable[[Position, int, int], int],
     ) -> None:
-        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
-        position up to which its old text was consumed; it gives the number of the text that is there now.
+        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut: with the
+        position up to which its old text was consumed, how many lines of that stand in it again, and of how
+        many bytes that can't be told; it gives the number of the text that is there now.
         The generation owns the source."""
         self.source = source
         self._number = position.number
@@ -73,6 +75,9 @@ class Generation:
         self._rejected = position.rejected
         self._modified = position.modified
         self._unended = position.unended
+        self._tail = position.tail
+        self._tail_end = position.offset
+        self._owner = position.owner
         self._truncated = truncated
 
     @property
@@ -97,6 +102,8 @@ class Generation:
             self._rejected,
             self._modified,
             self._unended,
+            self._tail,
+            self._owner,
         )
 
     @property
@@ -135,7 +142,10 @@ class Generation:
             if self.offset >= end:
                 self.is_behind = end < seen.size
                 break
-        self._modified, self._size = seen.modified, seen.size
+        self._modified, self._size, self._owner = seen.modified, seen.size, seen.owner
+        if self.offset != self._tail_end and self.source.descriptor is not None:
+            self._tail = tail_of(self.source.read, self.offset, before=self._tail, since=self._tail_end)
+            self._tail_end = self.offset
 
     def last_line(self) -> Iterator[Chunk]:
         """The line without newline that ends a drained generation which nobody writes to any more."""
@@ -213,7 +223,12 @@ class Generation:
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        self._number = self._truncated(self.position)
-        self.offset = self._begun = self._lines = self._rejected = self._unended = 0
-        self._prefix = self._marker = self._marks = b""
+        read, former = self.source.read, self.position
+        part = part_of(former, read, self.source.seen().size, in_place=True)
+        lines = count_lines(self.source, part.until) if part else 0
+        self._number = self._truncated(former, lines, part.doubtful if part else 0)
+        self._lines = self._rejected = self._unended = 0
+        self.offset = self._begun = self._tail_end = part.until if part else 0
+        self._prefix, self._marker, self._marks = fingerprint_of(read, self.offset)
+        self._tail = tail_of(read, self.offset) if self.offset else b""
         self._oversize = self.is_finished = False

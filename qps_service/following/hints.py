@@ -1,5 +1,6 @@
 """What the kernel tells of a log's directory, and what may have been missed."""
 
+from enum import Enum
 from typing import NamedTuple
 
 
@@ -14,6 +15,7 @@ class Appeared(NamedTuple):
     """Something was created under this path, or came to it from elsewhere."""
 
     path: str
+    created: bool = True
 
 
 class Gone(NamedTuple):
@@ -27,3 +29,11 @@ class Lost(NamedTuple):
 
 
 Hint = Moved | Appeared | Gone | Lost
+
+
+class Arrival(Enum):
+    """How the file came that is at the log's path."""
+
+    CREATED = "the name was left, by a rotation, and then a file was created under it"
+    MOVED = "it was put into its place by a rename"
+    UNSEEN = "nobody watched"

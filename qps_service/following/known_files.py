@@ -5,20 +5,22 @@ by its text, so that it is never counted twice; a generation that was open when 
 is expected until it is found or known to be gone; memory is bounded.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
+from qps_service.files.kernel import Seen
+from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
+from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
-# Each bounds memory: a retired generation keeps its prefix and marks (2 KiB), an ignored file some 300
-# bytes. A generation that falls out becomes an ignored file: that matters only if it then grows, or comes
-# back as a copy. An ignored file that falls out matters where events were lost.
+# A retired generation keeps its prefix and marks (2 KiB). One that falls out becomes an ignored file: that
+# matters only if it then grows.
 RETIRED_LIMIT = 1024
-IGNORED_LIMIT = 16 * 1024
+_START = 64  # bytes
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 
@@ -43,6 +45,7 @@ class Resemblance(Enum):
     NONE = "a text of its own"
     COPY = "nothing that was not read, or that is not read elsewhere"
     CONTINUED = "what was read, perhaps with more behind it"
+    ALIKE = "what was read, or the same once more: nothing proves which"
 
 
 class KnownFiles:
@@ -53,14 +56,14 @@ class KnownFiles:
         self.next_number = restored.next_number if restored else 1
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
+        self._inodes: Counter[int] = Counter()  # inode -> of how many of these
         self._expected: set[int] = set()  # numbers
         self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
-        self._ignored: OrderedDict[tuple[int, int], IgnoredFile] = OrderedDict()
+        self.ignored = IgnoredFiles(restored.ignored if restored else ())
         self._rebooted = restored.rebooted if restored else False
         self._unseen: set[int] = set()  # numbers that an earlier process gave; not found whole so far
         self._newly_retired: dict[int, Position] = {}
         self._forgotten: list[int] = []
-        self._ignored_changed = False
         if restored:
             for position in (*restored.retired, *restored.held):
                 self._put(position)
@@ -69,7 +72,6 @@ class KnownFiles:
                 self._expected = {position.number for position in restored.held}
             else:
                 self._newly_retired = {position.number: position for position in restored.held}
-            self._ignored.update({ignored_file[:2]: ignored_file for ignored_file in restored.ignored})
 
     def new_number(self) -> int:
         """The number of the next generation."""
@@ -80,6 +82,7 @@ class KnownFiles:
 
     def retire(self, position: Position) -> None:
         """Remember a generation that is let go."""
+        position = position._replace(tail=b"")  # a thousand of them would take as many times 12 KB
         self._put(position)
         self._newly_retired[position.number] = position
         while len(self._retired) > RETIRED_LIMIT:
@@ -89,7 +92,7 @@ class KnownFiles:
             self._expected.discard(number)
             self._forgotten.append(number)
             # Its file may stay beside the log: a look that goes by content must not take it for new.
-            self.ignore(IgnoredFile(*oldest.identity, 0))
+            self.ignored.add(IgnoredFile(*oldest.identity, 0, digest=beginning_of(oldest.prefix)))
 
     def reopened(self, position: Position) -> None:
         """It is being read again."""
@@ -120,7 +123,11 @@ class KnownFiles:
         position = self._find(identity)
         if position is None:
             return None
-        position = position._replace(identity=identity)
+        if position.identity.device != identity.device:
+            # Where nothing but the inode's number is the same, all of the text must be, too.
+            if identity.version is None and compare(position, read) is not Match.FULL:
+                return None
+            position = self._renumbered(position, identity)
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
             self._unseen.discard(position.number)
@@ -139,37 +146,62 @@ class KnownFiles:
         self, read: Read, is_present: Callable[[Position], bool]
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
-        still there, so that this one can only be a copy. CONTINUED comes with where to go on."""
+        still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
+        with what it is like."""
         best: Position | None = None
+        alike: Position | None = None
+        for position in self._beginning_like(read):
+            match = compare(position, read)
+            if match not in (Match.PREFIX, Match.FULL):
+                continue
+            if not is_proven(read, position):
+                alike = position
+            elif match is Match.PREFIX or is_present(position):
+                return Resemblance.COPY, None
+            elif best is None or position.offset > best.offset:
+                best = position
+        if best:
+            return Resemblance.CONTINUED, best
+        return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
+
+    def known_part(self, read: Read, size: int, has_name: Callable[[Position], bool]) -> KnownPart | None:
+        """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
+        `has_name` tells whether a generation's own file is still there."""
+        parts = [
+            part_of(position, read, size, has_name=has_name(position))
+            for position in self._retired.values()
+            if position.tail or (position.offset and read(1, 0) == position.prefix[:1])
+        ]
+        return max((part for part in parts if part), key=lambda part: part.until, default=None)
+
+    def _beginning_like(self, read: Read) -> Iterator[Position]:
+        """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a
+        directory with thousands of files, takes many seconds."""
+        start = read(_START, 0)
         for position in self._retired.values():
-            match compare(position, read):
-                case Match.PREFIX:
-                    return Resemblance.COPY, None
-                case Match.FULL if is_present(position):
-                    return Resemblance.COPY, None
-                case Match.FULL if best is None or position.offset > best.offset:
-                    best = position
-        return (Resemblance.CONTINUED, best) if best else (Resemblance.NONE, None)
+            prefix = position.prefix[:_START]
+            if start == prefix or start.startswith(prefix) or prefix.startswith(start):
+                yield position
 
     def is_expected(self, position: Position) -> bool:
         """Whether it was open when the last process ended."""
         return position.number in self._expected
 
-    def knows(self, key: tuple[int, int]) -> bool:
-        """Whether a file with this device and inode was read."""
-        return key in self._numbers
+    def knows(self, seen: Seen) -> bool:
+        """Whether a file with this inode number was read, on this device or on one that had another
+        number."""
+        return seen.key in self._numbers or seen.inode in self._inodes
 
     def accounts_for(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read, or is not to be."""
-        return key in self._numbers or key in self._ignored
+        return key in self._numbers or key in self.ignored
 
-    def is_unchanged(self, key: tuple[int, int], changed: int) -> bool:
-        """Whether the file was found to have nothing new when its st_ctime was `changed`."""
-        ignored_file = self._ignored.get(key)
-        if ignored_file and ignored_file.changed == changed:
-            return True
-        number = self._numbers.get(key)
-        return number is not None and self._unchanged.get(number) == changed
+    def is_unchanged(self, seen: Seen) -> bool:
+        """Whether the file was found to have nothing new when it was as it is now."""
+        number = self._numbers.get(seen.key)
+        return self.ignored.is_unchanged(seen) or (
+            number is not None and self._unchanged.get(number) == seen.changed
+        )
 
     def has_nothing_new(self, position: Position, changed: int) -> None:
         """A retired generation has not grown; `changed` is its st_ctime."""
@@ -188,22 +220,9 @@ class KnownFiles:
         """Whether one of the generations had this st_mtime when it was read last."""
         return any(position.modified == modified for position in self._retired.values())
 
-    # Ignored files
-
-    def is_ignored(self, identity: Identity) -> bool:
-        """Whether the file is known not to be read, whatever it is called."""
-        ignored_file = self._ignored.get(identity[:2])
-        return ignored_file is not None and ignored_file.version == identity.version
-
-    def ignore(self, ignored_file: IgnoredFile) -> None:
-        """Not to be read, now or later."""
-        if self._ignored.get(ignored_file[:2]) == ignored_file:
-            return
-        self._ignored[ignored_file[:2]] = ignored_file
-        self._ignored.move_to_end(ignored_file[:2])
-        while len(self._ignored) > IGNORED_LIMIT:
-            self._ignored.popitem(last=False)
-        self._ignored_changed = True
+    def owners(self) -> set[int]:
+        """Whose the log ever was, as far as that is remembered."""
+        return {position.owner for position in self._retired.values() if position.owner is not None}
 
     # What the ledger has not been told yet
 
@@ -219,35 +238,43 @@ class KnownFiles:
 
     def take_ignored(self) -> tuple[IgnoredFile, ...] | None:
         """All ignored files; None if they are the same as at the last call."""
-        changed, self._ignored_changed = self._ignored_changed, False
-        return tuple(self._ignored.values()) if changed else None
+        return self.ignored.take()
 
     def everything(self) -> tuple[tuple[Position, ...], tuple[IgnoredFile, ...]]:
         """All that is remembered, for a ledger that has to be written anew."""
-        return tuple(self._retired.values()), tuple(self._ignored.values())
+        return tuple(self._retired.values()), self.ignored.all()
 
     def _put(self, position: Position) -> None:
         self._retired[position.number] = position
+        self._inodes[position.identity.inode] += position.identity[:2] not in self._numbers
         self._numbers[position.identity[:2]] = position.number
         self._unchanged.pop(position.number, None)
 
     def _drop(self, position: Position) -> None:
         if self._numbers.get(position.identity[:2]) == position.number:
             del self._numbers[position.identity[:2]]
+            self._inodes[position.identity.inode] -= 1
+            if not self._inodes[position.identity.inode]:
+                del self._inodes[position.identity.inode]
         self._unchanged.pop(position.number, None)
+
+    def _renumbered(self, position: Position, identity: Identity) -> Position:
+        """It is the same file, and its device has another number now."""
+        self._drop(position)
+        position = position._replace(identity=identity)
+        self._put(position)
+        if position.number not in self._expected:
+            self._newly_retired[position.number] = position
+        return position
 
     def _find(self, identity: Identity) -> Position | None:
         number = self._numbers.get(identity[:2])
         if number is not None:
             position = self._retired[number]
             return position if position.identity.version == identity.version else None
-        return next(self._found_on_another_device(identity), None) if self._rebooted else None
-
-    def _found_on_another_device(self, identity: Identity) -> Iterator[Position]:
-        """A start of the machine may number its disks anew."""
-        for position in reversed(self._retired.values()):
-            if position.identity[1:] == identity[1:] and identity.version is not None:
-                yield position
+        # A start of the machine, or a mount, may number disks anew.
+        latest = reversed(self._retired.values())
+        return next((each for each in latest if each.identity[1:] == identity[1:]), None)
 
 
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:

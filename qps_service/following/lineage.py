@@ -23,10 +23,17 @@ class Lineage:
     def __init__(self) -> None:
         self._is_complete = False  # whether every event since the last look is known
         self._names: dict[str, Descent] = {}
+        # The log's name that got another file last, and whether that was created there.
+        self._arrival: tuple[str, bool] | None = None
         self._unseen: list[str] = []
 
     def note(self, hint: Hint, log_paths: set[str]) -> None:
         """Follow one event; `log_paths` are the names of the log itself."""
+        match hint:
+            case Moved(_, path) | Appeared(path, False) if path in log_paths:
+                self._arrival = path, False
+            case Appeared(path) if path in log_paths:
+                self._arrival = path, True
         match hint:
             case Moved(source, target):
                 descent = self._names.pop(source, None)
@@ -46,6 +53,7 @@ class Lineage:
                 self._end(path)
             case Lost():
                 self.distrust()
+                self._arrival = None
 
     def take_completeness(self) -> bool:
         """Whether every event since the last call is known."""
@@ -73,6 +81,12 @@ class Lineage:
     def settle_log(self, path: str) -> None:
         """What is at the log's own path now is being read."""
         self._names[path] = Descent(known=True)
+
+    def take_arrival(self) -> tuple[str, bool] | None:
+        """The name of the log that got another file last, since the last call, and whether it was created
+        there."""
+        arrival, self._arrival = self._arrival, None
+        return arrival
 
     def tidy(self, log_paths: set[str]) -> None:
         """Forget the names that tell nothing any more."""

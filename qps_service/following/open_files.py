@@ -186,12 +186,17 @@ class OpenFiles:
             if self._keeper and descriptor is not None and generation not in self._moved:
                 self._keeper.keep(descriptor, generation.position)
 
-    def changes(self) -> Changes:
-        """What the ledger has to be told. What is finished is let go after that, and not waited for."""
+    def changes(self, *, last: bool) -> Changes:
+        """What the ledger has to be told. What is finished is let go after that, and not waited for. `last`:
+        whether this process ends with it: the lines' digests are for a next one, and many to write each
+        time."""
+        positions = [each.position for each in self._generations]
+        if not last:
+            positions = [position._replace(tail=b"") for position in positions]
         return Changes(
-            tuple(each.position for each in self._generations if not each.is_finished),
+            tuple(p for p, each in zip(positions, self._generations, strict=True) if not each.is_finished),
             self._known_files.take_retired()
-            + tuple(each.position for each in self._generations if each.is_finished),
+            + tuple(p for p, each in zip(positions, self._generations, strict=True) if each.is_finished),
             self._known_files.take_forgotten(),
             self._known_files.take_ignored(),
         )
@@ -215,9 +220,12 @@ class OpenFiles:
         cut, self._cut = self._cut, []
         return cut
 
-    def _note_truncation(self, position: Position) -> int:
-        """What stands in the file now is another text, and gets a number of its own."""
+    def _note_truncation(self, position: Position, known_lines: int, doubtful: int) -> int:
+        """What stands in the file now is another text, or a copy of what was read, and gets a number of its
+        own."""
         self._cut.append(position)
+        if known_lines:
+            self._announcer.recognised(position.name, known_lines, doubtful)
         return self._known_files.new_number()
 
     def _is_over(self, generation: Generation, now: int) -> bool:

@@ -1,15 +1,23 @@
 """Where reading begins in a file that was just opened as the log.
 
 A file that was read before goes on where it was left. A new one is read from its start, but for what
-was there at the very first look: that counts only where the configuration says so.
+was there at the very first look: that counts only where the configuration says so. A file that no rotation
+brought may be a copy of what was read: a mirror, a backup, what an editor made of it. Then that part is left
+out which is proven to be known, and that is said.
 """
 
-from qps_service.files.fingerprint import fingerprint_of
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.sources import Plain
+from qps_service.files.sources import Plain, count_lines
+from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
-from qps_service.following.known_files import KnownFiles
+from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, part_of_held
+from qps_service.following.hints import Arrival
+from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.following.resume import InheritedFile
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import Position
@@ -18,8 +26,11 @@ from qps_service.values.positions import Position
 class StartPosition:
     """Knows what was before our time."""
 
-    def __init__(self, files: Files, known_files: KnownFiles, max_line: int, *, from_start: bool) -> None:
+    def __init__(
+        self, files: Files, known_files: KnownFiles, announcer: Announcer, max_line: int, *, from_start: bool
+    ) -> None:
         """`max_line` in bytes; `from_start`: whether what the log holds at the first look counts too."""
+        self._announcer = announcer
         self._max_line = max_line
         self._files = files
         self._known_files = known_files
@@ -31,34 +42,65 @@ class StartPosition:
         """Lines may have so many bytes from now on."""
         self._max_line = max_line
 
-    def begin(self, source: Plain, path: str, *, first_look: bool) -> Position:
-        """Where to begin in a log that was opened by its path."""
+    def begin(
+        self,
+        source: Plain,
+        path: str,
+        held: Iterable[Generation],
+        *,
+        first_look: bool,
+        arrival: Arrival,
+        resuming: Callable[[], StillThere] | None = None,
+    ) -> Position:
+        """Where to begin in a log that was opened by its path. `held`: the generations that are open;
+        `resuming`: which others are still there, in their own files, where an earlier process followed the
+        log."""
         recalled = self._recall(source, path)
         if recalled:
             return recalled
-        identity, size = source.identity(), source.seen().size
-        fresh = Position(identity, path, 0, b"", b"", False)
-        if self._unread and self._unread[0] == identity[:2]:
-            size = min(size, self._unread[1])
-        elif not first_look:
+        identity, seen = source.identity(), source.seen()
+        fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
+        if resuming:
+            resemblance, known = self._known_files.resembles(source.read, resuming())
+            if known and resemblance is Resemblance.CONTINUED:
+                self._announcer.recognised(path, count_lines(source, known.offset))
+                return known._replace(identity=identity, name=path, owner=seen.owner)
+        elif first_look:
+            return self._at_first(source, fresh)
+        elif self._unread and self._unread[0] == identity[:2]:
+            return self._at_first(source, fresh, min(seen.size, self._unread[1]))
+        if arrival is Arrival.CREATED:
             return fresh
+        return self._after_known_part(source, fresh, held, arrival)
+
+    def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
+        """After what a log holds at the very first look, which are its first `size` bytes."""
+        size = source.seen().size if size is None else size
         if self._from_start or size == 0:
             return fresh
         return begin_at(source, fresh, self._line_before(source, size))
 
-    def resume(self, source: Plain, path: str, is_present: StillThere) -> Position:
-        """Where to begin in the log that an earlier process followed. A file with another identity may be
-        what that one read, moved to this path with its text: unless the generation's own file is still
-        present, which makes this one a new log."""
-        recalled = self._recall(source, path)
-        if recalled:
-            return recalled
-        identity = source.identity()
-        fresh = Position(identity, path, 0, b"", b"", False)
-        _, known = self._known_files.resembles(source.read, is_present)
-        if known:
-            return known._replace(identity=identity, name=path)
+    def _after_known_part(
+        self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
+    ) -> Position:
+        size = source.seen().size
+        parts = [part_of_held(self._files, generation, fresh.identity, source) for generation in held]
+        parts.append(self._known_files.known_part(source.read, size, self._has_name))
+        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        if known and known.until:
+            self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
+            return begin_at(source, fresh, known.until)
+        resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
+        is_alike = resemblance is Resemblance.ALIKE
+        if size and (arrival is Arrival.MOVED or is_alike):
+            self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
+
+    def _has_name(self, position: Position) -> bool:
+        """Whether a file that was read is still where it was seen last."""
+        with suppress(OSError):
+            return self._files.lstat(position.name).key == position.identity[:2]
+        return False
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -102,12 +144,13 @@ class StartPosition:
         return first + before.rfind(b"\n") + 1
 
 
-def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
-    """`fresh` with everything before `offset` left out."""
-    prefix, marker, marks = fingerprint_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
-
-
 def is_replaced(held: Position, seen: Seen) -> bool:
     """Whether another file than the held one is at the log's path."""
     return decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED
+
+
+def is_cut(held: Position, source: Plain) -> bool:
+    """Whether what was read of the file does not stand in it any longer."""
+    seen, back = source.seen(), len(held.marker)
+    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
+    return decide(held, look) is Change.TRUNCATED

@@ -31,7 +31,9 @@ class Position(NamedTuple):
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
-    tail: bytes = b""  # digests of the last lines that were read, TAIL_DIGEST a line; empty where not known
+    tail: bytes = (
+        b""  # digest and length of each of the last lines (files/recognition.py); empty where not known
+    )
     owner: int | None = None  # uid of the file's owner when it was last read; None where not known
 
 
@@ -44,7 +46,7 @@ class IgnoredFile(NamedTuple):
     changed: int  # st_ctime at the last look, nanoseconds
     size: int | None = None  # st_size at the last look; None where not known
     modified: int | None = None  # st_mtime likewise, nanoseconds
-    digest: bytes = b""  # of the first KiB of its text, unpacked; empty where not known
+    digest: bytes = b""  # of the first KiB of its text, unpacked; empty where that proves nothing
 
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations

@@ -1,0 +1,236 @@
+"""Whether equal texts are one text, and how much of a file was read before under another identity.
+
+That two files begin alike proves little: a health check writes the same line all day, and the format may have
+no time. So two texts are taken for one only if they could not have been written twice: what agrees tells a
+time, or has DIFFERENT_LINES different lines. Of a copy that was edited, or cut and written on, that part is
+known which comes before it parts from the original, and whatever lines it has in common with the original's
+end.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+from zlib import adler32, crc32
+
+from qps_service.files.fingerprint import Read, common
+from qps_service.values.positions import PREFIX_LIMIT, Position
+
+DIFFERENT_LINES = 16
+# The end of what was read is kept line by line, so that a copy that parts from it there is told exactly.
+TAIL_LIMIT = 64 * 1024  # bytes that are read again for it at most
+TAIL_LINES = 1024
+# A copy's lines are compared as far as this, and where the original is still there, with so much of its end.
+COPY_LIMIT = 64 * 1024 * 1024  # bytes
+HELD_LIMIT = 1024 * 1024  # bytes
+
+# Of lines without a time, so many in a row are not the same by chance; one that is not counts like so many
+# that are.
+BY_CHANCE = 4
+ALTERED = 3
+
+_DIGEST = 8  # bytes
+_LENGTH = 4  # bytes, of a line's length
+_ENTRY = _DIGEST + _LENGTH
+_BLOCK = 256 * 1024  # bytes
+# As servers write it, and not within an URL: what a client asks for may have a date in it, and stays the
+# same.
+_TIME = re.compile(
+    rb'(?:^|[\s\["(,:])('
+    rb"\d{4}-\d\d-\d\d[T\s]\d\d:\d\d:\d\d"  # ISO 8601, W3C
+    rb"|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"  # NCSA
+    rb"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"  # syslog
+    rb'|1\d{9}\.\d{3,}(?=[\s",\]}]|$)|1\d{12}(?=[,}])'  # Unix seconds with decimals, milliseconds in JSON
+    rb")",
+    re.MULTILINE,
+)
+
+
+class KnownPart(NamedTuple):
+    """How much of a file was read before."""
+
+    until: int  # what stands before this byte is not to be read again
+    doubtful: int = 0  # so many of these bytes nothing tells from read ones
+
+
+def proves(text: bytes, *, strictly: bool = False, by_time: bool = False) -> bool:
+    """Whether another text that has the whole lines of this one is the same text. `strictly`: where the lines
+    alone agree, and not their places, since within a second a server may well write a line again. `by_time`:
+    where only a time will do."""
+    lines = text[: text.rfind(b"\n") + 1]
+    if times := set(_TIME.findall(lines)):
+        return len(times) > 1 or not strictly
+    return not by_time and len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
+
+
+def digest_of(text: bytes) -> bytes:
+    """Of a line, or of a text's beginning. A checksum will do: nobody gains by two that agree."""
+    return crc32(text).to_bytes(4) + adler32(text).to_bytes(4)
+
+
+def beginning_of(text: bytes) -> bytes:
+    """The digest by which a text is known again, of its first KiB; empty where that proves nothing."""
+    return digest_of(text[:PREFIX_LIMIT]) if proves(text[:PREFIX_LIMIT]) else b""
+
+
+def tail_of(read: Read, end: int, *, before: bytes = b"", since: int = 0, limit: int = TAIL_LIMIT) -> bytes:
+    """The lines that end a text at byte `end`, where a line begins: digest and length of each, of the last
+    `limit` bytes. `before`: what this was when the text ended at `since`."""
+    first = max(since, end - limit, 0)
+    text = read(end - first, first)
+    if first > since:
+        before, text = b"", text[text.find(b"\n") + 1 :]
+    lines = text.split(b"\n")[:-1]
+    tail = before + b"".join(digest_of(line) + (len(line) + 1).to_bytes(_LENGTH) for line in lines)
+    return tail[-TAIL_LINES * _ENTRY :] if limit == TAIL_LIMIT else tail
+
+
+def is_proven(read: Read, position: Position) -> bool:
+    """Whether a file that has all that was read up to `position`, or that begins it, must be that text."""
+    if proves(start := read(len(position.prefix), 0)):
+        return True
+    tail = _entries(position.tail)
+    size = sum(length for _, length in tail)
+    lines = read(size, position.offset - size).split(b"\n")[:-1] if size else []
+    agreeing = [line for line, (digest, _) in zip(lines, tail, strict=False) if digest_of(line) == digest]
+    return proves(start + b"\n".join((b"", *agreeing, b"")))
+
+
+def known_part(
+    read: Read,
+    size: int,
+    *,
+    agreed: int,
+    compared: int,
+    tail: bytes,
+    end: int,
+    in_place: bool = False,
+    has_name: bool = False,
+) -> KnownPart | None:
+    """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
+    None where nothing proves that any of it does.
+
+    Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
+    `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there.
+    Either is what rotations leave, and clients that ask in turns for the same things make logs without times
+    alike: only a time proves then, or, of what was written over, the beginning.
+    """
+    if not agreed and not tail:
+        return None
+    parted = line_start(read, agreed)
+    lines = _CommonLines(_entries(tail), end, parted)
+    place = min(parted, end - lines.size)
+    covered = place == end - lines.size
+    for line in _lines(read, place, min(size, place + COPY_LIMIT)):
+        place += len(line) + 1
+        lines.take(line, place)
+    begins_alike = agreed and proves(read(min(agreed, compared, TAIL_LIMIT), 0), by_time=has_name)
+    by_time = has_name or (in_place and not agreed)
+    if not begins_alike and not proves(
+        b"\n".join((*lines.common, b"")), strictly=not agreed, by_time=by_time
+    ):
+        return None
+    if covered or lines.until > parted:
+        return KnownPart(lines.until, lines.doubtful)
+    # It parted from the text before those lines that are known one by one.
+    until = max(parted, line_start(read, min(size, end)))
+    return KnownPart(until, until - parted)
+
+
+class _CommonLines:
+    """Goes through a file line by line, and finds the last one that it has in common with the end of a text.
+
+    Of lines with a time each tells. Others may be the same by chance: so many of them must be common that it
+    is none, but for those that end the text.
+    """
+
+    def __init__(self, tail: Sequence[tuple[bytes, int]], end: int, parted: int) -> None:
+        """`end`: of the text, bytes; `parted`: up to where the file is known to agree with it."""
+        self.size = sum(length for _, length in tail)  # of the text's end, bytes
+        starts = accumulate((length for _, length in tail), initial=end - self.size)
+        self._places = {place: digest for place, (digest, _) in zip(starts, tail, strict=False)}
+        self.until = self._parted = parted
+        self.doubtful = 0  # bytes between the parting and the last common line that are not common
+        self.common: list[bytes] = []
+        self._left = Counter(digest for digest, _ in tail)
+        self._last = tail[-1][0] if tail else None
+        self._agrees = True  # whether it did so far
+        self._unmatched = self._score = 0
+        self._is_run = True  # whether all since the last that told were common
+
+    def take(self, line: bytes, end: int) -> None:
+        """The next line of the file, which ends before byte `end`."""
+        digest = digest_of(line)
+        is_common = self._left[digest] > 0
+        if is_common:
+            self._left[digest] -= 1
+            self.common.append(line)
+        if end <= self._parted:
+            return
+        if self._agrees and self._places.get(end - len(line) - 1) == digest:
+            self.until = self._parted = end
+            return
+        self._agrees = False
+        if not is_common:
+            self._unmatched += len(line) + 1
+            self._score = max(self._score - ALTERED, -DIFFERENT_LINES)
+            self._is_run = False
+            return
+        self._score += 1
+        ends_text = self._is_run and digest == self._last
+        if self._score >= BY_CHANCE or ends_text or _TIME.search(line):
+            self.until, self.doubtful = end, self._unmatched
+            self._score, self._is_run = 0, True
+
+
+def part_of(
+    position: Position, read: Read, size: int, *, in_place: bool = False, has_name: bool = False
+) -> KnownPart | None:
+    """How much of a file of `size` bytes is what was read up to `position`; the rest as `known_part`."""
+    return known_part(
+        read,
+        size,
+        agreed=common(position, read),
+        compared=len(position.prefix),
+        tail=position.tail,
+        end=position.offset,
+        in_place=in_place,
+        has_name=has_name,
+    )
+
+
+def common_start(one: Read, other: Read, start: int) -> int:
+    """Up to which byte two texts agree, which agree up to `start`."""
+    while (block := one(_BLOCK, start)) and (there := other(_BLOCK, start)):
+        if block != there:
+            pairs = enumerate(zip(block, there, strict=False))
+            return start + next((at for at, (mine, its) in pairs if mine != its), min(len(block), len(there)))
+        start += len(block)
+    return start
+
+
+def _entries(tail: bytes) -> list[tuple[bytes, int]]:
+    """Digest and length of each line."""
+    return [
+        (tail[at : at + _DIGEST], int.from_bytes(tail[at + _DIGEST : at + _ENTRY]))
+        for at in range(0, len(tail), _ENTRY)
+    ]
+
+
+def line_start(read: Read, place: int) -> int:
+    """Where the line begins that the byte at `place` belongs to, as far as one block goes."""
+    first = max(0, place - TAIL_LIMIT)
+    return first + read(place - first, first).rfind(b"\n") + 1
+
+
+def _lines(read: Read, start: int, end: int) -> Iterator[bytes]:
+    """The whole lines between two places, without their ends."""
+    rest = b""
+    while start < end:
+        block = read(min(_BLOCK, end - start), start)
+        if not block:
+            return
+        start += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines

@@ -1,0 +1,87 @@
+"""Files beside the log that are not to be read: copies, backups, what is older than our time.
+
+They are recognised by device and inode, and where devices were numbered anew by whatever else is known of
+them: the inode's version, the beginning of their text, or size and time. Memory is bounded.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from qps_service.files.kernel import Seen
+from qps_service.values.positions import Identity, IgnoredFile
+
+# Some 300 bytes each. One that falls out matters where events were lost.
+IGNORED_LIMIT = 16 * 1024
+
+
+class IgnoredFiles:
+    """Those of one log."""
+
+    def __init__(self, ignored: Iterable[IgnoredFile] = ()) -> None:
+        self._files: OrderedDict[tuple[int, int], IgnoredFile] = OrderedDict()  # by device and inode
+        self._by_inode: dict[int, IgnoredFile] = {}
+        self._by_digest: dict[bytes, IgnoredFile] = {}
+        for each in ignored:
+            self._put(each)
+        self._has_changed = False
+
+    def __contains__(self, key: tuple[int, int]) -> bool:
+        return key in self._files
+
+    def is_unchanged(self, seen: Seen) -> bool:
+        """Whether the file is one of them, and nothing was done to it since it was looked at last."""
+        known = self._files.get(seen.key)
+        return known is not None and known.changed == seen.changed
+
+    def has(self, identity: Identity) -> bool:
+        """Whether the file is one of them, whatever it is called."""
+        known = self._files.get(identity[:2])
+        return known is not None and known.version == identity.version
+
+    def recall(self, identity: Identity, seen: Seen) -> bool:
+        """Likewise, on a device that may have been numbered anew."""
+        known = self._by_inode.get(identity.inode)
+        if known is None or known.device == identity.device:
+            return self.has(identity)
+        if identity.version is not None:
+            return known.version == identity.version
+        return (known.size, known.modified) == (seen.size, seen.modified)
+
+    def has_text(self, digest: bytes) -> bool:
+        """Whether one of them begins with this text."""
+        return digest in self._by_digest
+
+    def add(self, ignored: IgnoredFile) -> None:
+        """Not to be read, now or later."""
+        if self._files.get(ignored[:2]) == ignored:
+            return
+        former = self._by_inode.get(ignored.inode)
+        if former and former.device != ignored.device and former[1:3] == ignored[1:3]:
+            self._drop(former)  # its device has another number now
+        self._put(ignored)
+        while len(self._files) > IGNORED_LIMIT:
+            self._drop(next(iter(self._files.values())))
+        self._has_changed = True
+
+    def take(self) -> tuple[IgnoredFile, ...] | None:
+        """All of them; None if they are the same as at the last call."""
+        changed, self._has_changed = self._has_changed, False
+        return self.all() if changed else None
+
+    def all(self) -> tuple[IgnoredFile, ...]:
+        """Oldest first."""
+        return tuple(self._files.values())
+
+    def _put(self, ignored: IgnoredFile) -> None:
+        self._files[ignored[:2]] = ignored
+        self._files.move_to_end(ignored[:2])
+        self._by_inode[ignored.inode] = ignored
+        if ignored.digest:
+            self._by_digest[ignored.digest] = ignored
+
+    def _drop(self, ignored: IgnoredFile) -> None:
+        self._files.pop(ignored[:2], None)
+        if self._by_inode.get(ignored.inode) == ignored:
+            del self._by_inode[ignored.inode]
+        if self._by_digest.get(ignored.digest) == ignored:
+            del self._by_digest[ignored.digest]

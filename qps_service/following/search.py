@@ -1,0 +1,87 @@
+"""Where files of a log may be that are called as no rotation calls them, or stand in another directory.
+
+A generation that was open when the last process ended may have any name by now: a day's directory whose link
+was set anew, logrotate's olddir, a name with a month in words. It is looked for in every directory where the
+log or a file of it was ever seen, one level below the log's own, and beside that one, should that itself have
+been moved.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+
+from qps_service.files.kernel import Files, Seen
+from qps_service.files.rotated_names import is_compressed
+from qps_service.following.directories import LogDirectory
+from qps_service.text.units import SECOND
+from qps_service.values.positions import Position
+
+# So many directories are looked into, and so many files are looked at for their text: whoever fills a disk
+# with either costs little.
+PLACES = 256
+TEXTS = 256
+
+
+class Search:
+    """Looks for files of one log, wherever they are."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def by_inode(
+        self, wanted: Collection[Position], directories: Collection[LogDirectory]
+    ) -> dict[str, Seen]:
+        """Files with the inode numbers of these generations, whatever they are called."""
+        inodes = {position.identity.inode for position in wanted}
+        found: dict[str, Seen] = {}
+        for place in self._places(wanted, directories, beside=True):
+            for name, inode, _ in self._entries(place):
+                if inode in inodes:
+                    self._look(os.path.join(place, name), found)
+            if inodes <= {seen.inode for seen in found.values()}:
+                break
+        return found
+
+    def by_time(
+        self, wanted: Collection[Position], directories: Collection[LogDirectory], known: Collection[str] = ()
+    ) -> dict[str, Seen]:
+        """Files that may have the texts of these generations: written to no earlier, and no smaller unless
+        they are compressed. The latest first."""
+        # Compressing may keep the time in whole seconds alone.
+        since = min(position.modified for position in wanted) // SECOND * SECOND
+        least = min(position.offset for position in wanted)
+        seen: dict[str, Seen] = {}
+        for place in self._places(wanted, directories, beside=False):
+            for name, _, is_file in self._entries(place):
+                if is_file and (path := os.path.join(place, name)) not in known:
+                    self._look(path, seen)
+        fit = [
+            (path, each)
+            for path, each in seen.items()
+            if each.modified >= since and (each.size >= least or is_compressed(path))
+        ]
+        return dict(sorted(fit, key=lambda each: each[1].modified, reverse=True)[:TEXTS])
+
+    def _places(
+        self, wanted: Iterable[Position], directories: Collection[LogDirectory], *, beside: bool
+    ) -> Iterator[str]:
+        places: dict[str, None] = dict.fromkeys(each.path for each in directories)
+        places |= dict.fromkeys(os.path.dirname(position.name) for position in wanted)
+        own = [each.path for each in directories if not each.aside]
+        for parent in [*own, *(os.path.dirname(each) for each in own if beside)]:
+            below = (os.path.join(parent, name) for name, _, is_file in self._entries(parent) if not is_file)
+            places |= dict.fromkeys(islice(below, PLACES))
+        return islice(places, PLACES)
+
+    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        """Name, inode and whether it is a file, of files and directories; none of what can't be listed."""
+        with suppress(OSError):
+            return self._files.entries(directory)
+        return []
+
+    def _look(self, path: str, found: dict[str, Seen]) -> None:
+        with suppress(OSError):
+            seen = self._files.lstat(path)
+            if seen.regular:
+                found[path] = seen
