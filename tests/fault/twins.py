@@ -59,6 +59,33 @@ KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
 
+class TrustsDevices(Spoilt):
+    """Takes a file on a device with another number for another file."""
+
+    def spoil(self) -> None:
+        known, ignored = self._known_files, self._known_files.ignored
+        find = known._find
+
+        def on_its_device(identity: Any) -> Any:
+            position = find(identity)
+            return position if position and position.identity == identity else None
+
+        known._find = on_its_device  # type: ignore[method-assign]
+        known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        known.known_part = lambda *_: None  # type: ignore[method-assign]
+        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+
+
+class ForgetsWhatIsOld(Spoilt):
+    """Knows what was before our time by device and inode alone."""
+
+    def spoil(self) -> None:
+        ignored = self._known_files.ignored
+        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+
+
 class ClosesFirst(Follower):
     """Closes what it holds before it opens what is new, as `tail -F` does."""
 
