@@ -455,8 +455,8 @@ def zero(path: Path, start: int) -> None:
 
 
 def check_after_power_loss(rig: Rig) -> None:
-    """Without inotify each look goes by the texts, in the next process too, while any file may be the log that
-    was rotated: nothing twice, nothing lost."""
+    """Without inotify each look goes by the texts, in the next process too, while any file may be the log
+    that was rotated: nothing twice, nothing lost."""
     for turn in range(3):
         rig.start(rebooted=turn == 0)
         rig.look()
