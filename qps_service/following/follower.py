@@ -344,10 +344,10 @@ class Follower:
                 what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
                 self._announcer.possible_loss(PossibleLoss(what, position.name))
         log = self._held.current
-        if any(position.offset for position in gone) and log and not log.offset:
+        is_new = log and not log.offset and any(position.offset for position in gone)
+        if log and is_new and (lines := count_lines(log.source)):
             # It may be a copy in which every line was changed.
-            if lines := count_lines(log.source):
-                self._announcer.possible_duplicate(self.path, lines, is_alike=False)
+            self._announcer.possible_duplicate(self.path, lines, is_alike=False)
 
     def _tell_losses(self) -> None:
         for path in self._discovery.take_unseen():
