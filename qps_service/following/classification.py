@@ -20,6 +20,7 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -252,6 +253,9 @@ class Classifier:
             return Undecided.NEW
         if path in surroundings.elsewhere:
             return Undecided.NEW
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+        if not is_compressed(path) and (again := self._renumbered(fresh, surroundings)):
+            return again
         descends = path in self._lineage
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
             return self._to_ignore(source, identity, seen)
@@ -260,13 +264,22 @@ class Classifier:
             # looked at yet may be gone by then.
             is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         if descends:
             return fresh
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _renumbered(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that is open, on a device that has another number since it was mounted again. What the open
+        one can't see any more is read here."""
+        source, position = fresh
+        for generation in surroundings.held.values():
+            if is_renumbered(generation, position.identity, source):
+                part = part_of_held(self._files, generation, position.identity, source)
+                return Found(source, begin_at(source, position, part.until if part else 0))
+        return None
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes

@@ -6,8 +6,10 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -39,6 +41,7 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PLACES_KEPT = 8  # what was mounted under one path
 
 
 class LogSeen(NamedTuple):
@@ -56,6 +59,17 @@ class Doubt(NamedTuple):
     log_was_replaced: bool  # then, or since
 
 
+class Listing:
+    """The files beside a log, as one look saw them."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}  # by path
+        self.old: set[str] = set()  # paths in directories never seen before: written before our time
+        self.retry: set[str] = set()  # paths to look at again
+        self.is_missing = False  # whether a directory is not there
+        self.is_whole = True  # whether each that is there could be listed
+
+
 class Discovery:
     """What is known of the files beside the log."""
 
@@ -70,7 +84,8 @@ class Discovery:
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
-        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        # Directory -> device and inode of what was listed there: of an empty mount point, too.
+        self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
         # Device and inode of what its content will tell -> of the look that first saw it.
         self._doubtful: dict[tuple[int, int], Doubt] = {}
@@ -160,36 +175,13 @@ class Discovery:
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        seen: dict[str, Seen] = {}
-        old: set[str] = set()  # paths in directories that nobody looked into before
-        retry: set[str] = set()
-        looked = dict(self._looked)
-        failed = False
-        for directory in directories:
-            here = {path for path in touched if os.path.dirname(path) == directory.path}
-            try:
-                key = self._files.stat(directory.path).key
-                first = not self._resuming and looked.get(directory.path) != key
-                candidates = self._candidates(directory, here, everything=everything or first)
-            except FileNotFoundError:
-                failed = failed or not directory.aside
-                continue  # what it held is remembered, should it come back
-            except OSError:
-                failed = self._sweeping = True
-                if not trusting:
-                    self._lineage.distrust()
-                retry |= here
-                continue
-            for path in candidates - _log_paths(directories):
-                try:
-                    seen[path] = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    retry.add(path)
-            if first and not self._is_renumbered(looked, directory, key, seen.values()):
-                old |= candidates  # what fills a directory never seen before was written before our time
-            looked[directory.path] = key
+        listing = self._list(directories, held, touched, everything=everything)
+        if not listing.is_whole:
+            self._sweeping = True
+            if not trusting:
+                self._lineage.distrust()
+        failed = listing.is_missing or not listing.is_whole
+        seen = listing.seen
         elsewhere: set[str] = set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         if awaited:
@@ -208,10 +200,9 @@ class Discovery:
             is_foreign=Owners(self._files, self._known_files, held),
             elsewhere=elsewhere,
         )
-        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
-        self._looked = looked
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -219,25 +210,57 @@ class Discovery:
             else:
                 self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(retry, RETRIES))
+        self._touched.update(islice(listing.retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
         self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
-    def _consider(
+    def _list(
         self,
-        seen: dict[str, Seen],
-        old: set[str],
-        retry: set[str],
-        surroundings: Surroundings,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        touched: Collection[str],
         *,
-        trusting: bool,
+        everything: bool,
+    ) -> Listing:
+        """The files to look at: those touched, or all of them."""
+        listing = Listing()
+        log_paths = _log_paths(directories)
+        for directory in directories:
+            here = {path for path in touched if os.path.dirname(path) == directory.path}
+            try:
+                key = self._files.stat(directory.path).key
+                is_new = not self._resuming and key not in self._looked[directory.path]
+                paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
+            except FileNotFoundError:
+                listing.is_missing |= not directory.aside
+                continue  # what it held is remembered, should it come back
+            except OSError:
+                listing.is_whole = False
+                listing.retry |= here
+                continue
+            for path in paths:
+                try:
+                    listing.seen[path] = self._files.lstat(path)
+                except FileNotFoundError:
+                    continue  # it moved on, and a hint says where to
+                except OSError:
+                    listing.retry.add(path)
+            if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
+                listing.old |= paths
+            if key not in self._looked[directory.path]:
+                self._looked[directory.path].append(key)
+        return listing
+
+    def _consider(
+        self, listing: Listing, surroundings: Surroundings, *, trusting: bool
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        seen, old, retry = listing.seen, listing.old, listing.retry
         ignored = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
@@ -301,16 +324,14 @@ class Discovery:
                     return
 
     def _is_renumbered(
-        self,
-        looked: Mapping[str, tuple[int, int]],
-        directory: LogDirectory,
-        key: tuple[int, int],
-        seen: Iterable[Seen],
+        self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
     ) -> bool:
         """Whether it is the directory that was looked into before, on a device that has another number now: a
         file in it is known."""
-        former = looked.get(directory.path)
-        return former is not None and former[1] == key[1] and any(map(self._known_files.knows, seen))
+        if key[1] not in {inode for _, inode in self._looked[directory.path]}:
+            return False
+        open_inodes = {generation.identity.inode for generation in held}
+        return any(self._known_files.knows(each) or each.inode in open_inodes for each in seen)
 
     def _log_key(self, path: str) -> tuple[int, int] | None:
         with suppress(OSError):

@@ -39,6 +39,7 @@ WAITING = Kind("waiting", "50caf5a7bd054a4380349efbc51ce579", LOG_WARNING)
 UNREADABLE = Kind("unreadable", "b776ea72dc6f4e6cbe9ba615ecca01c6", LOG_ERR)
 READ_FAILED = Kind("read_failed", "ae08ece2ee4c4fb2afb8893d7294c749", LOG_ERR)
 ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
+MOUNTED_ALONE = Kind("mounted_alone", "ce6c98edd40f45e2aa2e4bb02dc2b78c", LOG_WARNING)
 TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
 UNWATCHED = Kind("unwatched", "3b4c75153a1d4b319f1996ed887aaf15", LOG_WARNING)
 POSSIBLE_LOSS = Kind("possible_loss", "bedd2003aefd447149e69f9d23a06b25", LOG_WARNING)
@@ -65,6 +66,7 @@ KINDS = (
     UNREADABLE,
     READ_FAILED,
     ROTATED,
+    MOUNTED_ALONE,
     TRUNCATED,
     UNWATCHED,
     POSSIBLE_LOSS,

@@ -54,6 +54,11 @@ class Host(NamedTuple):
         """Whether what is written there is in the journal."""
         return self.journal is not None and is_journal(descriptor, self.environment)
 
+    def is_supervised(self) -> bool:
+        """Whether whoever reads stdout is no user who may have seen enough, but journald, or a container's
+        runtime: no shell has its container's first process in a pipe."""
+        return is_journal(1, self.environment) or os.getpid() == 1
+
 
 @contextmanager
 def assembled(
@@ -77,7 +82,7 @@ def assembled(
     if host.journal:
         fixed.append(JournalOutput(host.journal, board.notify))
     if wants_stdout or not host.writes_to_journal(1):
-        fixed.append(StdoutOutput(1, board.notify, render))
+        fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
     watchdog = watchdog_of(host.environment, os.getpid())

@@ -78,8 +78,9 @@ class Daemon:
         self._stopping = False
         self._reload_wanted = False
 
-    def run(self) -> None:
-        """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
+    def run(self) -> int:
+        """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
+        status."""
         try:
             self._start()
             if not self._stopping:
@@ -104,10 +105,11 @@ class Daemon:
             self._report(now)
             self._say_totals()
             self._outputs.close()
-        except OutputClosed:
-            pass
+        except OutputClosed as closed:
+            return closed.status
         finally:
             self._pipelines.close()
+        return EXIT_OK
 
     def run_once(self) -> int:
         """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
@@ -119,8 +121,8 @@ class Daemon:
                 return EXIT_PROBLEM
             self._report(now)
             self._outputs.close()
-        except OutputClosed:
-            pass
+        except OutputClosed as closed:
+            return closed.status
         finally:
             self._pipelines.close()
         return EXIT_OK
