@@ -21,7 +21,7 @@ from qps_service.files.sources import Source, count_lines, goes_beyond, open_sou
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
 from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
-from qps_service.following.known_files import KnownFiles, Read, Resemblance
+from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -220,7 +220,9 @@ class Classifier:
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             for position in awaited:
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and is_proven(source.read, position):
+                if known and (
+                    is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
+                ):
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -321,7 +323,7 @@ class Classifier:
 
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present)
+        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None

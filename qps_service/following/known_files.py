@@ -14,6 +14,7 @@ from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
@@ -143,7 +144,7 @@ class KnownFiles:
         return Recalled(position) if position.number in self._expected else None
 
     def resembles(
-        self, read: Read, is_present: Callable[[Position], bool]
+        self, read: Read, is_present: Callable[[Position], bool], modified: int | None = None
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
@@ -154,7 +155,7 @@ class KnownFiles:
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            if not is_proven(read, position):
+            if not (is_proven(read, position) or is_same_time(position.modified, modified)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
@@ -275,6 +276,13 @@ class KnownFiles:
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
+
+
+def is_same_time(read: int, modified: int | None) -> bool:
+    """Whether a file has the st_mtime of one that was read, both in nanoseconds: whatever compresses or
+    copies a log with its times keeps it, some in whole seconds. Written to once more, it would have
+    another."""
+    return modified is not None and modified in (read, read // SECOND * SECOND)
 
 
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:
