@@ -161,3 +161,25 @@ def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
     for _ in range(12):  # three reports, each with a status that nobody takes
         assert program.readline()
     program.stop()
+
+
+def inotify_instances(root: Path, twins: Sequence[Twin] = ()) -> int:
+    """Of a process that follows ten logs."""
+    config = root / "qps-reporter.toml"
+    config.write_text("".join(f'[log.site{number}]\npath = "{root}/{number}.log"\n' for number in range(10)))
+    program = Process(root, "--config", str(config), twins=twins)
+    try:
+        program.told("READY=1")
+        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{program.process.pid}/fd")]
+    finally:
+        program.close()
+    return sum("inotify" in link for link in links)
+
+
+def test_many_logs_take_one_inotify_instance(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path) == 1
+
+
+@pytest.mark.twin
+def test_an_instance_for_each_log_is_noticed(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path, [broken.watches_each_log_alone]) == 10
