@@ -10,7 +10,7 @@ from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.watcher import Watcher
+from qps_service.following.watcher import Watcher, Watches
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -28,6 +28,7 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
 
 class LogPipeline:
@@ -40,20 +41,22 @@ class LogPipeline:
         notify: Notify,
         files: Files | None = None,
         *,
+        watches: Watches | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
     ) -> None:
-        """`resume` is what an earlier process left; `keeper` keeps open files for the next one."""
+        """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
+        files for the next one."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
         self._late: set[Generation] = set()  # whose backlog is left out of windows
         # When the last window that was closed began, nanoseconds; None before the first.
         self._before: int | None = None
-        self.state = FollowState()  # after the last read
+        self.state = UNREAD  # after the last read
         self._notify = notify
         self._files = files or Files()
-        self._watcher = Watcher()
+        self._watcher = Watcher(watches)
         self._follower = Follower(
             config.path,
             _limits(config),
@@ -79,8 +82,13 @@ class LogPipeline:
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
 
     def fileno(self) -> int | None:
-        """What to poll for hints, if anything."""
+        """What to poll for hints, if anything; the same for all logs that share watches."""
         return self._watcher.fileno()
+
+    @property
+    def has_hints(self) -> bool:
+        """Whether hints wait that came with another log's: no poll tells of them."""
+        return self._watcher.has_hints
 
     def is_findable(self) -> bool:
         """Whether another process can find what the last read left: not in a file that was deleted."""
@@ -165,7 +173,7 @@ class LogPipeline:
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
         self._follower.release(committed=committed)
-        self.state = self._follower.state
+        self.state = UNREAD if self.state is UNREAD else self._follower.state
 
     def close_window(self, now: int) -> Window:
         """The counts of all entries since the last call; the next window begins."""
