@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
+from tests.fault.mounts import needs_root
 from tests.fault.program import GUARD, MakeSite, Process, Site, Twin
 from tests.promised import MadePromise, promises
 
@@ -146,6 +147,35 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
     program.told("HANGS")  # the first signal asks for an end, it does not kill
     program.process.send_signal(signal.SIGINT)
     assert program.process.wait(GUARD) == -signal.SIGINT
+
+
+@needs_root
+def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
+    """As above, in a namespace of processes, whose first one the kernel protects from signals."""
+    (tmp_path / "access.log").touch()
+    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--")
+    program = Process(
+        tmp_path,
+        str(tmp_path / "access.log"),
+        prefix=prefix,
+        twins=[broken.hangs_in_a_read],
+        extra={"SITE": str(tmp_path)},
+    )
+    try:
+        program.told("READY=1")
+        (tmp_path / "hang").touch()
+        program.told("HANGS")
+        (first,) = (
+            Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+        )
+        os.kill(int(first), signal.SIGTERM)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.sendto(b"?", f"{tmp_path}/hang.socket")
+        program.told("HANGS")
+        os.kill(int(first), signal.SIGTERM)
+        assert program.process.wait(GUARD) == signal.SIGTERM
+    finally:
+        program.close()
 
 
 def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
