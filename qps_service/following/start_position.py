@@ -91,6 +91,8 @@ class StartPosition:
         parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known and known.until:
+            for generation in held:
+                generation.continues_in(source, known.until)
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)
         if anew:
