@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fault import copies, scenarios, twins
+from tests.fault import copies, places, scenarios, twins
 from tests.following import NoInotify
 from tests.promised import MadePromise, Promise, promises
 
@@ -94,4 +94,29 @@ test_equal_lines_prove_nothing, test_twin_of_equal_lines = promises(
     *(row(copies.equal_lines_renamed, twins.BelievesInEqualTexts, reader=reader) for reader in READERS),
     *(row(copies.equal_lines_truncated, twins.BelievesInEqualTexts, reader=reader) for reader in READERS[:2]),
     *(row(copies.equal_lines_put_in_place, twins.SaysNoDuplicate, reader=reader) for reader in READERS[:2]),
+)
+
+test_the_copy_is_found, test_twin_of_the_search = promises(
+    *(
+        row(
+            places.copied_and_truncated,
+            *broken,
+            label=f"{name}-{'packed' if packs else 'plain'}",
+            name=name,
+            packs=packs,
+        )
+        for name, broken in (
+            ("access.log.", [twins.LooksForNoCopy]),
+            ("access.log-copy", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("backup of access", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/access.log.", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/28Nov2026-", [twins.LooksForNoCopy, twins.LooksByNames]),
+        )
+        for packs in (False, True)
+    )
+)
+
+test_a_foreign_file, test_twin_of_a_foreign_file = promises(
+    row(places.foreign_file_beside_a_log, twins.TrustsNames, label="hints", hints=True),
+    row(places.foreign_file_beside_a_log, twins.SuspectsARotation, label="no_hints", hints=False),
 )

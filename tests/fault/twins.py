@@ -1,16 +1,16 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock, patch
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following import classification
-from qps_service.following.classification import Found
+from qps_service.following.classification import Found, Surroundings, Undecided
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Arrival
@@ -80,6 +80,76 @@ class WithOtherGenerations(Spoilt):
 
     def change(self, generation: Generation) -> None:
         raise NotImplementedError
+
+
+class LooksByNames(Spoilt):
+    """Looks for files of a log by what rotations call them, and where they were."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        search.by_inode = search.by_time = lambda *_: {}  # type: ignore[method-assign, assignment]
+
+
+class _OtherSurroundings(Spoilt):
+    """Classifies each file by other surroundings."""
+
+    other: ClassVar[Mapping[str, Any]]
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            return consider(path, seen, surroundings._replace(**self.other), **more)
+
+        classifier.consider = considered  # type: ignore[method-assign, assignment]
+
+
+class TakesEveryOwnersFiles(_OtherSurroundings):
+    """Asks for nobody's name."""
+
+    other: ClassVar = {"is_foreign": lambda path, seen: False}
+
+
+class SuspectsARotation(_OtherSurroundings):
+    """Takes the log for rotated, whatever became of it."""
+
+    other: ClassVar = {"log_was_replaced": True}
+
+
+class KnowsNoFormerOwner(Spoilt):
+    """Takes files of the directory's owner alone."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
+            return consider(path, seen, of_another, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign, assignment]
+
+
+class NeverLetsGo(Spoilt):
+    """Awaits what was read to its end as well."""
+
+    def spoil(self) -> None:
+        self._held._is_over = lambda generation, now: False  # type: ignore[method-assign]
+
+
+class GoesByTimes(Spoilt):
+    """Takes what has an earlier time for older, whenever the file came."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            is_old = seen.modified < surroundings.since and not self._known_files.knows(seen)
+            return Undecided.NEW if is_old else consider(path, seen, surroundings, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign, assignment]
 
 
 class TrustsDevices(Spoilt):
