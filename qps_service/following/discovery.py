@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
 from qps_service.files.sources import goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
@@ -100,6 +100,12 @@ class Discovery:
         return self._resuming
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether every event since the last look is known, and none of them asks for another."""
+        is_settled = self._since is None and not self._sweeping and not self._touched
+        return is_settled and not self._resuming and self._lineage.is_complete and not self._lineage.names()
+
+    @property
     def is_full(self) -> bool:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
@@ -107,8 +113,19 @@ class Discovery:
     def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
         log_paths = _log_paths(directories)
+        # In a directory of hundreds of logs nearly all are about others.
+        begins = tuple(
+            os.path.join(each.path, os.path.splitext(other.base)[0])
+            for each in directories
+            for other in directories
+        )
         concerned = False
         for hint in hints:
+            if not isinstance(hint, Lost) and not any(
+                path.startswith(begins) or self._lineage.carries(path)
+                for path in (hint if isinstance(hint, Moved) else hint[:1])
+            ):
+                continue
             before = self._lineage.names()
             self._lineage.note(hint, log_paths)
             match hint:
@@ -395,12 +412,18 @@ class Discovery:
 
     def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in it to consider."""
-        names = self._files.names(directory.path) if everything else ()
-        paths = touched.union(os.path.join(directory.path, name) for name in names)
         descending = self._lineage.names()
-        return {
-            path for path in paths if path in descending or is_sibling(directory.base, os.path.basename(path))
+        paths = {
+            path
+            for path in touched
+            if path in descending or is_sibling(directory.base, os.path.basename(path))
         }
+        if everything:
+            names = self._files.names(directory.path)
+            paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
+            if descending:
+                paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
+        return paths
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:
