@@ -14,7 +14,10 @@ from tests.system.package import Packages
 from tests.system.service import UNIT, Service
 
 # Those that take longest come first, so that processes that share the guests end together.
-LONG = ("test_install", "test_package_checks", "test_lifecycle", "test_service", "test_sandbox")
+LONG = (
+    *("test_package_checks", "test_install", "test_install_venv", "test_lifecycle", "test_pages"),
+    *("test_service", "test_sandbox", "test_acceptance"),
+)
 
 
 @pytest.hookimpl(wrapper=True)

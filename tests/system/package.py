@@ -64,8 +64,7 @@ class Packages(NamedTuple):
 
 def provide(image: Image) -> Packages:
     """The packages as built under `image`, by the first who asks: a test run's processes share them."""
-    blobs = _git("ls-tree", "-r", _snapshot(), "--", *PACKAGED)
-    content = hashlib.sha256(image.name.encode() + blobs).hexdigest()[:16]
+    content = hashlib.sha256(image.name.encode() + _sources(_snapshot())).hexdigest()[:16]
     place = image.cache / f"packages-{content}"
     packages = Packages(Package(place / "current"), Package(place / "next"))
     with _locked(image.cache / "packages.lock"):
@@ -81,6 +80,11 @@ def provide(image: Image) -> Packages:
                 shutil.copytree(build(guest, "/checkout", "/next").directory, unfinished / "next")
             unfinished.rename(place)
     return packages
+
+
+def is_of_the_commit() -> bool:
+    """Whether what is packaged is committed, so that who builds from the commit builds the same."""
+    return _sources(_snapshot()) == _sources("HEAD")
 
 
 def checkout(guest: Guest, inside: str) -> None:
@@ -134,6 +138,10 @@ def _snapshot() -> str:
         _git("read-tree", "HEAD", environment=index)
         _git("add", "--all", environment=index)
         return _git("write-tree", environment=index).decode().strip()
+
+
+def _sources(tree: str) -> bytes:
+    return _git("ls-tree", "-r", tree, "--", *PACKAGED)
 
 
 def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
