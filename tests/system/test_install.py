@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.system, pytest.mark.build]
 
 SUDO = "sudo scripts/install.sh (or --dry-run, to see what it would do)"
 ELSEWHERE = f"{BUILT}/elsewhere"
-# Takes the place of build-deb.sh, which is real-build-deb.sh then. The same sources give the same package: once
-# is enough. Asked to, it takes the one of this checkout that was built elsewhere.
+# Takes the place of build-deb.sh, which is real-build-deb.sh then. The same sources give the same package:
+# once is enough. When asked to, it takes the one of this checkout that was built elsewhere.
 REMEMBER = f"""#!/bin/bash
 set -e
 cd "$(dirname "$0")/.."
