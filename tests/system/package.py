@@ -58,8 +58,8 @@ class Package(NamedTuple):
 
 
 class Packages(NamedTuple):
-    """This checkout's package, the same with the next version number, to upgrade to, and that of `OLDER_COMMIT`,
-    to upgrade from; the last where the clone has that."""
+    """This checkout's package; the same with the next version number, to upgrade to; and, where the clone has
+    it, that of `OLDER_COMMIT`, to upgrade from."""
 
     current: Package
     next: Package
@@ -97,17 +97,11 @@ def is_of_the_commit() -> bool:
 
 def has_older() -> bool:
     """Whether this clone has `OLDER_COMMIT`: one without history has not."""
-    command = [
-        "git",
-        "-c",
-        f"safe.directory={ROOT}",
-        "-C",
-        ROOT,
-        "cat-file",
-        "-e",
-        f"{OLDER_COMMIT}^{{commit}}",
-    ]
-    return not subprocess.run(command, capture_output=True, check=False).returncode
+    try:
+        _git("cat-file", "-e", f"{OLDER_COMMIT}^{{commit}}")
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def checkout(guest: Guest, inside: str, tree: str = "") -> None:
