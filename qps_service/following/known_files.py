@@ -122,12 +122,11 @@ class KnownFiles:
         if position is None:
             return None
         if position.identity.device != identity.device and identity.version is None:
-            # Nothing but the inode's number is the same: all of the text must be, too.
-            return (
-                Recalled(position._replace(identity=identity))
-                if compare(position, read) is Match.FULL
-                else None
-            )
+            # Nothing but the inode's number is the same: all of the text must be, too. Of a log that was empty
+            # there is none to tell.
+            was_empty = position.offset == 0 and position.number in self._expected
+            is_it = was_empty or compare(position, read) is Match.FULL
+            return Recalled(position._replace(identity=identity)) if is_it else None
         position = position._replace(identity=identity)
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
