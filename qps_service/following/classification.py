@@ -20,7 +20,7 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.known_files import KnownFiles, Read, Resemblance
+from qps_service.following.known_files import KnownFiles, Read, Resemblance, has_time_of
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -187,8 +187,11 @@ class Classifier:
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             for position in awaited:
-                known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and is_proven(source.read, position):
+                match = compare(position, source.read)
+                has_text = identity[:2] == seen.key and match is Match.FULL
+                if has_text and (
+                    is_proven(source.read, position) or has_time_of(position, match, seen.modified)
+                ):
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -277,7 +280,7 @@ class Classifier:
 
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present)
+        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None

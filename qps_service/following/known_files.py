@@ -143,18 +143,18 @@ class KnownFiles:
         return Recalled(position) if position.number in self._expected else None
 
     def resembles(
-        self, read: Read, is_present: Callable[[Position], bool]
+        self, read: Read, is_present: Callable[[Position], bool], modified: int | None = None
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
-        with what it is like."""
+        with what it is like. `modified`: its st_mtime, where a copy would have that of its original."""
         best: Position | None = None
         alike: Position | None = None
         for position in self._beginning_like(read):
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            if not is_proven(read, position):
+            if not is_proven(read, position) and not has_time_of(position, match, modified):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
@@ -257,6 +257,12 @@ class KnownFiles:
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
+
+
+def has_time_of(position: Position, match: Match, modified: int | None) -> bool:
+    """Whether a file that has all that was read up to `position` must be that text, since nothing was written
+    to it later: whoever compresses a file keeps its time, to the nanosecond."""
+    return match is Match.FULL and modified is not None and modified == position.modified
 
 
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:
