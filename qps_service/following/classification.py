@@ -90,6 +90,33 @@ class StillThere:
             self._files.close(descriptor)
 
 
+class Owners:
+    """Whose files are taken, where others than a directory's owner may write to it: root's, the owner's, and
+    those of whoever had the log. What somebody else put there is not the log's."""
+
+    def __init__(self, files: Files, known_files: KnownFiles, held: Iterable[Generation]) -> None:
+        self._files = files
+        self._had = {each.position.owner for each in held} | known_files.owners()
+        # By directory; None where only its owner may write.
+        self._taken: dict[str, set[int | None] | None] = {}
+
+    def __call__(self, path: str, seen: Seen) -> bool:
+        """Whether the file at `path` is somebody else's."""
+        directory = os.path.dirname(path)
+        if directory not in self._taken:
+            self._taken[directory] = self._taken_in(directory)
+        taken = self._taken[directory]
+        return taken is not None and seen.owner not in taken
+
+    def _taken_in(self, directory: str) -> set[int | None] | None:
+        try:
+            seen = self._files.stat(directory)
+        except OSError:
+            return None
+        group_and_others = seen.mode[4:10]
+        return {0, seen.owner, *self._had} if "w" in group_and_others else None
+
+
 class Surroundings(NamedTuple):
     """What one look goes by."""
 
@@ -101,7 +128,7 @@ class Surroundings(NamedTuple):
     # Whether the log was replaced since the last look that saw everything: only then may an unknown file
     # beside it have been the log.
     log_was_replaced: bool
-    owners: Mapping[str, frozenset[int]]  # directories where only these users' files are taken
+    is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
 
 
@@ -172,9 +199,13 @@ class Classifier:
         self._lineage.settle(path)
         return _ignored(identity, seen)
 
-    def as_awaited(self, path: str, seen: Seen, awaited: Iterable[Position]) -> Found | None:
-        """The file at `path`, if it has all that was read of one of these generations; then it goes on
+    def as_awaited(
+        self, path: str, seen: Seen, awaited: Iterable[Position], surroundings: Surroundings
+    ) -> Found | None:
+        """The file at `path`, if it has all that was read of one of these generations; then that goes on
         there."""
+        if surroundings.is_foreign(path, seen):
+            return None
         try:
             descriptor = self._files.open(path)
         except OSError:
@@ -292,8 +323,7 @@ class Classifier:
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
             return mine
-        owners = surroundings.owners.get(os.path.dirname(path))
-        if owners is not None and seen.owner not in owners:
+        if surroundings.is_foreign(path, seen):
             self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:

@@ -204,7 +204,7 @@ class Follower:
                 tuple(self._held),
                 self._since,
                 self._held.room,
-                LogSeen(reads_log, not reads_log or self._is_replaced),
+                self._log_seen(reads_log=reads_log),
                 self.take_hints,
             )
             for each in found:
@@ -221,12 +221,21 @@ class Follower:
         self._tell_losses()
         self._first_look = False
 
+    def _log_seen(self, *, reads_log: bool) -> LogSeen:
+        current = self._held.current
+        if current is None or not reads_log:
+            return LogSeen(self.path, None, was_replaced=True)
+        return LogSeen(self.path, current.key, self._is_replaced)
+
     def _see_where_they_went(self) -> None:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
-            if generation is not self._held.current and (path := generation.source.path()):
-                generation.moved_to(path)
+            path = generation.source.path()
+            if path and generation is not self._held.current:
                 self._directories.learn(path)
+            # The log itself may be at the end of a link, which may lead to another file tomorrow.
+            if path and path not in {each.log_path for each in self._looked_at[:1]}:
+                generation.moved_to(path)
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""

@@ -5,7 +5,7 @@ by its text, so that it is never counted twice; a generation that was open when 
 is expected until it is found or known to be gone; memory is bounded.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -56,6 +56,7 @@ class KnownFiles:
         self.next_number = restored.next_number if restored else 1
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
+        self._inodes: Counter[int] = Counter()  # inode -> of how many of these
         self._expected: set[int] = set()  # numbers
         self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
         self.ignored = IgnoredFiles(restored.ignored if restored else ())
@@ -81,6 +82,7 @@ class KnownFiles:
 
     def retire(self, position: Position) -> None:
         """Remember a generation that is let go."""
+        position = position._replace(tail=b"")  # a thousand of them would take as many times 12 KB
         self._put(position)
         self._newly_retired[position.number] = position
         while len(self._retired) > RETIRED_LIMIT:
@@ -121,13 +123,13 @@ class KnownFiles:
         position = self._find(identity)
         if position is None:
             return None
-        if position.identity.device != identity.device and identity.version is None:
-            # Nothing but the inode's number is the same: all of the text must be, too. Of a log that was empty
-            # there is none to tell.
+        if position.identity.device != identity.device:
+            # Where nothing but the inode's number is the same, all of the text must be, too. Of a log that was
+            # empty there is none to tell.
             was_empty = position.offset == 0 and position.number in self._expected
-            is_it = was_empty or compare(position, read) is Match.FULL
-            return Recalled(position._replace(identity=identity)) if is_it else None
-        position = position._replace(identity=identity)
+            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
+                return None
+            position = self._renumbered(position, identity)
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
             self._unseen.discard(position.number)
@@ -164,10 +166,14 @@ class KnownFiles:
             return Resemblance.CONTINUED, best
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
-    def known_part(self, read: Read, size: int) -> KnownPart | None:
-        """How much of a file of `size` bytes was read before, at least; None where nothing proves any of
-        it."""
-        parts = [part_of(position, read, size) for position in self._retired.values() if position.offset]
+    def known_part(self, read: Read, size: int, has_name: Callable[[Position], bool]) -> KnownPart | None:
+        """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
+        `has_name` tells whether a generation's own file is still there."""
+        parts = [
+            part_of(position, read, size, has_name=has_name(position))
+            for position in self._retired.values()
+            if position.tail or (position.offset and read(1, 0) == position.prefix[:1])
+        ]
         return max((part for part in parts if part), key=lambda part: part.until, default=None)
 
     def _beginning_like(self, read: Read) -> Iterator[Position]:
@@ -183,9 +189,10 @@ class KnownFiles:
         """Whether it was open when the last process ended."""
         return position.number in self._expected
 
-    def knows(self, key: tuple[int, int]) -> bool:
-        """Whether a file with this device and inode was read."""
-        return key in self._numbers
+    def knows(self, seen: Seen) -> bool:
+        """Whether a file with this inode number was read, on this device or on one that had another
+        number."""
+        return seen.key in self._numbers or seen.inode in self._inodes
 
     def accounts_for(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read, or is not to be."""
@@ -241,13 +248,26 @@ class KnownFiles:
 
     def _put(self, position: Position) -> None:
         self._retired[position.number] = position
+        self._inodes[position.identity.inode] += position.identity[:2] not in self._numbers
         self._numbers[position.identity[:2]] = position.number
         self._unchanged.pop(position.number, None)
 
     def _drop(self, position: Position) -> None:
         if self._numbers.get(position.identity[:2]) == position.number:
             del self._numbers[position.identity[:2]]
+            self._inodes[position.identity.inode] -= 1
+            if not self._inodes[position.identity.inode]:
+                del self._inodes[position.identity.inode]
         self._unchanged.pop(position.number, None)
+
+    def _renumbered(self, position: Position, identity: Identity) -> Position:
+        """It is the same file, and its device has another number now."""
+        self._drop(position)
+        position = position._replace(identity=identity)
+        self._put(position)
+        if position.number not in self._expected:
+            self._newly_retired[position.number] = position
+        return position
 
     def _find(self, identity: Identity) -> Position | None:
         number = self._numbers.get(identity[:2])

@@ -7,6 +7,7 @@ out which is proven to be known, and that is said.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from qps_service.files.fingerprint import common, fingerprint_of
 from qps_service.files.kernel import Files, Seen
@@ -85,7 +86,7 @@ class StartPosition:
     ) -> Position:
         size = source.seen().size
         parts = [part_of_held(generation, source) for generation in held]
-        parts.append(self._known_files.known_part(source.read, size))
+        parts.append(self._known_files.known_part(source.read, size, self._has_name))
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
@@ -95,6 +96,12 @@ class StartPosition:
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
+
+    def _has_name(self, position: Position) -> bool:
+        """Whether a file that was read is still where it was seen last."""
+        with suppress(OSError):
+            return self._files.lstat(position.name).key == position.identity[:2]
+        return False
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -152,14 +159,15 @@ def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
         compared=agreed,
         tail=tail_of(original.read, end, limit=HELD_LIMIT),
         end=end,
-        in_place=False,
+        has_name=original.path() is not None,
     )
 
 
 def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
     """`fresh` with everything before `offset` left out."""
     prefix, marker, marks = fingerprint_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
+    tail = tail_of(source.read, offset)
+    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks, tail=tail)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:
