@@ -17,9 +17,10 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
+from qps_service.files.sources import Source, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance, has_time_of
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -42,6 +43,7 @@ class Found(NamedTuple):
 
     source: Source
     position: Position
+    is_alike: bool = False  # whether it begins like what was read, and nothing proves that it is that
 
 
 class Undecided(Enum):
@@ -255,6 +257,9 @@ class Classifier:
             return Undecided.NEW
         if path in surroundings.elsewhere:
             return Undecided.NEW
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+        if not is_compressed(path) and (again := self._renumbered(fresh, surroundings)):
+            return again
         descends = path in self._lineage
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
             return self._to_ignore(source, identity, seen)
@@ -263,13 +268,22 @@ class Classifier:
             # looked at yet may be gone by then.
             is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         if descends:
             return fresh
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _renumbered(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that is open, on a device that has another number since it was mounted again. What the open
+        one can't see any more is read here."""
+        source, position, _ = fresh
+        for generation in surroundings.held.values():
+            if is_renumbered(generation, position.identity, source):
+                part = part_of_held(self._files, generation, position.identity, source)
+                return Found(source, begin_at(source, position, part.until if part else 0))
+        return None
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -337,9 +351,7 @@ class Classifier:
             return mine
         twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
         found = _longer(fresh, twin, surroundings)
-        if found and Resemblance.ALIKE in (resemblance, held):
-            self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
-        return found or mine
+        return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""

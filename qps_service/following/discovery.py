@@ -6,15 +6,17 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
-from qps_service.files.sources import goes_beyond, open_source
+from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
@@ -39,6 +41,7 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PLACES_KEPT = 8  # what was mounted under one path
 
 
 class LogSeen(NamedTuple):
@@ -75,13 +78,15 @@ class Discovery:
     ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
+        self._announcer = announcer
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
-        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        # Directory -> device and inode of what was listed there: of an empty mount point, too.
+        self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
         # Device and inode of what its content will tell -> of the look that first saw it.
         self._doubtful: dict[tuple[int, int], Doubt] = {}
@@ -171,7 +176,7 @@ class Discovery:
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        listing = self._list(directories, touched, everything=everything)
+        listing = self._list(directories, held, touched, everything=everything)
         if not listing.is_whole:
             self._sweeping = True
             if not trusting:
@@ -199,6 +204,7 @@ class Discovery:
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
+        self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -214,7 +220,12 @@ class Discovery:
         return surroundings.found[::-1], moved
 
     def _list(
-        self, directories: Collection[LogDirectory], touched: Collection[str], *, everything: bool
+        self,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        touched: Collection[str],
+        *,
+        everything: bool,
     ) -> Listing:
         """The files to look at: those touched, or all of them."""
         listing = Listing()
@@ -223,7 +234,7 @@ class Discovery:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
                 key = self._files.stat(directory.path).key
-                is_new = not self._resuming and self._looked.get(directory.path) != key
+                is_new = not self._resuming and key not in self._looked[directory.path]
                 paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
             except FileNotFoundError:
                 listing.is_missing |= not directory.aside
@@ -239,9 +250,10 @@ class Discovery:
                     continue  # it moved on, and a hint says where to
                 except OSError:
                     listing.retry.add(path)
-            if is_new and not self._is_renumbered(directory, key, listing.seen.values()):
+            if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
                 listing.old |= paths
-            self._looked[directory.path] = key
+            if key not in self._looked[directory.path]:
+                self._looked[directory.path].append(key)
         return listing
 
     def _consider(
@@ -299,6 +311,10 @@ class Discovery:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
         found = {each.position.number for each in surroundings.found}
         missing = [each for each in self._known_files.expected() if each.number not in found]
+        for position in missing:
+            self._take_for(position, surroundings.found)
+        found = {each.position.number for each in surroundings.found}
+        missing = [each for each in missing if each.number not in found]
         if not missing:
             return
         for path, seen in self._search.by_time(missing, directories).items():
@@ -313,11 +329,37 @@ class Discovery:
                 if not missing:
                     return
 
-    def _is_renumbered(self, directory: LogDirectory, key: tuple[int, int], seen: Iterable[Seen]) -> bool:
+    def _take_for(self, awaited: Position, found: list[Found]) -> None:
+        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
+        nothing but that proves it: what else would have become of it?"""
+        with suppress(OSError):
+            alike = [
+                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
+            ]
+            if alike:
+                oldest = min(alike, key=lambda each: each.source.seen().modified)
+                position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
+                found[found.index(oldest)] = Found(oldest.source, position)
+
+    def _say_what_is_alike(self, found: Iterable[Found]) -> None:
+        for each in found:
+            if each.is_alike:
+                path = each.position.name
+                lines = None
+                if not is_compressed(path):
+                    with suppress(OSError):
+                        lines = count_lines(each.source)
+                self._announcer.possible_duplicate(path, lines)
+
+    def _is_renumbered(
+        self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
+    ) -> bool:
         """Whether it is the directory that was looked into before, on a device that has another number now: a
         file in it is known."""
-        former = self._looked.get(directory.path)
-        return former is not None and former[1] == key[1] and any(map(self._known_files.knows, seen))
+        if key[1] not in {inode for _, inode in self._looked[directory.path]}:
+            return False
+        open_inodes = {generation.identity.inode for generation in held}
+        return any(self._known_files.knows(each) or each.inode in open_inodes for each in seen)
 
     def _log_key(self, path: str) -> tuple[int, int] | None:
         with suppress(OSError):

@@ -55,8 +55,8 @@ class Search:
             for name, _, is_file in self._entries(place):
                 if is_file and (path := os.path.join(place, name)) not in known:
                     self._look(path, seen)
-        # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that the
-        # log had when it began, be there later lines.
+        # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that
+        # the log had when logrotate began, be there later lines.
         fit = [
             (path, each)
             for path, each in seen.items()

@@ -9,14 +9,13 @@ out which is proven to be known, and that is said.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from qps_service.files.fingerprint import common, fingerprint_of
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, part_of_held
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.following.resume import InheritedFile
@@ -85,7 +84,7 @@ class StartPosition:
         self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
     ) -> Position:
         size = source.seen().size
-        parts = [part_of_held(generation, source) for generation in held]
+        parts = [part_of_held(self._files, generation, fresh.identity, source) for generation in held]
         parts.append(self._known_files.known_part(source.read, size, self._has_name))
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known and known.until:
@@ -143,31 +142,6 @@ class StartPosition:
         first = max(0, size - self._max_line - 1)
         before = source.read(size - first, first)
         return first + before.rfind(b"\n") + 1
-
-
-def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
-    """How much of a file stands in one that is open, and is read there."""
-    original = generation.source
-    agreed = common(generation.position, source.read)
-    if agreed:
-        agreed = common_start(original.read, source.read, agreed)
-    end = line_start(original.read, original.seen().size)
-    return known_part(
-        source.read,
-        source.seen().size,
-        agreed=agreed,
-        compared=agreed,
-        tail=tail_of(original.read, end, limit=HELD_LIMIT),
-        end=end,
-        has_name=original.path() is not None,
-    )
-
-
-def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
-    """`fresh` with everything before `offset` left out."""
-    prefix, marker, marks = fingerprint_of(source.read, offset)
-    tail = tail_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks, tail=tail)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:
