@@ -182,6 +182,8 @@ class Classifier:
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
                 result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
         except CompressedError as error:
+            if path in surroundings.elsewhere or self._plain_of(path):
+                return Undecided.YET  # it is not the log's, or is being made of what is read there
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET
