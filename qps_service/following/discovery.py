@@ -182,14 +182,13 @@ class Discovery:
             if not trusting:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
-        seen = listing.seen
-        elsewhere: set[str] = set()
+        seen, inside = listing.seen, set(listing.seen)
         awaited = self._known_files.expected() if self._resuming and everything else []
-        if awaited:
-            for path, each in self._search.by_inode(awaited, directories).items():
-                if path not in seen and path not in _log_paths(directories):
-                    seen[path] = each
-                    elsewhere.add(path)
+        strange = self._search.by_inode(awaited, directories) if awaited else {}
+        others = self._search.named_like(strange.keys() - seen.keys())
+        for path, each in (strange | others).items():
+            if path not in _log_paths(directories):
+                seen.setdefault(path, each)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
@@ -199,7 +198,8 @@ class Discovery:
             # Or since that look began: what is seen beside it may have been it a moment ago.
             log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
             is_foreign=Owners(self._files, self._known_files, held),
-            elsewhere=elsewhere,
+            elsewhere=strange.keys() - others.keys() - inside,
+            alike=others.keys() - inside,
         )
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
@@ -309,37 +309,63 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        found = {each.position.number for each in surroundings.found}
-        missing = [each for each in self._known_files.expected() if each.number not in found]
+        missing = self._missing(surroundings)
         for position in missing:
             self._take_for(position, surroundings.found)
+        candidates = {
+            path: seen
+            for path, seen in self._search.by_time(missing, directories).items()
+            if seen.key not in surroundings.held and path not in _log_paths(directories)
+        }
+        for path, seen in candidates.items():
+            self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
+        for position in self._missing(surroundings):
+            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
+            # it? Of several, the first that was written to since it was read, or the last before.
+            def distance(path: str, position: Position = position) -> tuple[bool, int]:
+                later = candidates[path].modified - position.modified
+                return later < 0, abs(later)
+
+            for path in sorted(candidates, key=distance):
+                name = os.path.basename(path)
+                if any(is_sibling(each.base, name) for each in directories):
+                    self._take_up(path, candidates[path], [position], surroundings, certain=False)
+
+    def _missing(self, surroundings: Surroundings) -> list[Position]:
+        """What is still awaited, and was not found in this look."""
         found = {each.position.number for each in surroundings.found}
-        missing = [each for each in missing if each.number not in found]
-        if not missing:
+        return [each for each in self._known_files.expected() if each.number not in found]
+
+    def _take_up(
+        self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool
+    ) -> None:
+        """Go on in the file at `path`, if it is one of these."""
+        numbers = {each.position.number for each in surroundings.found}
+        identities = {each.position.identity[:2] for each in surroundings.found}
+        missing = [each for each in missing if each.number not in numbers]
+        if not missing or seen.key in identities:
             return
-        for path, seen in self._search.by_time(missing, directories).items():
-            if seen.key in surroundings.held or path in _log_paths(directories):
-                continue
-            if len(surroundings.found) >= surroundings.room:
-                self._is_full = True
-                return
-            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
-                surroundings.found.append(one)
-                missing = [each for each in missing if each.number != one.position.number]
-                if not missing:
-                    return
+        if len(surroundings.found) >= surroundings.room:
+            self._is_full = True
+        elif one := self._classifier.as_awaited(path, seen, missing, surroundings, certain=certain):
+            surroundings.found.append(one)
 
     def _take_for(self, awaited: Position, found: list[Found]) -> None:
-        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
-        nothing but that proves it: what else would have become of it?"""
+        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
+        that, though nothing else proves it."""
         with suppress(OSError):
-            alike = [
-                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
+            fitting = [
+                each
+                for each in found
+                if each.position.number == 0
+                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
             ]
-            if alike:
-                oldest = min(alike, key=lambda each: each.source.seen().modified)
-                position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
-                found[found.index(oldest)] = Found(oldest.source, position)
+            if fitting:
+                oldest = min(fitting, key=lambda each: each.source.seen().modified)
+                identity, name = oldest.position.identity, oldest.position.name
+                found[found.index(oldest)] = Found(
+                    oldest.source, awaited._replace(identity=identity, name=name)
+                )
 
     def _say_what_is_alike(self, found: Iterable[Found]) -> None:
         for each in found:

@@ -14,6 +14,7 @@ from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
@@ -156,7 +157,7 @@ class KnownFiles:
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            if not is_proven(read, position) and not has_time_of(position, match, modified):
+            if not (is_proven(read, position) or is_same_time(position.modified, modified)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
@@ -166,13 +167,15 @@ class KnownFiles:
             return Resemblance.CONTINUED, best
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
-    def known_part(self, read: Read, size: int, has_name: Callable[[Position], bool]) -> KnownPart | None:
+    def known_part(
+        self, read: Read, size: int, has_name: Callable[[Position], bool], *, anew: bool
+    ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""
         parts = [
-            part_of(position, read, size, has_name=has_name(position))
+            part_of(position, read, size, has_name=has_name(position), anew=anew)
             for position in self._retired.values()
-            if position.tail or (position.offset and read(1, 0) == position.prefix[:1])
+            if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
         ]
         return max((part for part in parts if part), key=lambda part: part.until, default=None)
 
@@ -279,10 +282,11 @@ class KnownFiles:
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
 
 
-def has_time_of(position: Position, match: Match, modified: int | None) -> bool:
-    """Whether a file that has all that was read up to `position` must be that text, since nothing was written
-    to it later: whoever compresses a file keeps its time, to the nanosecond."""
-    return match is Match.FULL and modified is not None and modified == position.modified
+def is_same_time(read: int, modified: int | None) -> bool:
+    """Whether a file has the st_mtime of one that was read, both in nanoseconds: whatever compresses or
+    copies a log with its times keeps it, some in whole seconds. Written to once more, it would have
+    another."""
+    return modified is not None and modified in (read, read // SECOND * SECOND)
 
 
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:

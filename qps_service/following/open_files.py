@@ -117,7 +117,11 @@ class OpenFiles:
         else:
             self._known_files.reopened(position)
         generation = Generation(
-            found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
+            found.source,
+            position,
+            max_line=self._limits.max_line,
+            truncated=self._note_truncation,
+            recognised=self._announcer.recognised,
         )
         if not is_new:
             self._moved.add(generation)
@@ -232,12 +236,9 @@ class OpenFiles:
         cut, self._cut = self._cut, []
         return cut
 
-    def _note_truncation(self, position: Position, known_lines: int, doubtful: int) -> int:
-        """What stands in the file now is another text, or a copy of what was read, and gets a number of its
-        own."""
+    def _note_truncation(self, position: Position) -> int:
+        """What stands in the file now is another text, and gets a number of its own."""
         self._cut.append(position)
-        if known_lines:
-            self._announcer.recognised(position.name, known_lines, doubtful)
         return self._known_files.new_number()
 
     def _is_over(self, generation: Generation, now: int) -> bool:
