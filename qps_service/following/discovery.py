@@ -309,9 +309,10 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        missing = self._missing(surroundings)
-        for position in missing:
+        for position in self._missing(surroundings):
             self._take_for(position, surroundings.found)
+        if not (missing := self._missing(surroundings)):
+            return
         candidates = {
             path: seen
             for path, seen in self._search.by_time(missing, directories).items()
