@@ -257,6 +257,9 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
+        is_doubtful = identity.version is None and path in surroundings.elsewhere
+        if recalled and is_doubtful and recalled.position.offset == 0:
+            recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
