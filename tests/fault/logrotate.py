@@ -34,9 +34,7 @@ class Logrotate:
         path.chmod(0o755)
         return path
 
-    def __call__(
-        self, *options: str, at: float | None = None, pause: float | None = None
-    ) -> Iterator[str]:
+    def __call__(self, *options: str, at: float | None = None, pause: float | None = None) -> Iterator[str]:
         """Run it, and give each moment that it has come to; it goes on with the next. `at`: Unix time that it
         is told. `pause`: AT_WORK is given when it works for so many seconds."""
         command = ["logrotate", *options, "-s", str(self._root / "state"), str(self._configuration)]

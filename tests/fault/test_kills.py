@@ -1,4 +1,5 @@
-"""SIGKILL, at every step of a commit and at random moments under ten rotations a second: every line once.
+"""SIGKILL, at every step of a commit and at random moments under ten rotations a second, by renames and by
+the real logrotate: every line once.
 
 The steps are the system calls that change what is on disk or tell something to others; strace kills the
 program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random
@@ -164,7 +165,7 @@ class Modes:
         self._awaited = ""  # the first line since it was truncated
 
     def next(self, number: int, counted: Counter[str]) -> None:
-        """Before the kill of this number. What is truncated was read, at least in part, since it was before."""
+        """Before the kill of this number. What is truncated was read since it was before, at least in part."""
         if self._awaited not in ("", *counted):
             return
         self._awaited = ""

@@ -1,12 +1,12 @@
 """A web server and its rotations: python -m tests.fault.traffic LOG.
 
-300 lines a second, up to ten rotations a second, and each time a line for the old file. It is told the name of a
-mode in a line of stdin, and says in a line of stdout which number the next line of the log has. It ends when its
-stdin does, and prints how many lines it has written.
+300 lines a second, up to ten rotations a second, and each time a line for the old file. It is told the name
+of a mode in a line of stdin, and says in a line of stdout which number the log's next line has. It ends when
+its stdin does, and prints how many lines it has written.
 
 In most modes the real logrotate rotates, again and again. With `copytruncate` it does so only when told to
-TRUNCATE, and is told then which line comes next: what stood in the log between two truncations that nobody saw
-is not told from any other file.
+TRUNCATE, and says then which line comes next: what stood in the log between two truncations that nobody
+saw is not told from any other file.
 """
 
 import itertools

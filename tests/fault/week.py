@@ -1,17 +1,15 @@
-"""A machine as Debian sets it up, week after week: a web server, its logs, the stock logrotate at midnight.
+"""A machine as Debian sets it up: a web server, its logs, and the stock logrotate at midnight, day after day.
 
-Time is simulated, and files have their times in it. logrotate is the real one; it waits at each of its moments,
-so that anything may happen there. What happens is drawn, and each draw can be had again by its seed.
+Time is simulated, and files have their times in it. logrotate is the real one; it waits at each of its
+moments, so that anything may happen there. What happens is drawn, and comes again with the same seed.
 """
 
 import bisect
 import os
 import random
-import select
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,15 +17,19 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import Follower
 from qps_service.notices import kinds
 from qps_service.values.positions import Identity
+from tests.fault.logrotate import Logrotate
 from tests.following import SECOND, Rig, Writer, overflow_queue
 
+CLOCK_REALTIME_COARSE = 5  # linux/time.h
 MONDAY = 1_795_996_800  # 2026-11-30 00:00:00 UTC
-HOUR, DAY = 3600, 86_400  # seconds
-WATCHED = (4, 6, 12)  # hours of a day with requests, each after the one before
+HOUR, DAY, WEEK = 3600, 86_400, 7  # seconds, days
+BUSY = (4, 6, 12)  # hours from one time with requests to the next
+RENAMED = "renamed"  # logrotate's moments: the server is told to open its logs anew
+COMPRESSING = ("compressing", "half", "compressed")
 EXPECTED_NOTICES = {kinds.FOLLOWING.name, kinds.ROTATED.name}
 
-# /etc/logrotate.d/nginx of nginx-common 1.22.1 and /etc/logrotate.d/apache2 of apache2 2.4.62, but for what
-# their scripts call: run-parts, invoke-rc.d.
+# /etc/logrotate.d/nginx and /etc/logrotate.d/apache2 of Debian 12, but for what their scripts call: run-parts
+# and invoke-rc.d.
 NGINX = """@logs@/*.log {
 	daily
 	missingok
@@ -88,9 +90,6 @@ class Clock:
         return real + self._ahead[bisect.bisect_left(self._jumps, real) - 1]
 
 
-CLOCK_REALTIME_COARSE = 5  # linux/time.h
-
-
 class MachineFiles(Files):
     """The kernel of a machine that has its own time, and whose disks are numbered anew at each start."""
 
@@ -123,18 +122,11 @@ class MachineFiles(Files):
         return None if self._blind else super().has_writer(descriptor)
 
 
-class Traffic(NamedTuple):
-    """What is in a log."""
-
-    has_times: bool  # Combined; otherwise the format that is the default, which has none
-    equal: float  # share of requests that are a health check's
-
-
 class ServedLog(Rig):
     """A log, and its follower."""
 
-    def __init__(self, root: Path, path: Path, clock: Clock, traffic: Traffic, **keywords: Any) -> None:
-        self._clock, self._traffic = clock, traffic
+    def __init__(self, root: Path, path: Path, clock: Clock, has_times: bool, **keywords: Any) -> None:
+        self._clock, self._has_times = clock, has_times
         self._chance = random.Random(path.name)
         self.is_running = True
         super().__init__(root, path=path, max_line=1024, **keywords)
@@ -146,8 +138,9 @@ class ServedLog(Rig):
 
     def next_line(self) -> bytes:
         number = next(self._numbers)
-        target = "/health" if self._chance.random() < self._traffic.equal else f"/item/{number}"
-        if not self._traffic.has_times:
+        # Every other request is a health check's, which has nothing of its own.
+        target = "/health" if self._chance.random() < 0.5 else f"/item/{number}"
+        if not self._has_times:
             return b"203.0.113.7\tGET %s\t200\t512\n" % target.encode()
         at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self._clock.now // SECOND))
         return f'203.0.113.7 - - [{at}] "GET {target} HTTP/1.1" 200 512 "-" "curl/7.88.1"\n'.encode()
@@ -166,55 +159,29 @@ class ServedLog(Rig):
         return said + self.losses()
 
 
-class Logrotate:
-    """The program with Debian's configuration, which stops at each of its moments."""
+def logrotate(root: Path, logs: Path, stock: str) -> Logrotate:
+    """The program with Debian's configuration, which waits at each of its moments."""
+    if os.geteuid():  # nobody else may give a file away
+        stock = stock.replace(" www-data adm", "").replace(" root adm", "")
+    made = Logrotate(root, f"compresscmd @own@/gzip\n{stock}".replace("@logs@", str(logs)))
+    # As gzip, whose output grows while others look.
+    made.script(
+        "gzip",
+        f"@moment@ {COMPRESSING[0]}\ngzip >@own@/packed\nhead -c 40 @own@/packed\n"
+        f"@moment@ {COMPRESSING[1]}\ntail -c +41 @own@/packed\n@moment@ {COMPRESSING[2]}\n",
+    )
+    return made
 
-    def __init__(self, root: Path, logs: Path, stock: str) -> None:
-        self._state, self._configuration = root / "logrotate.state", root / "logrotate.conf"
-        self._ask, self._go = root / "ask", root / "go"
-        for fifo in (self._ask, self._go):
-            os.mkfifo(fifo)
-        moment = self._script(root / "moment", f'echo "$1" >{self._ask}\nread -r _ <{self._go}\n')
-        # As gzip, whose output grows while others look.
-        packer = self._script(
-            root / "gzip",
-            f"{moment} compressing\ngzip >{root}/packed\nhead -c 40 {root}/packed\n"
-            f"{moment} half\ntail -c +41 {root}/packed\n{moment} compressed\n",
-        )
-        if os.geteuid():
-            stock = stock.replace("www-data adm", "").replace("root adm", "")
-        text = stock.replace("@logs@", str(logs)).replace("@moment@", str(moment))
-        self._configuration.write_text(f"compresscmd {packer}\n{text}")
 
-    def _script(self, path: Path, text: str) -> Path:
-        path.write_text(f"#!/bin/sh\nset -e\n{text}")
-        path.chmod(0o755)
-        return path
+class Setup(NamedTuple):
+    """A machine, and who follows its logs there."""
 
-    def __call__(self, now: int) -> Iterator[str]:
-        """Run it at this Unix time, and give each of its moments; it goes on with the next."""
-        date = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now // SECOND))
-        ask, go = (os.open(fifo, os.O_RDWR) for fifo in (self._ask, self._go))
-        process = subprocess.Popen(
-            ["faketime", "-f", f"@{date}", "logrotate", "-s", self._state, self._configuration],
-            env={**os.environ, "NO_FAKE_STAT": "1", "TZ": "UTC"},
-            stdin=subprocess.DEVNULL,
-        )
-        end = os.pidfd_open(process.pid)
-        try:
-            poll = select.poll()
-            poll.register(ask, select.POLLIN)
-            poll.register(end, select.POLLIN)
-            while ask in (ready := [descriptor for descriptor, _ in poll.poll()]):
-                yield os.read(ask, 64).decode().strip()
-                os.write(go, b"\n")
-            assert end in ready
-            assert process.wait() == 0
-        finally:
-            process.kill()
-            process.wait()
-            for descriptor in (ask, go, end):
-                os.close(descriptor)
+    server: str
+    delays: bool  # whether logrotate's configuration has `delaycompress`, as Debian's
+    has_times: bool  # whether the format is Combined; otherwise it is the default, which has none
+    blind: bool  # whether the service may not take leases
+    store: bool  # whether systemd keeps its files
+    versions: bool  # whether the file system tells of inodes' versions
 
 
 class Happened(NamedTuple):
@@ -229,41 +196,27 @@ class Happened(NamedTuple):
 class Machine:
     """A server with its logs, followed by one service."""
 
-    def __init__(
-        self,
-        root: Path,
-        server: Server,
-        seed: int,
-        *,
-        follower: type[Follower] = Follower,
-        delays: bool = True,
-        traffic: Traffic,
-        blind: bool,
-        store: bool,
-        versions: bool,
-    ) -> None:
-        """`delays`: whether the configuration has `delaycompress`, as Debian's. `blind`: whether the service
-        may not take leases; `store`: whether systemd keeps its files; `versions`: whether the file system
-        tells of inodes' versions."""
+    def __init__(self, root: Path, setup: Setup, seed: int, *, follower: type[Follower] = Follower) -> None:
         self._chance = random.Random(seed)
         self.clock = Clock()
         self.clock.booted = self.clock.now - 1000 * SECOND
-        self._files = MachineFiles(self.clock, blind=blind, versions=versions)
+        self._files = MachineFiles(self.clock, blind=setup.blind, versions=setup.versions)
         self._directory = root / "logs"
         self._directory.mkdir(parents=True)
-        self._late_in_archives = not blind
-        stock = server.stock if delays else server.stock.replace("\tdelaycompress\n", "")
-        self._logrotate = Logrotate(root, self._directory, stock)
+        self._is_blind = setup.blind
+        server = SERVERS[setup.server]
+        stock = server.stock if setup.delays else server.stock.replace("\tdelaycompress\n", "")
+        self._logrotate = logrotate(root / "logrotate", self._directory, stock)
         self._error_log = self._directory / "error.log"
         self.logs = [
             ServedLog(
                 root,
                 self._directory / name,
                 self.clock,
-                traffic,
+                setup.has_times,
                 follower=follower,
                 files=self._files,
-                store=store,
+                store=setup.store,
             )
             for name in server.logs
         ]
@@ -273,10 +226,10 @@ class Machine:
         self._open_logs()
         self._look()
 
-    def weeks(self, days: int) -> None:
+    def live(self, days: int) -> None:
         """Let so many days pass, with all that may happen."""
         for day in range(days):
-            for hour in WATCHED:
+            for hours in BUSY:
                 self._serve(day)
                 self._look()
                 self.clock.advance(1)
@@ -285,7 +238,7 @@ class Machine:
                 for _ in range(2):
                     self.clock.advance(61)
                     self._look()
-                self.clock.advance(hour * HOUR / 2)
+                self.clock.advance(hours * HOUR / 2)
             self.clock.advance(DAY - (self.clock.now // SECOND) % DAY)
             self._midnight()
 
@@ -306,12 +259,12 @@ class Machine:
     def _midnight(self) -> None:
         self._may_happen("midnight", is_rotating=False)
         waits = -1  # moments until the server has opened its logs anew
-        for moment in self._logrotate(self.clock.now):
-            if moment == "renamed":
+        for moment in self._logrotate(at=self.clock.now // SECOND):
+            if moment == RENAMED:
                 waits = self._chance.randrange(4)
                 self._serve_late()
             self._may_happen(moment)
-            if waits > 0 and moment in ("compressing", "half", "compressed"):
+            if waits > 0 and moment in COMPRESSING:
                 self._serve_what_no_archive_has()
                 waits = 0
             if waits == 0:
@@ -341,7 +294,7 @@ class Machine:
 
     def _serve_what_no_archive_has(self) -> None:
         """Likewise, while it is compressed: only who has the file open can read it then."""
-        if self._late_in_archives and not self._ended:
+        if not self._is_blind and not self._ended:
             self._look()
             for log, writer in zip(self.logs, self._writers, strict=True):
                 status = os.fstat(writer.descriptor)
