@@ -206,6 +206,26 @@ class Classifier:
         self._lineage.settle(path)
         return _ignored(identity, seen)
 
+    def is_one_of(self, path: str, seen: Seen, awaited: Iterable[Position]) -> bool:
+        """Whether the file at `path` is one of these generations: by its inode's version, or where there is
+        none, by its text."""
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return False
+        source: Source | None = None
+        try:
+            identity = self._files.identity(descriptor)
+            mine = [each for each in awaited if each.identity[1:] == identity[1:]]
+            if identity.version is not None or not mine:
+                return bool(mine) and identity[:2] == seen.key
+            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            return any(compare(position, source.read) is Match.FULL for position in mine)
+        except OSError:
+            return False
+        finally:
+            source.close() if source else self._files.close(descriptor)
+
     def as_awaited(
         self,
         path: str,

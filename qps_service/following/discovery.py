@@ -185,7 +185,9 @@ class Discovery:
         seen, inside = listing.seen, set(listing.seen)
         awaited = self._known_files.expected() if self._resuming and everything else []
         strange = self._search.by_inode(awaited, directories) if awaited else {}
-        others = self._search.named_like(strange.keys() - seen.keys())
+        # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
+        certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
+        others = self._search.named_like(certain - seen.keys())
         for path, each in (strange | others).items():
             if path not in _log_paths(directories):
                 seen.setdefault(path, each)
