@@ -16,7 +16,7 @@ from typing import NamedTuple
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
-from qps_service.files.sources import goes_beyond, open_source
+from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
@@ -78,6 +78,7 @@ class Discovery:
     ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
+        self._announcer = announcer
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
@@ -201,7 +202,9 @@ class Discovery:
         seen, inside = listing.seen, set(listing.seen)
         awaited = self._known_files.expected() if self._resuming and everything else []
         strange = self._search.by_inode(awaited, directories) if awaited else {}
-        others = self._search.named_like(strange.keys() - seen.keys())
+        # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
+        certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
+        others = self._search.named_like(certain - seen.keys())
         for path, each in (strange | others).items():
             if path not in _log_paths(directories):
                 seen.setdefault(path, each)
@@ -220,6 +223,7 @@ class Discovery:
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
+        self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -324,21 +328,74 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        found = {each.position.number for each in surroundings.found}
-        missing = [each for each in self._known_files.expected() if each.number not in found]
-        if not missing:
+        for position in self._missing(surroundings):
+            self._take_for(position, surroundings.found)
+        if not (missing := self._missing(surroundings)):
             return
-        for path, seen in self._search.by_time(missing, directories).items():
-            if seen.key in surroundings.held or path in _log_paths(directories):
-                continue
-            if len(surroundings.found) >= surroundings.room:
-                self._is_full = True
-                return
-            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
-                surroundings.found.append(one)
-                missing = [each for each in missing if each.number != one.position.number]
-                if not missing:
-                    return
+        candidates = {
+            path: seen
+            for path, seen in self._search.by_time(missing, directories).items()
+            if seen.key not in surroundings.held and path not in _log_paths(directories)
+        }
+        for path, seen in candidates.items():
+            self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
+        for position in self._missing(surroundings):
+            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
+            # it? Of several, the first that was written to since it was read, or the last before.
+            def distance(path: str, position: Position = position) -> tuple[bool, int]:
+                later = candidates[path].modified - position.modified
+                return later < 0, abs(later)
+
+            for path in sorted(candidates, key=distance):
+                name = os.path.basename(path)
+                if any(is_sibling(each.base, name) for each in directories):
+                    self._take_up(path, candidates[path], [position], surroundings, certain=False)
+
+    def _missing(self, surroundings: Surroundings) -> list[Position]:
+        """What is still awaited, and was not found in this look."""
+        found = {each.position.number for each in surroundings.found}
+        return [each for each in self._known_files.expected() if each.number not in found]
+
+    def _take_up(
+        self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool
+    ) -> None:
+        """Go on in the file at `path`, if it is one of these."""
+        numbers = {each.position.number for each in surroundings.found}
+        identities = {each.position.identity[:2] for each in surroundings.found}
+        missing = [each for each in missing if each.number not in numbers]
+        if not missing or seen.key in identities:
+            return
+        if len(surroundings.found) >= surroundings.room:
+            self._is_full = True
+        elif one := self._classifier.as_awaited(path, seen, missing, surroundings, certain=certain):
+            surroundings.found.append(one)
+
+    def _take_for(self, awaited: Position, found: list[Found]) -> None:
+        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
+        that, though nothing else proves it."""
+        with suppress(OSError):
+            fitting = [
+                each
+                for each in found
+                if each.position.number == 0
+                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
+            ]
+            if fitting:
+                oldest = min(fitting, key=lambda each: each.source.seen().modified)
+                identity, name = oldest.position.identity, oldest.position.name
+                found[found.index(oldest)] = Found(
+                    oldest.source, awaited._replace(identity=identity, name=name)
+                )
+
+    def _say_what_is_alike(self, found: Iterable[Found]) -> None:
+        for each in found:
+            if each.is_alike:
+                path = each.position.name
+                lines = None
+                if not is_compressed(path):
+                    with suppress(OSError):
+                        lines = count_lines(each.source)
+                self._announcer.possible_duplicate(path, lines)
 
     def _is_renumbered(
         self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]

@@ -339,7 +339,7 @@ class Follower:
         last seen, and if nothing is known of the file, since it was created. A log that was out of reach, on
         a volume that was not mounted or in a directory that refused us, comes back with lines of all that
         time; one that its server creates late has none that are older than itself."""
-        source, position = found
+        source, position, _ = found
         if position.number or source.descriptor is None:
             return self._reached_at
         if position.begun and self._began_at is not None:
