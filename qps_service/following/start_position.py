@@ -8,7 +8,7 @@ out which is proven to be known, and that is said.
 
 from collections.abc import Callable, Iterable
 
-from qps_service.files.fingerprint import common, fingerprint_of
+from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
 from qps_service.files.sources import Plain, count_lines
@@ -91,7 +91,7 @@ class StartPosition:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is Resemblance.ALIKE
+        is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
@@ -136,6 +136,11 @@ class StartPosition:
         first = max(0, size - self._max_line - 1)
         before = source.read(size - first, first)
         return first + before.rfind(b"\n") + 1
+
+
+def is_like(position: Position, source: Plain) -> bool:
+    """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
+    return compare(position, source.read) in (Match.FULL, Match.PREFIX)
 
 
 def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
