@@ -1,6 +1,7 @@
 """Log files as bytes by offset. System calls on a log are made here and nowhere else.
 
 - `kernel`: those system calls; read it first
+- `mounts`: what the kernel tells of mounts
 - `sources`: a file that is followed, plain or compressed, read by offset
 - `compressed`: the text of a compressed file, by offset
 - `compression`: the table of compressions

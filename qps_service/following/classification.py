@@ -20,7 +20,8 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.known_files import KnownFiles, Read, Resemblance
+from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
+from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -90,6 +91,33 @@ class StillThere:
             self._files.close(descriptor)
 
 
+class Owners:
+    """Whose files are taken, where others than a directory's owner may write to it: root's, the owner's, and
+    those of whoever had the log. What somebody else put there is not the log's."""
+
+    def __init__(self, files: Files, known_files: KnownFiles, held: Iterable[Generation]) -> None:
+        self._files = files
+        self._had = {each.position.owner for each in held} | known_files.owners()
+        # By directory; None where only its owner may write.
+        self._taken: dict[str, set[int | None] | None] = {}
+
+    def __call__(self, path: str, seen: Seen) -> bool:
+        """Whether the file at `path` is somebody else's."""
+        directory = os.path.dirname(path)
+        if directory not in self._taken:
+            self._taken[directory] = self._taken_in(directory)
+        taken = self._taken[directory]
+        return taken is not None and seen.owner not in taken
+
+    def _taken_in(self, directory: str) -> set[int | None] | None:
+        try:
+            seen = self._files.stat(directory)
+        except OSError:
+            return None
+        group_and_others = seen.mode[4:10]
+        return {0, seen.owner, *self._had} if "w" in group_and_others else None
+
+
 class Surroundings(NamedTuple):
     """What one look goes by."""
 
@@ -101,7 +129,7 @@ class Surroundings(NamedTuple):
     # Whether the log was replaced since the last look that saw everything: only then may an unknown file
     # beside it have been the log.
     log_was_replaced: bool
-    owners: Mapping[str, frozenset[int]]  # directories where only these users' files are taken
+    is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
 
 
@@ -172,9 +200,13 @@ class Classifier:
         self._lineage.settle(path)
         return _ignored(identity, seen)
 
-    def as_awaited(self, path: str, seen: Seen, awaited: Iterable[Position]) -> Found | None:
-        """The file at `path`, if it has all that was read of one of these generations; then it goes on
+    def as_awaited(
+        self, path: str, seen: Seen, awaited: Iterable[Position], surroundings: Surroundings
+    ) -> Found | None:
+        """The file at `path`, if it has all that was read of one of these generations; then that goes on
         there."""
+        if surroundings.is_foreign(path, seen):
+            return None
         try:
             descriptor = self._files.open(path)
         except OSError:
@@ -188,7 +220,9 @@ class Classifier:
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             for position in awaited:
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and is_proven(source.read, position):
+                if known and (
+                    is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
+                ):
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -221,6 +255,9 @@ class Classifier:
             return Undecided.NEW
         if path in surroundings.elsewhere:
             return Undecided.NEW
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+        if not is_compressed(path) and (again := self._renumbered(fresh, surroundings)):
+            return again
         descends = path in self._lineage
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
             return self._to_ignore(source, identity, seen)
@@ -229,13 +266,22 @@ class Classifier:
             # looked at yet may be gone by then.
             is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         if descends:
             return fresh
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _renumbered(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that is open, on a device that has another number since it was mounted again. What the open
+        one can't see any more is read here."""
+        source, position = fresh
+        for generation in surroundings.held.values():
+            if is_renumbered(generation, position.identity, source):
+                part = part_of_held(self._files, generation, position.identity, source)
+                return Found(source, begin_at(source, position, part.until if part else 0))
+        return None
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -277,7 +323,7 @@ class Classifier:
 
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present)
+        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
@@ -289,8 +335,7 @@ class Classifier:
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
             return mine
-        owners = surroundings.owners.get(os.path.dirname(path))
-        if owners is not None and seen.owner not in owners:
+        if surroundings.is_foreign(path, seen):
             self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:

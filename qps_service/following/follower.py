@@ -42,6 +42,7 @@ ABSENCE = 2 * SECOND  # nanoseconds
 SWEEP_EVERY = 60 * SECOND  # nanoseconds
 # Each round follows renames that happened during the one before; the tick continues where this ends.
 ROUNDS = 5
+_NEVER = -(1 << 63)  # nanoseconds
 
 
 class Hints(Protocol):
@@ -100,6 +101,10 @@ class Follower:
         self._directories = LogDirectories(path, files)
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
+        # Nanoseconds; when all there was of the log was last seen, and when it was looked for first. What an
+        # earlier process did not read was written after the last window that it reported.
+        self._reached_at = resume.restored.started if resuming and resume.restored else _NEVER
+        self._began_at: int | None = None
         self._swept = Throttle(SWEEP_EVERY)
         self._is_last = self._ends = (
             True  # whether the last read, or the next, may be the last of this process
@@ -189,6 +194,7 @@ class Follower:
                 self._announcer.possible_loss(PossibleLoss(what, position.name))
 
     def _look(self, now: int) -> None:
+        self._began_at = now if self._began_at is None else self._began_at
         if self._swept.allows(now):
             self._discovery.sweep()
         self._take_back(now)
@@ -204,11 +210,12 @@ class Follower:
                 tuple(self._held),
                 self._since,
                 self._held.room,
-                LogSeen(reads_log, not reads_log or self._is_replaced),
+                self._log_seen(reads_log=reads_log),
                 self.take_hints,
             )
             for each in found:
-                self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
+                active_at = self._written_at(each) if resuming else None
+                self._held.adopt(each, now, active_at=active_at, reached_at=self._reached(each, now))
                 self._announcer.rotated(now, len(self._held))
             if not self._discovery.is_resuming:
                 self._is_replaced = False
@@ -218,15 +225,26 @@ class Follower:
                 if reads_log:
                     self._discovery.settle_log(directories)
                 break
+        if reads_log and not self._discovery.is_full:
+            self._reached_at = now
         self._tell_losses()
         self._first_look = False
+
+    def _log_seen(self, *, reads_log: bool) -> LogSeen:
+        current = self._held.current
+        if current is None or not reads_log:
+            return LogSeen(self.path, None, was_replaced=True)
+        return LogSeen(self.path, current.key, self._is_replaced)
 
     def _see_where_they_went(self) -> None:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
-            if generation is not self._held.current and (path := generation.source.path()):
-                generation.moved_to(path)
+            path = generation.source.path()
+            if path and generation is not self._held.current:
                 self._directories.learn(path)
+            # The log itself may be at the end of a link, which may lead to another file tomorrow.
+            if path and path not in {each.log_path for each in self._looked_at[:1]}:
+                generation.moved_to(path)
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""
@@ -271,7 +289,8 @@ class Follower:
             except BaseException:
                 source.close()
                 raise
-            generation = self._held.adopt(Found(source, position), now)
+            found = Found(source, position)
+            generation = self._held.adopt(found, now, reached_at=self._reached(found, now))
         self._start.opened()
         rotated = self._held.current is not None
         self._held.make_current(generation, now)
@@ -299,6 +318,18 @@ class Follower:
             else:
                 taken = Found(source, position)
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
+
+    def _reached(self, found: Found, now: int) -> int:
+        """After what time all was written that is to be read of a file that is opened now: since the log was
+        last seen, and if nothing is known of the file, since it was created. A log that was out of reach, on
+        a volume that was not mounted or in a directory that refused us, comes back with lines of all that
+        time; one that its server creates late has none that are older than itself."""
+        source, position = found
+        if position.number or source.descriptor is None:
+            return self._reached_at
+        if position.begun and self._began_at is not None:
+            return max(self._reached_at, self._began_at)  # what it had at the first look is not read
+        return max(self._reached_at, now - self._files.age(source.descriptor))
 
     def _written_at(self, found: Found) -> int | None:
         """When a file that nobody watched was written to last: it has been quiet since then."""

@@ -61,6 +61,7 @@ class Generation:
         self.name = position.name
         self.identity = position.identity
         self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
+        self.reached_at = 0  # nanoseconds; what is read next was written after that
         self.offset = position.offset
         self._prefix = position.prefix
         self._begun = position.begun

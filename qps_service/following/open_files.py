@@ -51,6 +51,9 @@ class Changes(NamedTuple):
     ignored: tuple[IgnoredFile, ...] | None
 
 
+NO_CHANGES = Changes((), (), (), None)
+
+
 class OpenFiles:
     """The generations, oldest first; `current` is the log itself."""
 
@@ -96,10 +99,17 @@ class OpenFiles:
         return next((each for each in self._generations if each.key == key), None)
 
     def adopt(
-        self, found: Found, now: int, *, first: bool = False, active_at: int | None = None
+        self,
+        found: Found,
+        now: int,
+        *,
+        first: bool = False,
+        active_at: int | None = None,
+        reached_at: int | None = None,
     ) -> Generation:
         """Take over an open file: as the oldest, or right before the log itself. `active_at`: when it was
-        written to last, where that is known."""
+        written to last, where that is known. `reached_at`: nothing that is to be read of it was written
+        before that."""
         position = found.position
         is_new = position.number == 0
         if is_new:
@@ -112,6 +122,7 @@ class OpenFiles:
         if not is_new:
             self._moved.add(generation)
         generation.active(now if active_at is None else min(now, active_at))
+        generation.reached_at = now if reached_at is None else reached_at
         log = self._generations[-1:] if self.current else []
         self._generations.insert(0 if first else len(self._generations) - len(log), generation)
         return generation
@@ -141,6 +152,7 @@ class OpenFiles:
                 yield from generation.last_line()
                 generation.check_end()
             self._announcer.reads_again(generation)
+            generation.reached_at = now
         except CompressedError as error:
             what = f"cannot be unpacked beyond byte {generation.offset}: {error.strerror}"
             self._announcer.possible_loss(PossibleLoss(what, generation.name))

@@ -7,15 +7,16 @@ out which is proven to be known, and that is said.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, part_of_held
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.following.resume import InheritedFile
@@ -84,8 +85,8 @@ class StartPosition:
         self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
     ) -> Position:
         size = source.seen().size
-        parts = [part_of_held(generation, source) for generation in held]
-        parts.append(self._known_files.known_part(source.read, size))
+        parts = [part_of_held(self._files, generation, fresh.identity, source) for generation in held]
+        parts.append(self._known_files.known_part(source.read, size, self._has_name))
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
@@ -95,6 +96,12 @@ class StartPosition:
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
+
+    def _has_name(self, position: Position) -> bool:
+        """Whether a file that was read is still where it was seen last."""
+        with suppress(OSError):
+            return self._files.lstat(position.name).key == position.identity[:2]
+        return False
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -141,30 +148,6 @@ class StartPosition:
 def is_like(position: Position, source: Plain) -> bool:
     """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
     return compare(position, source.read) in (Match.FULL, Match.PREFIX)
-
-
-def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
-    """How much of a file stands in one that is open, and is read there."""
-    original = generation.source
-    agreed = common(generation.position, source.read)
-    if agreed:
-        agreed = common_start(original.read, source.read, agreed)
-    end = line_start(original.read, original.seen().size)
-    return known_part(
-        source.read,
-        source.seen().size,
-        agreed=agreed,
-        compared=agreed,
-        tail=tail_of(original.read, end, limit=HELD_LIMIT),
-        end=end,
-        in_place=False,
-    )
-
-
-def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
-    """`fresh` with everything before `offset` left out."""
-    prefix, marker, marks = fingerprint_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:

@@ -36,8 +36,10 @@ from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
+from qps_service.outputs.stdout import StdoutOutput
 from qps_service.reporting.report import make_report
 from qps_service.service import daemon, pipeline, process, state_directory
+from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.state_directory import StateDirectory
@@ -108,6 +110,14 @@ def hangs_in_a_read() -> None:
                 ours.recv(1)
 
     replace(os, pread=hanging)
+
+
+def knows_no_supervisor() -> None:
+    replace(Host, is_supervised=lambda self: False)
+
+
+def takes_sockets_for_pipes() -> None:
+    replace(StdoutOutput, _is_socket=lambda self: False)
 
 
 # --- following

@@ -1,5 +1,6 @@
 """The program as a process: signals, pipes, systemd's socket. Nothing here waits but for what must come."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, Process, Twin
+from tests.fault.program import GUARD, MakeSite, Process, Site, Twin
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -84,6 +86,53 @@ def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
     assert program.process.stderr is not None
     assert program.process.stderr.read() == f"qps-reporter: following {program.log}\n"
     assert program.process.wait(GUARD) == 0
+
+
+class Socket:
+    """What stdout is connected to, as a service's is to journald; its environment, where that says so."""
+
+    def __init__(self, *, is_journal: bool) -> None:
+        self.far, near = socket.socketpair()
+        self.near = near.detach()
+        status = os.fstat(self.near)
+        told = f"{status.st_dev}:{status.st_ino}" if is_journal else ""
+        self.extra = {"JOURNAL_STREAM": told}
+
+    def close(self) -> None:
+        self.far.close()
+        os.close(self.near)
+
+
+def left_by_journald(make_site: MakeSite, *, is_journal: bool) -> tuple[Site, Process]:
+    """It has counted on since the reader of its stdout went."""
+    site = make_site(interval="100ms", flags=("--json",))
+    stdout = Socket(is_journal=is_journal)
+    process = site.start(stdout=stdout.near, extra=stdout.extra)
+    process.told("READY=1")
+    stdout.close()
+    site.writer().lines(7)
+    return site, process
+
+
+def counts_on_without_journald(make_site: MakeSite) -> None:
+    """It says so once, and ends when it is told to."""
+    site, process = left_by_journald(make_site, is_journal=True)
+    assert process.has_counted(7)
+    process.stop()
+    site.check()
+    assert site.stderr.count("cannot write to stdout: Broken pipe\n") == 1
+
+
+def ends_without_success(make_site: MakeSite) -> None:
+    site, process = left_by_journald(make_site, is_journal=False)
+    assert process.process.wait(GUARD) == 1
+    assert site.stderr.endswith("cannot write to stdout: Broken pipe\n")
+
+
+test_a_socket_without_a_reader, test_a_socket_that_is_a_pipe_is_caught = promises(
+    MadePromise(counts_on_without_journald, broken.knows_no_supervisor),
+    MadePromise(ends_without_success, broken.takes_sockets_for_pipes),
+)
 
 
 def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:

@@ -231,7 +231,7 @@ class ByPrefixOnly(Spoilt):
     """Takes what begins alike for the same, as most peers do."""
 
     def spoil(self) -> None:
-        def resembles(read: Any, is_present: Any) -> Any:
+        def resembles(read: Any, is_present: Any, modified: Any = None) -> Any:
             for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
                     return Resemblance.COPY, None

@@ -87,6 +87,7 @@ ABOUT_A_LOG = {
     kinds.UNREADABLE,
     kinds.READ_FAILED,
     kinds.ROTATED,
+    kinds.MOUNTED_ALONE,
     kinds.TRUNCATED,
     kinds.POSSIBLE_LOSS,
     kinds.RESTORED,

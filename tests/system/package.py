@@ -37,6 +37,8 @@ COMMIT = (
 )
 PRODUCTS = ("*.deb", "*.dsc", "*.changes", "*.buildinfo", "*.tar.*")
 VERSION, NEXT = "0.1.0", "0.1.1"
+# The last commit whose ledger has the first schema, as packages of it that people may have.
+OLDER_COMMIT, OLDER = "944d097aced015c072006e950a1e9dda78e9fb1d", "0.0.9"
 
 
 class Package(NamedTuple):
@@ -83,14 +85,31 @@ def provide(image: Image) -> Packages:
     return packages
 
 
-def checkout(guest: Guest, inside: str) -> None:
-    """Copy this checkout into the guest as a repository with one commit, and what a build would download."""
+def provide_older(image: Image) -> Package:
+    """The package of `OLDER_COMMIT` as built under `image`, by the first who asks. It never changes."""
+    place = image.cache / f"package-{OLDER_COMMIT[:12]}-{image.name}"
+    with _locked(image.cache / "packages.lock"):
+        if not place.exists():
+            unfinished = Path(tempfile.mkdtemp(dir=image.cache, prefix="packages-new-"))
+            with Guest(image) as guest:
+                guest.install(*BUILD_DEPENDS)
+                checkout(guest, "/checkout", OLDER_COMMIT)
+                renumber(guest, "/checkout", OLDER)
+                shutil.copytree(build(guest, "/checkout", "/older").directory, unfinished / "older")
+            (unfinished / "older").rename(place)
+            unfinished.rmdir()
+    return Package(place)
+
+
+def checkout(guest: Guest, inside: str, tree: str = "") -> None:
+    """Copy this checkout, or another tree of its repository, into the guest as a repository with one commit,
+    and what a build would download."""
     fetch = [str(ROOT / "scripts" / "build-deb.sh"), "--fetch"]
     fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
     assert not fetched.returncode, fetched.stderr
     target = guest.path(inside)
     target.mkdir(parents=True)
-    archive = _git("archive", "--format=tar", _snapshot())
+    archive = _git("archive", "--format=tar", tree or _snapshot())
     subprocess.run(["tar", "-x", "-C", target], input=archive, check=True, timeout=HANG)
     shutil.copytree(ROOT / ".cache" / "sources", target / ".cache" / "sources")
     guest.run("git", "init", "--quiet", inside)

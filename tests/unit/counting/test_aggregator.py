@@ -311,7 +311,7 @@ class DropsOther(Aggregator):  # what is over the limit is not counted at all
 class Overwrites(Aggregator):  # routes that fold into one name replace each other
     def add(self, scanned: Scanned) -> None:
         for method, target, status, *_ in scanned.rows:
-            self._fresh.pop((method, target.partition(b"?")[0], status), None)
+            self._fresh.sums.pop((method, target.partition(b"?")[0], status), None)
         super().add(scanned)
 
 
