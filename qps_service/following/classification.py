@@ -325,6 +325,8 @@ class Classifier:
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
+            if self._is_of_held(read, position.offset, surroundings):
+                return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
             )
@@ -352,6 +354,13 @@ class Classifier:
         if found and Resemblance.ALIKE in (resemblance, held):
             self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
         return found or mine
+
+    def _is_of_held(self, read: Read, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of an open file, which has more than that."""
+        return any(
+            each.position.offset > known and compare(each.position, read) in _KNOWN
+            for each in surroundings.held.values()
+        )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import fingerprint_of, take_marks
-from qps_service.files.recognition import part_of, tail_of
-from qps_service.files.sources import ENDLESS, Source, count_lines
+from qps_service.files.recognition import tail_of
+from qps_service.files.sources import ENDLESS, Source
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
@@ -50,12 +50,11 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[[Position, int, int], int],
+        truncated: Callable[[Position, Source], tuple[int, int]],
     ) -> None:
         """`max_line` in bytes. `truncated` is called when the file turns out to have been cut: with the
-        position up to which its old text was consumed, how many lines of that stand in it again, and of how
-        many bytes that can't be told; it gives the number of the text that is there now.
-        The generation owns the source."""
+        position up to which its old text was consumed. It gives the number of the text that is there now,
+        and before which byte that was read already. The generation owns the source."""
         self.source = source
         self._number = position.number
         self.name = position.name
@@ -224,12 +223,10 @@ class Generation:
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        read, former = self.source.read, self.position
-        part = part_of(former, read, self.source.seen().size, in_place=True)
-        lines = count_lines(self.source, part.until) if part else 0
-        self._number = self._truncated(former, lines, part.doubtful if part else 0)
+        read = self.source.read
+        self._number, self.offset = self._truncated(self.position, self.source)
         self._lines = self._rejected = self._unended = 0
-        self.offset = self._begun = self._tail_end = part.until if part else 0
+        self._begun = self._tail_end = self.offset
         self._prefix, self._marker, self._marks = fingerprint_of(read, self.offset)
         self._tail = tail_of(read, self.offset) if self.offset else b""
         self._oversize = self.is_finished = False

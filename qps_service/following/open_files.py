@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
+from qps_service.files.recognition import KnownPart, part_of
+from qps_service.files.sources import Source, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
@@ -22,6 +24,7 @@ from qps_service.values.positions import IgnoredFile, Position
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
 # limit on descriptors.
 LEAST_ROOM = 16
+NO_PART = KnownPart(0)
 
 
 class FollowLimits(NamedTuple):
@@ -232,13 +235,21 @@ class OpenFiles:
         cut, self._cut = self._cut, []
         return cut
 
-    def _note_truncation(self, position: Position, known_lines: int, doubtful: int) -> int:
-        """What stands in the file now is another text, or a copy of what was read, and gets a number of its
-        own."""
+    def _note_truncation(self, position: Position, source: Source) -> tuple[int, int]:
+        """What stands in the file now is another text, or a copy of what was read, here or elsewhere. It gets
+        a number of its own; before that byte nothing of it is new."""
         self._cut.append(position)
-        if known_lines:
-            self._announcer.recognised(position.name, known_lines, doubtful)
-        return self._known_files.new_number()
+        size = source.seen().size
+        others = [each.position for each in self._generations if each.position.number != position.number]
+        parts = [
+            part_of(position, source.read, size, in_place=True),
+            *(part_of(each, source.read, size, has_name=True) for each in others if each.offset),
+            self._known_files.known_part(source.read, size, lambda _: True),
+        ]
+        part = max((part for part in parts if part), key=lambda part: part.until, default=NO_PART)
+        if part.until:
+            self._announcer.recognised(position.name, count_lines(source, part.until), part.doubtful)
+        return self._known_files.new_number(), part.until
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""
