@@ -64,6 +64,13 @@ def proves(text: bytes, *, strictly: bool = False, by_time: bool = False) -> boo
     return not by_time and len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
 
 
+def has_differences(read: Read) -> bool:
+    """Whether not all lines that begin a text are the same: rotations of such logs leave texts that are alike
+    all the time."""
+    text = read(TAIL_LIMIT, 0)
+    return len(set(text[: text.rfind(b"\n") + 1].splitlines())) > 1
+
+
 def digest_of(text: bytes) -> bytes:
     """Of a line, or of a text's beginning. A checksum will do: nobody gains by two that agree."""
     return crc32(text).to_bytes(4) + adler32(text).to_bytes(4)

@@ -325,7 +325,7 @@ class Classifier:
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
-            if self._is_of_held(read, position.offset, surroundings):
+            if self._is_of_held(source, read, position.offset, surroundings):
                 return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
@@ -355,11 +355,13 @@ class Classifier:
             self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
         return found or mine
 
-    def _is_of_held(self, read: Read, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of an open file, which has more than that."""
+    def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of an open file, which has all of it."""
         return any(
-            each.position.offset > known and compare(each.position, read) in _KNOWN
+            each.position.offset > known
+            or (each.position.offset == known and not goes_beyond(source, each.source))
             for each in surroundings.held.values()
+            if compare(each.position, read) in _KNOWN
         )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:

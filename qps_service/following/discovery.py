@@ -182,7 +182,7 @@ class Discovery:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
         seen = listing.seen
-        elsewhere: set[str] = set()
+        elsewhere = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         if awaited:
             for path, each in self._search.by_inode(awaited, directories).items():
@@ -216,6 +216,19 @@ class Discovery:
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
+
+    def _look_where_they_were(
+        self, seen: dict[str, Seen], directories: Collection[LogDirectory]
+    ) -> set[str]:
+        """Files that were let go under names like no rotation's, which may have grown: where they were seen
+        last. They are added to `seen`."""
+        elsewhere = set()
+        for path in islice(self._known_files.paths(), RETRIES):
+            if path not in seen and path not in _log_paths(directories):
+                with suppress(OSError):
+                    seen[path] = self._files.lstat(path)
+                    elsewhere.add(path)
+        return elsewhere
 
     def _list(
         self,

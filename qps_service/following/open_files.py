@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
-from qps_service.files.recognition import KnownPart, part_of
+from qps_service.files.fingerprint import Match, compare
+from qps_service.files.recognition import KnownPart, has_differences, part_of
 from qps_service.files.sources import Source, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.known_files import KnownFiles
+from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
@@ -249,7 +250,15 @@ class OpenFiles:
         part = max((part for part in parts if part), key=lambda part: part.until, default=NO_PART)
         if part.until:
             self._announcer.recognised(position.name, count_lines(source, part.until), part.doubtful)
+        elif has_differences(source.read) and self._is_alike(source, [position, *others]):
+            self._announcer.possible_duplicate(position.name, count_lines(source))
         return self._known_files.new_number(), part.until
+
+    def _is_alike(self, source: Source, positions: list[Position]) -> bool:
+        """Whether a text has all that was read of another one, or begins it; that proves nothing."""
+        if any(compare(each, source.read) in (Match.FULL, Match.PREFIX) for each in positions):
+            return True
+        return self._known_files.resembles(source.read, lambda _: False)[0] is Resemblance.ALIKE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

@@ -68,9 +68,9 @@ class History(RuleBasedStateMachine):
         blind=st.booleans(),
         from_start=st.booleans(),
         early=st.booleans(),
-        store=st.booleans(),
+        store=a_third(),
         has_versions=st.sampled_from([True, True, True, False]),
-        linked=a_third(),
+        linked=st.booleans(),
         equal=a_third(),
         deaf=st.sampled_from([False] * 7 + [True]),
         shared=st.booleans(),
@@ -159,12 +159,6 @@ class History(RuleBasedStateMachine):
             self.look_now()
         return not self.rig.expected - self.rig.seen
 
-    def _is_read_whole(self) -> bool:
-        """Whether the ledger has all that is in the log."""
-        seen = self.files.stat(str(self.rig.path))
-        held = self.rig.paper.held.values()
-        return any(each.identity[:2] == seen.key and each.offset == seen.size for each in held)
-
     def look_now(self, seconds: float = 1.0) -> None:
         if self.hearing.is_deaf:
             self.powers.add("hints missing")
@@ -192,6 +186,7 @@ class History(RuleBasedStateMachine):
 
     # Writers
 
+    @precondition(lambda self: self.is_running or not self.is_unmounted)
     @rule(count=st.integers(1, 30))
     def write(self, count: int) -> None:
         self.current().lines(count)
@@ -202,6 +197,7 @@ class History(RuleBasedStateMachine):
         if writers:
             writers[data.draw(st.integers(0, len(writers) - 1))].lines(count)
 
+    @precondition(lambda self: self.is_running or not self.is_unmounted)
     @rule(looks=st.booleans())
     def write_in_two_pieces(self, looks: bool) -> None:
         writer, line = self.current(), self.rig.next_line()
@@ -370,7 +366,9 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data(), count=st.integers(0, 5))
     def edit(self, data: st.DataObject, count: int) -> None:
         """As sed -i does: a line is taken out."""
-        if self.is_all_read() and self.is_known() and self.log.read_bytes().count(b"\n") > 1:
+        # Of lines without times, and without a hint, nothing tells an edited log from a new one.
+        can_be_told = self.is_exact or self.is_watched
+        if can_be_told and self.is_all_read() and self.is_known() and self.log.read_bytes().count(b"\n") > 1:
             self.powers.add("replaced by rename")
             log = self.log
             lines = log.read_bytes().splitlines(keepends=True)
@@ -390,15 +388,20 @@ class History(RuleBasedStateMachine):
             shutil.copy(self.log, backup)
             self.backups.append(backup)
 
-    @precondition(lambda self: self.backups and with_log(self))
+    @precondition(with_log)
     @rule(data=st.data(), in_place=st.booleans(), count=st.integers(0, 5))
     def put_back(self, data: st.DataObject, in_place: bool, count: int) -> None:
         """An older backup takes the log's place."""
         if not (self.is_all_read() and self.is_known()):
             return
+        if not self.backups:
+            self.back_up()
+            return
         self.powers.add("backup put in place")
         log = self.log
         backup = data.draw(st.sampled_from(self.backups))
+        if in_place and not self.is_exact and len(set(backup.read_bytes().splitlines())) < 2:
+            return  # what copytruncate leaves of such a log is no other
         if in_place:
             log.write_bytes(backup.read_bytes())
         else:
@@ -469,13 +472,14 @@ class History(RuleBasedStateMachine):
             self.look_now()  # what came to a name like no rotation's is known by hints alone
         self.hearing.is_deaf = not self.hearing.is_deaf
 
-    @precondition(lambda self: not (self.is_running and self.rig.files_open) and self.rig.store is None)
+    @precondition(lambda self: not self.is_running or not self.rig.files_open)
     @rule()
     def renumber(self) -> None:
         """Not while anything is open: what is held keeps its device."""
-        if self.rig.paper.held or self.rig.paper.retired:
-            self.powers.add("devices renumbered")
-        self.files.renumber()
+        if self.rig.store is None:
+            if self.rig.paper.held or self.rig.paper.retired:
+                self.powers.add("devices renumbered")
+            self.files.renumber()
 
     @precondition(mounted)
     @rule()
@@ -491,14 +495,12 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.is_unmounted)
     @rule()
     def mount(self) -> None:
-        # What is below the mount point can't be seen any longer.
         if self.is_running:
-            self.look_now()
-        if self.is_running or not self.rig.path.exists() or self._is_read_whole():
-            here = self.rig.path.parent
-            here.rename(f"{self.unmounted}-bare")
-            self.unmounted.rename(here)
-            self.is_unmounted = False
+            self.look_now()  # what is below the mount point can't be seen any longer
+        here = self.rig.path.parent
+        here.rename(f"{self.unmounted}-bare")
+        self.unmounted.rename(here)
+        self.is_unmounted = False
 
     # The process
 
@@ -508,7 +510,7 @@ class History(RuleBasedStateMachine):
         if kills:
             if self.rig.store is None:
                 self.look_now()  # of what was deleted nothing is left after the kill
-            if count:
+            if count and not self.is_unmounted:
                 self.current().lines(count)
             self.rig.look(commit=False)
             self.rig.kill()
@@ -516,9 +518,12 @@ class History(RuleBasedStateMachine):
             self.rig.stop()
         self.is_running = False
 
-    @precondition(lambda self: not self.is_running)
-    @rule(reboots=st.booleans(), looks=st.booleans())
-    def start(self, reboots: bool, looks: bool) -> None:
+    # Where another log is in its place, what is on the volume is taken for old when that comes.
+    @precondition(lambda self: not self.is_running and not (self.is_unmounted and self.rig.path.exists()))
+    @rule(reboots=st.booleans(), renumbers=st.booleans(), looks=st.booleans())
+    def start(self, reboots: bool, renumbers: bool, looks: bool) -> None:
+        if renumbers:
+            self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.
         self.rig.start(rebooted=reboots and self.rig.store is None)
         self.is_running = self.may_truncate = True
@@ -543,12 +548,10 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         try:
-            if not self.is_running:
-                self.rig.start()
-                self.is_running = True
-                self.look_now()
             if self.is_unmounted:
                 self.mount()
+            if not self.is_running:
+                self.rig.start()
             self.rig.settle()
             self.check()
         finally:
