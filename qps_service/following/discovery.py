@@ -324,8 +324,9 @@ class Discovery:
         missing = [each for each in self._known_files.expected() if each.number not in found]
         if not missing:
             return
+        taken = surroundings.held.keys() | {each.position.identity[:2] for each in surroundings.found}
         for path, seen in self._search.by_time(missing, directories).items():
-            if seen.key in surroundings.held or path in _log_paths(directories):
+            if seen.key in taken or path in _log_paths(directories):
                 continue
             if len(surroundings.found) >= surroundings.room:
                 self._is_full = True

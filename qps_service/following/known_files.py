@@ -159,7 +159,7 @@ class KnownFiles:
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
-            elif best is None or position.offset > best.offset:
+            elif best is None or position.offset >= best.offset:
                 best = position
         if best:
             return Resemblance.CONTINUED, best
