@@ -392,16 +392,18 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data(), in_place=st.booleans(), count=st.integers(0, 5))
     def put_back(self, data: st.DataObject, in_place: bool, count: int) -> None:
         """An older backup takes the log's place."""
-        if not (self.is_all_read() and self.is_known()):
+        # Of lines without times nothing tells the beginning of a backup from that of a new log.
+        can_be_told = self.is_exact or self.is_watched
+        if not (can_be_told and self.is_all_read() and self.is_known()):
             return
         if not self.backups:
             self.back_up()
             return
-        self.powers.add("backup put in place")
         log = self.log
         backup = data.draw(st.sampled_from(self.backups))
         if in_place and not self.is_exact and len(set(backup.read_bytes().splitlines())) < 2:
             return  # what copytruncate leaves of such a log is no other
+        self.powers.add("backup put in place")
         if in_place:
             log.write_bytes(backup.read_bytes())
         else:
@@ -409,6 +411,8 @@ class History(RuleBasedStateMachine):
             copy = log.with_name(".access.log.swp")
             shutil.copy(backup, copy)
             copy.rename(log)
+        if not self.is_exact:
+            self.look_now()
         self.current().lines(count)
         self._see_put()
 
@@ -472,7 +476,7 @@ class History(RuleBasedStateMachine):
             self.look_now()  # what came to a name like no rotation's is known by hints alone
         self.hearing.is_deaf = not self.hearing.is_deaf
 
-    @precondition(lambda self: not self.is_running or not self.rig.files_open)
+    @precondition(lambda self: not self.is_running or (self.is_unmounted and not self.rig.files_open))
     @rule()
     def renumber(self) -> None:
         """Not while anything is open: what is held keeps its device."""
@@ -501,6 +505,8 @@ class History(RuleBasedStateMachine):
         here.rename(f"{self.unmounted}-bare")
         self.unmounted.rename(here)
         self.is_unmounted = False
+        if self.is_running:
+            self.look_now()  # what is in a directory that nobody looked into is taken for old
 
     # The process
 
