@@ -27,7 +27,7 @@ from benchmarks.processes import FailedError, memory, service, use
 LOGS = 500
 ROTATED = 14  # of each
 SETTLE = 5.0  # seconds; the first window is over
-REST = 120.0  # seconds, in which each log looks through its directory twice
+REST = 60.0  # seconds, in which each log looks through its directory once
 FILES = 200  # that come and go, of somebody else
 APART = 0.05  # seconds between them; longer than hints are taken in apart
 LINES = 20  # of each log, before its rotation and after it

@@ -1,10 +1,11 @@
 """Per-window counters and running totals of one log.
 
-Promises: what goes in comes out exactly once, in one window and in the totals; a window that an earlier
-process began is ended by this one; and memory stays bounded however many routes the log's visitors
-invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first METHODS_LIMIT
-methods, for good. What is counted while its route has no place is counted under OTHER, for good too. So once
-a route is counted under its own name it always is, and the sum over all rows is always exact.
+Promises: what goes in comes out exactly once, in the totals and, unless it is left out, in one window; a
+window that an earlier process began is ended by this one; and memory stays bounded however many routes the
+log's visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first
+METHODS_LIMIT methods, for good. What is counted while its route has no place is counted under OTHER, for
+good too. So once a route is counted under its own name it always is, and the sum over all rows is always
+exact.
 """
 
 from collections import Counter

@@ -114,16 +114,17 @@ def known_part(
     end: int,
     in_place: bool = False,
     has_name: bool = False,
+    anew: bool = False,
 ) -> KnownPart | None:
     """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
     None where nothing proves that any of it does.
 
     Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
-    `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there.
-    Either is what rotations leave, and clients that ask in turns for the same things make logs without times
-    alike: only a time proves then, or, of what was written over, the beginning.
+    `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there;
+    `anew`: whether the file was created under the log's name. That is what rotations do, and clients that ask
+    in turns for the same things make logs without times alike: only times prove then.
     """
-    if not agreed and not tail:
+    if not agreed and (anew or not tail):
         return None
     parted = line_start(read, agreed)
     lines = _CommonLines(_entries(tail), end, parted)
@@ -132,11 +133,12 @@ def known_part(
     for line in _lines(read, place, min(size, place + COPY_LIMIT)):
         place += len(line) + 1
         lines.take(line, place)
-    begins_alike = agreed and proves(read(min(agreed, compared, TAIL_LIMIT), 0), by_time=has_name)
-    by_time = has_name or (in_place and not agreed)
-    if not begins_alike and not proves(
-        b"\n".join((*lines.common, b"")), strictly=not agreed, by_time=by_time
-    ):
+    by_time = has_name or anew or (in_place and not agreed)
+    begins_alike = agreed and proves(
+        read(min(agreed, compared, TAIL_LIMIT), 0), strictly=anew, by_time=by_time
+    )
+    common_text = b"\n".join((*lines.common, b""))
+    if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
     if covered or lines.until > parted:
         return KnownPart(lines.until, lines.doubtful)
@@ -192,7 +194,13 @@ class _CommonLines:
 
 
 def part_of(
-    position: Position, read: Read, size: int, *, in_place: bool = False, has_name: bool = False
+    position: Position,
+    read: Read,
+    size: int,
+    *,
+    in_place: bool = False,
+    has_name: bool = False,
+    anew: bool = False,
 ) -> KnownPart | None:
     """How much of a file of `size` bytes is what was read up to `position`; the rest as `known_part`."""
     return known_part(
@@ -204,6 +212,7 @@ def part_of(
         end=position.offset,
         in_place=in_place,
         has_name=has_name,
+        anew=anew,
     )
 
 

@@ -20,7 +20,7 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, is_renumbered, part_of_held
+from qps_service.following.held_text import begin_at, has_name, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -131,6 +131,9 @@ class Surroundings(NamedTuple):
     log_was_replaced: bool
     is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
+    alike: Collection[
+        str
+    ]  # paths that are named like one where a known file was found, in places never looked into
 
 
 class Classifier:
@@ -223,6 +226,8 @@ class Classifier:
                 if known and (
                     is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
                 ):
+                    if self._is_of_held(source, source.read, position.offset, surroundings):
+                        break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -256,7 +261,7 @@ class Classifier:
         if path in surroundings.elsewhere:
             return Undecided.NEW
         fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
-        if not is_compressed(path) and (again := self._renumbered(fresh, surroundings)):
+        if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
             return again
         descends = path in self._lineage
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
@@ -273,13 +278,18 @@ class Classifier:
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
 
-    def _renumbered(self, fresh: Found, surroundings: Surroundings) -> Found | None:
-        """A file that is open, on a device that has another number since it was mounted again. What the open
-        one can't see any more is read here."""
+    def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that goes on where one that is open does not: that very file on a device which has another
+        number since it was mounted again, or a mirror's copy of one that was deleted."""
         source, position = fresh
         for generation in surroundings.held.values():
-            if is_renumbered(generation, position.identity, source):
-                part = part_of_held(self._files, generation, position.identity, source)
+            again = is_renumbered(generation, position.identity, source)
+            if not again and has_name(self._files, generation):
+                continue
+            part = part_of_held(self._files, generation, position.identity, source)
+            if again or (
+                part and not part.doubtful and part.until >= generation.offset and source.read(1, part.until)
+            ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
 
@@ -292,13 +302,17 @@ class Classifier:
         )
 
     def _classify_growth(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Found | None:
-        """What was let go, written to once more, and compressed before anybody looked again. Compressing
-        keeps the time of the last write: with that of a file that was let go, there is nothing more in it."""
+        """What has more of a generation than was read of it, whose own file is gone: written to once more and
+        compressed, before anybody looked again; or what a mirror has of it, which never renames but writes
+        anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
+        more in it."""
         path, source = fresh.position.name, fresh.source
-        if not is_compressed(path) or self._known_files.was_let_go_at(seen.modified):
+        if is_compressed(path) and self._known_files.was_let_go_at(seen.modified):
             return None
-        _, known = self._known_files.resembles(source.read, surroundings.is_present)
-        if known is None or self._is_there(known) or not source.read(1, known.offset):
+        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present)
+        if known is None or resemblance is not Resemblance.CONTINUED:
+            return None
+        if self._is_there(known) or not source.read(1, known.offset):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -344,6 +358,8 @@ class Classifier:
             return mine
         # bzip2 gives its file the time of the plain one in whole seconds.
         since = surroundings.since // SECOND * SECOND
+        if seen.modified < since and path in surroundings.alike:
+            return mine
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)

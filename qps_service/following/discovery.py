@@ -181,14 +181,14 @@ class Discovery:
             if not trusting:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
-        seen = listing.seen
-        elsewhere = self._look_where_they_were(seen, directories) if everything else set()
+        seen, inside = listing.seen, set(listing.seen)
+        former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
-        if awaited:
-            for path, each in self._search.by_inode(awaited, directories).items():
-                if path not in seen and path not in _log_paths(directories):
-                    seen[path] = each
-                    elsewhere.add(path)
+        strange = self._search.by_inode(awaited, directories) if awaited else {}
+        others = self._search.named_like(strange.keys() - seen.keys())
+        for path, each in (strange | others).items():
+            if path not in _log_paths(directories):
+                seen.setdefault(path, each)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
@@ -198,7 +198,8 @@ class Discovery:
             # Or since that look began: what is seen beside it may have been it a moment ago.
             log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
             is_foreign=Owners(self._files, self._known_files, held),
-            elsewhere=elsewhere,
+            elsewhere=(strange.keys() | former) - others.keys() - inside,
+            alike=others.keys() - inside,
         )
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:

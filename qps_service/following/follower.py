@@ -21,7 +21,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
-from qps_service.files.sources import Plain
+from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.directories import LogDirectories, LogDirectory
@@ -345,10 +345,17 @@ class Follower:
 
     def _abandon_expected(self) -> None:
         """Everything that an earlier process left was looked for; what is not found is gone."""
-        for position in self._known_files.expected():
-            what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
-            self._announcer.possible_loss(PossibleLoss(what, position.name))
+        gone = self._known_files.expected()
+        for position in gone:
             self._known_files.abandoned(position)
+            if position.offset:
+                what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
+                self._announcer.possible_loss(PossibleLoss(what, position.name))
+        log = self._held.current
+        is_new = log and not log.offset and any(position.offset for position in gone)
+        if log and is_new and (lines := count_lines(log.source)):
+            # It may be a copy in which every line was changed.
+            self._announcer.possible_duplicate(self.path, lines, is_alike=False)
 
     def _tell_losses(self) -> None:
         for path in self._discovery.take_unseen():

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import fingerprint_of, take_marks
-from qps_service.files.recognition import tail_of
-from qps_service.files.sources import ENDLESS, Source
+from qps_service.files.recognition import KnownPart, line_start, tail_of
+from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
@@ -50,11 +50,16 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[[Position, Source], tuple[int, int]],
+        truncated: Callable[[Position], int],
+        recognised: Callable[[str, int, int], None],
+        known_part: Callable[["Generation", Position], KnownPart | None],
     ) -> None:
-        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut: with the
-        position up to which its old text was consumed. It gives the number of the text that is there now,
-        and before which byte that was read already. The generation owns the source."""
+        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
+        position up to which its old text was consumed; it gives the number of the text that is there now.
+        `recognised`: when that is a copy of the old one, with the file's name, how many of its lines are left
+        out, and of how many bytes nothing tells whether they are new. `known_part`: how much of the text that
+        is there now was read before, of the old one or elsewhere.
+        The generation owns the source."""
         self.source = source
         self._number = position.number
         self.name = position.name
@@ -78,7 +83,12 @@ class Generation:
         self._tail = position.tail
         self._tail_end = position.offset
         self._owner = position.owner
-        self._truncated = truncated
+        self._truncated, self._recognised = truncated, recognised
+        self._known_part = known_part
+        # What was consumed before the file was cut, while all that stands in it now is known from there:
+        # whoever puts a copy back may need more than one write.
+        self._former: Position | None = None
+        self._doubtful = 0  # bytes of the copy that were told so far
 
     @property
     def key(self) -> tuple[int, int]:
@@ -122,6 +132,7 @@ class Generation:
         Raises OSError; what was handed out before stays consumed.
         """
         seen = self.source.seen()
+        self._leave_out_copy(seen.size)
         end = min(seen.size, self.offset + PART)
         self.is_behind = False
         while True:
@@ -132,7 +143,8 @@ class Generation:
             if change is Change.TRUNCATED:
                 self._restart()
                 seen = self.source.seen()
-                end = min(seen.size, PART)
+                self._leave_out_copy(seen.size)
+                end = min(seen.size, self.offset + PART)
                 continue
             chunk = self._consume(data[back:]) if change is Change.GREW else None
             if chunk is None:
@@ -223,10 +235,28 @@ class Generation:
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        read = self.source.read
-        self._number, self.offset = self._truncated(self.position, self.source)
+        self._former, self._doubtful = self.position, 0
+        self._number = self._truncated(self._former)
         self._lines = self._rejected = self._unended = 0
-        self._begun = self._tail_end = self.offset
-        self._prefix, self._marker, self._marks = fingerprint_of(read, self.offset)
-        self._tail = tail_of(read, self.offset) if self.offset else b""
         self._oversize = self.is_finished = False
+        self._begin_at(0)
+
+    def _begin_at(self, offset: int) -> None:
+        """What stands before this byte is not handed out."""
+        read = self.source.read
+        self.offset = self._begun = self._tail_end = offset
+        self._prefix, self._marker, self._marks = fingerprint_of(read, offset)
+        self._tail = tail_of(read, offset)
+
+    def _leave_out_copy(self, size: int) -> None:
+        """Of a text that was written over, what was consumed before."""
+        if self._former is None or not (whole := line_start(self.source.read, size)):
+            return
+        part = self._known_part(self, self._former)
+        if part and part.until > self.offset:
+            lines = count_lines(self.source, part.until) - count_lines(self.source, self.offset)
+            self._recognised(self.name, lines, max(part.doubtful - self._doubtful, 0))
+            self._doubtful = max(part.doubtful, self._doubtful)
+            self._begin_at(part.until)
+        if part is None or part.until < whole:
+            self._former = None

@@ -24,15 +24,18 @@ def is_renumbered(generation: Generation, identity: Identity, source: Source) ->
 
 
 def part_of_held(
-    files: Files, generation: Generation, identity: Identity, source: Source
+    files: Files, generation: Generation, identity: Identity, source: Source, *, anew: bool = False
 ) -> KnownPart | None:
-    """How much of a file stands in one that is open, and is read there."""
+    """How much of a file stands in one that is open, and is read there. `anew`: whether it was created where
+    the log is."""
     original = generation.source
     agreed = common(generation.position, source.read)
     if agreed:
         agreed = common_start(original.read, source.read, agreed)
     if is_renumbered(generation, identity, source):
         return KnownPart(line_start(source.read, agreed))
+    if anew and not agreed:
+        return None
     end = line_start(original.read, original.seen().size)
     return known_part(
         source.read,
@@ -41,7 +44,8 @@ def part_of_held(
         compared=agreed,
         tail=tail_of(original.read, end, limit=HELD_LIMIT),
         end=end,
-        has_name=_has_name(files, generation),
+        has_name=has_name(files, generation),
+        anew=anew,
     )
 
 
@@ -52,7 +56,7 @@ def begin_at(source: Source, fresh: Position, offset: int) -> Position:
     return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks, tail=tail)
 
 
-def _has_name(files: Files, generation: Generation) -> bool:
+def has_name(files: Files, generation: Generation) -> bool:
     """Whether an open file can be found, under the name that the kernel tells: not so where it was deleted,
     or its file system was unmounted."""
     with suppress(OSError):

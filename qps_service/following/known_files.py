@@ -165,13 +165,15 @@ class KnownFiles:
             return Resemblance.CONTINUED, best
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
-    def known_part(self, read: Read, size: int, has_name: Callable[[Position], bool]) -> KnownPart | None:
+    def known_part(
+        self, read: Read, size: int, has_name: Callable[[Position], bool], *, anew: bool
+    ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""
         parts = [
-            part_of(position, read, size, has_name=has_name(position))
+            part_of(position, read, size, has_name=has_name(position), anew=anew)
             for position in self._retired.values()
-            if position.tail or (position.offset and read(1, 0) == position.prefix[:1])
+            if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
         ]
         return max((part for part in parts if part), key=lambda part: part.until, default=None)
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
-from qps_service.files.fingerprint import Match, compare
+from qps_service.files.fingerprint import Match, Read, compare
 from qps_service.files.recognition import KnownPart, has_differences, part_of
-from qps_service.files.sources import Source, count_lines
+from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
@@ -25,7 +25,6 @@ from qps_service.values.positions import IgnoredFile, Position
 # How many files a look takes up where the limit is reached: so that it goes on, and far below the process's
 # limit on descriptors.
 LEAST_ROOM = 16
-NO_PART = KnownPart(0)
 
 
 class FollowLimits(NamedTuple):
@@ -121,7 +120,12 @@ class OpenFiles:
         else:
             self._known_files.reopened(position)
         generation = Generation(
-            found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
+            found.source,
+            position,
+            max_line=self._limits.max_line,
+            truncated=self._note_truncation,
+            recognised=self._announcer.recognised,
+            known_part=self._known_part,
         )
         if not is_new:
             self._moved.add(generation)
@@ -236,29 +240,31 @@ class OpenFiles:
         cut, self._cut = self._cut, []
         return cut
 
-    def _note_truncation(self, position: Position, source: Source) -> tuple[int, int]:
-        """What stands in the file now is another text, or a copy of what was read, here or elsewhere. It gets
-        a number of its own; before that byte nothing of it is new."""
+    def _note_truncation(self, position: Position) -> int:
+        """What stands in the file now is another text, and gets a number of its own."""
         self._cut.append(position)
-        size = source.seen().size
-        others = [each.position for each in self._generations if each.position.number != position.number]
-        parts = [
-            part_of(position, source.read, size, in_place=True),
-            *(part_of(each, source.read, size, has_name=True) for each in others if each.offset),
-            self._known_files.known_part(source.read, size, lambda _: True),
-        ]
-        part = max((part for part in parts if part), key=lambda part: part.until, default=NO_PART)
-        if part.until:
-            self._announcer.recognised(position.name, count_lines(source, part.until), part.doubtful)
-        elif has_differences(source.read) and self._is_alike(source, [position, *others]):
-            self._announcer.possible_duplicate(position.name, count_lines(source))
-        return self._known_files.new_number(), part.until
+        return self._known_files.new_number()
 
-    def _is_alike(self, source: Source, positions: list[Position]) -> bool:
+    def _known_part(self, generation: Generation, former: Position) -> KnownPart | None:
+        """How much of a text that was written over another one was read before: of that one, or of any other.
+        Where that is not proven, but may well be, it is said."""
+        read, size = generation.source.read, generation.source.seen().size
+        others = [each.position for each in self._generations if each is not generation and each.offset]
+        parts = [
+            part_of(former, read, size, in_place=True),
+            *(part_of(each, read, size, has_name=True) for each in others),
+            self._known_files.known_part(read, size, lambda _: True),
+        ]
+        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
+            self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
+        return known
+
+    def _is_alike(self, read: Read, positions: list[Position]) -> bool:
         """Whether a text has all that was read of another one, or begins it; that proves nothing."""
-        if any(compare(each, source.read) in (Match.FULL, Match.PREFIX) for each in positions):
+        if any(compare(each, read) in (Match.FULL, Match.PREFIX) for each in positions):
             return True
-        return self._known_files.resembles(source.read, lambda _: False)[0] is Resemblance.ALIKE
+        return self._known_files.resembles(read, lambda _: False)[0] is Resemblance.ALIKE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

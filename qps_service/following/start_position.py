@@ -70,8 +70,6 @@ class StartPosition:
             return self._at_first(source, fresh)
         elif self._unread and self._unread[0] == identity[:2]:
             return self._at_first(source, fresh, min(seen.size, self._unread[1]))
-        if arrival is Arrival.CREATED:
-            return fresh
         return self._after_known_part(source, fresh, held, arrival)
 
     def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
@@ -85,12 +83,19 @@ class StartPosition:
         self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
     ) -> Position:
         size = source.seen().size
-        parts = [part_of_held(self._files, generation, fresh.identity, source) for generation in held]
-        parts.append(self._known_files.known_part(source.read, size, self._has_name))
+        if not size:
+            return fresh
+        anew = arrival is Arrival.CREATED
+        parts = [
+            part_of_held(self._files, generation, fresh.identity, source, anew=anew) for generation in held
+        ]
+        parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)
+        if anew:
+            return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
         is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
         if size and (arrival is Arrival.MOVED or is_alike):

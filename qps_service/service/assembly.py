@@ -109,7 +109,7 @@ def assembled(
             make_pipeline=_pipelines_with(
                 store,
                 board.notify,
-                Watches(board.notify),
+                Watches(None if once else board.notify),
                 # Without a ledger nobody could go on with what is kept.
                 keeps=bool(state) and not once,
             ),

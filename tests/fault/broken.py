@@ -72,6 +72,11 @@ def has_no_inotify() -> None:
     replace(Watcher, _stand=lambda self, path: False)
 
 
+def watches_each_log_alone() -> None:
+    """Each log has an inotify instance of its own."""
+    replace(pipeline, Watcher=lambda watches: Watcher())
+
+
 def stops_before_the_report() -> None:
     """With --once, the process is stopped (SIGSTOP) when it has committed."""
     report = Daemon._report

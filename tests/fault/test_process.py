@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
+from tests.fault.mounts import needs_root
 from tests.fault.program import GUARD, MakeSite, Process, Site, Twin
 from tests.promised import MadePromise, promises
 
@@ -148,6 +149,35 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
     assert program.process.wait(GUARD) == -signal.SIGINT
 
 
+@needs_root
+def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
+    """As above, in a namespace of processes, whose first one the kernel protects from signals."""
+    (tmp_path / "access.log").touch()
+    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--")
+    program = Process(
+        tmp_path,
+        str(tmp_path / "access.log"),
+        prefix=prefix,
+        twins=[broken.hangs_in_a_read],
+        extra={"SITE": str(tmp_path)},
+    )
+    try:
+        program.told("READY=1")
+        (tmp_path / "hang").touch()
+        program.told("HANGS")
+        (first,) = (
+            Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+        )
+        os.kill(int(first), signal.SIGTERM)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.sendto(b"?", f"{tmp_path}/hang.socket")
+        program.told("HANGS")
+        os.kill(int(first), signal.SIGTERM)
+        assert program.process.wait(GUARD) == signal.SIGTERM
+    finally:
+        program.close()
+
+
 def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
     """The kernel sends SIGIO when a writer opens a file under a lease."""
     program = run("--interval", "1h")
@@ -161,3 +191,25 @@ def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
     for _ in range(12):  # three reports, each with a status that nobody takes
         assert program.readline()
     program.stop()
+
+
+def inotify_instances(root: Path, twins: Sequence[Twin] = ()) -> int:
+    """Of a process that follows ten logs."""
+    config = root / "qps-reporter.toml"
+    config.write_text("".join(f'[log.site{number}]\npath = "{root}/{number}.log"\n' for number in range(10)))
+    program = Process(root, "--config", str(config), twins=twins)
+    try:
+        program.told("READY=1")
+        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{program.process.pid}/fd")]
+    finally:
+        program.close()
+    return sum("inotify" in link for link in links)
+
+
+def test_many_logs_take_one_inotify_instance(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path) == 1
+
+
+@pytest.mark.twin
+def test_an_instance_for_each_log_is_noticed(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path, [broken.watches_each_log_alone]) == 10
