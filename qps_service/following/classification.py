@@ -288,10 +288,23 @@ class Classifier:
                 continue
             part = part_of_held(self._files, generation, position.identity, source)
             if again or (
-                part and not part.doubtful and part.until >= generation.offset and source.read(1, part.until)
+                part
+                and not part.doubtful
+                and part.until >= generation.offset
+                and source.read(1, part.until)
+                and not self._is_read_further(source, part.until, surroundings)
             ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
+
+    def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of another file, of which more was read."""
+        if self._is_of_held(source, source.read, known, surroundings):
+            return True
+        resemblance, position = self._known_files.resembles(source.read, surroundings.is_present)
+        if resemblance is Resemblance.CONTINUED and position:
+            return position.offset > known
+        return resemblance is Resemblance.COPY
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -313,6 +326,8 @@ class Classifier:
         if known is None or resemblance is not Resemblance.CONTINUED:
             return None
         if self._is_there(known) or not source.read(1, known.offset):
+            return None
+        if self._is_of_held(source, source.read, known.offset, surroundings):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -374,8 +389,7 @@ class Classifier:
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of an open file, which has all of it."""
         return any(
-            each.position.offset > known
-            or (each.position.offset == known and not goes_beyond(source, each.source))
+            each.offset > known or (each.offset == known and not goes_beyond(source, each.source))
             for each in surroundings.held.values()
             if compare(each.position, read) in _KNOWN
         )

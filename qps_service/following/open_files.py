@@ -253,7 +253,7 @@ class OpenFiles:
         parts = [
             part_of(former, read, size, in_place=True),
             *(part_of(each, read, size, has_name=True) for each in others),
-            self._known_files.known_part(read, size, lambda _: True),
+            self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]
         known = max((part for part in parts if part), key=lambda part: part.until, default=None)
         if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
