@@ -9,7 +9,7 @@ end.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 from zlib import adler32, crc32
@@ -191,6 +191,12 @@ class _CommonLines:
         if self._score >= BY_CHANCE or ends_text or _TIME.search(line):
             self.until, self.doubtful = end, self._unmatched
             self._score, self._is_run = 0, True
+
+
+def best_part(parts: Iterable[KnownPart | None]) -> KnownPart | None:
+    """The one that says most for certain; of several, the one that leaves least in doubt."""
+    found = (part for part in parts if part)
+    return max(found, key=lambda part: (part.until - part.doubtful, -part.doubtful), default=None)
 
 
 def part_of(

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
 from qps_service.files.fingerprint import Match, Read, compare
-from qps_service.files.recognition import KnownPart, has_differences, part_of
+from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
@@ -255,7 +255,7 @@ class OpenFiles:
             *(part_of(each, read, size, has_name=True) for each in others),
             self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]
-        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        known = best_part(parts)
         if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
             self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         return known

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import best_part
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
@@ -90,7 +91,7 @@ class StartPosition:
             part_of_held(self._files, generation, fresh.identity, source, anew=anew) for generation in held
         ]
         parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
-        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        known = best_part(parts)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)

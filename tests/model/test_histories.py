@@ -121,6 +121,7 @@ class History(RuleBasedStateMachine):
             self._set_link()
         self.writers: list[Writer] = []
         self.rotated: list[Path] = []  # where files went that were the log, or copies of it
+        self.unseen: set[Path] = set()  # of these what nobody saw where it is now, beside the log's directory
         self.backups: list[Path] = []  # of texts that were read
         self.truncations = self.names = 0
         self.is_running = True
@@ -163,6 +164,7 @@ class History(RuleBasedStateMachine):
         if self.hearing.is_deaf:
             self.powers.add("hints missing")
         self.rig.look(seconds)
+        self.unseen.clear()
 
     def current(self) -> Writer:
         """The writer of the file that is the log now."""
@@ -249,7 +251,10 @@ class History(RuleBasedStateMachine):
     def rename_aside(self, successor: bool, name: str, below: bool) -> None:
         if self.is_known():
             self.powers.add("other directory")
-            self._move_log(self._aside(below) / (name % self._name()), successor=successor)
+            target = self._aside(below) / (name % self._name())
+            self._move_log(target, successor=successor)
+            if not below:
+                self.unseen.add(target)
 
     def _aside(self, below: bool) -> Path:
         aside = (self.log.parent if below else self.root) / "archive"
@@ -276,6 +281,7 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data(), suffix=st.sampled_from(sorted(PACKERS)))
     def compress(self, data: st.DataObject, suffix: str) -> None:
         paths = [path for path in self.rotated if path.suffix not in PACKERS and path.exists()]
+        paths = [path for path in paths if path not in self.unseen]
         if paths:
             path = data.draw(st.sampled_from(paths))
             packed = pack(path, suffix)
