@@ -114,10 +114,13 @@ class Paper:
 
     def commit(self, follower: Follower) -> None:
         changes = follower.changes()
-        self.held = {position.number: position for position in changes.held}
+        told = {position.number: position for position in changes.held}
         self.retired |= {position.number: position for position in changes.retired}
-        for number in (*changes.forgotten, *self.held):
+        for number in (*changes.forgotten, *told):
             self.retired.pop(number, None)
+        # What was open when an earlier process ended, and is still looked for, stays as it was.
+        gone = {*changes.forgotten, *self.retired}
+        self.held = {number: each for number, each in (self.held | told).items() if number not in gone}
         if changes.ignored is not None:
             self.ignored = changes.ignored
         self.losses += follower.take_losses()
