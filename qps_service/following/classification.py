@@ -389,7 +389,12 @@ class Classifier:
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of an open file, which has all of it."""
         return any(
-            each.offset > known or (each.offset == known and not goes_beyond(source, each.source))
+            each.offset > known
+            or (
+                each.offset == known
+                and not goes_beyond(source, each.source)
+                and _alike(read, each.source.read)
+            )
             for each in surroundings.held.values()
             if compare(each.position, read) in _KNOWN
         )

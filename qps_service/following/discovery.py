@@ -218,9 +218,7 @@ class Discovery:
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
-    def _look_where_they_were(
-        self, seen: dict[str, Seen], directories: Collection[LogDirectory]
-    ) -> set[str]:
+    def _look_where_they_were(self, seen: dict[str, Seen], directories: Collection[LogDirectory]) -> set[str]:
         """Files that were let go under names like no rotation's, which may have grown: where they were seen
         last. They are added to `seen`."""
         elsewhere = set()
