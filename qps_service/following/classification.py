@@ -257,6 +257,8 @@ class Classifier:
                     or is_proven(source.read, position)
                     or is_same_time(position.modified, seen.modified)
                 ):
+                    if self._is_of_held(source, source.read, position.offset, surroundings):
+                        break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -320,10 +322,23 @@ class Classifier:
                 continue
             part = part_of_held(self._files, generation, position.identity, source)
             if again or (
-                part and not part.doubtful and part.until >= generation.offset and source.read(1, part.until)
+                part
+                and not part.doubtful
+                and part.until >= generation.offset
+                and source.read(1, part.until)
+                and not self._is_read_further(source, part.until, surroundings)
             ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
+
+    def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of another file, of which more was read."""
+        if self._is_of_held(source, source.read, known, surroundings):
+            return True
+        resemblance, position = self._known_files.resembles(source.read, surroundings.is_present)
+        if resemblance is Resemblance.CONTINUED and position:
+            return position.offset > known
+        return resemblance is Resemblance.COPY
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -345,6 +360,8 @@ class Classifier:
         if known is None or resemblance is not Resemblance.CONTINUED:
             return None
         if self._is_there(known) or not source.read(1, known.offset):
+            return None
+        if self._is_of_held(source, source.read, known.offset, surroundings):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -371,6 +388,8 @@ class Classifier:
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
+            if self._is_of_held(source, read, position.offset, surroundings):
+                return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
             )
@@ -398,6 +417,19 @@ class Classifier:
         twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
         found = _longer(fresh, twin, surroundings)
         return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
+
+    def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of an open file, which has all of it."""
+        return any(
+            each.offset > known
+            or (
+                each.offset == known
+                and not goes_beyond(source, each.source)
+                and _alike(read, each.source.read)
+            )
+            for each in surroundings.held.values()
+            if compare(each.position, read) in _KNOWN
+        )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""

@@ -200,6 +200,7 @@ class Discovery:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
         seen, inside = listing.seen, set(listing.seen)
+        former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         strange = self._search.by_inode(awaited, directories) if awaited else {}
         # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
@@ -217,7 +218,7 @@ class Discovery:
             # Or since that look began: what is seen beside it may have been it a moment ago.
             log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
             is_foreign=Owners(self._files, self._known_files, held),
-            elsewhere=strange.keys() - others.keys() - inside,
+            elsewhere=(strange.keys() | former) - others.keys() - inside,
             alike=others.keys() - inside,
         )
         ignored = self._consider(listing, surroundings, trusting=trusting)
@@ -237,6 +238,17 @@ class Discovery:
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
+
+    def _look_where_they_were(self, seen: dict[str, Seen], directories: Collection[LogDirectory]) -> set[str]:
+        """Files that were let go under names like no rotation's, which may have grown: where they were seen
+        last. They are added to `seen`."""
+        elsewhere = set()
+        for path in islice(self._known_files.paths(), RETRIES):
+            if path not in seen and path not in _log_paths(directories):
+                with suppress(OSError):
+                    seen[path] = self._files.lstat(path)
+                    elsewhere.add(path)
+        return elsewhere
 
     def _list(
         self,
