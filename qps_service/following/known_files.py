@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
+from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
@@ -125,8 +125,10 @@ class KnownFiles:
         if position is None:
             return None
         if position.identity.device != identity.device:
-            # Where nothing but the inode's number is the same, all of the text must be, too.
-            if identity.version is None and compare(position, read) is not Match.FULL:
+            # Where nothing but the inode's number is the same, all of the text must be, too. A log that was
+            # empty has none.
+            was_empty = position.offset == 0 and position.number in self._expected
+            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
                 return None
             position = self._renumbered(position, identity)
         back = len(position.marker)
@@ -148,7 +150,7 @@ class KnownFiles:
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
-        with what it is like."""
+        with what it is like. `modified`: its st_mtime, where a copy would have that of its original."""
         best: Position | None = None
         alike: Position | None = None
         for position in self._beginning_like(read):
@@ -159,7 +161,7 @@ class KnownFiles:
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
-            elif best is None or position.offset > best.offset:
+            elif best is None or position.offset >= best.offset:
                 best = position
         if best:
             return Resemblance.CONTINUED, best
@@ -170,12 +172,11 @@ class KnownFiles:
     ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""
-        parts = [
+        return best_part(
             part_of(position, read, size, has_name=has_name(position), anew=anew)
             for position in self._retired.values()
             if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
-        ]
-        return max((part for part in parts if part), key=lambda part: part.until, default=None)
+        )
 
     def _beginning_like(self, read: Read) -> Iterator[Position]:
         """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a

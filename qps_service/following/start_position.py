@@ -9,7 +9,9 @@ out which is proven to be known, and that is said.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import best_part
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
@@ -89,16 +91,16 @@ class StartPosition:
             part_of_held(self._files, generation, fresh.identity, source, anew=anew) for generation in held
         ]
         parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
-        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        known = best_part(parts)
         if known and known.until:
-            for generation in held:
-                generation.continues_in(source, known.until)
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
+            for generation in held:
+                generation.leave_last_line(source, known.until)
             return begin_at(source, fresh, known.until)
         if anew:
             return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is Resemblance.ALIKE
+        is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
@@ -151,13 +153,11 @@ class StartPosition:
         return first + before.rfind(b"\n") + 1
 
 
+def is_like(position: Position, source: Plain) -> bool:
+    """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
+    return compare(position, source.read) in (Match.FULL, Match.PREFIX)
+
+
 def is_replaced(held: Position, seen: Seen) -> bool:
     """Whether another file than the held one is at the log's path."""
     return decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED
-
-
-def is_cut(held: Position, source: Plain) -> bool:
-    """Whether what was read of the file does not stand in it any longer."""
-    seen, back = source.seen(), len(held.marker)
-    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
-    return decide(held, look) is Change.TRUNCATED

@@ -244,7 +244,7 @@ class DistrustsEverything(Spoilt):
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage._is_complete = True
+            self._discovery._lineage.is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
