@@ -31,8 +31,8 @@ _VARIES = re.compile(
 
 
 class _Shapes:
-    """What names of one log's files have in common. What is part of the log's own path varies in none of them:
-    site1.log and site2.log, or the directories app-1 and app-2, may be two logs'."""
+    """What names of one log's files have in common. What is part of the log's own path varies in none of
+    them: site1.log and site2.log, or the directories app-1 and app-2, may be two logs'."""
 
     def __init__(self, log: str) -> None:
         *self._folders, base = log.split(os.sep)
