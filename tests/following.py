@@ -165,9 +165,9 @@ class Rig:
         knows_times: bool = False,
         wall: Callable[[], int] | None = None,
     ) -> None:
-        """`log`: its name, where no `path` is given. `store`: whether open files outlive the follower, as with
-        systemd. `knows_times`: whether st_mtime can be told on its clock, which goes by its own time otherwise.
-        `wall`: a wall clock that may be set, Unix nanoseconds."""
+        """`log`: its name, where no `path` is given. `store`: whether open files outlive the follower, as
+        with systemd. `knows_times`: whether st_mtime can be told on its clock, which goes by its own time
+        otherwise. `wall`: a wall clock that may be set, Unix nanoseconds."""
         self.root = root
         self.path = path or root / "logs" / log
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,17 @@ of other owners, clocks that were set back."""
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from qps_service.files.kernel import Files, Seen
+from qps_service.following.watcher import Watcher
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make, followed
-from tests.following import BlindFiles, NoInotify, Rig, Writer
+from tests.following import SECOND, BlindFiles, NoInotify, Rig, Writer
 
 WEB_SERVER, NOBODY = 33, 65534  # uids
+FOREIGN = b"".join(b"forged %d [29/Nov/2026:09:00:%02d]\n" % (each, each) for each in range(60))
 
 
 def begun(make: Make, log: str = "access.log", **keywords: object) -> tuple[Rig, Writer]:
@@ -106,6 +107,42 @@ def link_set_anew(
     read_by_turns(rig, old, rotate, packs=packs, killed=killed)
 
 
+def out_of_reach(make: Make, *, name: str, rotate: Rotate = renamed) -> None:
+    """Rotated to where nobody looks for it: that is said."""
+    rig, old = begun(make)
+    rig.stop()
+    old.close()
+    pack(rotate(rig, name))
+    rig.writer().lines(50)
+    rig.start()
+    rig.look()
+    rig.check()
+    (loss,) = rig.losses()
+    assert "went away while nobody was reading it" in loss
+
+
+def beside_another_log(make: Make, *, one: str, other: str, rotated: str) -> None:
+    """Each of two logs is rotated while nobody reads, to names that differ in a number: its own alone."""
+    rig, old = begun(make, one)
+    root = rig.root / "logs"
+    (root / other).parent.mkdir(parents=True, exist_ok=True)
+    rig.stop()
+    old.lines(20)
+    for log in (one, other):
+        path = root / log
+        target = path.parent / rotated.format(path.name)
+        target.parent.mkdir(exist_ok=True)
+        if log == other:
+            path.write_bytes(FOREIGN)
+        path.rename(target)
+        path.touch()
+    old.close()
+    rig.writer().lines(5)
+    rig.start()
+    rig.look()
+    rig.check(losses=[])
+
+
 # --- copies, while running
 
 
@@ -164,12 +201,10 @@ def deleted_once_it_was_read(make: Make, *, blind: bool) -> None:
 
 # --- files that are not the log's
 
-FOREIGN = b"".join(b"forged %d [29/Nov/2026:09:00:%02d]\n" % (each, each) for each in range(60))
-
 
 def foreign_file_beside_a_log(make: Make, *, hints: bool) -> None:
     """Named like a rotation, while the log was not rotated: not counted, with inotify or without."""
-    rig, writer = begun(make, **({} if hints else {"watcher": NoInotify}))
+    rig, writer = begun(make, watcher=Watcher if hints else NoInotify)
     for name in ("access.log.7", "access.log-20261128", "access.log.old"):
         rig.beside(name).write_bytes(FOREIGN.replace(b"forged", name.encode()))
         writer.lines(5)
@@ -232,43 +267,43 @@ def opened_by_two_owners(make: Make, *, mode: int) -> None:
 
 
 class SetBack(Files):
-    """The clock was set back: what was written since has earlier times."""
+    """The clock was set back an hour: what was written since has earlier times."""
 
     def __init__(self) -> None:
         super().__init__()
         self.since: int | None = None  # nanoseconds, by the clock as it was
-        self.seconds = 3600
 
-    def _at(self, seen: Seen) -> Seen:
-        def told(at: int) -> int:
-            return at if self.since is None or at < self.since else at - self.seconds * 10**9
-
-        return seen._replace(modified=told(seen.modified), changed=told(seen.changed))
+    def _told(self, seen: Seen) -> Seen:
+        if self.since is None or seen.modified < self.since:
+            return seen
+        return seen._replace(modified=seen.modified - 3600 * SECOND, changed=seen.changed - 3600 * SECOND)
 
     def stat(self, path: str) -> Seen:
-        return self._at(super().stat(path))
+        return self._told(super().stat(path))
 
     def lstat(self, path: str) -> Seen:
-        return self._at(super().lstat(path))
+        return self._told(super().lstat(path))
 
     def fstat(self, descriptor: int) -> Seen:
-        return self._at(super().fstat(descriptor))
+        return self._told(super().fstat(descriptor))
 
 
 def clock_set_back(make: Make, *, packs: bool) -> None:
-    """An hour, while nobody reads, and the log is rotated twice: all is counted."""
+    """While nobody reads, and the log is rotated twice: all is counted."""
     files = SetBack()
     rig, old = begun(make, files=files)
     rig.stop()
-    files.since = time.time_ns()
-    for _ in range(2):
+    files.since = rig.path.stat().st_mtime_ns + SECOND
+    for turn in range(2, 4):
         old.lines(50)
+        os.utime(rig.path, ns=(files.since + turn * SECOND,) * 2)
         rotated = rig.rotate()
         old.close()
         if packs:
             pack(rotated)
         old = rig.writer()
     old.lines(70)
+    os.utime(rig.path, ns=(files.since + 10 * SECOND,) * 2)
     rig.start()
     rig.look()
     rig.check(losses=[])

@@ -76,8 +76,8 @@ test_a_volume_is_mounted_late, test_twin_of_the_volume = map(
 # Log, what it becomes, how.
 PLACES = (
     ("access.log", "old/access.log.1", places.renamed),
-    ("access.log", "2026/11/28/access.log", places.renamed),
-    ("access.log", "../archive/access.log", places.renamed),
+    ("access.log", "28/access.log", places.renamed),
+    ("access.log", "20261128/web.txt", places.renamed),
     ("current", "@400000006937a1b2c3d4e5f6.s", places.renamed),
     ("current", "@400000006937a1b2c3d4e5f6.u", places.renamed),
     ("access.log", "access__2026-11-28.log", places.renamed),
@@ -87,8 +87,9 @@ PLACES = (
     ("access.log", "web.log", places.linked),
     ("0.log", "1.log", places.renamed),
     ("0.log", "0.log.20261128-230000", places.renamed),
-    ("access.log", "logs.before", places.moved_with_its_directory),
 )
+# Only by the inode.
+UNPACKED = (("../archive/access.log", places.renamed), ("logs.before", places.moved_with_its_directory))
 LINKS = (
     ("2026/11/28/access.log", "2026/11/29/access.log", "access.log"),
     ("app-20261128.log", "app-20261129.log", "current.log"),
@@ -115,6 +116,11 @@ test_rotated_elsewhere, test_twin_elsewhere = promises(
         for killed in EITHER
     ),
     *(
+        row(places.rotated_elsewhere, twins.LooksByNames, name=name, rotate=rotate, killed=killed)
+        for name, rotate in UNPACKED
+        for killed in EITHER
+    ),
+    *(
         row(places.rotated_elsewhere, twins.LooksAtTheLogOnly, name=name, packs=packs, label=str(packs))
         for name in DATED
         for packs in EITHER
@@ -136,6 +142,25 @@ test_rotated_elsewhere, test_twin_elsewhere = promises(
     ),
 )
 
+test_what_is_out_of_reach_is_said, test_twin_that_says_nothing = promises(
+    *(row(places.out_of_reach, twins.NeverGivesUp, name=name, rotate=rotate) for name, rotate in UNPACKED),
+    row(places.out_of_reach, twins.NeverGivesUp, name="2026/11/28/access.log"),
+)
+
+test_the_other_log_is_left_alone, test_twin_that_takes_it = promises(
+    *(
+        row(
+            places.beside_another_log, twins.LooksInEveryDirectoryAlike, one=one, other=other, rotated=rotated
+        )
+        for one, other, rotated in (
+            ("app1/access.log", "app2/access.log", "old/{}.1"),
+            ("site1.log", "site2.log", "old/{}.1"),
+            ("site-1.example.log", "site-2.example.log", "{}__20261128"),
+            ("1/shop.log", "2/shop.log", "old/20261128_{}"),
+        )
+    )
+)
+
 test_compressed_while_running, test_twin_of_compressing = promises(
     *(
         row(
@@ -149,7 +174,7 @@ test_compressed_while_running, test_twin_of_compressing = promises(
         for more in (0, 40)
     ),
     row(places.compressed_while_running, twins.LooksByNames, looks=2, suffix=".xz"),
-    row(places.compressed_while_running, twins.NeverLetsGo, label="store", looks=2, store=True),
+    row(places.compressed_while_running, twins.KeepsNothing, label="store", looks=2, store=True),
     row(places.deleted_once_it_was_read, twins.NeverLetsGo, label="blind", blind=True),
     row(places.deleted_once_it_was_read, twins.NeverLetsGo, label="with_leases", blind=False),
 )

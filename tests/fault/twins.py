@@ -83,11 +83,21 @@ class WithOtherGenerations(Spoilt):
 
 
 class LooksByNames(Spoilt):
-    """Looks for files of a log by what rotations call them, and where they were."""
+    """Looks for files of a log by what rotations call them alone."""
 
     def spoil(self) -> None:
         search = self._discovery._search
-        search.by_inode = search.by_time = lambda *_: {}  # type: ignore[method-assign, assignment]
+        search.by_inode = search.by_time = lambda *_: {}  # type: ignore[method-assign]
+        self._discovery._look_where_they_were = lambda *_: set()  # type: ignore[method-assign]
+
+
+class LooksInEveryDirectoryAlike(Spoilt):
+    """Takes whatever differs in its number from a rotated file's path for the log's."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        named_like = search.named_like
+        search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
 
 
 class _OtherSurroundings(Spoilt):
@@ -102,7 +112,7 @@ class _OtherSurroundings(Spoilt):
         def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
             return consider(path, seen, surroundings._replace(**self.other), **more)
 
-        classifier.consider = considered  # type: ignore[method-assign, assignment]
+        classifier.consider = considered  # type: ignore[method-assign]
 
 
 class TakesEveryOwnersFiles(_OtherSurroundings):
@@ -128,7 +138,7 @@ class KnowsNoFormerOwner(Spoilt):
             of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
             return consider(path, seen, of_another, **more)
 
-        classifier.consider = considered  # type: ignore[method-assign, assignment]
+        classifier.consider = considered  # type: ignore[method-assign]
 
 
 class NeverLetsGo(Spoilt):
@@ -149,7 +159,7 @@ class GoesByTimes(Spoilt):
             is_old = seen.modified < surroundings.since and not self._known_files.knows(seen)
             return Undecided.NEW if is_old else consider(path, seen, surroundings, **more)
 
-        classifier.consider = considered  # type: ignore[method-assign, assignment]
+        classifier.consider = considered  # type: ignore[method-assign]
 
 
 class TrustsDevices(Spoilt):
@@ -165,7 +175,7 @@ class TrustsDevices(Spoilt):
 
         known._find = on_its_device  # type: ignore[method-assign]
         known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
-        known.known_part = lambda *_: None  # type: ignore[method-assign]
+        known.known_part = lambda *_, **__: None  # type: ignore[method-assign]
         ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
@@ -430,6 +440,10 @@ class StaysInItsDirectory(Spoilt):
         self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
             [each.path for each in directories]
         )
+
+
+class KeepsNothing(TakesNothingBack, LooksByNames):
+    """Neither takes back what systemd kept, nor looks for it."""
 
 
 class SettlesAtOnce(Follower):
