@@ -89,7 +89,6 @@ class Generation:
         # whoever puts a copy back may need more than one write.
         self._former: Position | None = None
         self._doubtful = 0  # bytes of the copy that were told so far
-        self._ends_elsewhere = False  # whether a line without newline at its end is read in a copy of it
 
     @property
     def key(self) -> tuple[int, int]:
@@ -165,15 +164,9 @@ class Generation:
         rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
-            if not self._oversize and not self._ends_elsewhere:
+            if not self._oversize:
                 self._unended += 1
                 yield Chunk(self, rest)
-
-    def leave_last_line(self, copy: Source, place: int) -> None:
-        """What it ends with without a newline is read in a copy, if it stands there, too, at byte `place`."""
-        end = line_start(self.source.read, self.source.seen().size)
-        rest = self.source.read(self._block, end)
-        self._ends_elsewhere = bool(rest) and copy.read(len(rest), place) == rest
 
     def counted(self, lines: int, rejected: int) -> None:
         """So many lines were in a chunk of it, and so many of these were rejected."""

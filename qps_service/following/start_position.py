@@ -94,8 +94,6 @@ class StartPosition:
         known = best_part(parts)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
-            for generation in held:
-                generation.leave_last_line(source, known.until)
             return begin_at(source, fresh, known.until)
         if anew:
             return fresh
