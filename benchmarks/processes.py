@@ -29,12 +29,13 @@ def pinned(command: Sequence[str], core: int) -> list[str]:
     return ["taskset", "--cpu-list", str(core), *command]
 
 
-def service(*arguments: str, core: int) -> "subprocess.Popen[str]":
-    """The program on one core; what it says on stderr can be read, and its reports are thrown away."""
+def service(*arguments: str, core: int, said: int | IO[str] = subprocess.PIPE) -> "subprocess.Popen[str]":
+    """The program on one core; what it says on stderr can be read, or goes to `said`, and its reports are
+    thrown away."""
     return subprocess.Popen(
         pinned([sys.executable, "-m", "qps_service", "run", *arguments], core),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
         env=environment({}),
     )

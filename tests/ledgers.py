@@ -169,6 +169,13 @@ def rows(database: Database, view: str) -> list[tuple[Any, ...]]:
     return sorted(database.connection.execute(f"SELECT * FROM {view}"))  # noqa: S608 - one of three names
 
 
+def take_each_by_itself(connection: sqlite3.Connection, version: int) -> None:
+    """As no program may: a transaction for each statement."""
+    for statement in "".join(schema.STEPS[version:]).split(";")[:-1]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
 # --- other processes: python -m tests.ledgers WHAT LEDGER ...
 
 
@@ -213,14 +220,7 @@ def _die_in_a_step(path: str, statement: str, how: str) -> None:
         opened(Path(path)).close()
 
 
-def _take_each_by_itself(connection: sqlite3.Connection, version: int) -> None:
-    """The twin: a transaction for each statement."""
-    for statement in "".join(schema.STEPS[version:]).split(";")[:-1]:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
-
-
-_HOW_TO_TAKE_STEPS = {"at once": schema.advance, "each by itself": _take_each_by_itself}
+_HOW_TO_TAKE_STEPS = {"at once": schema.advance, "each by itself": take_each_by_itself}
 
 
 def _look(path: str) -> None:

@@ -4,7 +4,6 @@ For each generation: its lines are counted again where its text still is (`recou
 lines of all generations must be the requests and rejected lines in the totals. Nothing is written.
 """
 
-import os
 from typing import NamedTuple
 
 from qps_service.auditing.recount import Candidates, Checked, Unread
@@ -57,10 +56,7 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
         forgotten, forgotten_rejected = ledger.forgotten(log)
     if restored is None:
         raise LedgerDamaged(f"it knows no log named {log}")
-    names = [restored.path, *(position.name for position, _ in generations)]
-    directories = {os.path.dirname(os.path.realpath(name)) for name in names}
-    known = {position.identity[:2] for position, _ in generations}
-    candidates = Candidates(files, restored.path, directories, known)
+    candidates = Candidates(files, restored.path, [position for position, _ in generations])
     return Audit(
         log=log,
         path=restored.path,

@@ -6,7 +6,7 @@ said.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -46,24 +46,35 @@ class Checked(NamedTuple):
 class Candidates:
     """The files that may hold a generation's text."""
 
-    def __init__(self, files: Files, log: str, directories: set[str], known: set[tuple[int, int]]) -> None:
-        """`known`: device and inode of every generation."""
-        base = os.path.basename(log)
+    def __init__(self, files: Files, log: str, generations: Sequence[Position]) -> None:
+        """They are looked for in each directory where the log or a generation was seen, and in those that
+        links lead to: the generations' own files, whatever they are called now, and what a rotation may have
+        made of their names. All are named without links: where the log is one, its target is rotated."""
         self._files = files
-        self._log = _located(log)
-        self._known = known
-        self._paths: list[str] = []
+        self._log = _resolved(files, log)
+        self._known = {position.identity[:2] for position in generations}
         self._by_key: dict[tuple[int, int], str] = {}
-        self._keys: dict[str, tuple[int, int]] = {}
-        for directory in sorted(directories):
+        self._keys: dict[str, tuple[int, int] | None] = {}  # of every candidate; None where nothing tells
+        seen_at = {log, *(position.name for position in generations)}
+        places = {*map(_located, seen_at), *(_resolved(files, path) for path in seen_at)}
+        bases = {os.path.basename(log), os.path.basename(self._log)}
+        for directory in sorted({os.path.dirname(place) for place in places}):
             with suppress(OSError):
                 for name in files.names(directory):
-                    if name == base or is_sibling(base, name):
-                        self._paths.append(os.path.join(directory, name))
-        for path in self._paths:
-            with suppress(OSError):
-                self._keys[path] = files.stat(path).key
-                self._by_key[self._keys[path]] = path
+                    path = os.path.join(directory, name)
+                    is_named_so = path in places or plain_name(path) in places
+                    self._consider(path, is_named_so or any(is_sibling(base, name) for base in bases))
+
+    def _consider(self, path: str, is_named_so: bool) -> None:
+        try:
+            key = self._files.stat(path).key
+        except OSError:
+            key = None
+        if is_named_so or key in self._known:
+            path = _resolved(self._files, path)
+            self._keys[path] = key
+            if key:
+                self._by_key[key] = path
 
     def check(self, position: Position, *, held: bool) -> Checked:
         """Find its text, and count its lines again."""
@@ -95,14 +106,14 @@ class Candidates:
 
     def _is_own(self, position: Position, path: str) -> bool:
         """Whether a file of which nothing can be read is the generation's: itself, or compressed."""
-        is_packed = is_compressed(path) and plain_name(path) == _located(position.name)
-        return is_packed or self._keys.get(path) == position.identity[:2]
+        is_packed = is_compressed(path) and plain_name(path) == _resolved(self._files, position.name)
+        return is_packed or self._keys[path] == position.identity[:2]
 
     def _likely(self, position: Position) -> Iterator[str]:
         own = self._by_key.get(position.identity[:2])
         if own:
             yield own
-        yield from (path for path in self._paths if path != own)
+        yield from (path for path in self._keys if path != own)
 
     def _open(self, path: str) -> Source:
         if is_compressed(path) and (reason := why_not(path)):
@@ -111,8 +122,16 @@ class Candidates:
 
 
 def _located(path: str) -> str:
-    """As the candidates are named: in a directory without symbolic links."""
+    """In a directory without symbolic links; it may be one itself."""
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _resolved(files: Files, path: str) -> str:
+    """Without symbolic links, as far as that can be told."""
+    try:
+        return files.resolve(path)
+    except OSError:
+        return path
 
 
 def _count(position: Position, source: Source) -> int:

@@ -14,7 +14,7 @@ from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.files.kernel import Files, NotRegularError, explain, group_name, user_name
+from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions
@@ -145,6 +145,8 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  exists", f"yes, but {explain(NotRegularError(seen.mode))}", False
         return
     yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
+    if files.is_mounted_alone(log.path):
+        yield "  mount", f"it is {MOUNTED_ALONE}", False
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)

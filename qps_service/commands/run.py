@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
-from qps_service.errors import EXIT_OK, UsageError
+from qps_service.errors import UsageError
 from qps_service.reporting.text import render_text
 from qps_service.service.assembly import Host, assembled
 from qps_service.values.reports import Report
@@ -68,7 +68,4 @@ def run(arguments: argparse.Namespace) -> int:
         once=arguments.once,
         wants_stdout=arguments.json,  # JSON in the journal is somebody's wish
     ) as daemon:
-        if arguments.once:
-            return daemon.run_once()
-        daemon.run()
-    return EXIT_OK
+        return daemon.run_once() if arguments.once else daemon.run()

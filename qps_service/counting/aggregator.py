@@ -1,10 +1,11 @@
 """Per-window counters and running totals of one log.
 
-Promises: what goes in comes out exactly once, in one window and in the totals; a window that an earlier
-process began is ended by this one; and memory stays bounded however many routes the log's visitors
-invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first METHODS_LIMIT
-methods, for good. What is counted while its route has no place is counted under OTHER, for good too. So once
-a route is counted under its own name it always is, and the sum over all rows is always exact.
+Promises: what goes in comes out exactly once, in the totals and, unless it is left out, in one window; a
+window that an earlier process began is ended by this one; and memory stays bounded however many routes the
+log's visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first
+METHODS_LIMIT methods, for good. What is counted while its route has no place is counted under OTHER, for
+good too. So once a route is counted under its own name it always is, and the sum over all rows is always
+exact.
 """
 
 from collections import Counter
@@ -38,10 +39,8 @@ class Aggregator:
         self._of = (routes or Routes()).of
         self._started = restored.started if restored else started
         self._methods: dict[bytes, bytes] = {}  # each to itself, as in Admission.names
-        # Since the last `take`: requests and bytes by what makes a Key. A list in place of Counts, because
-        # a hostile log comes here once for each of its lines.
-        self._fresh: dict[tuple[bytes, bytes, int], list[int]] = {}
-        self._fresh_rejects: Counter[str] = Counter()
+        self.leaves_out = False  # whether what is added enters the totals and no window
+        self._fresh, self._left_out = _Tally(), _Tally()  # since the last `take`
         self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
         self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
@@ -56,7 +55,8 @@ class Aggregator:
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
-        fresh, methods, of = self._fresh, self._methods, self._of
+        tally = self._left_out if self.leaves_out else self._fresh
+        fresh, methods, of = tally.sums, self._methods, self._of
         names, offer = self._admission.names, self._admission.offer
         for method, target, status, requests, size in scanned.rows:
             route = of(target)
@@ -71,19 +71,27 @@ class Aggregator:
             else:
                 sums[0] += requests
                 sums[1] += size
-        self._fresh_rejects.update(scanned.rejects)
+        tally.rejects.update(scanned.rejects)
 
     def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
         """What came since the last call, which is part of the window and the totals from now on."""
-        fresh = {Key(*key): Counts(*sums) for key, sums in self._fresh.items()}
-        rejects = self._fresh_rejects
-        for key, counts in fresh.items():
-            _add(self._window, key, counts)
-            _add(self._totals, key, counts)
+        counts, rejects = self._total(self._fresh)
+        for key, each in counts.items():
+            _add(self._window, key, each)
         self._rejects.update(rejects)
-        self._total_rejects.update(rejects)
-        self._fresh, self._fresh_rejects = {}, Counter()
-        return fresh, rejects
+        self._fresh = _Tally()
+        return counts, rejects
+
+    def take_left_out(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+        """Likewise what was left out of the window."""
+        counts, rejects = self._total(self._left_out)
+        self._left_out = _Tally()
+        return counts, rejects
+
+    def begin_anew(self, now: int) -> None:
+        """Begin the window at `now`, unless something was counted in it already."""
+        if not (self._window or self._rejects or self._fresh.sums or self._fresh.rejects):
+            self._started = now
 
     def close_window(self, now: int) -> Window:
         """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
@@ -126,10 +134,26 @@ class Aggregator:
         """Requests added so far, by this process, that OTHER got because their route had no place."""
         return self._admission.folded
 
+    def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+        counts = {Key(*key): Counts(*sums) for key, sums in tally.sums.items()}
+        for key, each in counts.items():
+            _add(self._totals, key, each)
+        self._total_rejects.update(tally.rejects)
+        return counts, tally.rejects
+
     def _admit_method(self, method: bytes) -> bytes:
         if len(self._methods) >= METHODS_LIMIT or len(method) > METHOD_LIMIT:
             return OTHER
         return self._methods.setdefault(method, method)
+
+
+class _Tally:
+    """What was added: requests and bytes by what makes a Key, and rejected lines by reason. Lists in place of
+    Counts, because a hostile log comes here once for each of its lines."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self.rejects: Counter[str] = Counter()
 
 
 def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:

@@ -10,9 +10,12 @@ import os
 import pwd
 import stat
 import struct
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from qps_service.files.mounts import is_alone, mount_of
+from qps_service.text.units import SECOND
 from qps_service.values.positions import Identity
 
 # _IOR('v', 1, long) of linux/fs.h: an inode's generation number.
@@ -20,6 +23,12 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # What the ledger can hold: 64 bits with a sign, which end in the year 2262. File systems go beyond that, and
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
+_AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
+# What is wrong with a log of which `is_mounted_alone` is true, for people.
+MOUNTED_ALONE = (
+    "mounted as a single file: after the next rotation outside it stays the old file, "
+    "and the new one cannot be seen here; mount its directory"
+)
 
 
 class Seen(NamedTuple):
@@ -93,6 +102,12 @@ class Files:
             (version,) = struct.unpack_from("I", raw)
         return Identity(status.st_dev, status.st_ino, version)
 
+    def age(self, descriptor: int) -> int:
+        """How long ago the file was created, in nanoseconds; where its file system does not tell, how long
+        ago it was written to last. Both are dates: nothing is known of a clock that was set since."""
+        born = _born(descriptor)
+        return max(0, time.time_ns() - (os.fstat(descriptor).st_mtime_ns if born is None else born))
+
     def names(self, directory: str) -> list[str]:
         """The names in a directory."""
         return os.listdir(directory)
@@ -126,6 +141,20 @@ class Files:
             return None
         return None if path.endswith(" (deleted)") else path
 
+    def is_mounted_alone(self, path: str) -> bool:
+        """Whether the file at `path`, through links, is a mount of its own; False where nothing tells."""
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                mount = mount_of(_contents(f"/proc/self/fdinfo/{descriptor}"))
+            finally:
+                os.close(descriptor)
+            if mount is None:
+                return False
+            return is_alone(_contents("/proc/self/mountinfo"), mount, os.fsencode(self.resolve(path)))
+        except OSError:
+            return False
+
     def has_writer(self, descriptor: int) -> bool | None:
         """Whether somebody has the file open for writing; None where the kernel won't tell us.
 
@@ -146,6 +175,26 @@ class Files:
         finally:
             os.close(own)
         return False
+
+
+def _born(descriptor: int) -> int | None:
+    """When the file was created, Unix nanoseconds: statx(2), which Python 3.11 does not have."""
+    import ctypes  # only who follows a log needs it
+
+    known, at = struct.Struct("I"), struct.Struct("qI")  # stx_mask; stx_btime
+    found = ctypes.create_string_buffer(256)
+    statx = getattr(ctypes.CDLL(None), "statx", None)
+    if statx is None or statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, found):
+        return None
+    if not known.unpack_from(found)[0] & _STATX_BTIME:
+        return None
+    seconds, nanoseconds = at.unpack_from(found, 80)
+    return int(seconds) * SECOND + int(nanoseconds)
+
+
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _seen(status: os.stat_result) -> Seen:

@@ -9,7 +9,8 @@ end.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 from zlib import adler32, crc32
 
@@ -20,9 +21,14 @@ DIFFERENT_LINES = 16
 # The end of what was read is kept line by line, so that a copy that parts from it there is told exactly.
 TAIL_LIMIT = 64 * 1024  # bytes that are read again for it at most
 TAIL_LINES = 1024
-# A copy's lines are compared as far as this, and where the original is still there, with so much of its end.
+# So much of a copy is looked at, line by line, and where the original is still there, so much of its end.
 COPY_LIMIT = 64 * 1024 * 1024  # bytes
 HELD_LIMIT = 1024 * 1024  # bytes
+
+# Of lines without a time, so many in a row are not the same by chance; one that is not counts like so many
+# that are.
+BY_CHANCE = 4
+ALTERED = 3
 
 _DIGEST = 8  # bytes
 _LENGTH = 4  # bytes, of a line's length
@@ -48,13 +54,21 @@ class KnownPart(NamedTuple):
     doubtful: int = 0  # so many of these bytes nothing tells from read ones
 
 
-def proves(text: bytes, *, strictly: bool = False) -> bool:
+def proves(text: bytes, *, strictly: bool = False, by_time: bool = False) -> bool:
     """Whether another text that has the whole lines of this one is the same text. `strictly`: where the lines
-    alone agree, and not their places, since within a second a server may well write a line again."""
+    alone agree, and not their places, since within a second a server may well write a line again. `by_time`:
+    where only a time will do."""
     lines = text[: text.rfind(b"\n") + 1]
     if times := set(_TIME.findall(lines)):
         return len(times) > 1 or not strictly
-    return len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
+    return not by_time and len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
+
+
+def has_differences(read: Read) -> bool:
+    """Whether not all lines that begin a text are the same: rotations of such logs leave texts that are alike
+    all the time."""
+    text = read(TAIL_LIMIT, 0)
+    return len(set(text[: text.rfind(b"\n") + 1].splitlines())) > 1
 
 
 def digest_of(text: bytes) -> bytes:
@@ -91,46 +105,119 @@ def is_proven(read: Read, position: Position) -> bool:
 
 
 def known_part(
-    read: Read, size: int, *, agreed: int, compared: int, tail: bytes, end: int, in_place: bool
+    read: Read,
+    size: int,
+    *,
+    agreed: int,
+    compared: int,
+    tail: bytes,
+    end: int,
+    in_place: bool = False,
+    has_name: bool = False,
+    anew: bool = False,
 ) -> KnownPart | None:
     """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
     None where nothing proves that any of it does.
 
     Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
-    `in_place`: whether the file was written over. Then only one that begins like the text is a copy of it:
-    what was written anew may well repeat the last second's lines.
+    `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there;
+    `anew`: whether the file was created under the log's name. That is what rotations do, and clients that ask
+    in turns for the same things make logs without times alike: only times prove then.
     """
-    if in_place and not agreed:
+    if not agreed and (anew or not tail):
         return None
-    entries = _entries(tail)
-    left = Counter(digest for digest, _ in entries)
-    tail_start = end - sum(length for _, length in entries)
     parted = line_start(read, agreed)
-    until, doubtful, unmatched = parted, 0, 0
-    matched = []
-    place = min(parted, tail_start)
-    for line in _lines(read, place, min(size, place + COPY_LIMIT)):
+    lines = _CommonLines(_entries(tail), end, parted)
+    place = min(parted, end - lines.size)
+    covered = place == end - lines.size
+    if size - place > COPY_LIMIT:
+        # The text's end will be where the copy ends.
+        place = line_start(read, size - COPY_LIMIT)
+        lines.pass_over(place - parted)
+    for line in _lines(read, place, size):
         place += len(line) + 1
-        digest = digest_of(line)
-        if left[digest]:
-            left[digest] -= 1
-            matched.append(line)
-            if place > parted:
-                until, doubtful = place, unmatched
-        elif place > parted:
-            unmatched += len(line) + 1
-    begins_alike = agreed and proves(read(min(agreed, compared, TAIL_LIMIT), 0))
-    if not begins_alike and not proves(b"\n".join((*matched, b"")), strictly=not agreed):
+        lines.take(line, place)
+    by_time = has_name or anew or (in_place and not agreed)
+    begins_alike = agreed and proves(
+        read(min(agreed, compared, TAIL_LIMIT), 0), strictly=anew, by_time=by_time
+    )
+    common_text = b"\n".join((*lines.common, b""))
+    if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
-    if tail_start > parted and until == parted:
-        # It parted from the text before those lines that are known one by one.
-        until = max(parted, line_start(read, min(size, end)))
-        doubtful = until - parted
-    return KnownPart(until, doubtful)
+    if covered or lines.until > parted:
+        return KnownPart(lines.until, lines.doubtful)
+    # It parted from the text before those lines that are known one by one.
+    until = max(parted, line_start(read, min(size, end)))
+    return KnownPart(until, until - parted)
 
 
-def part_of(position: Position, read: Read, size: int, *, in_place: bool = False) -> KnownPart | None:
-    """How much of a file of `size` bytes is what was read up to `position`."""
+class _CommonLines:
+    """Goes through a file line by line, and finds the last one that it has in common with the end of a text.
+
+    Of lines with a time each tells. Others may be the same by chance: so many of them must be common that it
+    is none, but for those that end the text.
+    """
+
+    def __init__(self, tail: Sequence[tuple[bytes, int]], end: int, parted: int) -> None:
+        """`end`: of the text, bytes; `parted`: up to where the file is known to agree with it."""
+        self.size = sum(length for _, length in tail)  # of the text's end, bytes
+        starts = accumulate((length for _, length in tail), initial=end - self.size)
+        self._places = {place: digest for place, (digest, _) in zip(starts, tail, strict=False)}
+        self.until = self._parted = parted
+        self.doubtful = 0  # bytes between the parting and the last common line that are not common
+        self.common: list[bytes] = []
+        self._left = Counter(digest for digest, _ in tail)
+        self._last = tail[-1][0] if tail else None
+        self._agrees = True  # whether it did so far
+        self._unmatched = self._score = 0
+        self._is_run = True  # whether all since the last that told were common
+
+    def pass_over(self, size: int) -> None:
+        """So many bytes after the parting are not looked at."""
+        self._unmatched += max(size, 0)
+        self._agrees = self._is_run = False
+
+    def take(self, line: bytes, end: int) -> None:
+        """The next line of the file, which ends before byte `end`."""
+        digest = digest_of(line)
+        is_common = self._left[digest] > 0
+        if is_common:
+            self._left[digest] -= 1
+            self.common.append(line)
+        if end <= self._parted:
+            return
+        if self._agrees and self._places.get(end - len(line) - 1) == digest:
+            self.until = self._parted = end
+            return
+        self._agrees = False
+        if not is_common:
+            self._unmatched += len(line) + 1
+            self._score = max(self._score - ALTERED, -DIFFERENT_LINES)
+            self._is_run = False
+            return
+        self._score += 1
+        ends_text = self._is_run and digest == self._last
+        if self._score >= BY_CHANCE or ends_text or _TIME.search(line):
+            self.until, self.doubtful = end, self._unmatched
+            self._score, self._is_run = 0, True
+
+
+def best_part(parts: Iterable[KnownPart | None]) -> KnownPart | None:
+    """The one that says most for certain; of several, the one that leaves least in doubt."""
+    found = (part for part in parts if part)
+    return max(found, key=lambda part: (part.until - part.doubtful, -part.doubtful), default=None)
+
+
+def part_of(
+    position: Position,
+    read: Read,
+    size: int,
+    *,
+    in_place: bool = False,
+    has_name: bool = False,
+    anew: bool = False,
+) -> KnownPart | None:
+    """How much of a file of `size` bytes is what was read up to `position`; the rest as `known_part`."""
     return known_part(
         read,
         size,
@@ -139,6 +226,8 @@ def part_of(position: Position, read: Read, size: int, *, in_place: bool = False
         tail=position.tail,
         end=position.offset,
         in_place=in_place,
+        has_name=has_name,
+        anew=anew,
     )
 
 

@@ -2,11 +2,14 @@
 
 import os
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from qps_service.files.compression import COMPRESSIONS
 
 _ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
 _WORDS = r"\.(?:old|prev|bak|rotated)"
+_BASES = 4096  # logs whose patterns are kept
 _COMPRESSED = tuple(each.suffix for each in COMPRESSIONS)
 
 
@@ -18,11 +21,13 @@ def is_sibling(base: str, name: str) -> bool:
     A name without a digit, such as access.log.lock or access.log-errors, is another log; so is
     access2.log. The compressed log itself, access.log.gz, is none: nobody compresses what is written to.
     """
-    name = plain_name(name)
-    if re.fullmatch(re.escape(base) + rf"(?:{_ROTATED}|{_WORDS})", name):
-        return True
-    stem, extension = os.path.splitext(base)
-    return bool(extension and re.fullmatch(re.escape(stem) + _ROTATED + re.escape(extension), name))
+    return bool(siblings(base, [name]))
+
+
+def siblings(base: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that are one of its. A directory may have thousands, and hundreds of logs that ask."""
+    stem, rotated = _rotated(base)
+    return [name for name in names if name.startswith(stem) and rotated.fullmatch(plain_name(name))]
 
 
 def is_compressed(name: str) -> bool:
@@ -33,3 +38,13 @@ def is_compressed(name: str) -> bool:
 def plain_name(name: str) -> str:
     """What a compressed file was called before it was compressed; other names as they are."""
     return os.path.splitext(name)[0] if is_compressed(name) else name
+
+
+@lru_cache(_BASES)
+def _rotated(base: str) -> tuple[str, re.Pattern[str]]:
+    """How the rotated names of the log named `base` begin, and what they are when they are not compressed."""
+    stem, extension = os.path.splitext(base)
+    pattern = rf"{re.escape(base)}(?:{_ROTATED}|{_WORDS})"
+    if extension:
+        pattern += rf"|{re.escape(stem)}{_ROTATED}{re.escape(extension)}"
+    return stem, re.compile(pattern)

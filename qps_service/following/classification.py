@@ -17,10 +17,11 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
+from qps_service.files.sources import Source, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.known_files import KnownFiles, Read, Resemblance
+from qps_service.following.held_text import begin_at, has_name, is_cut, is_renumbered, part_of_held
+from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -42,6 +43,7 @@ class Found(NamedTuple):
 
     source: Source
     position: Position
+    is_alike: bool = False  # whether it begins like what was read, and nothing proves that it is that
 
 
 class Undecided(Enum):
@@ -90,6 +92,33 @@ class StillThere:
             self._files.close(descriptor)
 
 
+class Owners:
+    """Whose files are taken, where others than a directory's owner may write to it: root's, the owner's, and
+    those of whoever had the log. What somebody else put there is not the log's."""
+
+    def __init__(self, files: Files, known_files: KnownFiles, held: Iterable[Generation]) -> None:
+        self._files = files
+        self._had = {each.position.owner for each in held} | known_files.owners()
+        # By directory; None where only its owner may write.
+        self._taken: dict[str, set[int | None] | None] = {}
+
+    def __call__(self, path: str, seen: Seen) -> bool:
+        """Whether the file at `path` is somebody else's."""
+        directory = os.path.dirname(path)
+        if directory not in self._taken:
+            self._taken[directory] = self._taken_in(directory)
+        taken = self._taken[directory]
+        return taken is not None and seen.owner not in taken
+
+    def _taken_in(self, directory: str) -> set[int | None] | None:
+        try:
+            seen = self._files.stat(directory)
+        except OSError:
+            return None
+        group_and_others = seen.mode[4:10]
+        return {0, seen.owner, *self._had} if "w" in group_and_others else None
+
+
 class Surroundings(NamedTuple):
     """What one look goes by."""
 
@@ -101,8 +130,11 @@ class Surroundings(NamedTuple):
     # Whether the log was replaced since the last look that saw everything: only then may an unknown file
     # beside it have been the log.
     log_was_replaced: bool
-    owners: Mapping[str, frozenset[int]]  # directories where only these users' files are taken
+    is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
+    alike: Collection[
+        str
+    ]  # paths that are named like one where a known file was found, in places never looked into
 
 
 class Classifier:
@@ -153,6 +185,8 @@ class Classifier:
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
                 result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
         except CompressedError as error:
+            if path in surroundings.elsewhere or self._plain_of(path):
+                return Undecided.YET  # it is not the log's, or is being made of what is read there
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET
@@ -172,9 +206,39 @@ class Classifier:
         self._lineage.settle(path)
         return _ignored(identity, seen)
 
-    def as_awaited(self, path: str, seen: Seen, awaited: Iterable[Position]) -> Found | None:
-        """The file at `path`, if it has all that was read of one of these generations; then it goes on
-        there."""
+    def is_one_of(self, path: str, seen: Seen, awaited: Iterable[Position]) -> bool:
+        """Whether the file at `path` is one of these generations: by its inode's version, or where there is
+        none, by its text."""
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return False
+        source: Source | None = None
+        try:
+            identity = self._files.identity(descriptor)
+            mine = [each for each in awaited if each.identity[1:] == identity[1:]]
+            if identity.version is not None or not mine:
+                return bool(mine) and identity[:2] == seen.key
+            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            return any(compare(position, source.read) is Match.FULL for position in mine)
+        except OSError:
+            return False
+        finally:
+            source.close() if source else self._files.close(descriptor)
+
+    def as_awaited(
+        self,
+        path: str,
+        seen: Seen,
+        awaited: Iterable[Position],
+        surroundings: Surroundings,
+        *,
+        certain: bool,
+    ) -> Found | None:
+        """The file at `path`, if it has all that was read of one of these generations; then that goes on
+        there. `certain`: whether that has to prove that it is the one."""
+        if surroundings.is_foreign(path, seen):
+            return None
         try:
             descriptor = self._files.open(path)
         except OSError:
@@ -188,7 +252,13 @@ class Classifier:
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             for position in awaited:
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and is_proven(source.read, position):
+                if known and (
+                    not certain
+                    or is_proven(source.read, position)
+                    or is_same_time(position.modified, seen.modified)
+                ):
+                    if self._is_of_held(source, source.read, position.offset, surroundings):
+                        break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -209,6 +279,9 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
+        is_doubtful = identity.version is None and path in surroundings.elsewhere
+        if recalled and is_doubtful and recalled.position.offset == 0:
+            recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
@@ -221,6 +294,9 @@ class Classifier:
             return Undecided.NEW
         if path in surroundings.elsewhere:
             return Undecided.NEW
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+        if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
+            return again
         descends = path in self._lineage
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
             return self._to_ignore(source, identity, seen)
@@ -229,13 +305,40 @@ class Classifier:
             # looked at yet may be gone by then.
             is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         if descends:
             return fresh
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """A file that goes on where one that is open does not: that very file on a device which has another
+        number since it was mounted again, or a mirror's copy of one that was deleted."""
+        source, position, _ = fresh
+        for generation in surroundings.held.values():
+            again = is_renumbered(generation, position.identity, source)
+            if not again and has_name(self._files, generation):
+                continue
+            part = part_of_held(self._files, generation, position.identity, source)
+            if again or (
+                part
+                and not part.doubtful
+                and part.until >= generation.offset
+                and source.read(1, part.until)
+                and not self._is_read_further(source, part.until, surroundings)
+            ):
+                return Found(source, begin_at(source, position, part.until if part else 0))
+        return None
+
+    def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of another file, of which more was read."""
+        if self._is_of_held(source, source.read, known, surroundings):
+            return True
+        resemblance, position = self._known_files.resembles(source.read, surroundings.is_present)
+        if resemblance is Resemblance.CONTINUED and position:
+            return position.offset > known
+        return resemblance is Resemblance.COPY
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -246,13 +349,19 @@ class Classifier:
         )
 
     def _classify_growth(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Found | None:
-        """What was let go, written to once more, and compressed before anybody looked again. Compressing
-        keeps the time of the last write: with that of a file that was let go, there is nothing more in it."""
+        """What has more of a generation than was read of it, whose own file is gone: written to once more and
+        compressed, before anybody looked again; or what a mirror has of it, which never renames but writes
+        anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
+        more in it."""
         path, source = fresh.position.name, fresh.source
-        if not is_compressed(path) or self._known_files.was_let_go_at(seen.modified):
+        if is_compressed(path) and self._known_files.was_let_go_at(seen.modified):
             return None
-        _, known = self._known_files.resembles(source.read, surroundings.is_present)
-        if known is None or self._is_there(known) or not source.read(1, known.offset):
+        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present)
+        if known is None or resemblance is not Resemblance.CONTINUED:
+            return None
+        if self._is_there(known) or not source.read(1, known.offset):
+            return None
+        if self._is_of_held(source, source.read, known.offset, surroundings):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -277,8 +386,10 @@ class Classifier:
 
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present)
+        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
+            if self._is_of_held(source, read, position.offset, surroundings):
+                return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
             )
@@ -289,14 +400,15 @@ class Classifier:
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
             return mine
-        owners = surroundings.owners.get(os.path.dirname(path))
-        if owners is not None and seen.owner not in owners:
+        if surroundings.is_foreign(path, seen):
             self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:
             return mine
         # bzip2 gives its file the time of the plain one in whole seconds.
         since = surroundings.since // SECOND * SECOND
+        if seen.modified < since and path in surroundings.alike:
+            return mine
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)
@@ -304,15 +416,31 @@ class Classifier:
             return mine
         twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
         found = _longer(fresh, twin, surroundings)
-        if found and Resemblance.ALIKE in (resemblance, held):
-            self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
-        return found or mine
+        return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
+
+    def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of an open file, which has all of it."""
+        return any(
+            each.offset > known
+            or (
+                each.offset == known
+                and not goes_beyond(source, each.source)
+                and _alike(read, each.source.read)
+            )
+            for each in surroundings.held.values()
+            if compare(each.position, read) in _KNOWN
+        )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
         is_alike = False
         for each in surroundings.held.values():
-            if compare(each.position, read) in _KNOWN or _alike(read, each.source.read):
+            match = compare(each.position, read)
+            if match is Match.FULL and is_cut(each.position, each.source):
+                return (
+                    Resemblance.COPY
+                )  # as copytruncate leaves it; what more there is in it is looked for there
+            if match in _KNOWN or _alike(read, each.source.read):
                 if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
                     return Resemblance.COPY
                 is_alike = True

@@ -6,20 +6,23 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 """
 
 import os
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
-from qps_service.files.sources import goes_beyond, open_source
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
+from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
     Classifier,
     Found,
+    Owners,
     StillThere,
     Surroundings,
     Undecided,
@@ -38,13 +41,33 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PLACES_KEPT = 8  # what was mounted under one path
 
 
 class LogSeen(NamedTuple):
     """What a look saw at the log's own path."""
 
-    is_present: bool
+    path: str
+    key: tuple[int, int] | None  # device and inode; None if there was nothing, or nothing that can be read
     was_replaced: bool  # since the last look that saw all files beside it
+
+
+class Doubt(NamedTuple):
+    """What could not be told of a file when it was first seen, and what was known then."""
+
+    since: int  # as in Surroundings
+    log_was_replaced: bool  # then, or since
+
+
+class Listing:
+    """The files beside a log, as one look saw them."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}  # by path
+        self.old: set[str] = set()  # paths in directories never seen before: written before our time
+        self.retry: set[str] = set()  # paths to look at again
+        self.is_missing = False  # whether a directory is not there
+        self.is_whole = True  # whether each that is there could be listed
 
 
 class Discovery:
@@ -55,17 +78,19 @@ class Discovery:
     ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
+        self._announcer = announcer
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
-        self._looked: dict[str, tuple[int, int]] = {}  # directory -> its key when it was listed
+        # Directory -> device and inode of what was listed there: of an empty mount point, too.
+        self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
-        # Device and inode of what its content will tell -> `since` of the look that first saw it.
-        self._doubtful: dict[tuple[int, int], int] = {}
-        self._doubtful_paths: dict[str, int] = {}  # the same by path, as they were at the last look
+        # Device and inode of what its content will tell -> of the look that first saw it.
+        self._doubtful: dict[tuple[int, int], Doubt] = {}
+        self._doubtful_paths: dict[str, Doubt] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
         self._sweeping = True
         self._is_full = False
@@ -76,6 +101,12 @@ class Discovery:
         return self._resuming
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether every event since the last look is known, and none of them asks for another."""
+        is_settled = self._since is None and not self._sweeping and not self._touched
+        return is_settled and not self._resuming and self._lineage.is_complete and not self._lineage.names()
+
+    @property
     def is_full(self) -> bool:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
@@ -83,8 +114,19 @@ class Discovery:
     def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
         log_paths = _log_paths(directories)
+        # In a directory of hundreds of logs nearly all are about others.
+        begins = tuple(
+            os.path.join(each.path, os.path.splitext(other.base)[0])
+            for each in directories
+            for other in directories
+        )
         concerned = False
         for hint in hints:
+            if not isinstance(hint, Lost) and not any(
+                path.startswith(begins) or self._lineage.carries(path)
+                for path in (hint if isinstance(hint, Moved) else hint[:1])
+            ):
+                continue
             before = self._lineage.names()
             self._lineage.note(hint, log_paths)
             match hint:
@@ -149,59 +191,40 @@ class Discovery:
         trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
         # While there is no log, nothing is called gone, and only what moves is looked at.
-        everything = self._sweeping or not complete or (self._resuming and log.is_present)
+        everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        seen: dict[str, Seen] = {}
-        old: set[str] = set()  # paths in directories that nobody looked into before
-        retry: set[str] = set()
-        looked = dict(self._looked)
-        failed = False
-        for directory in directories:
-            here = {path for path in touched if os.path.dirname(path) == directory.path}
-            try:
-                key = self._files.stat(directory.path).key
-                first = not self._resuming and looked.get(directory.path) != key
-                candidates = self._candidates(directory, here, everything=everything or first)
-            except FileNotFoundError:
-                failed = failed or not directory.aside
-                continue  # what it held is remembered, should it come back
-            except OSError:
-                failed = self._sweeping = True
-                if not trusting:
-                    self._lineage.distrust()
-                retry |= here
-                continue
-            looked[directory.path] = key
-            for path in candidates - _log_paths(directories):
-                try:
-                    seen[path] = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    retry.add(path)
-            if first:  # what fills a directory never seen before was written before our time
-                old |= candidates
-        elsewhere: set[str] = set()
+        listing = self._list(directories, held, touched, everything=everything)
+        if not listing.is_whole:
+            self._sweeping = True
+            if not trusting:
+                self._lineage.distrust()
+        failed = listing.is_missing or not listing.is_whole
+        seen, inside = listing.seen, set(listing.seen)
+        former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
-        if awaited:
-            for path, each in self._search.by_inode(awaited, directories).items():
-                if path not in seen and path not in _log_paths(directories):
-                    seen[path] = each
-                    elsewhere.add(path)
+        strange = self._search.by_inode(awaited, directories) if awaited else {}
+        # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
+        certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
+        others = self._search.named_like(certain - seen.keys())
+        for path, each in (strange | others).items():
+            if path not in _log_paths(directories):
+                seen.setdefault(path, each)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
             since=since,
             room=room,
             found=[],
-            log_was_replaced=log.was_replaced,
-            owners=self._owners(directories, held),
-            elsewhere=elsewhere,
+            # Or since that look began: what is seen beside it may have been it a moment ago.
+            log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
+            is_foreign=Owners(self._files, self._known_files, held),
+            elsewhere=(strange.keys() | former) - others.keys() - inside,
+            alike=others.keys() - inside,
         )
-        ignored = self._consider(seen, old, retry, surroundings, trusting=trusting)
+        ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
-        self._looked = looked
+        self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -209,33 +232,76 @@ class Discovery:
             else:
                 self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(retry, RETRIES))
+        self._touched.update(islice(listing.retry, RETRIES))
         self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full or not log.is_present)
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
-    def _consider(
+    def _look_where_they_were(self, seen: dict[str, Seen], directories: Collection[LogDirectory]) -> set[str]:
+        """Files that were let go under names like no rotation's, which may have grown: where they were seen
+        last. They are added to `seen`."""
+        elsewhere = set()
+        for path in islice(self._known_files.paths(), RETRIES):
+            if path not in seen and path not in _log_paths(directories):
+                with suppress(OSError):
+                    seen[path] = self._files.lstat(path)
+                    elsewhere.add(path)
+        return elsewhere
+
+    def _list(
         self,
-        seen: dict[str, Seen],
-        old: set[str],
-        retry: set[str],
-        surroundings: Surroundings,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        touched: Collection[str],
         *,
-        trusting: bool,
+        everything: bool,
+    ) -> Listing:
+        """The files to look at: those touched, or all of them."""
+        listing = Listing()
+        log_paths = _log_paths(directories)
+        for directory in directories:
+            here = {path for path in touched if os.path.dirname(path) == directory.path}
+            try:
+                key = self._files.stat(directory.path).key
+                is_new = not self._resuming and key not in self._looked[directory.path]
+                paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
+            except FileNotFoundError:
+                listing.is_missing |= not directory.aside
+                continue  # what it held is remembered, should it come back
+            except OSError:
+                listing.is_whole = False
+                listing.retry |= here
+                continue
+            for path in paths:
+                try:
+                    listing.seen[path] = self._files.lstat(path)
+                except FileNotFoundError:
+                    continue  # it moved on, and a hint says where to
+                except OSError:
+                    listing.retry.add(path)
+            if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
+                listing.old |= paths
+            if key not in self._looked[directory.path]:
+                self._looked[directory.path].append(key)
+        return listing
+
+    def _consider(
+        self, listing: Listing, surroundings: Surroundings, *, trusting: bool
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        seen, old, retry = listing.seen, listing.old, listing.retry
         ignored = []
-        doubtful: dict[tuple[int, int], int] = {}
-        paths: dict[str, int] = {}
+        doubtful: dict[tuple[int, int], Doubt] = {}
+        paths: dict[str, Doubt] = {}
         self._is_full = False
 
         def order(path: str) -> tuple[bool, int, int]:
             each = seen[path]
-            return self._known_files.knows(each.key), each.modified, each.size
+            return self._known_files.knows(each), each.modified, each.size
 
         for path in sorted(seen, key=order, reverse=True):
             key = seen[path].key
@@ -243,12 +309,12 @@ class Discovery:
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
             trusted = (trusting or path in old) and doubt is None
-            since = surroundings.since if doubt is None else min(surroundings.since, doubt)
+            now = Doubt(surroundings.since, surroundings.log_was_replaced)
+            if doubt:
+                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
             if len(surroundings.found) < surroundings.room:
-                view = surroundings._replace(since=since)
-                if doubt is not None:
-                    view = view._replace(log_was_replaced=True)  # it was, when the file came
+                view = surroundings._replace(**now._asdict())
                 result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
                 self._is_full = True
@@ -260,8 +326,9 @@ class Discovery:
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = since
-                    if isinstance(result, Unopenable) and doubt is None and seen[path].modified >= since:
+                    doubtful[key] = paths[path] = now
+                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
+                    if isinstance(result, Unopenable) and is_news:
                         what = f"cannot be opened: {result.reason}; it is counted once it can"
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
@@ -273,35 +340,89 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        found = {each.position.number for each in surroundings.found}
-        missing = [each for each in self._known_files.expected() if each.number not in found]
-        if not missing:
+        for position in self._missing(surroundings):
+            self._take_for(position, surroundings.found)
+        if not (missing := self._missing(surroundings)):
             return
-        for path, seen in self._search.by_time(missing, directories).items():
-            if seen.key in surroundings.held or path in _log_paths(directories):
-                continue
-            if len(surroundings.found) >= surroundings.room:
-                self._is_full = True
-                return
-            if one := self._classifier.as_awaited(path, seen, missing):
-                surroundings.found.append(one)
-                missing = [each for each in missing if each.number != one.position.number]
-                if not missing:
-                    return
+        candidates = {
+            path: seen
+            for path, seen in self._search.by_time(missing, directories).items()
+            if seen.key not in surroundings.held and path not in _log_paths(directories)
+        }
+        for path, seen in candidates.items():
+            self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
+        for position in self._missing(surroundings):
+            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
+            # it? Of several, the first that was written to since it was read, or the last before.
+            def distance(path: str, position: Position = position) -> tuple[bool, int]:
+                later = candidates[path].modified - position.modified
+                return later < 0, abs(later)
 
-    def _owners(
-        self, directories: Iterable[LogDirectory], held: Iterable[Generation]
-    ) -> dict[str, frozenset[int]]:
-        """Whose files are taken in directories where others than the owner may write: root's, the owner's,
-        and whoever had the log. What somebody else put there is not the log's."""
-        owners = {}
-        for path in {each.path for each in directories}:
-            with suppress(OSError):
-                seen = self._files.stat(path)
-                if "w" in (seen.mode[5], seen.mode[8]):
-                    had = {each.position.owner for each in held} | self._known_files.owners()
-                    owners[path] = frozenset(owner for owner in (0, seen.owner, *had) if owner is not None)
-        return owners
+            for path in sorted(candidates, key=distance):
+                name = os.path.basename(path)
+                if any(is_sibling(each.base, name) for each in directories):
+                    self._take_up(path, candidates[path], [position], surroundings, certain=False)
+
+    def _missing(self, surroundings: Surroundings) -> list[Position]:
+        """What is still awaited, and was not found in this look."""
+        found = {each.position.number for each in surroundings.found}
+        return [each for each in self._known_files.expected() if each.number not in found]
+
+    def _take_up(
+        self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool
+    ) -> None:
+        """Go on in the file at `path`, if it is one of these."""
+        numbers = {each.position.number for each in surroundings.found}
+        identities = {each.position.identity[:2] for each in surroundings.found}
+        missing = [each for each in missing if each.number not in numbers]
+        if not missing or seen.key in identities:
+            return
+        if len(surroundings.found) >= surroundings.room:
+            self._is_full = True
+        elif one := self._classifier.as_awaited(path, seen, missing, surroundings, certain=certain):
+            surroundings.found.append(one)
+
+    def _take_for(self, awaited: Position, found: list[Found]) -> None:
+        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
+        that, though nothing else proves it."""
+        with suppress(OSError):
+            fitting = [
+                each
+                for each in found
+                if each.position.number == 0
+                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
+            ]
+            if fitting:
+                oldest = min(fitting, key=lambda each: each.source.seen().modified)
+                identity, name = oldest.position.identity, oldest.position.name
+                found[found.index(oldest)] = Found(
+                    oldest.source, awaited._replace(identity=identity, name=name)
+                )
+
+    def _say_what_is_alike(self, found: Iterable[Found]) -> None:
+        for each in found:
+            if each.is_alike:
+                path = each.position.name
+                lines = None
+                if not is_compressed(path):
+                    with suppress(OSError):
+                        lines = count_lines(each.source)
+                self._announcer.possible_duplicate(path, lines)
+
+    def _is_renumbered(
+        self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
+    ) -> bool:
+        """Whether it is the directory that was looked into before, on a device that has another number now: a
+        file in it is known."""
+        if key[1] not in {inode for _, inode in self._looked[directory.path]}:
+            return False
+        open_inodes = {generation.identity.inode for generation in held}
+        return any(self._known_files.knows(each) or each.inode in open_inodes for each in seen)
+
+    def _log_key(self, path: str) -> tuple[int, int] | None:
+        with suppress(OSError):
+            return self._files.stat(path).key
+        return None
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
@@ -360,12 +481,18 @@ class Discovery:
 
     def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in it to consider."""
-        names = self._files.names(directory.path) if everything else ()
-        paths = touched.union(os.path.join(directory.path, name) for name in names)
         descending = self._lineage.names()
-        return {
-            path for path in paths if path in descending or is_sibling(directory.base, os.path.basename(path))
+        paths = {
+            path
+            for path in touched
+            if path in descending or is_sibling(directory.base, os.path.basename(path))
         }
+        if everything:
+            names = self._files.names(directory.path)
+            paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
+            if descending:
+                paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
+        return paths
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

@@ -16,20 +16,23 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from qps_service.files.kernel import Files, NotRegularError, Seen
-from qps_service.files.sources import Plain
+from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.directories import LogDirectories, LogDirectory
 from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.start_position import StartPosition, is_cut, is_replaced
+from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -41,6 +44,7 @@ ABSENCE = 2 * SECOND  # nanoseconds
 SWEEP_EVERY = 60 * SECOND  # nanoseconds
 # Each round follows renames that happened during the one before; the tick continues where this ends.
 ROUNDS = 5
+_NEVER = -(1 << 63)  # nanoseconds
 
 
 class Hints(Protocol):
@@ -99,6 +103,10 @@ class Follower:
         self._directories = LogDirectories(path, files)
         self._looked_at: list[LogDirectory] = []  # where the log was looked for last
         self._absent_since: int | None = None  # nanoseconds
+        # Nanoseconds; when all there was of the log was last seen, and when it was looked for first. What an
+        # earlier process did not read was written after the last window that it reported.
+        self._reached_at = resume.restored.started if resuming and resume.restored else _NEVER
+        self._began_at: int | None = None
         self._swept = Throttle(SWEEP_EVERY)
         self._is_last = self._ends = (
             True  # whether the last read, or the next, may be the last of this process
@@ -188,9 +196,13 @@ class Follower:
                 self._announcer.possible_loss(PossibleLoss(what, position.name))
 
     def _look(self, now: int) -> None:
+        self._began_at = now if self._began_at is None else self._began_at
         if self._swept.allows(now):
             self._discovery.sweep()
         self._take_back(now)
+        if self._is_at_rest():
+            self._reached_at = now
+            return
         for _ in range(ROUNDS):
             self._looked_at = directories = self._directories.look()
             self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
@@ -203,11 +215,12 @@ class Follower:
                 tuple(self._held),
                 self._since,
                 self._held.room,
-                LogSeen(reads_log, not reads_log or self._is_replaced),
+                self._log_seen(reads_log=reads_log),
                 self.take_hints,
             )
             for each in found:
-                self._held.adopt(each, now, active_at=self._written_at(each) if resuming else None)
+                active_at = self._written_at(each) if resuming else None
+                self._held.adopt(each, now, active_at=active_at, reached_at=self._reached(each, now))
                 self._announcer.rotated(now, len(self._held))
             if not self._discovery.is_resuming:
                 self._is_replaced = False
@@ -217,15 +230,44 @@ class Follower:
                 if reads_log:
                     self._discovery.settle_log(directories)
                 break
+        if reads_log and not self._discovery.is_full:
+            self._reached_at = now
         self._tell_losses()
         self._first_look = False
+
+    def _is_at_rest(self) -> bool:
+        """Whether the log is the file that it was, and nothing moved beside it: then there is nothing to be
+        found. With hundreds of logs that nobody writes to, this is what a look costs."""
+        self.take_hints()
+        current = self._held.current
+        if current is None or not self._discovery.is_quiet:
+            return False
+        with suppress(OSError):
+            return not is_replaced(current.position, self._files.stat(self.path))
+        return False
+
+    def _log_seen(self, *, reads_log: bool) -> LogSeen:
+        current = self._held.current
+        if current is None or not reads_log:
+            return LogSeen(self.path, None, was_replaced=True)
+        return LogSeen(self.path, current.key, self._is_replaced)
 
     def _see_where_they_went(self) -> None:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
-            if generation is not self._held.current and (path := generation.source.path()):
-                generation.moved_to(path)
+            path = generation.source.path()
+            if path and path != generation.name and not self._is_at(path, generation):
+                continue  # of a file system that was unmounted the kernel tells half of the path
+            if path and generation is not self._held.current:
                 self._directories.learn(path)
+            # The log itself may be at the end of a link, which may lead to another file tomorrow.
+            if path and path not in {each.log_path for each in self._looked_at[:1]}:
+                generation.moved_to(path)
+
+    def _is_at(self, path: str, generation: Generation) -> bool:
+        with suppress(OSError):
+            return self._files.lstat(path).key == generation.key
+        return False
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""
@@ -270,7 +312,8 @@ class Follower:
             except BaseException:
                 source.close()
                 raise
-            generation = self._held.adopt(Found(source, position), now)
+            found = Found(source, position)
+            generation = self._held.adopt(found, now, reached_at=self._reached(found, now))
         self._start.opened()
         rotated = self._held.current is not None
         self._held.make_current(generation, now)
@@ -285,7 +328,7 @@ class Follower:
             self._held,
             first_look=self._first_look,
             arrival=self._discovery.take_arrival(source.path()),
-            resuming=self._discovery.presence(self._looked_at, self._held) if resuming else None,
+            resuming=partial(self._discovery.presence, self._looked_at, self._held) if resuming else None,
         )
 
     def _take_back(self, now: int) -> None:
@@ -299,16 +342,35 @@ class Follower:
                 taken = Found(source, position)
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
 
+    def _reached(self, found: Found, now: int) -> int:
+        """After what time all was written that is to be read of a file that is opened now: since the log was
+        last seen, and if nothing is known of the file, since it was created. A log that was out of reach, on
+        a volume that was not mounted or in a directory that refused us, comes back with lines of all that
+        time; one that its server creates late has none that are older than itself."""
+        source, position, _ = found
+        if position.number or source.descriptor is None:
+            return self._reached_at
+        if position.begun and self._began_at is not None:
+            return max(self._reached_at, self._began_at)  # what it had at the first look is not read
+        return max(self._reached_at, now - self._files.age(source.descriptor))
+
     def _written_at(self, found: Found) -> int | None:
         """When a file that nobody watched was written to last: it has been quiet since then."""
         return None if self._epoch is None else found.source.seen().modified - self._epoch
 
     def _abandon_expected(self) -> None:
         """Everything that an earlier process left was looked for; what is not found is gone."""
-        for position in self._known_files.expected():
-            what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
-            self._announcer.possible_loss(PossibleLoss(what, position.name))
+        gone = self._known_files.expected()
+        for position in gone:
             self._known_files.abandoned(position)
+            if position.offset:
+                what = f"went away while nobody was reading it; it had been read up to byte {position.offset}"
+                self._announcer.possible_loss(PossibleLoss(what, position.name))
+        log = self._held.current
+        is_new = log and not log.offset and any(position.offset for position in gone)
+        if log and is_new and (lines := count_lines(log.source)):
+            # It may be a copy in which every line was changed.
+            self._announcer.possible_duplicate(self.path, lines, is_alike=False)
 
     def _tell_losses(self) -> None:
         for path in self._discovery.take_unseen():

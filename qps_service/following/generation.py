@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import fingerprint_of, take_marks
-from qps_service.files.recognition import part_of, tail_of
+from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
@@ -50,17 +50,22 @@ class Generation:
         position: Position,
         *,
         max_line: int,
-        truncated: Callable[[Position, int, int], int],
+        truncated: Callable[[Position], int],
+        recognised: Callable[[str, int, int], None],
+        known_part: Callable[["Generation", Position], KnownPart | None],
     ) -> None:
-        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut: with the
-        position up to which its old text was consumed, how many lines of that stand in it again, and of how
-        many bytes that can't be told; it gives the number of the text that is there now.
+        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
+        position up to which its old text was consumed; it gives the number of the text that is there now.
+        `recognised`: when that is a copy of the old one, with the file's name, how many of its lines are left
+        out, and of how many bytes nothing tells whether they are new. `known_part`: how much of the text that
+        is there now was read before, of the old one or elsewhere.
         The generation owns the source."""
         self.source = source
         self._number = position.number
         self.name = position.name
         self.identity = position.identity
         self.active_at = 0  # nanoseconds; when bytes were last seen, or its successor came
+        self.reached_at = 0  # nanoseconds; what is read next was written after that
         self.offset = position.offset
         self._prefix = position.prefix
         self._begun = position.begun
@@ -76,9 +81,15 @@ class Generation:
         self._modified = position.modified
         self._unended = position.unended
         self._tail = position.tail
-        self._tail_end = position.offset
+        self._tail_end = position.offset if position.tail else 0
         self._owner = position.owner
-        self._truncated = truncated
+        self._truncated, self._recognised = truncated, recognised
+        self._known_part = known_part
+        # What was consumed before the file was cut, while all that stands in it now is known from there:
+        # whoever puts a copy back may need more than one write.
+        self._former: Position | None = None
+        self._doubtful = 0  # bytes of the copy that were told so far
+        self._ends_elsewhere = False  # whether a line without newline at its end is read in a copy of it
 
     @property
     def key(self) -> tuple[int, int]:
@@ -122,6 +133,7 @@ class Generation:
         Raises OSError; what was handed out before stays consumed.
         """
         seen = self.source.seen()
+        self._leave_out_copy(seen.size)
         end = min(seen.size, self.offset + PART)
         self.is_behind = False
         while True:
@@ -132,7 +144,8 @@ class Generation:
             if change is Change.TRUNCATED:
                 self._restart()
                 seen = self.source.seen()
-                end = min(seen.size, PART)
+                self._leave_out_copy(seen.size)
+                end = min(seen.size, self.offset + PART)
                 continue
             chunk = self._consume(data[back:]) if change is Change.GREW else None
             if chunk is None:
@@ -152,9 +165,15 @@ class Generation:
         rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
-            if not self._oversize:
+            if not self._oversize and not self._ends_elsewhere:
                 self._unended += 1
                 yield Chunk(self, rest)
+
+    def leave_last_line(self, copy: Source, place: int) -> None:
+        """What it ends with without a newline is read in a copy, if it stands there, too, at byte `place`."""
+        end = line_start(self.source.read, self.source.seen().size)
+        rest = self.source.read(self._block, end)
+        self._ends_elsewhere = bool(rest) and copy.read(len(rest), place) == rest
 
     def counted(self, lines: int, rejected: int) -> None:
         """So many lines were in a chunk of it, and so many of these were rejected."""
@@ -223,12 +242,28 @@ class Generation:
         self.offset += len(consumed)
 
     def _restart(self) -> None:
-        read, former = self.source.read, self.position
-        part = part_of(former, read, self.source.seen().size, in_place=True)
-        lines = count_lines(self.source, part.until) if part else 0
-        self._number = self._truncated(former, lines, part.doubtful if part else 0)
+        self._former, self._doubtful = self.position, 0
+        self._number = self._truncated(self._former)
         self._lines = self._rejected = self._unended = 0
-        self.offset = self._begun = self._tail_end = part.until if part else 0
-        self._prefix, self._marker, self._marks = fingerprint_of(read, self.offset)
-        self._tail = tail_of(read, self.offset) if self.offset else b""
         self._oversize = self.is_finished = False
+        self._begin_at(0)
+
+    def _begin_at(self, offset: int) -> None:
+        """What stands before this byte is not handed out."""
+        read = self.source.read
+        self.offset = self._begun = self._tail_end = offset
+        self._prefix, self._marker, self._marks = fingerprint_of(read, offset)
+        self._tail = tail_of(read, offset)
+
+    def _leave_out_copy(self, size: int) -> None:
+        """Of a text that was written over, what was consumed before."""
+        if self._former is None or not (whole := line_start(self.source.read, size)):
+            return
+        part = self._known_part(self, self._former)
+        if part and part.until > self.offset:
+            lines = count_lines(self.source, part.until) - count_lines(self.source, self.offset)
+            self._recognised(self.name, lines, max(part.doubtful - self._doubtful, 0))
+            self._doubtful = max(part.doubtful, self._doubtful)
+            self._begin_at(part.until)
+        if part is None or part.until < whole:
+            self._former = None

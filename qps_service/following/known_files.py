@@ -5,21 +5,23 @@ by its text, so that it is never counted twice; a generation that was open when 
 is expected until it is found or known to be gone; memory is bounded.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
+from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # A retired generation keeps its prefix and marks (2 KiB). One that falls out becomes an ignored file: that
 # matters only if it then grows.
 RETIRED_LIMIT = 1024
+_START = 64  # bytes
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 
@@ -55,6 +57,7 @@ class KnownFiles:
         self.next_number = restored.next_number if restored else 1
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
+        self._inodes: Counter[int] = Counter()  # inode -> of how many of these
         self._expected: set[int] = set()  # numbers
         self._unchanged: dict[int, int] = {}  # number -> st_ctime when there was nothing more in it
         self.ignored = IgnoredFiles(restored.ignored if restored else ())
@@ -80,6 +83,7 @@ class KnownFiles:
 
     def retire(self, position: Position) -> None:
         """Remember a generation that is let go."""
+        position = position._replace(tail=b"")  # a thousand of them would take as many times 12 KB
         self._put(position)
         self._newly_retired[position.number] = position
         while len(self._retired) > RETIRED_LIMIT:
@@ -120,14 +124,13 @@ class KnownFiles:
         position = self._find(identity)
         if position is None:
             return None
-        if position.identity.device != identity.device and identity.version is None:
-            # Nothing but the inode's number is the same: all of the text must be, too.
-            return (
-                Recalled(position._replace(identity=identity))
-                if compare(position, read) is Match.FULL
-                else None
-            )
-        position = position._replace(identity=identity)
+        if position.identity.device != identity.device:
+            # Where nothing but the inode's number is the same, all of the text must be, too. A log that was
+            # empty has none.
+            was_empty = position.offset == 0 and position.number in self._expected
+            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
+                return None
+            position = self._renumbered(position, identity)
         back = len(position.marker)
         if size >= position.offset and read(back, position.offset - back) == position.marker:
             self._unseen.discard(position.number)
@@ -143,40 +146,55 @@ class KnownFiles:
         return Recalled(position) if position.number in self._expected else None
 
     def resembles(
-        self, read: Read, is_present: Callable[[Position], bool]
+        self, read: Read, is_present: Callable[[Position], bool], modified: int | None = None
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
-        with what it is like."""
+        with what it is like. `modified`: its st_mtime, where a copy would have that of its original."""
         best: Position | None = None
         alike: Position | None = None
-        for position in self._retired.values():
+        for position in self._beginning_like(read):
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            if not is_proven(read, position):
+            if not (is_proven(read, position) or is_same_time(position.modified, modified)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
-            elif best is None or position.offset > best.offset:
+            elif best is None or position.offset >= best.offset:
                 best = position
         if best:
             return Resemblance.CONTINUED, best
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
-    def known_part(self, read: Read, size: int) -> KnownPart | None:
-        """How much of a file of `size` bytes was read before, at least; None where nothing proves any of
-        it."""
-        parts = [part_of(position, read, size) for position in self._retired.values() if position.offset]
-        return max((part for part in parts if part), key=lambda part: part.until, default=None)
+    def known_part(
+        self, read: Read, size: int, has_name: Callable[[Position], bool], *, anew: bool
+    ) -> KnownPart | None:
+        """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
+        `has_name` tells whether a generation's own file is still there."""
+        return best_part(
+            part_of(position, read, size, has_name=has_name(position), anew=anew)
+            for position in self._retired.values()
+            if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
+        )
+
+    def _beginning_like(self, read: Read) -> Iterator[Position]:
+        """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a
+        directory with thousands of files, takes many seconds."""
+        start = read(_START, 0)
+        for position in self._retired.values():
+            prefix = position.prefix[:_START]
+            if start == prefix or start.startswith(prefix) or prefix.startswith(start):
+                yield position
 
     def is_expected(self, position: Position) -> bool:
         """Whether it was open when the last process ended."""
         return position.number in self._expected
 
-    def knows(self, key: tuple[int, int]) -> bool:
-        """Whether a file with this device and inode was read."""
-        return key in self._numbers
+    def knows(self, seen: Seen) -> bool:
+        """Whether a file with this inode number was read, on this device or on one that had another
+        number."""
+        return seen.key in self._numbers or seen.inode in self._inodes
 
     def accounts_for(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read, or is not to be."""
@@ -232,13 +250,26 @@ class KnownFiles:
 
     def _put(self, position: Position) -> None:
         self._retired[position.number] = position
+        self._inodes[position.identity.inode] += position.identity[:2] not in self._numbers
         self._numbers[position.identity[:2]] = position.number
         self._unchanged.pop(position.number, None)
 
     def _drop(self, position: Position) -> None:
         if self._numbers.get(position.identity[:2]) == position.number:
             del self._numbers[position.identity[:2]]
+            self._inodes[position.identity.inode] -= 1
+            if not self._inodes[position.identity.inode]:
+                del self._inodes[position.identity.inode]
         self._unchanged.pop(position.number, None)
+
+    def _renumbered(self, position: Position, identity: Identity) -> Position:
+        """It is the same file, and its device has another number now."""
+        self._drop(position)
+        position = position._replace(identity=identity)
+        self._put(position)
+        if position.number not in self._expected:
+            self._newly_retired[position.number] = position
+        return position
 
     def _find(self, identity: Identity) -> Position | None:
         number = self._numbers.get(identity[:2])
@@ -248,6 +279,13 @@ class KnownFiles:
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
+
+
+def is_same_time(read: int, modified: int | None) -> bool:
+    """Whether a file has the st_mtime of one that was read, both in nanoseconds: whatever compresses or
+    copies a log with its times keeps it, some in whole seconds. Written to once more, it would have
+    another."""
+    return modified is not None and modified in (read, read // SECOND * SECOND)
 
 
 def _after_power_loss(position: Position, until: int, size: int, read: Read) -> Recalled:

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
+from qps_service.files.fingerprint import Match, Read, compare
+from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
+from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.known_files import KnownFiles
+from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
@@ -49,6 +52,9 @@ class Changes(NamedTuple):
     retired: tuple[Position, ...]
     forgotten: tuple[int, ...]
     ignored: tuple[IgnoredFile, ...] | None
+
+
+NO_CHANGES = Changes((), (), (), None)
 
 
 class OpenFiles:
@@ -96,10 +102,17 @@ class OpenFiles:
         return next((each for each in self._generations if each.key == key), None)
 
     def adopt(
-        self, found: Found, now: int, *, first: bool = False, active_at: int | None = None
+        self,
+        found: Found,
+        now: int,
+        *,
+        first: bool = False,
+        active_at: int | None = None,
+        reached_at: int | None = None,
     ) -> Generation:
         """Take over an open file: as the oldest, or right before the log itself. `active_at`: when it was
-        written to last, where that is known."""
+        written to last, where that is known. `reached_at`: nothing that is to be read of it was written
+        before that."""
         position = found.position
         is_new = position.number == 0
         if is_new:
@@ -107,11 +120,17 @@ class OpenFiles:
         else:
             self._known_files.reopened(position)
         generation = Generation(
-            found.source, position, max_line=self._limits.max_line, truncated=self._note_truncation
+            found.source,
+            position,
+            max_line=self._limits.max_line,
+            truncated=self._note_truncation,
+            recognised=self._announcer.recognised,
+            known_part=self._known_part,
         )
         if not is_new:
             self._moved.add(generation)
         generation.active(now if active_at is None else min(now, active_at))
+        generation.reached_at = now if reached_at is None else reached_at
         log = self._generations[-1:] if self.current else []
         self._generations.insert(0 if first else len(self._generations) - len(log), generation)
         return generation
@@ -141,6 +160,7 @@ class OpenFiles:
                 yield from generation.last_line()
                 generation.check_end()
             self._announcer.reads_again(generation)
+            generation.reached_at = now
         except CompressedError as error:
             what = f"cannot be unpacked beyond byte {generation.offset}: {error.strerror}"
             self._announcer.possible_loss(PossibleLoss(what, generation.name))
@@ -220,13 +240,31 @@ class OpenFiles:
         cut, self._cut = self._cut, []
         return cut
 
-    def _note_truncation(self, position: Position, known_lines: int, doubtful: int) -> int:
-        """What stands in the file now is another text, or a copy of what was read, and gets a number of its
-        own."""
+    def _note_truncation(self, position: Position) -> int:
+        """What stands in the file now is another text, and gets a number of its own."""
         self._cut.append(position)
-        if known_lines:
-            self._announcer.recognised(position.name, known_lines, doubtful)
         return self._known_files.new_number()
+
+    def _known_part(self, generation: Generation, former: Position) -> KnownPart | None:
+        """How much of a text that was written over another one was read before: of that one, or of any other.
+        Where that is not proven, but may well be, it is said."""
+        read, size = generation.source.read, generation.source.seen().size
+        others = [each.position for each in self._generations if each is not generation and each.offset]
+        parts = [
+            part_of(former, read, size, in_place=True),
+            *(part_of(each, read, size, has_name=True) for each in others),
+            self._known_files.known_part(read, size, lambda _: True, anew=False),
+        ]
+        known = best_part(parts)
+        if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
+            self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
+        return known
+
+    def _is_alike(self, read: Read, positions: list[Position]) -> bool:
+        """Whether a text has all that was read of another one, or begins it; that proves nothing."""
+        if any(compare(each, read) in (Match.FULL, Match.PREFIX) for each in positions):
+            return True
+        return self._known_files.resembles(read, lambda _: False)[0] is Resemblance.ALIKE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

@@ -7,12 +7,13 @@ been moved.
 """
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed
+from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following.directories import LogDirectory
 from qps_service.text.units import SECOND
 from qps_service.values.positions import Position
@@ -21,6 +22,16 @@ from qps_service.values.positions import Position
 # with either costs little.
 PLACES = 256
 TEXTS = 256
+
+
+# What differs in the names of one log's files: numbers, TAI64N's stamps, and months.
+_VARIES = re.compile(
+    r"@[0-9a-f]{16,}|\d+|(?<![A-Za-z])(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?![a-z])"
+)
+
+
+def _shape(name: str) -> str:
+    return _VARIES.sub("#", name)
 
 
 class Search:
@@ -43,12 +54,36 @@ class Search:
                 break
         return found
 
+    def named_like(self, paths: Iterable[str]) -> dict[str, Seen]:
+        """Files whose paths differ from one of these in digits alone, or in a month's name: where a file of
+        the log went to, others may be that came and went meanwhile."""
+        found: dict[str, Seen] = {}
+        for path in {_shape(plain_name(path)): path for path in paths}.values():
+            places = [os.sep]
+            *folders, base = plain_name(path).split(os.sep)[1:]
+            for folder in folders:
+                if _shape(folder) == folder:
+                    places = [os.path.join(place, folder) for place in places]
+                else:
+                    below = (
+                        (place, name)
+                        for place in places
+                        for name, _, is_file in self._entries(place)
+                        if not is_file
+                    )
+                    alike = (os.path.join(*each) for each in below if _shape(each[1]) == _shape(folder))
+                    places = list(islice(alike, PLACES))
+            for place in places:
+                for name, _, is_file in self._entries(place):
+                    if is_file and _shape(plain_name(name)) == _shape(base):
+                        self._look(os.path.join(place, name), found)
+        return found
+
     def by_time(
         self, wanted: Collection[Position], directories: Collection[LogDirectory], known: Collection[str] = ()
     ) -> dict[str, Seen]:
-        """Files that may have the texts of these generations: written to no earlier, and no smaller unless
+        """Files that may have the texts of these generations: written to no earlier, and no smaller, unless
         they are compressed. The latest first."""
-        # Compressing may keep the time in whole seconds alone.
         since = min(position.modified for position in wanted) // SECOND * SECOND
         least = min(position.offset for position in wanted)
         seen: dict[str, Seen] = {}
@@ -56,10 +91,13 @@ class Search:
             for name, _, is_file in self._entries(place):
                 if is_file and (path := os.path.join(place, name)) not in known:
                     self._look(path, seen)
+        # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that
+        # the log had when logrotate began, be there later lines.
         fit = [
             (path, each)
             for path, each in seen.items()
-            if each.modified >= since and (each.size >= least or is_compressed(path))
+            if (is_compressed(path) and each.changed >= since)
+            or (each.modified >= since and (each.size >= least or is_compressed(path)))
         ]
         return dict(sorted(fit, key=lambda each: each[1].modified, reverse=True)[:TEXTS])
 

@@ -6,16 +6,18 @@ brought may be a copy of what was read: a mirror, a backup, what an editor made 
 out which is proven to be known, and that is said.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from qps_service.files.fingerprint import common, fingerprint_of
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
+from qps_service.files.recognition import best_part
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import begin_at, part_of_held
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.following.resume import InheritedFile
@@ -50,7 +52,7 @@ class StartPosition:
         *,
         first_look: bool,
         arrival: Arrival,
-        resuming: StillThere | None = None,
+        resuming: Callable[[], StillThere] | None = None,
     ) -> Position:
         """Where to begin in a log that was opened by its path. `held`: the generations that are open;
         `resuming`: which others are still there, in their own files, where an earlier process followed the
@@ -61,7 +63,7 @@ class StartPosition:
         identity, seen = source.identity(), source.seen()
         fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
         if resuming:
-            resemblance, known = self._known_files.resembles(source.read, resuming)
+            resemblance, known = self._known_files.resembles(source.read, resuming())
             if known and resemblance is Resemblance.CONTINUED:
                 self._announcer.recognised(path, count_lines(source, known.offset))
                 return known._replace(identity=identity, name=path, owner=seen.owner)
@@ -69,8 +71,6 @@ class StartPosition:
             return self._at_first(source, fresh)
         elif self._unread and self._unread[0] == identity[:2]:
             return self._at_first(source, fresh, min(seen.size, self._unread[1]))
-        if arrival is Arrival.CREATED:
-            return fresh
         return self._after_known_part(source, fresh, held, arrival)
 
     def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
@@ -84,17 +84,32 @@ class StartPosition:
         self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
     ) -> Position:
         size = source.seen().size
-        parts = [part_of_held(generation, source) for generation in held]
-        parts.append(self._known_files.known_part(source.read, size))
-        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        if not size:
+            return fresh
+        anew = arrival is Arrival.CREATED
+        parts = [
+            part_of_held(self._files, generation, fresh.identity, source, anew=anew) for generation in held
+        ]
+        parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
+        known = best_part(parts)
         if known and known.until:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
+            for generation in held:
+                generation.leave_last_line(source, known.until)
             return begin_at(source, fresh, known.until)
+        if anew:
+            return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is Resemblance.ALIKE
+        is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
+
+    def _has_name(self, position: Position) -> bool:
+        """Whether a file that was read is still where it was seen last."""
+        with suppress(OSError):
+            return self._files.lstat(position.name).key == position.identity[:2]
+        return False
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -138,37 +153,11 @@ class StartPosition:
         return first + before.rfind(b"\n") + 1
 
 
-def part_of_held(generation: Generation, source: Plain) -> KnownPart | None:
-    """How much of a file stands in one that is open, and is read there."""
-    original = generation.source
-    agreed = common(generation.position, source.read)
-    if agreed:
-        agreed = common_start(original.read, source.read, agreed)
-    end = line_start(original.read, original.seen().size)
-    return known_part(
-        source.read,
-        source.seen().size,
-        agreed=agreed,
-        compared=agreed,
-        tail=tail_of(original.read, end, limit=HELD_LIMIT),
-        end=end,
-        in_place=False,
-    )
-
-
-def begin_at(source: Plain, fresh: Position, offset: int) -> Position:
-    """`fresh` with everything before `offset` left out."""
-    prefix, marker, marks = fingerprint_of(source.read, offset)
-    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks)
+def is_like(position: Position, source: Plain) -> bool:
+    """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
+    return compare(position, source.read) in (Match.FULL, Match.PREFIX)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:
     """Whether another file than the held one is at the log's path."""
     return decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED
-
-
-def is_cut(held: Position, source: Plain) -> bool:
-    """Whether what was read of the file does not stand in it any longer."""
-    seen, back = source.seen(), len(held.marker)
-    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
-    return decide(held, look) is Change.TRUNCATED

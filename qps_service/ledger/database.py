@@ -93,7 +93,8 @@ class Database:
 
     def open(self, *, writable: bool) -> None:
         """Open it and check that it is sound. Writable, it is created if it is missing or empty, with mode
-        0640 less the umask; else nothing is written, not even beside it."""
+        0640 less the umask, and brought to this program's schema. Else nothing is written, not even beside
+        it, and one of an older schema is seen as it is at this moment."""
         try:
             with translated():
                 if writable:

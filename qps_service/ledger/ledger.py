@@ -104,9 +104,7 @@ class Ledger:
             else:
                 started = ended
             rebooted = boot != self._boot
-            if rebooted:
-                # Between two boots only dates can tell; and it is at least as long ago as this boot.
-                started = now - max(at - committed + ended - started, now)
+            passed = _passed(now - ended, at - committed, now, rebooted=rebooted)
             positions = list(positions_of(reading, known))
             totals, rejects = totals_of(reading, known)
             return Restored(
@@ -119,7 +117,7 @@ class Ledger:
                 rejects=rejects,
                 window=window,
                 window_rejects=window_rejects,
-                started=min(started, now),
+                started=now - passed - max(0, ended - started),
                 at=committed,
                 rebooted=rebooted,
                 losses=tuple(losses_of(reading, known)),
@@ -185,6 +183,25 @@ class Ledger:
             ),
         ).fetchone()
         return int(log)
+
+
+def _passed(by_boottime: int, by_date: int, now: int, *, rebooted: bool) -> int:
+    """How long ago the last commit was, never below 0: by CLOCK_BOOTTIME, which is `now`, or by the dates.
+
+    CLOCK_BOOTTIME is exact within one boot. Another boot id tells little of it: a machine that was started
+    anew began at 0 again, a container's goes on under a new id, and where a container or a ledger was moved
+    it is another machine's, perhaps years ahead. The dates are right in all three, so they are taken
+    wherever they went forward: no window is longer than what they tell, or overlaps the one before.
+    Dates that went back tell nothing. Then a clock that is ahead of the last commit is a container's, and one
+    that is not is a machine's that was started since: `now` is the least that passed.
+    Nothing tells that the date was set ahead while the boot id changed: such a window is too long."""
+    if not rebooted and by_boottime >= 0:
+        return by_boottime
+    if by_date > 0:
+        return by_date
+    if by_boottime >= 0:
+        return by_boottime
+    return now if rebooted else 0  # else: CLOCK_BOOTTIME of another time namespace
 
 
 def _meta(reading: sqlite3.Connection, name: str) -> int:

@@ -39,7 +39,9 @@ WAITING = Kind("waiting", "50caf5a7bd054a4380349efbc51ce579", LOG_WARNING)
 UNREADABLE = Kind("unreadable", "b776ea72dc6f4e6cbe9ba615ecca01c6", LOG_ERR)
 READ_FAILED = Kind("read_failed", "ae08ece2ee4c4fb2afb8893d7294c749", LOG_ERR)
 ROTATED = Kind("rotated", "8ef58764d06f4886852f36e616312c51", LOG_INFO)
+MOUNTED_ALONE = Kind("mounted_alone", "ce6c98edd40f45e2aa2e4bb02dc2b78c", LOG_WARNING)
 TRUNCATED = Kind("truncated", "ae865a7a084e44f7807a47a39318db0c", LOG_WARNING)
+UNWATCHED = Kind("unwatched", "3b4c75153a1d4b319f1996ed887aaf15", LOG_WARNING)
 POSSIBLE_LOSS = Kind("possible_loss", "bedd2003aefd447149e69f9d23a06b25", LOG_WARNING)
 POSSIBLE_DUPLICATE = Kind("possible_duplicate", "e7d8588a9579e9231884873254136414", LOG_WARNING)
 RECOGNISED = Kind("recognised", "043cc7cef3fcff29d3bc031b8c6a7441", LOG_NOTICE)
@@ -64,7 +66,9 @@ KINDS = (
     UNREADABLE,
     READ_FAILED,
     ROTATED,
+    MOUNTED_ALONE,
     TRUNCATED,
+    UNWATCHED,
     POSSIBLE_LOSS,
     POSSIBLE_DUPLICATE,
     RECOGNISED,

@@ -31,12 +31,17 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from qps_service.errors import EXIT_OK
 from qps_service.notices.trouble import Trouble
 from qps_service.values.reports import Overview, Report
 
 
 class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error
-    """Whoever read this output has gone; the program has nobody left to report to."""
+    """Whoever read this output has gone; the program has nobody left to report to, and ends with `status`."""
+
+    def __init__(self, status: int = EXIT_OK) -> None:
+        self.status = status
+        super().__init__(status)
 
 
 class Output:

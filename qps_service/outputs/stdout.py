@@ -1,13 +1,16 @@
 """Reports on standard output.
 
 Promise: a reader that is slow, or stopped, never blocks the counting. Reports wait in memory up to a
-limit; what does not fit is dropped whole and said once. A reader that has gone ends the program.
+limit; what does not fit is dropped whole and said once. A reader that has gone ends the program, unless that
+reader is a supervisor (journald, a container's runtime): then stdout is one output among several.
 """
 
 import os
 import select
+import stat
 from collections.abc import Callable, Sequence
 
+from qps_service.errors import EXIT_PROBLEM
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, OutputClosed, TakesReports
@@ -26,11 +29,18 @@ class StdoutOutput(TakesReports, GoesOn):
     name = "stdout"
 
     def __init__(
-        self, descriptor: int, notify: Notify, render: Callable[[Report], str] = render_text
+        self,
+        descriptor: int,
+        notify: Notify,
+        render: Callable[[Report], str] = render_text,
+        *,
+        supervised: bool = False,
     ) -> None:
+        """`supervised`: whoever reads it may go and come, and it is not for him that the program runs."""
         self.trouble = Trouble(notify, "stdout takes reports again")
         self._descriptor = descriptor
         self._render = render
+        self._supervised = supervised
         self._waiting = bytearray()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
@@ -58,15 +68,22 @@ class StdoutOutput(TakesReports, GoesOn):
         while self._waiting and self._poll.poll(wait):
             try:
                 written = os.write(self._descriptor, self._waiting[: select.PIPE_BUF])
-            except BrokenPipeError as error:
-                self._waiting.clear()
-                raise OutputClosed from error
             except BlockingIOError:
                 return
             except OSError as error:
                 self._waiting.clear()
+                is_over = isinstance(error, ConnectionError) and not self._supervised
+                if is_over and not self._is_socket():
+                    raise OutputClosed from error
                 self.trouble.failed(f"cannot write to stdout: {error.strerror}")
+                if is_over:
+                    raise OutputClosed(EXIT_PROBLEM) from error
                 return
             del self._waiting[:written]
             if not self._waiting:
                 self.trouble.works()
+
+    def _is_socket(self) -> bool:
+        """A pipe that lost its reader is a shell's, whose user has seen enough (`| head`). At the other end
+        of a socket may be a supervisor, who must not take the end for a success."""
+        return stat.S_ISSOCK(os.fstat(self._descriptor).st_mode)

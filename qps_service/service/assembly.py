@@ -15,6 +15,7 @@ from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
+from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Notify
 from qps_service.outputs.base import Output
@@ -53,6 +54,11 @@ class Host(NamedTuple):
         """Whether what is written there is in the journal."""
         return self.journal is not None and is_journal(descriptor, self.environment)
 
+    def is_supervised(self) -> bool:
+        """Whether whoever reads stdout is no user who may have seen enough, but journald, or a container's
+        runtime: no shell has its container's first process in a pipe."""
+        return is_journal(1, self.environment) or os.getpid() == 1
+
 
 @contextmanager
 def assembled(
@@ -76,7 +82,7 @@ def assembled(
     if host.journal:
         fixed.append(JournalOutput(host.journal, board.notify))
     if wants_stdout or not host.writes_to_journal(1):
-        fixed.append(StdoutOutput(1, board.notify, render))
+        fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
     watchdog = watchdog_of(host.environment, os.getpid())
@@ -100,8 +106,13 @@ def assembled(
             config,
             writer=writer,
             reload=reload,
-            # Without a ledger nobody could go on with what is kept.
-            make_pipeline=_pipelines_with(store, board.notify, keeps=bool(state) and not once),
+            make_pipeline=_pipelines_with(
+                store,
+                board.notify,
+                Watches(None if once else board.notify),
+                # Without a ledger nobody could go on with what is kept.
+                keeps=bool(state) and not once,
+            ),
             drop_kept=store.drop,
             outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
             clock=SystemClock(),
@@ -116,15 +127,16 @@ def assembled(
             state.release()
 
 
-def _pipelines_with(store: DescriptorStore, notify: Notify, *, keeps: bool) -> MakePipeline:
-    """Pipelines that go on with the files in the store; with `keeps`, what they open goes there as well."""
+def _pipelines_with(store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool) -> MakePipeline:
+    """Pipelines that share watches and go on with the files in the store; with `keeps`, what they open goes
+    there as well."""
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
             store.drop(log.name)
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
-        return LogPipeline(log, now, notify, Files(working), resume=resume, keeper=keeper)
+        return LogPipeline(log, now, notify, Files(working), watches=watches, resume=resume, keeper=keeper)
 
     return make
 

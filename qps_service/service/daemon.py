@@ -33,6 +33,9 @@ from qps_service.values.reports import Overview
 TICK = SECOND  # nanoseconds
 # Other files may come and go beside the log all the time: their hints are taken in this far apart.
 HINTS_APART = 20 * MILLISECOND  # nanoseconds
+# How long a look goes on to one more log; those that are left are the next look's, at once. After an overflow
+# of inotify's queue each of hundreds of logs has to look through its directory.
+TURN = SECOND  # nanoseconds
 # How long a finished file may stay open, and how much of a backlog a crash may have read again. A commit
 # costs an fsync: one each look would be felt under ten rotations a second.
 CHECKPOINT = 10 * SECOND  # nanoseconds
@@ -70,11 +73,14 @@ class Daemon:
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
+        self._unread: list[LogPipeline] = []  # those that the last look did not come to, the next one last
+        self._is_whole = True  # whether the last look came to all logs
         self._stopping = False
         self._reload_wanted = False
 
-    def run(self) -> None:
-        """Return after SIGTERM or SIGINT and the last report, or quietly when stdout's reader is gone."""
+    def run(self) -> int:
+        """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
+        status."""
         try:
             self._start()
             if not self._stopping:
@@ -86,7 +92,7 @@ class Daemon:
                 if self._reload_wanted:
                     self._reload()
                     continue
-                if now >= self._schedule.deadline and not self._stopping:
+                if now >= self._schedule.deadline and not (self._stopping or self._unread):
                     self._pipelines.commit(now, report=True)
                     self._rate = self._report(now)
                     self._schedule.advance(now)
@@ -99,10 +105,11 @@ class Daemon:
             self._report(now)
             self._say_totals()
             self._outputs.close()
-        except OutputClosed:
-            pass
+        except OutputClosed as closed:
+            return closed.status
         finally:
             self._pipelines.close()
+        return EXIT_OK
 
     def run_once(self) -> int:
         """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
@@ -114,8 +121,8 @@ class Daemon:
                 return EXIT_PROBLEM
             self._report(now)
             self._outputs.close()
-        except OutputClosed:
-            pass
+        except OutputClosed as closed:
+            return closed.status
         finally:
             self._pipelines.close()
         return EXIT_OK
@@ -147,40 +154,60 @@ class Daemon:
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
-        if self._pipelines.is_behind:
+        if self._is_behind:
             return
         feed_due = self._supervisor.feed_due(self._clock.now())
         until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
         until = until if feed_due is None else min(until, feed_due)
         followed = self._pipelines.followed
-        descriptors = [number for each in followed if (number := each.fileno()) is not None]
-        descriptors += self._outputs.filenos()
-        while self._waker.wait(descriptors, max(0, until - self._clock.now())):
-            if any(pipeline.is_hinted() for pipeline in self._pipelines.followed):
+        # One for all logs: what one of them reads there may be for another, and then no poll tells of it.
+        descriptors = {number for each in followed if (number := each.fileno()) is not None}
+        descriptors.update(self._outputs.filenos())
+        while any(pipeline.has_hints for pipeline in followed) or self._waker.wait(
+            descriptors, max(0, until - self._clock.now())
+        ):
+            if self._is_hinted():
                 return
             self._waker.wait((), HINTS_APART)
             if self._clock.now() >= until or self._outputs.is_ready():
                 return
 
-    def _look(self) -> int:
-        """Read every log, a large backlog in parts. Returns when it began: the time that the counts
-        stand for."""
-        self._heed_signals()
-        now = self._clock.now()
-        self._outputs.flush(now)
+    def _is_hinted(self) -> bool:
+        """Take in the hints of one log after the other, until one is a reason to look."""
         for pipeline in self._pipelines.followed:
-            self._read(pipeline, now)
-        self._looked = self._clock.now()
-        self._supervisor.alive(self._looked)
+            if pipeline.is_hinted():
+                return True
+            self._supervisor.alive(self._clock.now())  # each may have thousands
+        return False
+
+    def _look(self) -> int:
+        """Read every log, a large backlog in parts, and where all of them take long, the rest in the next
+        look. Returns when it began: the time that the counts stand for."""
+        self._heed_signals()
+        now = self._looked = self._clock.now()
+        self._outputs.flush(now)
+        begins = not self._unread
+        self._unread = self._unread or self._pipelines.followed[::-1]
+        while self._unread and self._looked - now < TURN:
+            self._read(self._unread.pop(), now)
+            self._looked = self._clock.now()
+            self._supervisor.alive(self._looked)
+        self._is_whole = begins and not self._unread
         self._checkpoint(now)
         return now
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the last look left something, so that the next is due at once."""
+        return bool(self._unread) or self._pipelines.is_behind
 
     def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
         """Look until everything is read of these that was there at the last look. A stop does not wait for
         that where the ledger has what was read: the next process goes on there."""
+        self._unread.clear()  # a look that began before knows nothing of what came since
         now = self._look()
-        while any(pipeline.state.is_behind for pipeline in pipelines):
-            if self._stopping and self._can_wait() and self._pipelines.commit(now):
+        while self._unread or any(pipeline.state.is_behind for pipeline in pipelines):
+            if not self._unread and self._stopping and self._can_wait() and self._pipelines.commit(now):
                 break
             now = self._look()
         return now
@@ -205,9 +232,9 @@ class Daemon:
             self.alive()
 
     def _answer(self, now: int) -> None:
-        """Answer those who asked before the last look. What they are told is in the ledger first, if it takes
-        anything: a crash must not take it back."""
-        asked = self._outputs.asked(now, is_behind=self._pipelines.is_behind)
+        """Answer those who asked before the last look, if that came to all logs. What they are told is in the
+        ledger first, if it takes anything: a crash must not take it back."""
+        asked = self._outputs.asked(now, is_behind=not self._is_whole or self._pipelines.is_behind)
         if asked:
             self._pipelines.commit(now)
             self._outputs.answer(asked, self._overview(now), now)

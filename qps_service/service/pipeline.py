@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
-from qps_service.files.kernel import Files
+from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
-from qps_service.following.open_files import Changes, FollowLimits, Keeper
+from qps_service.following.generation import Generation
+from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.watcher import Watcher
+from qps_service.following.watcher import Watcher, Watches
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -27,6 +28,7 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
 
 class LogPipeline:
@@ -39,22 +41,28 @@ class LogPipeline:
         notify: Notify,
         files: Files | None = None,
         *,
+        watches: Watches | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
     ) -> None:
-        """`resume` is what an earlier process left; `keeper` keeps open files for the next one."""
+        """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
+        files for the next one."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
-        self.state = FollowState()  # after the last read
+        self._late: set[Generation] = set()  # whose backlog is left out of windows
+        # When the last window that was closed began, nanoseconds; None before the first.
+        self._before: int | None = None
+        self.state = UNREAD  # after the last read
         self._notify = notify
-        self._watcher = Watcher()
+        self._files = files or Files()
+        self._watcher = Watcher(watches)
         self._follower = Follower(
             config.path,
             _limits(config),
             from_start=config.start,
             watcher=self._watcher,
-            files=files or Files(),
+            files=self._files,
             announcer=Announcer(config.path, config.name, notify),
             resume=resume,
             keeper=keeper,
@@ -66,14 +74,21 @@ class LogPipeline:
         self._expected = {position.number for position in restored.held} if restored else set()
         self._line_read_at: int | None = None  # nanoseconds
         self._losses_told = self._loss_bytes = 0
+        self._is_found = False  # whether the log was there, and open, after the last read
+        self._mount_is_said = False
         self._has_rejected = False  # lines, since the last notice
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
 
     def fileno(self) -> int | None:
-        """What to poll for hints, if anything."""
+        """What to poll for hints, if anything; the same for all logs that share watches."""
         return self._watcher.fileno()
+
+    @property
+    def has_hints(self) -> bool:
+        """Whether hints wait that came with another log's: no poll tells of them."""
+        return self._watcher.has_hints
 
     def is_findable(self) -> bool:
         """Whether another process can find what the last read left: not in a file that was deleted."""
@@ -95,11 +110,17 @@ class LogPipeline:
         self._follower.reconfigure(_limits(config))
         self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
+        self._is_found = self._mount_is_said = False
 
     def read(self, now: int) -> Iterator[None]:
         """Count everything that is there by now; yields after each block, so that the loop can show
-        that it lives."""
+        that it lives.
+
+        What was out of reach for a whole window, since its volume was not mounted or its disk failed, may be
+        of any age: no window tells how long it took to be written. Its first read, to the end that it has
+        then, enters the totals only, like what is found in a new log, and the window begins after it."""
         for chunk in self._follower.read(now):
+            self._leave_out(self._is_late(chunk.origin))
             lines, rejected = self._scanner.scan(chunk.data)
             if chunk.oversize is not None:
                 self._scanner.reject_oversize(chunk.oversize)
@@ -109,15 +130,23 @@ class LogPipeline:
             if lines:
                 self._line_read_at = now
             yield
+        if self._late:
+            self._leave_out(False)
+            self._late = {generation for generation in self._late if generation.is_behind}
+            if not self._late:
+                self.aggregator.begin_anew(now)
         self.state = self._follower.state
+        was_found, self._is_found = self._is_found, self.state.waiting is None
+        if self._is_found and not was_found:
+            self._look_at_mount()
         if self._has_rejected and self._rejects_said.allows(now):
             self._count(self._scanner.take())
             self._say_rejects()
 
-    def entry(self, sequence: int, now: int, at: int) -> Entry:
-        """What is to be committed: everything counted since the last entry, and how far files were read.
-        `sequence` is the number of the report that the counts will be in; `at` is `now` in Unix
-        nanoseconds."""
+    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
+        """What is to be committed: everything counted since the last entries, and how far files were read.
+        `sequence` is the number of the report that the counts will be in, but for those that are left out;
+        `at` is `now` in Unix nanoseconds."""
         changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
@@ -125,9 +154,12 @@ class LogPipeline:
         self._losses_told += len(losses)
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
         self._count(self._scanner.take())
-        counts, rejects = self.aggregator.take()
+        left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
         sequence = sequence if self.is_counting else 0
-        return self._entry(sequence, now, at, counts, rejects, changes)._replace(losses=losses)
+        entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
+        if not any(left_out):
+            return [entry]
+        return [self._entry(0, now, at, *left_out, NO_CHANGES), entry]
 
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
@@ -141,10 +173,12 @@ class LogPipeline:
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
         self._follower.release(committed=committed)
-        self.state = self._follower.state
+        self.state = UNREAD if self.state is UNREAD else self._follower.state
 
     def close_window(self, now: int) -> Window:
         """The counts of all entries since the last call; the next window begins."""
+        # What was written before a new log's first window is as late as what was before a whole one.
+        self._before = self.aggregator.started if self.is_counting else self.aggregator.started - 1
         self.is_counting = True
         return self.aggregator.close_window(now)
 
@@ -179,6 +213,17 @@ class LogPipeline:
             return ChoosingScanner(options, self._count, self._say_choice)
         return make_scanner(options, self._count)
 
+    def _is_late(self, generation: Generation) -> bool:
+        if self._before is not None and generation.reached_at <= self._before:
+            self._late.add(generation)
+        return generation in self._late
+
+    def _leave_out(self, leaves_out: bool) -> None:
+        """Whether the lines that come now are left out of windows."""
+        if leaves_out != self.aggregator.leaves_out:
+            self._count(self._scanner.take())
+            self.aggregator.leaves_out = leaves_out
+
     def _count(self, scanned: Scanned) -> None:
         self.aggregator.add(scanned)
         for reason, lines in scanned.rejects.items():
@@ -205,6 +250,14 @@ class LogPipeline:
             rejects=rejects,
             **changes._asdict(),
         )
+
+    def _look_at_mount(self) -> None:
+        """A log that is a mount of its own is left behind by the first rotation outside, and nothing that is
+        seen from here changes then: so it is said when the log is found, once for a configuration."""
+        if not self._mount_is_said and self._files.is_mounted_alone(self.config.path):
+            self._mount_is_said = True
+            text = f"{show_path(self.config.path)} is {MOUNTED_ALONE}"
+            self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
     def _say_choice(self, name: str, reason: str) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"

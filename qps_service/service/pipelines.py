@@ -89,7 +89,7 @@ class Pipelines:
         sequence, at = self._writer.sequence + 1, self._clock.unix()
         ends = report and any(pipeline.is_counting for pipeline in self.followed)
         committed = self._writer.commit(
-            [pipeline.entry(sequence, now, at) for pipeline in self.followed],
+            [entry for pipeline in self.followed for entry in pipeline.entries(sequence, now, at)],
             sequence=sequence if ends else None,
             whole=lambda: [
                 *self._gone.values(),

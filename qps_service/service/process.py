@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -86,6 +86,9 @@ def interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
 class SignalWaker:
     """Sleeps in poll(2); signals wake it through a pipe, and do nothing else but arm the second one."""
 
@@ -96,8 +99,16 @@ class SignalWaker:
         """Take over SIGTERM, SIGINT and SIGHUP of the process."""
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        ends_the_process = _ends_the_process()
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            """The first asks for an orderly end, and arms the next one. Python goes on to call this for one
+            that came together with the first; without a handler it would complain of that."""
+            for number in _STOPS:
+                ends_the_process(number)
+
+        for number in _STOPS:
+            signal.signal(number, stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         # The kernel sends it when a writer opens a file in the moment we hold a lease on it.
         signal.signal(signal.SIGIO, signal.SIG_IGN)
@@ -118,8 +129,15 @@ class SignalWaker:
         except BlockingIOError:
             return []
 
-    @staticmethod
-    def _stop(_number: int, _frame: FrameType | None) -> None:
-        # The first asks for an orderly end; from now on the kernel ends the process at once.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+
+def _ends_the_process() -> Callable[[int], object]:
+    """Has the kernel, and it alone, end the process at once when the signal of this number comes next."""
+    import ctypes  # other commands start without it
+
+    # sigaction(2) without Python's own table: https://docs.python.org/3/c-api/sys.html#c.PyOS_setsig
+    set_handler = ctypes.pythonapi.PyOS_setsig
+    set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    # A container's first process is sent nothing that it has no handler for (pid_namespaces(7)): there the
+    # signal calls _exit(2), with its number for the status.
+    end = ctypes.cast(ctypes.CDLL(None)._exit, ctypes.c_void_p) if os.getpid() == 1 else None
+    return lambda number: set_handler(number, end)

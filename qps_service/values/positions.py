@@ -31,7 +31,9 @@ class Position(NamedTuple):
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
-    tail: bytes = b""  # digest and length of each of the last lines (files/recognition.py); empty where not known
+    tail: bytes = (
+        b""  # digest and length of each of the last lines (files/recognition.py); empty where not known
+    )
     owner: int | None = None  # uid of the file's owner when it was last read; None where not known
 
 

@@ -36,8 +36,10 @@ from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
+from qps_service.outputs.stdout import StdoutOutput
 from qps_service.reporting.report import make_report
 from qps_service.service import daemon, pipeline, process, state_directory
+from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.state_directory import StateDirectory
@@ -68,6 +70,11 @@ def reads_the_boot_id_from_a_file() -> None:
 def has_no_inotify() -> None:
     """On a machine with many guests, fs.inotify.max_user_instances may be used up."""
     replace(Watcher, _stand=lambda self, path: False)
+
+
+def watches_each_log_alone() -> None:
+    """Each log has an inotify instance of its own."""
+    replace(pipeline, Watcher=lambda watches: Watcher())
 
 
 def stops_before_the_report() -> None:
@@ -108,6 +115,14 @@ def hangs_in_a_read() -> None:
                 ours.recv(1)
 
     replace(os, pread=hanging)
+
+
+def knows_no_supervisor() -> None:
+    replace(Host, is_supervised=lambda self: False)
+
+
+def takes_sockets_for_pipes() -> None:
+    replace(StdoutOutput, _is_socket=lambda self: False)
 
 
 # --- following

@@ -278,8 +278,16 @@ class Site:
         self.log.rename(rotated)
         return rotated
 
-    def start(self, *more: str, prefix: Sequence[str] = (), once: bool = False) -> Process:
-        """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`."""
+    def start(
+        self,
+        *more: str,
+        prefix: Sequence[str] = (),
+        once: bool = False,
+        stdout: int | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`, unless
+        it has a `stdout` of its own; `extra` goes into its environment."""
         arguments = ["--config", str(self.config), *self._flags, *(["--once"] if once else []), *more]
         environment = {
             "PYTHONPATH": str(self.root),
@@ -287,15 +295,16 @@ class Site:
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "python"),
             # Whoever traces what the program writes wants to see nothing else.
             "PYTHONDONTWRITEBYTECODE": "1" if prefix else "",
+            **(extra or {}),
         }
-        with (self.root / "stdout").open("a") as stdout, (self.root / "stderr").open("a") as stderr:
+        with (self.root / "stdout").open("a") as shared, (self.root / "stderr").open("a") as stderr:
             process = Process(
                 self.root,
                 *arguments,
                 prefix=prefix,
                 twins=self.twins,
                 extra=environment,
-                stdout=stdout,
+                stdout=shared if stdout is None else stdout,
                 stderr=stderr,
             )
         self._processes.append(process)

@@ -1,5 +1,6 @@
 """The program as a process: signals, pipes, systemd's socket. Nothing here waits but for what must come."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, Process, Twin
+from tests.fault.mounts import needs_root
+from tests.fault.program import GUARD, MakeSite, Process, Site, Twin
+from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -86,6 +89,53 @@ def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
     assert program.process.wait(GUARD) == 0
 
 
+class Socket:
+    """What stdout is connected to, as a service's is to journald; its environment, where that says so."""
+
+    def __init__(self, *, is_journal: bool) -> None:
+        self.far, near = socket.socketpair()
+        self.near = near.detach()
+        status = os.fstat(self.near)
+        told = f"{status.st_dev}:{status.st_ino}" if is_journal else ""
+        self.extra = {"JOURNAL_STREAM": told}
+
+    def close(self) -> None:
+        self.far.close()
+        os.close(self.near)
+
+
+def left_by_journald(make_site: MakeSite, *, is_journal: bool) -> tuple[Site, Process]:
+    """It has counted on since the reader of its stdout went."""
+    site = make_site(interval="100ms", flags=("--json",))
+    stdout = Socket(is_journal=is_journal)
+    process = site.start(stdout=stdout.near, extra=stdout.extra)
+    process.told("READY=1")
+    stdout.close()
+    site.writer().lines(7)
+    return site, process
+
+
+def counts_on_without_journald(make_site: MakeSite) -> None:
+    """It says so once, and ends when it is told to."""
+    site, process = left_by_journald(make_site, is_journal=True)
+    assert process.has_counted(7)
+    process.stop()
+    site.check()
+    assert site.stderr.count("cannot write to stdout: Broken pipe\n") == 1
+
+
+def ends_without_success(make_site: MakeSite) -> None:
+    site, process = left_by_journald(make_site, is_journal=False)
+    assert process.process.wait(GUARD) == 1
+    assert site.stderr.endswith("cannot write to stdout: Broken pipe\n")
+
+
+test_a_socket_without_a_reader, test_a_socket_that_is_a_pipe_is_caught = promises(
+    MadePromise(counts_on_without_journald, broken.knows_no_supervisor),
+    MadePromise(ends_without_success, broken.takes_sockets_for_pipes),
+)
+
+
 def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
     """Its read hangs, so an orderly end cannot come."""
     program = run(twins=[broken.hangs_in_a_read])
@@ -97,6 +147,35 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
     program.told("HANGS")  # the first signal asks for an end, it does not kill
     program.process.send_signal(signal.SIGINT)
     assert program.process.wait(GUARD) == -signal.SIGINT
+
+
+@needs_root
+def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
+    """As above, in a namespace of processes, whose first one the kernel protects from signals."""
+    (tmp_path / "access.log").touch()
+    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--")
+    program = Process(
+        tmp_path,
+        str(tmp_path / "access.log"),
+        prefix=prefix,
+        twins=[broken.hangs_in_a_read],
+        extra={"SITE": str(tmp_path)},
+    )
+    try:
+        program.told("READY=1")
+        (tmp_path / "hang").touch()
+        program.told("HANGS")
+        (first,) = (
+            Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+        )
+        os.kill(int(first), signal.SIGTERM)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.sendto(b"?", f"{tmp_path}/hang.socket")
+        program.told("HANGS")
+        os.kill(int(first), signal.SIGTERM)
+        assert program.process.wait(GUARD) == signal.SIGTERM
+    finally:
+        program.close()
 
 
 def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
@@ -112,3 +191,25 @@ def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
     for _ in range(12):  # three reports, each with a status that nobody takes
         assert program.readline()
     program.stop()
+
+
+def inotify_instances(root: Path, twins: Sequence[Twin] = ()) -> int:
+    """Of a process that follows ten logs."""
+    config = root / "qps-reporter.toml"
+    config.write_text("".join(f'[log.site{number}]\npath = "{root}/{number}.log"\n' for number in range(10)))
+    program = Process(root, "--config", str(config), twins=twins)
+    try:
+        program.told("READY=1")
+        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{program.process.pid}/fd")]
+    finally:
+        program.close()
+    return sum("inotify" in link for link in links)
+
+
+def test_many_logs_take_one_inotify_instance(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path) == 1
+
+
+@pytest.mark.twin
+def test_an_instance_for_each_log_is_noticed(tmp_path: Path) -> None:
+    assert inotify_instances(tmp_path, [broken.watches_each_log_alone]) == 10

@@ -76,7 +76,8 @@ test_an_upgrade, test_a_step_that_forgets_is_noticed = promises(
         MadePromise(
             check_upgrade,
             broken.forgets_in_a_step,
-            broken.forgets_the_ignored_files_in_a_step,
+            # Archives are looked at anew where something was rotated.
+            *([broken.forgets_the_ignored_files_in_a_step] if meanwhile is rotate else []),
             label=f"schema {version}, {meanwhile.__name__}{', after a reboot' if rebooted else ''}",
             version=version,
             rebooted=rebooted,

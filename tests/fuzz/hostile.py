@@ -39,7 +39,7 @@ class Reading:
                 pass
             if not self.tail.state.is_behind:
                 break
-        self.tail.entry(1, self._now, 0)
+        self.tail.entries(1, self._now, 0)
 
     def found(self) -> dict[str, object]:
         """What was counted."""

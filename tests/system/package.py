@@ -37,6 +37,8 @@ COMMIT = (
 )
 PRODUCTS = ("*.deb", "*.dsc", "*.changes", "*.buildinfo", "*.tar.*")
 VERSION, NEXT = "0.1.0", "0.1.1"
+# The last commit whose ledger has the first schema, as packages of it that people may have.
+OLDER_COMMIT, OLDER = "944d097aced015c072006e950a1e9dda78e9fb1d", "0.0.9"
 
 
 class Package(NamedTuple):
@@ -56,17 +58,19 @@ class Package(NamedTuple):
 
 
 class Packages(NamedTuple):
-    """This checkout's package, and the same with the next version number, to upgrade to."""
+    """This checkout's package; the same with the next version number, to upgrade to; and, where the clone has
+    it, that of `OLDER_COMMIT`, to upgrade from."""
 
     current: Package
     next: Package
+    older: Package
 
 
 def provide(image: Image) -> Packages:
     """The packages as built under `image`, by the first who asks: a test run's processes share them."""
     content = hashlib.sha256(image.name.encode() + _sources(_snapshot())).hexdigest()[:16]
     place = image.cache / f"packages-{content}"
-    packages = Packages(Package(place / "current"), Package(place / "next"))
+    packages = Packages(*(Package(place / name) for name in Packages._fields))
     with _locked(image.cache / "packages.lock"):
         if not place.exists():
             for older in image.cache.glob("packages-*"):
@@ -78,6 +82,10 @@ def provide(image: Image) -> Packages:
                 shutil.copytree(build(guest, "/checkout", "/current").directory, unfinished / "current")
                 renumber(guest, "/checkout", NEXT)
                 shutil.copytree(build(guest, "/checkout", "/next").directory, unfinished / "next")
+                if has_older():
+                    checkout(guest, "/history", OLDER_COMMIT)
+                    renumber(guest, "/history", OLDER)
+                    shutil.copytree(build(guest, "/history", "/older").directory, unfinished / "older")
             unfinished.rename(place)
     return packages
 
@@ -87,14 +95,24 @@ def is_of_the_commit() -> bool:
     return _sources(_snapshot()) == _sources("HEAD")
 
 
-def checkout(guest: Guest, inside: str) -> None:
-    """Copy this checkout into the guest as a repository with one commit, and what a build would download."""
+def has_older() -> bool:
+    """Whether this clone has `OLDER_COMMIT`: one without history has not."""
+    try:
+        _git("cat-file", "-e", f"{OLDER_COMMIT}^{{commit}}")
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def checkout(guest: Guest, inside: str, tree: str = "") -> None:
+    """Copy this checkout, or another tree of its repository, into the guest as a repository with one commit,
+    and what a build would download."""
     fetch = [str(ROOT / "scripts" / "build-deb.sh"), "--fetch"]
     fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
     assert not fetched.returncode, fetched.stderr
     target = guest.path(inside)
     target.mkdir(parents=True)
-    archive = _git("archive", "--format=tar", _snapshot())
+    archive = _git("archive", "--format=tar", tree or _snapshot())
     subprocess.run(["tar", "-x", "-C", target], input=archive, check=True, timeout=HANG)
     shutil.copytree(ROOT / ".cache" / "sources", target / ".cache" / "sources")
     guest.run("git", "init", "--quiet", inside)

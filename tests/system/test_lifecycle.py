@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Set
 
 import pytest
 
+from qps_service.ledger.schema import VERSION as SCHEMA
 from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
 from tests.system.image import ROOT, GuestError
-from tests.system.package import NEXT, VERSION, Packages
+from tests.system.package import NEXT, OLDER, VERSION, Package, Packages
 from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
 pytestmark = pytest.mark.system
@@ -40,6 +41,10 @@ class Server(Service):
         self._debs = {VERSION: guest.bring(packages.current.deb), NEXT: guest.bring(packages.next.deb)}
         guest.install("python3-systemd", "procps", "logrotate")
 
+    def bring(self, version: str, package: Package) -> None:
+        """Have another version's package at hand."""
+        self._debs[version] = self.guest.bring(package.deb)
+
     def install(self, version: str = VERSION, *options: str) -> None:
         self.guest.run(*INSTALL, *options, self._debs[version])
 
@@ -61,6 +66,13 @@ def machine(guest: Guest, packages: Packages) -> Iterator[Server]:
     server.clean()
     yield server
     server.clean()
+
+
+@pytest.fixture
+def older(machine: Server, packages: Packages) -> str:
+    """The version before the ledger's schema changed."""
+    machine.bring(OLDER, packages.older)
+    return OLDER
 
 
 def state(service: Service, unit: str = UNIT) -> tuple[str, str]:
@@ -214,10 +226,10 @@ def under_traffic(machine: Server, change: Callable[[], None]) -> Counter[tuple[
     return +rows
 
 
-def upgraded(machine: Server, change: Callable[[], None]) -> None:
+def upgraded(machine: Server, change: Callable[[], None], begin: str = VERSION) -> None:
     """A life with an edited configuration and a change of version under traffic, in which no line is lost
     or counted twice."""
-    machine.install()
+    machine.install(begin)
     text = edit(machine)
     truth = under_traffic(machine, change)
     assert state(machine) == RUNNING
@@ -241,6 +253,84 @@ def test_an_upgrade_that_forgets_the_ledger_is_noticed(machine: Server) -> None:
 
     with pytest.raises(AssertionError):
         upgraded(machine, change)
+
+
+ASK = """
+import sqlite3, sys
+_, path, query = sys.argv
+print(sqlite3.connect(path, isolation_level=None).execute(query).fetchall())
+"""
+
+
+def ask(machine: Server, query: str) -> str:
+    """What the ledger answers, the service being stopped, or executes."""
+    return machine.guest.run("python3", "-c", ASK, f"{STATE}/ledger.db", query).stdout.strip()
+
+
+def archives(machine: Server) -> None:
+    """From before the log was followed, plain and packed."""
+    for name, text in (("access.log.1", lines(3)), ("access.log.2", lines(4))):
+        machine.guest.path(f"/var/log/{name}").write_text(text)
+    machine.guest.run("gzip", "/var/log/access.log.2")
+
+
+def check_an_older_ledger(machine: Server, older: str, change: Callable[[], None]) -> None:
+    """From a package whose ledger has an older schema: no old archive is counted, nothing is lost."""
+    archives(machine)
+    upgraded(machine, change, older)
+    assert version(machine) == VERSION
+    assert ask(machine, "PRAGMA user_version") == f"[({SCHEMA},)]"
+    assert ask(machine, "SELECT count(*) FROM loss") == "[(0,)]"
+    before = by_row(machine)
+    machine.start()
+    machine.append(lines(2))
+    machine.stop()
+    assert by_row(machine) - before == {("GET", "/", 200): 2}
+
+
+@on_one
+def test_an_upgrade_takes_an_older_ledger_along(machine: Server, older: str) -> None:
+    check_an_older_ledger(machine, older, machine.install)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_an_upgrade_that_forgets_an_older_ledgers_files_is_noticed(machine: Server, older: str) -> None:
+    def change() -> None:
+        machine.stop()
+        ask(machine, "DELETE FROM position")
+        ask(machine, "DELETE FROM stranger")
+        machine.install()
+
+    with pytest.raises(AssertionError):
+        check_an_older_ledger(machine, older, change)
+
+
+@on_one
+def test_a_ledger_goes_back_to_an_older_schema_as_the_page_says(machine: Server, older: str) -> None:
+    page = (ROOT / "docs" / "how-to" / "upgrade-and-roll-back.md").read_text()
+    back = "".join(re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    machine.install(older)
+    machine.append("")
+    edit(machine)
+    machine.append(lines(5))
+    machine.install()
+    machine.append(lines(3))
+    machine.stop()
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
+    machine.guest.run("python3", "-c", program, f"{STATE}/ledger.db", back)
+    machine.install(older, "--allow-downgrades")
+    assert (version(machine), state(machine)) == (older, RUNNING)
+    machine.append(lines(2))
+    machine.stop()
+    assert by_row(machine) == {("GET", "/", 200): 10}
+    # Without it the older version would have begun anew.
+    machine.install()
+    machine.stop()
+    machine.install(older, "--allow-downgrades")
+    machine.stop()
+    assert by_row(machine) == {}
+    assert [*machine.guest.path(STATE).glob(f"ledger.db.newer-{SCHEMA}-*")]
 
 
 @on_one

@@ -14,6 +14,7 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
+from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
@@ -179,6 +180,7 @@ class Service:
         self.notices: list[Notice] = []
         self.dropped: list[str] = []  # logs of which systemd is to keep nothing
         self.recorder = Recorder(self.told)
+        self.watches = Watches(self.notices.append)
         self.files = files
         if isinstance(files, SlowFiles):
             files.world = self.world
@@ -200,7 +202,8 @@ class Service:
     def _make_pipeline(
         self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]
     ) -> LogPipeline:
-        return LogPipeline(log, now, self.notices.append, self.files or Files(working), resume=resume)
+        files = self.files or Files(working)
+        return LogPipeline(log, now, self.notices.append, files, watches=self.watches, resume=resume)
 
     def _tell(self, text: str, _descriptors: Sequence[int]) -> None:
         self.told.append(text)

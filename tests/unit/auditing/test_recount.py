@@ -1,9 +1,12 @@
 """Whatever a log's file went through, audit counts its lines again to what was counted: no false alarm."""
 
+import gzip
 import os
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,11 +36,14 @@ LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 class Log:
     """A log and its rotated files, whoever follows it, and the ledger."""
 
-    def __init__(self, root: Path, *, before: bytes = b"") -> None:
-        """`before` is what the log holds at the first look, and is not counted."""
+    def __init__(self, root: Path, *, before: bytes = b"", links: int = 0) -> None:
+        """`before` is what the log holds at the first look, and is not counted. The log is a link, by so many
+        others, to a file of another name in another directory."""
         root.mkdir(exist_ok=True)
-        self.path = root / "access.log"
-        self.path.write_bytes(before)
+        self.path = self.target = root / "access.log"
+        for number in range(links):
+            self.point(root / f"{number}" / f"target-{number}.log", self.target)
+        self.target.write_bytes(before)
         self._ledger = root / "ledger.db"
         self._written = self._boots = self._rotations = 0
         self._now = 1000 * SECOND
@@ -77,6 +83,15 @@ class Log:
         self.path.rename(self._old)
         self.path.touch()
 
+    def point(self, target: Path, link: Path | None = None) -> None:
+        """Set the log, which is a link, to another target; it has nothing in it yet."""
+        link = link or self.path
+        target.parent.mkdir(exist_ok=True)
+        new = link.with_name("new")
+        new.symlink_to(target)
+        new.rename(link)
+        self.target = target
+
     def write_late(self, text: bytes) -> None:
         """Of a worker that was not told of the rotation."""
         self.write(text, self._old)
@@ -87,7 +102,7 @@ class Log:
         self._now += 61 * SECOND
         for _ in self._tail.read(self._now):
             pass
-        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
         self._tail.release(committed=True)
         if lines is not None:
             check(self, lines)
@@ -106,7 +121,11 @@ class Log:
 
     def audit(self) -> Audit:
         """After a commit of what was let go since the last."""
-        self.ledger.commit([self._tail.entry(0, self._now, self._now)], sequence=None)
+        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
+        with closing(sqlite3.connect(self._ledger)) as ledger, ledger:
+            # As an earlier version called it, which knew no more than the log's path.
+            sql = "UPDATE position SET name = ? WHERE number = (SELECT max(number) FROM position)"
+            ledger.execute(sql, (os.fsencode(self.path),))
         return audit(self.ledger, "access", Files())
 
     def close(self) -> None:
@@ -255,6 +274,11 @@ def by_the_byte_before(position: Position, source: Source) -> int:
     return lines - bool(position.begun and source.read(1, position.begun - 1) != b"\n")
 
 
+def to_the_targets_directory(path: str) -> str:
+    """Looks beside a link's target only, and there for the link's name."""
+    return os.path.join(os.path.dirname(os.path.realpath(path)), os.path.basename(path))
+
+
 class ForgetsTheEnds(Generation):  # keeps no account of the lines that have no newline
     def last_line(self) -> Iterator[Chunk]:
         before = self._unended
@@ -286,8 +310,93 @@ HISTORIES: dict[Callable[[Log], None], dict[str, Patches]] = {
     begun_inside_a_line: {"byte before": BYTE_BEFORE},
 }
 
+
+# --- a log that is a link, or whose files are somewhere else
+
+
+def check_found(find: Callable[[Log], None], tmp_path: Path, links: int) -> None:
+    """None of its files is `gone` for audit, or shown by a link."""
+    log = Log(tmp_path, links=links)
+    try:
+        log.lines(20)
+        log.look(20)
+        find(log)
+        audited = log.audit()
+        assert [each.counted for each in audited.generations] == [
+            each.position.lines for each in audited.generations
+        ]
+        assert all(each.path == os.path.realpath(each.path or "") for each in audited.generations)
+    finally:
+        log.close()
+
+
+def as_it_is(log: Log) -> None:
+    log.lines(2)
+    log.look(22)
+
+
+def target_rotated(log: Log) -> None:
+    """By the name of the target, and compressed once it was let go."""
+    for number in range(2):
+        rotated = log.target.with_name(f"{log.target.name}.{number}")
+        log.target.rename(rotated)
+        log.target.touch()
+        log.lines(3)
+        log.look()
+        log.look()
+    rotated.with_name(f"{rotated.name}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+    rotated.unlink()
+
+
+def set_anew(log: Log) -> None:
+    """Each time to a file of another name, in another directory; the one before is compressed."""
+    for number in range(2):
+        before = log.target
+        log.point(log.path.parent / f"day-{number}" / f"of-{number}.log")
+        log.target.touch()
+        log.lines(3)
+        log.look()
+        log.look()
+    before.with_name(f"{before.name}.gz").write_bytes(gzip.compress(before.read_bytes()))
+    before.unlink()
+
+
+def renamed(log: Log) -> None:
+    """Not as a rotation does, when nobody holds it any longer."""
+    log.rotate()
+    log.lines(3)
+    log.look()
+    log.look()
+    log._old.rename(log.path.with_name("kept"))
+
+
+def by_name_only(self: recount.Candidates, path: str, is_named_so: bool) -> None:
+    if is_named_so:
+        CONSIDER(self, path, is_named_so)
+
+
+def without_targets(_files: Files, path: str) -> str:
+    return path
+
+
+CONSIDER = recount.Candidates._consider
+BY_NAME = recount.Candidates, "_consider", by_name_only
+NO_LINKS = recount, "_resolved", without_targets
+BESIDE_TARGET = Patches((recount, "_located", to_the_targets_directory), NO_LINKS, BY_NAME)
+LINKED: dict[Callable[[Log], None], dict[str, Patches]] = {
+    as_it_is: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
+    target_rotated: {"beside the target": BESIDE_TARGET},
+    set_anew: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
+}
+
 test_promise, test_twin = promises(
-    *(Promise(check_history, None, twins, history=history) for history, twins in HISTORIES.items())
+    *(Promise(check_history, None, twins, history=history) for history, twins in HISTORIES.items()),
+    *(
+        Promise(check_found, None, twins, find=find, links=links, label=f"{links} links")
+        for find, twins in LINKED.items()
+        for links in (1, 2)
+    ),
+    Promise(check_found, None, {"by name": Patches(BY_NAME)}, find=renamed, links=0),
 )
 
 

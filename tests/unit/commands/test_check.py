@@ -4,8 +4,10 @@ import grp
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ import pytest
 from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
-from qps_service.files.kernel import group_name, user_name
+from qps_service.files.kernel import Files, group_name, user_name
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -127,6 +129,61 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
     status, lines = looked(capsys, "--config", "some.toml")
     assert (status, lines[2]) == (0, "  rules        2 for routes")
     assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
+
+
+MOUNT = (
+    "  mount        it is mounted as a single file: after the next rotation outside it stays the old file, "
+    f"and the new one cannot be seen here; mount its directory{PROBLEM}"
+)
+
+
+def unmount(path: Path) -> None:
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def check_mount(place: Path, capsys: Captured) -> None:
+    """A log that is a mount of its own, and one that is a link to such a file, are a problem; one in a
+    directory that is mounted, or that was mounted onto itself, is none."""
+    outside, inside = place / "out\tside", place / "in side"
+    for directory in (outside, inside):
+        directory.mkdir()
+        make_log(directory / "access.log")
+    alone = make_log(inside / "a \\040 log")
+    (place / "link").symlink_to(inside / "second")
+    (inside / "second").symlink_to(alone)
+    itself = make_log(inside / "itself")
+    with ExitStack() as mounts:
+        for source, target in [(outside / "access.log", alone), (itself, itself), (outside, outside)]:
+            subprocess.run(["mount", "--bind", source, target], check=True)
+            mounts.callback(unmount, target)
+        for log, is_alone in [
+            (alone, True),
+            (place / "link", True),
+            (inside / "access.log", False),
+            (outside / "access.log", False),
+            (itself, False),
+        ]:
+            status, lines = looked(capsys, str(log))
+            assert (status, MOUNT in lines, str(log)) == (int(is_alone), is_alone, str(log))
+
+
+def without_links(self: Files, path: str) -> str:
+    return path
+
+
+test_a_mount, test_a_mount_that_is_not_seen_is_caught = promises(
+    Promise(
+        check_mount,
+        None,
+        {
+            "never": Patches((Files, "is_mounted_alone", lambda *_: False)),
+            "links": Patches((Files, "resolve", without_links)),
+        },
+    )
+)
+test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
+    needs_root, (test_a_mount, test_a_mount_that_is_not_seen_is_caught)
+)
 
 
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'

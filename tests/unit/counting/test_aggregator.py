@@ -62,6 +62,37 @@ def test_a_closed_window_does_not_change_any_more() -> None:
     assert (window.counts, window.rejects) == ({Key(b"GET", b"/", 200): Counts(1, 1)}, {"fields": 1})
 
 
+def check_left_out(make: type[Aggregator]) -> None:
+    """What is left out is in the totals and in no window, and is taken apart; a window that has nothing yet
+    begins anew after it, one that has something goes on."""
+    counting = make("access", 100, MAX_ROUTES)
+    counting.leaves_out = True
+    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(7, 70)}, {"fields": 2}))
+    counting.leaves_out = False
+    counting.begin_anew(130)
+    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1}))
+    counting.begin_anew(140)
+    assert counting.take_left_out() == ({Key(b"GET", b"/a", 200): Counts(7, 70)}, {"fields": 2})
+    assert counting.take_left_out() == ({}, {})
+    assert counting.take() == ({Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1})
+    counting.begin_anew(145)
+    window = counting.close_window(150)
+    assert window == Window("access", 130, 150, {Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1})
+    assert dict(counting.totals) == {Key(b"GET", b"/a", 200): Counts(8, 80)}
+    assert dict(counting.total_rejects) == {"fields": 3}
+
+
+class LeavesNothingOut(Aggregator):
+    def add(self, scanned: Scanned) -> None:
+        self.leaves_out = False
+        super().add(scanned)
+
+
+class BeginsAnyWindowAnew(Aggregator):
+    def begin_anew(self, now: int) -> None:
+        self._started = now
+
+
 # --- the limits
 def routes_of(window: Window) -> dict[bytes, int]:
     routes: Counter[bytes] = Counter()
@@ -311,7 +342,7 @@ class DropsOther(Aggregator):  # what is over the limit is not counted at all
 class Overwrites(Aggregator):  # routes that fold into one name replace each other
     def add(self, scanned: Scanned) -> None:
         for method, target, status, *_ in scanned.rows:
-            self._fresh.pop((method, target.partition(b"?")[0], status), None)
+            self._fresh.sums.pop((method, target.partition(b"?")[0], status), None)
         super().add(scanned)
 
 
@@ -353,5 +384,6 @@ test_promise, test_twin = promises(
     Promise(check_methods_are_bounded, Aggregator, [AnyMethod]),
     Promise(check_names_are_for_good, Aggregator, [AnewEachWindow, ForgetsAtRestart, Unbounded]),
     Promise(check_a_scan_changes_nothing, Aggregator, [FirstCome, KeepsWhatItSaw, Unbounded]),
+    Promise(check_left_out, Aggregator, [LeavesNothingOut, BeginsAnyWindowAnew]),
     Promise(check_conservation, Aggregator, [DropsOther, Overwrites, TotalsOfTheLastWindow, Unbounded]),
 )

@@ -1,21 +1,43 @@
-"""Hints from the real inotify."""
+"""Hints from the real inotify, for a log that is alone and for one among others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from qps_service.following.hints import Appeared, Gone, Lost, Moved
-from qps_service.following.watcher import Watcher
+from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
+from qps_service.following.watcher import Watcher, Watches
 from tests.following import overflow_queue
 
 
-@pytest.fixture
-def watcher() -> Iterator[Watcher]:
-    made = Watcher()
+class Crowded(Watcher):
+    """Another log in the same directories always reads first."""
+
+    def __init__(self) -> None:
+        watches = Watches()
+        super().__init__(watches)
+        self._other = Watcher(watches)
+
+    def watch(self, directories: Iterable[str]) -> list[Hint]:
+        self._other.watch(directories)
+        return super().watch(directories)
+
+    def read(self) -> list[Hint]:
+        self._other.read()
+        return super().read()
+
+    def close(self) -> None:
+        self._other.close()
+        super().close()
+
+
+@pytest.fixture(params=[Watcher, Crowded])
+def watcher(request: pytest.FixtureRequest) -> Iterator[Watcher]:
+    made: Watcher = request.param()
     yield made
     made.close()
+    assert made.fileno() is None
 
 
 def test_the_first_watch_is_a_gap_and_then_stands(watcher: Watcher, tmp_path: Path) -> None:
@@ -49,7 +71,7 @@ def test_a_rename_between_two_watched_directories(watcher: Watcher, tmp_path: Pa
     assert watcher.read() == [
         Appeared(str(here / "log")),
         Moved(str(here / "log"), str(there / "log")),
-        Appeared(str(here / "log")),
+        Appeared(str(here / "log"), created=False),
     ]
     # The half that left the watched directories is told once its other half can't come any more.
     assert watcher.read() == [Gone(str(there / "log"))]

@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -202,34 +202,68 @@ class ReportsAtOnce(Ledger):  # shows a window that is still open
 
 
 # --- when the unfinished window began
+MINUTE, HOUR, YEAR = 60, 3600, 365 * 86400
+# The last commit was at 1000 s of CLOCK_BOOTTIME, and its window was 10 s long by then.
+# (boot, CLOCK_BOOTTIME now, seconds on the wall since the commit) -> seconds that passed
+PASSED = {
+    "the same boot": (BOOT, 1100, 100, 100),
+    "the same boot, at once": (BOOT, 1000, 0, 0),
+    "the same boot, set back": (BOOT, 1100, -HOUR, 100),
+    "the same boot, set ahead": (BOOT, 1100, YEAR, 100),
+    "another time namespace": (BOOT, 50, 100, 100),
+    "another time namespace, set back": (BOOT, 50, -HOUR, 0),
+    "a reboot": ("next", 20, MINUTE, MINUTE),
+    "a reboot, the machine was up for longer before it": ("next", 900, HOUR, HOUR),
+    "a reboot, the machine was up for less before it": ("next", 5000, 2 * HOUR, 2 * HOUR),
+    "a reboot, as long ago as possible": ("next", 20, 20, 20),
+    "a reboot, set back": ("next", 20, -YEAR, 20),
+    "a reboot, set back to the moment": ("next", 20, 0, 20),
+    "a container": ("next", 1100, 100, 100),
+    "a container, at once": ("next", 1001, 1, 1),
+    "a container, slewed": ("next", 1100, 101, 101),
+    "a container, set back": ("next", 1100, -HOUR, 100),
+    "a container, set back to the moment": ("next", 1100, 0, 100),
+    "a container, set back at once": ("next", 1000, -1, 0),
+    "moved to a machine that is up for longer": ("next", YEAR, MINUTE, MINUTE),
+    "moved to a machine that is up for less": ("next", 900, MINUTE, MINUTE),
+    "moved to a machine whose clock looks like ours": ("next", 1005, 10 * MINUTE, 10 * MINUTE),
+}
+
+
 def check_started(make: MakeLedger, tmp_path: Path) -> None:
-    """(boot, the commit ended the window, now, seconds on the wall since the commit) -> start"""
-    minute = 60 * SECOND
-    for number, (boot, is_end, now, wall, started) in enumerate(
-        [
-            (BOOT, False, 200 * SECOND, 100 * SECOND, 90 * SECOND),  # the window goes on
-            (BOOT, True, 200 * SECOND, 100 * SECOND, 100 * SECOND),  # it begins where the last ended
-            (BOOT, False, 200 * SECOND, -minute, 90 * SECOND),  # no clock is asked within one boot
-            ("other", False, 20 * SECOND, minute, 20 * SECOND - 70 * SECOND),  # 60 s ago, and 10 s before
-            ("other", True, 20 * SECOND, minute, -40 * SECOND),
-            ("other", False, 20 * SECOND, 5 * SECOND, 0),  # the clock says less than this boot lasts
-            ("other", True, 20 * SECOND, -365 * 86400 * SECOND, 0),  # it was set back
-            (BOOT, False, 50 * SECOND, 0, 50 * SECOND),  # a CLOCK_BOOTTIME from another namespace
-        ]
-    ):
-        path = tmp_path / str(number)
+    """A window goes on that was not reported yet, another begins where the last one ended."""
+    last = entry([1], started=990 * SECOND, ended=1000 * SECOND)
+    for is_end in (False, True):
+        path = tmp_path / f"{is_end}"
         ledger = opened(path, make)
-        last = entry([1], started=90 * SECOND, ended=100 * SECOND)
         ledger.commit([last], sequence=1 if is_end else None)
         ledger.close()
-        ledger = opened(path, make, boot)
-        restored = ledger.restore("access", now=now, at=last.at + wall)
-        ledger.close()
-        assert restored is not None
-        assert restored.started == started
-        assert restored.rebooted is (boot != BOOT)
-        assert restored.at == last.at
-        assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
+        for case, (boot, now, wall, passed) in PASSED.items():
+            ledger = opened(path, make, boot)
+            restored = ledger.restore("access", now=now * SECOND, at=last.at + wall * SECOND)
+            ledger.close()
+            assert restored is not None
+            length = now * SECOND - restored.started
+            assert length == (passed + (0 if is_end else 10)) * SECOND, case
+            assert restored.rebooted is (boot != BOOT)
+            assert restored.at == last.at
+            assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
+
+
+@given(
+    ended=st.integers(0, 10**6),
+    now=st.integers(0, 10**6),
+    wall=st.integers(-(10**6), 10**6),
+    same=st.booleans(),
+)
+def check_passed(passed: Callable[..., int], ended: int, now: int, wall: int, same: bool) -> None:
+    """Never negative, and no longer than one of the clocks tells, whatever they were set to."""
+    found = passed(now - ended, wall, now, rebooted=not same)
+    assert 0 <= found <= max(now - ended if same else now, wall, 0)
+    if same and now >= ended:
+        assert found == now - ended
+    elif wall > 0:
+        assert found == wall  # by its dates, the window begins where the one before ended
 
 
 class IgnoresBoot(Ledger):  # takes CLOCK_BOOTTIME for comparable with that of another boot
@@ -237,11 +271,22 @@ class IgnoresBoot(Ledger):  # takes CLOCK_BOOTTIME for comparable with that of a
         super().__init__(path, boot="always the same")
 
 
-class TrustsTheDate(Ledger):  # a clock that was set back makes the window end before it began
-    def restore(self, log: str, *, now: int, at: int) -> object:  # type: ignore[override]
-        restored = super().restore(log, now=now, at=at)
-        assert restored is not None
-        return restored._replace(started=now - (at - restored.at))
+def waits_for_the_machine(_by_boottime: int, by_date: int, now: int, *, rebooted: bool) -> int:
+    """Takes a container's boot id for a machine's that was started since."""
+    return max(by_date, now) if rebooted else PASSED_SINCE(_by_boottime, by_date, now, rebooted=rebooted)
+
+
+def trusts_the_date(_by_boottime: int, by_date: int, _now: int, *, rebooted: bool) -> int:
+    """A clock that was set back makes the window end before it began."""
+    return by_date
+
+
+def trusts_boottime(by_boottime: int, _by_date: int, _now: int, *, rebooted: bool) -> int:
+    """Whatever machine's it is."""
+    return max(by_boottime, 0)
+
+
+PASSED_SINCE = ledger_module._passed
 
 
 def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(path: Path) -> None:
@@ -342,7 +387,17 @@ test_promise, test_twin = promises(
     Promise(check_sums, Ledger, [Patches((ledger_module, name, lambda *_: None)) for name in LOSING]),
     Promise(check_large_sums, None, [Patches((rows_module, "ADD_COUNTS", PLAIN))]),
     Promise(check_views, Ledger, [ReportsAtOnce]),
-    Promise(check_started, Ledger, [IgnoresBoot, TrustsTheDate]),
+    Promise(
+        check_started,
+        Ledger,
+        {
+            "ignores the boot": IgnoresBoot,
+            "waits for the machine": Patches((ledger_module, "_passed", waits_for_the_machine)),
+            "trusts the date": Patches((ledger_module, "_passed", trusts_the_date)),
+            "trusts boottime": Patches((ledger_module, "_passed", trusts_boottime)),
+        },
+    ),
+    Promise(check_passed, PASSED_SINCE, [waits_for_the_machine, trusts_the_date, trusts_boottime]),
     Promise(
         check_files_at_rest_cost_nothing,
         None,

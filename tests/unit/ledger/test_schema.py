@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ from tests.ledgers import (
     opened,
     requests_seen_by_nobody,
     rows,
+    take_each_by_itself,
 )
 from tests.promised import Patches, Promise, promises
 from tests.samples import SAMPLES, load, sample_of
 
 OLDER = range(1, VERSION)
 VIEWS = ("totals", "windows", "rejects")
+TakeSteps = Callable[[sqlite3.Connection, int], None]
 Content = dict[str, list[tuple[Any, ...]]]
 
 
@@ -239,6 +242,30 @@ def check_a_step_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ledger.close()
 
 
+LARGE = """CREATE TABLE large AS WITH RECURSIVE row (number) AS
+    (VALUES (1) UNION ALL SELECT number + 1 FROM row WHERE number < 1000) SELECT zeroblob(1000) FROM row;"""
+
+
+def check_a_disk_that_fills_up(take: TakeSteps, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-way through the steps: the old schema is whole."""
+    load(sample_of(1), path)
+    before, old_shape = content(path), shape(path)
+    one_more(monkeypatch, LARGE)
+
+    def take_on_a_small_disk(connection: sqlite3.Connection, version: int) -> None:
+        connection.execute("PRAGMA max_page_count = 100")
+        take(connection, version)
+
+    with monkeypatch.context() as small:
+        small.setattr(database, "advance", take_on_a_small_disk)
+        with pytest.raises(LedgerUnavailable, match="database or disk is full"):
+            opened(path)
+    assert shape(path) == old_shape
+    assert content(path) == before
+    opened(path).close()
+    assert version_of(path) == VERSION + 1
+
+
 def advances_as_it_can(self: Database, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < schema.VERSION:
@@ -370,5 +397,6 @@ test_promise, test_twin = promises(
         },
         (LedgerDamaged,),
     ),
+    Promise(check_a_disk_that_fills_up, schema.advance, [take_each_by_itself]),
     Promise(check_killed_in_a_step, "at once", ["each by itself"], (LedgerUnavailable,)),
 )

@@ -6,7 +6,9 @@ block for good fails instead.
 
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -147,6 +149,55 @@ def test_a_reader_who_has_gone_ends_the_program(pipe: Pipe, call: str) -> None:
     output.close()  # what waited is gone with the reader
 
 
+BROKEN = Notice(OUTPUT_FAILED, "cannot write to stdout: Broken pipe")
+
+
+@contextmanager
+def left(how: str) -> Iterator[int]:
+    """A pipe or a socket whose reader has gone."""
+    if how == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        near, far = socket.socketpair()
+        writer = near.detach()
+        far.close()
+    yield writer
+    os.close(writer)
+
+
+def a_supervisor_may_go(make: Make, how: str) -> None:
+    """What would be read by one that has gone is dropped; that is said once, and nothing ends."""
+    said: list[Notice] = []
+    with left(how) as descriptor:
+        output = make(descriptor, said.append)
+        for sequence in range(3):
+            emit(output, report(sequence))
+            output.flush(0)
+        output.close()
+    assert said == [BROKEN]
+    assert output.trouble.failures == 3
+
+
+def another_who_goes_ends_it(make: Make, how: str, status: int) -> None:
+    """Quietly at a shell's pipe; at a socket, where a supervisor may be, it is said, and no success."""
+    said: list[Notice] = []
+    with left(how) as descriptor:
+        output = make(descriptor, said.append)
+        with pytest.raises(OutputClosed) as caught:
+            emit(output, report(1))
+    assert caught.value.status == status
+    assert said == ([BROKEN] if status else [])
+
+
+def supervised(descriptor: int, notify: Notify) -> StdoutOutput:
+    return StdoutOutput(descriptor, notify, supervised=True)
+
+
+def takes_sockets_for_pipes(descriptor: int, notify: Notify) -> StdoutOutput:
+    return twin(StdoutOutput, "", "_is_socket", instead=nothing)(descriptor, notify)
+
+
 # --- other faults
 
 
@@ -208,6 +259,12 @@ test_promise, test_twin = promises(
         ],
     ),
     Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
+    *(
+        Promise(a_supervisor_may_go, supervised, {"ends": StdoutOutput}, (OutputClosed,), how=how)
+        for how in ("pipe", "socket")
+    ),
+    Promise(another_who_goes_ends_it, StdoutOutput, {"goes on": supervised}, how="pipe", status=0),
+    Promise(another_who_goes_ends_it, StdoutOutput, [takes_sockets_for_pipes], how="socket", status=1),
 )
 
 

@@ -46,7 +46,7 @@ class Log:
 
     def counts(self) -> tuple[dict[Key, Counts], dict[str, int]]:
         """Requests and rejects of the window that ends now."""
-        self.tail.entry(1, self.now, 0)
+        self.tail.entries(1, self.now, 0)
         window = self.tail.close_window(self.now)
         return dict(window.counts), dict(window.rejects)
 

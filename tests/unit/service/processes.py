@@ -4,19 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from qps_service.service import process
 from qps_service.service.process import SignalWaker
 from qps_service.service.state_directory import StateDirectory
 
 
-def start(name: str, *arguments: object) -> subprocess.Popen[str]:
-    """Run one of these, with pipes to and from it."""
+def start(name: str, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Run one of these, with pipes to and from it; `prefix` is a command that runs it in its own place."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, name, *map(str, arguments)],
+        [*prefix, sys.executable, "-m", __name__, name, *map(str, arguments)],
         cwd=Path(__file__).parents[3],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -35,7 +38,7 @@ def hold(directory: str) -> None:
 
 def be_signalled(first: str, second: str, between: str) -> None:
     """Nothing here takes time: each wait has its reason before it begins. With `between` "install" the first
-    signal is forgotten."""
+    signal is forgotten; "default" has the kernel end the process at the second, if it does that."""
 
     def kill(*numbers: int) -> None:
         for number in numbers:
@@ -54,7 +57,26 @@ def be_signalled(first: str, second: str, between: str) -> None:
     say("both", waker.wait([read_end], 10**12), waker.signals())
     if between == "install":
         waker.install()
+    if between == "default":
+        signal.signal(int(second), signal.SIG_DFL)
     kill(int(second))
+    say("lives")
+
+
+def be_signalled_at_once(first: str, second: str, third: str, between: str) -> None:
+    """Two signals are there before any handler of Python runs; then comes a third. With `between` "python"
+    its own table is told that the next one ends the process."""
+    if between == "python":
+        vars(process)["_ends_the_process"] = lambda: lambda number: signal.signal(number, signal.SIG_DFL)
+    waker = SignalWaker()
+    waker.install()
+    both = {int(first), int(second)}
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    say("both", sorted(waker.signals()))
+    os.kill(os.getpid(), int(third))
     say("lives")
 
 

@@ -90,7 +90,7 @@ class EatsTheLastWindow(Daemon):
         super()._heed_signals()
         if self._stopping:
             for pipeline in self._pipelines.followed:
-                pipeline.entry(0, 0, 0)
+                pipeline.entries(0, 0, 0)
                 pipeline.close_window(self._clock.now())
 
 

@@ -9,7 +9,9 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.routes import compile_match, make_rule
+from qps_service.files.kernel import Files
 from qps_service.following import resume
+from qps_service.notices import kinds
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.service.pipeline import LogPipeline
@@ -18,7 +20,7 @@ from qps_service.values.entries import Restored
 from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
-from tests.promised import MadePromise, promises
+from tests.promised import MadePromise, Promise, nothing, promises, twin
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -49,7 +51,7 @@ class Log:
 
     def window(self) -> Window:
         """Commit, and end the window."""
-        self.pipeline.entry(1, self.now, 0)
+        self.pipeline.entries(1, self.now, 0)
         return self.pipeline.close_window(self.now)
 
     def said(self) -> list[str]:
@@ -188,6 +190,89 @@ def test_what_is_said_is_escaped(begin: Begin, tmp_path: Path) -> None:
     sample = r"\x1b[2J\x00\xfe" + "a" * 250
     shown = rf"{tmp_path}/\xff\x0a.log"
     assert log.said() == [f'rejected 1 lines of {shown} (too_long 1), for example (too_long): "{sample}"']
+
+
+# --- a log that is a mount of its own
+
+
+class Mounted(Files):
+    """Each file is one; counts how often that was asked."""
+
+    asked = 0
+
+    def is_mounted_alone(self, path: str) -> bool:
+        self.asked += 1
+        return True
+
+
+def check_mount_is_said(make: type[LogPipeline], tmp_path: Path) -> None:
+    """Once when the log is found, however often it goes and comes, and once more after a reload; the kernel
+    is not asked at each look."""
+    path, files, said = tmp_path / "access.log", Mounted(), list[Notice]()
+    config = load(Flags(log=str(path)), {}).logs[0]
+    now = 1000 * SECOND
+
+    def read() -> list[str]:
+        nonlocal now
+        now += 5 * SECOND
+        said.clear()
+        for _ in pipeline.read(now):
+            pass
+        return [f"{each.log}: {each.text}" for each in said if each.kind is kinds.MOUNTED_ALONE]
+
+    pipeline = make(config, now, said.append, files)
+    text = (
+        f"access: {path} is mounted as a single file: after the next rotation outside it stays the old file"
+    )
+    wanted = [f"{text}, and the new one cannot be seen here; mount its directory"]
+    try:
+        assert read() == []
+        path.touch()
+        assert read() == wanted
+        assert [read() for _ in range(3)] == [[]] * 3
+        path.unlink()
+        assert [read() for _ in range(3)] == [[]] * 3
+        path.touch()
+        assert read() == []
+        assert files.asked == 1
+        pipeline.reconfigure(config)
+        assert [read() for _ in range(3)] == [wanted, [], []]
+        assert files.asked == 2
+    finally:
+        pipeline.close()
+
+
+class SaysItAgain(LogPipeline):
+    def _look_at_mount(self) -> None:
+        self._mount_is_said = False
+        super()._look_at_mount()
+
+
+class AsksAtEachLook(LogPipeline):
+    def read(self, now: int) -> Iterator[None]:
+        yield from super().read(now)
+        self._files.is_mounted_alone(self.config.path)
+
+
+class SaysItOnce(LogPipeline):
+    def reconfigure(self, config: LogConfig) -> None:
+        before = self._is_found, self._mount_is_said
+        super().reconfigure(config)
+        self._is_found, self._mount_is_said = before
+
+
+test_a_mount_is_said, test_a_mount_that_is_said_wrongly_is_caught = promises(
+    Promise(
+        check_mount_is_said,
+        LogPipeline,
+        [
+            SaysItAgain,
+            AsksAtEachLook,
+            SaysItOnce,
+            twin(LogPipeline, "silent", "_look_at_mount", instead=nothing),
+        ],
+    )
+)
 
 
 # --- what was there before the process ended

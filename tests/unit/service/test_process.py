@@ -1,23 +1,33 @@
 """The real signals and the real sleep, in a process of their own."""
 
+import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from qps_service.service.process import SystemClock, boot_id
+from tests.promised import Promise, promises
 from tests.unit.service import processes
 
 SECOND = 10**9
 
 
-def check_signals(first: signal.Signals, second: signal.Signals, between: str = "") -> None:
+TERM, INT = signal.SIGTERM, signal.SIGINT
+AS_PID_1 = ("unshare", "--pid", "--fork", "--kill-child", "--")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
+
+
+def check_signals(between: str, first: int, second: int, prefix: Sequence[str] = ()) -> None:
     """The first asks, the second ends the process at once, by that signal."""
-    with processes.start("be_signalled", int(first), int(second), between) as process:
-        assert process.stdout is not None
-        said = process.stdout.read().splitlines()
-    assert process.returncode == -second
-    assert said == [
+    with processes.start("be_signalled", first, second, between, prefix=prefix) as process:
+        out, err = process.communicate()
+    # What unshare(1) passes on is an exit status: no signal ends the first process of a namespace.
+    assert process.returncode == (second if prefix else -second)
+    assert err == ""
+    assert out.splitlines() == [
         "idle False []",
         f"signal False [{signal.SIGHUP:d}, {signal.SIGHUP:d}]",
         "heeded False []",
@@ -26,17 +36,40 @@ def check_signals(first: signal.Signals, second: signal.Signals, between: str = 
     ]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)]
+def check_signals_at_once(between: str, third: int) -> None:
+    """Two that come together ask for one end, without a word; the next ends the process at once."""
+    with processes.start("be_signalled_at_once", int(TERM), int(INT), int(third), between) as process:
+        out, err = process.communicate()
+    assert process.returncode == -third
+    assert err == ""
+    assert out == f"both [{INT:d}, {TERM:d}]\n"
+
+
+test_promise, test_twin = promises(
+    Promise(check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(INT), label="term int"),
+    Promise(check_signals, "", {"noted only": "install"}, first=int(INT), second=int(TERM), label="int term"),
+    Promise(
+        check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(TERM), label="term term"
+    ),
+    Promise(check_signals_at_once, "", {"python's table": "python"}, third=int(TERM)),
 )
-def test_the_first_signal_asks_and_the_second_ends(first: signal.Signals, second: signal.Signals) -> None:
-    check_signals(first, second)
-
-
-@pytest.mark.twin
-def test_a_second_signal_that_is_only_noted_is_caught() -> None:
-    with pytest.raises(AssertionError):
-        check_signals(signal.SIGTERM, signal.SIGTERM, "install")
+test_the_first_process_of_a_container, test_a_default_that_it_does_not_get = map(
+    needs_root,
+    promises(
+        *(
+            Promise(
+                check_signals,
+                "",
+                {"default": "default"},
+                first=int(first),
+                second=int(second),
+                prefix=AS_PID_1,
+                label=f"{first.name} {second.name}",
+            )
+            for first, second in ((TERM, TERM), (TERM, INT), (INT, TERM))
+        )
+    ),
+)
 
 
 def test_the_clocks_have_their_units() -> None:

@@ -336,8 +336,9 @@ def a_new_ledger_knows_the_log_that_went(tmp_path: Path) -> None:
 
 def a_new_ledger_knows_what_is_still_to_be_found(tmp_path: Path) -> None:
     """The log's disk is not mounted when its ledger is lost."""
-    logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    logs, elsewhere = tmp_path / "logs", tmp_path / "on" / "no" / "disk"
     logs.mkdir()
+    elsewhere.parent.mkdir(parents=True)
     (logs / "access.log").write_bytes(LINE * 3)
     text = toml(("access", logs / "access.log"))
     served(tmp_path, text).run(2)

@@ -1,0 +1,73 @@
+"""A file that has the text of one that is open: a mirror, an edited copy, or that very file on another
+device.
+
+What the open one holds is read there, to its end, by its own descriptor; the other file begins after it.
+"""
+
+from contextlib import suppress
+
+from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
+from qps_service.files.kernel import Files
+from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
+from qps_service.files.sources import Source
+from qps_service.following.change import Change, Look, decide
+from qps_service.following.generation import Generation
+from qps_service.values.positions import Identity, Position
+
+
+def is_renumbered(generation: Generation, identity: Identity, source: Source) -> bool:
+    """Whether a file is the one that is open, on a device that got another number with a mount."""
+    held = generation.identity
+    if held.device == identity.device or held[1:] != identity[1:]:
+        return False
+    # Where nothing but the inode's number is the same, all of the text must be, too.
+    return identity.version is not None or compare(generation.position, source.read) is Match.FULL
+
+
+def part_of_held(
+    files: Files, generation: Generation, identity: Identity, source: Source, *, anew: bool = False
+) -> KnownPart | None:
+    """How much of a file stands in one that is open, and is read there. `anew`: whether it was created where
+    the log is."""
+    original = generation.source
+    agreed = common(generation.position, source.read)
+    if agreed:
+        agreed = common_start(original.read, source.read, agreed)
+    if is_renumbered(generation, identity, source):
+        return KnownPart(line_start(source.read, agreed))
+    if anew and not agreed:
+        return None
+    end = line_start(original.read, original.seen().size)
+    return known_part(
+        source.read,
+        source.seen().size,
+        agreed=agreed,
+        compared=agreed,
+        tail=tail_of(original.read, end, limit=HELD_LIMIT),
+        end=end,
+        has_name=has_name(files, generation),
+        anew=anew,
+    )
+
+
+def begin_at(source: Source, fresh: Position, offset: int) -> Position:
+    """`fresh` with everything before `offset` left out."""
+    prefix, marker, marks = fingerprint_of(source.read, offset)
+    tail = tail_of(source.read, offset)
+    return fresh._replace(offset=offset, begun=offset, prefix=prefix, marker=marker, marks=marks, tail=tail)
+
+
+def has_name(files: Files, generation: Generation) -> bool:
+    """Whether an open file can be found, under the name that the kernel tells: not so where it was deleted,
+    or its file system was unmounted."""
+    with suppress(OSError):
+        path = generation.source.path()
+        return path is not None and files.lstat(path).key == generation.key
+    return False
+
+
+def is_cut(held: Position, source: Source) -> bool:
+    """Whether what was read of the file does not stand in it any longer."""
+    seen, back = source.seen(), len(held.marker)
+    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
+    return decide(held, look) is Change.TRUNCATED

@@ -1,0 +1,47 @@
+"""Histories that random runs found: every line once, or said; and twins that fail them."""
+
+from qps_service.files.recognition import part_of
+from tests.fault import found, twins
+from tests.promised import MadePromise, promises
+
+SaysNoDuplicate = twins.spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
+ForgetsWhereFilesWere = twins.spoilt(
+    "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: set()
+)
+# Takes a text for that of a file which is gone, though another has more of it.
+TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
+# Takes a file that has all that was read of an open one for its copy.
+GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
+# Compares what was written over a text with that one only.
+KnowsItsOwnTextOnly = twins.spoilt(
+    "KnowsItsOwnTextOnly",
+    "_held._known_part",
+    lambda generation, former: part_of(
+        former, generation.source.read, generation.source.seen().size, in_place=True
+    ),
+)
+# Leaves out what may well be new.
+DoubtsToTheEnd = twins.spoilt(
+    "DoubtsToTheEnd",
+    "_held._known_part",
+    lambda generation, former: part_of(
+        former._replace(tail=b""), generation.source.read, generation.source.seen().size, in_place=True
+    ),
+)
+
+TWINS = {
+    found.mirrored_without_a_hint: SaysNoDuplicate,
+    found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
+    found.backup_without_times_written_over_the_log: SaysNoDuplicate,
+    found.backup_written_over_the_log_and_written_to: DoubtsToTheEnd,
+    found.copy_of_a_mirror: TakesTheFirstText,
+    found.copy_of_a_mirror_that_was_not_committed: TakesTheFirstText,
+    found.rotated_mirror_of_a_mirror: twins.KnowsNoText,
+    found.mirror_beside_what_it_replaced: GoesOnNowhereElse,
+    found.late_line_under_another_name: ForgetsWhereFilesWere,
+    found.volume_away_for_a_whole_process: twins.StartsAnew,
+}
+
+test_every_line_once, test_twin = promises(
+    *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items())
+)

@@ -1,0 +1,64 @@
+"""What the kernel is asked that Python 3.11 has no word for."""
+
+import ctypes
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qps_service.files import kernel
+from qps_service.files.kernel import Files
+from tests.promised import Patches, Promise, promises
+
+SECOND = 10**9
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Iterator[int]:
+    """Of a file that says it was written to in 1970."""
+    path = tmp_path / "access.log"
+    path.write_bytes(b"line\n")
+    os.utime(path, (1000, 1000))
+    descriptor = os.open(path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def check_birth(descriptor: int) -> None:
+    """As stat(1) tells it: 0 where the file system does not."""
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    told = subprocess.run(["stat", "--format=%.9W", path], check=True, capture_output=True, text=True).stdout
+    seconds, nanoseconds = map(int, told.strip().split("."))
+    if not seconds:
+        pytest.skip("this file system tells no birth")
+    assert kernel._born(descriptor) == seconds * SECOND + nanoseconds
+
+
+def check_age(descriptor: int) -> None:
+    """By its birth, which nobody can set; else by its last write. Never below 0."""
+    patch = pytest.MonkeyPatch()
+    now = time.time_ns()
+    with patch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now)
+        for born, age in ((now - 7 * SECOND, 7 * SECOND), (now + SECOND, 0), (None, now - 1000 * SECOND)):
+            patched.setattr(kernel, "_born", lambda _, born=born: born)
+            assert Files().age(descriptor) == age
+
+
+def by_the_last_write(self: Files, descriptor: int) -> int:
+    return max(0, time.time_ns() - os.fstat(descriptor).st_mtime_ns)
+
+
+test_promise, test_twin = promises(
+    Promise(check_birth, None, {"no mask": Patches((kernel, "_STATX_BTIME", 0x1000))}),
+    Promise(check_age, None, {"written": Patches((Files, "age", by_the_last_write))}),
+)
+
+
+def test_a_library_without_statx_tells_no_birth(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    assert kernel._born(descriptor) is None
+    assert Files().age(descriptor) > 365 * 86400 * SECOND
