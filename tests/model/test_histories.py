@@ -148,9 +148,10 @@ class History(RuleBasedStateMachine):
         return self.is_running and not self.hearing.is_deaf
 
     def is_known(self) -> bool:
-        """Whether something of the log was read: then it is found under whatever name. Where somebody can, he
-        looks now."""
+        """Whether something of the log was read: then it is found under whatever name. Where somebody can, a
+        line is written and read now."""
         if self.is_running and not self.rig.has_read(self.rig.path):
+            self.current().lines(1)
             self.look_now()
         return self.rig.has_read(self.rig.path)
 
@@ -405,6 +406,10 @@ class History(RuleBasedStateMachine):
             return
         if not self.backups:
             self.back_up()
+            if self.is_running:
+                self.current().lines(2)
+                self.look_now()
+        if not self.backups:
             return
         log = self.log
         backup = data.draw(st.sampled_from(self.backups))
