@@ -9,7 +9,7 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
 
   histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second (1,000)
-  steps                  SIGKILL and power loss before each call of a commit; the checks take every third write
+  steps                  SIGKILL and power loss before each call of a commit; the checks take every fifth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
   scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
   fuzz scan [RUNS]       the native scanner under libFuzzer and sanitizers (1,000,000)

@@ -22,6 +22,7 @@ from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
+LINE_SIZE = 37  # bytes, of each of the rig's own lines
 
 
 class BlindFiles(Files):

@@ -7,5 +7,6 @@
 - `compression`: the table of compressions
 - `whole`: a file or pipe from start to end, for `summarize`
 - `fingerprint`: whether two texts are the same, from a few digests
+- `recognition`: whether that proves anything, and how much of a copy was read before
 - `rotated_names`: what rotations make of a log's name
 """

@@ -21,7 +21,7 @@ DIFFERENT_LINES = 16
 # The end of what was read is kept line by line, so that a copy that parts from it there is told exactly.
 TAIL_LIMIT = 64 * 1024  # bytes that are read again for it at most
 TAIL_LINES = 1024
-# A copy's lines are compared as far as this, and where the original is still there, with so much of its end.
+# So much of a copy is looked at, line by line, and where the original is still there, so much of its end.
 COPY_LIMIT = 64 * 1024 * 1024  # bytes
 HELD_LIMIT = 1024 * 1024  # bytes
 
@@ -130,7 +130,11 @@ def known_part(
     lines = _CommonLines(_entries(tail), end, parted)
     place = min(parted, end - lines.size)
     covered = place == end - lines.size
-    for line in _lines(read, place, min(size, place + COPY_LIMIT)):
+    if size - place > COPY_LIMIT:
+        # The text's end will be where the copy ends.
+        place = line_start(read, size - COPY_LIMIT)
+        lines.pass_over(place - parted)
+    for line in _lines(read, place, size):
         place += len(line) + 1
         lines.take(line, place)
     by_time = has_name or anew or (in_place and not agreed)
@@ -167,6 +171,11 @@ class _CommonLines:
         self._agrees = True  # whether it did so far
         self._unmatched = self._score = 0
         self._is_run = True  # whether all since the last that told were common
+
+    def pass_over(self, size: int) -> None:
+        """So many bytes after the parting are not looked at."""
+        self._unmatched += max(size, 0)
+        self._agrees = self._is_run = False
 
     def take(self, line: bytes, end: int) -> None:
         """The next line of the file, which ends before byte `end`."""

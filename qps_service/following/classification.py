@@ -17,7 +17,7 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
+from qps_service.files.sources import Source, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
 from qps_service.following.held_text import begin_at, has_name, is_renumbered, part_of_held
@@ -43,6 +43,7 @@ class Found(NamedTuple):
 
     source: Source
     position: Position
+    is_alike: bool = False  # whether it begins like what was read, and nothing proves that it is that
 
 
 class Undecided(Enum):
@@ -184,6 +185,8 @@ class Classifier:
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
                 result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
         except CompressedError as error:
+            if path in surroundings.elsewhere or self._plain_of(path):
+                return Undecided.YET  # it is not the log's, or is being made of what is read there
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET
@@ -203,11 +206,37 @@ class Classifier:
         self._lineage.settle(path)
         return _ignored(identity, seen)
 
+    def is_one_of(self, path: str, seen: Seen, awaited: Iterable[Position]) -> bool:
+        """Whether the file at `path` is one of these generations: by its inode's version, or where there is
+        none, by its text."""
+        try:
+            descriptor = self._files.open(path)
+        except OSError:
+            return False
+        source: Source | None = None
+        try:
+            identity = self._files.identity(descriptor)
+            mine = [each for each in awaited if each.identity[1:] == identity[1:]]
+            if identity.version is not None or not mine:
+                return bool(mine) and identity[:2] == seen.key
+            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            return any(compare(position, source.read) is Match.FULL for position in mine)
+        except OSError:
+            return False
+        finally:
+            source.close() if source else self._files.close(descriptor)
+
     def as_awaited(
-        self, path: str, seen: Seen, awaited: Iterable[Position], surroundings: Surroundings
+        self,
+        path: str,
+        seen: Seen,
+        awaited: Iterable[Position],
+        surroundings: Surroundings,
+        *,
+        certain: bool,
     ) -> Found | None:
         """The file at `path`, if it has all that was read of one of these generations; then that goes on
-        there."""
+        there. `certain`: whether that has to prove that it is the one."""
         if surroundings.is_foreign(path, seen):
             return None
         try:
@@ -224,7 +253,9 @@ class Classifier:
             for position in awaited:
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
                 if known and (
-                    is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
+                    not certain
+                    or is_proven(source.read, position)
+                    or is_same_time(position.modified, seen.modified)
                 ):
                     if self._is_of_held(source, source.read, position.offset, surroundings):
                         break
@@ -248,6 +279,9 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
+        is_doubtful = identity.version is None and path in surroundings.elsewhere
+        if recalled and is_doubtful and recalled.position.offset == 0:
+            recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
@@ -281,7 +315,7 @@ class Classifier:
     def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
         """A file that goes on where one that is open does not: that very file on a device which has another
         number since it was mounted again, or a mirror's copy of one that was deleted."""
-        source, position = fresh
+        source, position, _ = fresh
         for generation in surroundings.held.values():
             again = is_renumbered(generation, position.identity, source)
             if not again and has_name(self._files, generation):
@@ -382,9 +416,7 @@ class Classifier:
             return mine
         twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
         found = _longer(fresh, twin, surroundings)
-        if found and Resemblance.ALIKE in (resemblance, held):
-            self._announcer.possible_duplicate(path, None if is_compressed(path) else count_lines(source))
-        return found or mine
+        return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of an open file, which has all of it."""

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
-from qps_service.files.sources import goes_beyond, open_source
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
+from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
@@ -78,6 +78,7 @@ class Discovery:
     ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
+        self._announcer = announcer
         self._known_files = known_files
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
@@ -100,6 +101,12 @@ class Discovery:
         return self._resuming
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether every event since the last look is known, and none of them asks for another."""
+        is_settled = self._since is None and not self._sweeping and not self._touched
+        return is_settled and not self._resuming and self._lineage.is_complete and not self._lineage.names()
+
+    @property
     def is_full(self) -> bool:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
@@ -107,8 +114,19 @@ class Discovery:
     def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
         log_paths = _log_paths(directories)
+        # In a directory of hundreds of logs nearly all are about others.
+        begins = tuple(
+            os.path.join(each.path, os.path.splitext(other.base)[0])
+            for each in directories
+            for other in directories
+        )
         concerned = False
         for hint in hints:
+            if not isinstance(hint, Lost) and not any(
+                path.startswith(begins) or self._lineage.carries(path)
+                for path in (hint if isinstance(hint, Moved) else hint[:1])
+            ):
+                continue
             before = self._lineage.names()
             self._lineage.note(hint, log_paths)
             match hint:
@@ -185,7 +203,9 @@ class Discovery:
         former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         strange = self._search.by_inode(awaited, directories) if awaited else {}
-        others = self._search.named_like(strange.keys() - seen.keys())
+        # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
+        certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
+        others = self._search.named_like(certain - seen.keys())
         for path, each in (strange | others).items():
             if path not in _log_paths(directories):
                 seen.setdefault(path, each)
@@ -204,6 +224,7 @@ class Discovery:
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
+        self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
         for path, ignored_file, by_name in ignored:
             if moved and by_name:
@@ -319,22 +340,74 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        found = {each.position.number for each in surroundings.found}
-        missing = [each for each in self._known_files.expected() if each.number not in found]
-        if not missing:
+        for position in self._missing(surroundings):
+            self._take_for(position, surroundings.found)
+        if not (missing := self._missing(surroundings)):
             return
-        taken = surroundings.held.keys() | {each.position.identity[:2] for each in surroundings.found}
-        for path, seen in self._search.by_time(missing, directories).items():
-            if seen.key in taken or path in _log_paths(directories):
-                continue
-            if len(surroundings.found) >= surroundings.room:
-                self._is_full = True
-                return
-            if one := self._classifier.as_awaited(path, seen, missing, surroundings):
-                surroundings.found.append(one)
-                missing = [each for each in missing if each.number != one.position.number]
-                if not missing:
-                    return
+        candidates = {
+            path: seen
+            for path, seen in self._search.by_time(missing, directories).items()
+            if seen.key not in surroundings.held and path not in _log_paths(directories)
+        }
+        for path, seen in candidates.items():
+            self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
+        for position in self._missing(surroundings):
+            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
+            # it? Of several, the first that was written to since it was read, or the last before.
+            def distance(path: str, position: Position = position) -> tuple[bool, int]:
+                later = candidates[path].modified - position.modified
+                return later < 0, abs(later)
+
+            for path in sorted(candidates, key=distance):
+                name = os.path.basename(path)
+                if any(is_sibling(each.base, name) for each in directories):
+                    self._take_up(path, candidates[path], [position], surroundings, certain=False)
+
+    def _missing(self, surroundings: Surroundings) -> list[Position]:
+        """What is still awaited, and was not found in this look."""
+        found = {each.position.number for each in surroundings.found}
+        return [each for each in self._known_files.expected() if each.number not in found]
+
+    def _take_up(
+        self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool
+    ) -> None:
+        """Go on in the file at `path`, if it is one of these."""
+        numbers = {each.position.number for each in surroundings.found}
+        identities = {each.position.identity[:2] for each in surroundings.found}
+        missing = [each for each in missing if each.number not in numbers]
+        if not missing or seen.key in identities:
+            return
+        if len(surroundings.found) >= surroundings.room:
+            self._is_full = True
+        elif one := self._classifier.as_awaited(path, seen, missing, surroundings, certain=certain):
+            surroundings.found.append(one)
+
+    def _take_for(self, awaited: Position, found: list[Found]) -> None:
+        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
+        that, though nothing else proves it."""
+        with suppress(OSError):
+            fitting = [
+                each
+                for each in found
+                if each.position.number == 0
+                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
+            ]
+            if fitting:
+                oldest = min(fitting, key=lambda each: each.source.seen().modified)
+                identity, name = oldest.position.identity, oldest.position.name
+                found[found.index(oldest)] = Found(
+                    oldest.source, awaited._replace(identity=identity, name=name)
+                )
+
+    def _say_what_is_alike(self, found: Iterable[Found]) -> None:
+        for each in found:
+            if each.is_alike:
+                path = each.position.name
+                lines = None
+                if not is_compressed(path):
+                    with suppress(OSError):
+                        lines = count_lines(each.source)
+                self._announcer.possible_duplicate(path, lines)
 
     def _is_renumbered(
         self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
@@ -408,12 +481,18 @@ class Discovery:
 
     def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in it to consider."""
-        names = self._files.names(directory.path) if everything else ()
-        paths = touched.union(os.path.join(directory.path, name) for name in names)
         descending = self._lineage.names()
-        return {
-            path for path in paths if path in descending or is_sibling(directory.base, os.path.basename(path))
+        paths = {
+            path
+            for path in touched
+            if path in descending or is_sibling(directory.base, os.path.basename(path))
         }
+        if everything:
+            names = self._files.names(directory.path)
+            paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
+            if descending:
+                paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
+        return paths
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

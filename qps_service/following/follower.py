@@ -199,6 +199,9 @@ class Follower:
         if self._swept.allows(now):
             self._discovery.sweep()
         self._take_back(now)
+        if self._is_at_rest():
+            self._reached_at = now
+            return
         for _ in range(ROUNDS):
             self._looked_at = directories = self._directories.look()
             self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
@@ -230,6 +233,17 @@ class Follower:
             self._reached_at = now
         self._tell_losses()
         self._first_look = False
+
+    def _is_at_rest(self) -> bool:
+        """Whether the log is the file that it was, and nothing moved beside it: then there is nothing to be
+        found. With hundreds of logs that nobody writes to, this is what a look costs."""
+        self.take_hints()
+        current = self._held.current
+        if current is None or not self._discovery.is_quiet:
+            return False
+        with suppress(OSError):
+            return not is_replaced(current.position, self._files.stat(self.path))
+        return False
 
     def _log_seen(self, *, reads_log: bool) -> LogSeen:
         current = self._held.current
@@ -332,7 +346,7 @@ class Follower:
         last seen, and if nothing is known of the file, since it was created. A log that was out of reach, on
         a volume that was not mounted or in a directory that refused us, comes back with lines of all that
         time; one that its server creates late has none that are older than itself."""
-        source, position = found
+        source, position, _ = found
         if position.number or source.descriptor is None:
             return self._reached_at
         if position.begun and self._began_at is not None:

@@ -81,7 +81,7 @@ class Generation:
         self._modified = position.modified
         self._unended = position.unended
         self._tail = position.tail
-        self._tail_end = position.offset
+        self._tail_end = position.offset if position.tail else 0
         self._owner = position.owner
         self._truncated, self._recognised = truncated, recognised
         self._known_part = known_part

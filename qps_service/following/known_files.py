@@ -125,8 +125,10 @@ class KnownFiles:
         if position is None:
             return None
         if position.identity.device != identity.device:
-            # Where nothing but the inode's number is the same, all of the text must be, too.
-            if identity.version is None and compare(position, read) is not Match.FULL:
+            # Where nothing but the inode's number is the same, all of the text must be, too. A log that was
+            # empty has none.
+            was_empty = position.offset == 0 and position.number in self._expected
+            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
                 return None
             position = self._renumbered(position, identity)
         back = len(position.marker)
@@ -148,7 +150,7 @@ class KnownFiles:
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
-        with what it is like."""
+        with what it is like. `modified`: its st_mtime, where a copy would have that of its original."""
         best: Position | None = None
         alike: Position | None = None
         for position in self._beginning_like(read):

@@ -82,9 +82,8 @@ class Search:
     def by_time(
         self, wanted: Collection[Position], directories: Collection[LogDirectory], known: Collection[str] = ()
     ) -> dict[str, Seen]:
-        """Files that may have the texts of these generations: written to no earlier, and no smaller unless
+        """Files that may have the texts of these generations: written to no earlier, and no smaller, unless
         they are compressed. The latest first."""
-        # Compressing may keep the time in whole seconds alone.
         since = min(position.modified for position in wanted) // SECOND * SECOND
         least = min(position.offset for position in wanted)
         seen: dict[str, Seen] = {}
@@ -92,10 +91,13 @@ class Search:
             for name, _, is_file in self._entries(place):
                 if is_file and (path := os.path.join(place, name)) not in known:
                     self._look(path, seen)
+        # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that
+        # the log had when logrotate began, be there later lines.
         fit = [
             (path, each)
             for path, each in seen.items()
-            if each.modified >= since and (each.size >= least or is_compressed(path))
+            if (is_compressed(path) and each.changed >= since)
+            or (each.modified >= since and (each.size >= least or is_compressed(path)))
         ]
         return dict(sorted(fit, key=lambda each: each[1].modified, reverse=True)[:TEXTS])
 

@@ -1,4 +1,5 @@
-"""SIGKILL, at every step of a commit and at random moments under ten rotations a second: every line once.
+"""SIGKILL, at every step of a commit and at random moments under ten rotations a second, by renames and by
+the real logrotate: every line once.
 
 The steps are the system calls that change what is on disk or tell something to others; strace kills the
 program right before one of them, and each has its turn. `scripts/campaign.sh kills` kills at more random
@@ -21,6 +22,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
+from tests.fault.traffic import COPYTRUNCATE, MODES, RENAMES, TRUNCATE
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -31,8 +33,8 @@ STEPS = (
 )
 STRACE = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e"]
 WORKERS = os.cpu_count() or 1
-# A commit writes pages by the dozen, one like the other: CI kills before every third, a campaign before each.
-STRIDES = {} if os.environ.get("QPS_REPORTER_EVERY_STEP") else {"pwrite64": 3}
+# A commit writes pages by the dozen, one like the other: CI kills before every fifth, a campaign before each.
+STRIDES = {} if os.environ.get("QPS_REPORTER_EVERY_STEP") else {"pwrite64": 5}
 
 KILLS = int(os.environ.get("QPS_REPORTER_KILLS", "40"))
 KILLS_PER_CAMPAIGN = 40  # as many as keep the restored totals small
@@ -151,6 +153,38 @@ test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_no
 # --- at random moments
 
 
+class Modes:
+    """What rotates while the program is killed: each way in turn, in an order of chance."""
+
+    def __init__(self, traffic: "subprocess.Popen[str]", chance: random.Random, kills: int) -> None:
+        self._traffic = traffic
+        self._modes = [*MODES]
+        chance.shuffle(self._modes)
+        self._mode = RENAMES
+        self._kills = max(1, kills // len(MODES))  # in each mode
+        self._awaited = ""  # the first line since it was truncated
+
+    def next(self, number: int, counted: Counter[str]) -> None:
+        """Before the kill of this number. What is truncated was read since it was before, at least in part."""
+        if self._awaited not in ("", *counted):
+            return
+        self._awaited = ""
+        if number % self._kills == 0 and self._modes:
+            self._mode = self._modes.pop()
+            self._tell(self._mode)
+        elif self._mode == COPYTRUNCATE:
+            self._tell(TRUNCATE)
+
+    def _tell(self, what: str) -> None:
+        assert self._traffic.stdin
+        assert self._traffic.stdout
+        self._traffic.stdin.write(f"{what}\n")
+        self._traffic.stdin.flush()
+        line = int(self._traffic.stdout.readline())
+        if self._mode == COPYTRUNCATE:
+            self._awaited = f"/{line}"
+
+
 def campaign(make_site: MakeSite, seed: int, kills: int) -> None:
     """Start it, kill it at a random moment, again and again; then let it finish."""
     chance = random.Random(seed)
@@ -159,19 +193,29 @@ def campaign(make_site: MakeSite, seed: int, kills: int) -> None:
     site.run()  # of a log that no commit knows, rotated files are older than our time
     counted: Counter[str] = Counter()
     command = [sys.executable, "-m", "tests.fault.traffic", str(site.log)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as traffic:
-        for _ in range(kills):
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as traffic:
+        modes = Modes(traffic, chance, kills)
+        for number in range(kills):
+            rotates_first = chance.random() < 0.5
+            if rotates_first:
+                modes.next(number, counted)
             process = site.start()
             if chance.random() < 0.5:
                 process.told("READY=1")
+            if not rotates_first:
+                modes.next(number, counted)
             time.sleep(chance.uniform(0, LONGEST_WAIT))
             process.close()
             before, counted = counted, site.totals()
             assert not before - counted
         lines, _ = traffic.communicate()
+    assert traffic.returncode == 0
     site.expected.update(f"/{number}" for number in range(int(lines)))
     site.once() if seed % 2 else site.run()
     site.check()
+    assert site.query("SELECT name, what FROM loss") == []
     site.audit()
     site.check_numbers()
 

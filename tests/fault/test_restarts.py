@@ -1,7 +1,10 @@
 """The end of a process, and what happens to logs until the next one: every line once."""
 
-from tests.fault import restarts, twins
-from tests.promised import MadePromise, promises
+from typing import Any
+
+from tests.fault import devices, restarts, twins
+from tests.fault.mounts import needs_root
+from tests.promised import MadePromise, Promise, promises
 
 TWINS = {
     restarts.killed_before_the_commit: twins.StartsAnew,
@@ -33,6 +36,39 @@ TWINS = {
     restarts.rotated_to_another_directory: twins.StaysInItsDirectory,
 }
 
-test_every_line_once, test_twin = promises(
-    *(MadePromise(check, twin, by="make", caught=(OSError, ValueError)) for check, twin in TWINS.items())
+
+def row(check: Any, *broken: Any, **given: Any) -> Promise:
+    """One promise, by what its rig makes."""
+    return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
+
+
+test_every_line_once, test_twin = promises(*(row(check, twin) for check, twin in TWINS.items()))
+
+test_devices_are_renumbered, test_twin_of_devices = promises(
+    *(
+        row(check, *broken, label=label, has_versions=has_versions, **given)
+        for has_versions, label in ((True, "versions"), (False, "no_versions"))
+        for check, given, broken in (
+            (devices.mounted_after_the_start, {"meanwhile": 0}, [twins.TrustsDevices]),
+            (devices.mounted_after_the_start, {"meanwhile": 300}, [twins.TrustsDevices]),
+            (devices.mounted_where_nothing_was, {}, [twins.TrustsDevices]),
+            (
+                devices.mounted_after_a_rotation,
+                {"name": "access.log.1"},
+                [twins.TrustsDevices, twins.ForgetsWhatIsOld],
+            ),
+            (devices.mounted_after_a_rotation, {"name": "access.log.1.gz"}, [twins.IgnoresArchives]),
+            (devices.renumbered_by_a_reboot, {"rotates": False}, [twins.TrustsDevices]),
+            (
+                devices.renumbered_by_a_reboot,
+                {"rotates": True},
+                [twins.TrustsDevices, twins.ForgetsWhatIsOld],
+            ),
+            (devices.mounted_over_a_log, {}, [twins.TrustsDevices]),
+        )
+    )
+)
+
+test_a_volume_is_mounted_late, test_twin_of_the_volume = map(
+    needs_root, promises(row(devices.really_mounted_late, twins.TrustsDevices))
 )

@@ -49,6 +49,8 @@ StartsAtTheVeryEnd = spoilt("StartsAtTheVeryEnd", "_start._line_before", lambda 
 NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
 # Goes on in a truncated log as if nothing else had been in it.
 LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
+# Counts what it doubts without a word.
+SaysNoDuplicate = spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
 # Knows files by their numbers alone.
 KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
 # Takes every text that it does not know for a new one.
@@ -57,6 +59,87 @@ IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
+
+
+class WithOtherGenerations(Spoilt):
+    """Changes each generation that is opened."""
+
+    def spoil(self) -> None:
+        adopt = self._held.adopt
+
+        def changing(*rest: Any, **more: Any) -> Generation:
+            generation = adopt(*rest, **more)
+            self.change(generation)
+            return generation
+
+        self._held.adopt = changing  # type: ignore[method-assign]
+
+    def change(self, generation: Generation) -> None:
+        raise NotImplementedError
+
+
+class TrustsDevices(Spoilt):
+    """Takes a file on a device with another number for another file."""
+
+    def spoil(self) -> None:
+        known, ignored = self._known_files, self._known_files.ignored
+        find = known._find
+
+        def on_its_device(identity: Any) -> Any:
+            position = find(identity)
+            return position if position and position.identity == identity else None
+
+        known._find = on_its_device  # type: ignore[method-assign]
+        known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        known.known_part = lambda *_: None  # type: ignore[method-assign]
+        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+
+
+class ForgetsWhatIsOld(Spoilt):
+    """Knows what was before our time by device and inode alone."""
+
+    def spoil(self) -> None:
+        ignored = self._known_files.ignored
+        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+
+
+class ReadsCopiesAnew(Spoilt):
+    """Takes a file that nobody read for a new one, whatever its text."""
+
+    def spoil(self) -> None:
+        self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+class ReadsAnewInPlace(WithOtherGenerations):
+    """Reads a file from its start once it was cut, whatever was written into it."""
+
+    def change(self, generation: Generation) -> None:
+        restart = generation._restart
+
+        def from_the_start() -> None:
+            restart()
+            generation.offset = generation._begun = generation._tail_end = 0
+            generation._prefix = generation._marker = generation._marks = generation._tail = b""
+
+        generation._restart = from_the_start  # type: ignore[method-assign]
+
+
+class BelievesInEqualTexts(Spoilt):
+    """Takes equal lines for a proof, as an identity by text alone does."""
+
+    def spoil(self) -> None:
+        known = self._known_files
+        resembles = known.resembles
+
+        def certainly(*arguments: Any) -> Any:
+            resemblance, position = resembles(*arguments)
+            alike = resemblance is Resemblance.ALIKE
+            return (Resemblance.CONTINUED if alike else resemblance), position
+
+        known.resembles = certainly  # type: ignore[method-assign]
 
 
 class ClosesFirst(Follower):
@@ -99,27 +182,10 @@ class DistrustsEverything(Spoilt):
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage._is_complete = True
+            self._discovery._lineage.is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
-
-
-class WithOtherGenerations(Spoilt):
-    """Changes each generation that is opened."""
-
-    def spoil(self) -> None:
-        adopt = self._held.adopt
-
-        def changing(*rest: Any, **more: Any) -> Generation:
-            generation = adopt(*rest, **more)
-            self.change(generation)
-            return generation
-
-        self._held.adopt = changing  # type: ignore[method-assign]
-
-    def change(self, generation: Generation) -> None:
-        raise NotImplementedError
 
 
 class BySizeOnly(WithOtherGenerations):
@@ -212,10 +278,18 @@ class IgnoresArchives(Spoilt):
     """Reads no compressed files."""
 
     def spoil(self) -> None:
-        candidates = self._discovery._candidates
-        self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        def but_archives(find: Any) -> Any:
+            return lambda *rest, **more: {
+                path: each for path, each in find(*rest, **more).items() if not is_compressed(path)
+            }
+
+        discovery, search = self._discovery, self._discovery._search
+        candidates = discovery._candidates
+        discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
         }
+        search.by_time = but_archives(search.by_time)  # type: ignore[method-assign]
+        search.by_inode = but_archives(search.by_inode)  # type: ignore[method-assign]
 
 
 class TakesNothingBack(Follower):
@@ -291,6 +365,9 @@ class StaysInItsDirectory(Spoilt):
     def spoil(self) -> None:
         self._directories._aside = []
         self._directories.learn = lambda path: None  # type: ignore[method-assign]
+        self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
+            [each.path for each in directories]
+        )
 
 
 class SettlesAtOnce(Follower):
