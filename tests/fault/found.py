@@ -160,3 +160,23 @@ def volume_away_for_a_whole_process(make: Make) -> None:
     old.lines(1)
     rig.start()
     rig.check(losses=[])
+
+
+def backup_that_was_put_back_before(make: Make) -> None:
+    """It is put back while nobody runs: it goes on as one file does that was read, but stood in others, too."""
+    rig, _ = begun(make)
+    mirror(rig)
+    rig.look()
+    rig.writer().lines(20)
+    rig.look()
+    shutil.copy(rig.path, backup := rig.root / "backup")
+    rig.writer().lines(2)
+    rig.look()
+    for _ in range(2):
+        shutil.copy(backup, rig.beside("new"))
+        rig.beside("new").rename(rig.path)
+        rig.writer().lines(3)
+        rig.stop()
+        rig.start()
+        rig.look()
+    rig.check()

@@ -29,6 +29,9 @@ DoubtsToTheEnd = twins.spoilt(
     ),
 )
 
+# Goes on where a file did that begins like it, whatever stood in others.
+GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
+
 TWINS = {
     found.mirrored_without_a_hint: SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -36,10 +39,11 @@ TWINS = {
     found.backup_written_over_the_log_and_written_to: DoubtsToTheEnd,
     found.copy_of_a_mirror: TakesTheFirstText,
     found.copy_of_a_mirror_that_was_not_committed: TakesTheFirstText,
-    found.rotated_mirror_of_a_mirror: twins.KnowsNoText,
+    found.rotated_mirror_of_a_mirror: twins.StartsAnew,
     found.mirror_beside_what_it_replaced: GoesOnNowhereElse,
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
+    found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 
 test_every_line_once, test_twin = promises(

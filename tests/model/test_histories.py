@@ -1,5 +1,4 @@
-"""Random histories of a log and the files beside it, against the oracle of numbered lines.
-"""
+"""Random histories of a log and the files beside it, against the oracle of numbered lines."""
 
 import os
 import shutil
@@ -91,9 +90,7 @@ class History(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="qps-history-"))
         self.unmounted = Path(f"{self.root}-unmounted")
         self.clock, self.hearing = WallClock(), Hearing(is_deaf=deaf)
-        self.files = ToyFiles(
-            self.clock, blind=blind, has_versions=has_versions, unmounted=self.unmounted
-        )
+        self.files = ToyFiles(self.clock, blind=blind, has_versions=has_versions, unmounted=self.unmounted)
         self.rig = (EqualLinesRig if equal else Rig)(
             self.root,
             follower=self.follower,
@@ -439,7 +436,9 @@ class History(RuleBasedStateMachine):
         if self.is_shared:
             number = self._name()
             path = self.rig.path.with_name(name.removesuffix(".gz") % number)
-            path.write_bytes(b"".join(b"forged %d [29/Nov/2026:10:10:%02d]\n" % (number, at) for at in range(20)))
+            path.write_bytes(
+                b"".join(b"forged %d [29/Nov/2026:10:10:%02d]\n" % (number, at) for at in range(20))
+            )
             if name.endswith(".gz"):
                 path = pack(path)
             self.files.give_away(path)

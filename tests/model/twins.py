@@ -15,8 +15,10 @@ class ComparesDevices(Spoilt):
     def spoil(self) -> None:
         known_files = self._known_files
         by_key: Callable[..., Any] = known_files._numbers.get
-        known_files._find = lambda identity: (  # type: ignore[method-assign]
-            known_files._retired.get(by_key(identity[:2]))
+        known_files._find = (
+            lambda identity: (  # type: ignore[method-assign]
+                known_files._retired.get(by_key(identity[:2]))
+            )
         )
         known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
@@ -41,9 +43,7 @@ class WithOtherClassification(Spoilt):
         classifier = self._discovery._classifier
         consider = classifier.consider
 
-        def otherwise(
-            path: str, seen: Seen, surroundings: Surroundings, *, trusted: bool
-        ) -> Classification:
+        def otherwise(path: str, seen: Seen, surroundings: Surroundings, *, trusted: bool) -> Classification:
             if self.leaves_out(seen, surroundings, trusted=trusted):
                 return Undecided.NEW
             return consider(path, seen, self.changed(surroundings), trusted=trusted)
