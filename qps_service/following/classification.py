@@ -250,14 +250,15 @@ class Classifier:
                 self._files.close(descriptor)
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-            for position in awaited:
+            # A mirror has all that was read of the file that it replaced.
+            for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
                 if known and (
                     not certain
                     or is_proven(source.read, position)
                     or is_same_time(position.modified, seen.modified)
                 ):
-                    if self._is_of_held(source, source.read, position.offset, surroundings):
+                    if self._is_read_further(source, position.offset, surroundings):
                         break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
@@ -333,12 +334,9 @@ class Classifier:
 
     def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of another file, of which more was read."""
-        if self._is_of_held(source, source.read, known, surroundings):
-            return True
-        resemblance, position = self._known_files.resembles(source.read, surroundings.is_present)
-        if resemblance is Resemblance.CONTINUED and position:
-            return position.offset > known
-        return resemblance is Resemblance.COPY
+        return self._is_of_held(source, source.read, known, surroundings) or self._known_files.read_further(
+            source.read, known, ()
+        )
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes

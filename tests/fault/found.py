@@ -163,7 +163,7 @@ def volume_away_for_a_whole_process(make: Make) -> None:
 
 
 def backup_that_was_put_back_before(make: Make) -> None:
-    """It is put back while nobody runs: it goes on as one file does that was read, but stood in others, too."""
+    """It goes on as one file does that was read, and what comes then was read in another."""
     rig, _ = begun(make)
     mirror(rig)
     rig.look()
