@@ -417,16 +417,15 @@ class Classifier:
         return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of an open file, which has all of it."""
+        """Whether a text that is known up to a byte is that of a file which has all of it, and is open, or was
+        found in this look."""
+        opened = [(each.position, each.source) for each in surroundings.held.values()]
+        opened += [(each.position, each.source) for each in surroundings.found]
         return any(
-            each.offset > known
-            or (
-                each.offset == known
-                and not goes_beyond(source, each.source)
-                and _alike(read, each.source.read)
-            )
-            for each in surroundings.held.values()
-            if compare(each.position, read) in _KNOWN
+            position.offset > known
+            or (position.offset == known and not goes_beyond(source, its) and _alike(read, its.read))
+            for position, its in opened
+            if compare(position, read) in _KNOWN
         )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import is_proven
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
 from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
@@ -439,9 +440,9 @@ class Discovery:
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
-        It has all that was read of the log, goes on after it, and was written no earlier than the log
-        was when it was last read: an older file with the same lines is not it. Of several, the longest; of
-        equal ones, the latest.
+        It has all that was read of the log, goes on after it, and was written no earlier than the log was
+        when it was last read, where no text proves it: an older file with the same lines is not it. Of
+        several, the longest; of equal ones, the latest.
         """
         candidates: dict[str, Seen] = {}
         for directory in directories:
@@ -456,9 +457,13 @@ class Discovery:
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
-            if not seen.regular or seen.modified < position.modified // grain * grain or seen.key in keys:
+            if not seen.regular or seen.key in keys:
                 continue
+            is_older = seen.modified < position.modified // grain * grain
             copy = self._open_copy(path, seen, position, others)
+            if copy and is_older and not is_proven(copy.source.read, position):
+                copy.source.close()
+                continue
             with suppress(OSError):  # what is damaged has no more
                 if copy and (best is None or goes_beyond(copy.source, best.source)):
                     best, copy = copy, best

@@ -5,7 +5,8 @@ import shutil
 
 from tests.fault.restarts import begun
 from tests.fault.scenarios import Make
-from tests.following import BlindFiles, NoInotify, Rig
+from tests.following import SECOND, BlindFiles, NoInotify, Rig
+from tests.model.toy_disk import ToyFiles, WallClock
 
 EQUAL = b"GET /health 200\n"
 
@@ -180,3 +181,17 @@ def backup_that_was_put_back_before(make: Make) -> None:
         rig.start()
         rig.look()
     rig.check()
+
+
+def copytruncate_after_the_clock_went_back(make: Make) -> None:
+    """The copy is older than the log was when it was read last, and has lines that nobody read."""
+    clock = WallClock()
+    rig, writer = begun(make, files=ToyFiles(clock))
+    for number in range(1, 3):
+        clock.jump(-3600 * SECOND)
+        writer.lines(5)
+        rig.copytruncate(f"access.log.{number}")
+        rig.look()
+        writer.lines(20)
+        rig.look()
+    rig.check(losses=[])

@@ -294,6 +294,8 @@ class History(RuleBasedStateMachine):
             self._set_link(self.log.parent if same_directory else None)
             if not dangling:
                 self.current()
+            if self.is_running:
+                self.look_now()  # what is in a directory that nobody looked into is taken for old
 
     def _set_link(self, directory: Path | None = None) -> None:
         """To a file of a new day, which may not be there yet."""
@@ -312,6 +314,11 @@ class History(RuleBasedStateMachine):
     @precondition(running)
     @rule(first_looks=st.booleans(), kind=st.sampled_from(["sibling", "sibling", "name", "directory"]))
     def copytruncate(self, first_looks: bool, kind: str) -> None:
+        if kind != "sibling":
+            # Elsewhere only files are looked at that are no older than the log was.
+            self.current().lines(1)
+            self.look_now()
+            self.current().lines(2)
         if first_looks or not self.rig.has_read(self.rig.path):
             self.look_now()
         self._copytruncate(kind)
@@ -412,6 +419,8 @@ class History(RuleBasedStateMachine):
         backup = data.draw(st.sampled_from(self.backups))
         if in_place and not self.is_exact and len(set(backup.read_bytes().splitlines())) < 2:
             return  # what copytruncate leaves of such a log is no other
+        if in_place and backup.read_bytes().startswith(log.read_bytes()):
+            return  # as if the rest was written to it
         self.powers.add("backup put in place")
         if in_place:
             log.write_bytes(backup.read_bytes())
