@@ -280,8 +280,8 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        is_doubtful = identity.version is None and path in surroundings.elsewhere
-        if recalled and is_doubtful and recalled.position.offset == 0:
+        is_bare = identity.version is None and recalled is not None and recalled.position.offset == 0
+        if is_bare and (path in surroundings.elsewhere or self._is_read_further(source, 0, surroundings)):
             recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
@@ -417,8 +417,8 @@ class Classifier:
         return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of a file which has all of it, and is open, or was
-        found in this look."""
+        """Whether a text that is known up to a byte is that of a file which has all of it, and is open or
+        was found in this look."""
         opened = [(each.position, each.source) for each in surroundings.held.values()]
         opened += [(each.position, each.source) for each in surroundings.found]
         return any(

@@ -122,7 +122,7 @@ class History(RuleBasedStateMachine):
         self.backups: list[Path] = []  # of texts that were read
         self.truncations = self.names = 0
         self.is_running = True
-        self.is_unmounted = False
+        self.is_unmounted = self.has_jumped = False
         self.may_truncate = True
         if early:
             writer = self.rig.writer()
@@ -163,6 +163,7 @@ class History(RuleBasedStateMachine):
             self.powers.add("hints missing")
         self.rig.look(seconds)
         self.unseen.clear()
+        self.has_jumped = False
 
     def current(self) -> Writer:
         """The writer of the file that is the log now."""
@@ -180,9 +181,11 @@ class History(RuleBasedStateMachine):
         return is_there or self.rig.holds(self.files.fstat(writer.descriptor).key)
 
     def _is_hidden(self, writer: Writer) -> bool:
-        """Whether a volume is mounted over the directory in which the file is."""
+        """Whether a volume is mounted over the directory in which the file is, or will be before anybody reads
+        it."""
         path = os.readlink(f"/proc/self/fd/{writer.descriptor}")
-        return path.startswith(f"{self.unmounted}-bare")
+        below = self.is_unmounted and not self.is_running and path.startswith(f"{self.rig.path.parent}/")
+        return below or path.startswith(f"{self.unmounted}-bare")
 
     # Writers
 
@@ -487,7 +490,10 @@ class History(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([-DAY, -3600 * 10**9, -(10**9), 10**9, DAY]))
     def set_clock(self, by: int) -> None:
+        if self.has_jumped:
+            return  # how far it went back in between nobody can know
         self.powers.add("clock jumped")
+        self.has_jumped = True
         self.clock.jump(by)
 
     @rule()
@@ -554,6 +560,7 @@ class History(RuleBasedStateMachine):
         self.rig.start(rebooted=reboots and self.rig.store is None)
         self.is_running = self.may_truncate = True
         self.rig.look(0.01, commit=looks)
+        self.has_jumped = self.has_jumped and not looks
         if not looks:
             self.rig.kill()
             self.rig.start()
