@@ -250,13 +250,18 @@ class Classifier:
                 self._files.close(descriptor)
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            is_left_out = self._known_files.ignored.recall(identity, seen)
             # A mirror has all that was read of the file that it replaced.
             for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and (
-                    not certain
-                    or is_proven(source.read, position)
-                    or is_same_time(position.modified, seen.modified)
+                if (
+                    known
+                    and not is_left_out
+                    and (
+                        not certain
+                        or is_proven(source.read, position)
+                        or is_same_time(position.modified, seen.modified)
+                    )
                 ):
                     if self._is_read_further(source, position.offset, surroundings):
                         break

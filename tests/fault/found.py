@@ -1,9 +1,11 @@
 """Histories that random runs found (tests/model), as short as they can be: copies of logs, put where the log
 or its rotated files are, and what was let go under names like no rotation's."""
 
+import os
 import shutil
+import time
 
-from tests.fault.restarts import begun
+from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
 from tests.following import SECOND, BlindFiles, NoInotify, Rig
 from tests.model.toy_disk import ToyFiles, WallClock
@@ -194,4 +196,21 @@ def copytruncate_after_the_clock_went_back(make: Make) -> None:
         rig.look()
         writer.lines(20)
         rig.look()
+    rig.check(losses=[])
+
+
+def backup_beside_what_is_awaited(make: Make) -> None:
+    """It was there before the end, and has what was read; what is awaited has more, and is compressed."""
+    rig, old = begun(make)
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.look()
+    rig.stop()
+    old.lines(2)
+    archive = rig.path.parent / "archive"
+    archive.mkdir()
+    rig.path.rename(archive / "access.log.1")
+    pack(archive / "access.log.1")
+    os.utime(rig.beside("access.log.bak"), (time.time() + 9,) * 2)
+    rig.writer()
+    rig.start()
     rig.check(losses=[])

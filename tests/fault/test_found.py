@@ -31,6 +31,8 @@ class TrustsTimes(twins.Spoilt):
         self._discovery.copy_of = no_older  # type: ignore[method-assign]
 
 
+# Asks of no file whether it is known not to be counted.
+LeavesNothingOut = twins.spoilt("LeavesNothingOut", "_known_files.ignored.recall", lambda *_: False)
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -63,6 +65,7 @@ TWINS = {
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 

@@ -516,6 +516,8 @@ class History(RuleBasedStateMachine):
     def unmount(self) -> None:
         """Lazily: who has files of it open keeps them."""
         self.powers.add("mount came and went")
+        if self.is_running:
+            self.look_now()  # what nobody saw before is taken for old when it comes back
         here = self.rig.path.parent
         bare = Path(f"{self.unmounted}-bare")
         here.rename(self.unmounted)
