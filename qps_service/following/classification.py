@@ -285,8 +285,12 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        is_bare = identity.version is None and recalled is not None and recalled.position.offset == 0
-        if is_bare and (path in surroundings.elsewhere or self._is_read_further(source, 0, surroundings)):
+        if recalled and identity.version is None and recalled.position.offset == 0:
+            moved = path in surroundings.elsewhere and path != recalled.position.name
+            is_other = moved or self._is_read_further(source, 0, surroundings)
+        else:
+            is_other = False
+        if is_other:
             recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position

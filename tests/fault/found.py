@@ -214,3 +214,17 @@ def backup_beside_what_is_awaited(make: Make) -> None:
     rig.writer()
     rig.start()
     rig.check(losses=[])
+
+
+def empty_under_another_name(make: Make) -> None:
+    """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
+    rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))
+    late = rig.renew()
+    rig.look()
+    rig.path.rename(rig.beside("app-29Nov"))
+    rig.look()
+    rig.stop()
+    late.lines(1)
+    rig.start()
+    rig.writer()
+    rig.check()

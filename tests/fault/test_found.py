@@ -66,6 +66,7 @@ TWINS = {
     found.volume_away_for_a_whole_process: twins.StartsAnew,
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
+    found.empty_under_another_name: twins.LooksAtTheLogOnly,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 
