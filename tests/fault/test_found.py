@@ -28,7 +28,7 @@ class TrustsTimes(twins.Spoilt):
             found = copy_of(position, *rest)
             return found if found and found.source.seen().modified >= position.modified else None
 
-        self._discovery.copy_of = no_older  # type: ignore[method-assign]
+        self._discovery.copy_of = no_older  # type: ignore[assignment]
 
 
 # Asks of no file whether it is known not to be counted.

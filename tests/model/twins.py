@@ -1,11 +1,11 @@
-"""Followers that believe what machines do not keep: each lacks what one power of the toy file system asks for."""
+"""Followers that lack what one power of the toy file system asks for."""
 
-from collections.abc import Callable
 from typing import Any
 
 from qps_service.files.kernel import Seen
 from qps_service.following.classification import Classification, Surroundings, Undecided
 from qps_service.following.known_files import Resemblance
+from qps_service.values.positions import Identity, Position
 from tests.fault.twins import Spoilt, spoilt
 
 
@@ -14,12 +14,12 @@ class ComparesDevices(Spoilt):
 
     def spoil(self) -> None:
         known_files = self._known_files
-        by_key: Callable[..., Any] = known_files._numbers.get
-        known_files._find = (
-            lambda identity: (  # type: ignore[method-assign]
-                known_files._retired.get(by_key(identity[:2]))
-            )
-        )
+
+        def find(identity: Identity) -> Position | None:
+            number = known_files._numbers.get(identity[:2], 0)
+            return known_files._retired.get(number)
+
+        known_files._find = find  # type: ignore[method-assign]
         known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
@@ -33,7 +33,7 @@ class TrustsAnyText(Spoilt):
             resemblance, position = resembles(*arguments)
             return (Resemblance.COPY, None) if resemblance is Resemblance.ALIKE else (resemblance, position)
 
-        self._known_files.resembles = trusting  # type: ignore[method-assign]
+        self._known_files.resembles = trusting  # type: ignore[assignment]
 
 
 class WithOtherClassification(Spoilt):
