@@ -1,12 +1,13 @@
 """Random histories of a log and the files beside it, against the oracle of numbered lines.
 
-Hypothesis draws writes (whole, partial and late), renames to any name and into other directories, shifts, links
-set anew, copies, copytruncates, compressions, mirrors, edits, backups put back, deletions, refused permissions,
-strangers' files, stops, kills, starts and looks in any order, on a file system whose devices are renumbered,
-whose volume comes and goes, whose clock jumps and whose hints may be missing (tests/model/toy_disk.py). After
-each history every completed line was counted once. In one of three, lines have no time and many are equal: then
-there are never fewer than were written without a possible loss, nor more without a possible duplicate that is
-said. How often each power occurs, and each pair of them, is counted and must not be too seldom.
+Hypothesis draws writes (whole, partial and late), renames to any name and into other directories, shifts,
+links set anew, copies, copytruncates, compressions, mirrors, edits, backups put back, deletions, refused
+permissions, strangers' files, stops, kills, starts and looks in any order, on a file system whose devices are
+renumbered, whose volume comes and goes, whose clock jumps and whose hints may be missing
+(tests/model/toy_disk.py). After each history every completed line was counted once. In one of three, lines
+have no time and many are equal: then there are never fewer than were written without a possible loss, nor
+more without a possible duplicate that is said. How often each power occurs, and each pair of them, is counted
+and must not be too seldom.
 
 The histories keep to what can be kept. Left out are these:
 
@@ -17,16 +18,16 @@ The histories keep to what can be kept. Left out are these:
 - What comes and goes in a directory before anybody has looked into it since it was mounted, or since the link
   led there: it is taken for old. So is a whole volume that comes while a process follows another log in its
   place, if that is what the process began with.
-- Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the same
-  moment: a look sees it before.
-- An edited copy that has neither the log's first line nor two others of it. A backup written over the log that
-  begins with all that the log holds: so does a log that goes on.
+- Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
+  same moment: a look sees it before.
+- An edited copy that has neither the log's first line nor two others of it. A backup written over the log
+  that begins with all that the log holds: so does a log that goes on.
 - The clock is set twice between two looks. A copy by copytruncate under another name or in another directory
   that has an older time than the log had when it was read last.
 - Devices get other numbers only while nothing is open. A reboot empties systemd's store, which may hold what
   nothing else does.
-- Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the same
-  moment; a backup of lines that are all the same, written over the log.
+- Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the
+  same moment; a backup of lines that are all the same, written over the log.
 """
 
 import os
@@ -531,6 +532,8 @@ class History(RuleBasedStateMachine):
         if self.is_watched:
             self.look_now()  # what came to a name like no rotation's is known by hints alone
         self.hearing.is_deaf = not self.hearing.is_deaf
+        if self.is_watched:
+            self.look_now()  # the watches stand from now on
 
     @precondition(lambda self: not self.is_running or (self.is_unmounted and not self.rig.files_open))
     @rule()
