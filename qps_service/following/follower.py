@@ -185,8 +185,7 @@ class Follower:
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
         """What truncated files held beyond the last read, where a copy of it was left beside the log."""
         for position in self._held.take_cut():
-            held = {generation.key for generation in self._held}
-            found = self._discovery.copy_of(position, self._looked_at, held)
+            found = self._discovery.copy_of(position, self._looked_at, tuple(self._held))
             self._announcer.truncated(position, found.position.name if found else None)
             if found:
                 yield self._held.adopt(found, now, first=True)
