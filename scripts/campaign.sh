@@ -42,7 +42,7 @@ scripts/setup.sh test
 source scripts/caches.sh
 pytest+=(--quiet)
 case $campaign in
-histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" tests/model -k TestHistories ;;
+histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" -rP tests/model -k every_line_once ;;
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
 steps) QPS_REPORTER_EVERY_STEP=yes exec "${pytest[@]}" tests/fault/test_kills.py tests/fault/test_power_loss.py -k every_step ;;
 logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;

@@ -250,14 +250,21 @@ class Classifier:
                 self._files.close(descriptor)
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-            for position in awaited:
+            # What was compressed while it was still read was left out for that.
+            is_left_out = not is_compressed(path) and self._known_files.ignored.recall(identity, seen)
+            # A mirror has all that was read of the file that it replaced.
+            for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and (
-                    not certain
-                    or is_proven(source.read, position)
-                    or is_same_time(position.modified, seen.modified)
+                if (
+                    known
+                    and not is_left_out
+                    and (
+                        not certain
+                        or is_proven(source.read, position)
+                        or is_same_time(position.modified, seen.modified)
+                    )
                 ):
-                    if self._is_of_held(source, source.read, position.offset, surroundings):
+                    if self._is_read_further(source, position.offset, surroundings):
                         break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
@@ -279,8 +286,12 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        is_doubtful = identity.version is None and path in surroundings.elsewhere
-        if recalled and is_doubtful and recalled.position.offset == 0:
+        if recalled and identity.version is None and recalled.position.offset == 0:
+            moved = path in surroundings.elsewhere and path != recalled.position.name
+            is_other = moved or self._is_read_further(source, 0, surroundings)
+        else:
+            is_other = False
+        if is_other:
             recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
@@ -333,12 +344,9 @@ class Classifier:
 
     def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of another file, of which more was read."""
-        if self._is_of_held(source, source.read, known, surroundings):
-            return True
-        resemblance, position = self._known_files.resembles(source.read, surroundings.is_present)
-        if resemblance is Resemblance.CONTINUED and position:
-            return position.offset > known
-        return resemblance is Resemblance.COPY
+        return self._is_of_held(source, source.read, known, surroundings) or self._known_files.read_further(
+            source.read, known, ()
+        )
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -419,16 +427,15 @@ class Classifier:
         return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of an open file, which has all of it."""
+        """Whether a text that is known up to a byte is that of a file which has all of it, and is open or
+        was found in this look."""
+        opened = [(each.position, each.source) for each in surroundings.held.values()]
+        opened += [(each.position, each.source) for each in surroundings.found]
         return any(
-            each.offset > known
-            or (
-                each.offset == known
-                and not goes_beyond(source, each.source)
-                and _alike(read, each.source.read)
-            )
-            for each in surroundings.held.values()
-            if compare(each.position, read) in _KNOWN
+            position.offset > known
+            or (position.offset == known and not goes_beyond(source, its) and _alike(read, its.read))
+            for position, its in opened
+            if compare(position, read) in _KNOWN
         )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:

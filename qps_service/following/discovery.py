@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import is_proven
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
 from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
@@ -349,7 +350,9 @@ class Discovery:
             for path, seen in self._search.by_time(missing, directories).items()
             if seen.key not in surroundings.held and path not in _log_paths(directories)
         }
-        for path, seen in candidates.items():
+        for path, seen in sorted(
+            candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
+        ):
             self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
         for position in self._missing(surroundings):
             # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
@@ -383,21 +386,16 @@ class Discovery:
             surroundings.found.append(one)
 
     def _take_for(self, awaited: Position, found: list[Found]) -> None:
-        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
-        that, though nothing else proves it."""
+        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
+        nothing else proves it."""
         with suppress(OSError):
             fitting = [
-                each
-                for each in found
-                if each.position.number == 0
-                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
+                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
             ]
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
-                identity, name = oldest.position.identity, oldest.position.name
-                found[found.index(oldest)] = Found(
-                    oldest.source, awaited._replace(identity=identity, name=name)
-                )
+                position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
+                found[found.index(oldest)] = Found(oldest.source, position)
 
     def _say_what_is_alike(self, found: Iterable[Found]) -> None:
         for each in found:
@@ -435,13 +433,13 @@ class Discovery:
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, directories: Collection[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Collection[LogDirectory], held: Collection[Generation]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
-        It has all that was read of the log, goes on after it, and was written no earlier than the log
-        was when it was last read: an older file with the same lines is not it. Of several, the longest; of
-        equal ones, the latest.
+        It has all that was read of the log, goes on after it, and was written no earlier than the log was
+        when it was last read, where no text proves it: an older file with the same lines is not it. Of
+        several, the longest; of equal ones, the latest.
         """
         candidates: dict[str, Seen] = {}
         for directory in directories:
@@ -451,12 +449,18 @@ class Discovery:
                         candidates[path] = self._files.lstat(path)
         candidates |= self._search.by_time([position], directories, candidates)
         best: Found | None = None
+        keys = {each.key for each in held}
+        others = [each.position for each in held]
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
-            if not seen.regular or seen.modified < position.modified // grain * grain or seen.key in held:
+            if not seen.regular or seen.key in keys:
                 continue
-            copy = self._open_copy(path, seen, position)
+            is_older = seen.modified < position.modified // grain * grain
+            copy = self._open_copy(path, seen, position, others)
+            if copy and is_older and not is_proven(copy.source.read, position):
+                copy.source.close()
+                continue
             with suppress(OSError):  # what is damaged has no more
                 if copy and (best is None or goes_beyond(copy.source, best.source)):
                     best, copy = copy, best
@@ -464,7 +468,9 @@ class Discovery:
                 copy.source.close()
         return best
 
-    def _open_copy(self, path: str, seen: Seen, position: Position) -> Found | None:
+    def _open_copy(
+        self, path: str, seen: Seen, position: Position, others: Collection[Position]
+    ) -> Found | None:
         try:
             descriptor = self._files.open(path)
         except OSError:
@@ -474,6 +480,8 @@ class Discovery:
             identity = self._files.identity(descriptor)
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            # It may be that of another generation, in which the same backup stood before.
+            consumed = consumed or self._known_files.read_further(source.read, position.offset, others)
             if identity[:2] == seen.key and not consumed and compare(position, source.read) is Match.FULL:
                 return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)

@@ -190,8 +190,7 @@ class Follower:
         may fail, so that it is looked for twice."""
         sought, self._sought = self._sought, []
         for position in (*sought, *self._held.take_cut()):
-            held = {generation.key for generation in self._held}
-            found = self._discovery.copy_of(position, self._looked_at, held)
+            found = self._discovery.copy_of(position, self._looked_at, tuple(self._held))
             if found is None and position not in sought and not self._is_last:
                 self._known_files.retire(position)
                 self._sought.append(position)

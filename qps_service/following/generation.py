@@ -85,11 +85,11 @@ class Generation:
         self._owner = position.owner
         self._truncated, self._recognised = truncated, recognised
         self._known_part = known_part
+        self._in_copy = b""  # a line without newline that ends it, and is read in another file
         # What was consumed before the file was cut, while all that stands in it now is known from there:
         # whoever puts a copy back may need more than one write.
         self._former: Position | None = None
         self._doubtful = 0  # bytes of the copy that were told so far
-        self._ends_elsewhere = False  # whether a line without newline at its end is read in a copy of it
 
     @property
     def key(self) -> tuple[int, int]:
@@ -165,15 +165,17 @@ class Generation:
         rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
-            if not self._oversize and not self._ends_elsewhere:
+            if not self._oversize and rest != self._in_copy:
                 self._unended += 1
                 yield Chunk(self, rest)
 
-    def leave_last_line(self, copy: Source, place: int) -> None:
-        """What it ends with without a newline is read in a copy, if it stands there, too, at byte `place`."""
-        end = line_start(self.source.read, self.source.seen().size)
-        rest = self.source.read(self._block, end)
-        self._ends_elsewhere = bool(rest) and copy.read(len(rest), place) == rest
+    def continues_in(self, copy: Source, place: int) -> None:
+        """Byte `place` of `copy` comes after its last whole line. A line without newline that stands there,
+        too, is read there, to its end."""
+        size = self.source.seen().size
+        start = line_start(self.source.read, size)
+        rest = self.source.read(size - start, start)
+        self._in_copy = rest if copy.read(len(rest), place) == rest else b""
 
     def counted(self, lines: int, rejected: int) -> None:
         """So many lines were in a chunk of it, and so many of these were rejected."""

@@ -6,7 +6,7 @@ is expected until it is found or known to be gone; memory is bounded.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -125,10 +125,8 @@ class KnownFiles:
         if position is None:
             return None
         if position.identity.device != identity.device:
-            # Where nothing but the inode's number is the same, all of the text must be, too. A log that was
-            # empty has none.
-            was_empty = position.offset == 0 and position.number in self._expected
-            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
+            # Where nothing but the inode's number is the same, all of the text must be, too.
+            if identity.version is None and compare(position, read) is not Match.FULL:
                 return None
             position = self._renumbered(position, identity)
         back = len(position.marker)
@@ -176,6 +174,16 @@ class KnownFiles:
             part_of(position, read, size, has_name=has_name(position), anew=anew)
             for position in self._retired.values()
             if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
+        )
+
+    def read_further(self, read: Read, known: int, others: Iterable[Position]) -> bool:
+        """Whether a text that is known up to a byte is that of a generation of which more was read; `others`:
+        of those that are open."""
+        return any(
+            position.offset > known
+            and compare(position, read) in (Match.FULL, Match.PREFIX)
+            and is_proven(read, position)
+            for position in (*self._beginning_like(read), *others)
         )
 
     def _beginning_like(self, read: Read) -> Iterator[Position]:

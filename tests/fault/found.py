@@ -1,11 +1,14 @@
 """Histories that random runs found (tests/model), as short as they can be: copies of logs, put where the log
 or its rotated files are, and what was let go under names like no rotation's."""
 
+import os
 import shutil
+import time
 
-from tests.fault.restarts import begun
+from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import BlindFiles, NoInotify, Rig
+from tests.following import SECOND, BlindFiles, NoInotify, Rig
+from tests.model.toy_disk import ToyFiles, WallClock
 
 EQUAL = b"GET /health 200\n"
 
@@ -160,3 +163,68 @@ def volume_away_for_a_whole_process(make: Make) -> None:
     old.lines(1)
     rig.start()
     rig.check(losses=[])
+
+
+def backup_that_was_put_back_before(make: Make) -> None:
+    """It goes on as one file does that was read, and what comes then was read in another."""
+    rig, _ = begun(make)
+    mirror(rig)
+    rig.look()
+    rig.writer().lines(20)
+    rig.look()
+    shutil.copy(rig.path, backup := rig.root / "backup")
+    rig.writer().lines(2)
+    rig.look()
+    for _ in range(2):
+        shutil.copy(backup, rig.beside("new"))
+        rig.beside("new").rename(rig.path)
+        rig.writer().lines(3)
+        rig.stop()
+        rig.start()
+        rig.look()
+    rig.check()
+
+
+def copytruncate_after_the_clock_went_back(make: Make) -> None:
+    """The copy is older than the log was when it was read last, and has lines that nobody read."""
+    clock = WallClock()
+    rig, writer = begun(make, files=ToyFiles(clock))
+    for number in range(1, 3):
+        clock.jump(-3600 * SECOND)
+        writer.lines(5)
+        rig.copytruncate(f"access.log.{number}")
+        rig.look()
+        writer.lines(20)
+        rig.look()
+    rig.check(losses=[])
+
+
+def backup_beside_what_is_awaited(make: Make) -> None:
+    """It was there before the end, and has what was read; what is awaited has more, and is compressed."""
+    rig, old = begun(make)
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.look()
+    rig.stop()
+    old.lines(2)
+    archive = rig.path.parent / "archive"
+    archive.mkdir()
+    rig.path.rename(archive / "access.log.1")
+    pack(archive / "access.log.1")
+    os.utime(rig.beside("access.log.bak"), (time.time() + 9,) * 2)
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
+def empty_under_another_name(make: Make) -> None:
+    """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
+    rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))
+    late = rig.renew()
+    rig.look()
+    rig.path.rename(rig.beside("app-29Nov"))
+    rig.look()
+    rig.stop()
+    late.lines(1)
+    rig.start()
+    rig.writer()
+    rig.check()

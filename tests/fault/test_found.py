@@ -1,6 +1,11 @@
 """Histories that random runs found: every line once, or said; and twins that fail them."""
 
+from typing import Any
+
 from qps_service.files.recognition import part_of
+from qps_service.following.classification import Found
+from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
 
@@ -12,6 +17,35 @@ ForgetsWhereFilesWere = twins.spoilt(
 TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
 # Takes a file that has all that was read of an open one for its copy.
 GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
+
+
+class TrustsTimes(twins.Spoilt):
+    """Takes a copy for an older file by its time, whatever it holds."""
+
+    def spoil(self) -> None:
+        copy_of = self._discovery.copy_of
+
+        def no_older(position: Position, *rest: Any) -> Found | None:
+            found = copy_of(position, *rest)
+            return found if found and found.source.seen().modified >= position.modified else None
+
+        self._discovery.copy_of = no_older  # type: ignore[assignment]
+
+
+class LeavesNothingOut(twins.Spoilt):
+    """Asks of no file whether it is known not to be counted."""
+
+    def spoil(self) -> None:
+        class Nothing(IgnoredFiles):
+            def __contains__(self, key: tuple[int, int]) -> bool:
+                return False
+
+            def recall(self, *_: object) -> bool:
+                return False
+
+        self._known_files.ignored = Nothing()
+
+
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -29,6 +63,9 @@ DoubtsToTheEnd = twins.spoilt(
     ),
 )
 
+# Goes on where a file did that begins like it, whatever stood in others.
+GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
+
 TWINS = {
     found.mirrored_without_a_hint: SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -36,10 +73,14 @@ TWINS = {
     found.backup_written_over_the_log_and_written_to: DoubtsToTheEnd,
     found.copy_of_a_mirror: TakesTheFirstText,
     found.copy_of_a_mirror_that_was_not_committed: TakesTheFirstText,
-    found.rotated_mirror_of_a_mirror: twins.KnowsNoText,
+    found.rotated_mirror_of_a_mirror: twins.StartsAnew,
     found.mirror_beside_what_it_replaced: GoesOnNowhereElse,
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
+    found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.backup_beside_what_is_awaited: LeavesNothingOut,
+    found.empty_under_another_name: twins.LooksAtTheLogOnly,
+    found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 
 test_every_line_once, test_twin = promises(

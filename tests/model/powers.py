@@ -1,8 +1,8 @@
-"""How often each power of the toy file system occurred in a run of random histories, and each pair of them."""
+"""How often each power of the toy file system occurred in random histories, and each pair of them."""
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations_with_replacement
 
 POWERS = (
     "devices renumbered",
@@ -19,8 +19,9 @@ POWERS = (
     "other owner",
     "equal lines",
 )
-LEAST = 1 / 20  # of the histories have each power
-LEAST_OF_PAIRS = 1 / 200  # and each two of them
+# Below these shares of a run's histories nobody would find what a power does, or two of them together.
+LEAST = 1 / 20
+LEAST_OF_PAIRS = 1 / 200
 
 
 class Tally:
@@ -28,39 +29,39 @@ class Tally:
 
     def __init__(self) -> None:
         self.histories = 0
-        self._pairs: Counter[tuple[str, str]] = Counter()  # of equal ones: the power itself
-        self._said: Counter[str] = Counter()
+        self._pairs: Counter[tuple[str, str]] = Counter()  # of one power with itself: where it occurred
 
-    def add(self, powers: Iterable[str], said: Iterable[str] = ()) -> None:
-        """One history had these; `said` are kinds of what was told in it though nothing was wrong."""
-        here = [power for power in POWERS if power in set(powers)]
+    def add(self, powers: Iterable[str]) -> None:
+        """One history had these."""
         self.histories += 1
-        self._pairs.update((power, power) for power in here)
-        self._pairs.update(combinations(here, 2))
-        self._said.update(set(said))
+        here = sorted(powers, key=POWERS.index)
+        self._pairs.update(combinations_with_replacement(here, 2))
+
+    def share(self, one: str, other: str) -> float:
+        """Of the histories that had both; of one power where they are the same."""
+        first, second = sorted((one, other), key=POWERS.index)
+        return self._pairs[first, second] / max(self.histories, 1)
 
     def too_rare(self) -> list[str]:
-        """Powers and pairs that occurred in too few histories to find what they do."""
+        """Powers and pairs below their shares."""
         rare = []
-        for one in POWERS:
-            for other in POWERS[POWERS.index(one) :]:
-                least = LEAST if one == other else LEAST_OF_PAIRS
-                if self._pairs[one, other] < least * self.histories:
-                    rare.append(one if one == other else f"{one}, {other}")
+        for one, other in combinations_with_replacement(POWERS, 2):
+            share = self.share(one, other)
+            if one == other and share < LEAST:
+                rare.append(f"{one}: {share:.2%}")
+            elif share < LEAST_OF_PAIRS:
+                rare.append(f"{one}, {other}: {share:.2%}")
         return rare
 
     def table(self) -> str:
-        """In how many of the histories each power occurred, in per cent, and in how many each pair."""
+        """The shares in per cent; a pair where row and column meet, one power in the diagonal."""
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(POWERS)]
         width = max(map(len, POWERS))
-        letters = [chr(ord("A") + number) for number in range(len(POWERS))]
-        lines = [f"{self.histories} histories; in per cent of them:", " " * (width + 3) + "  ".join(
-            f"{letter:>4}" for letter in letters
-        )]
+        lines = [
+            f"of {self.histories} histories, in per cent:",
+            " " * (width + 2) + "".join(f"{each:>6}" for each in letters),
+        ]
         for letter, one in zip(letters, POWERS, strict=True):
-            shares = "  ".join(
-                f"{100 * self._pairs[min(one, other, key=POWERS.index), max(one, other, key=POWERS.index)] / max(self.histories, 1):4.1f}"
-                for other in POWERS
-            )
-            lines.append(f"{letter} {one:<{width}} {shares}")
-        lines += [f"{name}: in {number} histories where nothing was wrong" for name, number in sorted(self._said.items())]
+            shares = "".join(f"{100 * self.share(one, other):6.1f}" for other in POWERS)
+            lines.append(f"{letter} {one:<{width}}{shares}")
         return "\n".join(lines)

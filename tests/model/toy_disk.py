@@ -1,8 +1,8 @@
 """A file system and a clock as machines really have them, played over the real ones.
 
-Hides how: what `Files` tells of real files is changed on its way to the follower. Devices can be numbered anew,
-inodes can be without versions, the wall clock can jump, files can belong to somebody else, a directory can be
-a mount point whose volume comes and goes, and hints can be missing.
+Hides how: what `Files` tells of real files is changed on its way to the follower. Devices can be numbered
+anew, inodes can be without versions, the wall clock can jump, files can belong to somebody else, a directory
+can be a mount point whose volume comes and goes, and hints can be missing.
 """
 
 import errno
@@ -49,7 +49,14 @@ class WallClock:
 class ToyFiles(Files):
     """A kernel that may not tell of writers, nor of inodes' versions, and may refuse to open anything."""
 
-    def __init__(self, clock: WallClock, *, blind: bool, has_versions: bool, unmounted: Path) -> None:
+    def __init__(
+        self,
+        clock: WallClock,
+        *,
+        blind: bool = False,
+        has_versions: bool = True,
+        unmounted: Path = Path("/nowhere"),
+    ) -> None:
         """`unmounted`: where a volume is while it is not mounted."""
         super().__init__()
         self.denied = False
