@@ -315,8 +315,18 @@ class History(RuleBasedStateMachine):
         paths = [path for path in paths if path not in self.unseen]
         if paths:
             path = data.draw(st.sampled_from(paths))
-            packed = pack(path, suffix)
+            packed = self._pack(path, suffix)
             self.rotated = [packed if each == path else each for each in self.rotated]
+
+    def _pack(self, path: Path, suffix: str) -> Path:
+        modified = path.stat().st_mtime_ns
+        packed = pack(path, suffix)
+        told = packed.stat().st_mtime_ns
+        if self.clock.shown(told) - told != self.clock.shown(modified) - modified:
+            os.utime(
+                packed, ns=(modified, modified)
+            )  # in whole seconds it would be before a jump of the clock
+        return packed
 
     @precondition(with_log)
     @rule(dangling=st.booleans(), same_directory=st.booleans())
@@ -364,7 +374,7 @@ class History(RuleBasedStateMachine):
             copy = self._copytruncate("sibling")
             self.may_truncate = False
             if packs:
-                pack(copy)
+                self._pack(copy, ".gz")
 
     def _copytruncate(self, kind: str) -> Path:
         log = self.log
