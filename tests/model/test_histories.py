@@ -18,6 +18,7 @@ The histories keep to what can be kept. Left out are these:
 - What comes and goes in a directory before anybody has looked into it since it was mounted, or since the link
   led there: it is taken for old. So is a whole volume that comes while a process follows another log in its
   place, if that is what the process began with.
+- A rotated file that is empty when a process sees it first, gets its first line after that one's end.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
   same moment: a look sees it before.
 - An edited copy that has neither the log's first line nor two others of it. A backup written over the log
@@ -208,6 +209,9 @@ class History(RuleBasedStateMachine):
 
     def _reachable(self, writer: Writer) -> bool:
         status = os.fstat(writer.descriptor)
+        is_log = self.rig.path.exists() and self._is_log(writer)
+        if not self.is_running and status.st_size == 0 and not is_log:
+            return False  # what was empty when it was seen is not known again
         is_there = status.st_nlink > 0 and not self._is_hidden(writer)
         return is_there or self.rig.holds(self.files.fstat(writer.descriptor).key)
 
