@@ -158,17 +158,18 @@ class Rig:
         watcher: Callable[[], Watcher] = Watcher,
         from_start: bool = False,
         path: Path | None = None,
+        log: str = "access.log",
         max_line: int = 256,
         open_generations: int = 512,
         store: bool = False,
         knows_times: bool = False,
         wall: Callable[[], int] | None = None,
     ) -> None:
-        """`store`: whether open files outlive the follower, as with systemd. `knows_times`: whether st_mtime
-        can be told on its clock, which goes by its own time otherwise. `wall`: a wall clock that may be set,
-        Unix nanoseconds."""
+        """`log`: its name, where no `path` is given. `store`: whether open files outlive the follower, as
+        with systemd. `knows_times`: whether st_mtime can be told on its clock, which goes by its own time
+        otherwise. `wall`: a wall clock that may be set, Unix nanoseconds."""
         self.root = root
-        self.path = path or root / "logs" / "access.log"
+        self.path = path or root / "logs" / log
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.now = 1000 * SECOND
         self.expected: Counter[bytes] = Counter()
@@ -274,8 +275,8 @@ class Rig:
         return copy
 
     def beside(self, name: str) -> Path:
-        """In the log's directory."""
-        return self.path.with_name(name)
+        """In the log's directory, or below it."""
+        return self.path.parent / name
 
     def look_often(self, times: int, seconds: float = 1.0) -> None:
         for _ in range(times):

@@ -20,7 +20,7 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, has_name, is_renumbered, part_of_held
+from qps_service.following.held_text import begin_at, has_name, is_cut, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -441,7 +441,12 @@ class Classifier:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
         is_alike = False
         for each in surroundings.held.values():
-            if compare(each.position, read) in _KNOWN or _alike(read, each.source.read):
+            match = compare(each.position, read)
+            if match is Match.FULL and is_cut(each.position, each.source):
+                return (
+                    Resemblance.COPY
+                )  # as copytruncate leaves it; what more there is in it is looked for there
+            if match in _KNOWN or _alike(read, each.source.read):
                 if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
                     return Resemblance.COPY
                 is_alike = True

@@ -206,7 +206,7 @@ class Discovery:
         strange = self._search.by_inode(awaited, directories) if awaited else {}
         # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
         certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
-        others = self._search.named_like(certain - seen.keys())
+        others = self._search.named_like(certain - seen.keys(), log.path)
         for path, each in (strange | others).items():
             if path not in _log_paths(directories):
                 seen.setdefault(path, each)
@@ -384,21 +384,16 @@ class Discovery:
             surroundings.found.append(one)
 
     def _take_for(self, awaited: Position, found: list[Found]) -> None:
-        """Of the new files that begin with all that was read of what is awaited, be it nothing, the oldest is
-        that, though nothing else proves it."""
+        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
+        nothing else proves it."""
         with suppress(OSError):
             fitting = [
-                each
-                for each in found
-                if each.position.number == 0
-                and (awaited.offset == 0 or compare(awaited, each.source.read) is Match.FULL)
+                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
             ]
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
-                identity, name = oldest.position.identity, oldest.position.name
-                found[found.index(oldest)] = Found(
-                    oldest.source, awaited._replace(identity=identity, name=name)
-                )
+                position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
+                found[found.index(oldest)] = Found(oldest.source, position)
 
     def _say_what_is_alike(self, found: Iterable[Found]) -> None:
         for each in found:

@@ -27,11 +27,12 @@ from qps_service.following.classification import Found
 from qps_service.following.directories import LogDirectories, LogDirectory
 from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.start_position import StartPosition, is_cut, is_replaced
+from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss

@@ -125,10 +125,8 @@ class KnownFiles:
         if position is None:
             return None
         if position.identity.device != identity.device:
-            # Where nothing but the inode's number is the same, all of the text must be, too. A log that was
-            # empty has none.
-            was_empty = position.offset == 0 and position.number in self._expected
-            if identity.version is None and not was_empty and compare(position, read) is not Match.FULL:
+            # Where nothing but the inode's number is the same, all of the text must be, too.
+            if identity.version is None and compare(position, read) is not Match.FULL:
                 return None
             position = self._renumbered(position, identity)
         back = len(position.marker)

@@ -169,10 +169,3 @@ def is_like(position: Position, source: Plain) -> bool:
 def is_replaced(held: Position, seen: Seen) -> bool:
     """Whether another file than the held one is at the log's path."""
     return decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED
-
-
-def is_cut(held: Position, source: Plain) -> bool:
-    """Whether what was read of the file does not stand in it any longer."""
-    seen, back = source.seen(), len(held.marker)
-    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
-    return decide(held, look) is Change.TRUNCATED

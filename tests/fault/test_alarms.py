@@ -10,20 +10,39 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qps_service.files.kernel import Seen
+from qps_service.following.classification import Surroundings
 from qps_service.following.follower import Follower
+from qps_service.following.generation import Generation
+from qps_service.following.hints import Arrival
+from qps_service.following.known_files import Recalled, Resemblance
+from qps_service.values.positions import Identity, Position
 from tests.fault import broken, twins
-from tests.fault.program import GUARD, MakeSite, Process, Site
+from tests.fault.program import MakeSite, Site
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make as MakeRig
 from tests.fault.scenarios import followed
-from tests.fault.week import NGINX, RENAMED, SERVERS, Happened, Machine, Make, Setup, logrotate
-from tests.following import BlindFiles, Rig
-from tests.promised import MadePromise, promises
+from tests.fault.week import (
+    NGINX,
+    RENAMED,
+    SERVERS,
+    Clock,
+    Happened,
+    Machine,
+    MachineFiles,
+    Make,
+    Setup,
+    logrotate,
+)
+from tests.following import SECOND, BlindFiles, Rig, Writer
+from tests.promised import MadePromise, nothing, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -67,3 +86,237 @@ def test_no_false_alarm(setup: Setup, make_machine: Make) -> None:
     happened = days(make_machine, setup, DAYS or WEEK)
     assert happened
     print("\n".join(f"{times:6} {each}" for each, times in sorted(happened.items())))  # noqa: T201
+
+
+class ComparesNoArchives(twins.Spoilt):
+    """Does not compare archives with the generations that are awaited."""
+
+    def spoil(self) -> None:
+        by_time, by_text = self._discovery._search.by_time, self._discovery._find_by_text
+        self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
+        assert by_time
+        assert by_text
+
+
+class TakesCreatedForMoved(twins.Spoilt):
+    """Takes each file that was created at the log's name for one that somebody put there."""
+
+    def spoil(self) -> None:
+        self._discovery.take_arrival = lambda path: Arrival.MOVED  # type: ignore[method-assign]
+
+
+class DoubtsText(twins.Spoilt):
+    """Knows files by their numbers alone."""
+
+    def spoil(self) -> None:
+        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("twin", [ComparesNoArchives, TakesCreatedForMoved, DoubtsText, twins.StartsAnew])
+def test_alarms_are_noticed(twin: type[Follower], make_machine: Make) -> None:
+    with pytest.raises(AssertionError):
+        for setup in SOME:
+            days(partial(make_machine, twin), setup)
+
+
+# --- what raised alarms, or hid behind them
+
+
+def write(rig: Rig, writer: Writer, *texts: str) -> None:
+    """Lines without a time."""
+    for text in texts:
+        writer.raw(f"{text}\n".encode(), text.encode())
+
+
+def pack_as_of(path: Path, modified: int) -> Path:
+    """Compress as logrotate does, with the time that the log had when logrotate began."""
+    packed = pack(path)
+    os.utime(packed, ns=(modified, modified))
+    return packed
+
+
+def packed_with_an_older_time(make: MakeRig) -> None:
+    """A late line was read, and logrotate gave the archive the time that the log had before that."""
+    rig, old = followed(make, files=BlindFiles())
+    old.lines(20)
+    modified = rig.path.stat().st_mtime_ns - SECOND
+    rotated = rig.rotate()
+    old.lines(1)
+    rig.writer()
+    rig.look()
+    pack_as_of(rotated, modified)
+    old.close()
+    rig.look()
+    rig.stop()
+    rig.start()
+    rig.check(losses=[])
+
+
+def few_lines_and_then_more(make: MakeRig) -> None:
+    """Too few lines to prove anything were read; more came, and all is compressed: twice, while nobody ran."""
+    rig, old = followed(make)
+    write(rig, old, *["GET /health"] * 3)
+    rig.look()
+    rig.kill()
+    for _ in range(2):
+        write(rig, old, *["GET /health"] * 5)
+        pack(rig.rotate())
+        old = rig.writer()
+    rig.start()
+    rig.check(losses=[])
+    assert len(rig.said("possible_duplicate")) == 1  # nothing tells the second from a copy of the first
+
+
+def few_lines_with_an_older_time(make: MakeRig) -> None:
+    """Too few lines to prove anything, of a file that was rotated while it was read."""
+    rig, old = followed(make, files=BlindFiles())
+    write(rig, old, "GET /a", "GET /b")
+    modified = rig.path.stat().st_mtime_ns - SECOND
+    rotated = rig.rotate()
+    write(rig, old, "GET /c")
+    new = rig.writer()
+    write(rig, new, "GET /d")
+    rig.look()
+    rig.kill()
+    pack_as_of(rotated, modified)
+    write(rig, new, "GET /e")
+    rig.start()
+    rig.check(losses=[])
+    assert not rig.said("possible_duplicate")
+
+
+class OtherNumbers(MachineFiles):
+    """Where one file has got the inode's number of another, which is gone."""
+
+    def __init__(self, *, versions: bool = True) -> None:
+        super().__init__(Clock(), blind=False, versions=versions)
+        self.reused: dict[int, int] = {}  # a file's number -> the one that it shows
+
+    def _told(self, seen: Seen) -> Seen:
+        return super()._told(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
+
+    def identity(self, descriptor: int) -> Identity:
+        identity = super().identity(descriptor)
+        return identity._replace(inode=self.reused.get(identity.inode, identity.inode))
+
+    def entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        found = super().entries(directory)
+        return [(name, self.reused.get(inode, inode), is_file) for name, inode, is_file in found]
+
+
+def number_reused(make: MakeRig) -> None:
+    """The log is compressed, and another program's file has its number: neither that file nor those that are
+    called alike are the log's."""
+    files = OtherNumbers()
+    rig, old = followed(make, files=files)
+    old.lines(20)
+    rig.look()
+    rig.stop()
+    gone = rig.path.stat().st_ino
+    pack(rig.rotate())
+    rig.writer().lines(1)
+    for number in (1, 2):
+        rig.beside(f"state.{number}").write_text("logrotate state -- version 2\n")
+    files.reused[rig.beside("state.1").stat().st_ino] = gone
+    rig.start()
+    rig.check(losses=[])
+
+
+def number_reused_by_what_is_being_packed(make: MakeRig) -> None:
+    """Likewise, by an archive that is not finished, where inodes have no versions."""
+    files = OtherNumbers(versions=False)
+    rig, old = followed(make, files=files)
+    old.lines(20)
+    rig.look()
+    rig.stop()
+    gone = rig.path.stat().st_ino
+    pack(rig.rotate())
+    rig.writer().lines(1)
+    half = rig.beside("error.log.1.gz")
+    half.write_bytes(gzip.compress(b"what is in other logs\n" * 99)[:40])
+    files.reused[half.stat().st_ino] = gone
+    rig.start()
+    rig.check(losses=[])
+
+
+def number_of_an_empty_log_reused(make: MakeRig) -> None:
+    """Likewise, where nothing had been in the log: there is no text to tell."""
+    files = OtherNumbers(versions=False)
+    rig, _ = followed(make, files=files)
+    rig.stop()
+    gone = rig.path.stat().st_ino
+    rig.path.unlink()
+    rig.writer().lines(1)
+    rig.beside("error.log").write_text("nothing to worry about\n")
+    files.reused[rig.beside("error.log").stat().st_ino] = gone
+    rig.start()
+    rig.check(losses=[])
+
+
+def lines_known_again_after_a_kill(make: MakeRig) -> None:
+    """What was read before a kill is kept line by line at the next orderly stop, too."""
+    rig, writer = followed(make)
+    write(rig, writer, *(f"GET /{number}" for number in range(40)))
+    rig.look()
+    rig.kill()
+    rig.start()
+    rig.look()
+    rig.stop()
+    (position,) = rig.paper.held.values()
+    assert position.tail
+    rig.start()
+    rig.check(losses=[])
+
+
+class GoesByTimesOfWriting(twins.Spoilt):
+    def spoil(self) -> None:
+        by_time = self._discovery._search.by_time
+
+        def strictly(wanted: Collection[Position], *rest: Any) -> dict[str, Seen]:
+            since = min(position.modified for position in wanted) // SECOND * SECOND
+            return {path: seen for path, seen in by_time(wanted, *rest).items() if seen.modified >= since}
+
+        self._discovery._search.by_time = strictly  # type: ignore[method-assign]
+
+
+class WantsProof(twins.Spoilt):
+    def spoil(self) -> None:
+        as_awaited = self._discovery._classifier.as_awaited
+        self._discovery._take_for = nothing  # type: ignore[method-assign]
+        self._discovery._classifier.as_awaited = (  # type: ignore[method-assign]
+            lambda *rest, certain: as_awaited(*rest, certain=True)
+        )
+
+
+class TrustsNumbers(twins.Spoilt):
+    def spoil(self) -> None:
+        self._discovery._classifier.is_one_of = lambda *_: True  # type: ignore[method-assign]
+
+
+class TakesAllForTheLogs(twins.Spoilt):
+    def spoil(self) -> None:
+        consider = self._discovery._classifier.consider
+
+        def trusting(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            return consider(path, seen, surroundings._replace(elsewhere=()), **more)
+
+        self._discovery._classifier.consider = trusting  # type: ignore[method-assign]
+
+
+class KeepsLinesOfItsOwn(twins.WithOtherGenerations):
+    """Only of what it has read itself."""
+
+    def change(self, generation: Generation) -> None:
+        generation._tail_end = generation.offset
+
+
+test_no_alarm, test_the_alarm_of_a_twin = promises(
+    MadePromise(packed_with_an_older_time, GoesByTimesOfWriting, by="make"),
+    MadePromise(few_lines_and_then_more, WantsProof, by="make"),
+    MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
+    MadePromise(number_reused, TrustsNumbers, by="make"),
+    MadePromise(number_reused_by_what_is_being_packed, TakesAllForTheLogs, by="make"),
+    MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),
+    MadePromise(lines_known_again_after_a_kill, KeepsLinesOfItsOwn, by="make"),
+)

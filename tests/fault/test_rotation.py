@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fault import copies, scenarios, twins
+from tests.fault import copies, places, scenarios, twins
 from tests.following import NoInotify
 from tests.promised import MadePromise, Promise, promises
 
@@ -61,7 +61,7 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
         for reader in READERS
     ),
     *(row(copies.mirrored, twins.StartsAnew, put=copies.in_place, reader=reader) for reader in READERS[1:]),
-    row(copies.mirrored, twins.LooksAtTheLogOnly, put=copies.appended, reader=copies.running),
+    row(copies.mirrored, twins.StartsAnew, put=copies.appended, reader=copies.stopped),
     *(row(copies.put_back, twins.ReadsAnewInPlace, put=put, reader=copies.running) for put in IN_PLACE),
     *(row(copies.put_back, twins.StartsAnew, put=put, reader=copies.stopped) for put in IN_PLACE),
     *(row(copies.mirrored_and_rotated, twins.ReadsCopiesAnew, reader=reader) for reader in READERS),
@@ -70,7 +70,8 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
         for edit in EDITS
         for reader in READERS[:2]
     ),
-    *(row(copies.anonymised, twins.SaysNoDuplicate, reader=reader) for reader in READERS[:2]),
+    row(copies.anonymised, twins.SaysNoDuplicate, reader=copies.running),
+    row(copies.anonymised, twins.NeverGivesUp, reader=copies.stopped),
     row(
         copies.put_back,
         twins.ReadsCopiesAnew,
@@ -90,11 +91,32 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
 )
 
 test_equal_lines_prove_nothing, test_twin_of_equal_lines = promises(
-    *(
-        row(copies.equal_lines_renamed, twins.BelievesInEqualTexts, reader=reader)
-        for reader in READERS[1:]
-    ),
-    row(copies.equal_lines_renamed, twins.LooksAtTheLogOnly, reader=copies.running),
+    *(row(copies.equal_lines_renamed, twins.BelievesInEqualTexts, reader=reader) for reader in READERS),
     *(row(copies.equal_lines_truncated, twins.BelievesInEqualTexts, reader=reader) for reader in READERS[:2]),
     *(row(copies.equal_lines_put_in_place, twins.SaysNoDuplicate, reader=reader) for reader in READERS[:2]),
+)
+
+test_the_copy_is_found, test_twin_of_the_search = promises(
+    *(
+        row(
+            places.copied_and_truncated,
+            *broken,
+            label=f"{name}-{'packed' if packs else 'plain'}",
+            name=name,
+            packs=packs,
+        )
+        for name, broken in (
+            ("access.log.", [twins.LooksForNoCopy]),
+            ("access.log-copy", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("backup of access", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/access.log.", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/28Nov2026-", [twins.LooksForNoCopy, twins.LooksByNames]),
+        )
+        for packs in (False, True)
+    )
+)
+
+test_a_foreign_file, test_twin_of_a_foreign_file = promises(
+    row(places.foreign_file_beside_a_log, twins.TrustsNames, label="hints", hints=True),
+    row(places.foreign_file_beside_a_log, twins.SuspectsARotation, label="no_hints", hints=False),
 )

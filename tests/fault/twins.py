@@ -1,15 +1,19 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import Mock, patch
 
+from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.following.classification import Found
+from qps_service.following import classification
+from qps_service.following.classification import Found, Surroundings, Undecided
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
@@ -78,6 +82,86 @@ class WithOtherGenerations(Spoilt):
         raise NotImplementedError
 
 
+class LooksByNames(Spoilt):
+    """Looks for files of a log by what rotations call them alone."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        search.by_inode = search.by_time = lambda *_: {}  # type: ignore[method-assign]
+        self._discovery._look_where_they_were = lambda *_: set()  # type: ignore[method-assign]
+
+
+class LooksInEveryDirectoryAlike(Spoilt):
+    """Takes whatever differs in its number from a rotated file's path for the log's."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        named_like = search.named_like
+        search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
+
+
+class _OtherSurroundings(Spoilt):
+    """Classifies each file by other surroundings."""
+
+    other: ClassVar[Mapping[str, Any]]
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            return consider(path, seen, surroundings._replace(**self.other), **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
+class TakesEveryOwnersFiles(_OtherSurroundings):
+    """Asks for nobody's name."""
+
+    other: ClassVar = {"is_foreign": lambda path, seen: False}
+
+
+class SuspectsARotation(_OtherSurroundings):
+    """Takes the log for rotated, whatever became of it."""
+
+    other: ClassVar = {"log_was_replaced": True}
+
+
+class KnowsNoFormerOwner(Spoilt):
+    """Takes files of the directory's owner alone."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
+            return consider(path, seen, of_another, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
+class NeverLetsGo(Spoilt):
+    """Awaits what was read to its end as well."""
+
+    def spoil(self) -> None:
+        self._held._is_over = lambda generation, now: False  # type: ignore[method-assign]
+
+
+class GoesByTimes(Spoilt):
+    """Takes what has an earlier time for older, whenever the file came."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            is_old = seen.modified < surroundings.since and not self._known_files.knows(seen)
+            return Undecided.NEW if is_old else consider(path, seen, surroundings, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
 class TrustsDevices(Spoilt):
     """Takes a file on a device with another number for another file."""
 
@@ -91,9 +175,9 @@ class TrustsDevices(Spoilt):
 
         known._find = on_its_device  # type: ignore[method-assign]
         known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
-        known.known_part = lambda *_: None  # type: ignore[method-assign]
-        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
-        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+        known.known_part = lambda *_, **__: None  # type: ignore[method-assign]
+        ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
 class ForgetsWhatIsOld(Spoilt):
@@ -101,8 +185,8 @@ class ForgetsWhatIsOld(Spoilt):
 
     def spoil(self) -> None:
         ignored = self._known_files.ignored
-        ignored.recall = lambda identity, _: ignored.has(identity)  # type: ignore[method-assign]
-        ignored.has_text = lambda _: False  # type: ignore[method-assign]
+        ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
 class ReadsCopiesAnew(Spoilt):
@@ -117,29 +201,17 @@ class ReadsAnewInPlace(WithOtherGenerations):
     """Reads a file from its start once it was cut, whatever was written into it."""
 
     def change(self, generation: Generation) -> None:
-        restart = generation._restart
-
-        def from_the_start() -> None:
-            restart()
-            generation.offset = generation._begun = generation._tail_end = 0
-            generation._prefix = generation._marker = generation._marks = generation._tail = b""
-
-        generation._restart = from_the_start  # type: ignore[method-assign]
+        generation._leave_out_copy = lambda size: None  # type: ignore[method-assign]
 
 
-class BelievesInEqualTexts(Spoilt):
-    """Takes equal lines for a proof, as an identity by text alone does."""
+class BelievesInEqualTexts(Follower):
+    """Takes equal lines for a proof, as an identity by text alone does, however the file came."""
 
-    def spoil(self) -> None:
-        known = self._known_files
-        resembles = known.resembles
-
-        def certainly(*arguments: Any) -> Any:
-            resemblance, position = resembles(*arguments)
-            alike = resemblance is Resemblance.ALIKE
-            return (Resemblance.CONTINUED if alike else resemblance), position
-
-        known.resembles = certainly  # type: ignore[method-assign]
+    def read(self, now: int) -> Iterator[Chunk]:
+        self._discovery.take_arrival = lambda path: Arrival.UNSEEN  # type: ignore[method-assign]
+        always = Mock(return_value=True)
+        with patch.object(recognition, "proves", always), patch.object(classification, "proves", always):
+            yield from super().read(now)
 
 
 class ClosesFirst(Follower):
@@ -368,6 +440,10 @@ class StaysInItsDirectory(Spoilt):
         self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
             [each.path for each in directories]
         )
+
+
+class KeepsNothing(TakesNothingBack, LooksByNames):
+    """Neither takes back what systemd kept, nor looks for it."""
 
 
 class SettlesAtOnce(Follower):
