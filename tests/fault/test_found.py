@@ -33,6 +33,18 @@ class TrustsTimes(twins.Spoilt):
 
 # Asks of no file whether it is known not to be counted.
 LeavesNothingOut = twins.spoilt("LeavesNothingOut", "_known_files.ignored.recall", lambda *_: False)
+
+
+class IgnoresThatItWentBack(twins.Spoilt):
+    """Looks for no file that is older than the log was when it was read last."""
+
+    def spoil(self) -> None:
+        by_time = self._discovery._search.by_time
+        self._discovery._search.by_time = (  # type: ignore[method-assign]
+            lambda *rest, since=None, **more: by_time(*rest, **more)
+        )
+
+
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -67,6 +79,7 @@ TWINS = {
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
+    found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 
