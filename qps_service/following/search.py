@@ -105,8 +105,8 @@ class Search:
         known: Collection[str] = (),
         since: int | None = None,
     ) -> dict[str, Seen]:
-        """Files that may have the texts of these generations: written to no earlier, or after `since` where the
-        clock went back (st_mtime, nanoseconds), and no smaller, unless they are compressed. The latest
+        """Files that may have the texts of these generations: written to no earlier, or after `since` where
+        the clock went back (st_mtime, nanoseconds), and no smaller, unless they are compressed. The latest
         first."""
         earliest = min(position.modified for position in wanted)
         since = (earliest if since is None else min(earliest, since)) // SECOND * SECOND

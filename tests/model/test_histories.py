@@ -27,7 +27,8 @@ The histories keep to what can be kept. Left out are these:
   that has an older time than the log had when it was read last.
 - Devices get other numbers only while nothing is open. A reboot empties systemd's store, which may hold what
   nothing else does.
-- After a kill, what a copy that was put in place has alone, where it is told as a possible loss.
+- What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after
+  a kill, and of a file that was let go.
 - Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the
   same moment; a backup of lines that are all the same, written over the log.
 """
@@ -156,7 +157,7 @@ class History(RuleBasedStateMachine):
         self.backups: list[Path] = []  # of texts that were read
         self.truncations = self.names = 0
         self.is_running = True
-        self.is_unmounted = self.has_jumped = self.was_killed = False
+        self.is_unmounted = self.has_jumped = False
         self.may_truncate = True
         if early:
             writer = self.rig.writer()
@@ -597,7 +598,6 @@ class History(RuleBasedStateMachine):
                 self.current().lines(count)
             self.rig.look(commit=False)
             self.rig.kill()
-            self.was_killed = True
         else:
             self.rig.stop()
         self.is_running = False
@@ -615,7 +615,6 @@ class History(RuleBasedStateMachine):
         self.has_jumped = self.has_jumped and not looks
         if not looks:
             self.rig.kill()
-            self.was_killed = True
             self.rig.start()
             self.look_now()
 
@@ -648,13 +647,13 @@ class History(RuleBasedStateMachine):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _is_said(self, missing: Counter[bytes]) -> bool:
-        """Whether lines are missing in a copy that was put in place after a kill, whose bytes are told: line
-        by line the end of a text is kept at an orderly end alone."""
+        """Whether lines are missing in a copy that was put in place, whose bytes are told: line by line the end
+        of a text is known while it is open, and kept at an orderly end."""
         size = sum(len(line) + 1 for line in missing.elements())
         told = [
             loss.bytes or 0 for loss in self.rig.paper.losses if "for a part that may be new" in loss.what
         ]
-        return self.was_killed and 0 < size <= sum(told)
+        return 0 < size <= sum(told)
 
     def check(self) -> None:
         missing, surplus = self.rig.expected - self.rig.seen, self.rig.seen - self.rig.expected
