@@ -25,10 +25,10 @@ The histories keep to what can be kept. Left out are these:
   that begins with all that the log holds: so does a log that goes on.
 - The clock is set twice between two looks. A copy by copytruncate under another name or in another directory
   that has an older time than the log had when it was read last.
-- Devices get other numbers only while nothing is open. A reboot empties systemd's store, which may hold what
-  nothing else does.
-- What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after
-  a kill, and of a file that was let go.
+- Devices get other numbers only while nothing is open. Where inodes have no versions, no number is used
+  again. A reboot empties systemd's store, which may hold what nothing else does.
+- What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after a
+  kill, and of a file that was let go.
 - Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the
   same moment; a backup of lines that are all the same, written over the log.
 """
@@ -647,8 +647,8 @@ class History(RuleBasedStateMachine):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _is_said(self, missing: Counter[bytes]) -> bool:
-        """Whether lines are missing in a copy that was put in place, whose bytes are told: line by line the end
-        of a text is known while it is open, and kept at an orderly end."""
+        """Whether lines are missing in a copy that was put in place, whose bytes are told: line by line the
+        end of a text is known while it is open, and kept at an orderly end."""
         size = sum(len(line) + 1 for line in missing.elements())
         told = [
             loss.bytes or 0 for loss in self.rig.paper.losses if "for a part that may be new" in loss.what
