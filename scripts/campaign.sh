@@ -9,7 +9,7 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
 
   histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second (1,000)
-  steps                  SIGKILL and power loss before each call of a commit; the checks take every third write
+  steps                  SIGKILL and power loss before each call of a commit; the checks take every fifth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
   scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
   fuzz scan [RUNS]       the native scanner under libFuzzer and sanitizers (1,000,000)
@@ -42,7 +42,7 @@ scripts/setup.sh test
 source scripts/caches.sh
 pytest+=(--quiet)
 case $campaign in
-histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" tests/model -k TestHistories ;;
+histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" -rP tests/model -k every_line_once ;;
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
 steps) QPS_REPORTER_EVERY_STEP=yes exec "${pytest[@]}" tests/fault/test_kills.py tests/fault/test_power_loss.py -k every_step ;;
 logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;

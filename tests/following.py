@@ -22,6 +22,7 @@ from qps_service.values.positions import IgnoredFile, Position
 
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
+LINE_SIZE = 37  # bytes, of each of the rig's own lines
 
 
 class BlindFiles(Files):
@@ -110,13 +111,17 @@ class Paper:
         self.ignored: tuple[IgnoredFile, ...] = ()
         self.losses: list[PossibleLoss] = []
         self.next_number = 1
+        self.at = self.ended = 0  # Unix, and the rig's time; nanoseconds
 
     def commit(self, follower: Follower) -> None:
         changes = follower.changes()
-        self.held = {position.number: position for position in changes.held}
+        told = {position.number: position for position in changes.held}
         self.retired |= {position.number: position for position in changes.retired}
-        for number in (*changes.forgotten, *self.held):
+        for number in (*changes.forgotten, *told):
             self.retired.pop(number, None)
+        # What was open when an earlier process ended, and is still looked for, stays as it was.
+        gone = {*changes.forgotten, *self.retired}
+        self.held = {number: each for number, each in (self.held | told).items() if number not in gone}
         if changes.ignored is not None:
             self.ignored = changes.ignored
         self.losses += follower.take_losses()
@@ -134,9 +139,10 @@ class Paper:
             window={},
             window_rejects={},
             started=0,
-            at=0,
+            at=self.at,
             rebooted=rebooted,
             losses=(),
+            ended=self.ended,
         )
 
 
@@ -152,15 +158,18 @@ class Rig:
         watcher: Callable[[], Watcher] = Watcher,
         from_start: bool = False,
         path: Path | None = None,
+        log: str = "access.log",
         max_line: int = 256,
         open_generations: int = 512,
         store: bool = False,
         knows_times: bool = False,
+        wall: Callable[[], int] | None = None,
     ) -> None:
-        """`store`: whether open files outlive the follower, as with systemd. `knows_times`: whether st_mtime
-        can be told on its clock, which goes by its own time otherwise."""
+        """`log`: its name, where no `path` is given. `store`: whether open files outlive the follower, as
+        with systemd. `knows_times`: whether st_mtime can be told on its clock, which goes by its own time
+        otherwise. `wall`: a wall clock that may be set, Unix nanoseconds."""
         self.root = root
-        self.path = path or root / "logs" / "access.log"
+        self.path = path or root / "logs" / log
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.now = 1000 * SECOND
         self.expected: Counter[bytes] = Counter()
@@ -170,6 +179,8 @@ class Rig:
         self.paper = Paper()
         self.store = Store() if store else None
         self._knows_times = knows_times
+        self._wall = wall
+        self._began = self.now
         self._committed: Counter[bytes] = Counter()
         self._numbers = itertools.count()
         self._writers: list[Writer] = []
@@ -194,13 +205,20 @@ class Rig:
                 tuple(handed),
                 since=max((position.modified for position in held), default=0),
                 epoch=time.time_ns() - self.now if self._knows_times else None,
-            ),
+            )
+            if self._wall is None
+            else Resume.at(restored, self.now, self._at())._replace(handed=tuple(handed)),
             keeper=self.store,
         )
+
+    def _at(self) -> int:
+        """What the wall clock shows now: it goes on with our time, too."""
+        return self._wall() + self.now - self._began if self._wall else 0
 
     def commit(self) -> None:
         """What was seen so far is in the ledger for good."""
         self.paper.commit(self.follower)
+        self.paper.at, self.paper.ended = self._at(), self.now
         self._committed = self.seen.copy()
         self.follower.release(committed=True)
 
@@ -257,8 +275,8 @@ class Rig:
         return copy
 
     def beside(self, name: str) -> Path:
-        """In the log's directory."""
-        return self.path.with_name(name)
+        """In the log's directory, or below it."""
+        return self.path.parent / name
 
     def look_often(self, times: int, seconds: float = 1.0) -> None:
         for _ in range(times):
@@ -292,7 +310,7 @@ class Rig:
         try:
             # With its version: the inode's number may have been that of a file that was deleted, or not,
             # as the file system likes, and what a test does next must not depend on that.
-            identity = Files().identity(descriptor)
+            identity = self._files.identity(descriptor)
         finally:
             os.close(descriptor)
         return any(each.identity == identity and each.offset for each in self.paper.held.values())

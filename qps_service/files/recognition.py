@@ -9,7 +9,7 @@ end.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 from zlib import adler32, crc32
@@ -62,6 +62,13 @@ def proves(text: bytes, *, strictly: bool = False, by_time: bool = False) -> boo
     if times := set(_TIME.findall(lines)):
         return len(times) > 1 or not strictly
     return not by_time and len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
+
+
+def has_differences(read: Read) -> bool:
+    """Whether not all lines that begin a text are the same: rotations of such logs leave texts that are alike
+    all the time."""
+    text = read(TAIL_LIMIT, 0)
+    return len(set(text[: text.rfind(b"\n") + 1].splitlines())) > 1
 
 
 def digest_of(text: bytes) -> bytes:
@@ -193,6 +200,12 @@ class _CommonLines:
         if self._score >= BY_CHANCE or ends_text or _TIME.search(line):
             self.until, self.doubtful = end, self._unmatched
             self._score, self._is_run = 0, True
+
+
+def best_part(parts: Iterable[KnownPart | None]) -> KnownPart | None:
+    """The one that says most for certain; of several, the one that leaves least in doubt."""
+    found = (part for part in parts if part)
+    return max(found, key=lambda part: (part.until - part.doubtful, -part.doubtful), default=None)
 
 
 def part_of(

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from qps_service.files.compression import COMPRESSIONS
@@ -20,9 +21,13 @@ def is_sibling(base: str, name: str) -> bool:
     A name without a digit, such as access.log.lock or access.log-errors, is another log; so is
     access2.log. The compressed log itself, access.log.gz, is none: nobody compresses what is written to.
     """
+    return bool(siblings(base, [name]))
+
+
+def siblings(base: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that are one of its. A directory may have thousands, and hundreds of logs that ask."""
     stem, rotated = _rotated(base)
-    # A directory may have thousands of names, and hundreds of logs that ask of each.
-    return name.startswith(stem) and rotated.fullmatch(plain_name(name)) is not None
+    return [name for name in names if name.startswith(stem) and rotated.fullmatch(plain_name(name))]
 
 
 def is_compressed(name: str) -> bool:

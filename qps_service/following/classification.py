@@ -20,7 +20,7 @@ from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, has_name, is_renumbered, part_of_held
+from qps_service.following.held_text import begin_at, has_name, is_cut, is_renumbered, part_of_held
 from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -250,13 +250,22 @@ class Classifier:
                 self._files.close(descriptor)
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-            for position in awaited:
+            # What was compressed while it was still read was left out for that.
+            is_left_out = not is_compressed(path) and self._known_files.ignored.recall(identity, seen)
+            # A mirror has all that was read of the file that it replaced.
+            for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if known and (
-                    not certain
-                    or is_proven(source.read, position)
-                    or is_same_time(position.modified, seen.modified)
+                if (
+                    known
+                    and not is_left_out
+                    and (
+                        not certain
+                        or is_proven(source.read, position)
+                        or is_same_time(position.modified, seen.modified)
+                    )
                 ):
+                    if self._is_read_further(source, position.offset, surroundings):
+                        break
                     return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
         return None
@@ -277,8 +286,12 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        is_doubtful = identity.version is None and path in surroundings.elsewhere
-        if recalled and is_doubtful and recalled.position.offset == 0:
+        if recalled and identity.version is None and recalled.position.offset == 0:
+            moved = path in surroundings.elsewhere and path != recalled.position.name
+            is_other = moved or self._is_read_further(source, 0, surroundings)
+        else:
+            is_other = False
+        if is_other:
             recalled = None  # the inode's number alone may be any other file's by now
         if recalled:
             position = recalled.position
@@ -320,10 +333,20 @@ class Classifier:
                 continue
             part = part_of_held(self._files, generation, position.identity, source)
             if again or (
-                part and not part.doubtful and part.until >= generation.offset and source.read(1, part.until)
+                part
+                and not part.doubtful
+                and part.until >= generation.offset
+                and source.read(1, part.until)
+                and not self._is_read_further(source, part.until, surroundings)
             ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
+
+    def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of another file, of which more was read."""
+        return self._is_of_held(source, source.read, known, surroundings) or self._known_files.read_further(
+            source.read, known, ()
+        )
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -345,6 +368,8 @@ class Classifier:
         if known is None or resemblance is not Resemblance.CONTINUED:
             return None
         if self._is_there(known) or not source.read(1, known.offset):
+            return None
+        if self._is_of_held(source, source.read, known.offset, surroundings):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -371,6 +396,8 @@ class Classifier:
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
+            if self._is_of_held(source, read, position.offset, surroundings):
+                return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
             )
@@ -399,11 +426,28 @@ class Classifier:
         found = _longer(fresh, twin, surroundings)
         return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
 
+    def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
+        """Whether a text that is known up to a byte is that of a file which has all of it, and is open or
+        was found in this look."""
+        opened = [(each.position, each.source) for each in surroundings.held.values()]
+        opened += [(each.position, each.source) for each in surroundings.found]
+        return any(
+            position.offset > known
+            or (position.offset == known and not goes_beyond(source, its) and _alike(read, its.read))
+            for position, its in opened
+            if compare(position, read) in _KNOWN
+        )
+
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
         is_alike = False
         for each in surroundings.held.values():
-            if compare(each.position, read) in _KNOWN or _alike(read, each.source.read):
+            match = compare(each.position, read)
+            if match is Match.FULL and is_cut(each.position, each.source):
+                return (
+                    Resemblance.COPY
+                )  # as copytruncate leaves it; what more there is in it is looked for there
+            if match in _KNOWN or _alike(read, each.source.read):
                 if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
                     return Resemblance.COPY
                 is_alike = True

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
+from qps_service.files.recognition import is_proven
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
 from qps_service.files.sources import count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
@@ -101,6 +102,12 @@ class Discovery:
         return self._resuming
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether every event since the last look is known, and none of them asks for another."""
+        is_settled = self._since is None and not self._sweeping and not self._touched
+        return is_settled and not self._resuming and self._lineage.is_complete and not self._lineage.names()
+
+    @property
     def is_full(self) -> bool:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full
@@ -108,8 +115,19 @@ class Discovery:
     def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
         log_paths = _log_paths(directories)
+        # In a directory of hundreds of logs nearly all are about others.
+        begins = tuple(
+            os.path.join(each.path, os.path.splitext(other.base)[0])
+            for each in directories
+            for other in directories
+        )
         concerned = False
         for hint in hints:
+            if not isinstance(hint, Lost) and not any(
+                path.startswith(begins) or self._lineage.carries(path)
+                for path in (hint if isinstance(hint, Moved) else hint[:1])
+            ):
+                continue
             before = self._lineage.names()
             self._lineage.note(hint, log_paths)
             match hint:
@@ -183,11 +201,12 @@ class Discovery:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
         seen, inside = listing.seen, set(listing.seen)
+        former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
         strange = self._search.by_inode(awaited, directories) if awaited else {}
         # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
         certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
-        others = self._search.named_like(certain - seen.keys())
+        others = self._search.named_like(certain - seen.keys(), log.path)
         for path, each in (strange | others).items():
             if path not in _log_paths(directories):
                 seen.setdefault(path, each)
@@ -200,7 +219,7 @@ class Discovery:
             # Or since that look began: what is seen beside it may have been it a moment ago.
             log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
             is_foreign=Owners(self._files, self._known_files, held),
-            elsewhere=strange.keys() - others.keys() - inside,
+            elsewhere=(strange.keys() | former) - others.keys() - inside,
             alike=others.keys() - inside,
         )
         ignored = self._consider(listing, surroundings, trusting=trusting)
@@ -220,6 +239,17 @@ class Discovery:
         self._since = since if failed or self._resuming else None
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
+
+    def _look_where_they_were(self, seen: dict[str, Seen], directories: Collection[LogDirectory]) -> set[str]:
+        """Files that were let go under names like no rotation's, which may have grown: where they were seen
+        last. They are added to `seen`."""
+        elsewhere = set()
+        for path in islice(self._known_files.paths(), RETRIES):
+            if path not in seen and path not in _log_paths(directories):
+                with suppress(OSError):
+                    seen[path] = self._files.lstat(path)
+                    elsewhere.add(path)
+        return elsewhere
 
     def _list(
         self,
@@ -320,7 +350,9 @@ class Discovery:
             for path, seen in self._search.by_time(missing, directories).items()
             if seen.key not in surroundings.held and path not in _log_paths(directories)
         }
-        for path, seen in candidates.items():
+        for path, seen in sorted(
+            candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
+        ):
             self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
         for position in self._missing(surroundings):
             # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
@@ -401,13 +433,13 @@ class Discovery:
         return StillThere(self._files, held, paths)
 
     def copy_of(
-        self, position: Position, directories: Collection[LogDirectory], held: Collection[tuple[int, int]]
+        self, position: Position, directories: Collection[LogDirectory], held: Collection[Generation]
     ) -> Found | None:
         """The file that has what a truncated log held beyond `position`, as copytruncate leaves it.
 
-        It has all that was read of the log, goes on after it, and was written no earlier than the log
-        was when it was last read: an older file with the same lines is not it. Of several, the longest; of
-        equal ones, the latest.
+        It has all that was read of the log, goes on after it, and was written no earlier than the log was
+        when it was last read, where no text proves it: an older file with the same lines is not it. Of
+        several, the longest; of equal ones, the latest.
         """
         candidates: dict[str, Seen] = {}
         for directory in directories:
@@ -417,12 +449,18 @@ class Discovery:
                         candidates[path] = self._files.lstat(path)
         candidates |= self._search.by_time([position], directories, candidates)
         best: Found | None = None
+        keys = {each.key for each in held}
+        others = [each.position for each in held]
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
-            if not seen.regular or seen.modified < position.modified // grain * grain or seen.key in held:
+            if not seen.regular or seen.key in keys:
                 continue
-            copy = self._open_copy(path, seen, position)
+            is_older = seen.modified < position.modified // grain * grain
+            copy = self._open_copy(path, seen, position, others)
+            if copy and is_older and not is_proven(copy.source.read, position):
+                copy.source.close()
+                continue
             with suppress(OSError):  # what is damaged has no more
                 if copy and (best is None or goes_beyond(copy.source, best.source)):
                     best, copy = copy, best
@@ -430,7 +468,9 @@ class Discovery:
                 copy.source.close()
         return best
 
-    def _open_copy(self, path: str, seen: Seen, position: Position) -> Found | None:
+    def _open_copy(
+        self, path: str, seen: Seen, position: Position, others: Collection[Position]
+    ) -> Found | None:
         try:
             descriptor = self._files.open(path)
         except OSError:
@@ -440,6 +480,8 @@ class Discovery:
             identity = self._files.identity(descriptor)
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            # It may be that of another generation, in which the same backup stood before.
+            consumed = consumed or self._known_files.read_further(source.read, position.offset, others)
             if identity[:2] == seen.key and not consumed and compare(position, source.read) is Match.FULL:
                 return Found(source, position._replace(identity=identity, name=path))
         source.close() if source else self._files.close(descriptor)
@@ -447,12 +489,18 @@ class Discovery:
 
     def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
         """Paths in it to consider."""
-        names = self._files.names(directory.path) if everything else ()
-        paths = touched.union(os.path.join(directory.path, name) for name in names)
         descending = self._lineage.names()
-        return {
-            path for path in paths if path in descending or is_sibling(directory.base, os.path.basename(path))
+        paths = {
+            path
+            for path in touched
+            if path in descending or is_sibling(directory.base, os.path.basename(path))
         }
+        if everything:
+            names = self._files.names(directory.path)
+            paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
+            if descending:
+                paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
+        return paths
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

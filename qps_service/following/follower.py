@@ -16,6 +16,7 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -26,11 +27,12 @@ from qps_service.following.classification import Found
 from qps_service.following.directories import LogDirectories, LogDirectory
 from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
 from qps_service.following.resume import NOTHING_KNOWN, Resume
-from qps_service.following.start_position import StartPosition, is_cut, is_replaced
+from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -183,8 +185,7 @@ class Follower:
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
         """What truncated files held beyond the last read, where a copy of it was left beside the log."""
         for position in self._held.take_cut():
-            held = {generation.key for generation in self._held}
-            found = self._discovery.copy_of(position, self._looked_at, held)
+            found = self._discovery.copy_of(position, self._looked_at, tuple(self._held))
             self._announcer.truncated(position, found.position.name if found else None)
             if found:
                 yield self._held.adopt(found, now, first=True)
@@ -198,6 +199,9 @@ class Follower:
         if self._swept.allows(now):
             self._discovery.sweep()
         self._take_back(now)
+        if self._is_at_rest():
+            self._reached_at = now
+            return
         for _ in range(ROUNDS):
             self._looked_at = directories = self._directories.look()
             self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
@@ -230,6 +234,17 @@ class Follower:
         self._tell_losses()
         self._first_look = False
 
+    def _is_at_rest(self) -> bool:
+        """Whether the log is the file that it was, and nothing moved beside it: then there is nothing to be
+        found. With hundreds of logs that nobody writes to, this is what a look costs."""
+        self.take_hints()
+        current = self._held.current
+        if current is None or not self._discovery.is_quiet:
+            return False
+        with suppress(OSError):
+            return not is_replaced(current.position, self._files.stat(self.path))
+        return False
+
     def _log_seen(self, *, reads_log: bool) -> LogSeen:
         current = self._held.current
         if current is None or not reads_log:
@@ -240,11 +255,18 @@ class Follower:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
             path = generation.source.path()
+            if path and path != generation.name and not self._is_at(path, generation):
+                continue  # of a file system that was unmounted the kernel tells half of the path
             if path and generation is not self._held.current:
                 self._directories.learn(path)
             # The log itself may be at the end of a link, which may lead to another file tomorrow.
             if path and path not in {each.log_path for each in self._looked_at[:1]}:
                 generation.moved_to(path)
+
+    def _is_at(self, path: str, generation: Generation) -> bool:
+        with suppress(OSError):
+            return self._files.lstat(path).key == generation.key
+        return False
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""

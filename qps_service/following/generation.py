@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import fingerprint_of, take_marks
-from qps_service.files.recognition import line_start, part_of, tail_of
+from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
@@ -52,11 +52,13 @@ class Generation:
         max_line: int,
         truncated: Callable[[Position], int],
         recognised: Callable[[str, int, int], None],
+        known_part: Callable[["Generation", Position], KnownPart | None],
     ) -> None:
         """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
         position up to which its old text was consumed; it gives the number of the text that is there now.
         `recognised`: when that is a copy of the old one, with the file's name, how many of its lines are left
-        out, and of how many bytes nothing tells whether they are new.
+        out, and of how many bytes nothing tells whether they are new. `known_part`: how much of the text that
+        is there now was read before, of the old one or elsewhere.
         The generation owns the source."""
         self.source = source
         self._number = position.number
@@ -82,6 +84,8 @@ class Generation:
         self._tail_end = position.offset if position.tail else 0
         self._owner = position.owner
         self._truncated, self._recognised = truncated, recognised
+        self._known_part = known_part
+        self._in_copy = b""  # a line without newline that ends it, and is read in another file
         # What was consumed before the file was cut, while all that stands in it now is known from there:
         # whoever puts a copy back may need more than one write.
         self._former: Position | None = None
@@ -161,9 +165,17 @@ class Generation:
         rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
-            if not self._oversize:
+            if not self._oversize and rest != self._in_copy:
                 self._unended += 1
                 yield Chunk(self, rest)
+
+    def continues_in(self, copy: Source, place: int) -> None:
+        """Byte `place` of `copy` comes after its last whole line. A line without newline that stands there,
+        too, is read there, to its end."""
+        size = self.source.seen().size
+        start = line_start(self.source.read, size)
+        rest = self.source.read(size - start, start)
+        self._in_copy = rest if copy.read(len(rest), place) == rest else b""
 
     def counted(self, lines: int, rejected: int) -> None:
         """So many lines were in a chunk of it, and so many of these were rejected."""
@@ -249,7 +261,7 @@ class Generation:
         """Of a text that was written over, what was consumed before."""
         if self._former is None or not (whole := line_start(self.source.read, size)):
             return
-        part = part_of(self._former, self.source.read, size, in_place=True)
+        part = self._known_part(self, self._former)
         if part and part.until > self.offset:
             lines = count_lines(self.source, part.until) - count_lines(self.source, self.offset)
             self._recognised(self.name, lines, max(part.doubtful - self._doubtful, 0))

@@ -10,6 +10,7 @@ from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Files
 from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
 from qps_service.files.sources import Source
+from qps_service.following.change import Change, Look, decide
 from qps_service.following.generation import Generation
 from qps_service.values.positions import Identity, Position
 
@@ -63,3 +64,10 @@ def has_name(files: Files, generation: Generation) -> bool:
         path = generation.source.path()
         return path is not None and files.lstat(path).key == generation.key
     return False
+
+
+def is_cut(held: Position, source: Source) -> bool:
+    """Whether what was read of the file does not stand in it any longer."""
+    seen, back = source.seen(), len(held.marker)
+    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
+    return decide(held, look) is Change.TRUNCATED

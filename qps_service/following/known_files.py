@@ -6,13 +6,13 @@ is expected until it is found or known to be gone; memory is bounded.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, beginning_of, is_proven, part_of
+from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
@@ -159,7 +159,7 @@ class KnownFiles:
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
-            elif best is None or position.offset > best.offset:
+            elif best is None or position.offset >= best.offset:
                 best = position
         if best:
             return Resemblance.CONTINUED, best
@@ -170,12 +170,21 @@ class KnownFiles:
     ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""
-        parts = [
+        return best_part(
             part_of(position, read, size, has_name=has_name(position), anew=anew)
             for position in self._retired.values()
             if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
-        ]
-        return max((part for part in parts if part), key=lambda part: part.until, default=None)
+        )
+
+    def read_further(self, read: Read, known: int, others: Iterable[Position]) -> bool:
+        """Whether a text that is known up to a byte is that of a generation of which more was read; `others`:
+        of those that are open."""
+        return any(
+            position.offset > known
+            and compare(position, read) in (Match.FULL, Match.PREFIX)
+            and is_proven(read, position)
+            for position in (*self._beginning_like(read), *others)
+        )
 
     def _beginning_like(self, read: Read) -> Iterator[Position]:
         """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a

@@ -21,7 +21,7 @@ class Lineage:
     """
 
     def __init__(self) -> None:
-        self._is_complete = False  # whether every event since the last look is known
+        self.is_complete = False  # whether every event since the last look is known
         self._names: dict[str, Descent] = {}
         # The log's name that got another file last, and whether that was created there.
         self._arrival: tuple[str, bool] | None = None
@@ -57,17 +57,21 @@ class Lineage:
 
     def take_completeness(self) -> bool:
         """Whether every event since the last call is known."""
-        complete, self._is_complete = self._is_complete, True
+        complete, self.is_complete = self.is_complete, True
         return complete
 
     def distrust(self) -> None:
         """Not every event is known: the next look must not go by names."""
-        self._is_complete = False
+        self.is_complete = False
 
     def __contains__(self, path: object) -> bool:
         """Whether `path` carries a generation that nobody has looked at yet."""
         descent = self._names.get(path)  # type: ignore[call-overload]
         return descent is not None and not descent.known
+
+    def carries(self, path: str) -> bool:
+        """Whether `path` is one of the names, or may be the compressed file of one."""
+        return path in self._names or plain_name(path) in self._names
 
     def names(self) -> set[str]:
         """The paths that carry generations which nobody has looked at yet."""

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
+from qps_service.files.fingerprint import Match, Read, compare
+from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
+from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.known_files import KnownFiles
+from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
@@ -122,6 +125,7 @@ class OpenFiles:
             max_line=self._limits.max_line,
             truncated=self._note_truncation,
             recognised=self._announcer.recognised,
+            known_part=self._known_part,
         )
         if not is_new:
             self._moved.add(generation)
@@ -240,6 +244,27 @@ class OpenFiles:
         """What stands in the file now is another text, and gets a number of its own."""
         self._cut.append(position)
         return self._known_files.new_number()
+
+    def _known_part(self, generation: Generation, former: Position) -> KnownPart | None:
+        """How much of a text that was written over another one was read before: of that one, or of any other.
+        Where that is not proven, but may well be, it is said."""
+        read, size = generation.source.read, generation.source.seen().size
+        others = [each.position for each in self._generations if each is not generation and each.offset]
+        parts = [
+            part_of(former, read, size, in_place=True),
+            *(part_of(each, read, size, has_name=True) for each in others),
+            self._known_files.known_part(read, size, lambda _: True, anew=False),
+        ]
+        known = best_part(parts)
+        if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
+            self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
+        return known
+
+    def _is_alike(self, read: Read, positions: list[Position]) -> bool:
+        """Whether a text has all that was read of another one, or begins it; that proves nothing."""
+        if any(compare(each, read) in (Match.FULL, Match.PREFIX) for each in positions):
+            return True
+        return self._known_files.resembles(read, lambda _: False)[0] is Resemblance.ALIKE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

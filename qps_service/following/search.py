@@ -30,8 +30,24 @@ _VARIES = re.compile(
 )
 
 
-def _shape(name: str) -> str:
-    return _VARIES.sub("#", name)
+class _Shapes:
+    """What names of one log's files have in common. What is part of the log's own path varies in none of
+    them: site1.log and site2.log, or the directories app-1 and app-2, may be two logs'."""
+
+    def __init__(self, log: str) -> None:
+        *self._folders, base = log.split(os.sep)
+        stem = os.path.splitext(base)[0]
+        self._stem = stem if re.search("[A-Za-z]", stem) else ""
+
+    def folder(self, name: str) -> str:
+        """The shape of a directory's name; where it varies it is another than the name."""
+        return name if name in self._folders else _VARIES.sub("#", name)
+
+    def base(self, name: str) -> str:
+        """The shape of a file's name."""
+        name = plain_name(name)
+        parts = name.split(self._stem) if self._stem else [name]
+        return self._stem.join(_VARIES.sub("#", part) for part in parts)
 
 
 class Search:
@@ -54,15 +70,17 @@ class Search:
                 break
         return found
 
-    def named_like(self, paths: Iterable[str]) -> dict[str, Seen]:
+    def named_like(self, paths: Iterable[str], log: str) -> dict[str, Seen]:
         """Files whose paths differ from one of these in digits alone, or in a month's name: where a file of
-        the log went to, others may be that came and went meanwhile."""
+        the log at path `log` went to, others may be that came and went meanwhile."""
+        shapes = _Shapes(log)
         found: dict[str, Seen] = {}
-        for path in {_shape(plain_name(path)): path for path in paths}.values():
+        for path in paths:
             places = [os.sep]
             *folders, base = plain_name(path).split(os.sep)[1:]
             for folder in folders:
-                if _shape(folder) == folder:
+                shape = shapes.folder(folder)
+                if shape == folder:
                     places = [os.path.join(place, folder) for place in places]
                 else:
                     below = (
@@ -71,11 +89,11 @@ class Search:
                         for name, _, is_file in self._entries(place)
                         if not is_file
                     )
-                    alike = (os.path.join(*each) for each in below if _shape(each[1]) == _shape(folder))
+                    alike = (os.path.join(*each) for each in below if shapes.folder(each[1]) == shape)
                     places = list(islice(alike, PLACES))
             for place in places:
                 for name, _, is_file in self._entries(place):
-                    if is_file and _shape(plain_name(name)) == _shape(base):
+                    if is_file and shapes.base(name) == shapes.base(base):
                         self._look(os.path.join(place, name), found)
         return found
 

@@ -9,7 +9,9 @@ out which is proven to be known, and that is said.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import KnownPart, best_part
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
@@ -63,6 +65,10 @@ class StartPosition:
         if resuming:
             resemblance, known = self._known_files.resembles(source.read, resuming())
             if known and resemblance is Resemblance.CONTINUED:
+                part = self._known_part(source, fresh, held, anew=False)
+                if part and part.until - part.doubtful > known.offset:
+                    # It goes on where that one does not, and what comes then was read in yet another one.
+                    return self._after_known_part(source, fresh, held, arrival)
                 self._announcer.recognised(path, count_lines(source, known.offset))
                 return known._replace(identity=identity, name=path, owner=seen.owner)
         elif first_look:
@@ -85,21 +91,29 @@ class StartPosition:
         if not size:
             return fresh
         anew = arrival is Arrival.CREATED
-        parts = [
-            part_of_held(self._files, generation, fresh.identity, source, anew=anew) for generation in held
-        ]
-        parts.append(self._known_files.known_part(source.read, size, self._has_name, anew=anew))
-        known = max((part for part in parts if part), key=lambda part: part.until, default=None)
+        known = self._known_part(source, fresh, held, anew=anew)
         if known and known.until:
+            for generation in held:
+                generation.continues_in(source, known.until)
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)
         if anew:
             return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is Resemblance.ALIKE
+        is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
+
+    def _known_part(
+        self, source: Plain, fresh: Position, held: Iterable[Generation], *, anew: bool
+    ) -> KnownPart | None:
+        return best_part(
+            [
+                *(part_of_held(self._files, each, fresh.identity, source, anew=anew) for each in held),
+                self._known_files.known_part(source.read, source.seen().size, self._has_name, anew=anew),
+            ]
+        )
 
     def _has_name(self, position: Position) -> bool:
         """Whether a file that was read is still where it was seen last."""
@@ -149,13 +163,11 @@ class StartPosition:
         return first + before.rfind(b"\n") + 1
 
 
+def is_like(position: Position, source: Plain) -> bool:
+    """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
+    return compare(position, source.read) in (Match.FULL, Match.PREFIX)
+
+
 def is_replaced(held: Position, seen: Seen) -> bool:
     """Whether another file than the held one is at the log's path."""
     return decide(held, Look(*seen.key, seen.size, held.marker)) is Change.REPLACED
-
-
-def is_cut(held: Position, source: Plain) -> bool:
-    """Whether what was read of the file does not stand in it any longer."""
-    seen, back = source.seen(), len(held.marker)
-    look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
-    return decide(held, look) is Change.TRUNCATED

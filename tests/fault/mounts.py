@@ -5,8 +5,8 @@ import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ class Mount:
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.directory = directory
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         subprocess.run(["mount", *arguments, str(directory)], check=True)
 
     def remount(self, options: str) -> None:
@@ -40,6 +40,17 @@ class Mount:
 
     def close(self) -> None:
         subprocess.run(["umount", "-l", str(self.directory)], check=True)
+
+
+@contextmanager
+def attached(path: str) -> Iterator[str]:
+    """A loop device for an image; two for one image have different device numbers."""
+    command = ["losetup", "--find", "--show", path]
+    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 MakeMount = Callable[..., Mount]

@@ -15,7 +15,7 @@ import zstandard
 
 from qps_service.files.kernel import Files
 from tests.fault.scenarios import Make, followed
-from tests.following import BlindFiles, NoInotify, Rig, Writer
+from tests.following import LINE_SIZE, BlindFiles, NoInotify, Rig, Writer
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -274,13 +274,13 @@ def deleted_while_stopped(make: Make) -> None:
     rig.writer().lines(3)
     rig.start()
     rig.check()
-    assert rig.losses() == [
-        f"{rig.path} went away while nobody was reading it; it had been read up to byte 700"
-    ]
+    where = f"it had been read up to byte {50 * LINE_SIZE}"
+    assert rig.losses() == [f"{rig.path} went away while nobody was reading it; {where}"]
 
 
 def backups_restored(make: Make) -> None:
-    """Copies of what was read, put back under names that rotations make: as they were, cut, compressed."""
+    """Copies of what was read, put back under names that rotations make: as they were, cut, compressed. The
+    log was rotated meanwhile, so that any of them may have been it."""
     rig, old = begun(make)
     old.lines(200)
     rig.look()
@@ -297,6 +297,7 @@ def backups_restored(make: Make) -> None:
     rig.beside("access.log.8").write_bytes(text[:1600])
     rig.beside("access.log.9.gz").write_bytes(gzip.compress(text))
     writer.lines(2)
+    rig.renew(2)
     rig.start()
     rig.look()
     shutil.copy(rig.beside("access.log.7"), rig.beside("access.log.71"))
@@ -304,15 +305,21 @@ def backups_restored(make: Make) -> None:
 
 
 def older_files_appear_while_stopped(make: Make) -> None:
-    """What was last written before the log was is not of our time, whatever it is called."""
+    """What was last written before the log was is not of our time, whatever it is called: so much is said."""
     rig, old = begun(make)
     rig.stop()
-    for name, text in (("access.log.5", b"old\n" * 9), ("access.log.6.gz", gzip.compress(b"older\n" * 9))):
+    names = "access.log.5", "access.log.6.gz"
+    for name, text in zip(names, (b"old\n" * 9, gzip.compress(b"older\n" * 9)), strict=True):
         rig.beside(name).write_bytes(text)
         os.utime(rig.beside(name), (1, 1))
     old.lines(2)
+    rig.renew(2)
     rig.start()
     rig.check()
+    older = "it is taken for older, and not counted"
+    assert [text.partition(" ")[0] for text in rig.losses() if text.endswith(older)] == [
+        str(rig.beside(name)) for name in names
+    ]
 
 
 def moved_to_another_disk(make: Make) -> None:
@@ -448,11 +455,13 @@ def zero(path: Path, start: int) -> None:
 
 
 def check_after_power_loss(rig: Rig) -> None:
-    """Without inotify each look goes by the texts, in the next process too: nothing twice, nothing lost."""
+    """Without inotify each look goes by the texts, in the next process too, while any file may be the log
+    that was rotated: nothing twice, nothing lost."""
     for turn in range(3):
         rig.start(rebooted=turn == 0)
         rig.look()
         rig.writer().lines(3)
+        rig.renew(3)
         rig.look(61)
         rig.stop()
     rig.start()
@@ -461,14 +470,14 @@ def check_after_power_loss(rig: Rig) -> None:
 
 def zeros_where_it_was_open(make: Make) -> None:
     """A rotated file that was still open has zeros for the end that was counted, or for more than that."""
-    for unread, start in ((0, 420), (0, 699), (5, 420), (5, 700)):
+    for unread, lines, more in ((0, 30, 0), (0, 50, -1), (5, 30, 0), (5, 50, 0)):
         rig, old = begun(make, watcher=NoInotify)
         rotated = rig.rotate()
         rig.writer().lines(1)
         rig.look()
         rig.kill()
         old.raw(b"never on the disk\n" * unread)
-        zero(rotated, start)
+        zero(rotated, lines * LINE_SIZE + more)
         check_after_power_loss(rig)
 
 
@@ -482,7 +491,8 @@ def zeros_where_it_was_let_go(make: Make) -> None:
     rig.look_often(2, 61)
     assert not rig.holds((rotated.stat().st_dev, rotated.stat().st_ino))
     rig.kill()
-    zero(rotated, 6000)
+    zero(rotated, 428 * LINE_SIZE + 8)
+    rig.renew(1)
     check_after_power_loss(rig)
 
 
@@ -492,7 +502,7 @@ def zeros_at_the_end_of_the_log(make: Make) -> None:
         rig, writer = begun(make, watcher=NoInotify)
         rig.kill()
         writer.raw(b"never on the disk\n" * unread)
-        zero(rig.path, 420)
+        zero(rig.path, 30 * LINE_SIZE)
         writer.lines(more)
         check_after_power_loss(rig)
 

@@ -1,116 +1,88 @@
-"""Found while the pages were checked, and failing: what a log's files may go through, every line once."""
+"""Histories that random runs found: every line once, or said; and twins that fail them."""
 
-import os
-import shutil
-from pathlib import Path
+from typing import Any
 
-import pytest
+from qps_service.files.recognition import part_of
+from qps_service.following.classification import Found
+from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.values.positions import Position
+from tests.fault import found, twins
+from tests.promised import MadePromise, promises
 
-from tests.fault.restarts import begun
-from tests.fault.scenarios import Make, followed
-from tests.following import Rig
-
-
-def put(rig: Rig, text: bytes, name: str = "access.log") -> None:
-    """Rename a file with this text onto the name, as rsync does."""
-    copy = rig.path.with_name(f".{name}.x1")
-    copy.write_bytes(text)
-    copy.rename(rig.beside(name))
-
-
-def two_rotations_into_olddir_while_stopped(make: Make) -> None:
-    """Both files are in a directory where nothing was before."""
-    rig, old = begun(make)
-    rig.stop()
-    old.lines(5)
-    aside = rig.path.parent / "old"
-    aside.mkdir()
-    for number in (2, 1):
-        rig.path.rename(aside / f"access.log.{number}")
-        old.close()
-        old = rig.writer()
-        old.lines(7)
-    rig.start()
-    rig.check(losses=[])
-
-
-def link_set_anew_twice_while_stopped(make: Make) -> None:
-    """Of three days' files the second was made and left while nobody ran."""
-
-    def day(number: int) -> Path:
-        return rig.beside(f"app-2026112{number}.log")
-
-    rig = make()
-    first = rig.writer(day(7))
-    rig.path.symlink_to(day(7).name)
-    rig.look()
-    first.lines(4)
-    rig.look()
-    rig.stop()
-    first.lines(3)
-    for number in (8, 9):
-        writer = rig.writer(day(number))
-        rig.path.unlink()
-        rig.path.symlink_to(day(number).name)
-        writer.lines(5)
-    rig.start()
-    rig.check(losses=[])
-
-
-def mirror_of_a_log_that_rotates(make: Make) -> None:
-    """Lines that the mirror gets in the rotated file only."""
-    rig, _ = followed(make)
-    source = rig.root / "source"
-    writer = rig.writer(source)
-    writer.lines(100)
-    put(rig, source.read_bytes())
-    rig.look()
-    writer.lines(50)
-    rotated = source.read_bytes()
-    source.unlink()
-    rig.writer(source).lines(20)
-    put(rig, source.read_bytes())
-    put(rig, rotated, "access.log.1")
-    rig.look()
-    rig.check(losses=[])
-
-
-def copy_created_under_the_name(make: Make) -> None:
-    """As some editors save, and as `rm` and `cp` put a backup back: it has the times of what was read."""
-    rig, old = followed(make)
-    old.lines(100)
-    rig.look()
-    backup = rig.root / "backup"
-    shutil.copy2(rig.path, backup)
-    rig.path.unlink()
-    shutil.copyfile(backup, rig.path)
-    rig.look()
-    rig.writer().lines(10)
-    rig.check()
-
-
-def copy_written_in_place_slowly(make: Make) -> None:
-    """A look comes while the log is empty."""
-    rig, old = followed(make)
-    old.lines(100)
-    rig.look()
-    text = rig.path.read_bytes()
-    os.truncate(rig.path, 0)
-    rig.look()
-    old.raw(text)
-    old.lines(10)
-    rig.check()
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        two_rotations_into_olddir_while_stopped,
-        link_set_anew_twice_while_stopped,
-        mirror_of_a_log_that_rotates,
-        copy_created_under_the_name,
-        copy_written_in_place_slowly,
-    ],
+SaysNoDuplicate = twins.spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
+ForgetsWhereFilesWere = twins.spoilt(
+    "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: set()
 )
-def test_every_line_once(check: object, make: Make) -> None:
-    check(make)  # type: ignore[operator]
+# Takes a text for that of a file which is gone, though another has more of it.
+TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
+# Takes a file that has all that was read of an open one for its copy.
+GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
+
+
+class TrustsTimes(twins.Spoilt):
+    """Takes a copy for an older file by its time, whatever it holds."""
+
+    def spoil(self) -> None:
+        copy_of = self._discovery.copy_of
+
+        def no_older(position: Position, *rest: Any) -> Found | None:
+            found = copy_of(position, *rest)
+            return found if found and found.source.seen().modified >= position.modified else None
+
+        self._discovery.copy_of = no_older  # type: ignore[assignment]
+
+
+class LeavesNothingOut(twins.Spoilt):
+    """Asks of no file whether it is known not to be counted."""
+
+    def spoil(self) -> None:
+        class Nothing(IgnoredFiles):
+            def __contains__(self, key: tuple[int, int]) -> bool:
+                return False
+
+            def recall(self, *_: object) -> bool:
+                return False
+
+        self._known_files.ignored = Nothing()
+
+
+# Compares what was written over a text with that one only.
+KnowsItsOwnTextOnly = twins.spoilt(
+    "KnowsItsOwnTextOnly",
+    "_held._known_part",
+    lambda generation, former: part_of(
+        former, generation.source.read, generation.source.seen().size, in_place=True
+    ),
+)
+# Leaves out what may well be new.
+DoubtsToTheEnd = twins.spoilt(
+    "DoubtsToTheEnd",
+    "_held._known_part",
+    lambda generation, former: part_of(
+        former._replace(tail=b""), generation.source.read, generation.source.seen().size, in_place=True
+    ),
+)
+
+# Goes on where a file did that begins like it, whatever stood in others.
+GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
+
+TWINS = {
+    found.mirrored_without_a_hint: SaysNoDuplicate,
+    found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
+    found.backup_without_times_written_over_the_log: SaysNoDuplicate,
+    found.backup_written_over_the_log_and_written_to: DoubtsToTheEnd,
+    found.copy_of_a_mirror: TakesTheFirstText,
+    found.copy_of_a_mirror_that_was_not_committed: TakesTheFirstText,
+    found.rotated_mirror_of_a_mirror: twins.StartsAnew,
+    found.mirror_beside_what_it_replaced: GoesOnNowhereElse,
+    found.late_line_under_another_name: ForgetsWhereFilesWere,
+    found.volume_away_for_a_whole_process: twins.StartsAnew,
+    found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.backup_beside_what_is_awaited: LeavesNothingOut,
+    found.empty_under_another_name: twins.LooksAtTheLogOnly,
+    found.backup_that_was_put_back_before: GoesOnInTheFirst,
+}
+
+test_every_line_once, test_twin = promises(
+    *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items())
+)

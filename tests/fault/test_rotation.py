@@ -1,7 +1,10 @@
 """Rotations on the real file system: the follower passes each scenario, and a broken twin fails it."""
 
-from tests.fault import scenarios, twins
-from tests.promised import MadePromise, promises
+from typing import Any
+
+from tests.fault import copies, places, scenarios, twins
+from tests.following import NoInotify
+from tests.promised import MadePromise, Promise, promises
 
 TWINS = {
     scenarios.backlog_at_rename: twins.ClosesFirst,
@@ -29,6 +32,91 @@ TWINS = {
     scenarios.many_generations: twins.Forgets,
 }
 
-test_every_line_once, test_twin = promises(
-    *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items())
+
+def row(check: Any, *broken: Any, **given: Any) -> Promise:
+    """One promise, by what its rig makes."""
+    return MadePromise(check, *broken, by="make", caught=(OSError,), **given)
+
+
+test_every_line_once, test_twin = promises(*(row(check, twin) for check, twin in TWINS.items()))
+
+READERS = (copies.running, copies.stopped, copies.killed, copies.once)
+RENAMES = (copies.by_rename, copies.from_elsewhere)
+IN_PLACE = (copies.in_place, copies.over_it)
+EDITS = (
+    copies.without_first,
+    copies.without_some,
+    copies.without_last,
+    copies.without_first_half,
+    copies.with_one_altered,
+    copies.with_a_header,
+    copies.in_another_order,
+)
+
+test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
+    *(
+        row(check, twins.ReadsCopiesAnew, put=put, reader=reader)
+        for check in (copies.mirrored, copies.mirrored_within_a_line, copies.put_back)
+        for put in RENAMES
+        for reader in READERS
+    ),
+    *(row(copies.mirrored, twins.StartsAnew, put=copies.in_place, reader=reader) for reader in READERS[1:]),
+    row(copies.mirrored, twins.StartsAnew, put=copies.appended, reader=copies.stopped),
+    *(row(copies.put_back, twins.ReadsAnewInPlace, put=put, reader=copies.running) for put in IN_PLACE),
+    *(row(copies.put_back, twins.StartsAnew, put=put, reader=copies.stopped) for put in IN_PLACE),
+    *(row(copies.mirrored_and_rotated, twins.ReadsCopiesAnew, reader=reader) for reader in READERS),
+    *(
+        row(copies.edited, twins.ReadsCopiesAnew, edit=edit, put=copies.by_rename, reader=reader)
+        for edit in EDITS
+        for reader in READERS[:2]
+    ),
+    row(copies.anonymised, twins.SaysNoDuplicate, reader=copies.running),
+    row(copies.anonymised, twins.NeverGivesUp, reader=copies.stopped),
+    row(
+        copies.put_back,
+        twins.ReadsCopiesAnew,
+        label="store",
+        put=copies.by_rename,
+        reader=copies.stopped,
+        of_rig={"store": True},
+    ),
+    row(
+        copies.mirrored,
+        twins.ReadsCopiesAnew,
+        label="no_inotify",
+        put=copies.by_rename,
+        reader=copies.running,
+        of_rig={"watcher": NoInotify},
+    ),
+)
+
+test_equal_lines_prove_nothing, test_twin_of_equal_lines = promises(
+    *(row(copies.equal_lines_renamed, twins.BelievesInEqualTexts, reader=reader) for reader in READERS),
+    *(row(copies.equal_lines_truncated, twins.BelievesInEqualTexts, reader=reader) for reader in READERS[:2]),
+    *(row(copies.equal_lines_put_in_place, twins.SaysNoDuplicate, reader=reader) for reader in READERS[:2]),
+)
+
+test_the_copy_is_found, test_twin_of_the_search = promises(
+    *(
+        row(
+            places.copied_and_truncated,
+            *broken,
+            label=f"{name}-{'packed' if packs else 'plain'}",
+            name=name,
+            packs=packs,
+        )
+        for name, broken in (
+            ("access.log.", [twins.LooksForNoCopy]),
+            ("access.log-copy", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("backup of access", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/access.log.", [twins.LooksForNoCopy, twins.LooksByNames]),
+            ("old/28Nov2026-", [twins.LooksForNoCopy, twins.LooksByNames]),
+        )
+        for packs in (False, True)
+    )
+)
+
+test_a_foreign_file, test_twin_of_a_foreign_file = promises(
+    row(places.foreign_file_beside_a_log, twins.TrustsNames, label="hints", hints=True),
+    row(places.foreign_file_beside_a_log, twins.SuspectsARotation, label="no_hints", hints=False),
 )

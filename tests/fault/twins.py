@@ -1,15 +1,19 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import Mock, patch
 
+from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.following.classification import Found
+from qps_service.following import classification
+from qps_service.following.classification import Found, Surroundings, Undecided
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
+from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
@@ -49,6 +53,8 @@ StartsAtTheVeryEnd = spoilt("StartsAtTheVeryEnd", "_start._line_before", lambda 
 NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
 # Goes on in a truncated log as if nothing else had been in it.
 LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
+# Counts what it doubts without a word.
+SaysNoDuplicate = spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
 # Knows files by their numbers alone.
 KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
 # Takes every text that it does not know for a new one.
@@ -57,6 +63,155 @@ IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
+
+
+class WithOtherGenerations(Spoilt):
+    """Changes each generation that is opened."""
+
+    def spoil(self) -> None:
+        adopt = self._held.adopt
+
+        def changing(*rest: Any, **more: Any) -> Generation:
+            generation = adopt(*rest, **more)
+            self.change(generation)
+            return generation
+
+        self._held.adopt = changing  # type: ignore[method-assign]
+
+    def change(self, generation: Generation) -> None:
+        raise NotImplementedError
+
+
+class LooksByNames(Spoilt):
+    """Looks for files of a log by what rotations call them alone."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        search.by_inode = search.by_time = lambda *_: {}  # type: ignore[method-assign]
+        self._discovery._look_where_they_were = lambda *_: set()  # type: ignore[method-assign]
+
+
+class LooksInEveryDirectoryAlike(Spoilt):
+    """Takes whatever differs in its number from a rotated file's path for the log's."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        named_like = search.named_like
+        search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
+
+
+class _OtherSurroundings(Spoilt):
+    """Classifies each file by other surroundings."""
+
+    other: ClassVar[Mapping[str, Any]]
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            return consider(path, seen, surroundings._replace(**self.other), **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
+class TakesEveryOwnersFiles(_OtherSurroundings):
+    """Asks for nobody's name."""
+
+    other: ClassVar = {"is_foreign": lambda path, seen: False}
+
+
+class SuspectsARotation(_OtherSurroundings):
+    """Takes the log for rotated, whatever became of it."""
+
+    other: ClassVar = {"log_was_replaced": True}
+
+
+class KnowsNoFormerOwner(Spoilt):
+    """Takes files of the directory's owner alone."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
+            return consider(path, seen, of_another, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
+class NeverLetsGo(Spoilt):
+    """Awaits what was read to its end as well."""
+
+    def spoil(self) -> None:
+        self._held._is_over = lambda generation, now: False  # type: ignore[method-assign]
+
+
+class GoesByTimes(Spoilt):
+    """Takes what has an earlier time for older, whenever the file came."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        consider = classifier.consider
+
+        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+            is_old = seen.modified < surroundings.since and not self._known_files.knows(seen)
+            return Undecided.NEW if is_old else consider(path, seen, surroundings, **more)
+
+        classifier.consider = considered  # type: ignore[method-assign]
+
+
+class TrustsDevices(Spoilt):
+    """Takes a file on a device with another number for another file."""
+
+    def spoil(self) -> None:
+        known, ignored = self._known_files, self._known_files.ignored
+        find = known._find
+
+        def on_its_device(identity: Any) -> Any:
+            position = find(identity)
+            return position if position and position.identity == identity else None
+
+        known._find = on_its_device  # type: ignore[method-assign]
+        known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        known.known_part = lambda *_, **__: None  # type: ignore[method-assign]
+        ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda digest: False  # type: ignore[method-assign]
+
+
+class ForgetsWhatIsOld(Spoilt):
+    """Knows what was before our time by device and inode alone."""
+
+    def spoil(self) -> None:
+        ignored = self._known_files.ignored
+        ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
+        ignored.has_text = lambda digest: False  # type: ignore[method-assign]
+
+
+class ReadsCopiesAnew(Spoilt):
+    """Takes a file that nobody read for a new one, whatever its text."""
+
+    def spoil(self) -> None:
+        self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+class ReadsAnewInPlace(WithOtherGenerations):
+    """Reads a file from its start once it was cut, whatever was written into it."""
+
+    def change(self, generation: Generation) -> None:
+        generation._leave_out_copy = lambda size: None  # type: ignore[method-assign]
+
+
+class BelievesInEqualTexts(Follower):
+    """Takes equal lines for a proof, as an identity by text alone does, however the file came."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        self._discovery.take_arrival = lambda path: Arrival.UNSEEN  # type: ignore[method-assign]
+        always = Mock(return_value=True)
+        with patch.object(recognition, "proves", always), patch.object(classification, "proves", always):
+            yield from super().read(now)
 
 
 class ClosesFirst(Follower):
@@ -99,27 +254,10 @@ class DistrustsEverything(Spoilt):
         find = self._discovery.find
 
         def sure(*arguments: Any) -> tuple[list[Found], bool]:
-            self._discovery._lineage._is_complete = True
+            self._discovery._lineage.is_complete = True
             return find(*arguments)
 
         self._discovery.find = sure  # type: ignore[assignment]
-
-
-class WithOtherGenerations(Spoilt):
-    """Changes each generation that is opened."""
-
-    def spoil(self) -> None:
-        adopt = self._held.adopt
-
-        def changing(*rest: Any, **more: Any) -> Generation:
-            generation = adopt(*rest, **more)
-            self.change(generation)
-            return generation
-
-        self._held.adopt = changing  # type: ignore[method-assign]
-
-    def change(self, generation: Generation) -> None:
-        raise NotImplementedError
 
 
 class BySizeOnly(WithOtherGenerations):
@@ -212,10 +350,18 @@ class IgnoresArchives(Spoilt):
     """Reads no compressed files."""
 
     def spoil(self) -> None:
-        candidates = self._discovery._candidates
-        self._discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        def but_archives(find: Any) -> Any:
+            return lambda *rest, **more: {
+                path: each for path, each in find(*rest, **more).items() if not is_compressed(path)
+            }
+
+        discovery, search = self._discovery, self._discovery._search
+        candidates = discovery._candidates
+        discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
         }
+        search.by_time = but_archives(search.by_time)  # type: ignore[method-assign]
+        search.by_inode = but_archives(search.by_inode)  # type: ignore[method-assign]
 
 
 class TakesNothingBack(Follower):
@@ -291,6 +437,13 @@ class StaysInItsDirectory(Spoilt):
     def spoil(self) -> None:
         self._directories._aside = []
         self._directories.learn = lambda path: None  # type: ignore[method-assign]
+        self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
+            [each.path for each in directories]
+        )
+
+
+class KeepsNothing(TakesNothingBack, LooksByNames):
+    """Neither takes back what systemd kept, nor looks for it."""
 
 
 class SettlesAtOnce(Follower):

@@ -58,18 +58,19 @@ class Package(NamedTuple):
 
 
 class Packages(NamedTuple):
-    """This checkout's package, and the same with the next version number, to upgrade to."""
+    """This checkout's package; the same with the next version number, to upgrade to; and, where the clone has
+    it, that of `OLDER_COMMIT`, to upgrade from."""
 
     current: Package
     next: Package
+    older: Package
 
 
 def provide(image: Image) -> Packages:
     """The packages as built under `image`, by the first who asks: a test run's processes share them."""
-    blobs = _git("ls-tree", "-r", _snapshot(), "--", *PACKAGED)
-    content = hashlib.sha256(image.name.encode() + blobs).hexdigest()[:16]
+    content = hashlib.sha256(image.name.encode() + _sources(_snapshot())).hexdigest()[:16]
     place = image.cache / f"packages-{content}"
-    packages = Packages(Package(place / "current"), Package(place / "next"))
+    packages = Packages(*(Package(place / name) for name in Packages._fields))
     with _locked(image.cache / "packages.lock"):
         if not place.exists():
             for older in image.cache.glob("packages-*"):
@@ -81,24 +82,26 @@ def provide(image: Image) -> Packages:
                 shutil.copytree(build(guest, "/checkout", "/current").directory, unfinished / "current")
                 renumber(guest, "/checkout", NEXT)
                 shutil.copytree(build(guest, "/checkout", "/next").directory, unfinished / "next")
+                if has_older():
+                    checkout(guest, "/history", OLDER_COMMIT)
+                    renumber(guest, "/history", OLDER)
+                    shutil.copytree(build(guest, "/history", "/older").directory, unfinished / "older")
             unfinished.rename(place)
     return packages
 
 
-def provide_older(image: Image) -> Package:
-    """The package of `OLDER_COMMIT` as built under `image`, by the first who asks. It never changes."""
-    place = image.cache / f"package-{OLDER_COMMIT[:12]}-{image.name}"
-    with _locked(image.cache / "packages.lock"):
-        if not place.exists():
-            unfinished = Path(tempfile.mkdtemp(dir=image.cache, prefix="packages-new-"))
-            with Guest(image) as guest:
-                guest.install(*BUILD_DEPENDS)
-                checkout(guest, "/checkout", OLDER_COMMIT)
-                renumber(guest, "/checkout", OLDER)
-                shutil.copytree(build(guest, "/checkout", "/older").directory, unfinished / "older")
-            (unfinished / "older").rename(place)
-            unfinished.rmdir()
-    return Package(place)
+def is_of_the_commit() -> bool:
+    """Whether what is packaged is committed, so that who builds from the commit builds the same."""
+    return _sources(_snapshot()) == _sources("HEAD")
+
+
+def has_older() -> bool:
+    """Whether this clone has `OLDER_COMMIT`: one without history has not."""
+    try:
+        _git("cat-file", "-e", f"{OLDER_COMMIT}^{{commit}}")
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def checkout(guest: Guest, inside: str, tree: str = "") -> None:
@@ -153,6 +156,10 @@ def _snapshot() -> str:
         _git("read-tree", "HEAD", environment=index)
         _git("add", "--all", environment=index)
         return _git("write-tree", environment=index).decode().strip()
+
+
+def _sources(tree: str) -> bytes:
+    return _git("ls-tree", "-r", tree, "--", *PACKAGED)
 
 
 def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> bytes:

@@ -11,4 +11,3 @@ if __name__ == "__main__":
     for suite in SUITES:
         Image(CACHE, suite).provide()
     package.provide(Image(CACHE, package.BUILT_UNDER))
-    package.provide_older(Image(CACHE, package.BUILT_UNDER))

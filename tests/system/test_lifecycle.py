@@ -14,8 +14,8 @@ import pytest
 from qps_service.ledger.schema import VERSION as SCHEMA
 from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
-from tests.system.image import ROOT, GuestError, Image
-from tests.system.package import BUILT_UNDER, NEXT, OLDER, VERSION, Package, Packages, provide_older
+from tests.system.image import ROOT, GuestError
+from tests.system.package import NEXT, OLDER, VERSION, Package, Packages
 from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
 pytestmark = pytest.mark.system
@@ -69,9 +69,9 @@ def machine(guest: Guest, packages: Packages) -> Iterator[Server]:
 
 
 @pytest.fixture
-def older(machine: Server, image: Image) -> str:
+def older(machine: Server, packages: Packages) -> str:
     """The version before the ledger's schema changed."""
-    machine.bring(OLDER, provide_older(Image(image.cache, BUILT_UNDER)))
+    machine.bring(OLDER, packages.older)
     return OLDER
 
 

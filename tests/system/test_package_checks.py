@@ -75,14 +75,22 @@ def sums(directory: Path) -> dict[str, str]:
     }
 
 
-def change(guest: Guest, inside: str, rule: str, without: str = "") -> None:
-    """A checkout with a rule more for its build, and without a file of packaging/debian."""
+def change(guest: Guest, inside: str, rules: str, without: str) -> None:
+    """A checkout with more rules for its build, and without a file of packaging/debian."""
     package.checkout(guest, inside)
     debian = guest.path(f"{inside}/packaging/debian")
-    (debian / "rules").write_text((debian / "rules").read_text() + f"\n{rule}")
-    if without:
-        (debian / without).unlink()
+    (debian / "rules").write_text((debian / "rules").read_text() + f"\n{rules}")
+    (debian / without).unlink()
     package.commit(guest, inside)
+
+
+@pytest.fixture(scope="module")
+def faulty(builder: Guest) -> list[Package]:
+    """Two builds of a checkout whose rules have a date in the package, and a file that all may write."""
+    dated = "execute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/lib/qps-reporter/date\n"
+    writable = "execute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
+    change(builder, "/faulty", dated + writable, without="source/lintian-overrides")
+    return [package.build(builder, "/faulty", f"/faulty/{name}") for name in "ab"]
 
 
 def spoil(guest: Guest, how: str) -> None:
@@ -123,10 +131,8 @@ def test_a_build_on_another_machine_is_the_same(builder: Guest, packages: Packag
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_a_build_with_a_date_in_it_is_noticed(builder: Guest) -> None:
-    dated = "execute_after_dh_install:\n\tdate +%N >debian/qps-reporter/usr/lib/qps-reporter/date\n"
-    change(builder, "/dated", dated)
-    first, second = (sums(package.build(builder, "/dated", f"/dated/{name}").directory) for name in "ab")
+def test_a_build_with_a_date_in_it_is_noticed(faulty: list[Package]) -> None:
+    first, second = (sums(built.directory) for built in faulty)
     (differs,) = (name for name in first if first[name] != second[name])
     assert differs.endswith(".deb")
 
@@ -175,12 +181,9 @@ def test_lintian_is_silent(builder: Guest) -> None:
 
 @pytest.mark.twin
 @pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_what_lintian_is_for_is_noticed(builder: Guest) -> None:
-    writable = "execute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
-    change(builder, "/untidy", writable, without="source/lintian-overrides")
-    package.build(builder, "/untidy", "/untidy/built")
+def test_what_lintian_is_for_is_noticed(builder: Guest, faulty: list[Package]) -> None:
     with pytest.raises(GuestError, match=r"non-standard-file-perm[^\0]*no-homepage-field"):
-        builder.run("bash", CHECK, "lintian", "/untidy/built", hang=LONG)
+        builder.run("bash", CHECK, "lintian", "/faulty/a", hang=LONG)
 
 
 @on_one

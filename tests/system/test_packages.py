@@ -22,8 +22,14 @@ def test_all_that_the_packages_need_is_there(guest: Guest) -> None:
 
 @on_one
 def test_a_package_that_was_not_downloaded_is_refused(guest: Guest) -> None:
+    fetch = (*INSTALL, "--option=Acquire::Retries=0", "--download-only")
+    with pytest.raises(GuestError, match="Unable to locate package hello"):
+        guest.run(*fetch, "hello")
+    (archive,) = guest.path("/var/cache/apt/archives").glob("strace_*.deb")
+    away = archive.rename(guest.path("/srv") / archive.name)
     with pytest.raises(GuestError, match="Failed to fetch"):
-        guest.run(*INSTALL, "--option=Acquire::Retries=0", "--download-only", "hello")
+        guest.run(*fetch, "strace")
+    away.rename(archive)
 
 
 @on_one

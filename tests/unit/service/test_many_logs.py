@@ -95,14 +95,14 @@ def polls_one_descriptor(tmp_path: Path) -> None:
 
 
 def a_hint_that_came_with_another_log_is_not_late(tmp_path: Path) -> None:
-    """The first log is rotated while the last one is looked at, and that one's reading takes the hint out of
-    the kernel's queue."""
+    """The first log is rotated before the last one is looked at, whose reading takes the hint out of the
+    kernel's queue."""
 
     class Rotates(Files):
         done = False
 
         def stat(self, path: str) -> Seen:
-            if path == str(farm.logs[-1]) and farm.service.world.seconds == 2 and not self.done:
+            if path == str(farm.logs[-2]) and farm.service.world.seconds == 2 and not self.done:
                 self.done = True
                 farm.logs[0].rename(tmp_path / "site00.log.1")
             return super().stat(path)
@@ -118,7 +118,7 @@ def others_that_come_with_it_wait(tmp_path: Path) -> None:
 
     class Touches(Files):
         def stat(self, path: str) -> Seen:
-            if path == str(farm.logs[-1]):
+            if path == str(farm.logs[-2]):
                 (tmp_path / f"other{farm.service.world.time}").touch()
             return super().stat(path)
 

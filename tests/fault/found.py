@@ -1,0 +1,230 @@
+"""Histories that random runs found (tests/model), as short as they can be: copies of logs, put where the log
+or its rotated files are, and what was let go under names like no rotation's."""
+
+import os
+import shutil
+import time
+
+from tests.fault.restarts import begun, pack
+from tests.fault.scenarios import Make
+from tests.following import SECOND, BlindFiles, NoInotify, Rig
+from tests.model.toy_disk import ToyFiles, WallClock
+
+EQUAL = b"GET /health 200\n"
+
+
+def mirror(rig: Rig, count: int = 0) -> None:
+    """A file with the log's text, and more lines, takes the log's place by a rename."""
+    copy = rig.beside(".access.log.Xa3f9Q")
+    shutil.copy(rig.path, copy)
+    rig.writer(copy).lines(count)
+    copy.rename(rig.path)
+
+
+def mirrored_without_a_hint(make: Make) -> None:
+    """Of lines without times nothing proves that it is the same text: they count, and that is said."""
+    rig, writer = begun(make, watcher=NoInotify)
+    rig.renew()
+    rig.look()
+    writer = rig.writer()
+    writer.raw(EQUAL * 3)
+    rig.expected[EQUAL.rstrip()] += 3
+    rig.look()
+    mirror(rig)
+    rig.look()
+    assert rig.seen[EQUAL.rstrip()] == 6
+    assert any("3 lines at most" in text for text in rig.said("possible_duplicate"))
+
+
+def backup_of_another_generation_written_over_the_log(make: Make) -> None:
+    """Its lines are known, though they were read in a file that was rotated since."""
+    for lets_go in (False, True):
+        rig, old = begun(make)
+        backup = rig.root / "backup"
+        shutil.copy(rig.path, backup)
+        rig.renew(3, closing=old if lets_go else None)
+        rig.look_often(2)
+        rig.path.write_bytes(backup.read_bytes())
+        rig.look()
+        rig.writer().lines(2)
+        rig.check()
+
+
+def backup_without_times_written_over_the_log(make: Make) -> None:
+    """Nothing proves that it is one: its lines count again, and that is said."""
+    rig, _ = begun(make)
+    writer = rig.renew()
+    writer.raw(b"one\ntwo\n")
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.renew(3)
+    rig.look()
+    rig.path.write_bytes(b"one\ntwo\n")
+    rig.look()
+    assert rig.seen[b"one"] == 2
+    assert any("2 lines at most" in text for text in rig.said("possible_duplicate"))
+
+
+def backup_written_over_the_log_and_written_to(make: Make) -> None:
+    """The next line has the place and the length of the one that the backup lacks."""
+    rig, writer = begun(make)
+    text = rig.path.read_bytes()
+    writer.lines(1)
+    rig.look()
+    rig.path.write_bytes(text)
+    rig.look()
+    rig.look()
+    writer.lines(1)
+    rig.check()
+
+
+def copy_of_a_mirror(make: Make) -> None:
+    """The file that the mirror replaced ended earlier: what came after that was read in the mirror."""
+    for stops in (False, True):
+        rig, _ = begun(make)
+        mirror(rig, 1)
+        rig.look()
+        if stops:
+            rig.stop()
+            shutil.copy(rig.path, rig.beside("access.log.bak"))
+            rig.start()
+        else:
+            rig.copytruncate()
+        rig.check()
+
+
+def copy_of_a_mirror_that_was_not_committed(make: Make) -> None:
+    """Log and copy go on where the ledger is."""
+    rig, old = begun(make)
+    mirror(rig)
+    old.close()
+    rig.look()
+    rig.writer().lines(5)
+    rig.look(commit=False)
+    rig.kill()
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.start()
+    rig.check()
+
+
+def rotated_mirror_of_a_mirror(make: Make) -> None:
+    """It goes on where two files did that are gone: it is read once."""
+    rig, _ = begun(make)
+    mirror(rig)
+    rig.look()
+    rig.stop()
+    mirror(rig, 5)
+    rig.renew()
+    rig.start()
+    rig.check()
+
+
+def mirror_beside_what_it_replaced(make: Make) -> None:
+    """systemd keeps the file that was replaced while nobody ran; it goes on, as the mirror does."""
+    rig, old = begun(make, store=True)
+    rig.stop()
+    mirror(rig)
+    rig.writer().lines(1)
+    old.lines(1)
+    rig.renew()
+    rig.start()
+    rig.check()
+
+
+def late_line_under_another_name(make: Make) -> None:
+    """The kernel tells of no writers: the file was quiet, and was let go."""
+    rig, old = begun(make, files=BlindFiles())
+    for name in ("app-29Nov", "yesterday/app"):
+        target = rig.path.parent / name
+        target.parent.mkdir(exist_ok=True)
+        rig.path.rename(target)
+        new = rig.writer()
+        new.lines(1)
+        rig.look_often(3, 61)
+        assert rig.files_open == 1
+        old.lines(1)
+        old = new
+        rig.look_often(2, 61)
+        assert rig.seen == rig.expected
+
+
+def volume_away_for_a_whole_process(make: Make) -> None:
+    """What is awaited stays so until a process sees the log."""
+    rig, old = begun(make)
+    rig.stop()
+    here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
+    here.rename(away)
+    here.mkdir()
+    rig.start()
+    rig.look()
+    rig.stop()
+    here.rmdir()
+    away.rename(here)
+    old.lines(1)
+    rig.start()
+    rig.check(losses=[])
+
+
+def backup_that_was_put_back_before(make: Make) -> None:
+    """It goes on as one file does that was read, and what comes then was read in another."""
+    rig, _ = begun(make)
+    mirror(rig)
+    rig.look()
+    rig.writer().lines(20)
+    rig.look()
+    shutil.copy(rig.path, backup := rig.root / "backup")
+    rig.writer().lines(2)
+    rig.look()
+    for _ in range(2):
+        shutil.copy(backup, rig.beside("new"))
+        rig.beside("new").rename(rig.path)
+        rig.writer().lines(3)
+        rig.stop()
+        rig.start()
+        rig.look()
+    rig.check()
+
+
+def copytruncate_after_the_clock_went_back(make: Make) -> None:
+    """The copy is older than the log was when it was read last, and has lines that nobody read."""
+    clock = WallClock()
+    rig, writer = begun(make, files=ToyFiles(clock))
+    for number in range(1, 3):
+        clock.jump(-3600 * SECOND)
+        writer.lines(5)
+        rig.copytruncate(f"access.log.{number}")
+        rig.look()
+        writer.lines(20)
+        rig.look()
+    rig.check(losses=[])
+
+
+def backup_beside_what_is_awaited(make: Make) -> None:
+    """It was there before the end, and has what was read; what is awaited has more, and is compressed."""
+    rig, old = begun(make)
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.look()
+    rig.stop()
+    old.lines(2)
+    archive = rig.path.parent / "archive"
+    archive.mkdir()
+    rig.path.rename(archive / "access.log.1")
+    pack(archive / "access.log.1")
+    os.utime(rig.beside("access.log.bak"), (time.time() + 9,) * 2)
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
+def empty_under_another_name(make: Make) -> None:
+    """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
+    rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))
+    late = rig.renew()
+    rig.look()
+    rig.path.rename(rig.beside("app-29Nov"))
+    rig.look()
+    rig.stop()
+    late.lines(1)
+    rig.start()
+    rig.writer()
+    rig.check()
