@@ -46,7 +46,7 @@ from tests.promised import MadePromise, nothing, promises
 
 pytestmark = pytest.mark.real_time
 
-ALL = [Setup(*each) for each in itertools.product(SERVERS, *[(True, False)] * 5)]
+ALL = [Setup(server, *rest) for server in SERVERS for rest in itertools.product((True, False), repeat=5)]
 # Each server with each of its two configurations, and whatever else there is in half of them.
 SOME = [
     Setup("nginx", delays=True, has_times=True, blind=True, store=True, versions=True),
@@ -223,6 +223,27 @@ def few_lines_with_an_older_time(make: MakeRig) -> None:
     assert not rig.said("possible_duplicate")
 
 
+def few_lines_of_a_finished_log(make: MakeRig) -> None:
+    """Likewise, of a file that had been read to its end, with no writer left."""
+    rig, old = followed(make)
+    write(rig, old, "GET /a", "GET /b")
+    modified = rig.path.stat().st_mtime_ns - SECOND
+    rotated = rig.rotate()
+    write(rig, old, "GET /c")
+    old.close()
+    new = rig.writer()
+    rig.look()
+    rig.look()
+    assert rig.files_open == 1
+    rig.stop()
+    pack_as_of(rotated, modified)
+    write(rig, new, "GET /d")
+    pack(rig.rotate())
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
 class OtherNumbers(MachineFiles):
     """Where one file has got the inode's number of another, which is gone."""
 
@@ -314,7 +335,7 @@ class GoesByTimesOfWriting(twins.Spoilt):
             since = min(position.modified for position in wanted) // SECOND * SECOND
             return {path: seen for path, seen in by_time(wanted, *rest).items() if seen.modified >= since}
 
-        self._discovery._search.by_time = strictly  # type: ignore[method-assign]
+        self._discovery._search.by_time = strictly  # type: ignore[method-assign, assignment]
 
 
 class WantsProof(twins.Spoilt):
@@ -352,6 +373,7 @@ test_no_alarm, test_the_alarm_of_a_twin = promises(
     MadePromise(packed_with_an_older_time, GoesByTimesOfWriting, by="make"),
     MadePromise(few_lines_and_then_more, WantsProof, by="make"),
     MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
+    MadePromise(few_lines_of_a_finished_log, twins.KnowsNoText, by="make"),
     MadePromise(number_reused, TrustsNumbers, by="make"),
     MadePromise(number_reused_by_what_is_being_packed, TakesAllForTheLogs, by="make"),
     MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),
