@@ -417,6 +417,8 @@ class Classifier:
         since = surroundings.since // SECOND * SECOND
         if seen.modified < since and path in surroundings.alike:
             return mine
+        if position and is_compressed(path) and seen.modified <= position.modified:
+            return mine  # it begins like what was read, and nothing was written to it since
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)
