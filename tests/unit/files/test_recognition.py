@@ -84,7 +84,7 @@ def proven_by_differences(part: Any) -> None:
     assert not part(b"".join(lines), by_time=True)
 
 
-ANYWHERE = re.compile(recognition._TIME.pattern.replace(rb'(?:^|[\s\["(,:])', rb""), re.MULTILINE)
+ANYWHERE = re.compile(recognition._TIME.pattern.replace(rb'(?:^|[\s\["(,:>])', rb""), re.MULTILINE)
 NEVER = re.compile(rb"(?!)")
 
 test_proof, test_twin_of_proof = promises(
