@@ -347,7 +347,7 @@ class Discovery:
             return
         candidates = {
             path: seen
-            for path, seen in self._search.by_time(missing, directories).items()
+            for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and path not in _log_paths(directories)
         }
         for path, seen in sorted(
@@ -447,7 +447,7 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
-        candidates |= self._search.by_time([position], directories, candidates)
+        candidates |= self._search.by_time([position], directories, known=candidates)
         best: Found | None = None
         keys = {each.key for each in held}
         others = [each.position for each in held]

@@ -46,6 +46,16 @@ class LeavesNothingOut(twins.Spoilt):
         self._known_files.ignored = Nothing()
 
 
+class IgnoresThatItWentBack(twins.Spoilt):
+    """Looks for no file that is older than the log was when it was read last."""
+
+    def spoil(self) -> None:
+        by_time = self._discovery._search.by_time
+        self._discovery._search.by_time = (  # type: ignore[method-assign]
+            lambda *rest, since=None, **more: by_time(*rest, **more)
+        )
+
+
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -80,6 +90,7 @@ TWINS = {
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
+    found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
 }
 
