@@ -336,7 +336,7 @@ class GoesByTimesOfWriting(twins.Spoilt):
             found = by_time(wanted, *rest, **more)
             return {path: seen for path, seen in found.items() if seen.modified >= since}
 
-        self._discovery._search.by_time = strictly  # type: ignore[method-assign, assignment]
+        self._discovery._search.by_time = strictly  # type: ignore[method-assign]
 
 
 class WantsProof(twins.Spoilt):
