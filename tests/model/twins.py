@@ -23,19 +23,6 @@ class ComparesDevices(Spoilt):
         known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
-class TrustsAnyText(Spoilt):
-    """Takes equal texts for one, though nothing proves that."""
-
-    def spoil(self) -> None:
-        resembles = self._known_files.resembles
-
-        def trusting(*arguments: Any) -> Any:
-            resemblance, position = resembles(*arguments)
-            return (Resemblance.COPY, None) if resemblance is Resemblance.ALIKE else (resemblance, position)
-
-        self._known_files.resembles = trusting  # type: ignore[assignment]
-
-
 class WithOtherClassification(Spoilt):
     """Classifies files otherwise."""
 
