@@ -1,7 +1,5 @@
 """Followers that lack what one power of the toy file system asks for."""
 
-from typing import Any
-
 from qps_service.files.kernel import Seen
 from qps_service.following.classification import Classification, Surroundings, Undecided
 from qps_service.following.known_files import Resemblance
