@@ -23,5 +23,5 @@ if [[ -w $instances && $(<$instances) -lt 1024 ]]; then
     echo 1024 >$instances || true
 fi
 scripts/lint.sh
-"${pytest[@]}" -p tests.project.promises --numprocesses 4 --dist loadgroup --no-loadscope-reorder \
+"${pytest[@]}" -p tests.project.promises --numprocesses 6 --dist loadgroup --no-loadscope-reorder \
     --durations=25 "$@"

@@ -250,7 +250,8 @@ class Classifier:
                 self._files.close(descriptor)
                 return None
             source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-            is_left_out = self._known_files.ignored.recall(identity, seen)
+            # What was compressed while it was still read was left out for that.
+            is_left_out = not is_compressed(path) and self._known_files.ignored.recall(identity, seen)
             # A mirror has all that was read of the file that it replaced.
             for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
                 known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
@@ -416,6 +417,8 @@ class Classifier:
         since = surroundings.since // SECOND * SECOND
         if seen.modified < since and path in surroundings.alike:
             return mine
+        if position and is_compressed(path) and seen.modified <= position.modified:
+            return mine  # it begins like what was read, and nothing was written to it since
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)

@@ -350,7 +350,9 @@ class Discovery:
             for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and path not in _log_paths(directories)
         }
-        for path, seen in candidates.items():
+        for path, seen in sorted(
+            candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
+        ):
             self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
         for position in self._missing(surroundings):
             # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of

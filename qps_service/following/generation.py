@@ -85,6 +85,7 @@ class Generation:
         self._owner = position.owner
         self._truncated, self._recognised = truncated, recognised
         self._known_part = known_part
+        self._in_copy = b""  # a line without newline that ends it, and is read in another file
         # What was consumed before the file was cut, while all that stands in it now is known from there:
         # whoever puts a copy back may need more than one write.
         self._former: Position | None = None
@@ -164,9 +165,17 @@ class Generation:
         rest = self.source.read(self._block, self.offset)
         if rest and b"\n" not in rest:
             self._advance(rest)
-            if not self._oversize:
+            if not self._oversize and rest != self._in_copy:
                 self._unended += 1
                 yield Chunk(self, rest)
+
+    def continues_in(self, copy: Source, place: int) -> None:
+        """Byte `place` of `copy` comes after its last whole line. A line without newline that stands there,
+        too, is read there, to its end."""
+        size = self.source.seen().size
+        start = line_start(self.source.read, size)
+        rest = self.source.read(size - start, start)
+        self._in_copy = rest if copy.read(len(rest), place) == rest else b""
 
     def counted(self, lines: int, rejected: int) -> None:
         """So many lines were in a chunk of it, and so many of these were rejected."""
@@ -244,9 +253,12 @@ class Generation:
     def _begin_at(self, offset: int) -> None:
         """What stands before this byte is not handed out."""
         read = self.source.read
+        # All or nothing of it, where reading fails; and there is nothing to read at the start.
+        fingerprint = fingerprint_of(read, offset) if offset else (b"", b"", b"")
+        tail = tail_of(read, offset) if offset else b""
+        self._prefix, self._marker, self._marks = fingerprint
+        self._tail = tail
         self.offset = self._begun = self._tail_end = offset
-        self._prefix, self._marker, self._marks = fingerprint_of(read, offset)
-        self._tail = tail_of(read, offset)
 
     def _leave_out_copy(self, size: int) -> None:
         """Of a text that was written over, what was consumed before."""

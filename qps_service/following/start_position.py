@@ -93,6 +93,8 @@ class StartPosition:
         anew = arrival is Arrival.CREATED
         known = self._known_part(source, fresh, held, anew=anew)
         if known and known.until:
+            for generation in held:
+                generation.continues_in(source, known.until)
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             return begin_at(source, fresh, known.until)
         if anew:

@@ -4,6 +4,7 @@ from typing import Any
 
 from qps_service.files.recognition import part_of
 from qps_service.following.classification import Found
+from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
@@ -31,8 +32,18 @@ class TrustsTimes(twins.Spoilt):
         self._discovery.copy_of = no_older  # type: ignore[assignment]
 
 
-# Asks of no file whether it is known not to be counted.
-LeavesNothingOut = twins.spoilt("LeavesNothingOut", "_known_files.ignored.recall", lambda *_: False)
+class LeavesNothingOut(twins.Spoilt):
+    """Asks of no file whether it is known not to be counted."""
+
+    def spoil(self) -> None:
+        class Nothing(IgnoredFiles):
+            def __contains__(self, key: tuple[int, int]) -> bool:
+                return False
+
+            def recall(self, *_: object) -> bool:
+                return False
+
+        self._known_files.ignored = Nothing()
 
 
 class IgnoresThatItWentBack(twins.Spoilt):

@@ -165,7 +165,7 @@ class Modes:
         self._awaited = ""  # the first line since it was truncated
 
     def next(self, number: int, counted: Counter[str]) -> None:
-        """Before the kill of this number. What is truncated was read since it was before, at least in part."""
+        """Before this kill. What is truncated was read since it was truncated before, at least in part."""
         if self._awaited not in ("", *counted):
             return
         self._awaited = ""

@@ -15,8 +15,8 @@ from tests.system.service import UNIT, Service
 
 # Those that take longest come first, so that processes that share the guests end together.
 LONG = (
-    *("test_package_checks", "test_install_venv", "test_install", "test_lifecycle", "test_acceptance"),
-    *("test_pages", "test_service", "test_sandbox"),
+    *("test_install", "test_install_venv", "test_package_tools", "test_lifecycle", "test_package_checks"),
+    *("test_acceptance", "test_pages", "test_service", "test_sandbox"),
 )
 
 

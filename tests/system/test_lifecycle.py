@@ -1,7 +1,7 @@
 """The package's life on a stock server without network: install, upgrade, downgrade, remove, purge.
 
 Each test begins with nothing of it on the machine. That every module is packaged, and that what is disabled
-stays so, is for packaging/debian/tests, which test_package_checks.py runs.
+stays so, is for packaging/debian/tests, which test_package_tools.py runs.
 """
 
 import json

@@ -1,11 +1,10 @@
-"""The Debian package: reproducible, silent under lintian, sound under autopkgtest and piuparts; all offline.
+"""The Debian package: reproducible, and silent under lintian; offline.
 
 Each check has a package beside it that is spoilt in the way that the check is for.
 """
 
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import pytest
 from tests.system import package
 from tests.system.debians import on_one
 from tests.system.guest import LONG, Guest
-from tests.system.image import HANG, GuestError, Image
+from tests.system.image import GuestError, Image
 from tests.system.package import BUILD_DEPENDS, Package, Packages
 
 pytestmark = [pytest.mark.system, pytest.mark.build]
 
 CHECK = "/checkout/scripts/check-package.sh"
 GOOD = "/good"
-SPOILT = "/spoilt"
 # As unlike the other build's as can be: its directory, zone, umask and locale.
 ELSEWHERE = {
     "TZ": "Pacific/Kiritimati",
@@ -30,37 +28,13 @@ ELSEWHERE = {
     "HOME": "/nowhere",
     "TMPDIR": "/elsewhere/tmp",
 }
-# A tree that piuparts can use offline: the image's own, with an archive of what the package depends on.
-CHROOT = """
-set -e
-cd /chroot
-mkdir /archive
-chroot . apt-get install --print-uris --yes --no-install-recommends procps python3 python3-systemd |
-    sed -n "s/^'[^']*' \\([^ ]*\\) .*/\\1/p" |
-    while read -r deb; do ln "/var/cache/apt/archives/$deb" /archive/; done
-(cd /archive && dpkg-scanpackages . >Packages 2>/dev/null)
-rm -rf etc/apt/sources.list etc/apt/sources.list.d/* var/lib/apt/lists/*
-echo 'deb [trusted=yes] file:/archive ./' >etc/apt/sources.list
-"""
-# The guest's own file system has no devices that can be opened.
-WITH_DEVICES = "mkdir /piuparts && mount -t tmpfs -o dev,suid,exec,mode=755 tmpfs /piuparts"
-SPOIL = """
-set -e
-rm -rf /spoilt /tree
-cp -r /good /spoilt
-dpkg-deb --raw-extract /spoilt/*.deb /tree
-cd /tree
-{how}
-dpkg-deb --root-owner-group --build . "$(echo /spoilt/*.deb)"
-# The .changes and .dsc stay: only what reads the .deb itself is asked about it.
-"""
 
 
 @pytest.fixture(scope="module")
 def builder(image: Image) -> Iterator[Guest]:
     """A guest with the tools, a copy of the checkout, and the package that was built from it in /good."""
     with Guest(image) as guest:
-        guest.install(*BUILD_DEPENDS, "autopkgtest", "dpkg-repack", "lintian", "piuparts")
+        guest.install(*BUILD_DEPENDS, "lintian")
         package.checkout(guest, "/checkout")
         package.build(guest, "/checkout", GOOD)
         yield guest
@@ -91,29 +65,6 @@ def faulty(builder: Guest) -> list[Package]:
     writable = "execute_after_dh_fixperms:\n\tchmod 666 debian/qps-reporter/etc/qps-reporter/*\n"
     change(builder, "/faulty", dated + writable, without="source/lintian-overrides")
     return [package.build(builder, "/faulty", f"/faulty/{name}") for name in "ab"]
-
-
-def spoil(guest: Guest, how: str) -> None:
-    """Put a package into /spoilt that is the good one, changed."""
-    guest.run("bash", "-c", SPOIL.format(how=how))
-
-
-def piuparts(guest: Guest, directory: str) -> None:
-    """Install, upgrade, remove and purge it in a chroot of the image's Debian."""
-    chroot = ("--existing-chroot=/chroot", "--keep-sources-list", "--bindmount=/archive")
-    options = (*chroot, "--no-eatmydata", "--tmpdir=/piuparts")
-    guest.run("bash", CHECK, "piuparts", directory, *options, hang=LONG)
-
-
-@pytest.fixture(scope="module")
-def chroot(builder: Guest, image: Image) -> Guest:
-    """The builder with a tree for piuparts in /chroot."""
-    tree = builder.path("/chroot")
-    tree.mkdir()
-    subprocess.run(["tar", "-xf", image.tarball, "-C", tree], check=True, timeout=HANG)
-    builder.run("bash", "-c", CHROOT)
-    builder.run("sh", "-c", WITH_DEVICES)
-    return builder
 
 
 @on_one
@@ -184,42 +135,3 @@ def test_lintian_is_silent(builder: Guest) -> None:
 def test_what_lintian_is_for_is_noticed(builder: Guest, faulty: list[Package]) -> None:
     with pytest.raises(GuestError, match=r"non-standard-file-perm[^\0]*no-homepage-field"):
         builder.run("bash", CHECK, "lintian", "/faulty/a", hang=LONG)
-
-
-@on_one
-def test_piuparts_passes_the_upgrade_included(chroot: Guest) -> None:
-    piuparts(chroot, GOOD)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_state_that_a_purge_leaves_behind_is_noticed(chroot: Guest) -> None:
-    how = "sed -i 's|-delete|-false|; s|rmdir|:|' DEBIAN/postrm"
-    spoil(chroot, how + "; sed -i '2i mkdir -p /var/lib/qps-reporter' DEBIAN/postinst")
-    with pytest.raises(GuestError, match=r"/var/lib/qps-reporter/\s+not owned"):
-        piuparts(chroot, SPOILT)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-@pytest.mark.parametrize(
-    "how",
-    [
-        "echo 'raise SystemExit(3)' >usr/lib/qps-reporter/qps_service/following/follower.py",
-        "rm usr/lib/qps-reporter/inotify_simple.py",
-        "rm usr/lib/qps-reporter/qps_service/values/counts.py",
-    ],
-    ids=["broken", "without a library", "without a module"],
-)
-def test_autopkgtest_fails_where_the_program_is_broken(builder: Guest, how: str) -> None:
-    spoil(builder, how)
-    with pytest.raises(GuestError, match=r"smoke +FAIL"):
-        builder.run("bash", CHECK, "autopkgtest", SPOILT, "--test-name=smoke", hang=LONG)
-    builder.run("apt-get", "purge", "--yes", "qps-reporter")
-
-
-@on_one
-def test_autopkgtest_passes(builder: Guest) -> None:
-    printed = builder.run("bash", CHECK, "autopkgtest", GOOD, hang=LONG).stdout
-    for test in ("smoke", "service", "rotation", "upgrade"):
-        assert re.search(f"^{test} +PASS$", printed, re.MULTILINE)
