@@ -244,6 +244,30 @@ def few_lines_of_a_finished_log(make: MakeRig) -> None:
     rig.check(losses=[])
 
 
+def first_in_a_new_directory(make: MakeRig) -> None:
+    """logrotate is told to use `olddir`, and the first file that it moves there came and went while nobody
+    ran; the next one is moved while it is read."""
+    rig, writer = followed(make)
+    writer.lines(20)
+    rig.look()
+    rig.kill()
+    writer = rig.renew(20, closing=writer)
+    aside = rig.path.parent / "old"
+    aside.mkdir()
+    rig.path.rename(aside / "access.log.2")
+    writer.close()
+    writer = rig.writer()
+    writer.lines(3)
+    rig.start()
+    rig.look()
+    rig.path.rename(aside / "access.log.1")
+    writer.lines(1)
+    writer.close()
+    rig.writer().lines(1)
+    rig.look()
+    rig.check(losses=[])
+
+
 class OtherNumbers(MachineFiles):
     """Where one file has got the inode's number of another, which is gone."""
 
@@ -375,6 +399,7 @@ test_no_alarm, test_the_alarm_of_a_twin = promises(
     MadePromise(few_lines_and_then_more, WantsProof, by="make"),
     MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
     MadePromise(few_lines_of_a_finished_log, twins.KnowsNoText, by="make"),
+    MadePromise(first_in_a_new_directory, twins.StaysInItsDirectory, by="make"),
     MadePromise(number_reused, TrustsNumbers, by="make"),
     MadePromise(number_reused_by_what_is_being_packed, TakesAllForTheLogs, by="make"),
     MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),
