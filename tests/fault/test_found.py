@@ -73,6 +73,8 @@ DoubtsToTheEnd = twins.spoilt(
     ),
 )
 
+# Takes whatever was at the log's name for what was created there.
+TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was_put", lambda path: False)
 # Goes on where a file did that begins like it, whatever stood in others.
 GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
 
@@ -92,6 +94,7 @@ TWINS = {
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
     found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
+    found.mirror_that_is_rotated_at_once: TakesAllForCreated,
 }
 
 test_every_line_once, test_twin = promises(
