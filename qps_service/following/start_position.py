@@ -111,7 +111,12 @@ class StartPosition:
         if anew:
             return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is not Resemblance.NONE or any(is_like(each.position, source) for each in held)
+        is_alike = (
+            resemblance is Resemblance.ALIKE
+            or any(is_like(each.position, source) for each in held)
+            # It would be a copy, if the original were not there still.
+            or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
+        )
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh

@@ -85,8 +85,8 @@ def copy_kept_by_its_editor_while_stopped(make: Make) -> None:
     rig.look()
     for line in [line for line in rig.expected if b"probe" in line]:
         rig.expected[line] *= 2
-    (said,) = rig.said("possible_duplicate")
-    assert "of 100 lines at most" in said
+    said = rig.said("possible_duplicate")
+    assert [text.partition(":")[0] for text in said] == ["possible duplicate of 100 lines at most"]
     rig.check(losses=[])
 
 
@@ -105,3 +105,33 @@ def copytruncate_while_stopped_by_one_who_may_not_ask(make: Make) -> None:
     rig.look()
     rig.check(losses=[])
     assert os.path.exists(rig.beside("access.log.1"))
+
+
+def edited_copy_of_one_with_another_link_while_stopped(make: Make) -> None:
+    """The original has another name, too, and no line has a time: they count twice, and that is said."""
+    rig = probed(make, probes=100, rounds=1)
+    os.link(rig.path, rig.beside("snapshot"))
+    rig.stop()
+    lines = rig.path.read_bytes().splitlines(keepends=True)
+    rig.beside("sedAbC").write_bytes(b"".join(lines[:30] + lines[31:]))
+    rig.beside("sedAbC").rename(rig.path)
+    rig.start()
+    rig.look()
+    for number in {*range(100)} - {30}:
+        rig.expected[b"192.0.2.1\tGET /probe/%d\t200\t12" % number] += 1
+    assert [text.partition(":")[0] for text in rig.said("possible_duplicate")] == [
+        "possible duplicate of 99 lines at most"
+    ]
+    rig.check()
+
+
+def rotated_with_another_link_while_stopped(make: Make) -> None:
+    """A file with two names is one file."""
+    rig, writer = begun(make)
+    os.link(rig.path, rig.beside("snapshot"))
+    rig.stop()
+    writer.lines(6)
+    rig.renew(30)
+    rig.start()
+    rig.look()
+    rig.check(losses=[])
