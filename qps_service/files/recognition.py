@@ -54,14 +54,19 @@ class KnownPart(NamedTuple):
     doubtful: int = 0  # so many of these bytes nothing tells from read ones
 
 
-def proves(text: bytes, *, strictly: bool = False, by_time: bool = False) -> bool:
-    """Whether another text that has the whole lines of this one is the same text. `strictly`: where the lines
-    alone agree, and not their places, since within a second a server may well write a line again. `by_time`:
-    where only a time will do."""
+def proves(text: bytes, *, context: bytes = b"", strictly: bool = False, by_time: bool = False) -> bool:
+    """Whether another text that has the whole lines of this one is the same text. A line without a time that
+    stands in it twice, or in `context`, which begins with it, is written again and again, and tells nothing.
+    `strictly`: where the lines alone agree, and not their places, since within a second a server may well
+    write a line again. `by_time`: where only a time will do."""
     lines = text[: text.rfind(b"\n") + 1]
     if times := set(_TIME.findall(lines)):
         return len(times) > 1 or not strictly
-    return not by_time and len(set(lines.split(b"\n")) - {b""}) >= DIFFERENT_LINES
+    if by_time:
+        return False
+    different = set(lines.split(b"\n")) - {b""}
+    times_written = Counter((context or lines).split(b"\n"))
+    return sum(times_written[line] < 2 for line in different) >= DIFFERENT_LINES
 
 
 def has_differences(read: Read) -> bool:
@@ -95,7 +100,8 @@ def tail_of(read: Read, end: int, *, before: bytes = b"", since: int = 0, limit:
 
 def is_proven(read: Read, position: Position) -> bool:
     """Whether a file that has all that was read up to `position`, or that begins it, must be that text."""
-    if proves(start := read(len(position.prefix), 0)):
+    start = read(len(position.prefix), 0)
+    if proves(start, context=read(TAIL_LIMIT, 0)):
         return True
     tail = _entries(position.tail)
     size = sum(length for _, length in tail)
@@ -139,7 +145,10 @@ def known_part(
         lines.take(line, place)
     by_time = has_name or anew or (in_place and not agreed)
     begins_alike = agreed and proves(
-        read(min(agreed, compared, TAIL_LIMIT), 0), strictly=anew, by_time=by_time
+        read(min(agreed, compared, TAIL_LIMIT), 0),
+        context=read(TAIL_LIMIT, 0),
+        strictly=anew,
+        by_time=by_time,
     )
     common_text = b"\n".join((*lines.common, b""))
     if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):

@@ -163,6 +163,8 @@ class Classifier:
         if seen.key in surroundings.held:
             surroundings.held[seen.key].moved_to(path)
             return Undecided.NEW
+        if any(each.position.identity[:2] == seen.key for each in surroundings.found):
+            return Undecided.NEW  # it has another name, too
         if self._known_files.is_unchanged(seen):
             return Undecided.NEW
         try:

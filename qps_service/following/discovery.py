@@ -444,6 +444,10 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True) - _log_paths(directories):
                     with suppress(OSError):
                         paths[self._files.lstat(path).key] = path
+        log_paths = _log_paths(directories)
+        for path, seen in self._search.by_inode(self._known_files.expected(), directories).items():
+            if path not in log_paths:
+                paths.setdefault(seen.key, path)
         return StillThere(self._files, held, paths)
 
     def copy_of(

@@ -65,6 +65,12 @@ class IgnoredFiles:
             self._drop(next(iter(self._files.values())))
         self._has_changed = True
 
+    def remove(self, key: tuple[int, int]) -> None:
+        """It is read after all; device and inode."""
+        if known := self._files.get(key):
+            self._drop(known)
+            self._has_changed = True
+
     def take(self) -> tuple[IgnoredFile, ...] | None:
         """All of them; None if they are the same as at the last call."""
         changed, self._has_changed = self._has_changed, False

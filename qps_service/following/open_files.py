@@ -114,6 +114,8 @@ class OpenFiles:
         written to last, where that is known. `reached_at`: nothing that is to be read of it was written
         before that."""
         position = found.position
+        # A copy of what was truncated was left out as a copy, should a look have come first.
+        self._known_files.ignored.remove(position.identity[:2])
         is_new = position.number == 0
         if is_new:
             position = position._replace(number=self._known_files.new_number())

@@ -62,20 +62,26 @@ class StartPosition:
             return recalled
         identity, seen = source.identity(), source.seen()
         fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
+        has_name = self._has_name
         if resuming:
-            resemblance, known = self._known_files.resembles(source.read, resuming())
+            is_present = resuming()
+
+            def has_name(position: Position) -> bool:  # by whatever name it was rotated to
+                return self._has_name(position) or is_present(position)
+
+            resemblance, known = self._known_files.resembles(source.read, is_present)
             if known and resemblance is Resemblance.CONTINUED:
-                part = self._known_part(source, fresh, held, anew=False)
+                part = self._known_part(source, fresh, held, has_name, anew=False)
                 if part and part.until - part.doubtful > known.offset:
                     # It goes on where that one does not, and what comes then was read in yet another one.
-                    return self._after_known_part(source, fresh, held, arrival)
+                    return self._after_known_part(source, fresh, held, has_name, arrival)
                 self._announcer.recognised(path, count_lines(source, known.offset))
                 return known._replace(identity=identity, name=path, owner=seen.owner)
         elif first_look:
             return self._at_first(source, fresh)
         elif self._unread and self._unread[0] == identity[:2]:
             return self._at_first(source, fresh, min(seen.size, self._unread[1]))
-        return self._after_known_part(source, fresh, held, arrival)
+        return self._after_known_part(source, fresh, held, has_name, arrival)
 
     def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
         """After what a log holds at the very first look, which are its first `size` bytes."""
@@ -85,13 +91,18 @@ class StartPosition:
         return begin_at(source, fresh, self._line_before(source, size))
 
     def _after_known_part(
-        self, source: Plain, fresh: Position, held: Iterable[Generation], arrival: Arrival
+        self,
+        source: Plain,
+        fresh: Position,
+        held: Iterable[Generation],
+        has_name: Callable[[Position], bool],
+        arrival: Arrival,
     ) -> Position:
         size = source.seen().size
         if not size:
             return fresh
         anew = arrival is Arrival.CREATED
-        known = self._known_part(source, fresh, held, anew=anew)
+        known = self._known_part(source, fresh, held, has_name, anew=anew)
         if known and known.until:
             for generation in held:
                 generation.continues_in(source, known.until)
@@ -100,18 +111,29 @@ class StartPosition:
         if anew:
             return fresh
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = resemblance is Resemblance.ALIKE or any(is_like(each.position, source) for each in held)
+        is_alike = (
+            resemblance is Resemblance.ALIKE
+            or any(is_like(each.position, source) for each in held)
+            # It would be a copy, if the original were not there still.
+            or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
+        )
         if size and (arrival is Arrival.MOVED or is_alike):
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
 
     def _known_part(
-        self, source: Plain, fresh: Position, held: Iterable[Generation], *, anew: bool
+        self,
+        source: Plain,
+        fresh: Position,
+        held: Iterable[Generation],
+        has_name: Callable[[Position], bool],
+        *,
+        anew: bool,
     ) -> KnownPart | None:
         return best_part(
             [
                 *(part_of_held(self._files, each, fresh.identity, source, anew=anew) for each in held),
-                self._known_files.known_part(source.read, source.seen().size, self._has_name, anew=anew),
+                self._known_files.known_part(source.read, source.seen().size, has_name, anew=anew),
             ]
         )
 

@@ -1,0 +1,137 @@
+"""What somebody did to a log who wanted lines to be lost, counted twice, or called lost, and nothing said.
+
+Probes that ask for the same things in turns, in a format without a time, make texts that are alike to the
+byte, with as many different lines as there are probes.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+
+from tests.fault.restarts import begun, pack
+from tests.fault.scenarios import Make
+from tests.following import BlindFiles, Rig
+
+ROUNDS = 5
+
+
+def probe(rig: Rig, probes: int = 20, rounds: int = ROUNDS) -> None:
+    """Each asks once a round."""
+    writer = rig.writer()
+    for _ in range(rounds):
+        for number in range(probes):
+            line = b"192.0.2.1\tGET /probe/%d\t200\t12" % number
+            writer.raw(line + b"\n", expect=line)
+    writer.close()
+
+
+def probed(make: Make, probes: int = 20, rounds: int = ROUNDS) -> Rig:
+    rig, writer = begun(make)
+    writer.close()
+    rig.renew().close()
+    rig.look_often(3)
+    probe(rig, probes, rounds)
+    rig.look()
+    return rig
+
+
+def probes_in_turn_and_copytruncate(make: Make) -> None:
+    """What is written after each rotation is what was written before it, line by line."""
+    rig = probed(make)
+    for number in range(2):
+        rig.copytruncate(f"access.log.{number + 5}")
+        rig.look()
+        probe(rig)
+        rig.look()
+    rig.check(losses=[])
+
+
+def rotated_while_stopped(make: Make, rotate: Callable[[Rig], object], *, probes: int, rounds: int) -> None:
+    rig = probed(make, probes, rounds)
+    rig.stop()
+    rotate(rig)
+    probe(rig, probes, rounds)
+    rig.start()
+    rig.look()
+    assert not rig.said("recognised")
+    rig.check(losses=[])
+
+
+def one_round_of_probes_rotated_while_stopped(make: Make) -> None:
+    """The file that was read is there under another name: then the new one is no copy that took its place."""
+    rotated_while_stopped(make, lambda rig: rig.rotate(), probes=100, rounds=1)
+
+
+def probes_rotated_to_another_directory_while_stopped(make: Make) -> None:
+    def rotate(rig: Rig) -> None:
+        rig.beside("old").mkdir()
+        rig.path.rename(rig.beside("old/monday"))
+
+    rotated_while_stopped(make, rotate, probes=100, rounds=1)
+
+
+def probes_compressed_while_stopped(make: Make) -> None:
+    rotated_while_stopped(make, lambda rig: pack(rig.rotate()), probes=20, rounds=ROUNDS)
+
+
+def copy_kept_by_its_editor_while_stopped(make: Make) -> None:
+    """The original is kept, as a rotation keeps it, and no line has a time: they count twice, and that is
+    said."""
+    rig = probed(make)
+    rig.stop()
+    rig.path.rename(rig.beside("access.log~"))
+    shutil.copy(rig.beside("access.log~"), rig.path)
+    rig.start()
+    rig.look()
+    for line in [line for line in rig.expected if b"probe" in line]:
+        rig.expected[line] *= 2
+    said = rig.said("possible_duplicate")
+    assert [text.partition(":")[0] for text in said] == ["possible duplicate of 100 lines at most"]
+    rig.check(losses=[])
+
+
+def copytruncate_while_stopped_by_one_who_may_not_ask(make: Make) -> None:
+    """Who doesn't own a log isn't told whether a file has writers, and has the copy open for a minute. The
+    next process finds it where it is."""
+    rig, writer = begun(make, files=BlindFiles())
+    rig.stop()
+    writer.lines(6)
+    rig.copytruncate()
+    writer.lines(130)
+    rig.start()
+    rig.look()
+    rig.stop()
+    rig.start()
+    rig.look()
+    rig.check(losses=[])
+    assert os.path.exists(rig.beside("access.log.1"))
+
+
+def edited_copy_of_one_with_another_link_while_stopped(make: Make) -> None:
+    """The original has another name, too, and no line has a time: they count twice, and that is said."""
+    rig = probed(make, probes=100, rounds=1)
+    os.link(rig.path, rig.beside("snapshot"))
+    rig.stop()
+    lines = rig.path.read_bytes().splitlines(keepends=True)
+    rig.beside("sedAbC").write_bytes(b"".join(lines[:30] + lines[31:]))
+    rig.beside("sedAbC").rename(rig.path)
+    rig.start()
+    rig.look()
+    for number in {*range(100)} - {30}:
+        rig.expected[b"192.0.2.1\tGET /probe/%d\t200\t12" % number] += 1
+    assert [text.partition(":")[0] for text in rig.said("possible_duplicate")] == [
+        "possible duplicate of 99 lines at most"
+    ]
+    rig.check()
+
+
+def rotated_with_another_link_while_stopped(make: Make) -> None:
+    """A file with two names is one file."""
+    rig, writer = begun(make)
+    os.link(rig.path, rig.beside("snapshot"))
+    rig.stop()
+    writer.lines(6)
+    rig.renew(30)
+    rig.start()
+    rig.look()
+    rig.check(losses=[])
