@@ -101,7 +101,7 @@ class TakesCreatedForMoved(twins.Spoilt):
     [
         (broken.ComparesNoArchives, SOME[1]),
         (twins.StartsAnew, SOME[2]),
-        (TakesCreatedForMoved, SOME[3]),
+        (TakesCreatedForMoved, SOME[0]),
     ],
 )
 def test_alarms_are_noticed(twin: type[Follower], setup: Setup, make_machine: Make) -> None:
