@@ -86,6 +86,7 @@ class Discovery:
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
+        self._others: frozenset[str] = frozenset()
         # Directory -> device and inode of what was listed there: of an empty mount point, too.
         self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
@@ -154,6 +155,10 @@ class Discovery:
             return Arrival.UNSEEN
         return Arrival.CREATED if created else Arrival.MOVED
 
+    def leave(self, others: Iterable[str]) -> None:
+        """What is at these paths is another log's, and none of ours."""
+        self._others = frozenset(others)
+
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
@@ -212,7 +217,7 @@ class Discovery:
         certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
         others = self._search.named_like(certain - seen.keys(), log.path)
         for path, each in (strange | others).items():
-            if path not in _log_paths(directories):
+            if path not in self._logs(directories):
                 seen.setdefault(path, each)
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
@@ -249,7 +254,7 @@ class Discovery:
         last. They are added to `seen`."""
         elsewhere = set()
         for path in islice(self._known_files.paths(), RETRIES):
-            if path not in seen and path not in _log_paths(directories):
+            if path not in seen and path not in self._logs(directories):
                 with suppress(OSError):
                     seen[path] = self._files.lstat(path)
                     elsewhere.add(path)
@@ -354,7 +359,7 @@ class Discovery:
         candidates = {
             path: seen
             for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
-            if seen.key not in surroundings.held and path not in _log_paths(directories)
+            if seen.key not in surroundings.held and path not in self._logs(directories)
         }
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
@@ -518,7 +523,11 @@ class Discovery:
             paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
             if descending:
                 paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
-        return paths
+        return paths - self._others
+
+    def _logs(self, directories: Iterable[LogDirectory]) -> set[str]:
+        """Where logs are, which are not to be looked at as rotated files: this one and the others."""
+        return _log_paths(directories) | self._others
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

@@ -66,6 +66,7 @@ class LogPipeline:
             announcer=Announcer(config.path, config.name, notify),
             resume=resume,
             keeper=keeper,
+            others=config.others,
         )
         self._scanner = self._make_scanner(config)
         self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
@@ -107,7 +108,7 @@ class LogPipeline:
         self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
-        self._follower.reconfigure(_limits(config))
+        self._follower.reconfigure(_limits(config), config.others)
         self.aggregator.reconfigure(config.max_routes, config.routes())
         self.config = config
         self._is_found = self._mount_is_said = False

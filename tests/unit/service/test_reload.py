@@ -11,14 +11,16 @@ from qps_service.configuration.types import LogConfig
 from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
 from qps_service.following import generation
+from qps_service.following.follower import Follower
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
+from qps_service.service import pipeline as module
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Restored
-from tests.promised import Promise, promises, twin
+from tests.promised import Patches, Promise, promises, twin
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
 Patch = pytest.MonkeyPatch
@@ -593,7 +595,42 @@ LeavesNothing = twin(
 # Whatever the ledger has, logs come and go.
 GoesOn = twin(Daemon, "GoesOn", "_require", instead=lambda self, committed: None)
 
+
+def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
+    """The name of one is what a rotation may make of the other's; both are rotated while nobody runs."""
+    for number, names in enumerate(
+        (("access.log", "access-2.log"), ("a", "a.1"), ("link.log", "link.log.1"))
+    ):
+        root = tmp_path / str(number)
+        (root / "logs").mkdir(parents=True)
+        (root / "link").symlink_to(root / "logs")
+        logs = [root / "logs" / name for name in names]
+        both = toml(("one", root / "link" / names[0]), ("other", logs[1]))
+        for log in logs:
+            log.write_bytes(LINE * 3)
+        served(root, both).run(2)
+        for size, log in enumerate(logs, start=4):
+            log.rename(root / "logs" / f"before-{log.name}")
+            log.write_bytes(
+                b"".join(LINE.replace(b"/a", b"/%d/%d" % (size, each)) for each in range(size * 10))
+            )
+        served(root, both).run(4)
+        assert counted(root, "one", "other") == [43, 53]
+
+
+class KnowsNoOthers(Follower):
+    """Asks for no file whether it is another log."""
+
+    def _places_of(self, others: object) -> set[str]:
+        return set()
+
+
 test_promise, test_twin = promises(
+    Promise(
+        logs_named_like_rotated_ones_are_left_alone,
+        None,
+        {"KnowsNoOthers": Patches((module, "Follower", KnowsNoOthers))},
+    ),
     Promise(a_log_may_move, None, served_by(LooksUpFirst)),
     Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),
     Promise(the_ledger_knows_where_a_log_begins, None, served_by(TellsLater)),
