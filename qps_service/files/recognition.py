@@ -37,7 +37,7 @@ _BLOCK = 256 * 1024  # bytes
 # As servers write it, and not within an URL: what a client asks for may have a date in it, and stays the
 # same.
 _TIME = re.compile(
-    rb'(?:^|[\s\["(,:])('
+    rb'(?:^|[\s\["(,:>])('
     rb"\d{4}-\d\d-\d\d[T\s]\d\d:\d\d:\d\d"  # ISO 8601, W3C
     rb"|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"  # NCSA
     rb"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"  # syslog

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from qps_service.files.compressed import CompressedError, why_not
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
+from qps_service.files.recognition import TAIL_LIMIT, beginning_of, best_part, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, goes_beyond, open_source
+from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
 from qps_service.following.held_text import begin_at, has_name, is_cut, is_renumbered, part_of_held
@@ -320,11 +320,29 @@ class Classifier:
             is_known = plain in surroundings.held or known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
         if descends:
-            return fresh
+            is_copy = self._lineage.was_put(path) and not is_compressed(path)
+            return self._after_known_part(fresh, surroundings) if is_copy else fresh
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _after_known_part(self, fresh: Found, surroundings: Surroundings) -> Found:
+        """What somebody put in the log's place, and what was rotated before anybody looked."""
+        source, position, _ = fresh
+        held = surroundings.held.values()
+        known = best_part(
+            [
+                *(part_of_held(self._files, each, position.identity, source) for each in held),
+                self._known_files.known_part(
+                    source.read, source.seen().size, surroundings.is_present, anew=False
+                ),
+            ]
+        )
+        if known is None or not known.until:
+            return fresh
+        self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
+        return Found(source, begin_at(source, position, known.until))
 
     def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
         """A file that goes on where one that is open does not: that very file on a device which has another
@@ -423,6 +441,8 @@ class Classifier:
         since = surroundings.since // SECOND * SECOND
         if seen.modified < since and path in surroundings.alike:
             return mine
+        if position and is_compressed(path) and seen.modified <= position.modified:
+            return mine  # it begins like what was read, and nothing was written to it since
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)

@@ -93,6 +93,8 @@ class Discovery:
         self._doubtful: dict[tuple[int, int], Doubt] = {}
         self._doubtful_paths: dict[str, Doubt] = {}  # the same by path, as they were at the last look
         self._since: int | None = None  # of the first of several looks that were not complete
+        # When an earlier process read for the last time; st_mtime, nanoseconds.
+        self._gone_since: int | None = None
         self._sweeping = True
         self._is_full = False
 
@@ -188,6 +190,8 @@ class Discovery:
         """
         if self._since is not None:
             since = min(since, self._since)
+        if self._resuming and self._gone_since is None:
+            self._gone_since = since
         complete = self._lineage.take_completeness()
         trusting = complete and not self._resuming
         touched, self._touched = self._touched | self._lineage.names(), set()
@@ -284,6 +288,8 @@ class Discovery:
                     listing.retry.add(path)
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
                 listing.old |= paths
+                if directory.aside:
+                    self._doubt_what_came_meanwhile(listing, paths)
             if key not in self._looked[directory.path]:
                 self._looked[directory.path].append(key)
         return listing
@@ -347,7 +353,7 @@ class Discovery:
             return
         candidates = {
             path: seen
-            for path, seen in self._search.by_time(missing, directories).items()
+            for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and path not in _log_paths(directories)
         }
         for path, seen in sorted(
@@ -407,6 +413,14 @@ class Discovery:
                         lines = count_lines(each.source)
                 self._announcer.possible_duplicate(path, lines)
 
+    def _doubt_what_came_meanwhile(self, listing: Listing, paths: set[str]) -> None:
+        """What was written while nobody ran may have been the log, be it in a directory that is new to us."""
+        for path in paths & listing.seen.keys():
+            seen = listing.seen[path]
+            if self._gone_since is not None and seen.modified >= self._gone_since:
+                listing.old.discard(path)
+                self._doubtful.setdefault(seen.key, Doubt(self._gone_since, log_was_replaced=True))
+
     def _is_renumbered(
         self, directory: LogDirectory, key: tuple[int, int], held: Iterable[Generation], seen: Iterable[Seen]
     ) -> bool:
@@ -451,7 +465,7 @@ class Discovery:
                 for path in self._candidates(directory, set(), everything=True):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
-        candidates |= self._search.by_time([position], directories, candidates)
+        candidates |= self._search.by_time([position], directories, known=candidates)
         best: Found | None = None
         keys = {each.key for each in held}
         others = [each.position for each in held]

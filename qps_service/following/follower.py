@@ -108,6 +108,9 @@ class Follower:
         self._reached_at = resume.restored.started if resuming and resume.restored else _NEVER
         self._began_at: int | None = None
         self._swept = Throttle(SWEEP_EVERY)
+        self._sought: list[
+            Position
+        ] = []  # what was consumed of files that were cut, whose copy is to be found
         self._is_last = self._ends = (
             True  # whether the last read, or the next, may be the last of this process
         )
@@ -183,9 +186,15 @@ class Follower:
         self._held.close()
 
     def _copies_of_truncated(self, now: int) -> Iterator[Generation]:
-        """What truncated files held beyond the last read, where a copy of it was left beside the log."""
-        for position in self._held.take_cut():
+        """What truncated files held beyond the last read, where a copy of it was left beside the log. A look
+        may fail, so that it is looked for twice."""
+        sought, self._sought = self._sought, []
+        for position in (*sought, *self._held.take_cut()):
             found = self._discovery.copy_of(position, self._looked_at, tuple(self._held))
+            if found is None and position not in sought and not self._is_last:
+                self._known_files.retire(position)
+                self._sought.append(position)
+                continue
             self._announcer.truncated(position, found.position.name if found else None)
             if found:
                 yield self._held.adopt(found, now, first=True)

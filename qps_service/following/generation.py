@@ -253,9 +253,12 @@ class Generation:
     def _begin_at(self, offset: int) -> None:
         """What stands before this byte is not handed out."""
         read = self.source.read
+        # All or nothing of it, where reading fails; and there is nothing to read at the start.
+        fingerprint = fingerprint_of(read, offset) if offset else (b"", b"", b"")
+        tail = tail_of(read, offset) if offset else b""
+        self._prefix, self._marker, self._marks = fingerprint
+        self._tail = tail
         self.offset = self._begun = self._tail_end = offset
-        self._prefix, self._marker, self._marks = fingerprint_of(read, offset)
-        self._tail = tail_of(read, offset)
 
     def _leave_out_copy(self, size: int) -> None:
         """Of a text that was written over, what was consumed before."""

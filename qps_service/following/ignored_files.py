@@ -40,9 +40,11 @@ class IgnoredFiles:
 
     def recall(self, identity: Identity, seen: Seen) -> bool:
         """Likewise, on a device that may have been numbered anew."""
-        known = self._by_inode.get(identity.inode)
-        if known is None or known.device == identity.device:
+        if identity[:2] in self._files:
             return self.has(identity)
+        known = self._by_inode.get(identity.inode)
+        if known is None:
+            return False
         if identity.version is not None:
             return known.version == identity.version
         return (known.size, known.modified) == (seen.size, seen.modified)
@@ -56,7 +58,7 @@ class IgnoredFiles:
         if self._files.get(ignored[:2]) == ignored:
             return
         former = self._by_inode.get(ignored.inode)
-        if former and former.device != ignored.device and former[1:3] == ignored[1:3]:
+        if former and former.device != ignored.device and _is_same(former, ignored):
             self._drop(former)  # its device has another number now
         self._put(ignored)
         while len(self._files) > IGNORED_LIMIT:
@@ -79,8 +81,9 @@ class IgnoredFiles:
         return tuple(self._files.values())
 
     def _put(self, ignored: IgnoredFile) -> None:
+        if known := self._files.get(ignored[:2]):
+            self._drop(known)
         self._files[ignored[:2]] = ignored
-        self._files.move_to_end(ignored[:2])
         self._by_inode[ignored.inode] = ignored
         if ignored.digest:
             self._by_digest[ignored.digest] = ignored
@@ -91,3 +94,10 @@ class IgnoredFiles:
             del self._by_inode[ignored.inode]
         if self._by_digest.get(ignored.digest) == ignored:
             del self._by_digest[ignored.digest]
+
+
+def _is_same(one: IgnoredFile, other: IgnoredFile) -> bool:
+    """Whether two files with one inode number, on devices with two, are one."""
+    if one.version is not None or other.version is not None:
+        return one.version == other.version
+    return (one.size, one.modified) == (other.size, other.modified)

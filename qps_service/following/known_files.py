@@ -55,6 +55,7 @@ class KnownFiles:
     def __init__(self, restored: Restored | None = None, *, expecting: bool = True) -> None:
         """`expecting`: whether the generations that were open are still to be found."""
         self.next_number = restored.next_number if restored else 1
+        self._first_number = 1 if expecting else self.next_number  # of the log at the present path
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
         self._inodes: Counter[int] = Counter()  # inode -> of how many of these
@@ -108,8 +109,9 @@ class KnownFiles:
         return [self._retired[number] for number in sorted(self._expected)]
 
     def paths(self) -> list[str]:
-        """Where they were last seen, the latest first."""
-        return [position.name for position in reversed(self._retired.values())]
+        """Where they were last seen, the latest first; none of another log that had this name."""
+        latest = reversed(self._retired.values())
+        return [position.name for position in latest if position.number >= self._first_number]
 
     def abandoned(self, position: Position) -> None:
         """Nothing is left of an expected generation but the memory of its text."""

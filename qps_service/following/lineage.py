@@ -5,10 +5,12 @@ from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 
 
 class Descent:
-    """One file that is or was the log, under whatever names; `known` once somebody has looked at it."""
+    """One file that is or was the log, under whatever names; `known` once somebody has looked at it.
+    `created`: under the log's name, as writers do, and not put there."""
 
-    def __init__(self, *, known: bool = False) -> None:
+    def __init__(self, *, known: bool = False, created: bool = True) -> None:
         self.known = known
+        self.created = created
 
 
 class Lineage:
@@ -40,13 +42,15 @@ class Lineage:
                 if descent is None and source in log_paths:
                     descent = Descent()
                 self._end(target)
+                if descent is None and target in log_paths:
+                    descent = Descent(created=False)
                 if descent:
                     self._names[target] = descent
-            case Appeared(path):
+            case Appeared(path, created):
                 self._end(path)
                 origin = self._names.get(plain_name(path))
                 if path in log_paths:
-                    self._names[path] = Descent()
+                    self._names[path] = Descent(created=created)
                 elif origin:
                     self._names[path] = origin
             case Gone(path):
@@ -68,6 +72,10 @@ class Lineage:
         """Whether `path` carries a generation that nobody has looked at yet."""
         descent = self._names.get(path)  # type: ignore[call-overload]
         return descent is not None and not descent.known
+
+    def was_put(self, path: str) -> bool:
+        """Whether `path` carries a file that somebody put in the log's place: it may be a copy of it."""
+        return path in self._names and not self._names[path].created
 
     def carries(self, path: str) -> bool:
         """Whether `path` is one of the names, or may be the compressed file of one."""

@@ -98,11 +98,18 @@ class Search:
         return found
 
     def by_time(
-        self, wanted: Collection[Position], directories: Collection[LogDirectory], known: Collection[str] = ()
+        self,
+        wanted: Collection[Position],
+        directories: Collection[LogDirectory],
+        *,
+        known: Collection[str] = (),
+        since: int | None = None,
     ) -> dict[str, Seen]:
-        """Files that may have the texts of these generations: written to no earlier, and no smaller, unless
-        they are compressed. The latest first."""
-        since = min(position.modified for position in wanted) // SECOND * SECOND
+        """Files that may have the texts of these generations: written to no earlier, or after `since` where
+        the clock went back (st_mtime, nanoseconds), and no smaller, unless they are compressed. The latest
+        first."""
+        earliest = min(position.modified for position in wanted)
+        since = (earliest if since is None else min(earliest, since)) // SECOND * SECOND
         least = min(position.offset for position in wanted)
         seen: dict[str, Seen] = {}
         for place in self._places(wanted, directories, beside=False):

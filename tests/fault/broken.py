@@ -22,6 +22,7 @@ from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
+from qps_service.following.known_files import Resemblance
 from qps_service.following.start_position import StartPosition
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger, schema
@@ -43,6 +44,7 @@ from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.state_directory import StateDirectory
+from qps_service.values.positions import Position
 from tests.fault import twins
 from tests.fault.program import UNFIT
 
@@ -75,6 +77,11 @@ def has_no_inotify() -> None:
 def watches_each_log_alone() -> None:
     """Each log has an inotify instance of its own."""
     replace(pipeline, Watcher=lambda watches: Watcher())
+
+
+def may_take_no_lease() -> None:
+    """As a user who does not own the log."""
+    replace(Files, has_writer=lambda self, descriptor: None)
 
 
 def stops_before_the_report() -> None:
@@ -134,6 +141,22 @@ class FollowsTheName(twins.ClosesFirst):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
+
+
+class ComparesNoArchives(twins.Spoilt):
+    """Does not compare archives with the generations that are awaited."""
+
+    def spoil(self) -> None:
+        resembles = self._known_files.resembles
+
+        def unless_awaited(*rest: Any, **more: Any) -> tuple[Resemblance, Position | None]:
+            resemblance, position = resembles(*rest, **more)
+            if position and self._known_files.is_expected(position):
+                return Resemblance.NONE, None
+            return resemblance, position
+
+        self._known_files.resembles = unless_awaited  # type: ignore[method-assign]
+        self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
 
 
 def takes_all_that_is_there() -> None:

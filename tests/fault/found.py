@@ -228,3 +228,33 @@ def empty_under_another_name(make: Make) -> None:
     rig.start()
     rig.writer()
     rig.check()
+
+
+def compressed_after_the_clock_went_back(make: Make) -> None:
+    """Written to once more, and compressed under another name, while nobody ran."""
+    clock = WallClock()
+    rig, old = begun(make, files=ToyFiles(clock), wall=clock.now)
+    rig.stop()
+    clock.jump(-3600 * SECOND)
+    old.lines(5)
+    target = rig.beside("yesterday")
+    rig.path.rename(target)
+    pack(target)
+    rig.start()
+    rig.writer()
+    rig.check(losses=[])
+
+
+def mirror_that_is_rotated_at_once(make: Make) -> None:
+    """A mirror takes the log's place and is rotated before anybody looked; it has nothing more."""
+    rig, old = begun(make)
+    old.lines(20)
+    rig.look()
+    old.close()
+    copy = rig.root / "copy"
+    shutil.copy(rig.path, copy)
+    copy.rename(rig.path)
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.look()
+    rig.check(losses=[])

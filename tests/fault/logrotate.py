@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# Without faketime(1), which leaves a name in /dev/shm when it is killed. ld.so puts in what $LIB stands for.
+LIBFAKETIME = "/usr/$LIB/faketime/libfaketime.so.1"
 AT_WORK = ""  # what it gives while it has come to no moment
 
 
@@ -37,15 +39,16 @@ class Logrotate:
     def __call__(self, *options: str, at: float | None = None, pause: float | None = None) -> Iterator[str]:
         """Run it, and give each moment that it has come to; it goes on with the next. `at`: Unix time that it
         is told. `pause`: AT_WORK is given when it works for so many seconds."""
+        environment = {**os.environ, "NO_FAKE_STAT": "1", "TZ": "UTC"}
         command = ["logrotate", *options, "-s", str(self._root / "state"), str(self._configuration)]
         if at is not None:
-            date = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
-            command = ["faketime", "-f", f"@{date}", *command]
+            environment |= {
+                "FAKETIME": time.strftime("@%Y-%m-%d %H:%M:%S", time.gmtime(at)),
+                "LD_PRELOAD": LIBFAKETIME,
+            }
         # Opened for both, so that neither end has to wait for the other.
         ask, go = (os.open(fifo, os.O_RDWR | os.O_CLOEXEC) for fifo in (self._ask, self._go))
-        process = subprocess.Popen(
-            command, env={**os.environ, "NO_FAKE_STAT": "1", "TZ": "UTC"}, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         end = os.pidfd_open(process.pid)
         try:
             poll = select.poll()

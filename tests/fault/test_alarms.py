@@ -8,7 +8,6 @@ import gzip
 import itertools
 import os
 import re
-import signal
 from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
@@ -22,14 +21,15 @@ from qps_service.following.classification import Surroundings
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Arrival
-from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.values.positions import Identity, Position
 from tests.fault import broken, twins
-from tests.fault.program import MakeSite, Site
+from tests.fault.program import MakeSite
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make as MakeRig
 from tests.fault.scenarios import followed
 from tests.fault.week import (
+    DAY,
+    MONDAY,
     NGINX,
     RENAMED,
     SERVERS,
@@ -46,7 +46,7 @@ from tests.promised import MadePromise, nothing, promises
 
 pytestmark = pytest.mark.real_time
 
-ALL = [Setup(*each) for each in itertools.product(SERVERS, *[(True, False)] * 5)]
+ALL = [Setup(server, *rest) for server in SERVERS for rest in itertools.product((True, False), repeat=5)]
 # Each server with each of its two configurations, and whatever else there is in half of them.
 SOME = [
     Setup("nginx", delays=True, has_times=True, blind=True, store=True, versions=True),
@@ -88,16 +88,6 @@ def test_no_false_alarm(setup: Setup, make_machine: Make) -> None:
     print("\n".join(f"{times:6} {each}" for each, times in sorted(happened.items())))  # noqa: T201
 
 
-class ComparesNoArchives(twins.Spoilt):
-    """Does not compare archives with the generations that are awaited."""
-
-    def spoil(self) -> None:
-        by_time, by_text = self._discovery._search.by_time, self._discovery._find_by_text
-        self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
-        assert by_time
-        assert by_text
-
-
 class TakesCreatedForMoved(twins.Spoilt):
     """Takes each file that was created at the log's name for one that somebody put there."""
 
@@ -105,19 +95,66 @@ class TakesCreatedForMoved(twins.Spoilt):
         self._discovery.take_arrival = lambda path: Arrival.MOVED  # type: ignore[method-assign]
 
 
-class DoubtsText(twins.Spoilt):
-    """Knows files by their numbers alone."""
-
-    def spoil(self) -> None:
-        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
-
-
 @pytest.mark.twin
-@pytest.mark.parametrize("twin", [ComparesNoArchives, TakesCreatedForMoved, DoubtsText, twins.StartsAnew])
-def test_alarms_are_noticed(twin: type[Follower], make_machine: Make) -> None:
+@pytest.mark.parametrize(
+    ("twin", "setup"),
+    [
+        (broken.ComparesNoArchives, SOME[1]),
+        (twins.StartsAnew, SOME[2]),
+        (TakesCreatedForMoved, SOME[0]),
+    ],
+)
+def test_alarms_are_noticed(twin: type[Follower], setup: Setup, make_machine: Make) -> None:
     with pytest.raises(AssertionError):
-        for setup in SOME:
-            days(partial(make_machine, twin), setup)
+        days(partial(make_machine, twin), setup)
+
+
+# --- the program itself
+
+
+def days_of_the_program(make_site: MakeSite, *, delays: bool) -> None:
+    """It is stopped or killed at another of logrotate's moments each day, and started three moments later, on
+    every other day by a machine that has started, too. It may take no leases."""
+    site = make_site(broken.reads_the_boot_id_from_a_file, broken.may_take_no_lease, interval="100ms")
+    (site.root / "boot").write_text("boot 0")
+    stock = NGINX if delays else NGINX.replace("\tdelaycompress\n", "")
+    rotate = logrotate(site.root / "logrotate", site.log.parent, stock)
+    writer = site.writer()
+    process = site.ready()
+
+    def live_on(number: int) -> None:
+        """The service ends or starts, should it be its time."""
+        nonlocal process
+        if number == day:
+            process.stop() if day % 2 else process.close()
+        elif number == day + 3:
+            (site.root / "boot").write_text(f"boot {day // 2}")
+            process = site.ready()
+
+    for day in range(int(os.environ.get("QPS_REPORTER_DAYS", "6"))):
+        writer.lines(30)
+        reports = itertools.islice(iter(lambda: process.next_told("STATUS="), None), 100)
+        assert any(each and each.endswith(f"; {site.expected.total()} requests in total") for each in reports)
+        numbers = itertools.count()
+        for moment in rotate(at=MONDAY + day * DAY):
+            live_on(next(numbers))
+            if moment == RENAMED:
+                writer.lines(2)
+                old, writer = writer, site.writer()
+                old.close()
+        for _ in range(day + 4):  # on the first day there is nothing to rotate, and no moment
+            live_on(next(numbers))
+    process.stop()
+    site.check()
+    site.audit()
+    assert site.query("SELECT name, what FROM loss") == []
+    assert not re.search("possible|is not new|is not counted|cannot", site.stderr), site.stderr
+
+
+test_no_alarm_of_the_program, test_the_program_that_alarms = promises(
+    MadePromise(days_of_the_program, broken.ComparesNoArchives, delays=False),
+    MadePromise(days_of_the_program, broken.ComparesNoArchives, delays=True),
+)
 
 
 # --- what raised alarms, or hid behind them
@@ -154,7 +191,7 @@ def packed_with_an_older_time(make: MakeRig) -> None:
 
 
 def few_lines_and_then_more(make: MakeRig) -> None:
-    """Too few lines to prove anything were read; more came, and all is compressed: twice, while nobody ran."""
+    """Too few lines to prove anything were read. More came and were compressed, twice, while nobody ran."""
     rig, old = followed(make)
     write(rig, old, *["GET /health"] * 3)
     rig.look()
@@ -184,6 +221,51 @@ def few_lines_with_an_older_time(make: MakeRig) -> None:
     rig.start()
     rig.check(losses=[])
     assert not rig.said("possible_duplicate")
+
+
+def few_lines_of_a_finished_log(make: MakeRig) -> None:
+    """Likewise, of a file that had been read to its end, with no writer left."""
+    rig, old = followed(make)
+    write(rig, old, "GET /a", "GET /b")
+    modified = rig.path.stat().st_mtime_ns - SECOND
+    rotated = rig.rotate()
+    write(rig, old, "GET /c")
+    old.close()
+    new = rig.writer()
+    rig.look()
+    rig.look()
+    assert rig.files_open == 1
+    rig.stop()
+    pack_as_of(rotated, modified)
+    write(rig, new, "GET /d")
+    pack(rig.rotate())
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
+def first_in_a_new_directory(make: MakeRig) -> None:
+    """logrotate is told to use `olddir`, and the first file that it moves there came and went while nobody
+    ran; the next one is moved while it is read."""
+    rig, writer = followed(make)
+    writer.lines(20)
+    rig.look()
+    rig.kill()
+    writer = rig.renew(20, closing=writer)
+    aside = rig.path.parent / "old"
+    aside.mkdir()
+    rig.path.rename(aside / "access.log.2")
+    writer.close()
+    writer = rig.writer()
+    writer.lines(3)
+    rig.start()
+    rig.look()
+    rig.path.rename(aside / "access.log.1")
+    writer.lines(1)
+    writer.close()
+    rig.writer().lines(1)
+    rig.look()
+    rig.check(losses=[])
 
 
 class OtherNumbers(MachineFiles):
@@ -273,9 +355,10 @@ class GoesByTimesOfWriting(twins.Spoilt):
     def spoil(self) -> None:
         by_time = self._discovery._search.by_time
 
-        def strictly(wanted: Collection[Position], *rest: Any) -> dict[str, Seen]:
+        def strictly(wanted: Collection[Position], *rest: Any, **more: Any) -> dict[str, Seen]:
             since = min(position.modified for position in wanted) // SECOND * SECOND
-            return {path: seen for path, seen in by_time(wanted, *rest).items() if seen.modified >= since}
+            found = by_time(wanted, *rest, **more)
+            return {path: seen for path, seen in found.items() if seen.modified >= since}
 
         self._discovery._search.by_time = strictly  # type: ignore[method-assign]
 
@@ -312,9 +395,11 @@ class KeepsLinesOfItsOwn(twins.WithOtherGenerations):
 
 
 test_no_alarm, test_the_alarm_of_a_twin = promises(
-    MadePromise(packed_with_an_older_time, GoesByTimesOfWriting, by="make"),
+    MadePromise(packed_with_an_older_time, GoesByTimesOfWriting, broken.ComparesNoArchives, by="make"),
     MadePromise(few_lines_and_then_more, WantsProof, by="make"),
     MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
+    MadePromise(few_lines_of_a_finished_log, twins.KnowsNoText, by="make"),
+    MadePromise(first_in_a_new_directory, twins.StaysInItsDirectory, by="make"),
     MadePromise(number_reused, TrustsNumbers, by="make"),
     MadePromise(number_reused_by_what_is_being_packed, TakesAllForTheLogs, by="make"),
     MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),

@@ -46,6 +46,16 @@ class LeavesNothingOut(twins.Spoilt):
         self._known_files.ignored = Nothing()
 
 
+class IgnoresThatItWentBack(twins.Spoilt):
+    """Looks for no file that is older than the log was when it was read last."""
+
+    def spoil(self) -> None:
+        by_time = self._discovery._search.by_time
+        self._discovery._search.by_time = (  # type: ignore[method-assign]
+            lambda *rest, since=None, **more: by_time(*rest, **more)
+        )
+
+
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -63,6 +73,8 @@ DoubtsToTheEnd = twins.spoilt(
     ),
 )
 
+# Takes whatever was at the log's name for what was created there.
+TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was_put", lambda path: False)
 # Goes on where a file did that begins like it, whatever stood in others.
 GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
 
@@ -80,7 +92,9 @@ TWINS = {
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
+    found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
+    found.mirror_that_is_rotated_at_once: TakesAllForCreated,
 }
 
 test_every_line_once, test_twin = promises(

@@ -21,8 +21,8 @@ from functools import partial
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Twin
-from tests.fault.traffic import COPYTRUNCATE, MODES, RENAMES, TRUNCATE
+from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site, Twin
+from tests.fault.traffic import COPYTRUNCATE, MODES, OLD, RENAMES, TRUNCATE
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -165,7 +165,7 @@ class Modes:
         self._awaited = ""  # the first line since it was truncated
 
     def next(self, number: int, counted: Counter[str]) -> None:
-        """Before the kill of this number. What is truncated was read since it was before, at least in part."""
+        """Before this kill. What is truncated was read since it was truncated before, at least in part."""
         if self._awaited not in ("", *counted):
             return
         self._awaited = ""
@@ -185,12 +185,24 @@ class Modes:
             self._awaited = f"/{line}"
 
 
+def get_known(site: Site) -> None:
+    """Of a log that no commit knows, rotated files are older than our time. So are those in a directory where
+    none was seen, if they came there while nobody ran."""
+    site.log.write_text("".join(f"10.0.0.1\tGET /before/{number}\t200\t10\n" for number in range(20)))
+    site.expected.update(f"/before/{number}" for number in range(20))
+    site.run()
+    aside = site.log.parent / OLD
+    aside.mkdir()
+    site.log.rename(aside / f"{site.log.name}.1")
+    site.log.touch()
+    site.run()
+
+
 def campaign(make_site: MakeSite, seed: int, kills: int) -> None:
     """Start it, kill it at a random moment, again and again; then let it finish."""
     chance = random.Random(seed)
     site = make_site(interval="100ms", flags=["--json"])
-    site.writer().close()
-    site.run()  # of a log that no commit knows, rotated files are older than our time
+    get_known(site)
     counted: Counter[str] = Counter()
     command = [sys.executable, "-m", "tests.fault.traffic", str(site.log)]
     with subprocess.Popen(

@@ -68,16 +68,54 @@ def history(rig: Rig) -> None:
     rig.check()
 
 
-def calls_made(make: Make, name: str) -> int:
+def history_with_stops(rig: Rig) -> None:
+    """Rotations to strange places while nobody reads."""
+    old = rig.writer()
+    rig.look()
+    old.lines(20)
+    rig.look()
+    for name in ("old/access.log.1", "access__2"):
+        rig.stop()
+        old.lines(3)
+        rig.beside(name).parent.mkdir(exist_ok=True)
+        rig.path.rename(rig.beside(name))
+        old.close()
+        old = rig.writer()
+        old.lines(20)
+        rig.start()
+        rig.look_often(2)
+    rig.check()
+
+
+def history_with_a_copy(rig: Rig) -> None:
+    """Only a copy with a strange name has the last lines."""
+    writer = rig.writer()
+    rig.look()
+    writer.lines(20)
+    rig.look_often(2)
+    writer.lines(3)
+    rig.copytruncate("copy of access")
+    writer.lines(2)
+    rig.check()
+
+
+def calls_made(make: Make, name: str, history: Callable[[Rig], None] = history) -> int:
     """How often the history makes this call, when nothing fails."""
     files = FailingFiles(name, -1, 0)
     history(make(files=files))
     return files.made
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_each_call_fails_once(name: str, make: Make) -> None:
-    count = calls_made(make, name)
+@pytest.mark.parametrize(
+    ("name", "history"),
+    [
+        *((name, history) for name in CALLS),
+        *((name, history_with_stops) for name in (*CALLS, "entries")),
+        *((name, history_with_a_copy) for name in (*CALLS, "entries")),
+    ],
+)
+def test_each_call_fails_once(name: str, history: Callable[[Rig], None], make: Make) -> None:
+    count = calls_made(make, name, history)
     assert count > 1
     # The very first look decides what was before our time; a fault there is the next test's.
     first = FailingFiles(name, -1, 0)

@@ -19,8 +19,9 @@ from pathlib import Path
 from tests.fault.logrotate import AT_WORK, Logrotate
 from tests.fault.program import line
 
+OLD = "old"  # a directory below the log's
 RENAMES, COPYTRUNCATE, TRUNCATE = "renames", "copytruncate", "truncate"
-# Directives of logrotate's; `@old@` stands for a directory below the log's.
+# Directives of logrotate's; `@old@` stands for that directory.
 MODES = {
     RENAMES: "",  # without logrotate, ten times a second
     "create": "create 0644",
@@ -95,7 +96,7 @@ class Server:
         mode = self._mode
         if mode not in self._rotate:
             log = Path(self._log)
-            old = log.parent / "old"
+            old = log.parent / OLD
             old.mkdir(exist_ok=True)
             # None is deleted, and no mode's files are in the way of another's.
             start = 1000 * (1 + list(MODES).index(mode))

@@ -66,6 +66,7 @@ class ToyFiles(Files):
         self._unmounted = str(unmounted)
         self._renumbered = 0  # how often
         self._strange: dict[tuple[int, int], int] = {}  # device, inode -> descriptor
+        self._kept: dict[tuple[int, int], int] = {}  # likewise
 
     def renumber(self) -> None:
         """Every device gets another number, as with another order of disks at the machine's start."""
@@ -82,7 +83,7 @@ class ToyFiles(Files):
         return (status.st_dev, status.st_ino) in self._strange
 
     def end(self) -> None:
-        for descriptor in self._strange.values():
+        for descriptor in (*self._strange.values(), *self._kept.values()):
             os.close(descriptor)
 
     def has_writer(self, descriptor: int) -> bool | None:
@@ -91,7 +92,17 @@ class ToyFiles(Files):
     def open(self, path: str) -> int:
         if self.denied:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return super().open(path)
+        descriptor = super().open(path)
+        if not self._has_versions:
+            self._keep(descriptor)
+        return descriptor
+
+    def _keep(self, descriptor: int) -> None:
+        """Whether a number is used again is the real file system's whim: a history must go the same way each
+        time."""
+        key = super().fstat(descriptor).key
+        if key not in self._kept:
+            self._kept[key] = os.dup(descriptor)
 
     def stat(self, path: str) -> Seen:
         return self._as_told(super().stat(path))

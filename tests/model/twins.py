@@ -1,7 +1,5 @@
 """Followers that lack what one power of the toy file system asks for."""
 
-from typing import Any
-
 from qps_service.files.kernel import Seen
 from qps_service.following.classification import Classification, Surroundings, Undecided
 from qps_service.following.known_files import Resemblance
@@ -21,19 +19,6 @@ class ComparesDevices(Spoilt):
 
         known_files._find = find  # type: ignore[method-assign]
         known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
-
-
-class TrustsAnyText(Spoilt):
-    """Takes equal texts for one, though nothing proves that."""
-
-    def spoil(self) -> None:
-        resembles = self._known_files.resembles
-
-        def trusting(*arguments: Any) -> Any:
-            resemblance, position = resembles(*arguments)
-            return (Resemblance.COPY, None) if resemblance is Resemblance.ALIKE else (resemblance, position)
-
-        self._known_files.resembles = trusting  # type: ignore[assignment]
 
 
 class WithOtherClassification(Spoilt):

@@ -4,7 +4,6 @@
 
 #pragma once
 
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <stddef.h>
@@ -72,10 +71,12 @@ static int set_members(struct program *g, PyObject *members)
         return -1;
     }
     for (Py_ssize_t i = 0; i < len; i++) {
-        const char *path;
+        PyObject *name;
+        char *path;
         Py_ssize_t path_len;
         int role;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iy#", &role, &path, &path_len))
+        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iS", &role, &name) ||
+            PyBytes_AsStringAndSize(name, &path, &path_len) < 0)
             return -1;
         if (role <= SKIPPED || role >= ROLES) {
             PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);

@@ -3,7 +3,6 @@
    It, arguments.h and results.h know Python; nothing else here does, so that all else can be fuzzed without
    it. The limited API of Python 3.11 keeps one build good for every later version. */
 
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <stddef.h>
@@ -92,14 +91,16 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 {
     static char *names[] = {"head",       "fields", "members", "is_lenient", "max_line", "spill",
                             "keep_query", "span",   "seed",    "level",      NULL};
-    PyObject *head, *fields, *members, *spill_to;
+    PyObject *head, *fields, *members, *spill_to, *seed_object;
     int is_lenient, keep_query;
     Py_ssize_t max_line, seed_len;
     long long span;
-    const char *seed, *level = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLy#|z", names, &head, &PyTuple_Type, &fields,
+    char *seed;
+    const char *level = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLS|z", names, &head, &PyTuple_Type, &fields,
                                      &PyTuple_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
-                                     &span, &seed, &seed_len, &level))
+                                     &span, &seed_object, &level) ||
+        PyBytes_AsStringAndSize(seed_object, &seed, &seed_len) < 0)
         return NULL;
     if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > LINE_LIMIT || span < 0)
         return PyErr_Format(PyExc_ValueError,

@@ -4,7 +4,6 @@
 
 #pragma once
 
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <stddef.h>
@@ -89,8 +88,9 @@ static PyObject *rows_item(PyObject *object, Py_ssize_t i)
     PyObject *bytes = sum_of(e->bytes, e->more_bytes);
     if (!bytes)
         return NULL;
-    return Py_BuildValue("(y#y#IKN)", key, (Py_ssize_t)e->method_len, key + e->method_len + 1,
-                         (Py_ssize_t)(e->key_len - e->method_len - 1), e->status, e->requests, bytes);
+    return Py_BuildValue("(NNIKN)", PyBytes_FromStringAndSize(key, e->method_len),
+                         PyBytes_FromStringAndSize(key + e->method_len + 1, e->key_len - e->method_len - 1),
+                         e->status, e->requests, bytes);
 }
 
 static void rows_dealloc(PyObject *object)
@@ -137,6 +137,6 @@ static PyObject *sample_of(const struct scanner *s, PyObject *names)
 {
     if (!s->has_sample)
         return Py_BuildValue("");
-    return Py_BuildValue("(Oy#)", PyTuple_GetItem(names, s->sample_reason), s->sample,
-                         (Py_ssize_t)s->sample_len);
+    return Py_BuildValue("(ON)", PyTuple_GetItem(names, s->sample_reason),
+                         PyBytes_FromStringAndSize((const char *)s->sample, (Py_ssize_t)s->sample_len));
 }

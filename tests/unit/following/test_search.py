@@ -1,0 +1,176 @@
+"""Where files of a log are looked for, on the real file system."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from qps_service.files.kernel import Files
+from qps_service.following import search
+from qps_service.following.directories import LogDirectories, LogDirectory
+from qps_service.following.search import Search
+from qps_service.values.positions import Identity, Position
+from tests.promised import Patches, Promise, promises
+
+
+def position_of(path: Path, *, offset: int = 5, name: Path | None = None) -> Position:
+    status = path.stat()
+    identity = Identity(status.st_dev, status.st_ino, None)
+    return Position(identity, str(name or path), offset, b"", b"", False, modified=status.st_mtime_ns)
+
+
+def made(path: Path, text: bytes = b"a line\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+    return path
+
+
+def beside(tmp_path: Path) -> list[LogDirectory]:
+    return LogDirectories(str(made(tmp_path / "logs" / "access.log")), Files()).look()
+
+
+def found_by_inode(part: Any, tmp_path: Path, *, where: str) -> None:
+    """Under any name: beside the log, one level below, beside the directory, and where it was seen last."""
+    directories = beside(tmp_path)
+    path = made(tmp_path / where)
+    made(path.with_name("another"))
+    wanted = position_of(path, name=path.with_name("former name"))
+    assert list(part(Files()).by_inode([wanted], directories)) == [str(path)]
+
+
+def found_by_time(part: Any, tmp_path: Path) -> None:
+    """What may have the text: no older and no smaller, but for archives; the latest first."""
+    directories = beside(tmp_path)
+    at = 1_700_000_000
+    for name, seconds, text in (
+        ("logs/older", -1, b"a line\n"),
+        ("logs/smaller", 5, b"a"),
+        ("logs/fits", 1, b"a line\n"),
+        ("logs/packed.gz", 2, b"a"),
+        ("logs/whole_seconds.bz2", 0, b"a"),
+        ("logs/old/later", 3, b"a line\n"),
+    ):
+        os.utime(made(tmp_path / name, text), (at + seconds,) * 2)
+    os.utime(tmp_path / "logs/access.log", (1, 1))
+    wanted = position_of(tmp_path / "logs/fits")._replace(modified=at * 10**9 + 5)
+    found = part(Files()).by_time([wanted], directories, known=[])
+    assert [os.path.relpath(path, tmp_path / "logs") for path in found] == [
+        "old/later",
+        "packed.gz",
+        "fits",
+        "whole_seconds.bz2",
+    ]
+    assert str(tmp_path / "logs/fits") not in part(Files()).by_time(
+        [wanted], directories, known=[str(tmp_path / "logs/fits")]
+    )
+
+
+def links_are_not_followed(part: Any, tmp_path: Path) -> None:
+    """Whoever may write to the directory must not have us look at what is elsewhere."""
+    directories = beside(tmp_path)
+    secret = made(tmp_path / "far" / "away" / "secret")
+    (tmp_path / "logs" / "link").symlink_to(secret)
+    (tmp_path / "logs" / "below").symlink_to(secret.parent)
+    wanted = position_of(secret, name=tmp_path / "logs" / "access.log.1")
+    assert part(Files()).by_inode([wanted], directories) == {}
+    found = part(Files()).by_time([wanted], directories)
+    assert not {"secret", "link"} & {os.path.basename(path) for path in found}
+
+
+def few_places_are_looked_into(part: Any, tmp_path: Path) -> None:
+    """However many directories there are."""
+    directories = beside(tmp_path)
+    for number in range(300):
+        (tmp_path / "logs" / f"d{number}").mkdir()
+    looked: list[str] = []
+
+    class Counting(Files):
+        def entries(self, directory: str) -> list[tuple[str, int, bool]]:
+            looked.append(directory)
+            return super().entries(directory)
+
+    gone = position_of(tmp_path / "logs" / "access.log")._replace(identity=Identity(0, 0, None))
+    part(Counting()).by_inode([gone], directories)
+    assert len(looked) <= 256 + 2
+
+
+def like_but_for_numbers(
+    part: Any, tmp_path: Path, *, log: str, found: str, likes: set[str], others: set[str]
+) -> None:
+    """Other rotated files of the log's; none of another log."""
+    for name in (log, found, *likes, *others):
+        made(tmp_path / name)
+    named = part(Files()).named_like([str(tmp_path / found)], str(tmp_path / log))
+    assert {os.path.relpath(path, tmp_path) for path in named} == {found, *likes}
+
+
+class BesideOnly(Search):
+    def _places(self, wanted: Any, directories: Any, *, beside: bool) -> Any:
+        return iter([each.path for each in directories])
+
+
+class FollowsLinks(Search):
+    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        with os.scandir(directory) as found:
+            return [(each.name, each.stat().st_ino, each.is_file()) for each in found]
+
+    def _look(self, path: str, found: Any) -> None:
+        found[path] = self._files.stat(path)
+
+
+class AnyTime(Search):
+    def by_time(self, wanted: Any, *rest: Any, **more: Any) -> Any:
+        return super().by_time([each._replace(modified=0, offset=0) for each in wanted], *rest, **more)
+
+
+class AnyNumber(Search):
+    def named_like(self, paths: Any, log: str) -> Any:
+        return super().named_like(paths, "")
+
+
+class NoOther(Search):
+    def named_like(self, paths: Any, log: str) -> Any:
+        return {path: self._files.lstat(path) for path in paths}
+
+
+PLACES = (
+    "logs/renamed",
+    "logs/@400000006937a1b2c3d4e5f6.s",
+    "logs/old/access.log.1",
+    "logs.before/access.log",
+    "far/away/anything",
+)
+LIKES: tuple[dict[str, Any], ...] = (
+    {
+        "log": "logs/access.log",
+        "found": "logs/2026/11/28/access.log",
+        "likes": {"logs/2026/11/27/access.log", "logs/2025/12/31/access.log"},
+        "others": {"logs/2026/11/28/error.log", "logs/new/access.log"},
+    },
+    {
+        "log": "logs/app1/access.log",
+        "found": "logs/app1/old/access.log-28Nov2026",
+        "likes": {"logs/app1/old/access.log-27Nov2026", "logs/app1/old/access.log-1Dec2026.gz"},
+        "others": {"logs/app2/old/access.log-28Nov2026", "logs/app1/old/access.log-Saturday"},
+    },
+    {
+        "log": "logs/site1.log",
+        "found": "logs/old/20261128-site1.log",
+        "likes": {"logs/old/20261127-site1.log"},
+        "others": {"logs/old/20261128-site2.log"},
+    },
+)
+
+test_search, test_twin = promises(
+    *(Promise(found_by_inode, Search, [BesideOnly], where=where) for where in PLACES[2:]),
+    *(
+        Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: None))], where=where)
+        for where in PLACES[:2]
+    ),
+    Promise(found_by_time, Search, [BesideOnly, AnyTime]),
+    Promise(links_are_not_followed, Search, [FollowsLinks]),
+    Promise(few_places_are_looked_into, Search, [Patches((search, "PLACES", 1000))]),
+    *(
+        Promise(like_but_for_numbers, Search, [NoOther, *([AnyNumber] if at else [])], label=str(at), **like)
+        for at, like in enumerate(LIKES)
+    ),
+)
