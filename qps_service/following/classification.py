@@ -35,6 +35,7 @@ BEGINNINGS = 1024
 OLDER = (
     "was not there before, and was last written to before the log was: it is taken for older, and not counted"
 )
+COPIED = "has the log's text: should the log have been truncated since, as much of it is not counted"
 _KNOWN = (Match.FULL, Match.PREFIX)
 
 
@@ -432,6 +433,9 @@ class Classifier:
             self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:
+            if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
+                # A log that was cut and has the same lines again, as many or more, is as if nothing had been.
+                self._lose(PossibleLoss(COPIED, path, None if is_compressed(path) else seen.size))
             return mine
         # bzip2 gives its file the time of the plain one in whole seconds.
         since = surroundings.since // SECOND * SECOND

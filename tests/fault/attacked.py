@@ -135,3 +135,20 @@ def rotated_with_another_link_while_stopped(make: Make) -> None:
     rig.start()
     rig.look()
     rig.check(losses=[])
+
+
+def probes_and_copytruncate_while_stopped(make: Make) -> None:
+    """The log has all that was read, and more, as if nothing had been cut. Only the copy tells."""
+    rig = probed(make)
+    rig.stop()
+    size = rig.copytruncate("access.log.5").stat().st_size
+    probe(rig)
+    rig.start()
+    rig.settle()
+    missing = rig.expected - rig.seen
+    (loss,) = rig.paper.losses
+    assert 0 < sum(len(line) + 1 for line in missing.elements()) <= size == loss.bytes
+    rig.stop()
+    rig.start()
+    rig.settle()
+    assert rig.paper.losses == [loss], "said once"
