@@ -39,7 +39,7 @@ from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.reporting.report import make_report
-from qps_service.service import daemon, pipeline, process, state_directory
+from qps_service.service import assembly, daemon, pipeline, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
@@ -66,7 +66,8 @@ def site() -> Path:
 
 def reads_the_boot_id_from_a_file() -> None:
     """The machine has started again when the test says so."""
-    replace(process, boot_id=(site() / "boot").read_text)
+    for module in (assembly, audit):
+        replace(module, boot_id=(site() / "boot").read_text)
 
 
 def has_no_inotify() -> None:
