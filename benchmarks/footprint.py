@@ -1,6 +1,7 @@
 """What the service costs: start to READY, resident memory and CPU while following.
 
     .venv/bin/python -m benchmarks.footprint
+    .venv/bin/python -m benchmarks.footprint 3600     at rest for an hour, and not for a minute
 
 also the last part of `python -m benchmarks`, which has the comparison with others.
 
@@ -19,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import environment
+from benchmarks.processes import environment, memory, use
 from qps_service.ledger.ledger import Ledger
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key
@@ -31,6 +32,8 @@ SECONDS = 20
 LINES = RATE * SECONDS
 ROUTES = 10_000
 COMMITS = 101
+BESIDE = 20_000  # files beside the log
+REST = 60  # seconds
 
 
 class Service:
@@ -101,6 +104,35 @@ def follow(root: Path, write: list[str]) -> str:
     return f"{costs}, ledger {disk:.2f} MB"
 
 
+def at_rest(root: Path, seconds: int) -> str:
+    """What it costs to follow a log that nobody writes to."""
+    service = Service(root, tempfile.mkdtemp(dir=root))
+    pid = service.process.pid
+    before = use([pid])
+    time.sleep(seconds)
+    after = use([pid])
+    descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    resident, _ = memory([pid])
+    service.stop()
+    cpu, wakes = after.cpu - before.cpu, after.wakes - before.wakes
+    return f"{cpu:.2f} CPU s, {wakes} wake-ups, {resident:.1f} MB, {descriptors} descriptors"
+
+
+def beside_many_files(root: Path) -> str:
+    """Starts of a log that has many files beside it: the first, which learns of them, and later ones."""
+    for number in range(BESIDE):
+        (root / f"access.log.{number}").write_text(f"10.0.0.1\tGET /old/{number}\t200\t512\n" * 20)
+    state = tempfile.mkdtemp(dir=root)
+    took, work = [], []
+    for _ in range(1 + STARTS // 4):
+        service = Service(root, state)
+        took.append(service.start)
+        work.append(use([service.process.pid]).cpu)
+        service.stop()
+    later = f"later ones {statistics.median(took[1:]):.2f} s, {statistics.median(work[1:]):.2f} CPU s"
+    return f"{took[0]:.2f} s, {work[0]:.2f} CPU s; {later}, medians of {STARTS // 4}"
+
+
 def commit(root: Path, routes: int) -> float:
     """Median in seconds for one window's transaction with so many rows."""
     ledger = Ledger(os.path.join(tempfile.mkdtemp(dir=root), "ledger.db"), boot="")
@@ -140,8 +172,13 @@ def main() -> None:
         simulate += ["--rate", str(RATE), "--duration", str(SECONDS)]
         print(f"{RATE} lines/s for {SECONDS} s, a rotation every 2 s: {follow(root, simulate)}")
         print(f"{LINES} lines at once, {ROUTES} routes: {follow(root, many_routes(log))}")
+        rest = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else REST
+        print(f"at rest for {rest} s: {at_rest(root, rest)}")
         for routes in (10, 1000):
             print(f"a commit with {routes} rows, median of {COMMITS}: {commit(root, routes) * 1e3:.1f} ms")
+    with tempfile.TemporaryDirectory(prefix="qps-footprint-") as directory:
+        (Path(directory) / "access.log").touch()
+        print(f"the first start beside {BESIDE} files: {beside_many_files(Path(directory))}")
 
 
 if __name__ == "__main__":
