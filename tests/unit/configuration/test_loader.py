@@ -127,8 +127,10 @@ def test_a_file_with_everything(write: Write) -> None:
         quiet=5 * SECOND,
         open_generations=3,
         rules=(rule("^/shop/(?P<what>[^/]+)", r"/shop/\g<what>"), rule("^/old/", "/old")),
+        others=frozenset({"/var/log/api.log"}),
     )
-    (api,) = load(Flags(log="/var/log/api.log"), {}).logs
+    (alone,) = load(Flags(log="/var/log/api.log"), {}).logs
+    api = alone._replace(others=frozenset({"/var/log/web.log"}))
     assert load(flags, {}) == Config(
         2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
     )
