@@ -179,7 +179,9 @@ class LogPipeline:
     def close_window(self, now: int) -> Window:
         """The counts of all entries since the last call; the next window begins."""
         # What was written before a new log's first window is as late as what was before a whole one.
-        self._before = self.aggregator.started if self.is_counting else self.aggregator.started - 1
+        started = self.aggregator.started if self.is_counting else self.aggregator.started - 1
+        if started < now:  # not one that began anew in this very look
+            self._before = started
         self.is_counting = True
         return self.aggregator.close_window(now)
 

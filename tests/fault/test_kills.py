@@ -186,10 +186,15 @@ class Modes:
 
 
 def get_known(site: Site) -> None:
-    """Of a log that no commit knows, rotated files are older than our time."""
+    """Of a log that no commit knows, rotated files are older than our time. So are those in a directory where
+    none was seen, if they came there while nobody ran."""
     site.log.write_text("".join(f"10.0.0.1\tGET /before/{number}\t200\t10\n" for number in range(20)))
     site.expected.update(f"/before/{number}" for number in range(20))
-    (site.log.parent / OLD).mkdir()
+    site.run()
+    aside = site.log.parent / OLD
+    aside.mkdir()
+    site.log.rename(aside / f"{site.log.name}.1")
+    site.log.touch()
     site.run()
 
 
