@@ -59,6 +59,11 @@ def compare(position: Position, read: Read) -> Match:
     return next((outcome for outcome in outcomes if outcome is not Match.FULL), Match.FULL)
 
 
+def begins_alike(position: Position, read: Read) -> bool:
+    """Whether a file has all that was read up to `position`, or begins it; alone, that proves nothing."""
+    return compare(position, read) in (Match.FULL, Match.PREFIX)
+
+
 def common(position: Position, read: Read) -> int:
     """Up to which byte the file is known to hold what was read, at most the position's offset. 0 where its
     first line is another: then it is another text."""

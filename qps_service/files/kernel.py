@@ -126,6 +126,13 @@ class Files:
         """What is at `path` itself."""
         return _seen(os.lstat(path))
 
+    def is_at(self, path: str, key: tuple[int, int]) -> bool:
+        """Whether the file of this device and inode is at `path`; not so where nobody can tell."""
+        try:
+            return self.lstat(path).key == key
+        except OSError:
+            return False
+
     def resolve(self, path: str) -> str:
         """`path` without symbolic links, as far as it exists."""
         try:

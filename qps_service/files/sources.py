@@ -2,8 +2,9 @@
 
 from typing import Protocol
 
-from qps_service.files.compressed import CompressedFile
+from qps_service.files.compressed import CompressedFile, why_not
 from qps_service.files.kernel import Files, Seen
+from qps_service.files.rotated_names import is_compressed
 from qps_service.values.positions import Identity
 
 # A compressed text's length is known at its end only.
@@ -99,6 +100,28 @@ class Unpacked:
 def open_source(files: Files, descriptor: int, name: str, *, packed: bool) -> Source:
     """The text of an open file. The descriptor belongs to the source from now on."""
     return Unpacked(files, descriptor, name) if packed else Plain(files, descriptor)
+
+
+def open_seen(files: Files, path: str, seen: Seen) -> tuple[Source, Identity] | None:
+    """The text of the file at `path`, and which file it is; None if it can't be read, or is another than was
+    seen. Whoever gets it closes the source."""
+    if is_compressed(path) and why_not(path):
+        return None
+    try:
+        descriptor = files.open(path)
+    except OSError:
+        return None
+    source = None
+    try:
+        identity = files.identity(descriptor)
+        if identity[:2] == seen.key:
+            source = open_source(files, descriptor, path, packed=is_compressed(path))
+            return source, identity
+    except OSError:
+        pass
+    if source is None:
+        files.close(descriptor)
+    return None
 
 
 def goes_beyond(one: Source, other: Source) -> bool:

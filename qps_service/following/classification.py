@@ -13,14 +13,21 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.compressed import CompressedError, why_not
-from qps_service.files.fingerprint import Match, compare
+from qps_service.files.fingerprint import Match, begins_alike, compare
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.recognition import TAIL_LIMIT, beginning_of, best_part, is_proven, proves
+from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, count_lines, goes_beyond, open_source
+from qps_service.files.sources import Source, count_lines, goes_beyond, open_seen, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, has_name, is_cut, is_renumbered, part_of_held
+from qps_service.following.held_text import (
+    begin_at,
+    has_name,
+    is_cut,
+    is_renumbered,
+    part_of_any,
+    part_of_held,
+)
 from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
@@ -36,7 +43,6 @@ OLDER = (
     "was not there before, and was last written to before the log was: it is taken for older, and not counted"
 )
 COPIED = "has the log's text: should the log have been truncated since, as much of it is not counted"
-_KNOWN = (Match.FULL, Match.PREFIX)
 
 
 class Found(NamedTuple):
@@ -133,9 +139,8 @@ class Surroundings(NamedTuple):
     log_was_replaced: bool
     is_foreign: Callable[[str, Seen], bool]  # whether somebody else than the log's owners put a file there
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
-    alike: Collection[
-        str
-    ]  # paths that are named like one where a known file was found, in places never looked into
+    # Paths that are named like one where a known file was found, in places never looked into.
+    alike: Collection[str]
 
 
 class Classifier:
@@ -212,22 +217,18 @@ class Classifier:
     def is_one_of(self, path: str, seen: Seen, awaited: Iterable[Position]) -> bool:
         """Whether the file at `path` is one of these generations: by its inode's version, or where there is
         none, by its text."""
-        try:
-            descriptor = self._files.open(path)
-        except OSError:
+        if (opened := open_seen(self._files, path, seen)) is None:
             return False
-        source: Source | None = None
+        source, identity = opened
         try:
-            identity = self._files.identity(descriptor)
             mine = [each for each in awaited if each.identity[1:] == identity[1:]]
-            if identity.version is not None or not mine:
-                return bool(mine) and identity[:2] == seen.key
-            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
+            if identity.version is not None:
+                return bool(mine)
             return any(compare(position, source.read) is Match.FULL for position in mine)
         except OSError:
             return False
         finally:
-            source.close() if source else self._files.close(descriptor)
+            source.close()
 
     def as_awaited(
         self,
@@ -240,37 +241,23 @@ class Classifier:
     ) -> Found | None:
         """The file at `path`, if it has all that was read of one of these generations; then that goes on
         there. `certain`: whether that has to prove that it is the one."""
-        if surroundings.is_foreign(path, seen):
+        if surroundings.is_foreign(path, seen) or (opened := open_seen(self._files, path, seen)) is None:
             return None
-        try:
-            descriptor = self._files.open(path)
-        except OSError:
-            return None
-        source = None
+        source, identity = opened
         with suppress(OSError):  # what can't be read is not what is awaited
-            identity = self._files.identity(descriptor)
-            if is_compressed(path) and why_not(path):
-                self._files.close(descriptor)
-                return None
-            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             # What was compressed while it was still read was left out for that.
-            is_left_out = not is_compressed(path) and self._known_files.ignored.recall(identity, seen)
+            may_be = is_compressed(path) or not self._known_files.ignored.recall(identity, seen)
             # A mirror has all that was read of the file that it replaced.
-            for position in sorted(awaited, key=lambda each: each.offset, reverse=True):
-                known = identity[:2] == seen.key and compare(position, source.read) is Match.FULL
-                if (
-                    known
-                    and not is_left_out
-                    and (
-                        not certain
-                        or is_proven(source.read, position)
-                        or is_same_time(position.modified, seen.modified)
-                    )
-                ):
-                    if self._is_read_further(source, position.offset, surroundings):
-                        break
-                    return Found(source, position._replace(identity=identity, name=path))
-        source.close() if source else self._files.close(descriptor)
+            for position in sorted(awaited if may_be else (), key=lambda each: each.offset, reverse=True):
+                if compare(position, source.read) is not Match.FULL:
+                    continue
+                is_sure = is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
+                if certain and not is_sure:
+                    continue
+                if self._is_read_further(source, position.offset, surroundings):
+                    break
+                return Found(source, position._replace(identity=identity, name=path))
+        source.close()
         return None
 
     def _classify(
@@ -289,14 +276,7 @@ class Classifier:
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        if recalled and identity.version is None and recalled.position.offset == 0:
-            moved = path in surroundings.elsewhere and path != recalled.position.name
-            is_other = moved or self._is_read_further(source, 0, surroundings)
-        else:
-            is_other = False
-        if is_other:
-            recalled = None  # the inode's number alone may be any other file's by now
-        if recalled:
+        if recalled and not self._is_by_chance(path, recalled.position, source, surroundings):
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
             is_wanted = recalled.lost is not None or known_files.is_expected(position)
@@ -327,17 +307,24 @@ class Classifier:
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
 
+    def _is_by_chance(self, path: str, known: Position, source: Source, surroundings: Surroundings) -> bool:
+        """Whether the file has but the inode's number of one that was read: without a version, and with no
+        text to compare, that may be any other file's by now."""
+        if known.identity.version is not None or known.offset:
+            return False
+        moved = path in surroundings.elsewhere and path != known.name
+        return moved or self._is_read_further(source, 0, surroundings)
+
     def _after_known_part(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What somebody put in the log's place, and what was rotated before anybody looked."""
         source, position, _ = fresh
-        held = surroundings.held.values()
-        known = best_part(
-            [
-                *(part_of_held(self._files, each, position.identity, source) for each in held),
-                self._known_files.known_part(
-                    source.read, source.seen().size, surroundings.is_present, anew=False
-                ),
-            ]
+        known = part_of_any(
+            self._files,
+            self._known_files,
+            surroundings.held.values(),
+            position.identity,
+            source,
+            has_name=surroundings.is_present,
         )
         if known is None or not known.until:
             return fresh
@@ -461,19 +448,16 @@ class Classifier:
             position.offset > known
             or (position.offset == known and not goes_beyond(source, its) and _alike(read, its.read))
             for position, its in opened
-            if compare(position, read) in _KNOWN
+            if begins_alike(position, read)
         )
 
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
         is_alike = False
         for each in surroundings.held.values():
-            match = compare(each.position, read)
-            if match is Match.FULL and is_cut(each.position, each.source):
-                return (
-                    Resemblance.COPY
-                )  # as copytruncate leaves it; what more there is in it is looked for there
-            if match in _KNOWN or _alike(read, each.source.read):
+            if compare(each.position, read) is Match.FULL and is_cut(each.position, each.source):
+                return Resemblance.COPY  # as copytruncate leaves it: what more it has is looked for there
+            if begins_alike(each.position, read) or _alike(read, each.source.read):
                 if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
                     return Resemblance.COPY
                 is_alike = True

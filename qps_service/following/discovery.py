@@ -17,7 +17,7 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.recognition import is_proven
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
-from qps_service.files.sources import count_lines, goes_beyond, open_source
+from qps_service.files.sources import count_lines, goes_beyond, open_seen
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
@@ -209,27 +209,21 @@ class Discovery:
             if not trusting:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
-        seen, inside = listing.seen, set(listing.seen)
-        former = self._look_where_they_were(seen, directories) if everything else set()
         awaited = self._known_files.expected() if self._resuming and everything else []
-        strange = self._search.by_inode(awaited, directories) if awaited else {}
-        # An inode's number may be that of any other file by now, whose like have nothing to do with the log.
-        certain = {path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)}
-        others = self._search.named_like(certain - seen.keys(), log.path)
-        for path, each in (strange | others).items():
-            if path not in self._logs(directories):
-                seen.setdefault(path, each)
+        elsewhere, alike = (
+            self._look_elsewhere(listing, directories, awaited, log.path) if everything else ((), ())
+        )
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
-            is_present=StillThere(self._files, held, {each.key: path for path, each in seen.items()}),
+            is_present=StillThere(self._files, held, {each.key: path for path, each in listing.seen.items()}),
             since=since,
             room=room,
             found=[],
             # Or since that look began: what is seen beside it may have been it a moment ago.
             log_was_replaced=log.was_replaced or log.key != self._log_key(log.path),
             is_foreign=Owners(self._files, self._known_files, held),
-            elsewhere=(strange.keys() | former) - others.keys() - inside,
-            alike=others.keys() - inside,
+            elsewhere=elsewhere,
+            alike=alike,
         )
         ignored = self._consider(listing, surroundings, trusting=trusting)
         if awaited:
@@ -249,16 +243,42 @@ class Discovery:
         self._lineage.tidy(_log_paths(directories))
         return surroundings.found[::-1], moved
 
-    def _look_where_they_were(self, seen: dict[str, Seen], directories: Collection[LogDirectory]) -> set[str]:
-        """Files that were let go under names like no rotation's, which may have grown: where they were seen
-        last. They are added to `seen`."""
-        elsewhere = set()
+    def _look_elsewhere(
+        self,
+        listing: Listing,
+        directories: Collection[LogDirectory],
+        awaited: Collection[Position],
+        log: str,
+    ) -> tuple[set[str], set[str]]:
+        """Where files may be that are called like no rotation's: those that were let go, where they were seen
+        last, as they may have grown; and those awaited, anywhere. They are added to the listing. Their paths,
+        and those of files that are named like what was awaited."""
+        logs, inside = self._logs(directories), set(listing.seen)
+        found = self._look_where_they_were(logs | inside)
+        if awaited:
+            strange = self._search.by_inode(awaited, directories)
+            # An inode's number may be that of any other file by now, whose like have nothing to do with the
+            # log.
+            certain = {
+                path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)
+            }
+            alike = self._search.named_like(certain - inside - found.keys(), log)
+            found |= strange
+        else:
+            alike = {}
+        for path, each in (found | alike).items():
+            if path not in logs:
+                listing.seen.setdefault(path, each)
+        return found.keys() - alike.keys() - inside, alike.keys() - inside
+
+    def _look_where_they_were(self, others: Collection[str]) -> dict[str, Seen]:
+        """Files that were let go, but for those at these paths."""
+        seen = {}
         for path in islice(self._known_files.paths(), RETRIES):
-            if path not in seen and path not in self._logs(directories):
+            if path not in others:
                 with suppress(OSError):
                     seen[path] = self._files.lstat(path)
-                    elsewhere.add(path)
-        return elsewhere
+        return seen
 
     def _list(
         self,
@@ -494,20 +514,16 @@ class Discovery:
     def _open_copy(
         self, path: str, seen: Seen, position: Position, others: Collection[Position]
     ) -> Found | None:
-        try:
-            descriptor = self._files.open(path)
-        except OSError:
+        if (opened := open_seen(self._files, path, seen)) is None:
             return None
-        source = None
+        source, identity = opened
         with suppress(OSError):  # what can't be read can't be the copy that is looked for
-            identity = self._files.identity(descriptor)
-            source = open_source(self._files, descriptor, path, packed=is_compressed(path))
             consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
             # It may be that of another generation, in which the same backup stood before.
             consumed = consumed or self._known_files.read_further(source.read, position.offset, others)
-            if identity[:2] == seen.key and not consumed and compare(position, source.read) is Match.FULL:
+            if not consumed and compare(position, source.read) is Match.FULL:
                 return Found(source, position._replace(identity=identity, name=path))
-        source.close() if source else self._files.close(descriptor)
+        source.close()
         return None
 
     def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:

@@ -280,18 +280,13 @@ class Follower:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
         for generation in self._held:
             path = generation.source.path()
-            if path and path != generation.name and not self._is_at(path, generation):
+            if path and path != generation.name and not self._files.is_at(path, generation.key):
                 continue  # of a file system that was unmounted the kernel tells half of the path
             if path and generation is not self._held.current:
                 self._directories.learn(path)
             # The log itself may be at the end of a link, which may lead to another file tomorrow.
             if path and path not in {each.log_path for each in self._looked_at[:1]}:
                 generation.moved_to(path)
-
-    def _is_at(self, path: str, generation: Generation) -> bool:
-        with suppress(OSError):
-            return self._files.lstat(path).key == generation.key
-        return False
 
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""

@@ -4,14 +4,23 @@ device.
 What the open one holds is read there, to its end, by its own descriptor; the other file begins after it.
 """
 
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 
 from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
 from qps_service.files.kernel import Files
-from qps_service.files.recognition import HELD_LIMIT, KnownPart, common_start, known_part, line_start, tail_of
+from qps_service.files.recognition import (
+    HELD_LIMIT,
+    KnownPart,
+    best_part,
+    common_start,
+    known_part,
+    line_start,
+    tail_of,
+)
 from qps_service.files.sources import Source
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.generation import Generation
+from qps_service.following.known_files import KnownFiles
 from qps_service.values.positions import Identity, Position
 
 
@@ -50,6 +59,22 @@ def part_of_held(
     )
 
 
+def part_of_any(
+    files: Files,
+    known_files: KnownFiles,
+    held: Iterable[Generation],
+    identity: Identity,
+    source: Source,
+    *,
+    has_name: Callable[[Position], bool],
+    anew: bool = False,
+) -> KnownPart | None:
+    """How much of a file stands in those that are open, or was read before. `has_name` tells whether a file
+    that was let go is still there; `anew` as above."""
+    parts = [part_of_held(files, each, identity, source, anew=anew) for each in held]
+    return best_part([*parts, known_files.known_part(source.read, source.seen().size, has_name, anew=anew)])
+
+
 def begin_at(source: Source, fresh: Position, offset: int) -> Position:
     """`fresh` with everything before `offset` left out."""
     prefix, marker, marks = fingerprint_of(source.read, offset)
@@ -60,10 +85,8 @@ def begin_at(source: Source, fresh: Position, offset: int) -> Position:
 def has_name(files: Files, generation: Generation) -> bool:
     """Whether an open file can be found, under the name that the kernel tells: not so where it was deleted,
     or its file system was unmounted."""
-    with suppress(OSError):
-        path = generation.source.path()
-        return path is not None and files.lstat(path).key == generation.key
-    return False
+    path = generation.source.path()
+    return path is not None and files.is_at(path, generation.key)
 
 
 def is_cut(held: Position, source: Source) -> bool:

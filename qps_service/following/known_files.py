@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import Match, common, compare, fingerprint_of
+from qps_service.files.fingerprint import Match, begins_alike, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
 from qps_service.following.ignored_files import IgnoredFiles
@@ -182,9 +182,7 @@ class KnownFiles:
         """Whether a text that is known up to a byte is that of a generation of which more was read; `others`:
         of those that are open."""
         return any(
-            position.offset > known
-            and compare(position, read) in (Match.FULL, Match.PREFIX)
-            and is_proven(read, position)
+            position.offset > known and begins_alike(position, read) and is_proven(read, position)
             for position in (*self._beginning_like(read), *others)
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
-from qps_service.files.fingerprint import Match, Read, compare
+from qps_service.files.fingerprint import Read, begins_alike
 from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
@@ -264,7 +264,7 @@ class OpenFiles:
 
     def _is_alike(self, read: Read, positions: list[Position]) -> bool:
         """Whether a text has all that was read of another one, or begins it; that proves nothing."""
-        if any(compare(each, read) in (Match.FULL, Match.PREFIX) for each in positions):
+        if any(begins_alike(each, read) for each in positions):
             return True
         return self._known_files.resembles(read, lambda _: False)[0] is Resemblance.ALIKE
 

@@ -7,17 +7,16 @@ out which is proven to be known, and that is said.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
-from qps_service.files.fingerprint import Match, compare
+from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import KnownPart, best_part
+from qps_service.files.recognition import KnownPart
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, part_of_held
+from qps_service.following.held_text import begin_at, part_of_any
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import KnownFiles, Resemblance
 from qps_service.following.resume import InheritedFile
@@ -113,7 +112,7 @@ class StartPosition:
         resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
         is_alike = (
             resemblance is Resemblance.ALIKE
-            or any(is_like(each.position, source) for each in held)
+            or any(begins_alike(each.position, source.read) for each in held)
             # It would be a copy, if the original were not there still.
             or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
         )
@@ -130,18 +129,13 @@ class StartPosition:
         *,
         anew: bool,
     ) -> KnownPart | None:
-        return best_part(
-            [
-                *(part_of_held(self._files, each, fresh.identity, source, anew=anew) for each in held),
-                self._known_files.known_part(source.read, source.seen().size, has_name, anew=anew),
-            ]
+        return part_of_any(
+            self._files, self._known_files, held, fresh.identity, source, has_name=has_name, anew=anew
         )
 
     def _has_name(self, position: Position) -> bool:
         """Whether a file that was read is still where it was seen last."""
-        with suppress(OSError):
-            return self._files.lstat(position.name).key == position.identity[:2]
-        return False
+        return self._files.is_at(position.name, position.identity[:2])
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -183,11 +177,6 @@ class StartPosition:
         first = max(0, size - self._max_line - 1)
         before = source.read(size - first, first)
         return first + before.rfind(b"\n") + 1
-
-
-def is_like(position: Position, source: Plain) -> bool:
-    """Whether a file has all that was read up to `position`, or begins it; that proves nothing."""
-    return compare(position, source.read) in (Match.FULL, Match.PREFIX)
 
 
 def is_replaced(held: Position, seen: Seen) -> bool:

@@ -11,7 +11,7 @@ from tests.promised import MadePromise, promises
 
 SaysNoDuplicate = twins.spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
 ForgetsWhereFilesWere = twins.spoilt(
-    "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: set()
+    "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
 )
 # Takes a text for that of a file which is gone, though another has more of it.
 TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)

@@ -88,7 +88,7 @@ class LooksByNames(Spoilt):
     def spoil(self) -> None:
         search = self._discovery._search
         search.by_inode = search.by_time = lambda *_, **more: {}  # type: ignore[method-assign]
-        self._discovery._look_where_they_were = lambda *_: set()  # type: ignore[method-assign]
+        self._discovery._look_where_they_were = lambda *_: {}  # type: ignore[method-assign]
 
 
 class LooksInEveryDirectoryAlike(Spoilt):
