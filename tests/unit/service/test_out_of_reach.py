@@ -22,6 +22,7 @@ from qps_service.following.classification import Found
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.service.pipeline import LogPipeline
+from qps_service.values.reports import Window
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit import daemons
 from tests.unit.daemons import SECOND, START, Service
@@ -187,6 +188,15 @@ def mounted_at_the_end_of_a_window(machine: Machine) -> list[Told]:
     machine.at(129.9, machine.mount)
     machine.write_each_second(132, 140)
     return [Told(140, 8, 10.0)]
+
+
+def written_right_after_that(machine: Machine) -> list[Told]:
+    """What comes after the window without length was missed by none."""
+    machine.unmount()
+    machine.write_there(OLD)
+    machine.at(129.9, machine.mount)
+    machine.write_each_second(130, 140)
+    return [Told(140, 10, 10.0)]
 
 
 def unmounted_while_running(machine: Machine) -> list[Told]:
@@ -370,6 +380,14 @@ class ForgetsTheBacklog(LogPipeline):  # after its first part
         return super()._is_late(generation)
 
 
+class CountsTheEmptyWindow(LogPipeline):  # as one that was missed
+    def close_window(self, now: int) -> Window:
+        started = self.aggregator.started
+        window = super().close_window(now)
+        self._before = started
+        return window
+
+
 def any_file_is_old(self: Follower, found: Found, now: int) -> int:
     return self._reached_at
 
@@ -380,6 +398,7 @@ def any_file_is_new(self: Follower, found: Found, now: int) -> int:
 
 NEVER = Patches((daemons, "LogPipeline", NeverLate))
 PARTS = Patches((daemons, "LogPipeline", ForgetsTheBacklog))
+EMPTY = Patches((daemons, "LogPipeline", CountsTheEmptyWindow))
 SAME_WINDOW = Patches((Aggregator, "begin_anew", nothing))
 NEW_ONES, OLD_ONES = (Patches((Follower, "_reached", twin)) for twin in (any_file_is_new, any_file_is_old))
 
@@ -387,6 +406,7 @@ LATE: dict[Callable[[Machine], list[Told]], dict[str, Patches]] = {
     mounted_late: {"never": NEVER, "window": SAME_WINDOW, "new": NEW_ONES},
     mounted_late_after_one_report: {"never": NEVER},
     mounted_at_the_end_of_a_window: {"never": NEVER},
+    written_right_after_that: {"empty": EMPTY},
     unmounted_while_running: {"never": NEVER, "window": SAME_WINDOW},
     rotated_meanwhile: {"never": NEVER, "new": NEW_ONES},
     many_rotations_meanwhile: {"never": NEVER},
