@@ -133,7 +133,7 @@ def mirrored_and_rotated(make: Make, *, reader: Callable[..., None]) -> None:
 
 
 def put_and_rotated(make: Make, *, reader: Callable[..., None], kept: int) -> None:
-    """A copy with the first lines takes the log's place, is written on, and is rotated, before anybody looks."""
+    """A copy with the first lines takes the log's place, is written on and rotated, before anybody looks."""
     rig, writer = followed(make)
     writer.lines(100)
     rig.look()
