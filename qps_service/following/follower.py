@@ -367,6 +367,7 @@ class Follower:
                 source.close()
             else:
                 taken = Found(source, position)
+                self._is_replaced |= not position.number  # opened by a process that did not commit it
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
 
     def _reached(self, found: Found, now: int) -> int:

@@ -127,6 +127,23 @@ def compressed_between_two_looks(make: Make) -> None:
     rig.check(losses=[])
 
 
+def killed_before_it_committed_a_rotation(make: Make) -> None:
+    """systemd has the new log; that another was there before, and was compressed, no commit says."""
+    rig = make(store=True)
+    rig.look()
+    rig.stop()
+    writer = rig.writer()
+    writer.lines(3)
+    pack(rig.rotate())
+    writer.close()
+    rig.writer()
+    rig.start()
+    rig.look(commit=False)
+    rig.kill()
+    rig.start()
+    rig.check(losses=[])
+
+
 class Busy(Files):
     """Things happen before a compressed file is opened."""
 

@@ -215,6 +215,14 @@ ReadsRotatedCopiesAnew = spoilt(
 SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda directories: None)
 
 
+class BelievesThatTheLogStayed(Follower):
+    """Takes a log that systemd kept for the one that the last commit knew."""
+
+    def _take_back(self, now: int) -> None:
+        super()._take_back(now)
+        self._is_replaced = False
+
+
 class ReadsAnewInPlace(WithOtherGenerations):
     """Reads a file from its start once it was cut, whatever was written into it."""
 
