@@ -1,7 +1,7 @@
 """Which format a log has, by its first lines.
 
-The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, or that
-counts but for its request, as when somebody speaks TLS to a plain port: such lines are in every log.
+The preset that most lines fit is chosen, of several the more specific one. A line fits that counts and has
+all of the format, also behind the status.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from typing import NamedTuple
 from qps_service.files.compression import by_magic
 from qps_service.formats.line import Reader, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.values.counts import NOT_HTTP
 
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first
@@ -47,23 +46,16 @@ def choose(lines: Sequence[bytes]) -> Choice:
 
 
 def fits(log_format: LogFormat, line: bytes) -> bool:
-    """Whether a line of this format counts, or would but for its request."""
+    """Whether a line counts by this format, and has all of it."""
     return _fits(make_reader(log_format), line)
 
 
 def _fits(reader: Reader, line: bytes) -> bool:
-    roles = reader.roles(trim(line, len(line)))
+    line = trim(line, len(line))
+    if reader.fields(line) is None:
+        return False
     try:
-        request_of(roles, keep_query=False)
-    except Rejected as rejected:
-        return rejected.args[0] == NOT_HTTP and roles is not None and _counts_else(dict(roles))
-    return True
-
-
-def _counts_else(roles: dict[str, bytes]) -> bool:
-    """Whether these would count with another request."""
-    try:
-        request_of(roles | {"request": b"GET /"}, keep_query=False)
+        request_of(reader.roles(line), keep_query=False)
     except Rejected:
         return False
     return True

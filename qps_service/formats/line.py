@@ -1,9 +1,17 @@
 """What one line means: the reference that every scanner follows.
 
+Method, route and status decide. A line is a request if it has its format's shape up to the status, and that
+can be read. What stands behind it takes no request out of the count: what is missing or odd there is not
+known, and what no role wants is not looked at.
+
 A line of text is matched from left to right and never looked at twice, so the time for a hostile line
 is proportional to its length. A field runs up to the first place where the literal that follows it
 stands, and the last one to the end of the line. Between double quotes it ends at the first quote that has
 no backslash before it, as Apache and nginx escape what comes from outside.
+
+Some servers escape no quote. So where a quote ends the request, or the route, and the status follows, it is
+the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
+later: then the status ends with the line, as do method, route and request, but no measure does.
 
 A line of JSON is one object, whose members count (json_members.py): of several with the same path the
 first.
@@ -12,22 +20,28 @@ A line ends before a carriage return that precedes its newline, and begins after
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.json_members import members_of
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat, Member
 from qps_service.formats.timestamps import seconds_of
-from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS, TOO_LONG
+from qps_service.values.counts import FIELDS, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NOTHING = b"-"  # as servers write what there is not: the method and the route of what they could not read
+DECIDING = ("method", "route", "request", "status")  # roles
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _QUERY = re.compile(rb"[?#]")
+_BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")
+_UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
 _BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
 _BYTES_LIMIT = 2**64
 
@@ -42,17 +56,18 @@ class Request(NamedTuple):
     method: bytes
     target: bytes  # up to the query, unless that is to be kept
     status: int
-    size: int  # bytes
+    size: int | None  # bytes; None where the line does not tell it
 
 
 class Reader(Protocol):
     """Finds a format's fields in a line."""
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """All of them, name and value; None for a line that has another shape."""
+        """All of them, name and value; None for a line that has another shape, be it behind the status."""
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
+        """Those that count, by their role, as far as they were found; None for a line that has another shape
+        up to the status."""
 
 
 def make_reader(log_format: LogFormat) -> Reader:
@@ -74,20 +89,28 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
     """What these fields say. Raises Rejected."""
     if roles is None or "status" not in roles or not ("request" in roles or "route" in roles):
         raise Rejected(FIELDS)
+    status = status_of(roles["status"])
+    if status is None:
+        raise Rejected(STATUS)
     if "request" in roles:
-        method, _, rest = roles["request"].partition(b" ")
+        method, _, rest = _with_single_blanks(roles["request"]).partition(b" ")
         target, _, version = rest.rpartition(b" ")
         if not _VERSION.fullmatch(version):
             target = rest
     else:
-        method, target = roles.get("method", b"-"), roles["route"]
-    if not target or not _TOKEN.fullmatch(method):
-        raise Rejected(NOT_HTTP)
-    if not keep_query:
+        method, target = roles.get("method", NOTHING), _with_single_blanks(roles["route"])
+    if target in (b"", NOTHING) or not _TOKEN.fullmatch(method):
+        method = target = NOTHING
+    elif not keep_query:
         target = _QUERY.split(target, maxsplit=1)[0]
-    if not _STATUS.fullmatch(roles["status"]):
-        raise Rejected(STATUS)
-    return Request(method, target, int(roles["status"]), _size(roles.get("bytes", b"-")))
+    return Request(method, target, status, _size(roles.get("bytes", NOTHING)))
+
+
+def status_of(text: bytes) -> int | None:
+    """The status that a text stands for; None for one that is none."""
+    if _STATUS.fullmatch(text):
+        return int(text)
+    return 0 if text in _UNANSWERED else None
 
 
 def time_of(roles: Mapping[str, bytes] | None) -> int | None:
@@ -95,11 +118,14 @@ def time_of(roles: Mapping[str, bytes] | None) -> int | None:
     return seconds_of(roles["time"]) if roles and "time" in roles else None
 
 
-def _size(text: bytes) -> int:
-    if text == b"-":
-        return 0
+def _with_single_blanks(text: bytes) -> bytes:
+    """None at the ends, and one in place of several."""
+    return _BLANKS.sub(b" ", text.strip(b" "))
+
+
+def _size(text: bytes) -> int | None:
     if not _BYTES.fullmatch(text) or int(text) >= _BYTES_LIMIT:
-        raise Rejected(BYTES)
+        return None
     return int(text)
 
 
@@ -107,33 +133,168 @@ class TextReader:
     """Literal text with fields between."""
 
     def __init__(self, pieces: Sequence[Piece], *, is_lenient: bool = False) -> None:
+        self._pieces = pieces
         self._fields = [piece for piece in pieces if isinstance(piece, Field)]
-        patterns = zip(pieces, patterns_of(pieces), strict=True)
-        groups = [b"(" + each + b")" if isinstance(piece, Field) else each for piece, each in patterns]
-        self._strict = re.compile(b"".join(groups), re.DOTALL)
-        self._blanks = re.compile(_blank_pattern(len(self._fields))) if is_lenient else None
+        self._count = _Shape(pieces, wants_all=False)
+        self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
+        self._blanks = _Blanks(self._fields) if is_lenient else None
+        self._needed = sum(field.role is not None for field in self._fields)
+
+    @cached_property
+    def _whole(self) -> re.Pattern[bytes]:
+        return re.compile(whole_pattern(self._pieces), re.DOTALL)
+
+    @cached_property
+    def _everything(self) -> "_Shape":
+        return _Shape(self._pieces, wants_all=True)
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """All of them, name and value; None for a line that has another shape."""
-        match = self._match(line)
+        """All of them, name and value; None for a line that has another shape, be it behind the status."""
+        match = self._whole.fullmatch(line)
+        if self._blanks:
+            fields = self._blanks.fields(line)
+            status = match and match.groups()[self._blanks.status]
+            if fields and not (status and status_of(status) is not None):
+                return [(field.name, text) for field, text in fields]
         if match is None:
             return None
         return [(field.name, text) for field, text in zip(self._fields, match.groups(), strict=True)]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
-        match = self._match(line)
-        return None if match is None else self._by_role(match)
+        """Those that count, by their role, as far as they were found; None for a line that has another shape
+        up to the status."""
+        roles = self._count.roles(line)
+        blanks = self._blanks.roles(line) if self._blanks and not (roles and roles["status"]) else None
+        if blanks and status_of(blanks["status"]) is not None and (roles is None or len(blanks) == self._needed):
+            return blanks
+        if roles is None:
+            odd = self._odd.match(line)
+            return {"status": odd[1], "route": b""} if odd else blanks
+        if "request" not in roles:  # cut off
+            roles.setdefault("route", b"")
+        return roles
 
-    def _match(self, line: bytes) -> re.Match[bytes] | None:
-        strict = self._strict.fullmatch(line)
-        if self._blanks and (strict is None or not _STATUS.fullmatch(self._by_role(strict)["status"])):
-            return self._blanks.fullmatch(line) or strict
-        return strict
+    def parts(self, line: bytes) -> Sequence[tuple[Field, int, bytes]]:
+        """Every field of a line that counts, with its place and value, as far as they are there."""
+        return self._everything.parts(line)
 
-    def _by_role(self, match: re.Match[bytes]) -> dict[str, bytes]:
+
+class _Shape:
+    """Finds the fields of a line whose status can be read."""
+
+    def __init__(self, pieces: Sequence[Piece], *, wants_all: bool) -> None:
+        """`wants_all`: those too that have no role."""
+        self._fields: list[Field] = []  # of the groups, some with two
+        self._pattern = re.compile(b"".join(self._pattern_of(list(pieces), wants_all)), re.DOTALL)
+
+    def roles(self, line: bytes) -> dict[str, bytes] | None:
+        """Those that count; None for any other line."""
+        match = self._pattern.match(line)
+        if match is None:
+            return None
         named = zip(self._fields, match.groups(), strict=True)
-        return {field.role: text for field, text in named if field.role}
+        return {field.role: text for field, text in named if text is not None and field.role}
+
+    def parts(self, line: bytes) -> Sequence[tuple[Field, int, bytes]]:
+        """All of them, with their places."""
+        match = self._pattern.match(line)
+        groups = enumerate(self._fields, 1) if match else ()
+        return [(field, match.start(group), match[group]) for group, field in groups if match[group] is not None]
+
+    def _pattern_of(self, pieces: list[Piece], wants_all: bool) -> Iterator[bytes]:
+        status = status_place(pieces)
+        patterns = patterns_of(pieces)
+        raw = is_raw(pieces)
+        for place in range(status - 2 if raw else status):
+            yield self._group(pieces[place], patterns[place], wants_all)
+        if raw:
+            yield self._group(pieces[status - 2], _raw_pattern(pieces), wants_all) + patterns[status - 1]
+        behind = pieces[status + 1 :]
+        if not behind:
+            yield self._group(pieces[status], _status_pattern(b""), wants_all)
+            return
+        literal = literal_at(pieces, status + 1)
+        yield rb"(?!%b\Z)" % _begun(literal) + self._group(pieces[status], _status_pattern(literal), wants_all)
+        yield rb"(?:%b%b|%b\Z)" % (
+            re.escape(literal),
+            self._behind(pieces, status + 2, wants_all),
+            _begun(literal),
+        )
+
+    def _behind(self, pieces: list[Piece], place: int, wants_all: bool) -> bytes:
+        """From a field behind the status on, as far as it goes."""
+        if not any(isinstance(piece, Field) and (wants_all or piece.role) for piece in pieces[place:]):
+            return b""
+        piece, following = pieces[place], literal_at(pieces, place + 1)
+        strict = self._group(piece, patterns_of(pieces)[place], wants_all) + re.escape(following)
+        rest = self._behind(pieces, place + 2, wants_all)
+        if isinstance(piece, Field) and piece.role in DECIDING:
+            cut = self._group(piece, _cut_pattern(pieces, place), wants_all)
+            return b"(?:%b%b|%b)" % (strict, rest, cut)
+        return b"(?:%b%b)?" % (strict, rest)
+
+    def _group(self, piece: Piece, pattern: bytes, wants_all: bool) -> bytes:
+        if isinstance(piece, Field) and (wants_all or piece.role):
+            self._fields.append(piece)
+            return b"(" + pattern + b")"
+        return pattern
+
+
+class _Blanks:
+    """Lines as the log looks when copied from a terminal: runs of blanks in place of every literal."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._fields = fields
+        self.status = next(number for number, field in enumerate(fields) if field.role == "status")
+        pattern = b""
+        for number in reversed(range(len(fields))):
+            rest = rb"[ \t]++" + pattern if pattern else b""
+            pattern = rb"([^ \t]++)" + (rb"(?:%b)?" % rest if number >= self.status else rest)
+        self._pattern = re.compile(pattern)
+
+    def fields(self, line: bytes) -> Sequence[tuple[Field, bytes]] | None:
+        """All of them; None for a line that has more or less."""
+        match = self._pattern.match(line)
+        if match is None or match[len(self._fields)] is None or line[match.end() :].strip(b" \t"):
+            return None
+        return list(zip(self._fields, match.groups(), strict=True))
+
+    def roles(self, line: bytes) -> dict[str, bytes] | None:
+        """Those that count, as far as they are there; None for a line that has no status."""
+        match = self._pattern.match(line)
+        if match is None:
+            return None
+        named = zip(self._fields, match.groups(), strict=True)
+        return {field.role: text for field, text in named if text is not None and field.role}
+
+
+def status_place(pieces: Sequence[Piece]) -> int:
+    """Where the status stands among the pieces."""
+    return next(
+        place for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role == "status"
+    )
+
+
+def literal_at(pieces: Sequence[Piece], place: int) -> bytes:
+    """The literal that is the piece there; none at the end."""
+    piece = pieces[place] if 0 <= place < len(pieces) else b""
+    if isinstance(piece, Field):
+        raise TypeError("expected text between two fields")
+    return piece
+
+
+def is_raw(pieces: Sequence[Piece]) -> bool:
+    """Whether a quote ends the request, or the route, and the status is what follows."""
+    status = status_place(pieces)
+    before = pieces[status - 2] if status > 1 else None
+    is_route = isinstance(before, Field) and before.role in ("request", "route")
+    return is_route and literal_at(pieces, status - 1).startswith(b'"')
+
+
+def whole_pattern(pieces: Sequence[Piece]) -> bytes:
+    """A whole line that has all the pieces, with a group for each field."""
+    patterns = zip(pieces, patterns_of(pieces), strict=True)
+    return b"".join(b"(" + each + b")" if isinstance(piece, Field) else each for piece, each in patterns)
 
 
 def patterns_of(pieces: Sequence[Piece]) -> list[bytes]:
@@ -153,15 +314,56 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
         return b".*+"
     end = re.escape(following)
     if is_quoted(before, following):
-        return rb'(?:[^"\\\n]|\\.)*+'
+        return rb'(?>(?:[^"\\\n]++|\\.)*)'
     if len(following) == 1:
         return rb"[^\n" + end + b"]*+"
     return b"(?>.*?(?=" + end + b"))"
 
 
-def _blank_pattern(fields: int) -> bytes:
-    """As the log looks when copied from a terminal: runs of blanks in place of every literal."""
-    return rb"[ \t]++".join([rb"([^ \t]++)"] * fields) + rb"[ \t]*+"
+def _status_pattern(literal: bytes) -> bytes:
+    """A status that can be read, up to the first place where the literal stands, or to the end of the line."""
+    if not literal:
+        return rb"(?:[0-9]{3}|-1|[-0]|)\Z"
+    ahead = b"(?!" + re.escape(literal) + b")"
+    return rb"(?>N[0-9]N[0-9]N[0-9]|N-N1|N[-0]|)".replace(b"N", ahead)
+
+
+def _begun(literal: bytes) -> bytes:
+    """What a cut leaves of a literal, be it nothing."""
+    return b"(?:%b)" % b"|".join(re.escape(literal[:length]) for length in reversed(range(len(literal))))
+
+
+def _raw_pattern(pieces: Sequence[Piece]) -> bytes:
+    """A field up to the first quote behind which a status can be read."""
+    status = status_place(pieces)
+    ending, literal = literal_at(pieces, status - 1), literal_at(pieces, status + 1)
+    read = _status_pattern(literal)
+    if literal:
+        begun = _begun(literal)
+        read = rb"(?!%b\Z)%b(?:%b|%b\Z)" % (begun, read, re.escape(literal), begun)
+    text = _text_to_quote(pieces, status - 2)
+    # Not possessive: until Python 3.11.5 such a group keeps what it took before it failed (gh-106052).
+    return rb'(?>%b(?:"(?!%b%b)%b)*)' % (text, re.escape(ending[1:]), read, text)
+
+
+def _text_to_quote(pieces: Sequence[Piece], place: int) -> bytes:
+    is_escaped = is_quoted(literal_at(pieces, place - 1), literal_at(pieces, place + 1))
+    return rb'(?>(?:[^"\\]++|\\.)*)' if is_escaped else rb'[^"]*+'
+
+
+def _cut_pattern(pieces: Sequence[Piece], place: int) -> bytes:
+    """A field of a line that is cut before what follows it, or within that."""
+    following = literal_at(pieces, place + 1)
+    if following.startswith(b'"'):
+        return _text_to_quote(pieces, place)
+    return rb"(?>.*?(?=%b\Z))" % _begun(following)
+
+
+def _odd_status_pattern(pieces: Sequence[Piece]) -> bytes:
+    """A line up to a status that can't be read."""
+    status = status_place(pieces)
+    end = re.escape(literal_at(pieces, status + 1))
+    return b"".join(patterns_of(pieces)[:status]) + (b"((?>.*?(?=" + end + b")))" if end else b"(.*+)")
 
 
 class JsonReader:
@@ -169,22 +371,25 @@ class JsonReader:
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
-        self._paths = {member.path for member in members}
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Every string and word in it, with its path; None for what is not one object."""
         found = members_of(line)
         if found is None:
             return None
-        return [(path.decode(errors="backslashreplace"), text) for path, text in found.items()]
+        return [(path.decode(errors="backslashreplace"), text or b"") for path, text in found.items()]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
+        """Those that count, by their role. Where a status or a route is `null` there was none."""
         found = members_of(line)
         if found is None:
             return None
         roles: dict[str, bytes] = {}
-        for member in self._members:
-            if member.path in found:
-                roles.setdefault(member.role, found[member.path])
+        named = [(member.role, found[member.path]) for member in self._members if member.path in found]
+        for role, text in named:
+            if text is not None:
+                roles.setdefault(role, text)
+        for role, text in named:
+            if text is None and role in DECIDING and role != "method":
+                roles.setdefault("status" if role == "status" else "route", b"")
         return roles
