@@ -51,14 +51,15 @@ class ByLine:
 
     def take(self) -> Scanned:
         """As of a scanner."""
-        rows = [(*key, len(sizes), sum(sizes)) for key, sizes in self._sizes.items()]
+        rows = [(*key, len(sizes), sum(map(int, filter(None, sizes)))) for key, sizes in self._sizes.items()]
         lines = sum(row[3] for row in rows) + self._rejects.total()
-        found = Scanned(lines, rows, self._rejects, self._sample, self._times)
+        unmeasured = sum(sizes.count(None) for sizes in self._sizes.values())
+        found = Scanned(lines, rows, self._rejects, self._sample, self._times, unmeasured)
         self._clear()
         return found
 
     def _clear(self) -> None:
-        self._sizes: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self._sizes: dict[tuple[bytes, bytes, int], list[int | None]] = {}
         self._rejects: Counter[str] = Counter()
         self._sample: Sample | None = None
         self._times: dict[int | None, list[int]] = {}
@@ -168,7 +169,8 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
             times[begin] = [one + other for one, other in zip(known, numbers, strict=True)]
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
-    return Scanned(sum(part.lines for part in parts), rows, dict(rejects), sample, times)
+    lines, unmeasured = (sum(each) for each in zip(*((part.lines, part.unmeasured) for part in parts), strict=True))
+    return Scanned(lines, rows, dict(rejects), sample, times, unmeasured)
 
 
 @pytest.fixture

@@ -104,15 +104,12 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
             const uint8_t *stop = ends[i];
             enum reason reason = UNREAD;
             if (quotes && (size_t)(stop - p) <= max_line &&
-                PER_ISA(match_quoted)(&shape, &ahead, quotes, p, stop, fields)) {
-                ahead.quotes.next += quotes;
+                PER_ISA(match_quoted)(&shape, &ahead, p, stop, fields))
                 reason = PER_ISA(count_quoted)(s, fields);
-            }
-            if (reason == UNREAD) {
+            if (reason == UNREAD)
                 reason = PER_ISA(line)(s, p, stop, fields);
-                PER_ISA(pass)(&ahead.quotes, stop);
-                PER_ISA(pass)(&ahead.backslashes, stop);
-            }
+            PER_ISA(pass)(&ahead.quotes, stop, quotes);
+            PER_ISA(pass)(&ahead.backslashes, stop, 0);
             if (settle(s, reason, p, stop) < 0)
                 return -1;
         }

@@ -1,8 +1,8 @@
 /* Lines whose request is quoted, as in the combined format, read by where quotes are.
 
-   All quotes and backslashes of many lines are found before the lines are read. In a line with as many quotes
-   as the format has, and no backslash, each quote is the one that the format has there: then nothing has to
-   be looked for but what stands before the first one.
+   All quotes and backslashes of many lines are found before the lines are read. Where no backslash stands
+   before a line's second quote, the first two are those around its request: then nothing has to be looked for
+   but what stands before them. Nothing behind the size is looked at.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -42,8 +42,12 @@ static inline void PER_ISA(forget)(struct PER_ISA(marks) * m)
     m->next = 0;
 }
 
-static inline void PER_ISA(pass)(struct PER_ISA(marks) * m, const uint8_t *p)
+/* Pass what is before p; `most` is a guess how much that is. */
+static inline void PER_ISA(pass)(struct PER_ISA(marks) * m, const uint8_t *p, size_t most)
 {
+    size_t next = m->next + most;
+    if (next <= m->len && (!most || m->at[next - 1] < p))
+        m->next = next;
     while (m->next < m->len && m->at[m->next] < p)
         m->next++;
 }
@@ -72,17 +76,15 @@ static inline void PER_ISA(look_ahead)(struct PER_ISA(ahead) * a, const uint8_t 
         PER_ISA(note)(&a->backslashes, from, backslashes);
 }
 
-/* Where the fields of the line [p, end) are, if it has the quotes that the format has, and nothing odd; 0 for
-   any other line, which may have the format's shape too. The first of the quotes that are ahead is not before
-   p. */
+/* Where the fields of the line [p, end) are, if there is nothing odd up to its size; 0 for any other line, which
+   may have the format's shape too. The first of the quotes and backslashes that are ahead is not before p. */
 static inline int PER_ISA(match_quoted)(const struct shape *h, const struct PER_ISA(ahead) * a,
-                                        size_t quotes_len, const uint8_t *p, const uint8_t *end,
-                                        struct span *fields)
+                                        const uint8_t *p, const uint8_t *end, struct span *fields)
 {
     const struct PER_ISA(marks) *b = &a->backslashes;
-    const uint8_t *const *quotes = a->quotes.at + a->quotes.next, *const *last = quotes + quotes_len - 1;
-    if (a->quotes.next + quotes_len > a->quotes.len || *last >= end || end[-1] == '\r' || *p == 0xef ||
-        (b->next < b->len && b->at[b->next] < end))
+    const uint8_t *const *quotes = a->quotes.at + a->quotes.next;
+    if (a->quotes.next + 2 > a->quotes.len || quotes[1] >= end || end[-1] == '\r' || *p == 0xef ||
+        (b->next < b->len && b->at[b->next] < quotes[1]))
         return 0;
     size_t i = 0;
     for (; i < h->leads; i++) {
@@ -104,17 +106,14 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const struct PER_
     if (p > end || (load64(p) & h->parts[i].mask) != h->parts[i].word)
         return 0;
     p += h->parts[i++].len;
-    const uint8_t *size_end = h->parts[i].len ? quotes[2] + 1 - h->parts[i].len : end;
-    if (size_end < p || (load64(size_end) & h->parts[i].mask) != h->parts[i].word)
-        return 0;
-    fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
-    p = size_end + h->parts[i++].len;
-    for (quotes += 3; i < h->parts_len; i++, quotes += 2) {
-        if ((load64(*quotes) & h->parts[i].mask) != h->parts[i].word)
+    const uint8_t *size_end = end;
+    if (h->parts[i].len) {
+        size_end = p + PER_ISA(zeros)(PER_ISA(equal)(p, (uint8_t)h->parts[i].word));
+        if (size_end >= end || (load64(size_end) & h->parts[i].mask) != h->parts[i].word)
             return 0;
-        p = *quotes + h->parts[i].len;
     }
-    return p == end;
+    fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
+    return 1;
 }
 
 /* Count what the fields of one line say, as count() does; the reason why not, or UNREAD for a line that has
@@ -146,7 +145,6 @@ static inline enum reason PER_ISA(count_quoted)(struct scanner *s, const struct 
         if (has_core)
             core_set(core, start, len, s->round | more | len, e);
     }
-    if (!count_size(e, fields[BYTES]))
-        return BAD_BYTES;
+    s->unmeasured += !count_size(e, fields[BYTES]);
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
