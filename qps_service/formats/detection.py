@@ -1,14 +1,14 @@
 """Which format a log has, by its first lines.
 
-The preset that most lines fit is chosen, of several the more specific one. A line fits that counts and has
-all of the format, also behind the status.
+The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, has all
+of the format, also behind the status, and a size that can be read or is `-`.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
-from qps_service.formats.line import Reader, Rejected, make_reader, request_of, trim
+from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import LogFormat, compile_format
 
 LINES = 100  # looked at: enough to see past a few odd ones
@@ -46,19 +46,20 @@ def choose(lines: Sequence[bytes]) -> Choice:
 
 
 def fits(log_format: LogFormat, line: bytes) -> bool:
-    """Whether a line counts by this format, and has all of it."""
+    """Whether a line counts by this format, and has all that it has."""
     return _fits(make_reader(log_format), line)
 
 
 def _fits(reader: Reader, line: bytes) -> bool:
     line = trim(line, len(line))
-    if reader.fields(line) is None:
+    roles = reader.roles(line)
+    if roles is None or reader.fields(line) is None:
         return False
     try:
-        request_of(reader.roles(line), keep_query=False)
+        request = request_of(roles, keep_query=False)
     except Rejected:
         return False
-    return True
+    return request.size is not None or roles.get("bytes", NOTHING) == NOTHING
 
 
 def _oddity(lines: Sequence[bytes]) -> str | None:

@@ -138,7 +138,6 @@ class TextReader:
         self._count = _Shape(pieces, wants_all=False)
         self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
         self._blanks = _Blanks(self._fields) if is_lenient else None
-        self._needed = sum(field.role is not None for field in self._fields)
 
     @cached_property
     def _whole(self) -> re.Pattern[bytes]:
@@ -150,12 +149,10 @@ class TextReader:
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """All of them, name and value; None for a line that has another shape, be it behind the status."""
-        match = self._whole.fullmatch(line)
-        if self._blanks:
-            fields = self._blanks.fields(line)
-            status = match and match.groups()[self._blanks.status]
-            if fields and not (status and status_of(status) is not None):
-                return [(field.name, text) for field, text in fields]
+        if self._blanks and self._of_blanks(line, self._count.roles(line)):
+            match = self._blanks.whole(line)
+        else:
+            match = self._whole.fullmatch(line)
         if match is None:
             return None
         return [(field.name, text) for field, text in zip(self._fields, match.groups(), strict=True)]
@@ -164,19 +161,29 @@ class TextReader:
         """Those that count, by their role, as far as they were found; None for a line that has another shape
         up to the status."""
         roles = self._count.roles(line)
-        blanks = self._blanks.roles(line) if self._blanks and not (roles and roles["status"]) else None
-        if blanks and status_of(blanks["status"]) is not None and (roles is None or len(blanks) == self._needed):
+        if blanks := self._of_blanks(line, roles):
             return blanks
         if roles is None:
             odd = self._odd.match(line)
-            return {"status": odd[1], "route": b""} if odd else blanks
+            return {"status": odd[1], "route": b""} if odd else None
         if "request" not in roles:  # cut off
             roles.setdefault("route", b"")
         return roles
 
-    def parts(self, line: bytes) -> Sequence[tuple[Field, int, bytes]]:
-        """Every field of a line that counts, with its place and value, as far as they are there."""
+    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
+        """Every field of a line that counts, with its place and value, as far as they are there; and what is
+        left of the line."""
+        if self._blanks and self._of_blanks(line, self._count.roles(line)):
+            return self._blanks.parts(line)
         return self._everything.parts(line)
+
+    def _of_blanks(self, line: bytes, strict: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
+        """The roles of a line where blanks stand for the literals; None for any other. `strict`: what was found
+        by the literals."""
+        if not self._blanks or (strict and strict["status"]):
+            return None
+        roles = self._blanks.roles(line, is_cut=strict is None)
+        return roles if roles and (strict is None or status_of(roles["status"]) is not None) else None
 
 
 class _Shape:
@@ -195,11 +202,9 @@ class _Shape:
         named = zip(self._fields, match.groups(), strict=True)
         return {field.role: text for field, text in named if text is not None and field.role}
 
-    def parts(self, line: bytes) -> Sequence[tuple[Field, int, bytes]]:
-        """All of them, with their places."""
-        match = self._pattern.match(line)
-        groups = enumerate(self._fields, 1) if match else ()
-        return [(field, match.start(group), match[group]) for group, field in groups if match[group] is not None]
+    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
+        """All of them, with their places, and what is left of the line."""
+        return _parts(self._fields, self._pattern, line)
 
     def _pattern_of(self, pieces: list[Piece], wants_all: bool) -> Iterator[bytes]:
         status = status_place(pieces)
@@ -252,20 +257,37 @@ class _Blanks:
             pattern = rb"([^ \t]++)" + (rb"(?:%b)?" % rest if number >= self.status else rest)
         self._pattern = re.compile(pattern)
 
-    def fields(self, line: bytes) -> Sequence[tuple[Field, bytes]] | None:
+    def whole(self, line: bytes) -> re.Match[bytes] | None:
         """All of them; None for a line that has more or less."""
         match = self._pattern.match(line)
         if match is None or match[len(self._fields)] is None or line[match.end() :].strip(b" \t"):
             return None
-        return list(zip(self._fields, match.groups(), strict=True))
+        return match
 
-    def roles(self, line: bytes) -> dict[str, bytes] | None:
-        """Those that count, as far as they are there; None for a line that has no status."""
+    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
+        """All of them, with their places, and what is left of the line."""
+        return _parts(self._fields, self._pattern, line)
+
+    def roles(self, line: bytes, *, is_cut: bool) -> dict[str, bytes] | None:
+        """Those that count, of a line that has all fields and no more, and with `is_cut` also of one that has
+        a status of three digits; None for any other."""
         match = self._pattern.match(line)
         if match is None:
             return None
+        if not (self.whole(line) or (is_cut and _STATUS.fullmatch(match[self.status + 1]))):
+            return None
         named = zip(self._fields, match.groups(), strict=True)
         return {field.role: text for field, text in named if text is not None and field.role}
+
+
+def _parts(
+    fields: Sequence[Field], pattern: re.Pattern[bytes], line: bytes
+) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
+    match = pattern.match(line)
+    if match is None:
+        return (), line
+    groups = [(group, field) for group, field in enumerate(fields, 1) if match[group] is not None]
+    return [(field, match.start(group), match[group]) for group, field in groups], line[match.end() :]
 
 
 def status_place(pieces: Sequence[Piece]) -> int:

@@ -212,7 +212,8 @@ static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct
            (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
 }
 
-/* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are. */
+/* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are, one more if
+   the line goes on. */
 static size_t match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
 {
     for (size_t i = 0; i < g->fields_len; i++) {
@@ -225,7 +226,7 @@ static size_t match_blanks(const struct program *g, const uint8_t *p, const uint
         while (p < end && (*p == ' ' || *p == '\t'))
             p++;
     }
-    return g->fields_len;
+    return g->fields_len + (p < end);
 }
 
 /* Whether the line ends with what a cut leaves of a literal that begins here, be it nothing. */

@@ -305,10 +305,11 @@ static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, con
             struct span others[ROLES];
             memset(others, 0, sizeof others);
             size_t found = match_blanks(g, p, end, others);
-            int has_status = found > g->status, is_read = status_of(others[STATUS]) != NO_STATUS;
-            if (has_status && is_read && (reason != COUNTED || found == g->fields_len))
+            int is_whole = found == g->fields_len, is_read = status_of(others[STATUS]) != NO_STATUS;
+            int is_cut = found > g->status && is_read && others[STATUS].len == 3 && reason != COUNTED;
+            if ((is_whole && is_read) || is_cut)
                 return PER_ISA(count)(s, others, 0);
-            if (reason == BAD_FIELDS && has_status)
+            if (is_whole && reason == BAD_FIELDS)
                 return BAD_STATUS;
         }
         if (reason != COUNTED)
