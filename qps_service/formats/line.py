@@ -399,7 +399,10 @@ class JsonReader:
         found = members_of(line)
         if found is None:
             return None
-        return [(path.decode(errors="backslashreplace"), text or b"") for path, text in found.items()]
+        return [
+            (path.decode(errors="backslashreplace"), b"null" if text is None else text)
+            for path, text in found.items()
+        ]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Those that count, by their role. Where a status or a route is `null` there was none."""

@@ -181,6 +181,87 @@ def test_a_request_field(
         assert found.unmeasured == 0
 
 
+START = b'192.0.2.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" '
+HAPROXY = '$pre haproxy[$pid]: $client [$t] $fe $be $timers $status $bytes_sent $cc $conn "$request"'
+PROXIED = b"Nov 24 10:00:01 lb haproxy[9]: 192.0.2.7:1 [x] web app/a1 0/0/1/2/3 "
+UVICORN = '$level $client - "$request" $status $reason'
+S3 = '$owner "$request" $status $error $bytes_sent $rest'
+VHOST = '"$request_method $request_uri" $status $bytes_sent'
+# Format, line, and what it counts as with its size, None where that is unknown; or why it is rejected.
+BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
+    # Quotes that nobody escaped behind the size, a cut, more fields, and fewer.
+    *(
+        ("combined", START + behind, (b"GET", b"/a", 200, 5))
+        for behind in (
+            b'200 5 "-" "My "quoted" agent"',
+            b'200 5 "a "b" c" "x"',
+            b'200 5 "-" "Mozilla/5.0 (compatible; Goo',
+            b'200 5 "-',
+            b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms',
+            b'200 5 "-" "x\\" y" "\\',
+            b'200 5 """"""""""""""',
+        )
+    ),
+    *(
+        ("combined", START + behind, (b"GET", b"/a", 200, None))
+        for behind in (b"200 5", b"200 5 ", b"200 ", b"200", b'200 - "-" "-"', b'200 +5 "-" "-"', b"200 5 6 7")
+    ),
+    *(("combined", START + behind, "fields") for behind in (b"20", b"2", b"", b"2000")),
+    *(("combined", START + behind, "status") for behind in (b'20 5 "-" "-"', b'OK 5 "-" "-"')),
+    *(("combined", START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5)) for none in (b"-", b"0", b"", b"-1")),
+    ("$uri - $status - $bytes_sent", b"/a - 200 -", (b"-", b"/a", 200, None)),
+    ("$uri - $status - $bytes_sent", b"/a - 200 x", "fields"),
+    ("$uri $bytes_sent $status", b"/a 5 ", (b"-", b"/a", 0, 5)),
+    # The status before the request: what is cut is the request, or all of it.
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /a HTTP/1.1"', (b"GET", b"/a", 200, 210)),
+    (HAPROXY, PROXIED + b'200 +210 - 1/1 "GET /a HTTP/1.1"', (b"GET", b"/a", 200, None)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /a?b=', (b"GET", b"/a", 200, 210)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc', (b"GET", b"/abc", 200, 210)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc\\', (b"GET", b"/abc", 200, 210)),
+    (HAPROXY, PROXIED + b"200 210 - 1/1", (b"-", b"-", 200, 210)),
+    (HAPROXY, PROXIED + b"200 21", (b"-", b"-", 200, None)),
+    (HAPROXY, PROXIED + b'-1 0 - 1/1 "<BADREQ>"', (b"-", b"-", 0, 0)),
+    (HAPROXY, PROXIED + b"20", "fields"),
+    ("$status $uri => $bytes_sent", b"200 /a =", (b"-", b"/a", 200, None)),
+    ("$status $method $uri", b"200 GET", (b"-", b"-", 200, None)),
+    # A quote that nobody escaped within the request.
+    (UVICORN, b'INFO 1.2.3.4 - "GET /a"b HTTP/1.1" 404 Not Found', (b"GET", b'/a"b', 404, None)),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" 20 "c" HTTP/1.1" 404', (b"GET", b'/" 20 "c"', 404, None)),
+    # There a client chooses its status.
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" 200 " HTTP/1.1" 404 Not Found', (b"GET", b"/", 200, None)),
+    (UVICORN, rb'INFO 1.2.3.4 - "GET /\" 200 " HTTP/1.1" 404 Not Found', (b"GET", rb'/\" 200 "', 404, None)),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /"b HTTP/1.1" nothing', "fields"),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" b HTTP/1.1" OK Not', "status"),
+    (S3, b'own "GET /a" HTTP/1.1" 403 AccessDenied 243 - 8', (b"GET", b'/a"', 403, 243)),
+    (S3, b'own "GET /a"" HTTP/1.1" - - - - 8', (b"GET", b'/a""', 0, None)),
+    (VHOST, b'"GET /a" b" 200 5', (b"GET", b'/a" b', 200, 5)),
+    ("json", b'{"uri":"/a","status":0,"size":5}', (b"-", b"/a", 0, 5)),
+    ("json", b'{"uri":"/a","status":"","size":"+5"}', (b"-", b"/a", 0, None)),
+    ("json", b'{"uri":"/a  b","status":null,"response_code":404}', (b"-", b"/a b", 404, None)),
+    ("json", b'{"method":null,"path":null,"response_code":400}', (b"-", b"-", 400, None)),
+    ("json", b'{"request":null,"uri":"/a","status":null}', (b"-", b"/a", 0, None)),
+    ("json", b'{"msg":"started","status":200}', "fields"),
+    ("json", b'{"uri":"/a","size":200}', "fields"),
+]
+
+
+@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
+def test_method_route_and_status_decide(
+    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
+) -> None:
+    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
+    for times in (1, 5):
+        scanner = make_scanner(compile_format(text), LIMIT)
+        scanner.scan(b"\n".join([written] * times))  # the second time what is known is met again
+        found = scanned(scanner, b"\n".join([written] * times) + b"\n")
+        if isinstance(expected, str):
+            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times})
+        else:
+            counts = Counts(2 * times, 2 * times * (expected[3] or 0))
+            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None)
+        assert found.unmeasured == (2 * times if expected[3:] == (None,) else 0)
+
+
 def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
     found = scanned(make_scanner(compile_format("$uri $status"), LIMIT), b"/a 200\n/a 200")
     assert told(found) == (2, {Key(b"-", b"/a", 200): Counts(2, 0)}, {}, None)
