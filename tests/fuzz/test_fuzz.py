@@ -45,8 +45,12 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
             "isa/quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"
         ),
         pytest.param(
-            "isa/quoted", "b->at[b->next] < end", "b->at[b->next] < p", id="quotes behind backslashes"
+            "isa/quoted", "b->at[b->next] < quotes[1]", "b->at[b->next] < p", id="quotes behind backslashes"
         ),
+        pytest.param(
+            "isa/line", "last->start && fields[STATUS].len", "last->start", id="no status, or blanks for tabs"
+        ),
+        pytest.param("isa/line", "s->unmeasured += !count", "s->unmeasured += 0 * !count", id="a size that is not known"),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qps_service.formats import line as reference
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
@@ -17,7 +18,7 @@ from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.promised import Promise, promises, twin
+from tests.promised import Patches, Promise, promises, twin
 from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
@@ -245,13 +246,11 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
-def test_method_route_and_status_decide(
-    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
+def check_decides(
+    make: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
 ) -> None:
-    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
     for times in (1, 5):
-        scanner = make_scanner(compile_format(text), LIMIT)
+        scanner = make(compile_format(text), LIMIT)
         scanner.scan(b"\n".join([written] * times))  # the second time what is known is met again
         found = scanned(scanner, b"\n".join([written] * times) + b"\n")
         if isinstance(expected, str):
@@ -260,6 +259,22 @@ def test_method_route_and_status_decide(
             counts = Counts(2 * times, 2 * times * (expected[3] or 0))
             assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None)
         assert found.unmeasured == (2 * times if expected[3:] == (None,) else 0)
+
+
+@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
+def test_method_route_and_status_decide(
+    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
+) -> None:
+    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
+    check_decides(make_scanner, text, written, expected)
+
+
+def check_all_decide(make: MakeScanner) -> None:
+    """All that is above."""
+    for each in BESIDE:
+        check_decides(make, *each)
+    for request in (b" GET  /a ", b"GET /a HTTP/1.1"):
+        check_decides(make, "common", START.replace(b"GET /a HTTP/1.1", request) + b"200 5", BESIDE[0][2])
 
 
 def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
@@ -381,10 +396,21 @@ class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
         return super().scan(block)
 
 
+SIZE_OF = reference._size
+# What becomes of a line where the reference reads otherwise.
+OTHERWISE = {
+    "the first quote ends the request": Patches((reference, "is_raw", lambda pieces: False)),
+    "a status is three digits": Patches((reference, "_UNANSWERED", ())),
+    "all blanks count": Patches((reference, "_BLANKS", re.compile(b"$."))),
+    "what was not read has its own route": Patches((reference, "NOTHING", b"/")),
+    "what is cut is not known": Patches((reference, "_cut_pattern", lambda pieces, place: b"$.")),
+    "an odd size is none": Patches((reference, "_size", lambda text: SIZE_OF(text) or 0)),
+}
 BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
 TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
 
 test_promise, test_twin = promises(
+    Promise(check_all_decide, pure_scanner, OTHERWISE),
     *(
         Promise(check_conservation, make, TWINS if name == "py" else {}, label=name)
         for name, make in SCANNERS.items()

@@ -302,6 +302,10 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
             "_ESCAPE", re.compile(json_members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
         ),
         pytest.param("_BYTES", re.compile(rb"[0-9]{1,21}"), id="sizes of 21 digits"),
+        pytest.param("_BLANKS", re.compile(rb"   +"), id="two blanks stay"),
+        pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
+        pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
+        pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(
