@@ -21,7 +21,6 @@ A line ends before a carriage return that precedes its newline, and begins after
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.json_members import members_of
@@ -139,20 +138,12 @@ class TextReader:
         self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
         self._blanks = _Blanks(self._fields) if is_lenient else None
 
-    @cached_property
-    def _whole(self) -> re.Pattern[bytes]:
-        return re.compile(whole_pattern(self._pieces), re.DOTALL)
-
-    @cached_property
-    def _everything(self) -> "_Shape":
-        return _Shape(self._pieces, wants_all=True)
-
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """All of them, name and value; None for a line that has another shape, be it behind the status."""
         if self._blanks and self._of_blanks(line, self._count.roles(line)):
             match = self._blanks.whole(line)
         else:
-            match = self._whole.fullmatch(line)
+            match = re.fullmatch(whole_pattern(self._pieces), line, re.DOTALL)
         if match is None:
             return None
         return [(field.name, text) for field, text in zip(self._fields, match.groups(), strict=True)]
@@ -175,11 +166,11 @@ class TextReader:
         left of the line."""
         if self._blanks and self._of_blanks(line, self._count.roles(line)):
             return self._blanks.parts(line)
-        return self._everything.parts(line)
+        return _Shape(self._pieces, wants_all=True).parts(line)
 
     def _of_blanks(self, line: bytes, strict: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
-        """The roles of a line where blanks stand for the literals; None for any other. `strict`: what was found
-        by the literals."""
+        """The roles of a line where blanks stand for the literals; None for any other. `strict`: what the
+        literals tell."""
         if not self._blanks or (strict and strict["status"]):
             return None
         roles = self._blanks.roles(line, is_cut=strict is None)
@@ -219,7 +210,9 @@ class _Shape:
             yield self._group(pieces[status], _status_pattern(b""), wants_all)
             return
         literal = literal_at(pieces, status + 1)
-        yield rb"(?!%b\Z)" % _begun(literal) + self._group(pieces[status], _status_pattern(literal), wants_all)
+        yield rb"(?!%b\Z)" % _begun(literal) + self._group(
+            pieces[status], _status_pattern(literal), wants_all
+        )
         yield rb"(?:%b%b|%b\Z)" % (
             re.escape(literal),
             self._behind(pieces, status + 2, wants_all),
@@ -343,7 +336,7 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
 
 
 def _status_pattern(literal: bytes) -> bytes:
-    """A status that can be read, up to the first place where the literal stands, or to the end of the line."""
+    """A status that can be read, up to the first place where the literal stands, or the line's end."""
     if not literal:
         return rb"(?:[0-9]{3}|-1|[-0]|)\Z"
     ahead = b"(?!" + re.escape(literal) + b")"

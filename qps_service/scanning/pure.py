@@ -1,9 +1,10 @@
 """The pure scanner: counts lines as qps_service.formats.line reads them.
 
 Most lines are of one shape, and what counts in them stands together: `GET /help HTTP/1.1" 200 512`. Such
-cores are found for a whole block by one regular expression, counted by the standard library, and read
-once for each distinct one; what stands behind them is not looked at. Where a block has any other line, it is
-halved until that line stands alone: then it is read by itself. So the result is that of reading line by line, in a fraction of the time.
+cores are found for a whole block by one regular expression, counted by the standard library, and read once
+for each distinct one; what stands behind them is not looked at. Where a block has any other line, it is
+halved until that line stands alone: then it is read by itself. So the result is that of reading line by line,
+in a fraction of the time.
 """
 
 import re

@@ -50,7 +50,12 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "isa/line", "last->start && fields[STATUS].len", "last->start", id="no status, or blanks for tabs"
         ),
-        pytest.param("isa/line", "s->unmeasured += !count", "s->unmeasured += 0 * !count", id="a size that is not known"),
+        pytest.param(
+            "isa/line",
+            "s->unmeasured += !count",
+            "s->unmeasured += 0 * !count",
+            id="a size that is not known",
+        ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"

@@ -55,7 +55,7 @@ struct program {
     uint64_t members_by_first[256]; /* those whose path begins with a byte */
     int is_lenient, keep_query;
     size_t max_line;
-    int64_t span; /* seconds; 0 where times are not wanted */
+    int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
     size_t last;   /* of the last field that has a role: nothing behind it is looked at */
     int is_raw;    /* whether a quote ends the request, or the route, and the status is what follows */
@@ -212,8 +212,8 @@ static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct
            (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
 }
 
-/* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are, one more if
-   the line goes on. */
+/* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are, one more
+   if the line goes on. */
 static size_t match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
 {
     for (size_t i = 0; i < g->fields_len; i++) {

@@ -19,15 +19,7 @@
 
 /* Why a line is rejected, in the order of the REASONS that Python has, or what else came of it: UNREAD by a
    short cut, COUNTED, or FAILED. */
-enum reason {
-    BAD_FIELDS,
-    BAD_STATUS,
-    TOO_LONG,
-    REASONS,
-    UNREAD = REASONS,
-    COUNTED,
-    FAILED
-};
+enum reason { BAD_FIELDS, BAD_STATUS, TOO_LONG, REASONS, UNREAD = REASONS, COUNTED, FAILED };
 
 enum { STATUS_CLASSES = 10 }; /* 0xx to 9xx */
 

@@ -94,9 +94,7 @@ ENDINGS = {
     ('{"status":200}', "json route=r"): "rejected (fields): expected a route: one of the members r\n",
     ("x" * (LIMIT + 1), "common"): "rejected (too_long): expected 65536 bytes at most\n",
     ("[]", "json"): at(0, "[]", "(fields): expected a JSON object"),
-    (COMMON, "combined"): (
-        "ignored: 512\ncounts as GET /a 200, bytes unknown, at 2026-11-24 13:50:08 UTC\n"
-    ),
+    (COMMON, "combined"): ("ignored: 512\ncounts as GET /a 200, bytes unknown, at 2026-11-24 13:50:08 UTC\n"),
     (COMMON, "$uri|$status"): at(63, f"...{COMMON[-60:]}", "(fields): expected `|` after $uri, found the end")
     + "it fits the format common\n",
     ("/a - 2000", "$uri - $status"): at(5, "/a - 2000", STATUS),

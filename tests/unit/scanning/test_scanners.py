@@ -94,9 +94,7 @@ LINES_OF: dict[str, tuple[bytes, Expected]] = {
     **{f"status {each!r}": (line(status=each), one(status=int(each))) for each in (b"999", b"099", b"000")},
     **{f"size {each}": (line(size=b"%d" % each), one(size=each)) for each in (0, 2**64 - 1)},
     "bytes not told": (line(size=b"-"), one(size=0)),
-    **{
-        f"nothing answered {each!r}": (line(status=each), one(status=0)) for each in (b"0", b"-1", b"", b"-")
-    },
+    **{f"nothing answered {each!r}": (line(status=each), one(status=0)) for each in (b"0", b"-1", b"", b"-")},
     "cut behind the status": (b"1.2.3.4\tGET /\t200\n", one(size=0)),
     "cut behind the status, blanks": (b"1.2.3.4 GET / 200\n", one(size=0)),
     **{
@@ -205,11 +203,22 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
     ),
     *(
         ("combined", START + behind, (b"GET", b"/a", 200, None))
-        for behind in (b"200 5", b"200 5 ", b"200 ", b"200", b'200 - "-" "-"', b'200 +5 "-" "-"', b"200 5 6 7")
+        for behind in (
+            b"200 5",
+            b"200 5 ",
+            b"200 ",
+            b"200",
+            b'200 - "-" "-"',
+            b'200 +5 "-" "-"',
+            b"200 5 6 7",
+        )
     ),
     *(("combined", START + behind, "fields") for behind in (b"20", b"2", b"", b"2000")),
     *(("combined", START + behind, "status") for behind in (b'20 5 "-" "-"', b'OK 5 "-" "-"')),
-    *(("combined", START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5)) for none in (b"-", b"0", b"", b"-1")),
+    *(
+        ("combined", START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5))
+        for none in (b"-", b"0", b"", b"-1")
+    ),
     ("$uri - $status - $bytes_sent", b"/a - 200 -", (b"-", b"/a", 200, None)),
     ("$uri - $status - $bytes_sent", b"/a - 200 x", "fields"),
     ("$uri $bytes_sent $status", b"/a 5 ", (b"-", b"/a", 0, 5)),
@@ -414,5 +423,5 @@ test_promise, test_twin = promises(
     *(
         Promise(check_conservation, make, TWINS if name == "py" else {}, label=name)
         for name, make in SCANNERS.items()
-    )
+    ),
 )

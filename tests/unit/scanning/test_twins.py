@@ -169,7 +169,7 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
             times[begin] = [one + other for one, other in zip(known, numbers, strict=True)]
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
-    lines, unmeasured = (sum(each) for each in zip(*((part.lines, part.unmeasured) for part in parts), strict=True))
+    lines, unmeasured = sum(part.lines for part in parts), sum(part.unmeasured for part in parts)
     return Scanned(lines, rows, dict(rejects), sample, times, unmeasured)
 
 

@@ -59,8 +59,8 @@ static inline int PER_ISA(has_literal)(const uint8_t *p, const uint8_t *end, con
     return p < end;
 }
 
-/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. *stop is
-   where the last backslash stands alone, or `end`. */
+/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. *stop
+   is where the last backslash stands alone, or `end`. */
 static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped,
                                                  const uint8_t **stop)
 {
@@ -126,8 +126,8 @@ static inline void PER_ISA(match_behind)(const struct field *f, const struct fie
     }
 }
 
-/* Where the format's fields are in [p, end), as far as they are there. The reason why the line is no request, or
-   COUNTED. */
+/* Where the format's fields are in [p, end), as far as they are there. The reason why the line is no request,
+   or COUNTED. */
 static inline enum reason PER_ISA(match)(const struct program *g, const uint8_t *p, const uint8_t *end,
                                          struct span *fields)
 {

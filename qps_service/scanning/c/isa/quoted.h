@@ -76,8 +76,9 @@ static inline void PER_ISA(look_ahead)(struct PER_ISA(ahead) * a, const uint8_t 
         PER_ISA(note)(&a->backslashes, from, backslashes);
 }
 
-/* Where the fields of the line [p, end) are, if there is nothing odd up to its size; 0 for any other line, which
-   may have the format's shape too. The first of the quotes and backslashes that are ahead is not before p. */
+/* Where the fields of the line [p, end) are, if there is nothing odd up to its size; 0 for any other line,
+   which may have the format's shape too. The first of the quotes and backslashes that are ahead is not before
+   p. */
 static inline int PER_ISA(match_quoted)(const struct shape *h, const struct PER_ISA(ahead) * a,
                                         const uint8_t *p, const uint8_t *end, struct span *fields)
 {
