@@ -19,6 +19,7 @@ from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
+from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
 from qps_service.values.counts import Scanned
@@ -66,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config_only:
         return EXIT_OK
     user = _service_user()
-    well = _print([*as_user(user, partial(_source, config)), *_service(config)])
+    well = _print(as_user(user, partial(_source, config)))
+    _print([("interval", format_duration(config.interval), True)])
+    well &= _print(as_user(user, partial(_state, config)))
     for output in config.outputs:
         _print(_output(output, user))
     for log in config.logs:
@@ -95,11 +98,13 @@ def _source(config: Config) -> list[Answer]:
     return [("configuration", config.source, True)]
 
 
-def _service(config: Config) -> list[Answer]:
-    return [
-        ("interval", format_duration(config.interval), True),
-        ("state", config.state or "none; systemd gives the service one", True),
-    ]
+def _state(config: Config) -> list[Answer]:
+    """Where the ledger is, if the current user may keep one there."""
+    if config.state is None:
+        return [("state", "none; systemd gives the service one", True)]
+    objection = objection_to(config.state)
+    state = show_path(config.state)
+    return [("state", f"{state}: {objection}" if objection else state, objection is None)]
 
 
 def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer]:
