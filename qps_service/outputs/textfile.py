@@ -1,8 +1,9 @@
 """A file for node_exporter's textfile collector (https://github.com/prometheus/node_exporter#textfile-collector).
 
-Promise: whoever opens it finds one report's figures, whole. Nobody else who may write to its directory keeps it
-from being written, or says where, by taking a name first. A process that is killed leaves one file at most,
-which the next one removes. A file that can't be written is said once, and tried again at the next report.
+Promise: whoever opens it finds one report's figures, whole. Nobody else who may write to its directory keeps
+it from being written, or says where, by taking a name first. A process that is killed leaves one file at
+most, which the next one removes. A file that can't be written is said once, and tried again at the next
+report.
 """
 
 import os

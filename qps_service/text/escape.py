@@ -19,7 +19,6 @@ What is unassigned to the Python that runs is escaped, so a later Python may sho
 """
 
 import re
-from functools import cache
 
 # Letters and symbols without ink, and parts of letters that join the one before them. Those of
 # Default_Ignorable_Code_Point (https://unicode.org/Public/UNIDATA/DerivedCoreProperties.txt) that are neither
@@ -53,25 +52,31 @@ def show_path(path: str) -> str:
     return show(path.encode("utf-8", "surrogateescape"))
 
 
+class _Pages(dict[int, int]):
+    """For each 256 characters whether they are visible, as bits, from when one of them is first asked for:
+    4,352 of some 70 bytes, and 4 s of CPU in all, if somebody sends every character there is."""
+
+    def __missing__(self, number: int) -> int:
+        import unicodedata  # 1 MB that a service does not need where all is ASCII
+
+        page = self[number] = sum(
+            1 << bit
+            for bit, character in enumerate(map(chr, range(256 * number, 256 * number + 256)))
+            if character.isprintable()
+            and unicodedata.category(character)[0] != "M"
+            and unicodedata.is_normalized("NFC", character)
+            and not BLANK.match(character)
+        )
+        return page
+
+
+_PAGES = _Pages()
+
+
 def is_visible(character: str) -> bool:
     """Whether it has a glyph of its own, that no other spelling has; a space counts as one."""
     number, bit = divmod(ord(character), 256)
-    return bool(_page(number) >> bit & 1)
-
-
-@cache  # 4,352 of some 70 bytes, and 4 s of CPU, if somebody sends every character there is
-def _page(number: int) -> int:
-    """Whether each of 256 characters is, as bits."""
-    import unicodedata  # 1 MB that a service does not need where all is ASCII
-
-    return sum(
-        1 << bit
-        for bit, character in enumerate(map(chr, range(256 * number, 256 * number + 256)))
-        if character.isprintable()
-        and unicodedata.category(character)[0] != "M"
-        and unicodedata.is_normalized("NFC", character)
-        and not BLANK.match(character)
-    )
+    return bool(_PAGES[number] >> bit & 1)
 
 
 def escape(character: str) -> str:

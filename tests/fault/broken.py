@@ -19,7 +19,7 @@ from typing import Any
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
-from qps_service.commands import audit
+from qps_service.commands import audit, run
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
@@ -418,6 +418,10 @@ def waits_for_clients() -> None:
         receive(self, client, now)
 
     replace(Listener, _receive=waits)
+
+
+def writes_where_it_is_told() -> None:
+    replace(run, apart=lambda config, streams: config)
 
 
 def hears_signals_to_its_end() -> None:

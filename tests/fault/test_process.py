@@ -227,6 +227,36 @@ def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path)
         program.close()
 
 
+def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
+    """At the start the program ends; a reload changes nothing. What an output would write is not made."""
+    site = make_site()
+    site.writer().lines(7)
+    process = site.ready()
+    own = site.state / "ledger.db-journal"
+    site.configure(f'[output.json]\npath = "{own}"\n')
+    process.process.send_signal(signal.SIGHUP)
+    process.told("RELOADING=1")
+    process.told("READY=1")
+    said = f"{site.config}: output.json.path: expected another file, got the ledger's: {own}\n"
+    assert site.stderr.endswith(f"reload refused, going on as before: {said}")
+    process.stop()
+    assert not own.exists()
+    site.once(status=1)
+    assert site.stderr.endswith(f"qps-reporter: {said}")
+    assert not own.exists()
+    site.reconfigure(str(own), f"{site.root}/reports.jsonl")
+    with site.log.open("a") as log:
+        process = site.start(once=True, stdout=log.fileno())
+    assert process.process.wait(GUARD) == 1
+    assert "stdout: expected another file, got a log: " in site.stderr
+    site.check()
+
+
+test_outputs_into_its_own_files, test_outputs_that_are_not_looked_at_are_caught = promises(
+    MadePromise(outputs_stay_out_of_its_own_files, broken.writes_where_it_is_told)
+)
+
+
 def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
     """The kernel sends SIGIO when a writer opens a file under a lease."""
     program = run("--interval", "1h")
