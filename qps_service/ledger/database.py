@@ -313,20 +313,20 @@ def _require_own_files(path: str, *, writable: bool) -> None:
     ours = (0, os.geteuid())
     directory = os.stat(os.path.dirname(path))
     is_shared = directory.st_uid not in ours or directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    for name in (path + suffix for suffix in ("", *COMPANIONS)):
+    for suffix in ("", *COMPANIONS):
         try:
-            status = os.lstat(name)
+            status = os.lstat(path + suffix)
         except FileNotFoundError:
             continue
         if not stat.S_ISREG(status.st_mode):
             what = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file"
-        elif status.st_nlink > 1 and is_shared:
+        elif status.st_nlink > 1 and is_shared and (writable or suffix == "-shm"):  # readers write to that
             what = "a file with another name, in a directory that others may write to"
         elif writable and status.st_uid not in ours:
             what = f"a file of user {status.st_uid}"
         else:
             continue
-        raise LedgerForeign(f"{os.path.basename(name)} is {what}")
+        raise LedgerForeign(f"{os.path.basename(path)}{suffix} is {what}")
 
 
 def _size(path: str) -> int:

@@ -6,16 +6,16 @@ directory and the name, where there is no file yet.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
-from qps_service.configuration.types import Config, LogConfig
+from qps_service.configuration.types import Config
 from qps_service.errors import ConfigError
 from qps_service.files.kernel import Files
-from qps_service.files.rotated_names import is_sibling, siblings
+from qps_service.files.rotated_names import siblings
 from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show_path
 
@@ -34,77 +34,72 @@ class Place(NamedTuple):
         """Whether both lead to one file, or would once there is one."""
         return bool(self.names & other.names) or (self.file is not None and self.file == other.file)
 
-    def is_any_of(self, directory: str, names: Iterable[str]) -> bool:
-        """Whether it leads to one of these files that are there."""
-        return self.file is not None and any(
-            self.file == _file(os.path.join(directory, name)) for name in names
-        )
-
 
 def apart(config: Config, streams: Sequence[str] = ()) -> Config:
     """The same, if its outputs are apart from all else, and so are those of STREAMS that are given. Raises
     ConfigError."""
-    outputs = {f"output.{kind_of(each).name}.path": getattr(each, "path", None) for each in config.outputs}
-    written = {where: path for where, path in outputs.items() if path is not None}
-    written |= {name: STREAMS[name] for name in streams if _file(STREAMS[name])}
     in_file = f"{config.source}: " if config.source else ""
-    problems = []
+    logs = {log.name: _place(log.path) for log in config.logs}
+    paths = {kind_of(each).name: getattr(each, "path", None) for each in config.outputs}
+    written = {f"output.{name}.path": path for name, path in paths.items() if path is not None}
     places = {where: _place(path) for where, path in written.items()}
-    for where, path in written.items():
-        prefix = "" if where in STREAMS else in_file
-        others = {each: place for each, place in places.items() if each != where and each not in STREAMS}
-        led_into = _led_into(places[where], config, others)
-        problems += [_problem(f"{prefix}{where}", what, path) for what in led_into]
+    problems: list[str] = []
+
+    def refuse(where: str, path: str, *found: Iterable[str]) -> None:
+        problems.extend(
+            f"{where}: expected another file, got {what}: {show_path(path)}" for what in chain(*found)
+        )
+
+    for where, place in places.items():
+        others = (f"that of {each}" for each in places if each != where and place.is_same(places[each]))
+        refuse(in_file + where, written[where], _own(place, config), _logs(place, config, logs), others)
     for log in config.logs:
-        place = _place(log.path)
-        found = chain(_ledger(place, config), _source(place, config))
-        problems += [_problem(f"{in_file}log.{log.name}.path", what, log.path) for what in found]
+        refuse(f"{in_file}log.{log.name}.path", log.path, _own(logs[log.name], config))
+    for name in streams:
+        place = _place(STREAMS[name])
+        if place.file:
+            refuse(name, _real(STREAMS[name]), _own(place, config), _logs(place, config, logs))
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def _problem(where: str, what: str, path: str) -> str:
-    return f"{where}: expected another file, got {what}: {show_path(path)}"
-
-
-def _led_into(place: Place, config: Config, others: dict[str, Place]) -> Iterator[str]:
-    yield from _ledger(place, config)
-    yield from _source(place, config)
-    for log in config.logs:
-        yield from _log(place, log)
-    for where, other in others.items():
-        if place.is_same(other):
-            yield f"that of {where}"
-
-
-def _ledger(place: Place, config: Config) -> Iterator[str]:
-    """The ledger, what SQLite lays beside it, or one that was set aside."""
-    if config.state is None:
-        return
-    directory = _directory(config.state)
-    is_named_so = any(at == directory and name.startswith(LEDGER) for at, name in place.names)
-    if is_named_so or place.is_any_of(
-        config.state, (name for name in _names(config.state) if name.startswith(LEDGER))
-    ):
-        yield "the ledger's"
-
-
-def _source(place: Place, config: Config) -> Iterator[str]:
+def _own(place: Place, config: Config) -> Iterator[str]:
+    """What the service keeps that this leads into: the configuration; the ledger, what SQLite lays beside it,
+    or one that was set aside."""
+    if config.state is not None:
+        directory = _directory(config.state)
+        names = [name for at, name in place.names if at == directory]
+        if any(name.startswith(LEDGER) for name in chain(names, _aliases(place, config.state))):
+            yield "the ledger's"
     if config.source is not None and place.is_same(_place(os.path.abspath(config.source))):
         yield "the configuration"
 
 
-def _log(place: Place, log: LogConfig) -> Iterator[str]:
-    """The log, or what may be taken for a rotated file of it: those are looked for elsewhere, too."""
-    if place.is_same(_place(log.path)):
-        yield "a log"
-        return
-    for directory, base in {os.path.split(log.path), os.path.split(_real(log.path))}:
-        is_named_so = any(is_sibling(base, name) for _, name in place.names)
-        if is_named_so or place.is_any_of(directory, siblings(base, _names(directory))):
-            yield f"a file of the log {log.name}"
-            return
+def _logs(place: Place, config: Config, logs: Mapping[str, Place]) -> Iterator[str]:
+    """The log that this leads into, or of which it may be taken for a rotated file: those are looked for
+    elsewhere, too."""
+    aliases: dict[str, list[str]] = {}  # a directory may have thousands of names, and hundreds of logs
+    for log in config.logs:
+        if place.is_same(logs[log.name]):
+            yield "a log"
+            continue
+        for directory, base in {os.path.split(log.path), os.path.split(_real(log.path))}:
+            if directory not in aliases:
+                aliases[directory] = _aliases(place, directory)
+            if siblings(base, chain((name for _, name in place.names), aliases[directory])):
+                yield f"a file of the log {log.name}"
+                break
+
+
+def _aliases(place: Place, directory: str) -> list[str]:
+    """The names in a directory of the file that is there."""
+    if place.file is None:
+        return []
+    with suppress(OSError):
+        found = [name for name, inode, _ in FILES.entries(directory) if inode == place.file[1]]
+        return [name for name in found if _file(os.path.join(directory, name)) == place.file]
+    return []
 
 
 def _place(path: str) -> Place:
@@ -129,9 +124,3 @@ def _file(path: str) -> Key | None:
         seen = FILES.stat(path)
         return seen.key if seen.regular else None
     return None
-
-
-def _names(directory: str) -> list[str]:
-    with suppress(OSError):
-        return FILES.names(directory)
-    return []

@@ -146,10 +146,9 @@ def standard_streams_are_apart(site: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """What a shell has them lead into: `run access.log >> access.log`."""
     for name, what in (("logs/access.log", LOG), ("logs/access.log.1", A_FILE), ("state/ledger.db", LEDGER)):
         with (site / name).open("a") as file:
-            stream = f"/proc/self/fd/{file.fileno()}"
-            monkeypatch.setitem(STREAMS, "stdout", stream)
+            monkeypatch.setitem(STREAMS, "stdout", f"/proc/self/fd/{file.fileno()}")
             assert refusals(site, streams=("stdout",)) == [
-                f"stdout: expected another file, got {what}: {stream}"
+                f"stdout: expected another file, got {what}: {site}/{name}"
             ]
     with (site / "out" / "access.txt").open("a") as file:
         monkeypatch.setitem(STREAMS, "stdout", f"/proc/self/fd/{file.fileno()}")
@@ -187,8 +186,8 @@ test_apart, test_apart_twin = promises(
     Promise(is_refused_before_the_directory_is_there, None, {}),
     Promise(is_taken, None, {"any name": Patches((own_files, "LEDGER", ""))}),
     Promise(two_outputs_are_apart, None, {"by name": Patches((own_files, "_place", by_name_alone))}),
-    Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_source", lambda *_: ()))}),
-    Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_log", lambda *_: ()))}),
+    Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_own", lambda *_: ()))}),
+    Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_logs", lambda *_: ()))}),
 )
 
 
