@@ -67,6 +67,7 @@ class StateDirectory:
         lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _require_own(os.fstat(lock), "it")
+            _require_own_links(self.path)  # once more: it may have been laid since
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             pid = _holder(os.fstat(lock).st_ino)

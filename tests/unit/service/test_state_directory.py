@@ -182,6 +182,10 @@ def one_that_became_foreign_is_not_held(tmp_path: Path) -> None:
     os.chown(tmp_path / "state", NOBODY, -1)
     try:
         assert not state.is_held()
+        (tmp_path / "state").rmdir()
+        (tmp_path / "state").symlink_to(tmp_path)
+        os.chown(tmp_path / "state", NOBODY, -1, follow_symlinks=False)
+        assert not state.is_held()
     finally:
         state.release()
 
@@ -216,6 +220,7 @@ def ours_and_roots_are_taken(tmp_path: Path) -> None:
 
 OWN, LINKS = "_require_own", "_require_own_links"
 ANYBODYS = Patches((state_directory, OWN, nothing))
+LAID = Patches((state_directory, LINKS, nothing))
 
 
 def ours_only(status: os.stat_result, what: str) -> None:
@@ -227,8 +232,8 @@ test_owner, test_owner_twin = map(
     needs_root,
     promises(
         Promise(a_foreign_directory_is_refused, None, [ANYBODYS]),
-        Promise(one_that_became_foreign_is_not_held, None, [ANYBODYS]),
-        Promise(a_foreign_link_is_refused, None, [ANYBODYS, Patches((state_directory, LINKS, nothing))]),
+        Promise(one_that_became_foreign_is_not_held, None, [ANYBODYS, LAID]),
+        Promise(a_foreign_link_is_refused, None, [ANYBODYS, LAID]),
         Promise(
             ours_and_roots_are_taken,
             None,
