@@ -45,10 +45,11 @@ class TextfileOutput(TakesReports):
             os.rename(new, self._path)
         except OSError as error:
             self.trouble.failed(f"cannot write {show_path(self._path)}: {error.strerror}")
-            with suppress(OSError):
-                os.unlink(new)
         else:
             self.trouble.works()
+        finally:
+            with suppress(OSError):
+                os.unlink(new)
 
     def _write(self, new: str, text: bytes) -> None:
         # What others put under this name meanwhile, a link or a pipe, is not opened.
