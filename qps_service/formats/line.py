@@ -20,7 +20,7 @@ A line ends before a carriage return that precedes its newline, and begins after
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.json_members import members_of
@@ -161,7 +161,7 @@ class TextReader:
             roles.setdefault("route", b"")
         return roles
 
-    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
+    def parts(self, line: bytes) -> "_Parts":
         """Every field of a line that counts, with its place and value, as far as they are there; and what is
         left of the line."""
         if self._blanks and self._of_blanks(line, self._count.roles(line)):
@@ -177,62 +177,91 @@ class TextReader:
         return roles if roles and (strict is None or status_of(roles["status"]) is not None) else None
 
 
+_Parts = tuple[Sequence[tuple[Field, int, bytes]], bytes]  # fields with place and value; the rest of the line
+
+
 class _Shape:
     """Finds the fields of a line whose status can be read."""
 
     def __init__(self, pieces: Sequence[Piece], *, wants_all: bool) -> None:
         """`wants_all`: those too that have no role."""
+        self._pieces = pieces
+        self._patterns = patterns_of(pieces)
+        self._wants_all = wants_all
         self._fields: list[Field] = []  # of the groups, some with two
-        self._pattern = re.compile(b"".join(self._pattern_of(list(pieces), wants_all)), re.DOTALL)
+        status = status_place(pieces)
+        raw = is_raw(pieces)
+        self._split = status - 2 if raw else status  # the piece with which the status is looked for
+        head = b"".join(self._strict(place) for place in range(self._split))
+        self._head_fields = len(self._fields)
+        text = self._strict(self._split) if raw else b""
+        rest = (self._patterns[status - 1] if raw else b"") + self._from_status(status)
+        self._pattern = re.compile(head + text + rest, re.DOTALL)
+        self._raw = None
+        if raw:
+            read = _read_pattern(literal_at(pieces, status + 1))
+            quote = b'"(?=' + re.escape(literal_at(pieces, status - 1)[1:]) + read + b")"
+            escape = rb"\\.|" if _is_escaped(pieces, self._split) else b""
+            self._raw = [re.compile(each, re.DOTALL) for each in (head, escape + quote, rest)]
 
     def roles(self, line: bytes) -> dict[str, bytes] | None:
         """Those that count; None for any other line."""
         match = self._pattern.match(line)
-        if match is None:
+        if match:
+            named = zip(self._fields, match.groups(), strict=True)
+            return {field.role: text for field, text in named if text is not None and field.role}
+        parts = self._raw_parts(line)
+        return {field.role: text for field, _, text in parts[0] if field.role} if parts else None
+
+    def parts(self, line: bytes) -> _Parts:
+        """All of them, and what is left of the line."""
+        match = self._pattern.match(line)
+        if match:
+            return _groups(self._fields, match), line[match.end() :]
+        return self._raw_parts(line) or ((), line)
+
+    def _raw_parts(self, line: bytes) -> _Parts | None:
+        """Likewise, up to the first quote behind which a status can be read. Not by one regular expression: a
+        group that is repeated takes memory each time, or is not undone rightly (python/cpython#106052)."""
+        field = self._pieces[self._split]
+        if not self._raw or not isinstance(field, Field):
             return None
-        named = zip(self._fields, match.groups(), strict=True)
-        return {field.role: text for field, text in named if text is not None and field.role}
+        head, quote, rest = self._raw
+        begin = head.match(line)
+        for found in quote.finditer(line, begin.end()) if begin else ():
+            end = rest.match(line, found.start()) if found[0] == b'"' else None
+            if begin and end:
+                text = line[begin.end() : found.start()]
+                before = _groups(self._fields[: self._head_fields], begin)
+                behind = _groups(self._fields[self._head_fields + 1 :], end)
+                return [*before, (field, begin.end(), text), *behind], line[end.end() :]
+        return None
 
-    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
-        """All of them, with their places, and what is left of the line."""
-        return _parts(self._fields, self._pattern, line)
+    def _strict(self, place: int) -> bytes:
+        return self._group(self._pieces[place], self._patterns[place])
 
-    def _pattern_of(self, pieces: list[Piece], wants_all: bool) -> Iterator[bytes]:
-        status = status_place(pieces)
-        patterns = patterns_of(pieces)
-        raw = is_raw(pieces)
-        for place in range(status - 2 if raw else status):
-            yield self._group(pieces[place], patterns[place], wants_all)
-        if raw:
-            yield self._group(pieces[status - 2], _raw_pattern(pieces), wants_all) + patterns[status - 1]
-        behind = pieces[status + 1 :]
-        if not behind:
-            yield self._group(pieces[status], _status_pattern(b""), wants_all)
-            return
-        literal = literal_at(pieces, status + 1)
-        yield rb"(?!%b\Z)" % _begun(literal) + self._group(
-            pieces[status], _status_pattern(literal), wants_all
-        )
-        yield rb"(?:%b%b|%b\Z)" % (
-            re.escape(literal),
-            self._behind(pieces, status + 2, wants_all),
-            _begun(literal),
-        )
+    def _from_status(self, status: int) -> bytes:
+        literal = literal_at(self._pieces, status + 1)
+        read = self._group(self._pieces[status], _status_pattern(literal))
+        if not literal:
+            return read
+        begun = _begun(literal)
+        behind = self._behind(status + 2)
+        return rb"(?!%b\Z)%b(?:%b%b|%b\Z)" % (begun, read, re.escape(literal), behind, begun)
 
-    def _behind(self, pieces: list[Piece], place: int, wants_all: bool) -> bytes:
+    def _behind(self, place: int) -> bytes:
         """From a field behind the status on, as far as it goes."""
-        if not any(isinstance(piece, Field) and (wants_all or piece.role) for piece in pieces[place:]):
+        left = [piece for piece in self._pieces[place:] if isinstance(piece, Field)]
+        if not any(self._wants_all or field.role for field in left):
             return b""
-        piece, following = pieces[place], literal_at(pieces, place + 1)
-        strict = self._group(piece, patterns_of(pieces)[place], wants_all) + re.escape(following)
-        rest = self._behind(pieces, place + 2, wants_all)
-        if isinstance(piece, Field) and piece.role in DECIDING:
-            cut = self._group(piece, _cut_pattern(pieces, place), wants_all)
-            return b"(?:%b%b|%b)" % (strict, rest, cut)
+        strict = self._strict(place) + re.escape(literal_at(self._pieces, place + 1))
+        rest = self._behind(place + 2)
+        if left[0].role in DECIDING:
+            return b"(?:%b%b|%b)" % (strict, rest, self._group(left[0], _cut_pattern(self._pieces, place)))
         return b"(?:%b%b)?" % (strict, rest)
 
-    def _group(self, piece: Piece, pattern: bytes, wants_all: bool) -> bytes:
-        if isinstance(piece, Field) and (wants_all or piece.role):
+    def _group(self, piece: Piece, pattern: bytes) -> bytes:
+        if isinstance(piece, Field) and (self._wants_all or piece.role):
             self._fields.append(piece)
             return b"(" + pattern + b")"
         return pattern
@@ -257,9 +286,10 @@ class _Blanks:
             return None
         return match
 
-    def parts(self, line: bytes) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
-        """All of them, with their places, and what is left of the line."""
-        return _parts(self._fields, self._pattern, line)
+    def parts(self, line: bytes) -> _Parts:
+        """All of them, and what is left of the line."""
+        match = self._pattern.match(line)
+        return (_groups(self._fields, match), line[match.end() :]) if match else ((), line)
 
     def roles(self, line: bytes, *, is_cut: bool) -> dict[str, bytes] | None:
         """Those that count, of a line that has all fields and no more, and with `is_cut` also of one that has
@@ -273,14 +303,9 @@ class _Blanks:
         return {field.role: text for field, text in named if text is not None and field.role}
 
 
-def _parts(
-    fields: Sequence[Field], pattern: re.Pattern[bytes], line: bytes
-) -> tuple[Sequence[tuple[Field, int, bytes]], bytes]:
-    match = pattern.match(line)
-    if match is None:
-        return (), line
-    groups = [(group, field) for group, field in enumerate(fields, 1) if match[group] is not None]
-    return [(field, match.start(group), match[group]) for group, field in groups], line[match.end() :]
+def _groups(fields: Sequence[Field], match: re.Match[bytes]) -> list[tuple[Field, int, bytes]]:
+    found = [(group, field) for group, field in enumerate(fields, 1) if match[group] is not None]
+    return [(field, match.start(group), match[group]) for group, field in found]
 
 
 def status_place(pieces: Sequence[Piece]) -> int:
@@ -329,7 +354,7 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
         return b".*+"
     end = re.escape(following)
     if is_quoted(before, following):
-        return rb'(?>(?:[^"\\\n]++|\\.)*)'
+        return rb'(?:[^"\\\n]++|\\.)*+'
     if len(following) == 1:
         return rb"[^\n" + end + b"]*+"
     return b"(?>.*?(?=" + end + b"))"
@@ -348,29 +373,22 @@ def _begun(literal: bytes) -> bytes:
     return b"(?:%b)" % b"|".join(re.escape(literal[:length]) for length in reversed(range(len(literal))))
 
 
-def _raw_pattern(pieces: Sequence[Piece]) -> bytes:
-    """A field up to the first quote behind which a status can be read."""
-    status = status_place(pieces)
-    ending, literal = literal_at(pieces, status - 1), literal_at(pieces, status + 1)
+def _read_pattern(literal: bytes) -> bytes:
+    """A status that can be read, and what follows it."""
     read = _status_pattern(literal)
-    if literal:
-        begun = _begun(literal)
-        read = rb"(?!%b\Z)%b(?:%b|%b\Z)" % (begun, read, re.escape(literal), begun)
-    text = _text_to_quote(pieces, status - 2)
-    # Not possessive: until Python 3.11.5 such a group keeps what it took before it failed (gh-106052).
-    return rb'(?>%b(?:"(?!%b%b)%b)*)' % (text, re.escape(ending[1:]), read, text)
+    begun = _begun(literal)
+    return rb"(?!%b\Z)%b(?:%b|%b\Z)" % (begun, read, re.escape(literal), begun) if literal else read
 
 
-def _text_to_quote(pieces: Sequence[Piece], place: int) -> bytes:
-    is_escaped = is_quoted(literal_at(pieces, place - 1), literal_at(pieces, place + 1))
-    return rb'(?>(?:[^"\\]++|\\.)*)' if is_escaped else rb'[^"]*+'
+def _is_escaped(pieces: Sequence[Piece], place: int) -> bool:
+    return is_quoted(literal_at(pieces, place - 1), literal_at(pieces, place + 1))
 
 
 def _cut_pattern(pieces: Sequence[Piece], place: int) -> bytes:
     """A field of a line that is cut before what follows it, or within that."""
     following = literal_at(pieces, place + 1)
     if following.startswith(b'"'):
-        return _text_to_quote(pieces, place)
+        return rb'(?:[^"\\]++|\\.)*+\\?' if _is_escaped(pieces, place) else rb'[^"]*+'
     return rb"(?>.*?(?=%b\Z))" % _begun(following)
 
 

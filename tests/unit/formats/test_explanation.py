@@ -68,11 +68,11 @@ def test_what_decided_what_was_measured_and_what_was_ignored(capsys: Captured) -
         "  $remote_addr      -        ::1\n"
         "  $remote_user      -        -\n"
         "  $time_local       time     now\n"
-        '  $request          request  GET  /a" b HTTP/1.1\n'
+        '  $request          request  GET\\x20\\x20/a" b HTTP/1.1\n'
         "  $status           status   200\n"
         "  $body_bytes_sent  bytes    +210\n"
         "  $http_referer     -        -\n"
-        "  $http_user_agent  -        My \n"
+        "  $http_user_agent  -        My\\x20\n"
         'ignored: quoted" agent"\n'
         'counts as GET /a" b 200, bytes unknown, at no time that can be read\n',
     )

@@ -227,7 +227,7 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
     (HAPROXY, PROXIED + b'200 +210 - 1/1 "GET /a HTTP/1.1"', (b"GET", b"/a", 200, None)),
     (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /a?b=', (b"GET", b"/a", 200, 210)),
     (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc', (b"GET", b"/abc", 200, 210)),
-    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc\\', (b"GET", b"/abc", 200, 210)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc\\', (b"GET", b"/abc\\", 200, 210)),
     (HAPROXY, PROXIED + b"200 210 - 1/1", (b"-", b"-", 200, 210)),
     (HAPROXY, PROXIED + b"200 21", (b"-", b"-", 200, None)),
     (HAPROXY, PROXIED + b'-1 0 - 1/1 "<BADREQ>"', (b"-", b"-", 0, 0)),

@@ -59,22 +59,14 @@ static inline int PER_ISA(has_literal)(const uint8_t *p, const uint8_t *end, con
     return p < end;
 }
 
-/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. *stop
-   is where the last backslash stands alone, or `end`. */
-static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped,
-                                                 const uint8_t **stop)
+/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. */
+static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped)
 {
-    *stop = end;
     if (!is_escaped)
         return PER_ISA(find)(p, end, '"');
     while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
-        if (end - p < 2) {
-            *stop = p;
-            return end;
-        } else {
-            p += 2;
-        }
-    return p;
+        p += 2;
+    return p < end ? p : end;
 }
 
 /* The request, or the route, that begins here, up to the first quote behind which a status can be read; that
@@ -83,10 +75,9 @@ static inline enum reason PER_ISA(match_raw)(const struct field *f, const uint8_
                                              struct span *fields, const uint8_t **next)
 {
     const struct literal *behind = &f[1].literal;
-    const uint8_t *stop, *odd = NULL;
+    const uint8_t *odd = NULL;
     int is_first = 1;
-    for (const uint8_t *quote = p; (quote = PER_ISA(find_quote)(quote, end, f->is_quoted, &stop)) < end;
-         quote++) {
+    for (const uint8_t *quote = p; (quote = PER_ISA(find_quote)(quote, end, f->is_quoted)) < end; quote++) {
         int fits = starts_with(quote, end, &f->literal);
         if (fits && read_status(quote + f->literal.len, end, behind, &fields[STATUS], next)) {
             fields[f->role] = (struct span){p, (size_t)(quote - p)};
@@ -113,8 +104,7 @@ static inline void PER_ISA(match_behind)(const struct field *f, const struct fie
         if (f->role != METHOD && f->role != ROUTE && f->role != REQUEST)
             return;
         if (*f->literal.bytes == '"') {
-            const uint8_t *quote = PER_ISA(find_quote)(begin, end, f->is_quoted, &stop);
-            stop = quote < end ? quote : stop;
+            stop = PER_ISA(find_quote)(begin, end, f->is_quoted);
         } else {
             size_t most = at_most(f->literal.len - 1, (size_t)(end - begin));
             while (most && memcmp(end - most, f->literal.bytes, most))
