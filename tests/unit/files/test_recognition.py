@@ -22,6 +22,7 @@ from qps_service.files.recognition import (
     proves,
     tail_of,
 )
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 
@@ -236,7 +237,10 @@ test_copies, test_twin_of_copies = promises(
     Promise(
         tails_are_bounded,
         tail_of,
-        {"without end": lambda *arguments, **keywords: tail_of(*arguments, **keywords, limit=1 << 30)},
+        {
+            "without end": lambda *arguments, **keywords: tail_of(*arguments, **keywords, limit=1 << 30),
+            "more lines": Doubled("files.recognition:TAIL_LINES"),
+        },
     ),
 )
 
