@@ -302,7 +302,11 @@ test_promise, test_twin = promises(
         None,
         {"polls only": Patches((LogPipeline, "has_hints", False))},
     ),
-    Promise(others_that_come_with_it_wait, None, served_by(LooksForAnything)),
+    Promise(
+        others_that_come_with_it_wait,
+        None,
+        {**served_by(LooksForAnything), "doubled": Doubled("service.daemon:TICK")},
+    ),
     Promise(lives_while_all_look, None, served_by(LooksAtAll)),
     Promise(lives_while_all_take_hints, None, served_by(TakesAllHints)),
     Promise(
