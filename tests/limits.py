@@ -4,12 +4,12 @@ A limit has a row on the page, a line in LIMITS below, and a twin `Doubled(...)`
 reaches it. tests/project/test_limits.py holds the three together.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from qps_service.configuration import loader, outputs, settings
-from qps_service.configuration.parsers import Within
 from qps_service.configuration.settings import Setting
 from qps_service.text.units import SECOND
 from tests.promised import Patches
@@ -74,10 +74,8 @@ def settings_by_key() -> Mapping[str, Setting]:
 
 def _doubled_default(key: str) -> list[tuple[object, str, Any]]:
     """What is to be patched for the loader to find another default."""
-    old, value = settings_by_key()[key], default_of(key)
-    text = old.parse.range or "" if isinstance(old.parse, Within) else ""
-    is_time = text.endswith(("s", "m", "h", "d"))
-    new = old._replace(default=f"{2 * value / SECOND}s" if is_time else str(2 * value))
+    old = settings_by_key()[key]
+    new = old._replace(default=re.sub("[0-9]+", lambda found: str(2 * int(found[0])), old.default or ""))
 
     def renewed(table: tuple[Setting, ...]) -> tuple[Setting, ...]:
         return tuple(new if each is old else each for each in table)
