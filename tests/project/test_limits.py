@@ -24,7 +24,7 @@ HEADER = (ROOT / "qps_service" / "scanning" / "c" / "limits.h").read_text()
 UNIT = (ROOT / "packaging" / "systemd" / "qps-reporter.service").read_text()
 
 HEAD, UNITS_HEAD = "| What | Limit | Setting | Beyond it |", "| Key of the unit | Value | Beyond it |"
-FIGURE = re.compile(r"(?:one in )?([\d,.]+)(?: (bytes|KiB|MiB|GiB|ms|s|min|h|d|%))?(?: [a-z ]+)?")
+FIGURE = re.compile(r"\b(\d[\d,]*(?:\.\d+)?)(?: (bytes|KiB|MiB|GiB|ms|s|min|h|d|%)(?!\w))?")
 CONSTANT = re.compile(r"^(_?[A-Z_]*LIMIT)(?:: \w+)? = ", re.MULTILINE)
 
 
@@ -45,8 +45,8 @@ def tables(page: str, head: str) -> Iterator[list[str]]:
 
 
 def figure_of(cell: str) -> float | None:
-    """As a number, bytes, nanoseconds or a share; None where there is none."""
-    found = FIGURE.fullmatch(cell)
+    """The first in it, as a number, bytes, nanoseconds or a share; None where there is none."""
+    found = FIGURE.search(cell)
     if not found:
         return None
     number, unit = found[1].replace(",", ""), found[2]
