@@ -89,9 +89,9 @@ SERVER, SCRAPES = "network.http_server:", "outputs.prometheus.output:"
 GMOND, FOLLOWING = "outputs.ganglia.", "following."
 
 
-def _at_the_end(rounds: int) -> int:
-    """How long so many tries take."""
-    return rounds * 20 * SECOND // 1000
+def _times(other: str) -> Callable[[float], float]:
+    """Together with another constant."""
+    return lambda value: value * constant(other)[2]
 
 
 # By the first cell of their rows.
@@ -163,7 +163,11 @@ LIMITS = {
         f"{FOLLOWING}watcher:HINTS_KEPT", "following.test_watcher_shared"
     ),
     # Messages
-    "Messages of a log on its files": Limit(f"{FOLLOWING}announcer:BURST", "test_limits"),
+    "Messages of a log on its files": Limit(
+        f"{FOLLOWING}announcer:BURST",
+        "test_limits",
+        lambda messages: messages * 60 * SECOND / constant(f"{FOLLOWING}announcer:BURST_EVERY")[2],
+    ),
     "Messages of a log on its rotations": Limit(f"{FOLLOWING}announcer:ROTATIONS_SAID_EVERY", "test_limits"),
     "Messages of a log on rejected lines": Limit(
         "service.pipeline:REJECTS_SAID_EVERY", "service.test_pipeline"
@@ -209,12 +213,12 @@ LIMITS = {
     ),
     "Graphite: time between two tries": Limit("network.tcp:LAST_RETRY", "network.test_tcp"),
     "Graphite: time for the rest at a stop": Limit(
-        "network.tcp:LAST_ROUNDS", "network.test_tcp", _at_the_end
+        "network.tcp:LAST_ROUNDS", "network.test_tcp", _times("network.tcp:PAUSE")
     ),
     "StatsD, Ganglia: datagrams sent at once, memory": Limit("network.udp:BATCH", "network.test_udp"),
     "StatsD, Ganglia: windows that wait": Limit("network.udp:WINDOWS", "network.test_udp"),
     "StatsD, Ganglia: time for the rest at a stop": Limit(
-        "network.udp:LAST_ROUNDS", "network.test_udp", _at_the_end
+        "network.udp:LAST_ROUNDS", "network.test_udp", _times("network.udp:PAUSE")
     ),
     "StatsD: vanished routes that are told as 0, in a window": Limit(
         "outputs.vanished:LIMIT", "outputs.test_statsd"
