@@ -16,8 +16,8 @@ The histories keep to what can be kept. Left out are these:
 - A file that comes to a name like no rotation's where no hint tells so, or to another directory, was read in
   part before that. It is compressed in a directory above the log's only where it was seen there.
 - What comes and goes in a directory before anybody has looked into it since it was mounted, or since the link
-  led there: it is taken for old. So is a whole volume that comes while a process that began without it follows
-  another log in its place.
+  led there: it is taken for old. So is a whole volume that comes while a process which began without it
+  follows another log in its place.
 - A rotated file that is empty when a process sees it first, gets its first line after that one's end.
 - Late lines in a file that was let go, has a name like no rotation's and is compressed before the next sweep.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
