@@ -128,12 +128,12 @@ def check_memory_of_a_line(make: MakeScanner) -> None:
 
 
 MEMORY_LINE = 200_000  # bytes
+PATTERNS_OF = reference.patterns_of
 # As a route of its own; and with a regular expression that remembers each step.
 TOLD_APART = Patches((reference, "_TOKEN", re.compile(rb".*", re.DOTALL)))
 REMEMBERS = Patches(
     (reference, "patterns_of", lambda pieces: [each.replace(b"*+", b"*") for each in PATTERNS_OF(pieces)])
 )
-PATTERNS_OF = reference.patterns_of
 
 test_promise, test_twin = promises(
     *(

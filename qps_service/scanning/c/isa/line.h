@@ -144,6 +144,12 @@ static inline enum reason PER_ISA(match)(const struct program *g, const uint8_t 
 static inline struct span PER_ISA(with_single_blanks)(struct span text, uint8_t *out)
 {
     const uint8_t *p = text.start, *end = p + text.len;
+    if (text.len - 1 < STEP - 1) {
+        /* Most have none but single ones within. */
+        uint64_t blanks = PER_ISA(equal)(p, ' ') & ((1ULL << text.len) - 1);
+        if (!(blanks & (blanks >> 1 | 1 | 1ULL << (text.len - 1))))
+            return text;
+    }
     while (p < end && *p == ' ')
         p++;
     while (p < end && end[-1] == ' ')
