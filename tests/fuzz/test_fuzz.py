@@ -45,7 +45,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
             "isa/quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"
         ),
         pytest.param(
-            "isa/quoted", "b->at[b->next] < quotes[1]", "b->at[b->next] < p", id="quotes behind backslashes"
+            "isa/quoted", "backslashes & (quotes ^ (quotes - 1))", "0 & backslashes", id="escaped quotes"
         ),
         pytest.param(
             "isa/line", "last->start && fields[STATUS].len", "last->start", id="no status, or blanks for tabs"

@@ -67,7 +67,6 @@ struct program {
     uint8_t delimiter;
     unsigned before, within;
     int is_quoted; /* isa/quoted.h can read its lines */
-    size_t quotes; /* that most of them have */
     struct shape shape;
 };
 
@@ -149,10 +148,7 @@ static int is_quoted(struct program *g)
         !request->is_quoted || g->core_last + 2 > SHAPE_LIMIT || size->role != BYTES ||
         is_digit(request[1].literal.bytes[0]))
         return 0;
-    for (const struct field *f = g->fields; f < g->fields + g->fields_len; f++) {
-        g->quotes += count_quotes(&f->literal);
-        if (f > size)
-            continue;
+    for (const struct field *f = g->fields; f <= size; f++) {
         int is_around = f == request || f + 1 == request;
         if (f->is_quoted != (f == request) || f->literal.len > 8 ||
             (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
