@@ -119,7 +119,8 @@ def time_of(roles: Mapping[str, bytes] | None) -> int | None:
 
 def _with_single_blanks(text: bytes) -> bytes:
     """None at the ends, and one in place of several."""
-    return _BLANKS.sub(b" ", text.strip(b" "))
+    text = text.strip(b" ")
+    return _BLANKS.sub(b" ", text) if b"  " in text else text
 
 
 def _size(text: bytes) -> int | None:
