@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from qps_service.counting.aggregator import Aggregator
-from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.counting.routes import COLLAPSES, Routes
+from qps_service.counting.rules import compile_match, make_rule
 from qps_service.values.counts import Scanned
 
 ROWS = 300_000

@@ -13,7 +13,7 @@ from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
-from qps_service.counting.routes import Rule, make_rule
+from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.values.history import History
 

@@ -15,7 +15,7 @@ from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import LOG, SERVICE, Setting
 from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
-from qps_service.counting.routes import Rule, compile_match, make_rule
+from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.errors import ConfigError, UsageError
 from qps_service.formats.presets import compile_format
 from qps_service.text.units import SECOND

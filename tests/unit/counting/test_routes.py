@@ -14,10 +14,8 @@ from qps_service.counting.routes import (
     CACHE_ENTRIES,
     COLLAPSES,
     Routes,
-    Rule,
-    compile_match,
-    make_rule,
 )
+from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.values.counts import OTHER
 from tests.promised import Patches, Promise, promises
 

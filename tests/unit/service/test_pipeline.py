@@ -8,7 +8,7 @@ import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
-from qps_service.counting.routes import compile_match, make_rule
+from qps_service.counting.rules import compile_match, make_rule
 from qps_service.files.kernel import Files
 from qps_service.following import resume
 from qps_service.notices import kinds
