@@ -75,7 +75,8 @@ class Routes:
         max_route: int = 1024,
         limited: Limited = apply_all,
     ) -> None:
-        """`collapses` are some of COLLAPSES; `max_route` is bytes; `limited` applies rules within its time."""
+        """`collapses` are some of COLLAPSES; `max_route` is bytes; `limited` applies rules within its
+        time."""
         self._rules = tuple(rules)
         self._collapse = _segments(collapses) if collapses else None
         self._keep_query = keep_query
@@ -99,8 +100,8 @@ class Routes:
         return self._young.get(target) or self._recall(target)
 
     def _recall(self, target: bytes) -> bytes:
-        """The route of a target that is not in the young generation; it is from now on, but for one that there
-        was no time for."""
+        """The route of a target that is not in the young generation; it is from now on, but for one that
+        there was no time for."""
         route = self._old.get(target) or self._derive(target)
         if route is None:
             return OTHER  # this time

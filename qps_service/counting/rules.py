@@ -34,8 +34,8 @@ class Limited(Protocol):
     """Applies rules as `apply_all` does, as far as there is time for it."""
 
     def __call__(self, rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
-        """The route; OTHER where the rules take too long on it, as they always will; None where no time is left
-        for any rule, this time."""
+        """The route; OTHER where the rules take too long on it, as they always will; None where no time is
+        left for any rule, this time."""
 
 
 def apply_all(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:

@@ -138,8 +138,8 @@ def assembled(
 def _pipelines_with(
     store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
 ) -> MakePipeline:
-    """Pipelines that share watches and the time for rules, and go on with the files in the store; with `keeps`,
-    what they open goes there as well."""
+    """Pipelines that share watches and the time for rules, and go on with the files in the store; with
+    `keeps`, what they open goes there as well."""
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:

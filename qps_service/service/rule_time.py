@@ -1,12 +1,12 @@
 """How long route rules may take: of one target, and of all that come.
 
 `re` has no bound of its own, and whoever sends requests chooses what it works on. Promises: the rules of one
-target end after LIMIT of CPU time; what the targets of all logs take, beyond what rules ordinarily take, stays
-below a fifth of the time; and rules that take no more than is ordinary are never without time, however much there
-is to catch up with, since it is not charged for.
+target end after LIMIT of CPU time; what the targets of all logs take, beyond what rules ordinarily take,
+stays below a fifth of the time; and rules that take no more than is ordinary are never without time, however
+much there is to catch up with, since it is not charged for.
 
-A target on which rules were ended is OTHER, and remembered as that. A target that came while there was no time
-is OTHER that once: it has its route when it comes again. Both are said.
+A target on which rules were ended is OTHER, and remembered as that. A target that came while there was no
+time is OTHER that once: it has its route when it comes again. Both are said.
 """
 
 import signal
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from types import FrameType
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.notices import kinds
@@ -23,14 +23,14 @@ from qps_service.text.escape import show
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import OTHER
 
-# Of one target, for all rules of its log: thousands of times what rules for a site take, and short enough that
-# nobody notices one.
+# Of one target, for all rules of its log: thousands of times what rules for a site take, and short enough
+# that nobody notices one.
 LIMIT = 50 * MILLISECOND  # nanoseconds of CPU time
 # What the rules of one target may take at no charge. Ten rules for a site take 10 us, a hundred 100 us. More
 # would let a flood of targets that are as slow as that take a whole core.
 ORDINARY = 100_000  # nanoseconds of CPU time
-# What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is merely
-# uneven, in longer ones new targets would be OTHER for longer.
+# What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is
+# merely uneven, in longer ones new targets would be OTHER for longer.
 PERIOD = 5 * SECOND  # nanoseconds
 BUDGET = SECOND  # nanoseconds of CPU time
 # How much CPU time may pass until the loop shows that it lives: rules run where rows are counted, and there
@@ -41,7 +41,6 @@ QUIET_AFTER = 600 * SECOND  # nanoseconds
 
 SHOWN = 100  # bytes of a target in a notice
 
-Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
@@ -52,9 +51,7 @@ class TookTooLong(BaseException):
 class Limit(Protocol):
     """Does work, and measures it."""
 
-    def __call__(
-        self, work: Callable[Given, Made], *given: Given.args, **named: Given.kwargs
-    ) -> tuple[Made | None, int]:
+    def __call__(self, work: Callable[..., Made], *given: object) -> tuple[Made | None, int]:
         """What it made, None if it took too long; and the nanoseconds of CPU time that it took."""
 
 
@@ -64,9 +61,9 @@ class CpuLimit:
 
     This is the one handler in the program that raises, and it does so only between two lines of `__call__`: a
     signal that comes late finds `_is_working` false. One that was meant for earlier work, and comes when the
-    next has begun, finds that this had no time to come to its limit; the timer goes on, and sends another. Work
-    that takes less than the kernel's tick, some milliseconds, costs two system calls for the timer and two for
-    the time: 2 us. Only the main thread can do work here, since Python has handlers run in no other.
+    next has begun, finds that this had no time to come to its limit; the timer goes on, and sends another.
+    Work that takes less than the kernel's tick, some milliseconds, costs two system calls for the timer and
+    two for the time: 2 us. Only the main thread can do work here, since Python has handlers run in no other.
     """
 
     def __init__(self) -> None:
@@ -77,16 +74,14 @@ class CpuLimit:
         """Take over SIGVTALRM of the process; without that, the first one would end it."""
         signal.signal(signal.SIGVTALRM, self._end)
 
-    def __call__(
-        self, work: Callable[Given, Made], *given: Given.args, **named: Given.kwargs
-    ) -> tuple[Made | None, int]:
+    def __call__(self, work: Callable[..., Made], *given: object) -> tuple[Made | None, int]:
         """What it made, None if it took too long; and the nanoseconds of CPU time that it took."""
         made = None
         self._begun = time.thread_time_ns()
         try:
             self._is_working = True
             signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT / SECOND, LIMIT / SECOND)
-            made = work(*given, **named)
+            made = work(*given)
             self._is_working = False
         except TookTooLong:
             made = None

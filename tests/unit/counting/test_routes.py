@@ -312,7 +312,7 @@ class Forgetful(Routes):  # one generation, which is thrown away when it is full
 class Remembers(Routes):  # nothing is forgotten
     def _recall(self, target: bytes) -> bytes:
         self._size = 0
-        self._young[target] = self._derive(target)
+        self._young[target] = self._derive(target) or b""
         return self._young[target]
 
 
