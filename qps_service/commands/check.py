@@ -183,7 +183,7 @@ def _rules(log: LogConfig) -> Iterator[Answer]:
         routes = slow_routes(rule.pattern, length)
         took, route = max((CPU_LIMIT(rule.apply, route)[1], route) for route in routes)
         time = f"{took / MILLISECOND:.3f} ms at most" if took < ENDED else "it would be ended"
-        yield f"  rule {number}", show(rule.pattern.pattern), True
+        yield f"  rule {number}", rule.match, True
         yield "", f'{time}, in {length} bytes such as "{show(route[:SHOWN])}..."', True
         for slow in polynomial(rule.pattern):
             if slow.repeats > 1:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from qps_service.text.escape import show
 from qps_service.values.counts import OTHER
 
 
@@ -18,6 +19,12 @@ class Rule(NamedTuple):
 
     pattern: re.Pattern[bytes]
     template: bytes
+
+    @property
+    def match(self) -> str:
+        """The pattern as it is configured, for people."""
+        source = self.pattern.pattern.decode()
+        return source if source.isprintable() else show(self.pattern.pattern)
 
     def apply(self, route: bytes) -> bytes:
         """The route that `route` becomes."""

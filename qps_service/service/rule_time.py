@@ -26,9 +26,10 @@ from qps_service.values.counts import OTHER
 # Of one target, for all rules of its log: thousands of times what rules for a site take, and short enough
 # that nobody notices one.
 LIMIT = 50 * MILLISECOND  # nanoseconds of CPU time
-# What the rules of one target may take at no charge. Ten rules for a site take 10 us, a hundred 100 us. More
-# would let a flood of targets that are as slow as that take a whole core.
-ORDINARY = 100_000  # nanoseconds of CPU time
+# What the rules of one target may take at no charge: ten times of what rules for a site take on a slow
+# machine. More would let a flood of targets that are as slow as that take a whole core.
+ORDINARY = 100_000  # nanoseconds of CPU time,
+ORDINARY_RULE = 5_000  # and so many for each rule
 # What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is
 # merely uneven, in longer ones new targets would be OTHER for longer.
 PERIOD = 5 * SECOND  # nanoseconds
@@ -122,7 +123,7 @@ class RuleTime:
             return None
         made, took = self._limit(apply_all, rules, route, max_route)
         self._unsigned += took
-        if took > ORDINARY:
+        if took > ORDINARY + ORDINARY_RULE * len(rules):
             self._charge(took, rules, route, is_ended=made is None)
         if self._unsigned >= SIGN_AFTER:
             self._unsigned = 0
@@ -136,9 +137,10 @@ class RuleTime:
         return True
 
     def _charge(self, took: int, rules: Sequence[Rule], route: bytes, *, is_ended: bool) -> None:
+        """For a target that was out of the ordinary; say what is to be said of it."""
         now = self._clock()
         self._begin_anew(now)
-        self._left -= took - ORDINARY
+        self._left -= took - ORDINARY - ORDINARY_RULE * len(rules)
         self._worst = max(self._worst, (took, rules, route), key=itemgetter(0))
         if is_ended and self._ended.is_news(now):
             self._say(f"{self._slowest(rules, route)} and was ended; that target is counted under other")
@@ -158,7 +160,7 @@ class RuleTime:
                 break
             route = made
         start = f"{show(target[:SHOWN])}…" if len(target) > SHOWN else show(target)
-        return f'the rule {show(slowest.pattern.pattern)!r} took {longest // MILLISECOND} ms on "{start}"'
+        return f"the rule '{slowest.match}' took {longest / MILLISECOND:.1f} ms on '{start}'"
 
     def _say(self, text: str) -> None:
         self._notify(Notice(kinds.SLOW_RULE, text))
