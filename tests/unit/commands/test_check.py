@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
+from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, group_name, user_name
 from tests.promised import Patches, Promise, promises
 
@@ -127,8 +129,49 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
         "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
     )
     status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[2]) == (0, "  rules        2 for routes")
+    assert (status, lines[2], lines[4]) == (0, "  rule 1       ^/user/:id/(.)", "  rule 2       x")
     assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
+
+
+RULES = {  # what is said of them
+    r"^/user/[^/]++/(\w++)": [r"0\.\d{3} ms at most, in 1024 bytes such as .*"],
+    r"(.*)/(.*)/(.*)\.php$": [
+        r'it would be ended after 50 ms, in 1024 bytes such as "/{20}\.\.\."',
+        r'warning: 3 repetitions can match the same bytes, such as "//": n bytes take up to n\^4 steps; '
+        r"write repetition that gives nothing back, such as \[\^/\]\+\+",
+    ],
+}
+
+
+def check_rules(place: Path, capsys: Captured) -> None:
+    """Each with the time that it takes on a bad route, and with what makes it slow; which is no problem."""
+    make_log(place / "access.log")
+    rules = "".join(f"[[log.web.route]]\nmatch = '{match}'\nname = '/x'\n" for match in RULES)
+    (place / "some.toml").write_text(f"[log.web]\npath = 'access.log'\n{rules}")
+    status, lines = looked(capsys, "--config", "some.toml")
+    said = [
+        line
+        for number, (match, texts) in enumerate(RULES.items(), start=1)
+        for line in (f"  rule {number}       {re.escape(match)}", *(f" {{15}}{text}" for text in texts))
+    ]
+    assert status == 0
+    for line, expected in zip(lines[2 : 2 + len(said)], said, strict=True):
+        assert re.fullmatch(expected, line), line
+
+
+def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/" * 300))
+    (place / "some.toml").write_text(
+        "[log.web]\npath = 'access.log'\n[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
+    )
+    status, lines = looked(capsys, "--config", "some.toml")
+    assert (status, lines[-1]) == (0, "  first line   parses as GET other 200, 512 bytes")
+
+
+test_rules, test_rules_without_a_word_are_caught = promises(
+    Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
+    Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
+)
 
 
 MOUNT = (
@@ -323,6 +366,60 @@ def test_it_says_where_each_output_leads(
     leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
     assert lines[: len(outputs)] == leading
     assert lines[len(outputs)].startswith("log ")
+
+
+def a_place_that_holds_no_file_is_a_problem(
+    place: Path, capsys: Captured, lay: Callable[[Path], object], mode: str
+) -> None:
+    """Though the service would count all the same."""
+    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    lay(place / "reports")
+    assert main(["check", "access.log", "--config", "file.toml"]) == 1
+    said = f"output         json: {place}/reports: it is not a regular file ({mode}){PROBLEM}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def a_state_directory_of_another_user_is_a_problem(place: Path, capsys: Captured) -> None:
+    """The service's user would not keep a ledger there."""
+    (place / "state").mkdir()
+    os.chown(place / "state", 4711, -1)
+    assert main(["check", "access.log", "--state", "state"]) == 1
+    said = f"state          {place}/state: it belongs to 4711, expected root{PROBLEM}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+test_no_file, test_no_file_twin = promises(
+    *(
+        Promise(
+            a_place_that_holds_no_file_is_a_problem,
+            None,
+            {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))},
+            lay=lay,
+            mode=mode,
+        )
+        for lay, mode in (
+            (os.mkfifo, "prw-r--r--"),
+            (Path.mkdir, "drwxr-xr-x"),
+            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
+        )
+    )
+)
+test_foreign_state, test_foreign_state_twin = map(
+    needs_root,
+    promises(
+        Promise(
+            a_state_directory_of_another_user_is_a_problem,
+            None,
+            {"any": Patches((check, "objection_to", lambda path: None))},
+        )
+    ),
+)
+
+
+def test_an_output_that_is_a_file_already_is_well(place: Path) -> None:
+    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    (place / "reports").touch()
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
 
 
 @as_nobody
