@@ -205,8 +205,8 @@ def _rules(log: LogConfig) -> Iterator[Answer]:
         for slow in polynomial(rule.pattern):
             if slow.repeats > 1:
                 same = f'{slow.repeats} repetitions can match the same bytes, such as "{show(slow.pumped)}"'
-                how = "write repetition that gives nothing back, such as [^/]++"
-                yield "", f"warning: {same}: n bytes take up to n^{slow.degree} steps; {how}", True
+                yield "", f"warning: {same}: n bytes take up to n^{slow.degree} steps", True
+                yield "", "write repetition that gives nothing back, such as [^/]++", True
                 break
 
 

@@ -17,7 +17,6 @@ a limit all the same.
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import cache
 from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
@@ -382,7 +381,6 @@ def _bytes_of(op: str, argument: Any, flags: int) -> int:
     return ANY & ~found if is_negated else found
 
 
-@cache
 def _category(name: str) -> int:
     *_, negated, kind = name.split("_")
     escape = {"DIGIT": b"d", "SPACE": b"s", "WORD": b"w"}.get(kind)
