@@ -199,9 +199,9 @@ def _rules(log: LogConfig) -> Iterator[Answer]:
         routes = slow_routes(rule.pattern, length)
         took, route = max((CPU_LIMIT(rule.apply, route)[1], route) for route in routes)
         ended = f"it would be ended after {LIMIT // MILLISECOND} ms"
-        time = f"{took / MILLISECOND:.3f} ms at most" if took < ENDED else ended
+        time = f"{took / MILLISECOND:.3f} ms" if took < ENDED else ended
         yield f"  rule {number}", rule.match, True
-        yield "", f'{time}, in {length} bytes such as "{show(route[:SHOWN])}..."', True
+        yield "", f'{time} on {length} bytes, the slowest that were tried: "{show(route[:SHOWN])}..."', True
         for slow in polynomial(rule.pattern):
             if slow.repeats > 1:
                 same = f'{slow.repeats} repetitions can match the same bytes, such as "{show(slow.pumped)}"'

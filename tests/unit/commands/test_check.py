@@ -134,9 +134,9 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
 
 
 RULES = {  # what is said of them
-    r"^/user/[^/]++/(\w++)": [r"0\.\d{3} ms at most, in 1024 bytes such as .*"],
+    r"^/user/[^/]++/(\w++)": [r"0\.\d{3} ms on 1024 bytes, the slowest that were tried: .*"],
     r"(.*)/(.*)/(.*)\.php$": [
-        r'it would be ended after 50 ms, in 1024 bytes such as "/{20}\.\.\."',
+        r'it would be ended after 50 ms on 1024 bytes, the slowest that were tried: "/{20}\.\.\."',
         r'warning: 3 repetitions can match the same bytes, such as "//": n bytes take up to n\^4 steps',
         r"write repetition that gives nothing back, such as \[\^/\]\+\+",
     ],
