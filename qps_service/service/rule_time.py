@@ -6,7 +6,9 @@ stays below a fifth of the time; and rules that take no more than is ordinary ar
 much there is to catch up with, since it is not charged for.
 
 A target on which rules were ended is OTHER, and remembered as that. A target that came while there was no
-time is OTHER that once: it has its route when it comes again. Both are said.
+time is OTHER that once: it has its route when it comes again. Both are said. Paths are slow by their length,
+so those that are less than half as long as the shortest slow one are never without time. If one of them is
+slow as well, it halves what is tried: ten of them are all that somebody who makes paths has beyond the share.
 """
 
 import signal
@@ -39,6 +41,8 @@ BUDGET = SECOND  # nanoseconds of CPU time
 SIGN_AFTER = SECOND  # nanoseconds
 # What was said is said again only if there was no reason to for so long.
 QUIET_AFTER = 600 * SECOND  # nanoseconds
+
+ENDLESS = 1 << 62  # bytes
 
 SHOWN = 100  # bytes of a target in a notice
 
@@ -114,12 +118,14 @@ class RuleTime:
         self._period = clock()  # when it began
         self._left = BUDGET
         self._unsigned = 0  # nanoseconds of CPU time since the last sign of life
+        self._shortest = ENDLESS  # bytes of a route that was charged for in this period
         self._worst: tuple[int, Sequence[Rule], bytes] = (0, (), b"")  # of the period: time, rules and route
         self._ended, self._spent = _News(), _News()
 
     def __call__(self, rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
         """The route; OTHER where that took too long; None where no time is left."""
-        if self._left <= 0 and not self._begin_anew(self._clock()):
+        is_spent = self._left <= 0 and 2 * len(route) > self._shortest
+        if is_spent and not self._begin_anew(self._clock()):
             return None
         made, took = self._limit(apply_all, rules, route, max_route)
         self._unsigned += took
@@ -133,7 +139,8 @@ class RuleTime:
     def _begin_anew(self, now: int) -> bool:
         if now - self._period < PERIOD:
             return False
-        self._period, self._left, self._worst = now, BUDGET, (0, (), b"")
+        self._period, self._left = now, BUDGET
+        self._shortest, self._worst = ENDLESS, (0, (), b"")
         return True
 
     def _charge(self, took: int, rules: Sequence[Rule], route: bytes, *, is_ended: bool) -> None:
@@ -141,12 +148,13 @@ class RuleTime:
         now = self._clock()
         self._begin_anew(now)
         self._left -= took - ORDINARY - ORDINARY_RULE * len(rules)
+        self._shortest = min(self._shortest, len(route))
         self._worst = max(self._worst, (took, rules, route), key=itemgetter(0))
         if is_ended and self._ended.is_news(now):
             self._say(f"{self._slowest(rules, route)} and was ended; that target is counted under other")
         if self._left <= 0 and self._spent.is_news(now):
             slowest = self._slowest(*self._worst[1:])
-            left = "for the rest of them, targets that are not known yet are counted under other"
+            left = "for the rest of them, long targets that are not known yet are counted under other"
             self._say(f"rules took {BUDGET / SECOND:g} s of {PERIOD // SECOND} s: {left}; {slowest}")
 
     def _slowest(self, rules: Sequence[Rule], route: bytes) -> str:

@@ -162,6 +162,9 @@ class Told:
         return self.rule_time(rules, route, 1024)
 
 
+NEW = b"/" + b"n" * 99
+
+
 def targets(milliseconds: int, count: int, first: int = 0) -> list[bytes]:
     return [b"/%d=" % number + b"-" * milliseconds for number in range(first, first + count)]
 
@@ -177,9 +180,9 @@ def check_share(make: type[RuleTime]) -> None:
                 told.of(one)
                 told.of(two, (SLOW,))
             assert 0.9 * BUDGET < told.spent < 1.2 * BUDGET
-            assert told.of(b"/new") is None
+            assert told.of(NEW) is None
         told.now += PERIOD
-        assert told.of(b"/new") == b"/new"
+        assert told.of(NEW) == NEW
     assert BUDGET * 5 == PERIOD
 
 
@@ -190,6 +193,20 @@ def check_the_ordinary_is_free(make: type[RuleTime]) -> None:
         assert told.of(target) is not None
     assert told.spent > BUDGET
     assert told.notices == []
+
+
+def check_short_ones_have_time(make: type[RuleTime]) -> None:
+    """Less than half as long as any that is slow; ten slow ones of them at most go beyond the share."""
+    told = Told(make)
+    for target in targets(1000, 100, first=100):
+        told.of(target)
+    spent = told.spent
+    assert told.of(b"/user/1234") == b"/user/1234"
+    assert told.of(NEW * 6) is None
+    for length in range(1000, 50, -1):
+        told.of(b"/=" + b"-" * length)
+    assert told.spent - spent < 10 * LIMIT
+    assert told.of(b"/user/1234") == b"/user/1234"
 
 
 def check_rare_ones_never_add_up(make: type[RuleTime]) -> None:
@@ -209,9 +226,9 @@ def check_what_is_remembered(make: type[Routes]) -> None:
     assert told.spent < 5 * LIMIT  # and what it takes to name the rule
     for target in more:
         routes.of(target)
-    assert routes.of(b"/known") == OTHER
+    assert routes.of(NEW) == OTHER
     told.now += PERIOD
-    assert routes.of(b"/known") == b"/known"
+    assert routes.of(NEW) == NEW
     told.spent = 0
     assert routes.of(slow) == OTHER
     assert told.spent == 0
@@ -230,7 +247,8 @@ class ForgetsTheSlow(Routes):
 
 ENDED = f"took 50.0 ms on '/0={'-' * 50}' and was ended; that target is counted under other"
 SPENT = (
-    "rules took 1 s of 5 s: for the rest of them, targets that are not known yet are counted under other; "
+    "rules took 1 s of 5 s: for the rest of them, long targets that are not known yet "
+    "are counted under other; "
 )
 
 
@@ -327,6 +345,16 @@ test_promise, test_twin = promises(
         check_the_ordinary_is_free,
         RuleTime,
         {"all is charged": Patches((module, "ORDINARY", 0), (module, "ORDINARY_RULE", 0))},
+    ),
+    Promise(
+        check_short_ones_have_time,
+        RuleTime,
+        {
+            "none has": Patches((module, "ENDLESS", 0)),
+            "all have": twin(
+                RuleTime, "all have", "_charge", then=lambda self: vars(self).update(_shortest=1 << 62)
+            ),
+        },
     ),
     Promise(check_rare_ones_never_add_up, RuleTime, [NEVER_AGAIN]),
     Promise(check_what_is_remembered, Routes, [RemembersOther, ForgetsTheSlow]),
