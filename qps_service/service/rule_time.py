@@ -7,8 +7,8 @@ much there is to catch up with, since it is not charged for.
 
 A target on which rules were ended is OTHER, and remembered as that. A target that came while there was no
 time is OTHER that once: it has its route when it comes again. Both are said. Paths are slow by their length,
-so those that are less than half as long as the shortest slow one are never without time. If one of them is
-slow as well, it halves what is tried: ten of them are all that somebody who makes paths has beyond the share.
+so a quarter of the time is for those that are less than half as long as the shortest slow one: otherwise a
+few slow requests a second would take the names of all new targets.
 """
 
 import signal
@@ -35,7 +35,10 @@ ORDINARY_RULE = 5_000  # and so many for each rule
 # What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is
 # merely uneven, in longer ones new targets would be OTHER for longer.
 PERIOD = 5 * SECOND  # nanoseconds
-BUDGET = SECOND  # nanoseconds of CPU time
+BUDGET = SECOND  # nanoseconds of CPU time,
+RESERVE = BUDGET // 4  # so much of it for short targets alone
+# What makes a target a slow one: more than the kernel takes from us by chance.
+SLOW = MILLISECOND  # nanoseconds of CPU time
 # How much CPU time may pass until the loop shows that it lives: rules run where rows are counted, and there
 # are up to 32,768 of them at once.
 SIGN_AFTER = SECOND  # nanoseconds
@@ -118,13 +121,13 @@ class RuleTime:
         self._period = clock()  # when it began
         self._left = BUDGET
         self._unsigned = 0  # nanoseconds of CPU time since the last sign of life
-        self._shortest = ENDLESS  # bytes of a route that was charged for in this period
+        self._shortest = ENDLESS  # bytes of a route that was slow in this period
         self._worst: tuple[int, Sequence[Rule], bytes] = (0, (), b"")  # of the period: time, rules and route
         self._ended, self._spent = _News(), _News()
 
     def __call__(self, rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
         """The route; OTHER where that took too long; None where no time is left."""
-        is_spent = self._left <= 0 and 2 * len(route) > self._shortest
+        is_spent = self._left <= (RESERVE if 2 * len(route) > self._shortest else 0)
         if is_spent and not self._begin_anew(self._clock()):
             return None
         made, took = self._limit(apply_all, rules, route, max_route)
@@ -148,14 +151,16 @@ class RuleTime:
         now = self._clock()
         self._begin_anew(now)
         self._left -= took - ORDINARY - ORDINARY_RULE * len(rules)
-        self._shortest = min(self._shortest, len(route))
+        if took >= SLOW:
+            self._shortest = min(self._shortest, len(route))
         self._worst = max(self._worst, (took, rules, route), key=itemgetter(0))
         if is_ended and self._ended.is_news(now):
             self._say(f"{self._slowest(rules, route)} and was ended; that target is counted under other")
-        if self._left <= 0 and self._spent.is_news(now):
+        if self._left <= RESERVE and self._spent.is_news(now):
             slowest = self._slowest(*self._worst[1:])
             left = "for the rest of them, long targets that are not known yet are counted under other"
-            self._say(f"rules took {BUDGET / SECOND:g} s of {PERIOD // SECOND} s: {left}; {slowest}")
+            given = f"{(BUDGET - RESERVE) / SECOND:g} s of {PERIOD // SECOND} s"
+            self._say(f"rules took {given}: {left}; {slowest}")
 
     def _slowest(self, rules: Sequence[Rule], route: bytes) -> str:
         """Which rule takes most of the time of a target that is known to be slow."""

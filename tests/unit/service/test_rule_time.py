@@ -72,12 +72,17 @@ def test_whatever_the_pattern_does_it_ends(match: str) -> None:
     assert took >= LIMIT // 2
 
 
+TIMES = 8
+
+
 def check_a_match_ends(make: type[CpuLimit]) -> None:
     """Some eight limits long, so that twins end, too."""
     slow = rule(r"(.*)/(.*)/(.*)\.php$")
     limit, began = installed(make), time.thread_time_ns()
-    assert limit(slow.apply, b"/" * 300)[0] is None
-    assert time.thread_time_ns() - began < 1.7 * LIMIT  # of the thread's CPU: whatever else the machine does
+    for _ in range(TIMES):
+        assert limit(slow.apply, b"/" * 300)[0] is None
+    # Of the thread's CPU, whatever else the machine does; several, because the timer counts in ticks.
+    assert time.thread_time_ns() - began < 1.5 * TIMES * LIMIT
     made, took = limit(rule("a+").apply, b"/a")
     assert made == b"/x"
     assert took < LIMIT
@@ -137,7 +142,7 @@ SLOW, QUICK = rule("slow"), rule("quick")
 
 
 class Told:
-    """CPU time and clock as they are told: a target is as many ms as it has bytes behind its `=`."""
+    """CPU time and clock as told: a target takes 1 ms for each `-` behind its `=`, and half for each `.`."""
 
     def __init__(self, make: type[RuleTime] = RuleTime) -> None:
         self.now = 0
@@ -153,7 +158,8 @@ class Told:
     def __call__(self, work: Callable[..., Any], *given: Any) -> tuple[Any, int]:
         route = next(each for each in given if isinstance(each, bytes))
         is_quick = getattr(work, "__self__", None) is QUICK
-        took = 0 if is_quick else len(route.partition(b"=")[2]) * MILLISECOND
+        _, _, told = route.partition(b"=")
+        took = 0 if is_quick else told.count(b"-") * MILLISECOND + told.count(b".") * MILLISECOND // 2
         took = min(took, LIMIT) or ORDINARY
         self.spent += took
         return (None if took == LIMIT else work(*given)), took
@@ -179,7 +185,7 @@ def check_share(make: type[RuleTime]) -> None:
                 told.now += MILLISECOND
                 told.of(one)
                 told.of(two, (SLOW,))
-            assert 0.9 * BUDGET < told.spent < 1.2 * BUDGET
+            assert 0.7 * BUDGET < told.spent < 1.2 * BUDGET
             assert told.of(NEW) is None
         told.now += PERIOD
         assert told.of(NEW) == NEW
@@ -196,17 +202,17 @@ def check_the_ordinary_is_free(make: type[RuleTime]) -> None:
 
 
 def check_short_ones_have_time(make: type[RuleTime]) -> None:
-    """Less than half as long as any that is slow; ten slow ones of them at most go beyond the share."""
+    """Those less than half as long as any that is slow; what they have is within the share."""
     told = Told(make)
     for target in targets(1000, 100, first=100):
         told.of(target)
     spent = told.spent
     assert told.of(b"/user/1234") == b"/user/1234"
     assert told.of(NEW * 6) is None
-    for length in range(1000, 50, -1):
-        told.of(b"/=" + b"-" * length)
-    assert told.spent - spent < 10 * LIMIT
-    assert told.of(b"/user/1234") == b"/user/1234"
+    assert told.spent == spent + ORDINARY
+    for number in range(2000):
+        told.of(b"/%d=." % number)
+    assert spent < told.spent < 1.2 * BUDGET
 
 
 def check_rare_ones_never_add_up(make: type[RuleTime]) -> None:
@@ -247,7 +253,7 @@ class ForgetsTheSlow(Routes):
 
 ENDED = f"took 50.0 ms on '/0={'-' * 50}' and was ended; that target is counted under other"
 SPENT = (
-    "rules took 1 s of 5 s: for the rest of them, long targets that are not known yet "
+    "rules took 0.75 s of 5 s: for the rest of them, long targets that are not known yet "
     "are counted under other; "
 )
 
@@ -351,8 +357,9 @@ test_promise, test_twin = promises(
         RuleTime,
         {
             "none has": Patches((module, "ENDLESS", 0)),
-            "all have": twin(
-                RuleTime, "all have", "_charge", then=lambda self: vars(self).update(_shortest=1 << 62)
+            "all have": Patches((module, "SLOW", 2 * LIMIT)),
+            "more than there is": Patches(
+                (module, "BUDGET", 2 * BUDGET), (module, "RESERVE", 5 * BUDGET // 4)
             ),
         },
     ),
