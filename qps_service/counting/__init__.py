@@ -5,4 +5,6 @@ Pure. What goes in comes out once, in one window and in the totals.
 - `aggregator`: windows and totals of a log; read it first
 - `routes`: a target becomes a route, by rules, collapses and a bounded cache
 - `admission`: which routes are told apart, and which are `other`
+- `methods`: which methods are
+- `rows`: which rows are, in the log's share of the process's `budget`
 """

@@ -99,7 +99,7 @@ def a_request_has_to_come_in_time(listener: type[Listener], build: Build) -> Non
 def large_answers() -> Iterator[None]:
     """Such as no socket holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
+        patch.setattr(prometheus, "pieces", lambda overview, openmetrics: [bytes(1_000_000)] * 20)
         patch.setattr(http_server, "IN_FLIGHT", 30_000_000)
         yield
 
@@ -220,7 +220,7 @@ def hold_large_heads(listener: Listener, client: Client, now: int) -> None:
 
 def close_at_once(listener: Listener, client: Client, answer: bytes, now: int) -> None:
     """What was not read yet makes the kernel reset the connection, and the answer is lost."""
-    listener.send(client, answer, b"", now)
+    listener.send(client, answer, (), now)
 
 
 test_promise, test_twin = promises(

@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -420,7 +420,7 @@ def is_said_when_it_is_opened(make: Make, tmp_path: Path) -> None:
     assert (numbers(file.path), file.resumed) == ([2], 1)
 
 
-def by_parts(output: JsonOutput, line: bytes) -> None:
+def by_parts(output: JsonOutput, line: bytes, rest: Iterable[bytes]) -> None:
     """The newline comes behind."""
     JsonOutput._append(output, line[:-1])
     JsonOutput._append(output, line[-1:])
@@ -459,7 +459,7 @@ GIVES_UP = twin(JsonOutput, "gives up", "_open", first=give_up)
 SAYS_EACH = says_each(JsonOutput, "_fail")
 HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self._descriptor >= 0)
 DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
-HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line: os.write(self._descriptor, line))
+HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line, rest: os.write(self._descriptor, line))
 TRUSTING = twin(JsonOutput, "trusting", "_append", first=lambda self: vars(self).update(_is_torn=False))
 OfFile = partial(Promise, caught=(ValueError, FileNotFoundError))
 test_file, test_file_twin = promises(

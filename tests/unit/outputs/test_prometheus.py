@@ -11,13 +11,13 @@ from prometheus_client import parser
 from qps_service.network.http_server import Client
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
-from qps_service.outputs.prometheus.exposition import render
+from qps_service.outputs.prometheus.exposition import pieces
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
 from tests.promised import Promise, promises
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
-from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
+from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse, render
 
 Patch = pytest.MonkeyPatch
 
@@ -177,17 +177,17 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
     endpoint, rendered = make(kind), []
 
-    def slow(overview: Overview, *, openmetrics: bool) -> tuple[bytes, str]:
+    def slow(overview: Overview, *, openmetrics: bool) -> Iterator[bytes]:
         rendered.append(endpoint.now)
         endpoint.now += 2 * SECOND
-        return render(overview, openmetrics=openmetrics)
+        return pieces(overview, openmetrics=openmetrics)
 
-    monkeypatch.setattr(output, "render", slow)
+    monkeypatch.setattr(output, "pieces", slow)
     began = endpoint.now
     while endpoint.now < began + 100 * SECOND:
         clients = [endpoint.ask() for _ in range(3)]
         while not endpoint.look(seconds=0.1):
-            due = endpoint.output.due()
+            due = endpoint.output.wanted()
             assert due is not None
             assert due > endpoint.now
         bodies = {parse(endpoint.receive(client))[1] for client in clients}
@@ -221,9 +221,9 @@ def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> No
     assert endpoint.look()
     endpoint.ask(SCRAPE)
     assert not endpoint.look(seconds=0.2)
-    assert endpoint.output.due() == endpoint.now + SECOND // 20
+    assert endpoint.output.wanted() == endpoint.now + SECOND // 20
     assert endpoint.look(seconds=0.05)
-    assert endpoint.output.due() is None
+    assert endpoint.output.wanted() is None
 
 
 def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypatch: Patch) -> None:
@@ -234,10 +234,10 @@ def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypa
 
     client = endpoint.ask()
     with monkeypatch.context() as faulty:
-        faulty.setattr(output, "render", broken)
+        faulty.setattr(output, "pieces", broken)
         with pytest.raises(OverflowError):
             endpoint.look()
-    assert endpoint.output.due() is None
+    assert endpoint.output.wanted() is None
     assert not endpoint.look(seconds=1)
     assert endpoint.receive(client) == b""
     assert endpoint.connections == 0

@@ -1,18 +1,18 @@
 """The file for node_exporter: whole, readable by others, and no trouble where it can't be written."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Notice, Notify
-from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.values.reports import Overview
 from tests.promised import Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
+from tests.unit.scraping import render
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 CHANGED = OVERVIEW._replace(commits=7)
@@ -80,9 +80,9 @@ def write_in_place(output: TextfileOutput, reports: object, overview: Overview, 
         file.write(render(overview)[0])
 
 
-def open_whatever_is_there(output: TextfileOutput, text: bytes) -> None:
+def open_whatever_is_there(output: TextfileOutput, text: Iterable[bytes]) -> None:
     with open(output._new, "wb") as file:
-        file.write(text)
+        file.writelines(text)
 
 
 def called(end: str) -> type[TextfileOutput]:

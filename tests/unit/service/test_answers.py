@@ -52,7 +52,10 @@ class Asked(Answers):
         return 99
 
     def is_ready(self) -> bool:
-        return self.is_sent
+        return self.is_sent and not self.is_taken
+
+    def wanted(self) -> int | None:
+        return 0 if self.is_taken else None
 
     def asked(self, now: int, *, is_behind: bool) -> list[str]:
         if self.is_taken:
