@@ -16,7 +16,7 @@ from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, List
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
-from tests.promised import Promise, promises, twin
+from tests.promised import Patches, Promise, promises, twin
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
 
 Build = Callable[..., Endpoint]
@@ -146,6 +146,46 @@ def what_is_held_for_slow_readers_is_bounded(listener: type[Listener], build: Bu
         assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
 
 
+def little_is_sent_ahead(listener: type[Listener], build: Build) -> None:
+    """What nobody reads stays with us, where it is bounded, and not with the kernel, once for each client."""
+    endpoint = build(listener)
+    with large_answers():
+        endpoint.ask()
+        assert endpoint.look()
+    [client] = endpoint.output._listener._clients.values()
+    assert 20_000_000 - sum(map(len, client.unsent)) < 4_000_000
+    assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 1 << 18
+
+
+def who_reads_goes_on(listener: type[Listener], build: Build) -> None:
+    """Where too much waits, those go who took nothing for longest, and not who asked first."""
+    endpoint = build(listener)
+    with large_answers(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server, "IN_FLIGHT", 45_000_000)
+        reader = endpoint.ask()
+        assert endpoint.look()
+        silent = endpoint.ask()
+        assert endpoint.look(seconds=1)
+        endpoint.now += SECOND
+        received = 0
+        while received < 10_000_000:
+            with suppress(BlockingIOError):
+                received += len(reader.recv(1 << 20))
+            endpoint.output.flush(endpoint.now)
+        latest = endpoint.ask()
+        assert endpoint.look(seconds=1)
+        assert len(endpoint.receive(silent)) < 20_000_000
+        assert len(parse(endpoint.receive(latest))[1]) == 20_000_000
+        assert received + len(endpoint.receive(reader)) > 20_000_000
+
+
+def drop_the_first(listener: Listener, client: Client, now: int) -> None:
+    """Who asked first goes first."""
+    moved_at = client.moved_at
+    Listener._send(listener, client, now)
+    client.moved_at = moved_at
+
+
 # --- large
 
 
@@ -242,6 +282,10 @@ test_promise, test_twin = promises(
         what_is_held_for_slow_readers_is_bounded,
         Listener,
         [twin(Listener, "holds all", "send", instead=send_and_hold_all)],
+    ),
+    Promise(little_is_sent_ahead, Listener, [Patches((http_server, "SENT_AHEAD", 1 << 22))]),
+    Promise(
+        who_reads_goes_on, Listener, [twin(Listener, "drops the first", "_send", instead=drop_the_first)]
     ),
     Promise(
         a_large_head_is_refused,

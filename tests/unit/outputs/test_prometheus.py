@@ -13,6 +13,7 @@ from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
 from qps_service.outputs.prometheus.exposition import pieces
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
+from qps_service.text.units import format_size
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
 from tests.promised import Promise, promises
@@ -210,7 +211,72 @@ class OneByOne(PrometheusOutput):  # renders for each
             super().answer([each], overview, now)
 
 
+def a_look_counts_as_well(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Who asks again is answered four times as long after the last answer as the look for it took."""
+    endpoint = make(kind)
+    client = endpoint.ask()
+    began = endpoint.now
+    [asked] = [endpoint.output.asked(began, is_behind=False)]
+    endpoint.now += SECOND
+    endpoint.output.answer(asked, counted(1), began)
+    endpoint.receive(client)
+    endpoint.ask()
+    assert endpoint.output.wanted() == endpoint.now + 4 * SECOND
+
+
+class CountsRenderings(PrometheusOutput):  # a look is for free
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+        super().answer(asked, overview, self._clock())
+
+
+def one_text_is_made_at_a_time(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Clients who want it in several forms have it one form after the other; a probe is answered with any."""
+    endpoint = make(kind)
+    heads = [b"", b"Accept-Encoding: gzip\r\n", b"Accept: application/openmetrics-text\r\n"]
+    clients = [endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head) for head in (*heads, *heads)]
+    clients.append(endpoint.ask(PROBE))
+    for left in (4, 2, 0):
+        assert endpoint.look(counted(1), seconds=60)
+        assert len(endpoint.asked) == left
+    assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+class MakesAll(PrometheusOutput):
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        return self._listener.asked
+
+
+def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Beyond max_answer a scrape gets 503 and a reason, packed or not; a probe is told that all is well."""
+    keys = [Key(b"GET", b"/%03d" % number, 200) for number in range(400)]
+    large = overview(standing(dict.fromkeys(keys, Counts(1, 2))))
+    size = len(render(large)[0])
+    for most, status in ((size, 200), (size - 1, 503), (1000, 503)):
+        endpoint = make(kind)
+        endpoint.output._max_answer = most
+        for packs in (False, True):
+            head = b"Accept-Encoding: gzip\r\n" if packs else b""
+            scrape, probe = endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head), endpoint.ask(PROBE)
+            assert endpoint.look(large, seconds=60)
+            response, body = parse(endpoint.receive(scrape))
+            assert response.status == status
+            if status == 503:
+                said = f"the metrics are more than max_answer = {format_size(most)}\n"
+                assert (body.decode(), response.headers["Content-Encoding"]) == (said, None)
+            assert parse(endpoint.receive(probe))[0].status == 200
+
+
+class Doubles(PrometheusOutput):
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+        self._max_answer *= 2
+        super().answer(asked, overview, now)
+        self._max_answer //= 2
+
+
 test_promise, test_twin = promises(
+    Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
+    Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
+    Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
     Promise(a_backlog_is_waited_for_within_bounds, PrometheusOutput, [NeverWaits, WaitsForGood]),
     Promise(what_scrapes_cost_is_bounded, PrometheusOutput, [AtOnce, OneByOne]),
 )
