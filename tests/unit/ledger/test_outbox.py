@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,21 @@ class Effect:
             if each.ignored is not None:
                 self.ignored[each.log] = each.ignored
             self.losses.setdefault(each.log, []).extend(each.losses)
+
+
+def check_rows_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far fewer entries than may wait, with all rows that there may be in each: they become few."""
+    waiting = Outbox()
+    monkeypatch.setattr(outbox, "ROWS_LIMIT", 8000)
+    for number in range(1, 30):
+        entries = [entry(range(2000), sequence=number, log=log) for log in ("access", "other")]
+        waiting.add(entries, number)
+        assert sum(len(each.counts) for each in waiting.entries) <= 3 * 4000
+    for log in ("access", "other"):
+        counted = [
+            counts.requests for each in waiting.entries if each.log == log for counts in each.counts.values()
+        ]
+        assert sum(counted) == 29 * 2000
 
 
 @st.composite
@@ -270,5 +286,6 @@ test_promise, test_twin = promises(
     Promise(check_rotations, None, {each: THINNED[each] for each in ("keeps texts", "nothing")}, landed=0),
     Promise(check_rotations, None, {}, landed=1),
     Promise(check_rotations, None, THINNED, landed=12),
+    Promise(check_rows_that_wait, None, {"by number alone": Patches((Outbox, "_rows", 0))}),
     Promise(check_numbers, Outbox, [TrustsEachNumber, TakesAll]),
 )

@@ -19,6 +19,7 @@ from qps_service.notices.kinds import (
     UNREADABLE,
     Notice,
 )
+from qps_service.outputs import journal
 from qps_service.outputs.journal import (
     JournalOutput,
     NoticeBoard,
@@ -45,6 +46,21 @@ REPORT = make_report(Window("access", 0, 3 * SECOND, COUNTS, {"fields": 4}), seq
 
 
 # --- a report's entry
+
+
+def test_rows_that_are_too_many_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a field that would be longer than LARGE; the sums are always there."""
+    whole = report_fields(REPORT)
+    longest = len(whole["QPS_ROWS"])
+    assert len(whole["MESSAGE"]) < longest
+    monkeypatch.setattr(journal, "LARGE", longest)
+    assert report_fields(REPORT) == whole
+    monkeypatch.setattr(journal, "LARGE", longest - 1)
+    assert report_fields(REPORT) == whole | {"QPS_ROWS": ""}
+    monkeypatch.setattr(journal, "LARGE", len(whole["MESSAGE"]) - 1)
+    short = render_text(REPORT._replace(rows=()))
+    assert report_fields(REPORT) == whole | {"QPS_ROWS": "", "MESSAGE": short}
+    assert short.splitlines()[-2].startswith("total\t")
 
 
 def a_reports_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> None:

@@ -310,6 +310,25 @@ def room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def long_ones_are_written_in_parts(make: Make, tmp_path: Path) -> None:
+    """Of which nothing stays where the last one does not fit, and which make one line."""
+    with Patch.context() as context:
+        context.setattr(json_lines, "BLOCK", 500)
+        whole_or_not_at_all(make, tmp_path)
+        (tmp_path / "other").mkdir()
+        file, write, sizes = File(tmp_path / "other", make), os.write, list[int]()
+
+        def counted(descriptor: int, data: bytes) -> int:
+            sizes.append(len(data))
+            return write(descriptor, data)
+
+        context.setattr(os, "write", counted)
+        file.emit(1, routes=50)
+    assert file.path.read_text() == render_json(report(1, routes=50))
+    assert max(sizes) < 700
+    assert len(sizes) > 5
+
+
 def whole_or_not_at_all(make: Make, tmp_path: Path) -> None:
     """Of a line that does not fit nothing stays; said once, tried again, and said when it works."""
     file = File(tmp_path, make)
@@ -460,6 +479,12 @@ SAYS_EACH = says_each(JsonOutput, "_fail")
 HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self._descriptor >= 0)
 DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
 HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line, rest: os.write(self._descriptor, line))
+IN_ONE = twin(
+    JsonOutput,
+    "in one",
+    "_append",
+    instead=lambda self, line, rest: JsonOutput._append(self, b"".join([line, *rest])),
+)
 TRUSTING = twin(JsonOutput, "trusting", "_append", first=lambda self: vars(self).update(_is_torn=False))
 OfFile = partial(Promise, caught=(ValueError, FileNotFoundError))
 test_file, test_file_twin = promises(
@@ -472,6 +497,7 @@ test_file, test_file_twin = promises(
     OfFile(opened_anew, JsonOutput, [DEAF]),
     OfFile(for_the_group, JsonOutput, [flags(0, 0o644), flags(0, 0o600)]),
     OfFile(whole_or_not_at_all, JsonOutput, [HALF, SAYS_EACH]),
+    OfFile(long_ones_are_written_in_parts, JsonOutput, [HALF, IN_ONE]),
     OfFile(a_fragment_stays_alone, JsonOutput, [TRUSTING, ANYTHING, HALF]),
     OfFile(
         what_others_wrote_is_not_cut_off,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from qps_service.configuration.types import TextfileConfig
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs.textfile import TextfileOutput
+from qps_service.text.units import format_size
 from qps_service.values.reports import Overview
 from tests.promised import Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
@@ -16,6 +17,7 @@ from tests.unit.scraping import render
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 CHANGED = OVERVIEW._replace(commits=7)
+LARGE = OVERVIEW._replace(commits=70)
 TEXT, CHANGED_TEXT = render(OVERVIEW)[0], render(CHANGED)[0]
 
 
@@ -49,6 +51,23 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     assert seen == {TEXT, CHANGED_TEXT}
     assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def is_never_large(make: Make, tmp_path: Path) -> None:
+    """Beyond max_answer the file stays as it was, which is said once, and nothing else is left there."""
+    path = tmp_path / "qps.prom"
+    said: list[Notice] = []
+    output = make(TextfileConfig(str(path), len(CHANGED_TEXT)), said.append)
+    emit(output, overview=CHANGED)
+    for _ in range(2):
+        emit(output, overview=LARGE)
+    assert path.read_bytes() == CHANGED_TEXT
+    assert os.listdir(tmp_path) == ["qps.prom"]
+    most = format_size(len(CHANGED_TEXT))
+    text = f"{path} stays as it is: the metrics are more than max_answer = {most}"
+    assert said == [Notice(OUTPUT_FAILED, text)]
+    emit(output, overview=CHANGED)
+    assert [notice.kind for notice in said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
 
 
 def leftover(make: Make, tmp_path: Path, leave: Callable[[Path], object]) -> None:
@@ -93,6 +112,11 @@ def called(end: str) -> type[TextfileOutput]:
 LEAVES = twin(TextfileOutput, "leaves", "_remove_new", instead=nothing)
 OPENS = twin(LEAVES, "opens", "_write", instead=open_whatever_is_there)
 test_promise, test_twin = promises(
+    Promise(
+        is_never_large,
+        TextfileOutput,
+        [twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))],
+    ),
     Promise(
         a_reader_finds_a_whole_file,
         TextfileOutput,

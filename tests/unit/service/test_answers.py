@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +150,14 @@ def who_only_connects_costs_no_look(tmp_path: Path) -> None:
         service.world.at(
             twentieth / 20 + 0.01, lambda: setattr(output, "wants", service.world.time + MILLISECOND)
         )
+    read = LogPipeline.read
+
+    def counted(pipeline: LogPipeline, now: int) -> Iterator[None]:
+        looks.append(service.world.seconds)
+        return read(pipeline, now)
+
     with pytest.MonkeyPatch.context() as patch:
-        read = LogPipeline.read
-        patch.setattr(LogPipeline, "read", lambda *given: looks.append(service.world.seconds) or read(*given))
+        patch.setattr(LogPipeline, "read", counted)
         service.run(10)
     assert len(output.flushed) > 150
     assert len(looks) <= 13
