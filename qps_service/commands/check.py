@@ -13,6 +13,7 @@ from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
+from qps_service.counting.budget import Budget
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
@@ -96,10 +97,16 @@ def _source(config: Config) -> list[Answer]:
 
 
 def _service(config: Config) -> list[Answer]:
-    return [
+    answers = [
         ("interval", format_duration(config.interval), True),
         ("state", config.state or "none; systemd gives the service one", True),
     ]
+    if len(config.logs) > 1:
+        rows = Budget(config.max_rows)
+        shares = [rows.join() for _ in config.logs]
+        of_all = f"{config.max_rows} of all logs, of which each has {rows.own} for itself"
+        answers.append(("rows", f"{of_all}, and up to {shares[0].room}", True))
+    return answers
 
 
 def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer]:

@@ -134,11 +134,6 @@ class Aggregator:
         """Requests added so far, by this process, that were counted under OTHER, by reason (one of FOLDS)."""
         return {**self._admission.folded, **self._folded}
 
-    @property
-    def room(self) -> int:
-        """Places that are left for rows of further routes and methods."""
-        return self._rows.room
-
     def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
         counts = {key: Counts(*sums) for key, sums in tally.sums.items()}
         for key, each in counts.items():

@@ -211,7 +211,6 @@ class LogPipeline:
             loss_bytes=self._loss_bytes,
             folded=self.aggregator.folded,
             routes=self.aggregator.routes,
-            room=self.aggregator.room,
             pending=self.state.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
             waiting=self.state.waiting,

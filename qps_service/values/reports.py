@@ -62,7 +62,6 @@ class Standing(NamedTuple):
     pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
     last_line_age: float | None  # seconds since this process last read a line; None before the first
     waiting: str | None = None  # why it is not followed; None if it is
-    room: int = 0  # places that are left for rows of further routes and methods
 
     @property
     def lines(self) -> int:

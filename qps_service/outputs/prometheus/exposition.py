@@ -40,7 +40,6 @@ COUNTERS: LogNumbers = (
 GAUGES: LogNumbers = (
     ("routes", "Routes told apart", lambda log: log.routes),
     ("rows", "Rows told apart: methods of routes with a status", lambda log: len(log.counts)),
-    ("rows_left", "Places of max_rows that are left for this log", lambda log: log.room),
     ("pending_bytes", "Bytes that are there and not yet counted", lambda log: log.pending),
     ("last_line_age_seconds", "Time since a line was last read", lambda log: log.last_line_age),
 )

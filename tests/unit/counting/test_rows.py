@@ -78,7 +78,7 @@ def test_methods_fold_first() -> None:
     """Then routes: while no method has a new place, routes still have."""
     log = counting()
     route, folded = 0, 0
-    while log.room >= ROUTE_ROWS:
+    while log._rows.room >= ROUTE_ROWS:
         name = b"/%d" % route
         assert ask(log, b"GET", name, 200, 10_000).route == name
         folded += sum(ask(log, method, name, 200).method == OTHER for method in METHODS[1:])
@@ -117,7 +117,7 @@ def check_older(make: Callable[[Aggregator], Aggregator]) -> None:
     log = make(old)
     assert log.totals == old.totals
     assert len(log.totals) > PLACES
-    assert log.room == 0
+    assert log._rows.room == 0
     for key in list(log.totals)[::100]:
         assert ask(log, *key) == key
     folded = [ask(log, b"MERGE", SHORT[0], 404), ask(log, b"MERGE", b"/new", 404)]

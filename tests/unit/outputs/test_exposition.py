@@ -30,7 +30,6 @@ STANDING = Standing(
     routes=8,
     pending=77,
     last_line_age=1.5,
-    room=700,
 )
 OVERVIEW = Overview(
     logs=(STANDING, STANDING._replace(log="shop", counts={}, rejects={}, last_line_age=None)),
@@ -86,7 +85,6 @@ def check_told(render: Render, *, openmetrics: bool) -> None:
         "possible_losses_total": 2,
         "possible_loss_bytes_total": 99,
         "routes": 8,
-        "rows_left": 700,
         "pending_bytes": 77,
     }
     assert samples(read(text, openmetrics=openmetrics)) == {
@@ -149,7 +147,6 @@ def test_each_family_has_its_type_and_says_what_it_is(openmetrics: bool) -> None
     gauges = {
         "qps_reporter_routes",
         "qps_reporter_rows",
-        "qps_reporter_rows_left",
         "qps_reporter_pending_bytes",
         "qps_reporter_last_line_age_seconds",
     }
