@@ -551,7 +551,7 @@ class History(RuleBasedStateMachine):
             return  # how far it went back in between nobody can know
         self.powers.add("clock jumped")
         self.has_jumped = True
-        self.clock.jump(by)
+        self.clock.jump(by + self.rig.take_passed())
 
     @rule()
     def lose_hints(self) -> None:
@@ -610,6 +610,7 @@ class History(RuleBasedStateMachine):
         else:
             self.rig.stop()
         self.is_running = False
+        self.clock.jump(self.rig.take_passed())
         self._end_empty()
 
     def _end_empty(self) -> None:
