@@ -35,10 +35,10 @@ BODY_PATIENCE = 30 * SECOND
 # After an error what the client still sends is thrown away for so long: a close would throw away the answer.
 LINGER = 2 * SECOND
 # How much of answers may wait to be read, each counted once however many are sent it; one may be larger.
-IN_FLIGHT = 16 << 20  # bytes
+IN_FLIGHT = 32 << 20  # bytes
 # What the kernel takes of an answer before it is read: by itself up to 4 MiB for each client, of our memory
 # (tcp(7)). It doubles this.
-SENT_AHEAD = 1 << 17  # bytes
+SENT_AHEAD = 1 << 18  # bytes
 # After an error of the listening socket.
 RETRY = SECOND
 RECEIVED = 1 << 16  # bytes of a request's rest that are thrown away at once

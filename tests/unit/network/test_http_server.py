@@ -154,7 +154,7 @@ def little_is_sent_ahead(listener: type[Listener], build: Build) -> None:
         assert endpoint.look()
     [client] = endpoint.output._listener._clients.values()
     assert 20_000_000 - sum(map(len, client.unsent)) < 4_000_000
-    assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 1 << 18
+    assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 1 << 19
 
 
 def who_reads_goes_on(listener: type[Listener], build: Build) -> None:
