@@ -14,7 +14,7 @@ Places are never given back while a log is followed: a row, once counted, is for
 holds its places, be they more than there are; then nobody gets a further one.
 """
 
-# Some 10 MB of rows within the service; the answer to a scrape has at most some 20 MB then.
+# For 4,000 routes. With all outputs a row costs some 2 kB; docs/reference/limits.md has what was measured.
 MAX_ROWS = 48_000
 # Bytes of a route, as it is shown, that a place has room for. Nearly all routes need no second one.
 LONG = 128
@@ -76,6 +76,6 @@ class Share:
         return self.budget.room(self.held)
 
     def take(self, places: int) -> None:
-        """Hold these as well, whether or not there is room: that is for who asks to see."""
+        """Hold these as well, be there room or not."""
         self.budget.spend(self.held, places)
         self.held += places

@@ -134,17 +134,21 @@ class _Bodies:
             body, kind = [text.encode()], TEXT
         else:
             openmetrics, packs = wish_of(exchange)
-            try:
-                status, body = HTTPStatus.OK, self._metrics(openmetrics, packs)
-                kind, encoding = media_type(openmetrics=openmetrics), "gzip" if packs else None
-            except TooLarge as error:
-                status, body, kind = HTTPStatus.SERVICE_UNAVAILABLE, [f"{error}\n".encode()], TEXT
+            made = self._metrics(openmetrics, packs)
+            if isinstance(made, TooLarge):
+                status, body, kind = HTTPStatus.SERVICE_UNAVAILABLE, [f"{made}\n".encode()], TEXT
+            else:
+                status, body, kind = HTTPStatus.OK, made, media_type(openmetrics=openmetrics)
+                encoding = "gzip" if packs else None
         exchange.answer(status, kind, sum(map(len, body)), encoding)
         return body if exchange.command == "GET" else ()
 
-    def _make(self, openmetrics: bool, packs: bool) -> list[bytes]:
+    def _make(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
         text = within(self._most, pieces(self._overview, openmetrics=openmetrics))
-        return list(_packed(text) if packs else text)
+        try:
+            return list(_packed(text) if packs else text)
+        except TooLarge as error:
+            return error
 
 
 def _packed(text: Iterable[bytes]) -> Iterator[bytes]:

@@ -256,8 +256,20 @@ def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
         endpoint.output._max_answer = most
         for packs in (False, True):
             head = b"Accept-Encoding: gzip\r\n" if packs else b""
-            scrape, probe = endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head), endpoint.ask(PROBE)
-            assert endpoint.look(large, seconds=60)
+            scrape, again = (endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head) for _ in range(2))
+            probe, made = endpoint.ask(PROBE), list[Overview]()
+
+            def counted(
+                overview: Overview, *, openmetrics: bool, made: list[Overview] = made
+            ) -> Iterator[bytes]:
+                made.append(overview)
+                return pieces(overview, openmetrics=openmetrics)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(output, "pieces", counted)
+                assert endpoint.look(large, seconds=60)
+            assert made == [large]
+            assert parse(endpoint.receive(again))[0].status == status
             response, body = parse(endpoint.receive(scrape))
             assert response.status == status
             if status == 503:
