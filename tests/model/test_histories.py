@@ -201,6 +201,8 @@ class History(RuleBasedStateMachine):
         if self.hearing.is_deaf:
             self.powers.add("hints missing")
         self.rig.look(seconds)
+        if "clock jumped" in self.powers:  # else no file's time is compared with that of a commit
+            self.clock.jump(self.rig.take_passed())
         self.unseen.clear()
         self.has_jumped = False
 
