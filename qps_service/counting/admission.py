@@ -160,7 +160,7 @@ class Admission:
             room = self._rows.room if self._rows.room >= ROUTE_ROWS else 0
             if (by_rows := _halvings(self._rows.held + room, room)) > halvings:
                 halvings, self._scarce = by_rows, MAX_ROWS
-            capacity, text = min(capacity, self._rows.own), self._rows.own * LONG
+            capacity, text = max(1, min(capacity, self._rows.own)), self._rows.own * LONG
         self._price = 4**halvings if halvings < _NONE else 0
         self._summary.resize(*(capacity, text) if self._price else (0, 0))
 

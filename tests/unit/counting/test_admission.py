@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission, SpaceSaving
-from qps_service.counting.rows import Rows
+from qps_service.counting.budget import LONG, Budget
+from qps_service.counting.rows import ROUTE_ROWS, Rows
 from qps_service.values.counts import OTHER
 from tests.promised import Promise, promises
 
@@ -118,6 +119,31 @@ def test_prices(places: int, prices: list[int]) -> None:
     assert [first_cost(admission, b"/%d" % number) for number in range(len(prices))] == prices
     assert admission.offer(b"/more", 2**64) == OTHER
     assert admission.admitted == places
+
+
+def test_many_logs_with_few_rows_count_all_the_same() -> None:
+    """None of them has a place for itself; the first ones get some of those for all."""
+    rows = Budget(1000)
+    logs = [Admission(1000, (), Rows(rows.join())) for _ in range(600)]
+    for admission in logs:
+        admission.reprice()
+        for number in range(5):
+            admission.offer(b"/%d" % number, 1)
+            admission.offer(b"/%d" % number, 1000)
+    assert rows.own == 0
+    assert sum(admission.admitted for admission in logs) == 0
+
+
+def test_the_room_for_rows_has_its_price() -> None:
+    """Half of it for the first request, as with places; memory for who has none is bounded by the share."""
+    share = Budget(ROUTE_ROWS * 101).join()
+    admission = Admission(1_000_000, (), Rows(share))
+    assert sum(admission.offer(b"/%d" % number, 1) != OTHER for number in range(1000)) == 50
+    assert first_cost(admission, b"/late") == 4
+    assert folds(admission) == admission.folded["max_rows"]
+    for number in range(3000):
+        admission.offer(b"/%05d" % number + b"x" * 1000, 1)
+    assert sum(map(len, admission._summary._counters)) <= share.budget.own * LONG
 
 
 def test_a_price_can_be_paid_at_once() -> None:
