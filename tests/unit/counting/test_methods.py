@@ -2,6 +2,7 @@
 
 from qps_service.counting.methods import INVENTED_LIMIT, REGISTERED, Methods
 from qps_service.values.counts import OTHER
+from tests.limits import Doubled
 from tests.promised import Promise, promises, twin
 
 INVENTED = [b"M%d" % number for number in range(INVENTED_LIMIT + 5)]
@@ -25,7 +26,7 @@ def check_names_are_for_good(make: type[Methods]) -> None:
     ]
 
 
-def test_a_long_name_has_no_place() -> None:
+def check_a_long_name_has_no_place() -> None:
     assert [Methods().of(b"M" * length) for length in (32, 33)] == [b"M" * 32, OTHER]
 
 
@@ -47,12 +48,14 @@ class Unbounded(Methods):
 
 
 test_promise, test_twin = promises(
+    Promise(check_a_long_name_has_no_place, None, [Doubled("counting.methods:INVENTED_LENGTH")]),
     Promise(
         check_registered_ones_have_places,
         Methods,
         [
             FirstCome,
             Unbounded,
+            Doubled("counting.methods:INVENTED_LIMIT"),
             twin(Methods, "forgets", "__init__", then=lambda self: vars(self).update(_names={})),
         ],
     ),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from qps_service.configuration.loader import Flags, load
 from qps_service.counting import budget, rows
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
@@ -11,8 +12,10 @@ from qps_service.counting.rows import ROUTE_ROWS, STATUS_ROWS, Rows
 from qps_service.text.escape import show
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
+from tests.limits import Doubled, default_of
 from tests.promised import Patches, Promise, promises
 
+MAX_ROWS = default_of("max_rows")
 PLACES = 960  # 80 short routes
 METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"COPY", b"MOVE"]
 STATUSES = range(400, 400 + STATUS_ROWS)
@@ -125,7 +128,31 @@ def check_older(make: Callable[[Aggregator], Aggregator]) -> None:
     assert log.totals.keys() - old.totals.keys() == set(folded)
 
 
-def test_a_long_route_takes_more() -> None:
+def check_the_default() -> None:
+    """Of a log that is alone, and of short routes."""
+    [log] = load(Flags(log="/log"), {}).logs
+    table = Rows(Budget(log.max_rows).join())
+    routes = 0
+    while table.admit(b"/%d" % routes):
+        routes += 1
+    assert routes == MAX_ROWS // 12 - 1
+
+
+def check_what_a_route_takes() -> None:
+    """Places of three methods and nine statuses, whether or not it has them; one for each that is more."""
+    share = Budget(PLACES).join()
+    table, held = Rows(share), [share.held]
+    table.admit(b"/a")
+    for number in range(4):
+        table.key(METHODS[number], b"/a", 200)
+        held.append(share.held)
+    for status in range(201, 210):
+        table.key(OTHER, b"/a", status)
+        held.append(share.held)
+    assert held == [12, 24, 24, 24, 25, *[25] * 8, 26]
+
+
+def check_a_long_route_takes_more() -> None:
     share = Budget(PLACES).join()
     table = Rows(share)
     before = share.held
@@ -171,6 +198,13 @@ KEY = Rows.key
 DOUBLED = Patches((Budget, "room", lambda self, held: max(0, 2 * self._places - held)))
 
 test_promise, test_twin = promises(
+    Promise(check_the_default, None, [Doubled("max_rows")]),
+    Promise(
+        check_what_a_route_takes,
+        None,
+        [Doubled("counting.rows:METHOD_ROWS"), Doubled("counting.rows:STATUS_ROWS")],
+    ),
+    Promise(check_a_long_route_takes_more, None, [Doubled("counting.rows:LONG")]),
     Promise(
         check_bounds,
         lambda: counting(),

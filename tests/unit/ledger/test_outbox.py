@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises, twin
 
 LIMIT = 6
@@ -53,19 +53,16 @@ class Effect:
             self.losses.setdefault(each.log, []).extend(each.losses)
 
 
-def check_rows_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def check_rows_that_wait() -> None:
     """Far fewer entries than may wait, with all rows that there may be in each: they become few."""
-    waiting = Outbox()
-    monkeypatch.setattr(outbox, "ROWS_LIMIT", 8000)
-    for number in range(1, 30):
-        entries = [entry(range(2000), sequence=number, log=log) for log in ("access", "other")]
-        waiting.add(entries, number)
-        assert sum(len(each.counts) for each in waiting.entries) <= 3 * 4000
-    for log in ("access", "other"):
-        counted = [
-            counts.requests for each in waiting.entries if each.log == log for counts in each.counts.values()
-        ]
-        assert sum(counted) == 29 * 2000
+    waiting, sizes = Outbox(), []
+    told = entry(range(5000))
+    for number in range(1, 46):
+        waiting.add([told._replace(sequence=number)], number)
+        sizes.append(sum(len(each.counts) for each in waiting.entries))
+    assert 95_000 <= max(sizes) <= 100_000
+    assert len(waiting.entries) < 25
+    assert sum(counts.requests for each in waiting.entries for counts in each.counts.values()) == 45 * 5000
 
 
 @st.composite
@@ -286,6 +283,6 @@ test_promise, test_twin = promises(
     Promise(check_rotations, None, {each: THINNED[each] for each in ("keeps texts", "nothing")}, landed=0),
     Promise(check_rotations, None, {}, landed=1),
     Promise(check_rotations, None, THINNED, landed=12),
-    Promise(check_rows_that_wait, None, {"by number alone": Patches((Outbox, "_rows", 0))}),
+    Promise(check_rows_that_wait, None, [Patches((Outbox, "_rows", 0)), Doubled("ledger.outbox:ROWS_LIMIT")]),
     Promise(check_numbers, Outbox, [TrustsEachNumber, TakesAll]),
 )

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger import database
+from qps_service.ledger import database, writer
 from qps_service.ledger.database import COMPANIONS, Database, LedgerError, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.outbox import WAITING_LIMIT
+from qps_service.ledger.outbox import WAITING_LIMIT, Outbox
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice
@@ -34,6 +34,7 @@ from tests.ledgers import (
     position,
     rows,
 )
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
@@ -77,7 +78,7 @@ def test_the_history_is_pruned(path: Path) -> None:
 
 
 # --- a ledger that takes nothing for a while
-def test_what_is_dropped_for_its_size_is_said_once_a_day(path: Path) -> None:
+def check_what_is_dropped_is_said_once_a_day(path: Path) -> None:
     keeper = Keeper(path)
     for hour in range(30):
         keeper.writer._pruner.dropped_until = EPOCH + hour * 3600 * SECOND
@@ -150,6 +151,35 @@ def check_outage(make: MakeWriter, path: Path, sick: Sick, windows: int = 5) -> 
     assert not keeper.window(1)
     assert [notice.kind for notice in keeper.said] == [kinds.LEDGER_UNAVAILABLE]
     sick.error = None
+    keeper.close()
+
+
+def check_few_windows_wait(path: Path, sick: Sick) -> None:
+    keeper = Keeper(path)
+    sick.error = UNAVAILABLE
+    most = 0
+    for _ in range(WAITING_LIMIT + 1):
+        assert not keeper.window(1, seconds=1)
+        most = max(most, len(keeper.writer._pending.entries))
+    assert most == WAITING_LIMIT
+    keeper.close()
+
+
+def check_tries_are_apart(path: Path, sick: Sick, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is made anew every ten seconds, however often something is to be written."""
+    keeper = Keeper(path)
+    sick.error = UNAVAILABLE
+    second, tried = 0, list[int]()
+    reopen = LedgerWriter._reopen
+
+    def recorded(writer: LedgerWriter, ledger: Ledger) -> None:
+        tried.append(second)
+        reopen(writer, ledger)
+
+    monkeypatch.setattr(LedgerWriter, "_reopen", recorded)
+    for second in range(25):  # noqa: B007  `recorded` looks at it
+        assert not keeper.window(1, seconds=1)
+    assert tried == [1, 11, 21]
     keeper.close()
 
 
@@ -252,12 +282,13 @@ def a_ledger_that_leads_elsewhere_ends_the_program(path: Path) -> None:
 
 
 test_a_ledger_elsewhere, test_a_ledger_elsewhere_twin = promises(
+    Promise(check_what_is_dropped_is_said_once_a_day, None, [Doubled("ledger.writer:DROPPED_SAID_EVERY")]),
     Promise(
         a_ledger_that_leads_elsewhere_ends_the_program,
         None,
         {"takes it": Patches((database, "_require_own_files", nothing), (database, "_FLAGS", os.O_CLOEXEC))},
         caught=(LedgerError,),
-    )
+    ),
 )
 
 
@@ -509,6 +540,17 @@ test_promise, test_twin = promises(
         check_outage, LedgerWriter, [broken.Drops, broken.Repeats, broken.SaysEach, broken.NeverSaysTheEnd]
     ),
     Promise(check_outage, LedgerWriter, [], windows=3 * WAITING_LIMIT),
+    Promise(
+        check_few_windows_wait,
+        None,
+        [
+            Doubled(
+                "ledger.outbox:WAITING_LIMIT",
+                by=Patches((writer, "Outbox", partial(Outbox, limit=2 * WAITING_LIMIT))),
+            )
+        ],
+    ),
+    Promise(check_tries_are_apart, None, [Doubled("ledger.writer:REOPEN")]),
     Promise(check_landed, LedgerWriter, [broken.ForgetsTheNumber]),
     Promise(check_books_balance, LedgerWriter, [broken.ForgetsWhatItRestored]),
     *(

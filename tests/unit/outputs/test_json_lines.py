@@ -25,6 +25,7 @@ from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Row, Window
+from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.reports_schema import SCHEMA, validate
 from tests.unit.handed_over import HOSTILE, emit
@@ -329,6 +330,19 @@ def long_ones_are_written_in_parts(make: Make, tmp_path: Path) -> None:
     assert len(sizes) > 5
 
 
+def a_megabyte_is_written_at_once(tmp_path: Path) -> None:
+    file, write, sizes = File(tmp_path, JsonOutput), os.write, list[int]()
+
+    def counted(descriptor: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    with Patch.context() as context:
+        context.setattr(os, "write", counted)
+        file.emit(1, routes=20_000)
+    assert 1 << 20 <= sizes[0] < (1 << 20) + 1000
+
+
 def whole_or_not_at_all(make: Make, tmp_path: Path) -> None:
     """Of a line that does not fit nothing stays; said once, tried again, and said when it works."""
     file = File(tmp_path, make)
@@ -497,6 +511,7 @@ test_file, test_file_twin = promises(
     OfFile(opened_anew, JsonOutput, [DEAF]),
     OfFile(for_the_group, JsonOutput, [flags(0, 0o644), flags(0, 0o600)]),
     OfFile(whole_or_not_at_all, JsonOutput, [HALF, SAYS_EACH]),
+    OfFile(a_megabyte_is_written_at_once, None, [Doubled("outputs.json_lines:BLOCK")]),
     OfFile(long_ones_are_written_in_parts, JsonOutput, [HALF, IN_ONE]),
     OfFile(a_fragment_stays_alone, JsonOutput, [TRUSTING, ANYTHING, HALF]),
     OfFile(

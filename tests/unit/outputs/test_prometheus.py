@@ -3,19 +3,23 @@
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import parser
 
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import PrometheusConfig
 from qps_service.network.http_server import Client
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
-from qps_service.outputs.prometheus.exposition import pieces
+from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
 from qps_service.text.units import format_size
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
+from tests.limits import Doubled
 from tests.promised import Promise, promises
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse, render
@@ -278,6 +282,15 @@ def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
             assert parse(endpoint.receive(probe))[0].status == 200
 
 
+def a_default_answer_has_a_size(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.prometheus]\n")
+    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
+    assert isinstance(config, PrometheusConfig)
+    assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
+    with pytest.raises(TooLarge):
+        list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
+
+
 class Doubles(PrometheusOutput):
     def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
         self._max_answer *= 2
@@ -285,16 +298,8 @@ class Doubles(PrometheusOutput):
         self._max_answer //= 2
 
 
-test_promise, test_twin = promises(
-    Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
-    Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
-    Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
-    Promise(a_backlog_is_waited_for_within_bounds, PrometheusOutput, [NeverWaits, WaitsForGood]),
-    Promise(what_scrapes_cost_is_bounded, PrometheusOutput, [AtOnce, OneByOne]),
-)
-
-
-def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> None:
+def cheap_answers_are_a_quarter_of_a_second_apart(make: Callable[..., Endpoint]) -> None:
+    endpoint = make()
     endpoint.ask(PROBE)
     assert endpoint.look()
     endpoint.ask(SCRAPE)
@@ -302,6 +307,28 @@ def test_cheap_answers_are_a_quarter_of_a_second_apart(endpoint: Endpoint) -> No
     assert endpoint.output.wanted() == endpoint.now + SECOND // 20
     assert endpoint.look(seconds=0.05)
     assert endpoint.output.wanted() is None
+
+
+test_promise, test_twin = promises(
+    Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
+    Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
+    Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
+    Promise(a_default_answer_has_a_size, None, [Doubled("prometheus.max_answer")]),
+    Promise(
+        a_backlog_is_waited_for_within_bounds,
+        PrometheusOutput,
+        [NeverWaits, WaitsForGood, Doubled("outputs.prometheus.output:BACKLOG_PATIENCE")],
+    ),
+    Promise(
+        what_scrapes_cost_is_bounded,
+        PrometheusOutput,
+        # Two fifths of the time are left for answers where the rest is one and a half times as long as they.
+        [AtOnce, OneByOne, Doubled("outputs.prometheus.output:REST", to=1.5)],
+    ),
+    Promise(
+        cheap_answers_are_a_quarter_of_a_second_apart, None, [Doubled("outputs.prometheus.output:APART")]
+    ),
+)
 
 
 def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypatch: Patch) -> None:

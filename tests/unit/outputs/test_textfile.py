@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import textfile
+from qps_service.outputs.prometheus.exposition import TooLarge, within
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.text.units import format_size
 from qps_service.values.reports import Overview, Report
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
 from tests.unit.scraping import render
@@ -52,6 +55,15 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     assert seen == {TEXT, CHANGED_TEXT}
     assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def a_default_file_has_a_size(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.textfile]\npath = '/a.prom'\n")
+    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
+    assert isinstance(config, TextfileConfig)
+    assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
+    with pytest.raises(TooLarge):
+        list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
 
 
 def is_never_large(make: Make, tmp_path: Path) -> None:
@@ -169,6 +181,7 @@ class OneName(TextfileOutput):
 OPENS = twin(TextfileOutput, "opens", "_write", instead=open_whatever_is_there)
 LEAVES = twin(TextfileOutput, "leaves", "_clear", instead=nothing)
 test_promise, test_twin = promises(
+    Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
     Promise(
         is_never_large,
         TextfileOutput,
