@@ -81,7 +81,12 @@ SAYS_EACH = twin(
     LogPipeline, "says each", "_say_folds", first=lambda self: vars(self).update(_folds_said=set())
 )
 SILENT = twin(LogPipeline, "silent", "_say_folds", instead=nothing)
-KEEPS = twin(LogPipeline, "keeps its places", "close", instead=lambda self: self._follower.close())
+KEEPS = twin(
+    LogPipeline,
+    "keeps its places",
+    "close",
+    instead=lambda self: (self._follower.close(), self._watcher.close()),
+)
 
 test_promise, test_twin = promises(
     Promise(what_folds_is_said_once, LogPipeline, [SAYS_EACH, SILENT]),
