@@ -20,7 +20,7 @@ from qps_service.configuration.parsers import (
     size,
 )
 from qps_service.counting.budget import MAX_ROWS
-from qps_service.counting.routes import compile_match
+from qps_service.counting.rules import compile_match
 from qps_service.formats.presets import NAMES, compile_format
 from qps_service.text.units import SECOND
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
+from qps_service.counting.rules import Limited, apply_all
 from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
@@ -50,10 +51,12 @@ class LogPipeline:
         watches: Watches | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
+        limited: Limited = apply_all,
         rows: Budget | None = None,
     ) -> None:
         """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
-        files for the next one; `rows` are those of all logs."""
+        files for the next one; `limited` applies route rules within the time of the process, and `rows` are
+        those of all logs."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
@@ -62,6 +65,7 @@ class LogPipeline:
         self._before: int | None = None
         self.state = UNREAD  # after the last read
         self._notify = notify
+        self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
         self._follower = Follower(
@@ -78,7 +82,7 @@ class LogPipeline:
         self._scanner = self._make_scanner(config)
         self._share = (rows or Budget()).join()
         self._share.budget.resize(config.max_rows)
-        routes = config.routes()
+        routes = config.routes(limited)
         self.aggregator = Aggregator(config.name, now, config.max_routes, routes, restored, self._share)
         self._folds_said: set[str] = set()
         self._losses = list(restored.losses) if restored else []
@@ -123,7 +127,7 @@ class LogPipeline:
         self._share.budget.resize(config.max_rows)
         if config.max_rows != self.config.max_rows:
             self._folds_said.clear()
-        self.aggregator.reconfigure(config.max_routes, config.routes())
+        self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
         self.config = config
         self._is_found = self._mount_is_said = False
 
