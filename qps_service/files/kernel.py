@@ -82,6 +82,16 @@ class Files:
         """Up to `size` bytes from `offset`; fewer at the end of the file."""
         return os.pread(descriptor, size, offset)
 
+    def data_from(self, descriptor: int, offset: int) -> int:
+        """The first byte from `offset` on that stands in no hole, which reads as NULs: the end of the file
+        where there is none, and `offset` where nobody tells. The descriptor's own offset moves; nobody goes
+        by it."""
+        size = os.fstat(descriptor).st_size  # before the question: what is appended meanwhile is no hole
+        try:
+            return os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError as error:
+            return max(size, offset) if error.errno == errno.ENXIO else offset
+
     def stat(self, path: str) -> Seen:
         """What is at `path`, through symbolic links."""
         return _seen(os.stat(path))

@@ -1,9 +1,9 @@
 """Whole files, plain or compressed, read from start to end in large blocks.
 
 Promises: memory is bounded by a block, the longest line that is read and a compression's own window; what was
-read before a file turned out to be damaged has been handed out. The compression is told by the first bytes,
-not by the name, so that it works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where
-its library is installed.
+read before a file turned out to be damaged has been handed out; NULs that stand before a line are left out,
+and holes passed over (holes.py). The compression is told by the first bytes, not by the name, so that it
+works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed.
 """
 
 import io
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 from qps_service.files import compression
 from qps_service.files.compression import NO_ZSTD, SLICE, ZSTD, by_magic
+from qps_service.files.holes import NULS, without_holes
+from qps_service.files.kernel import Files
 from qps_service.values.counts import SAMPLE_LIMIT
 
 # It stays in a processor's own cache, beside what counts it.
@@ -44,6 +46,7 @@ class Whole:
         self._file = io.BufferedReader(self._raw, BLOCK)
         try:
             self._text = _text_of(self._file)
+            self._has_holes = self._text is self._file and self._raw.seekable()
         except BaseException:
             self.close()
             raise
@@ -63,7 +66,8 @@ class Whole:
         start, room = b"", memoryview(bytearray(size))
         with suppress(OSError, DamagedError):  # blocks() comes to it, too
             while len(start) < size and (read := self._text.readinto1(room)):
-                start += room[:read]
+                start = (start + room[:read]).lstrip(b"\0")
+                self._pass_over_hole(room[:read])
         self._text = _Joined(start, self._text)
         return start
 
@@ -80,18 +84,35 @@ class Whole:
                 begin = buffer.find(b"\n", 0, end) + 1
                 is_skipping = not begin
                 begin = begin or end
-            rest = max(buffer.rfind(b"\n", begin, end) + 1, begin)
-            kept = end - rest
-            if kept > max_line + len(b"\r"):
-                oversize = bytes(view[rest : rest + SAMPLE_LIMIT])
-                is_skipping, kept = True, 0
-            yield Block(view[begin:rest], oversize)
-            buffer[:kept] = bytes(view[rest : rest + kept])  # the two may overlap
+            lines_end = max(buffer.rfind(b"\n", begin, end) + 1, begin)
+            rest = bytes(view[lines_end:end])
+            if not is_skipping:
+                rest = rest.lstrip(b"\0")
+            if len(rest) > max_line + len(b"\r"):
+                oversize = rest[:SAMPLE_LIMIT]
+                is_skipping, rest = True, b""
+            lines = view[begin:lines_end]
+            if buffer.find(b"\0", begin, lines_end) >= 0:
+                lines = memoryview(without_holes(bytes(lines)))
+            yield Block(lines, oversize)
+            if not rest:
+                self._pass_over_hole(view[max(end - len(NULS), 0) : end])
+            kept = len(rest)
+            buffer[:kept] = rest
         yield Block(view[:kept], None)
 
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
+
+    def _pass_over_hole(self, read: memoryview) -> None:
+        """Go on behind a hole, if what was read last ends in one."""
+        if not self._has_holes or read[-len(NULS) :] != NULS:
+            return
+        place, raw_place = self._file.tell(), self._raw.tell()
+        end = Files().data_from(self._raw.fileno(), place)
+        self._raw.seek(raw_place)  # the buffer counts on it
+        self._file.seek(end)
 
 
 class _Joined:
