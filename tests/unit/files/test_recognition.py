@@ -1,7 +1,6 @@
 """Whether equal texts are one text, and how much of a copy was read: times of every server, and copies that
 are edited anyhow."""
 
-import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -148,7 +147,8 @@ def nothing_is_read_twice(part: KnowPart, copy: list[tuple[int, int]], more: int
         lines.append(ORIGINAL[at])
     lines += [b"line new %d [29/Nov/2026:11:00:%02d]" % (each, each) for each in range(more)]
     text, original = b"".join(line + b"\n" for line in lines), b"".join(line + b"\n" for line in ORIGINAL)
-    agreed = len(os.path.commonprefix([original, text]))
+    pairs = enumerate(zip(original, text, strict=False))
+    agreed = next((at for at, (mine, its) in pairs if mine != its), min(len(original), len(text)))
     known = part(
         reader(text),
         len(text),

@@ -101,13 +101,13 @@ def check_lines(make: Make) -> None:
     assert files.read_bytes < 8 * 1024 * 1024
 
 
-class Lost(Exception):
+class EndlessError(Exception):
     """More is read than there is time for."""
 
 
 def tells_nothing(self: Files, descriptor: int, offset: int) -> int:
     if offset > len(TEXT) + (1 << 24):
-        raise Lost
+        raise EndlessError
     return offset
 
 
@@ -120,6 +120,6 @@ test_promise, test_twin = promises(
         {
             "reads all": Patches((Files, "data_from", tells_nothing)),
         },
-        caught=(Lost,),
+        caught=(EndlessError,),
     ),
 )

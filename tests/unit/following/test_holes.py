@@ -1,5 +1,5 @@
-"""A log with holes counts as the same log with NULs in their place, whoever reads it, and in whatever parts it
-was written; and costs next to nothing."""
+"""A log with holes counts as the same log with NULs in their place, whoever reads it, and in whatever parts
+it was written; and costs next to nothing."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from qps_service.values.counts import Scanned
 from qps_service.values.positions import Identity, Position
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import SCANNERS, MakeScanner
-from tests.unit.files.test_sources import TIB, Counting, Lost
+from tests.unit.files.test_sources import TIB, Counting, EndlessError
 
 MAX_LINE = 3000
 BLOCK = 8 * 1024  # bytes, in place of the real one: holes of some pages are passed over
@@ -189,7 +189,7 @@ def check_cost(tmp_path: Path) -> None:
 
 def tells_nothing(self: Files, descriptor: int, offset: int) -> int:
     if offset > 1 << 24:
-        raise Lost
+        raise EndlessError
     return offset
 
 
@@ -234,6 +234,6 @@ test_promise, test_twin = promises(
         {
             "reads all": Patches((Files, "data_from", tells_nothing)),
         },
-        caught=(Lost,),
+        caught=(EndlessError,),
     ),
 )
