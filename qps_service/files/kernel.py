@@ -11,8 +11,8 @@ import pwd
 import stat
 import struct
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from qps_service.files.mounts import is_alone, mount_of
 from qps_service.text.units import SECOND
@@ -24,11 +24,16 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
 _AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
+# So many files are looked at between two signs of life: where each waits for a disk, that is about a second.
+PACE = 64
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
     "and the new one cannot be seen here; mount its directory"
 )
+
+
+_Item = TypeVar("_Item")
 
 
 class Seen(NamedTuple):
@@ -69,6 +74,13 @@ class Files:
         """Work on a file goes on."""
         if self._working:
             self._working()
+
+    def at_pace(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """These, one after the other; whoever has thousands to look at so shows that work goes on."""
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % PACE == 0:
+                self.working()
 
     def open(self, path: str) -> int:
         """A descriptor for reading. Never blocks, not even on a FIFO."""

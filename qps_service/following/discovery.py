@@ -32,6 +32,7 @@ from qps_service.following.classification import (
 from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
+from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.following.search import Search
@@ -230,7 +231,7 @@ class Discovery:
             self._find_by_text(directories, surroundings)
         self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
-        for path, ignored_file, by_name in ignored:
+        for path, ignored_file, by_name in reversed(ignored):  # so that the latest are kept
             if moved and by_name:
                 self._touched.add(path)
             else:
@@ -304,7 +305,7 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
-            for path in paths:
+            for path in self._files.at_pace(paths):
                 try:
                     listing.seen[path] = self._files.lstat(path)
                 except FileNotFoundError:
@@ -326,7 +327,7 @@ class Discovery:
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
         seen, old, retry = listing.seen, listing.old, listing.retry
-        ignored = []
+        ignored: list[tuple[str, IgnoredFile, bool]] = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
         self._is_full = False
@@ -335,7 +336,7 @@ class Discovery:
             each = seen[path]
             return self._known_files.knows(each), each.modified, each.size
 
-        for path in sorted(seen, key=order, reverse=True):
+        for path in self._files.at_pace(sorted(seen, key=order, reverse=True)):
             key = seen[path].key
             doubt = self._doubtful.get(key)
             if doubt is None and is_compressed(path):
@@ -345,7 +346,9 @@ class Discovery:
             if doubt:
                 now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
-            if len(surroundings.found) < surroundings.room:
+            if path in old and len(ignored) >= IGNORED_LIMIT and path not in self._lineage:
+                result = Undecided.NEW  # it would be forgotten at once
+            elif len(surroundings.found) < surroundings.room:
                 view = surroundings._replace(**now._asdict())
                 result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
@@ -466,7 +469,8 @@ class Discovery:
         paths = {}
         for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(directory, set(), everything=True) - _log_paths(directories):
+                beside = self._candidates(directory, set(), everything=True) - _log_paths(directories)
+                for path in self._files.at_pace(beside):
                     with suppress(OSError):
                         paths[self._files.lstat(path).key] = path
         log_paths = _log_paths(directories)
@@ -487,14 +491,16 @@ class Discovery:
         candidates: dict[str, Seen] = {}
         for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(directory, set(), everything=True):
+                beside = self._candidates(directory, set(), everything=True)
+                for path in self._files.at_pace(beside):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
         candidates |= self._search.by_time([position], directories, known=candidates)
         best: Found | None = None
         keys = {each.key for each in held}
         others = [each.position for each in held]
-        for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
+        latest = sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True)
+        for path, seen in self._files.at_pace(latest):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
             if not seen.regular or seen.key in keys:

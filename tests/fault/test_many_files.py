@@ -1,0 +1,169 @@
+"""Beside a log stand more files than can be remembered: they stay uncounted, few are opened, and systemd sees
+that a look at them goes on. Openings and signs are counted, not timed."""
+
+import gzip
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.files import kernel
+from qps_service.files.kernel import Files
+from qps_service.following import classification, discovery, ignored_files
+from qps_service.following.discovery import Discovery
+from qps_service.following.ignored_files import IGNORED_LIMIT, MANY, IgnoredFiles
+from tests.fault.scenarios import Make
+from tests.following import Rig
+from tests.promised import Patches, Promise, promises
+
+LIMIT = 64  # files that are remembered, in place of the real limit
+FILES = 400
+FEW = 40  # files that are opened beyond those that are remembered
+PACE = 16
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ignored_files, "IGNORED_LIMIT", LIMIT)
+    monkeypatch.setattr(discovery, "IGNORED_LIMIT", LIMIT)
+    monkeypatch.setattr(ignored_files, "MANY", LIMIT // 2)
+    monkeypatch.setattr(kernel, "PACE", PACE)
+
+
+class Noting(Files):
+    """Notes what is opened, and signs of life."""
+
+    def __init__(self) -> None:
+        super().__init__(self.note)
+        self.opened = self.signs = 0
+
+    def note(self) -> None:
+        self.signs += 1
+
+    def open(self, path: str) -> int:
+        self.opened += 1
+        return super().open(path)
+
+
+def old_files(rig: Rig, suffix: str) -> list[Path]:
+    """Rotations from before our time."""
+    paths = []
+    for number in range(FILES):
+        path = rig.beside(f"access.log.{number + 1000}{suffix}")
+        text = b"192.0.2.1 GET /%d [28/Nov/2026:10:00:00]\n" % number
+        path.write_bytes(gzip.compress(text, 1) if suffix else text)
+        os.utime(path, (1e9 - number, 1e9 - number))
+        paths.append(path)
+    return paths
+
+
+def nothing(rig: Rig, paths: list[Path]) -> None:
+    """While nobody runs the old files stay as they are."""
+
+
+def renamed(rig: Rig, paths: list[Path]) -> None:
+    """Each gets another name, as with numbered rotations: that changes its st_ctime."""
+    for path in paths:
+        path.rename(rig.beside("access.log.2" + path.name.removeprefix("access.log.")))
+
+
+def deleted(rig: Rig, paths: list[Path]) -> None:
+    """Some go, and their inodes' numbers may be those of other files soon."""
+    for path in paths[: LIMIT // 4]:
+        path.unlink()
+
+
+def check_many_files(
+    small_limits: None,
+    make: Make,
+    suffix: str,
+    meanwhile: Callable[[Rig, list[Path]], None],
+    few: int = FEW,
+) -> None:
+    files = Noting()
+    rig = make(files=files)
+    writer = rig.writer()
+    paths = old_files(rig, suffix)
+    rig.look()
+    assert files.opened <= LIMIT + FEW, "at the first look"
+    assert files.signs >= FILES // PACE
+    writer.lines(20)
+    os.utime(rig.path, (time.time() + 2,) * 2)  # some seconds after all that is beside it was made
+    rig.look()
+    files.opened = 0
+    rig.look_often(2, 61)
+    assert files.opened <= few, "in sweeps"
+    rig.stop()
+    writer.lines(5)
+    meanwhile(rig, paths)
+    writer = rig.renew(3, closing=writer)
+    files.opened = files.signs = 0
+    rig.start()
+    rig.look()
+    assert files.opened <= few, "after a stop"
+    assert files.signs >= FILES // PACE
+    rig.check(losses=[])
+    assert rig.said("foreign_file") == rig.said("possible_duplicate") == []
+
+
+def each(self: Files, items: Any) -> Iterator[Any]:
+    yield from items
+
+
+def none_are_many(self: IgnoredFiles) -> bool:
+    return False
+
+
+def is_full(self: IgnoredFiles) -> bool:
+    return len(self._files) >= LIMIT
+
+
+def considers_all(self: Discovery, *arguments: Any, **keywords: Any) -> Any:
+    patch = pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.setattr(discovery, "IGNORED_LIMIT", FILES)
+        return CONSIDER(self, *arguments, **keywords)
+
+
+CONSIDER = Discovery._consider
+OPENS_ALL = Patches((classification.Classifier, "_is_past_telling", lambda *arguments: False))
+test_promise, test_twin = promises(
+    Promise(
+        check_many_files,
+        None,
+        {
+            "counts old ones": Patches((IgnoredFiles, "are_many", property(none_are_many))),
+            "opens all": OPENS_ALL,
+            "opens all at first": Patches((Discovery, "_consider", considers_all)),
+            "shows no sign": Patches((Files, "at_pace", each)),
+        },
+        suffix="",
+        meanwhile=nothing,
+    ),
+    Promise(check_many_files, None, {"opens all": OPENS_ALL}, suffix="", meanwhile=renamed),
+    Promise(
+        check_many_files,
+        None,
+        {"full or not": Patches((IgnoredFiles, "are_many", property(is_full)))},
+        suffix="",
+        meanwhile=deleted,
+    ),
+    Promise(check_many_files, None, {"opens all": OPENS_ALL}, suffix=".gz", meanwhile=nothing),
+    # What was compressed meanwhile may be the log's: each is looked at, and shown to be.
+    Promise(
+        check_many_files,
+        None,
+        {"alarms": Patches((IgnoredFiles, "are_many", property(none_are_many)))},
+        suffix=".gz",
+        meanwhile=renamed,
+        few=3 * FILES,
+    ),
+)
+
+
+def test_the_figures() -> None:
+    """Of the page of limits."""
+    assert (IGNORED_LIMIT, MANY, kernel.PACE) == (16384, 8192, 64)
