@@ -12,9 +12,11 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from sys import intern
 from typing import NamedTuple, TypeVar
 
 from qps_service.files.mounts import is_alone, mount_of
+from qps_service.files.unpacking import Unpacking
 from qps_service.text.units import SECOND
 from qps_service.values.positions import Identity
 
@@ -65,10 +67,12 @@ class NotRegularError(OSError):
 class Files:
     """The real kernel."""
 
-    def __init__(self, working: Callable[[], None] | None = None) -> None:
+    def __init__(self, working: Callable[[], None] | None = None, unpacking: Unpacking | None = None) -> None:
         """`working` is called again and again by whoever works long on a file, some ms apart: decompressing
-        takes long, and is no hang."""
+        takes long, and is no hang. `unpacking`: the packed files of the process; else those of this kernel
+        alone."""
         self._working = working
+        self.unpacking = unpacking or Unpacking()
 
     def working(self) -> None:
         """Work on a file goes on."""
@@ -234,7 +238,7 @@ def _seen(status: os.stat_result) -> Seen:
         modified=_within(status.st_mtime_ns),
         changed=_within(status.st_ctime_ns),
         regular=stat.S_ISREG(status.st_mode),
-        mode=stat.filemode(status.st_mode),
+        mode=intern(stat.filemode(status.st_mode)),  # of thousands of files nearly all have the same
         owner=status.st_uid,
         group=status.st_gid,
     )

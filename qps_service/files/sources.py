@@ -33,6 +33,12 @@ class Source(Protocol):
     def path(self) -> str | None:
         """Where the file is now; None once it has no name."""
 
+    def take_turn(self) -> bool:
+        """Whether it may be read on now, up to `end_turn`: of packed files one at a time."""
+
+    def end_turn(self) -> None:
+        """It is not read on for now."""
+
     def close(self) -> None:
         """Let the file go."""
 
@@ -69,6 +75,13 @@ class Plain:
         """Where the file is now; None once it has no name."""
         return self._files.path_of(self._number)
 
+    def take_turn(self) -> bool:
+        """Always."""
+        return True
+
+    def end_turn(self) -> None:
+        """Nobody waits for that."""
+
     def close(self) -> None:
         """Let the file go."""
         self._files.close(self._number)
@@ -103,6 +116,14 @@ class Unpacked:
     def path(self) -> str | None:
         """Where the file is now; None once it has no name."""
         return self._files.path_of(self._number)
+
+    def take_turn(self) -> bool:
+        """Whether no other packed file is being read on."""
+        return self._text.take_turn()
+
+    def end_turn(self) -> None:
+        """Another may be."""
+        self._text.end_turn()
 
     def close(self) -> None:
         """Let the file go."""

@@ -6,6 +6,7 @@ and holes passed over (holes.py). The compression is told by the first bytes, no
 works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed.
 """
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.files import compression
-from qps_service.files.compression import NO_ZSTD, SLICE, ZSTD, by_magic
+from qps_service.files.compression import NO_ZSTD, XZ, ZSTD, by_magic
 from qps_service.files.holes import NULS, without_holes
 from qps_service.files.kernel import Files
 from qps_service.values.counts import SAMPLE_LIMIT
@@ -146,8 +147,11 @@ class _Unpacked:
             try:
                 read = self._text.readinto1(room[filled:])
             except self._faults as error:
-                is_of_disk = isinstance(error, OSError) and error.errno is not None
-                self._fault = error if is_of_disk else DamagedError(str(error))
+                number = error.errno if isinstance(error, OSError) else None
+                is_of_disk = number not in (None, errno.EBADMSG)
+                self._fault = (
+                    error if is_of_disk else DamagedError(getattr(error, "strerror", None) or str(error))
+                )
             else:
                 if not read:
                     break
@@ -157,30 +161,18 @@ class _Unpacked:
         return filled
 
 
-class _Zstd:
-    """The text of Zstandard frames one after another; its library takes no limit on what it gives."""
+class _Pieces:
+    """The text of a stream (compressed.py), which stays within the memory that there is for its format."""
 
-    def __init__(self, file: Any, new: Any) -> None:
-        """`new` makes a decompressor of one frame."""
-        self._file = file
-        self._new = new
-        self._frame = new()
-        self._packed = self._text = b""
+    def __init__(self, file: Any, suffix: str) -> None:
+        from qps_service.files.compressed import FORMATS, Stream
+
+        self._stream = Stream(lambda _: bytes(file.read1(BLOCK)), FORMATS[suffix](), lambda: None)
+        self._text = b""
 
     def readinto1(self, room: memoryview) -> int:
-        """As io.BufferedIOBase's. Raises EOFError in the middle of a frame."""
-        while not self._text:
-            self._packed = self._packed or self._file.read1(BLOCK)
-            if not self._packed:
-                if self._frame is None:
-                    return 0
-                raise EOFError("the compressed data ends in the middle")
-            self._frame = self._frame or self._new()
-            part, self._packed = self._packed[:SLICE], self._packed[SLICE:]
-            self._text = self._frame.decompress(part)
-            if self._frame.eof:
-                self._packed = self._frame.unused_data + self._packed
-                self._frame = None
+        """As io.BufferedIOBase's. Raises CompressedError."""
+        self._text = self._text or self._stream.piece()
         part, self._text = self._text[: len(room)], self._text[len(room) :]
         room[: len(part)] = part
         return len(part)
@@ -195,19 +187,15 @@ def _text_of(file: Any) -> _Text:
 
             return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
         case compression.XZ:
-            import lzma
-
-            return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
+            return _Unpacked(_Pieces(file, XZ.suffix))
         case compression.BZIP2:
             import bz2
 
             return _Unpacked(bz2.BZ2File(file))
         case compression.ZSTD:
             try:
-                import zstandard
+                return _Unpacked(_Pieces(file, ZSTD.suffix))
             except ImportError as error:
                 raise DamagedError(NO_ZSTD) from error
-            library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
-            return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
     text: _Text = file
     return text

@@ -7,7 +7,7 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -216,7 +216,7 @@ class Discovery:
         )
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
-            is_present=StillThere(self._files, held, {each.key: path for path, each in listing.seen.items()}),
+            is_present=StillThere(self._files, held, self._known_paths(listing.seen)),
             since=since,
             room=room,
             found=[],
@@ -472,12 +472,16 @@ class Discovery:
                 beside = self._candidates(directory, set(), everything=True) - _log_paths(directories)
                 for path in self._files.at_pace(beside):
                     with suppress(OSError):
-                        paths[self._files.lstat(path).key] = path
+                        paths |= self._known_paths({path: self._files.lstat(path)})
         log_paths = _log_paths(directories)
         for path, seen in self._search.by_inode(self._known_files.expected(), directories).items():
             if path not in log_paths:
                 paths.setdefault(seen.key, path)
         return StillThere(self._files, held, paths)
+
+    def _known_paths(self, seen: Mapping[str, Seen]) -> dict[tuple[int, int], str]:
+        """By device and inode; of thousands of files few have an inode that was read."""
+        return {each.key: path for path, each in seen.items() if self._known_files.knows(each)}
 
     def copy_of(
         self, position: Position, directories: Collection[LogDirectory], held: Collection[Generation]

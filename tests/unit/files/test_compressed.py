@@ -195,7 +195,7 @@ def check_members(suffix: str, layout: str) -> None:
         check_same(found, text)
 
 
-class OneMember(packed_module._Stream):  # takes the end of a member for the end of the text
+class OneMember(packed_module.Stream):  # takes the end of a member for the end of the text
     def _feed_slice(self) -> bytes:
         if self._has_begun and self._member is None:
             self._fed = len(self._taken)
@@ -372,14 +372,14 @@ def check_pace_without_text(make: Make, suffix: str) -> None:
 
 
 class GoesWithoutASign(CompressedFile):  # the watchdog would take it for hung
-    def _restart(self) -> None:
-        super()._restart()
+    def begin_anew(self) -> None:
+        super().begin_anew()
         self._stream._working = lambda: None
 
 
 class ShowsTextOnly(CompressedFile):  # shows nothing while there is no text
-    def _restart(self) -> None:
-        super()._restart()
+    def begin_anew(self) -> None:
+        super().begin_anew()
         self._stream._working = lambda: None
 
     def _extend(self) -> bool:
@@ -491,14 +491,14 @@ def test_close_gives_the_descriptor_back() -> None:
         os.fstat(descriptor)
 
 
-LIMITLESS = packed_module._FORMATS | {".bz2": lambda: packed_module._bzip2()._replace(limit=None)}
+LIMITLESS = packed_module.FORMATS | {".bz2": lambda: packed_module._bzip2()._replace(limit=None)}
 FREE_XZ = Patches((packed_module, "XZ", XZ._replace(memory=1 << 40)))
 FREE_ZSTD = Patches((packed_module, "ZSTD", ZSTD._replace(memory=1 << 31)))
 # Twins of one format only.
 TWINS: dict[str, dict[Callable[..., None], list[Any]]] = {
     ".gz": {check_every_cut: [ShowsBegunLines]},
     ".xz": {check_every_cut: [ShowsBegunLines]},
-    ".bz2": {read_onward: [Patches((packed_module, "_FORMATS", LIMITLESS))]},
+    ".bz2": {read_onward: [Patches((packed_module, "FORMATS", LIMITLESS))]},
     ".zst": {read_onward: [Patches((packed_module, "SLICE", 64 * 1024))]},
 }
 
@@ -509,7 +509,7 @@ def rows(suffix: str) -> Iterator[Promise]:
     yield Promise(check_reads, file, [NeverGoesBack, ForgetsItsPlace], suffix=suffix)
     yield Promise(check_onward, file, [KeepsNothingBehind], suffix=suffix)
     for layout in LAYOUTS:
-        first = [Patches((packed_module, "_Stream", OneMember))] if layout == "several" else []
+        first = [Patches((packed_module, "Stream", OneMember))] if layout == "several" else []
         yield Promise(check_members, None, first, suffix=suffix, layout=layout)
     yield Promise(check_every_cut, file, twins[check_every_cut], suffix=suffix)
     for cut in (0, 3, -1):
