@@ -1,9 +1,9 @@
 """What unpacking takes of memory, over all packed files of a process.
 
 A decompressor keeps as much of the text as its compression may refer to: 64 MiB for `xz -9`, 128 MiB for
-`zstd --ultra -22`. Promise: all together take LIMIT at most, however many files are open. Where one needs more
-than is left, those that were read longest ago let go of theirs, and begin anew should they be read again. So
-that this is rare, one packed file at a time is read on, to its end; the others wait for their turn.
+`zstd --ultra -22`. Promise: all together take LIMIT at most, however many files are open. Where one needs
+more than is left, those that were read longest ago let go of theirs, and begin anew should they be read
+again. So that this is rare, one packed file at a time is read on, to its end; the others wait for their turn.
 """
 
 from collections import OrderedDict

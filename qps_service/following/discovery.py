@@ -466,7 +466,7 @@ class Discovery:
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
-        paths = {}
+        paths: dict[tuple[int, int], str] = {}
         for directory in directories:
             with suppress(OSError):
                 beside = self._candidates(directory, set(), everything=True) - _log_paths(directories)
