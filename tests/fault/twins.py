@@ -8,6 +8,7 @@ from unittest.mock import Mock, patch
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
+from qps_service.files.recognition import KnownPart, best_part
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following import classification
 from qps_service.following.classification import Found, Surroundings, Undecided
@@ -17,7 +18,7 @@ from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
-from qps_service.values.positions import IgnoredFile
+from qps_service.values.positions import IgnoredFile, Position
 
 
 class Spoilt(Follower):
@@ -55,8 +56,6 @@ NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
 LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
 # Counts what it doubts without a word.
 SaysNoDuplicate = spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
-# Knows files by their numbers alone.
-KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
 # Takes every text that it does not know for a new one.
 IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 # Takes every file that it opens for one that was written to just now.
@@ -180,6 +179,14 @@ class TrustsDevices(Spoilt):
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
+class KnowsNoText(Spoilt):
+    """Knows files by their numbers alone."""
+
+    def spoil(self) -> None:
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.known_part = lambda *_, **__: None  # type: ignore[method-assign]
+
+
 class ForgetsWhatIsOld(Spoilt):
     """Knows what was before our time by device and inode alone."""
 
@@ -195,6 +202,41 @@ class ReadsCopiesAnew(Spoilt):
     def spoil(self) -> None:
         self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
         self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+# Takes a file beside the log for a new one unless it goes on where one that was read ends.
+ReadsRotatedCopiesAnew = spoilt(
+    "ReadsRotatedCopiesAnew",
+    "_discovery._classifier._after_known_part",
+    lambda fresh, surroundings: fresh,
+)
+
+
+# Takes what is made of the log that it opens for another file, while a look goes on.
+SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda directories: None)
+
+
+class BelievesThatTheLogStayed(Follower):
+    """Takes a log that systemd kept for the one that the last commit knew."""
+
+    def _take_back(self, now: int) -> None:
+        super()._take_back(now)
+        self._is_replaced = False
+
+
+class BelievesWhatCameLater(Spoilt):
+    """Leaves out of a text that was written over what a file that came after it has, too."""
+
+    def spoil(self) -> None:
+        known_part = self._held._known_part
+
+        def of_all(generation: Generation, former: Position) -> KnownPart | None:
+            read, size = generation.source.read, generation.source.seen().size
+            others = [each.position for each in self._held if each is not generation and each.offset]
+            parts = [recognition.part_of(each, read, size, has_name=True) for each in others]
+            return best_part([known_part(generation, former), *parts])
+
+        self._held._known_part = of_all  # type: ignore[method-assign]
 
 
 class ReadsAnewInPlace(WithOtherGenerations):
