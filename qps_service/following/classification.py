@@ -173,8 +173,6 @@ class Classifier:
             return Undecided.NEW  # it has another name, too
         if self._known_files.is_unchanged(seen):
             return Undecided.NEW
-        if self._is_past_telling(path, seen, surroundings):
-            return Undecided.NEW
         try:
             descriptor = self._files.open(path)
         except FileNotFoundError:
@@ -204,17 +202,6 @@ class Classifier:
             if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
         return result
-
-    def _is_past_telling(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
-        """Whether a file is old by its times alone: beside a log that has about as many as are remembered, it
-        need not even be opened."""
-        if not self._known_files.ignored.are_many or self._known_files.knows(seen):
-            return False
-        if path in self._lineage or path in surroundings.elsewhere:
-            return False
-        # What was compressed since then keeps its time.
-        written = seen.changed if is_compressed(path) else seen.modified
-        return written < surroundings.since // SECOND * SECOND
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:

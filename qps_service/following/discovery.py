@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
 
@@ -209,7 +210,7 @@ class Discovery:
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        listing = self._list(directories, held, touched, everything=everything)
+        listing = self._list(directories, held, touched, since, everything=everything)
         if not listing.is_whole:
             self._sweeping = True
             if not trusting:
@@ -291,11 +292,14 @@ class Discovery:
         directories: Collection[LogDirectory],
         held: Collection[Generation],
         touched: Collection[str],
+        since: int,
         *,
         everything: bool,
     ) -> Listing:
-        """The files to look at: those touched, or all of them."""
+        """The files to look at: those touched, or all of them, but for what is old by its times alone. Of
+        thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
         listing = Listing()
+        open_now = {generation.key for generation in held}
         log_paths = _log_paths(directories)
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
@@ -310,20 +314,38 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
+            new: dict[str, Seen] = {}
             for path in self._files.at_pace(paths):
                 try:
-                    listing.seen[path] = self._files.lstat(path)
+                    seen = self._files.lstat(path)
                 except FileNotFoundError:
                     continue  # it moved on, and a hint says where to
                 except OSError:
                     listing.retry.add(path)
+                    continue
+                if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
+                    listing.seen[path] = seen
+                elif not self._is_past_telling(path, seen, since):
+                    new[path] = seen
+                if is_new and len(new) >= 2 * IGNORED_LIMIT:
+                    new = _latest(new)  # the others would be forgotten at once
+            listing.seen |= _latest(new) if is_new else new
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
-                listing.old |= paths
+                listing.old |= paths & listing.seen.keys()
                 if directory.aside:
                     self._doubt_what_came_meanwhile(listing, paths)
             if key not in self._looked[directory.path]:
                 self._looked[directory.path].append(key)
         return listing
+
+    def _is_past_telling(self, path: str, seen: Seen, since: int) -> bool:
+        """Whether a file is old by its times alone: beside a log that has about as many as are remembered, it
+        need not even be opened."""
+        if not self._known_files.ignored.are_many or seen.key in self._doubtful:
+            return False
+        # What was compressed since then keeps its time.
+        written = seen.changed if is_compressed(path) else seen.modified
+        return written < since // SECOND * SECOND
 
     def _consider(
         self, listing: Listing, surroundings: Surroundings, *, trusting: bool
@@ -351,9 +373,7 @@ class Discovery:
             if doubt:
                 now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
-            if path in old and len(ignored) >= IGNORED_LIMIT and path not in self._lineage:
-                result = Undecided.NEW  # it would be forgotten at once
-            elif len(surroundings.found) < surroundings.room:
+            if len(surroundings.found) < surroundings.room:
                 view = surroundings._replace(**now._asdict())
                 result = self._classifier.consider(path, seen[path], view, trusted=trusted)
             else:
@@ -373,7 +393,7 @@ class Discovery:
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
-        looked_at = {each.key for each in seen.values()}
+        looked_at = {each.key for each in seen.values() if each.key in self._doubtful}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
@@ -559,6 +579,11 @@ class Discovery:
     def _logs(self, directories: Iterable[LogDirectory]) -> set[str]:
         """Where logs are, which are not to be looked at as rotated files: this one and the others."""
         return _log_paths(directories) | self._others
+
+
+def _latest(seen: dict[str, Seen]) -> dict[str, Seen]:
+    """As many files as are remembered, those that were written to last."""
+    return dict(nlargest(IGNORED_LIMIT, seen.items(), key=lambda each: each[1].modified))
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

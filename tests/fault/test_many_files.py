@@ -12,8 +12,8 @@ import pytest
 
 from qps_service.files import kernel
 from qps_service.files.kernel import Files
-from qps_service.following import classification, discovery, ignored_files
-from qps_service.following.discovery import Discovery
+from qps_service.following import discovery, ignored_files
+from qps_service.following.discovery import Discovery, Listing
 from qps_service.following.ignored_files import IGNORED_LIMIT, MANY, IgnoredFiles
 from tests.fault.scenarios import Make
 from tests.following import Rig
@@ -26,11 +26,21 @@ PACE = 16
 
 
 @pytest.fixture
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """With small limits; of how many files each look keeps in memory what stat(2) told."""
+    kept: list[int] = []
+    consider = Discovery._consider
+
+    def noting(self: Discovery, listing: Listing, *rest: Any, **more: Any) -> Any:
+        kept.append(len(listing.seen))
+        return consider(self, listing, *rest, **more)
+
+    monkeypatch.setattr(Discovery, "_consider", noting)
     monkeypatch.setattr(ignored_files, "IGNORED_LIMIT", LIMIT)
     monkeypatch.setattr(discovery, "IGNORED_LIMIT", LIMIT)
     monkeypatch.setattr(ignored_files, "MANY", LIMIT // 2)
     monkeypatch.setattr(kernel, "PACE", PACE)
+    return kept
 
 
 class Noting(Files):
@@ -70,14 +80,13 @@ def renamed(rig: Rig, paths: list[Path]) -> None:
         path.rename(rig.beside("access.log.2" + path.name.removeprefix("access.log.")))
 
 
-def deleted(rig: Rig, paths: list[Path]) -> None:
-    """Some go, and their inodes' numbers may be those of other files soon."""
-    for path in paths[: LIMIT // 4]:
-        path.unlink()
+def one_less(rig: Rig, paths: list[Path]) -> None:
+    """An inode's number went to a file of the log: what had it is remembered no more."""
+    rig.paper.ignored = rig.paper.ignored[:-1]
 
 
 def check_many_files(
-    small_limits: None,
+    kept: list[int],
     make: Make,
     suffix: str,
     meanwhile: Callable[[Rig, list[Path]], None],
@@ -106,6 +115,7 @@ def check_many_files(
     assert files.opened <= few, "after a stop"
     assert files.signs >= FILES // PACE
     rig.check(losses=[])
+    assert max(kept) <= max(LIMIT, few) + FEW
     assert rig.said("foreign_file") == rig.said("possible_duplicate") == []
 
 
@@ -121,15 +131,7 @@ def is_full(self: IgnoredFiles) -> bool:
     return len(self._files) >= LIMIT
 
 
-def considers_all(self: Discovery, *arguments: Any, **keywords: Any) -> Any:
-    patch = pytest.MonkeyPatch()
-    with patch.context() as patched:
-        patched.setattr(discovery, "IGNORED_LIMIT", FILES)
-        return CONSIDER(self, *arguments, **keywords)
-
-
-CONSIDER = Discovery._consider
-OPENS_ALL = Patches((classification.Classifier, "_is_past_telling", lambda *arguments: False))
+OPENS_ALL = Patches((Discovery, "_is_past_telling", lambda *arguments: False))
 test_promise, test_twin = promises(
     Promise(
         check_many_files,
@@ -137,7 +139,7 @@ test_promise, test_twin = promises(
         {
             "counts old ones": Patches((IgnoredFiles, "are_many", property(none_are_many))),
             "opens all": OPENS_ALL,
-            "opens all at first": Patches((Discovery, "_consider", considers_all)),
+            "opens all at first": Patches((discovery, "_latest", dict)),
             "shows no sign": Patches((Files, "at_pace", each)),
         },
         suffix="",
@@ -149,7 +151,7 @@ test_promise, test_twin = promises(
         None,
         {"full or not": Patches((IgnoredFiles, "are_many", property(is_full)))},
         suffix="",
-        meanwhile=deleted,
+        meanwhile=one_less,
     ),
     Promise(check_many_files, None, {"opens all": OPENS_ALL}, suffix=".gz", meanwhile=nothing),
     # What was compressed meanwhile may be the log's: each is looked at, and shown to be.
