@@ -85,6 +85,11 @@ def one_less(rig: Rig, paths: list[Path]) -> None:
     rig.paper.ignored = rig.paper.ignored[:-1]
 
 
+def written_later(path: Path) -> None:
+    """Some seconds after all that is beside it was made."""
+    os.utime(path, (time.time() + 2,) * 2)
+
+
 def check_many_files(
     kept: list[int],
     make: Make,
@@ -100,7 +105,7 @@ def check_many_files(
     assert files.opened <= LIMIT + FEW, "at the first look"
     assert files.signs >= FILES // PACE
     writer.lines(20)
-    os.utime(rig.path, (time.time() + 2,) * 2)  # some seconds after all that is beside it was made
+    written_later(rig.path)
     rig.look()
     files.opened = 0
     rig.look_often(2, 61)
@@ -109,13 +114,14 @@ def check_many_files(
     writer.lines(5)
     meanwhile(rig, paths)
     writer = rig.renew(3, closing=writer)
+    written_later(rig.path)
     files.opened = files.signs = 0
     rig.start()
     rig.look()
     assert files.opened <= few, "after a stop"
     assert files.signs >= FILES // PACE
-    rig.check(losses=[])
     assert max(kept) <= max(LIMIT, few) + FEW
+    rig.check(losses=[])
     assert rig.said("foreign_file") == rig.said("possible_duplicate") == []
 
 

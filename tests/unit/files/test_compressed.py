@@ -23,6 +23,7 @@ from qps_service.files import compressed as packed_module
 from qps_service.files.compressed import CompressedError, CompressedFile, why_not
 from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
 from qps_service.files.kernel import Files
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises, twin
 
 MIB = 1024 * 1024
@@ -498,8 +499,8 @@ def test_close_gives_the_descriptor_back() -> None:
 
 
 LIMITLESS = packed_module.FORMATS | {".bz2": lambda: packed_module._bzip2()._replace(limit=None)}
-FREE_XZ = Patches((packed_module, "XZ", XZ._replace(memory=1 << 40)))
-FREE_ZSTD = Patches((packed_module, "ZSTD", ZSTD._replace(memory=1 << 31)))
+FREE_XZ = Doubled("files.compressed:XZ", to=XZ._replace(memory=2 * XZ.memory))
+FREE_ZSTD = Doubled("files.compressed:ZSTD", to=ZSTD._replace(memory=2 * ZSTD.memory))
 # Twins of one format only.
 TWINS: dict[str, dict[Callable[..., None], list[Any]]] = {
     ".gz": {check_every_cut: [ShowsBegunLines]},

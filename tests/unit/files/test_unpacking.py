@@ -15,7 +15,8 @@ import pytest
 from qps_service.files import unpacking
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
-from qps_service.files.unpacking import LIMIT, Unpacking
+from qps_service.files.unpacking import Unpacking
+from tests.limits import Doubled
 from tests.promised import Promise, promises, twin
 from tests.unit.files.packed_memory import TEXT
 
@@ -52,9 +53,9 @@ def open_one() -> Iterator[Open]:
         yield opened
 
 
-def check_memory(limit: int, large: Path) -> None:
+def check_memory(large: Path) -> None:
     """Of four files with windows of 64 MiB two have room for theirs."""
-    arguments = ["-m", "tests.unit.files.packed_memory", str(large), str(limit), "4"]
+    arguments = ["-m", "tests.unit.files.packed_memory", str(large), str(unpacking.LIMIT), "4"]
     done = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
     assert 64 < int(done.stdout) <= 144 + BESIDE
 
@@ -108,7 +109,7 @@ def anybody(self: Unpacking, file: unpacking.Unpacker) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_memory, LIMIT, {"doubled": 2 * LIMIT}),
+    Promise(check_memory, None, [Doubled("files.unpacking:LIMIT")]),
     Promise(check_sum, Unpacking, [OneALog, KeepsClosedOnes]),
     Promise(
         check_turns,
