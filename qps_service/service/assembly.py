@@ -16,6 +16,7 @@ from qps_service.configuration.types import Config, LogConfig
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
+from qps_service.files.unpacking import Unpacking
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
@@ -139,9 +140,9 @@ def assembled(
 def _pipelines_with(
     store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
 ) -> MakePipeline:
-    """Pipelines that share watches, rows and the time for rules, and go on with the files in the store; with
-    `keeps`, what they open goes there as well."""
-    rows = Budget()
+    """Pipelines that share watches, rows, the time for rules and the memory for unpacking, and go on with the
+    files in the store; with `keeps`, what they open goes there as well."""
+    rows, unpacking = Budget(), Unpacking()
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
@@ -149,7 +150,7 @@ def _pipelines_with(
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
         return LogPipeline(
-            *(log, now, notify, Files(working)),
+            *(log, now, notify, Files(working, unpacking)),
             watches=watches,
             resume=resume,
             keeper=keeper,
