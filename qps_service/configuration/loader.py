@@ -103,7 +103,10 @@ class _Loader:
         return Config(
             **values,
             history=History(**history),
-            logs=tuple(LogConfig(**each, others=frozenset(paths) - {each["path"]}) for each in logs),
+            logs=tuple(
+                LogConfig(**each, max_rows=values["max_rows"], others=frozenset(paths) - {each["path"]})
+                for each in logs
+            ),
             source=self._source,
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )

@@ -95,7 +95,7 @@ def check_template(template: str, tmp_path: Path) -> None:
 def check_socket(text: str, tmp_path: Path) -> None:
     """It listens where the service would by itself, and has the name by which that knows it."""
     settings = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
-    [listen] = OUTPUTS["prometheus"].settings
+    [listen] = [each for each in OUTPUTS["prometheus"].settings if each.key == "listen"]
     assert settings["ListenStream"] == listen.default
     assert settings["FileDescriptorName"] == LISTENER
 
