@@ -39,6 +39,7 @@ class World:
     def __init__(self) -> None:
         self.time = START
         self.wakes = 0
+        self.hears = True  # whether a signal would be heard
         self._order = itertools.count()
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._signals: list[int] = []
@@ -103,6 +104,9 @@ class World:
     def signals(self) -> list[int]:
         taken, self._signals = self._signals, []
         return taken
+
+    def hold_back(self) -> None:
+        self.hears = False
 
 
 class Recorder(TakesReports):
