@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.against CHECKOUT [ROUNDS]
 
-Both need their .venv (`scripts/setup.sh run`). In each round both do each piece of work, one after the other, and
-in the next round the other way round: noise hits both alike. The ratio is the median of the rounds' ratios, with
-the least and the most. Below 1 this checkout takes less.
+Both need their .venv (`scripts/setup.sh run`). In each round both do each piece of work, one after the other;
+in the next round the other one begins, so that noise hits both alike. The ratio is the median of the rounds'
+ratios, with the least and the most. Below 1 this checkout takes less.
 """
 
 import statistics
