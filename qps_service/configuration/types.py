@@ -25,8 +25,8 @@ class LogConfig(NamedTuple):
     quiet: int  # nanoseconds
     open_generations: int
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
-    # Absolute paths of the other logs, which may be named like rotated files of this one.
-    others: frozenset[str] = frozenset()
+    # Absolute paths of all logs; the others may be named like rotated files of this one.
+    logs: frozenset[str] = frozenset()
 
     def routes(self) -> Routes:
         """What makes routes of its targets, new."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
+from qps_service.following.log_places import LogPlaces
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
@@ -128,15 +129,20 @@ def assembled(
 
 
 def _pipelines_with(store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool) -> MakePipeline:
-    """Pipelines that share watches and go on with the files in the store; with `keeps`, what they open goes
-    there as well."""
+    """Pipelines that share watches and places, and go on with the files in the store; with `keeps`, what they
+    open goes there as well."""
+
+    places = LogPlaces(Files())
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
             store.drop(log.name)
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
-        return LogPipeline(log, now, notify, Files(working), watches=watches, resume=resume, keeper=keeper)
+        files = Files(working)
+        return LogPipeline(
+            log, now, notify, files, watches=watches, places=places, resume=resume, keeper=keeper
+        )
 
     return make
 
