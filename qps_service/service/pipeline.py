@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.rules import Limited, apply_all
 from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
@@ -46,9 +47,10 @@ class LogPipeline:
         places: LogPlaces | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
+        limited: Limited = apply_all,
     ) -> None:
         """`watches` and `places` are those of the process; `resume` is what an earlier process left; `keeper`
-        keeps open files for the next one."""
+        keeps open files for the next one; `limited` applies route rules within the time of the process."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
@@ -57,6 +59,7 @@ class LogPipeline:
         self._before: int | None = None
         self.state = UNREAD  # after the last read
         self._notify = notify
+        self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
         self._places = places or LogPlaces(self._files)
@@ -72,7 +75,7 @@ class LogPipeline:
             others=self._places.others(config.path, config.logs),
         )
         self._scanner = self._make_scanner(config)
-        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(limited), restored)
         self._losses = list(restored.losses) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._expected = {position.number for position in restored.held} if restored else set()
@@ -112,7 +115,7 @@ class LogPipeline:
         if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
         self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
-        self.aggregator.reconfigure(config.max_routes, config.routes())
+        self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
         self.config = config
         self._is_found = self._mount_is_said = False
 

@@ -14,11 +14,10 @@ from qps_service.counting.routes import (
     CACHE_ENTRIES,
     COLLAPSES,
     Routes,
-    Rule,
-    compile_match,
-    make_rule,
 )
+from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.values.counts import OTHER
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 Of = Callable[[bytes], bytes]
@@ -314,7 +313,7 @@ class Forgetful(Routes):  # one generation, which is thrown away when it is full
 class Remembers(Routes):  # nothing is forgotten
     def _recall(self, target: bytes) -> bytes:
         self._size = 0
-        self._young[target] = self._derive(target)
+        self._young[target] = self._derive(target) or b""
         return self._young[target]
 
 
@@ -355,5 +354,14 @@ test_promise, test_twin = promises(
     Promise(check_targets, Routes().of, NOT_THE_ROUTE),
     Promise(check_collapses, None, OTHER_COLLAPSES),
     Promise(check_once_each, Routes, [Forgetful]),
-    Promise(check_cache_is_bounded, Routes, [Remembers, CountsEntriesOnly]),
+    Promise(
+        check_cache_is_bounded,
+        Routes,
+        [
+            Remembers,
+            CountsEntriesOnly,
+            Doubled("counting.routes:CACHE_ENTRIES"),
+            Doubled("counting.routes:CACHE_BYTES"),
+        ],
+    ),
 )
