@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from qps_service.configuration import loader, outputs, settings
 from qps_service.configuration.settings import Setting
+from qps_service.files.compression import Compression
 from qps_service.text.units import SECOND
 from tests.promised import Patches
 
@@ -94,6 +95,10 @@ def _times(other: str) -> Callable[[float], float]:
     return lambda value: value * constant(other)[2]
 
 
+def _memory(compression: Compression) -> float:
+    return compression.memory
+
+
 # By the first cell of their rows.
 LIMITS = {
     # Reading
@@ -104,6 +109,9 @@ LIMITS = {
     "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
     "First lines by which `auto` chooses": Limit("formats.detection:LINES", "test_limits"),
     "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
+    "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),
+    "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", "files.test_compressed", _memory),
+    "Memory to unpack files, of all logs together": Limit("files.unpacking:LIMIT", "files.test_unpacking"),
     "Time between two looks": Limit("service.daemon:TICK", "service.test_many_logs"),
     "Time of a look after which no further log is begun": Limit(
         "service.daemon:TURN", "service.test_many_logs"

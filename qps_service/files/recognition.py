@@ -247,16 +247,6 @@ def part_of(
     )
 
 
-def common_start(one: Read, other: Read, start: int) -> int:
-    """Up to which byte two texts agree, which agree up to `start`."""
-    while (block := one(_BLOCK, start)) and (there := other(_BLOCK, start)):
-        if block != there:
-            pairs = enumerate(zip(block, there, strict=False))
-            return start + next((at for at, (mine, its) in pairs if mine != its), min(len(block), len(there)))
-        start += len(block)
-    return start
-
-
 def _entries(tail: bytes) -> list[tuple[bytes, int]]:
     """Digest and length of each line."""
     return [

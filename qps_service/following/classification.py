@@ -430,6 +430,8 @@ class Classifier:
             return mine
         if position and is_compressed(path) and seen.modified <= position.modified:
             return mine  # it begins like what was read, and nothing was written to it since
+        if seen.modified < since <= seen.changed and self._known_files.ignored.are_many:
+            return Undecided.NEW  # one that is not remembered, under another name
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)

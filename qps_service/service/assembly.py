@@ -15,6 +15,7 @@ from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
+from qps_service.files.unpacking import Unpacking
 from qps_service.following.log_places import LogPlaces
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
@@ -139,9 +140,9 @@ def assembled(
 def _pipelines_with(
     store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
 ) -> MakePipeline:
-    """Pipelines that share watches, places and the time for rules, and go on with the files in the store;
-    with `keeps`, what they open goes there as well."""
-    places = LogPlaces(Files())
+    """Pipelines that share watches, places, the time for rules and the memory for unpacking, and go on with
+    the files in the store; with `keeps`, what they open goes there as well."""
+    places, unpacking = LogPlaces(Files()), Unpacking()
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
@@ -149,7 +150,7 @@ def _pipelines_with(
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
         return LogPipeline(
-            *(log, now, notify, Files(working)),
+            *(log, now, notify, Files(working, unpacking)),
             watches=watches,
             places=places,
             resume=resume,
