@@ -456,6 +456,9 @@ class Discovery:
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
                 position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
+                if not oldest.source.read(1, position.offset):  # it would have the time of the last write
+                    lines = count_lines(oldest.source, position.offset)
+                    self._announcer.recognised(position.name, lines, doubtful=position.offset)
                 found[found.index(oldest)] = Found(oldest.source, position)
 
     def _say_what_is_alike(self, found: Iterable[Found]) -> None:
