@@ -28,8 +28,8 @@ class LogConfig(NamedTuple):
     open_generations: int
     max_rows: int = MAX_ROWS  # of all logs together
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
-    # Absolute paths of the other logs, which may be named like rotated files of this one.
-    others: frozenset[str] = frozenset()
+    # Absolute paths of all logs; the others may be named like rotated files of this one.
+    logs: frozenset[str] = frozenset()
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""

@@ -7,7 +7,7 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from heapq import nlargest
@@ -88,7 +88,7 @@ class Discovery:
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
-        self._others: frozenset[str] = frozenset()
+        self._others: Container[str] = ()
         # Directory -> device and inode of what was listed there: of an empty mount point, too.
         self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
@@ -162,9 +162,9 @@ class Discovery:
             return Arrival.UNSEEN
         return Arrival.CREATED if created else Arrival.MOVED
 
-    def leave(self, others: Iterable[str]) -> None:
+    def leave(self, others: Container[str]) -> None:
         """What is at these paths is another log's, and none of ours."""
-        self._others = frozenset(others)
+        self._others = others
 
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
@@ -260,8 +260,8 @@ class Discovery:
         """Where files may be that are called like no rotation's: those that were let go, where they were seen
         last, as they may have grown; and those awaited, anywhere. They are added to the listing. Their paths,
         and those of files that are named like what was awaited."""
-        logs, inside = self._logs(directories), set(listing.seen)
-        found = self._look_where_they_were(logs | inside)
+        inside = set(listing.seen)
+        found = self._look_where_they_were(inside, directories)
         if awaited:
             strange = self._search.by_inode(awaited, directories)
             # An inode's number may be that of any other file by now, whose like have nothing to do with the
@@ -274,15 +274,17 @@ class Discovery:
         else:
             alike = {}
         for path, each in (found | alike).items():
-            if path not in logs:
+            if not self._is_log(path, directories):
                 listing.seen.setdefault(path, each)
         return found.keys() - alike.keys() - inside, alike.keys() - inside
 
-    def _look_where_they_were(self, others: Collection[str]) -> dict[str, Seen]:
-        """Files that were let go, but for those at these paths."""
+    def _look_where_they_were(
+        self, inside: Collection[str], directories: Collection[LogDirectory]
+    ) -> dict[str, Seen]:
+        """Files that were let go, but for those that were listed already."""
         seen = {}
         for path in islice(self._known_files.paths(), RETRIES):
-            if path not in others:
+            if path not in inside and not self._is_log(path, directories):
                 with suppress(OSError):
                     seen[path] = self._files.lstat(path)
         return seen
@@ -407,7 +409,7 @@ class Discovery:
         candidates = {
             path: seen
             for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
-            if seen.key not in surroundings.held and path not in self._logs(directories)
+            if seen.key not in surroundings.held and not self._is_log(path, directories)
         }
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
@@ -577,11 +579,11 @@ class Discovery:
             paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
             if descending:
                 paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
-        return paths - self._others
+        return {path for path in paths if path not in self._others}
 
-    def _logs(self, directories: Iterable[LogDirectory]) -> set[str]:
-        """Where logs are, which are not to be looked at as rotated files: this one and the others."""
-        return _log_paths(directories) | self._others
+    def _is_log(self, path: str, directories: Iterable[LogDirectory]) -> bool:
+        """Whether a log is there, which is not to be looked at as a rotated file: this one or another."""
+        return path in self._others or path in _log_paths(directories)
 
 
 def _latest(seen: dict[str, Seen]) -> dict[str, Seen]:

@@ -17,6 +17,7 @@ from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
 from qps_service.files.unpacking import Unpacking
+from qps_service.following.log_places import LogPlaces
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
@@ -140,9 +141,9 @@ def assembled(
 def _pipelines_with(
     store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
 ) -> MakePipeline:
-    """Pipelines that share watches, rows, the time for rules and the memory for unpacking, and go on with the
-    files in the store; with `keeps`, what they open goes there as well."""
-    rows, unpacking = Budget(), Unpacking()
+    """Pipelines that share watches, places, rows, the time for rules and the memory for unpacking, and go on
+    with the files in the store; with `keeps`, what they open goes there as well."""
+    places, rows, unpacking = LogPlaces(Files()), Budget(), Unpacking()
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
@@ -152,6 +153,7 @@ def _pipelines_with(
         return LogPipeline(
             *(log, now, notify, Files(working, unpacking)),
             watches=watches,
+            places=places,
             resume=resume,
             keeper=keeper,
             limited=limited,

@@ -10,6 +10,7 @@ from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
+from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher, Watches
@@ -49,14 +50,15 @@ class LogPipeline:
         files: Files | None = None,
         *,
         watches: Watches | None = None,
+        places: LogPlaces | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
         limited: Limited = apply_all,
         rows: Budget | None = None,
     ) -> None:
-        """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
-        files for the next one; `limited` applies route rules within the time of the process, and `rows` are
-        those of all logs."""
+        """`watches` and `places` are those of the process; `resume` is what an earlier process left; `keeper`
+        keeps open files for the next one; `limited` applies route rules within the time of the process, and
+        `rows` are those of all logs."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
@@ -68,6 +70,7 @@ class LogPipeline:
         self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
+        self._places = places or LogPlaces(self._files)
         self._follower = Follower(
             config.path,
             _limits(config),
@@ -77,7 +80,7 @@ class LogPipeline:
             announcer=Announcer(config.path, config.name, notify),
             resume=resume,
             keeper=keeper,
-            others=config.others,
+            others=self._places.others(config.path, config.logs),
         )
         self._scanner = self._make_scanner(config)
         self._share = (rows or Budget()).join()
@@ -123,7 +126,7 @@ class LogPipeline:
         self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
-        self._follower.reconfigure(_limits(config), config.others)
+        self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
         self._share.budget.resize(config.max_rows)
         if config.max_rows != self.config.max_rows:
             self._folds_said.clear()
