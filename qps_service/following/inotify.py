@@ -5,10 +5,10 @@ Python has none. All that is loaded for it is ctypes, which the start needs anyw
 
 import ctypes
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
 from fcntl import ioctl
-from io import FileIO
 from struct import Struct
 from termios import FIONREAD
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Event(NamedTuple):
     name: str  # empty where it is the directory itself
 
 
-class Inotify(FileIO):
+class Inotify(io.FileIO):
     """An instance, of which a user has few."""
 
     def __init__(self) -> None:

@@ -149,7 +149,6 @@ def check_disk(modules: Sources, page: str) -> None:
         "commands.check": {"os.fdopen"},  # a pipe of its own
         "outputs.journal": {"os.fstat"},  # of stdout and stderr
         "outputs.stdout": {"os.fstat"},  # of stdout
-        "following.inotify": {"io", "os.read"},  # of its own instance
         "network.http_exchange": {"io"},  # bytes in memory
     }
     assert OPENERS | allowed.keys() <= modules.keys(), "modules that are not there"
