@@ -13,7 +13,6 @@ already
 - `classification`: says of such a file what it is
 - `directories`: where the log and its rotated files may be; `log_places`: where other logs are
 - `watcher`, `hints`, `lineage`: what inotify tells, and which names carry a file that was the log
-- `inotify`: the three system calls
 - `change`: what became of a file since it was last read
 - `announcer`: what is said about all this
 """

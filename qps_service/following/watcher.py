@@ -14,25 +14,26 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import NamedTuple
 
+import inotify_simple
+from inotify_simple import Event, INotify, flags
+
 from qps_service.files.kernel import explain
-from qps_service.following import inotify
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
-from qps_service.following.inotify import Event, Inotify
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.text.escape import show_path
 
 _MASK = (
-    inotify.CREATE
-    | inotify.MOVED_FROM
-    | inotify.MOVED_TO
-    | inotify.DELETE
-    | inotify.DELETE_SELF
-    | inotify.MOVE_SELF
-    | inotify.ONLYDIR
+    flags.CREATE
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.DELETE
+    | flags.DELETE_SELF
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
 )
 # The directory is not what its path means any longer, or is not watched any longer.
-_ENDS = inotify.IGNORED | inotify.UNMOUNT | inotify.DELETE_SELF | inotify.MOVE_SELF
+_ENDS = flags.IGNORED | flags.UNMOUNT | flags.DELETE_SELF | flags.MOVE_SELF
 
 # How many hints wait for a log that is not looked at. Half of what the kernel keeps for all of them
 # (fs.inotify.max_queued_events); in a directory of 500 logs they take 64 KiB for each.
@@ -40,6 +41,10 @@ HINTS_KEPT = 8192
 
 # Which setting of the kernel has to be raised, by the error (inotify_init(2), inotify_add_watch(2)).
 _LIMITS = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
+
+# ctypes' search for the C library runs ldconfig: 20 ms of the start, and an execve that a sandboxed
+# service may not be allowed. The name is the same wherever glibc is.
+inotify_simple.find_library = lambda _name: "libc.so.6"
 
 
 class _Place(NamedTuple):
@@ -55,7 +60,7 @@ class Watches:
     def __init__(self, notify: Notify | None = None) -> None:
         """Nothing is opened before the first watch, and nothing stays open after the last watcher."""
         self._notify = notify
-        self._inotify: Inotify | None = None
+        self._inotify: INotify | None = None
         self._watchers: set[Watcher] = set()
         # Watch descriptor -> who is told, and by which paths it knows the directory.
         self._directories: dict[int, dict[Watcher, list[str]]] = {}
@@ -115,28 +120,28 @@ class Watches:
                 self._tell(self._moving.pop(cookie)[0], None)
 
     def _sort(self, reader: "Watcher") -> None:
-        for event in self._inotify.events() if self._inotify else ():
-            if event.mask & inotify.Q_OVERFLOW:
+        for event in self._inotify.read(timeout=0) if self._inotify else ():
+            if event.mask & flags.Q_OVERFLOW:
                 for watcher in self._watchers:
                     watcher.put(Lost())
-            elif event.watch in self._directories:
+            elif event.wd in self._directories:
                 if event.mask & _ENDS:
-                    self._lose(event.watch)
+                    self._lose(event.wd)
                 else:
                     self._happened(event, reader)
 
     def _happened(self, event: Event, reader: "Watcher") -> None:
-        place = _Place(event.watch, event.name)
+        place = _Place(event.wd, event.name)
         # Another file has the name already: that the first one left would be told too late.
         for cookie in [cookie for cookie, (left, _) in self._moving.items() if left == place]:
             if cookie != event.cookie:
                 del self._moving[cookie]
-        if event.mask & inotify.MOVED_FROM:
+        if event.mask & flags.MOVED_FROM:
             self._moving[event.cookie] = place, reader
-        elif event.mask & inotify.MOVED_TO:
+        elif event.mask & flags.MOVED_TO:
             left, _ = self._moving.pop(event.cookie, (None, None))
             self._tell(left, place)
-        elif event.mask & inotify.DELETE:
+        elif event.mask & flags.DELETE:
             self._tell(place, None)
         else:
             self._tell(None, place, created=True)
@@ -161,8 +166,8 @@ class Watches:
 
     def _add(self, directory: str, path: str) -> int:
         try:
-            self._inotify = self._inotify or Inotify()
-            watch = self._inotify.add(directory, _MASK)
+            self._inotify = self._inotify or INotify(nonblocking=True)
+            watch: int = self._inotify.add_watch(directory, _MASK)
         except OSError as error:
             if error.errno != errno.ENOENT:  # it was deleted in this moment
                 self._refused(path, error)
@@ -186,7 +191,7 @@ class Watches:
         del self._directories[watch]
         if self._inotify:
             with suppress(OSError):  # the kernel removed it with its directory
-                self._inotify.remove(watch)
+                self._inotify.rm_watch(watch)
 
 
 class Watcher:

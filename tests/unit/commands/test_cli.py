@@ -185,7 +185,7 @@ def check_imports(program: str, name: str) -> None:
     assert not modules & others
     assert not any(module.partition(".")[0] == "systemd" for module in modules)
     if name == "simulate":
-        assert not modules & {"qps_service.service.daemon", "ctypes"}
+        assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
 
 
 test_promise, test_twin = promises(

@@ -139,10 +139,10 @@ def test_a_directory_that_is_not_watched_any_more_is_silent(watcher: Watcher, tm
 def test_without_inotify_every_look_is_a_gap(
     watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(**_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("qps_service.following.watcher.Inotify", refuse)
+    monkeypatch.setattr("qps_service.following.watcher.INotify", refuse)
     assert watcher.watch({str(tmp_path)}) == [Lost()]
     assert watcher.fileno() is None
     assert watcher.read() == [Lost()]

@@ -13,11 +13,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from inotify_simple import Event, INotify, flags
 
-from qps_service.following import inotify
 from qps_service.following import watcher as module
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
-from qps_service.following.inotify import Event, Inotify
 from qps_service.following.watcher import HINTS_KEPT, Watcher, Watches
 from qps_service.notices.kinds import Notice
 from tests.following import overflow_queue
@@ -157,11 +156,11 @@ def check_a_rename_that_comes_apart(house: House, monkeypatch: pytest.MonkeyPatc
     logs = house.directory("logs")
     first, second = house.watcher(logs), house.watcher(logs)
     told: list[Event] = []
-    monkeypatch.setattr(Inotify, "events", lambda self: [told.pop(0)] if told else [])
+    monkeypatch.setattr(INotify, "read", lambda self, timeout: [told.pop(0)] if told else [])
     told += [
-        Event(1, inotify.MOVED_FROM, 7, "log"),
-        Event(1, inotify.MOVED_TO, 7, "log.1"),
-        Event(1, inotify.MOVED_FROM, 8, "log.1"),
+        Event(1, flags.MOVED_FROM, 7, "log"),
+        Event(1, flags.MOVED_TO, 7, "log.1"),
+        Event(1, flags.MOVED_FROM, 8, "log.1"),
     ]
     assert first.read() == []
     assert second.read() == [Moved(f"{logs}/log", f"{logs}/log.1")]
@@ -258,26 +257,27 @@ def check_the_last_one_gives_the_instance_back(house: House) -> None:
 # --- where there is none to be had
 
 
-class Stingy(Inotify):
+class Stingy(INotify):  # type: ignore[misc]
     """A kernel that gives no instance, or no watch for a directory named so, while there is an `error`."""
 
     error = 0
     instances = True  # whether that is about instances
 
-    def __init__(self) -> None:
+    def __init__(self, **keywords: bool) -> None:
         if Stingy.error and Stingy.instances:
             raise OSError(Stingy.error, os.strerror(Stingy.error))
-        super().__init__()
+        super().__init__(**keywords)
 
-    def add(self, path: str, mask: int) -> int:
+    def add_watch(self, path: str, mask: int) -> int:
         if Stingy.error and os.path.realpath(path).endswith("refused"):
             raise OSError(Stingy.error, os.strerror(Stingy.error))
-        return super().add(path, mask)
+        watch: int = super().add_watch(path, mask)
+        return watch
 
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> type[Stingy]:
-    monkeypatch.setattr(module, "Inotify", Stingy)
+    monkeypatch.setattr(module, "INotify", Stingy)
     monkeypatch.setattr(Stingy, "error", 0)
     monkeypatch.setattr(Stingy, "instances", True)
     return Stingy
@@ -536,7 +536,8 @@ def last_path_only(self: Watches, watcher: Watcher, path: str) -> tuple[int, tup
 
 
 def tells_newcomers_the_past(self: Watches, watcher: Watcher, path: str) -> tuple[int, tuple[int, int]]:
-    sort = self._sort
+    inotify, sort = self._inotify, self._sort
+    del inotify
     self._sort = nothing  # type: ignore[method-assign]
     begun = _REAL_BEGIN(self, watcher, path)
     self._sort = sort  # type: ignore[method-assign]
