@@ -18,8 +18,8 @@ from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
-from qps_service.formats.detection import choose, first_lines
-from qps_service.formats.presets import PRESETS, LogFormat, compile_format
+from qps_service.formats.detection import choose, first_lines, fits
+from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
@@ -27,7 +27,7 @@ from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import MILLISECOND, format_duration
-from qps_service.values.counts import OTHER, Scanned
+from qps_service.values.counts import OTHER, TOO_LONG, Scanned
 
 HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\
@@ -227,27 +227,24 @@ def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
 
 
 def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
-    scanned = _scan(line, log.format, log)
+    scanner = make_scanner(ScanOptions(log.format, log.max_line, log.keep_query), _none_to_spill)
+    scanner.scan(line + b"\n")
+    scanned = scanner.take()
     for key, counts in scanned.counts.items():
         route = show(log.routes(_limited).of(key.route))
-        how = f"{show(key.method)} {route} {key.status:03d}, {counts.bytes} bytes"
+        size = "bytes unknown" if scanned.unmeasured else f"{counts.bytes} bytes"
+        how = f"{show(key.method)} {route} {key.status:03d}, {size}"
         yield "  first line", f"parses as {how}", True
     if scanned.sample:
         sample = scanned.sample
         yield "  first line", f'is rejected ({sample.reason}): "{show(sample.line)}"', False
-        fitting = [name for name in PRESETS if _scan(line, compile_format(name), log).counts]
-        if fitting:
+        fitting = [name for name in PRESETS if fits(compile_format(name), line)]
+        if fitting and sample.reason != TOO_LONG:
             yield "", f"but it fits the format {' or '.join(fitting)}", True
 
 
 def _none_to_spill(scanned: Scanned) -> None:
     """One line is not too much to keep."""
-
-
-def _scan(line: bytes, log_format: LogFormat, log: LogConfig) -> Scanned:
-    scanner = make_scanner(ScanOptions(log_format, log.max_line, log.keep_query), _none_to_spill)
-    scanner.scan(line + b"\n")
-    return scanner.take()
 
 
 def as_user(user: pwd.struct_passwd | None, look: Callable[[], list[Answer]]) -> list[Answer]:

@@ -87,8 +87,10 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     if found.request:
         request = found.request
         route = show(Routes().of(request.target))
-        counted = f"{show(request.method)} {route} {request.status:03d}, {request.size} bytes"
-        yield f"counts as {counted}{_at(found)}"
+        if found.ignored:
+            yield f"ignored: {show(found.ignored)}"
+        size = "bytes unknown" if request.size is None else f"{request.size} bytes"
+        yield f"counts as {show(request.method)} {route} {request.status:03d}, {size}{_at(found)}"
         return
     yield f"rejected ({found.reason})" + (f": {found.fault.expected}" if found.fault else "")
     if found.fault and found.fault.place is not None:

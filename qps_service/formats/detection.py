@@ -1,16 +1,15 @@
 """Which format a log has, by its first lines.
 
-The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, or that
-counts but for its request, as when somebody speaks TLS to a plain port: such lines are in every log.
+The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, has all
+of the format, also behind the status, and a size that can be read or is `-`.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
-from qps_service.formats.line import Reader, Rejected, make_reader, request_of, trim
+from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import LogFormat, compile_format
-from qps_service.values.counts import NOT_HTTP
 
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first
@@ -47,26 +46,20 @@ def choose(lines: Sequence[bytes]) -> Choice:
 
 
 def fits(log_format: LogFormat, line: bytes) -> bool:
-    """Whether a line of this format counts, or would but for its request."""
+    """Whether a line counts by this format, and has all that it has."""
     return _fits(make_reader(log_format), line)
 
 
 def _fits(reader: Reader, line: bytes) -> bool:
-    roles = reader.roles(trim(line, len(line)))
+    line = trim(line, len(line))
+    roles = reader.roles(line)
+    if roles is None or reader.fields(line) is None:
+        return False
     try:
-        request_of(roles, keep_query=False)
-    except Rejected as rejected:
-        return rejected.args[0] == NOT_HTTP and roles is not None and _counts_else(dict(roles))
-    return True
-
-
-def _counts_else(roles: dict[str, bytes]) -> bool:
-    """Whether these would count with another request."""
-    try:
-        request_of(roles | {"request": b"GET /"}, keep_query=False)
+        request = request_of(roles, keep_query=False)
     except Rejected:
         return False
-    return True
+    return request.size is not None or roles.get("bytes", NOTHING) == NOTHING
 
 
 def _oddity(lines: Sequence[bytes]) -> str | None:

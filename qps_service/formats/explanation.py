@@ -5,18 +5,22 @@ What counts is decided by qps_service.formats.line; here stands only what is sai
 
 import json
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 
-from qps_service.formats.line import Rejected, Request, make_reader, patterns_of, request_of, time_of, trim
+from qps_service.formats.json_members import members_of
+from qps_service.formats.line import (
+    DECIDING,
+    Rejected,
+    Request,
+    TextReader,
+    make_reader,
+    patterns_of,
+    request_of,
+    time_of,
+    trim,
+)
 from qps_service.formats.presets import Field, LogFormat
-from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS
-
-_EXPECTED = {
-    NOT_HTTP: "expected METHOD target, as in GET /path HTTP/1.1",
-    STATUS: "expected three digits",
-    BYTES: "expected a number below 2^64, or -",
-}
+from qps_service.values.counts import STATUS
 
 
 class Part(NamedTuple):
@@ -40,6 +44,7 @@ class Explanation(NamedTuple):
 
     line: bytes  # what is looked at of it
     parts: tuple[Part, ...]  # as far as they were found
+    ignored: bytes  # what stands behind these in a line that counts
     request: Request | None  # what it counts as
     second: int | None  # when, Unix time; None where no time can be read
     reason: str | None  # why it is rejected, one of qps_service.values.counts.REASONS
@@ -51,19 +56,25 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
     try:
         line = trim(raw, max_line)
     except Rejected as rejected:
-        return Explanation(
-            raw[:max_line], (), None, None, rejected.args[0], Fault(f"expected {max_line} bytes at most")
-        )
-    roles = make_reader(log_format).roles(line)
-    parts, fault = _json(log_format, line) if log_format.members else _text(log_format, line)
+        fault = Fault(f"expected {max_line} bytes at most")
+        return Explanation(raw[:max_line], (), b"", None, None, rejected.args[0], fault)
+    reader = make_reader(log_format)
+    roles = reader.roles(line)
     try:
         request = request_of(roles, keep_query=False)
     except Rejected as rejected:
         reason = rejected.args[0]
-        if reason != FIELDS:
-            fault = _of_role(reason, parts, roles or {})
-        return Explanation(line, parts, None, None, reason, fault)
-    return Explanation(line, parts, request, time_of(roles), None, None)
+        parts, found = _json(log_format, line) if log_format.members else walk(log_format, line)
+        if reason == STATUS:
+            place = next((part.start for part in parts if part.role == "status"), None)
+            found = Fault("expected three digits, or 0, -1 or - where nothing was answered", place)
+        return Explanation(line, parts, b"", None, None, reason, found)
+    if isinstance(reader, TextReader):
+        fields, ignored = reader.parts(line)
+        parts = tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
+    else:
+        parts, ignored = _json(log_format, line)[0], b""
+    return Explanation(line, parts, ignored, request, time_of(roles), None, None)
 
 
 def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
@@ -93,33 +104,23 @@ def title(name: str) -> str:
     return name if name.startswith("%") else f"${name}"
 
 
-def _text(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
-    parts, fault = walk(log_format, line)
-    found = make_reader(log_format).fields(line)
-    if found is None or [(part.name, part.value) for part in parts] == list(found):
-        return parts, fault
-    # With runs of blanks for its literals.
-    fields = [piece for piece in log_format.pieces if isinstance(piece, Field)]
-    return tuple(
-        Part(field.name, field.role, value) for field, (_, value) in zip(fields, found, strict=True)
-    ), None
-
-
 def _json(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
-    found = make_reader(log_format).fields(line)
+    found = members_of(line)
     if found is None:
         return (), _json_fault(line)
-    names = {name for name, _ in found}
-    roles: dict[str, str] = {}  # by role, the name that gives it
-    for member in log_format.members:
-        name = member.path.decode(errors="backslashreplace")
-        if name in names:
-            roles.setdefault(member.role, name)
+    roles: dict[str, bytes] = {}  # by role, the path that gives it
+    for is_null in (False, True):
+        for path, role in log_format.members:
+            if path in found and (found[path] is None) == is_null and (role in DECIDING or not is_null):
+                roles.setdefault("route" if is_null and role == "request" else role, path)
     if "request" in roles:
         roles.pop("method", None)
         roles.pop("route", None)
-    by_name = {name: role for role, name in roles.items()}
-    parts = tuple(Part(name, by_name.get(name), value) for name, value in found)
+    by_path = {path: role for role, path in roles.items()}
+    parts = tuple(
+        Part(path.decode(errors="backslashreplace"), by_path.get(path), b"null" if text is None else text)
+        for path, text in found.items()
+    )
     for role, others in (("status", ()), ("route", ("request",))):
         if not {role, *others} & roles.keys():
             paths = [each.path.decode() for each in log_format.members if each.role in (role, *others)]
@@ -135,15 +136,6 @@ def _json_fault(line: bytes) -> Fault:
     except (RecursionError, ValueError):  # nested too deep; a number of too many digits
         pass
     return Fault("expected a JSON object", 0)
-
-
-def _of_role(reason: str, parts: tuple[Part, ...], roles: Mapping[str, bytes]) -> Fault:
-    """What is wrong with the value of a role."""
-    wanted = {STATUS: ("status",), BYTES: ("bytes",)}.get(reason, ("request", "method", "route"))
-    if reason == NOT_HTTP and "request" not in roles and roles.get("route") == b"":
-        wanted = ("route",)
-    part = next((part for role in wanted for part in parts if part.role == role), None)
-    return Fault(_EXPECTED.get(reason, reason), part.start if part else None)
 
 
 def _common(line: bytes, place: int, literal: bytes) -> int:

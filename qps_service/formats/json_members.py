@@ -11,13 +11,14 @@ from collections.abc import Iterator
 DEPTH_LIMIT = 64  # objects and arrays within one another; servers write two or three
 
 
-def members_of(line: bytes) -> dict[bytes, bytes] | None:
-    """Every string and word of one object that is a member of objects alone, by its path, `null` left out;
-    the first of several with the same path. None for what is not one object."""
-    found: dict[bytes, bytes] = {}
+def members_of(line: bytes) -> dict[bytes, bytes | None] | None:
+    """Every string and word of one object that is a member of objects alone, by its path, None for `null`;
+    the first of several with the same path that is not `null`. None for what is not one object."""
+    found: dict[bytes, bytes | None] = {}
     try:
         for path, text in _Json(line).members():
-            found.setdefault(path, text)
+            if found.get(path) is None:
+                found[path] = text
     except ValueError:
         return None
     return found
@@ -35,8 +36,8 @@ class _Json:
         self._place = 0
         self._depth = 0
 
-    def members(self) -> Iterator[tuple[bytes, bytes]]:
-        """Path and value of every string and word that is a member of objects alone, `null` left out."""
+    def members(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Path and value of every string and word that is a member of objects alone, None for `null`."""
         if self._next() != b"{":
             raise ValueError
         yield from self._object(b"")
@@ -56,7 +57,7 @@ class _Json:
         self._place = match.end()
         return match[match.lastindex or 0]
 
-    def _object(self, prefix: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    def _object(self, prefix: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
         """What is in an object; `prefix` is its path with a dot behind, None within an array."""
         for _ in self._elements(b"}"):
             name = self._take(self._TEXT)
@@ -65,7 +66,7 @@ class _Json:
             self._place += 1
             yield from self._value(None if prefix is None else prefix + name)
 
-    def _value(self, path: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    def _value(self, path: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
         first = self._next()
         if first == b"{":
             yield from self._object(None if path is None else path + b".")
@@ -78,8 +79,8 @@ class _Json:
                 yield path, decode(text)
         else:
             word = self._take(self._WORD)
-            if path is not None and word != b"null":
-                yield path, word
+            if path is not None:
+                yield path, None if word == b"null" else word
 
     def _elements(self, closing: bytes) -> Iterator[None]:
         """Stands before each element of an object or array in turn, and behind it in the end."""

@@ -1,9 +1,17 @@
 """What one line means: the reference that every scanner follows.
 
+Method, route and status decide. A line is a request if it has its format's shape up to the status, and that
+can be read. What stands behind it takes no request out of the count: what is missing or odd there is not
+known, and what no role wants is not looked at.
+
 A line of text is matched from left to right and never looked at twice, so the time for a hostile line
 is proportional to its length. A field runs up to the first place where the literal that follows it
 stands, and the last one to the end of the line. Between double quotes it ends at the first quote that has
 no backslash before it, as Apache and nginx escape what comes from outside.
+
+Some servers escape no quote. So where a quote ends the request, or the route, and the status follows, it is
+the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
+later: then the status ends with the line, as do method, route and request, but no measure does.
 
 A line of JSON is one object, whose members count (json_members.py): of several with the same path the
 first.
@@ -19,15 +27,20 @@ from qps_service.formats.json_members import members_of
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat, Member
 from qps_service.formats.timestamps import seconds_of
-from qps_service.values.counts import BYTES, FIELDS, NOT_HTTP, STATUS, TOO_LONG
+from qps_service.values.counts import FIELDS, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NOTHING = b"-"  # as servers write what there is not: the method and the route of what they could not read
+DECIDING = ("method", "route", "request", "status")  # roles
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _QUERY = re.compile(rb"[?#]")
+_BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")
+_UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
 _BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
 _BYTES_LIMIT = 2**64
 
@@ -42,17 +55,18 @@ class Request(NamedTuple):
     method: bytes
     target: bytes  # up to the query, unless that is to be kept
     status: int
-    size: int  # bytes
+    size: int | None  # bytes; None where the line does not tell it
 
 
 class Reader(Protocol):
     """Finds a format's fields in a line."""
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """All of them, name and value; None for a line that has another shape."""
+        """All of them, name and value; None for a line that has another shape, be it behind the status."""
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
+        """Those that count, by their role, as far as they were found; None for a line that has another shape
+        up to the status."""
 
 
 def make_reader(log_format: LogFormat) -> Reader:
@@ -74,20 +88,28 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
     """What these fields say. Raises Rejected."""
     if roles is None or "status" not in roles or not ("request" in roles or "route" in roles):
         raise Rejected(FIELDS)
+    status = status_of(roles["status"])
+    if status is None:
+        raise Rejected(STATUS)
     if "request" in roles:
-        method, _, rest = roles["request"].partition(b" ")
+        method, _, rest = _with_single_blanks(roles["request"]).partition(b" ")
         target, _, version = rest.rpartition(b" ")
         if not _VERSION.fullmatch(version):
             target = rest
     else:
-        method, target = roles.get("method", b"-"), roles["route"]
-    if not target or not _TOKEN.fullmatch(method):
-        raise Rejected(NOT_HTTP)
-    if not keep_query:
+        method, target = roles.get("method", NOTHING), _with_single_blanks(roles["route"])
+    if target in (b"", NOTHING) or not _TOKEN.fullmatch(method):
+        method = target = NOTHING
+    elif not keep_query:
         target = _QUERY.split(target, maxsplit=1)[0]
-    if not _STATUS.fullmatch(roles["status"]):
-        raise Rejected(STATUS)
-    return Request(method, target, int(roles["status"]), _size(roles.get("bytes", b"-")))
+    return Request(method, target, status, _size(roles.get("bytes", NOTHING)))
+
+
+def status_of(text: bytes) -> int | None:
+    """The status that a text stands for; None for one that is none."""
+    if _STATUS.fullmatch(text):
+        return int(text)
+    return 0 if text in _UNANSWERED else None
 
 
 def time_of(roles: Mapping[str, bytes] | None) -> int | None:
@@ -95,11 +117,15 @@ def time_of(roles: Mapping[str, bytes] | None) -> int | None:
     return seconds_of(roles["time"]) if roles and "time" in roles else None
 
 
-def _size(text: bytes) -> int:
-    if text == b"-":
-        return 0
+def _with_single_blanks(text: bytes) -> bytes:
+    """None at the ends, and one in place of several."""
+    text = text.strip(b" ")
+    return _BLANKS.sub(b" ", text) if b"  " in text else text
+
+
+def _size(text: bytes) -> int | None:
     if not _BYTES.fullmatch(text) or int(text) >= _BYTES_LIMIT:
-        raise Rejected(BYTES)
+        return None
     return int(text)
 
 
@@ -107,33 +133,209 @@ class TextReader:
     """Literal text with fields between."""
 
     def __init__(self, pieces: Sequence[Piece], *, is_lenient: bool = False) -> None:
+        self._pieces = pieces
         self._fields = [piece for piece in pieces if isinstance(piece, Field)]
-        patterns = zip(pieces, patterns_of(pieces), strict=True)
-        groups = [b"(" + each + b")" if isinstance(piece, Field) else each for piece, each in patterns]
-        self._strict = re.compile(b"".join(groups), re.DOTALL)
-        self._blanks = re.compile(_blank_pattern(len(self._fields))) if is_lenient else None
+        self._count = _Shape(pieces, wants_all=False)
+        self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
+        self._blanks = _Blanks(self._fields) if is_lenient else None
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """All of them, name and value; None for a line that has another shape."""
-        match = self._match(line)
+        """All of them, name and value; None for a line that has another shape, be it behind the status."""
+        if self._blanks and self._of_blanks(line, self._count.roles(line)):
+            match = self._blanks.whole(line)
+        else:
+            match = re.fullmatch(whole_pattern(self._pieces), line, re.DOTALL)
         if match is None:
             return None
         return [(field.name, text) for field, text in zip(self._fields, match.groups(), strict=True)]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
-        match = self._match(line)
-        return None if match is None else self._by_role(match)
+        """Those that count, by their role, as far as they were found; None for a line that has another shape
+        up to the status."""
+        roles = self._count.roles(line)
+        if blanks := self._of_blanks(line, roles):
+            return blanks
+        if roles is None:
+            odd = self._odd.match(line)
+            return {"status": odd[1], "route": b""} if odd else None
+        if "request" not in roles:  # cut off
+            roles.setdefault("route", b"")
+        return roles
 
-    def _match(self, line: bytes) -> re.Match[bytes] | None:
-        strict = self._strict.fullmatch(line)
-        if self._blanks and (strict is None or not _STATUS.fullmatch(self._by_role(strict)["status"])):
-            return self._blanks.fullmatch(line) or strict
-        return strict
+    def parts(self, line: bytes) -> "_Parts":
+        """Every field of a line that counts, with its place and value, as far as they are there; and what is
+        left of the line."""
+        if self._blanks and self._of_blanks(line, self._count.roles(line)):
+            return self._blanks.parts(line)
+        return _Shape(self._pieces, wants_all=True).parts(line)
 
-    def _by_role(self, match: re.Match[bytes]) -> dict[str, bytes]:
+    def _of_blanks(self, line: bytes, strict: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
+        """The roles of a line where blanks stand for the literals; None for any other. `strict`: what the
+        literals tell."""
+        if not self._blanks or (strict and strict["status"]):
+            return None
+        roles = self._blanks.roles(line, is_cut=strict is None)
+        return roles if roles and (strict is None or status_of(roles["status"]) is not None) else None
+
+
+_Parts = tuple[Sequence[tuple[Field, int, bytes]], bytes]  # fields with place and value; the rest of the line
+
+
+class _Shape:
+    """Finds the fields of a line whose status can be read."""
+
+    def __init__(self, pieces: Sequence[Piece], *, wants_all: bool) -> None:
+        """`wants_all`: those too that have no role."""
+        self._pieces = pieces
+        self._patterns = patterns_of(pieces)
+        self._wants_all = wants_all
+        self._fields: list[Field] = []  # of the groups, some with two
+        status = status_place(pieces)
+        raw = is_raw(pieces)
+        self._split = status - 2 if raw else status  # the piece with which the status is looked for
+        head = b"".join(self._strict(place) for place in range(self._split))
+        self._head_fields = len(self._fields)
+        text = self._strict(self._split) if raw else b""
+        rest = (self._patterns[status - 1] if raw else b"") + self._from_status(status)
+        self._pattern = re.compile(head + text + rest, re.DOTALL)
+        self._raw = None
+        if raw:
+            read = _read_pattern(literal_at(pieces, status + 1))
+            quote = b'"(?=' + re.escape(literal_at(pieces, status - 1)[1:]) + read + b")"
+            escape = rb"\\.|" if _is_escaped(pieces, self._split) else b""
+            self._raw = [re.compile(each, re.DOTALL) for each in (head, escape + quote, rest)]
+
+    def roles(self, line: bytes) -> dict[str, bytes] | None:
+        """Those that count; None for any other line."""
+        match = self._pattern.match(line)
+        if match:
+            named = zip(self._fields, match.groups(), strict=True)
+            return {field.role: text for field, text in named if text is not None and field.role}
+        parts = self._raw_parts(line)
+        return {field.role: text for field, _, text in parts[0] if field.role} if parts else None
+
+    def parts(self, line: bytes) -> _Parts:
+        """All of them, and what is left of the line."""
+        match = self._pattern.match(line)
+        if match:
+            return _groups(self._fields, match), line[match.end() :]
+        return self._raw_parts(line) or ((), line)
+
+    def _raw_parts(self, line: bytes) -> _Parts | None:
+        """Likewise, up to the first quote behind which a status can be read. Not by one regular expression: a
+        group that is repeated takes memory each time, or is not undone rightly (python/cpython#106052)."""
+        field = self._pieces[self._split]
+        if not self._raw or not isinstance(field, Field):
+            return None
+        head, quote, rest = self._raw
+        begin = head.match(line)
+        for found in quote.finditer(line, begin.end()) if begin else ():
+            end = rest.match(line, found.start()) if found[0] == b'"' else None
+            if begin and end:
+                text = line[begin.end() : found.start()]
+                before = _groups(self._fields[: self._head_fields], begin)
+                behind = _groups(self._fields[self._head_fields + 1 :], end)
+                return [*before, (field, begin.end(), text), *behind], line[end.end() :]
+        return None
+
+    def _strict(self, place: int) -> bytes:
+        return self._group(self._pieces[place], self._patterns[place])
+
+    def _from_status(self, status: int) -> bytes:
+        literal = literal_at(self._pieces, status + 1)
+        read = self._group(self._pieces[status], _status_pattern(literal))
+        if not literal:
+            return read
+        begun = _begun(literal)
+        behind = self._behind(status + 2)
+        return rb"(?!%b\Z)%b(?:%b%b|%b\Z)" % (begun, read, re.escape(literal), behind, begun)
+
+    def _behind(self, place: int) -> bytes:
+        """From a field behind the status on, as far as it goes."""
+        left = [piece for piece in self._pieces[place:] if isinstance(piece, Field)]
+        if not any(self._wants_all or field.role for field in left):
+            return b""
+        strict = self._strict(place) + re.escape(literal_at(self._pieces, place + 1))
+        rest = self._behind(place + 2)
+        if left[0].role in DECIDING:
+            return b"(?:%b%b|%b)" % (strict, rest, self._group(left[0], _cut_pattern(self._pieces, place)))
+        return b"(?:%b%b)?" % (strict, rest)
+
+    def _group(self, piece: Piece, pattern: bytes) -> bytes:
+        if isinstance(piece, Field) and (self._wants_all or piece.role):
+            self._fields.append(piece)
+            return b"(" + pattern + b")"
+        return pattern
+
+
+class _Blanks:
+    """Lines as the log looks when copied from a terminal: runs of blanks in place of every literal."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._fields = fields
+        self.status = next(number for number, field in enumerate(fields) if field.role == "status")
+        pattern = b""
+        for number in reversed(range(len(fields))):
+            rest = rb"[ \t]++" + pattern if pattern else b""
+            pattern = rb"([^ \t]++)" + (rb"(?:%b)?" % rest if number >= self.status else rest)
+        self._pattern = re.compile(pattern)
+
+    def whole(self, line: bytes) -> re.Match[bytes] | None:
+        """All of them; None for a line that has more or less."""
+        match = self._pattern.match(line)
+        if match is None or match[len(self._fields)] is None or line[match.end() :].strip(b" \t"):
+            return None
+        return match
+
+    def parts(self, line: bytes) -> _Parts:
+        """All of them, and what is left of the line."""
+        match = self._pattern.match(line)
+        return (_groups(self._fields, match), line[match.end() :]) if match else ((), line)
+
+    def roles(self, line: bytes, *, is_cut: bool) -> dict[str, bytes] | None:
+        """Those that count, of a line that has all fields and no more, and with `is_cut` also of one that has
+        a status of three digits; None for any other."""
+        match = self._pattern.match(line)
+        if match is None:
+            return None
+        if not (self.whole(line) or (is_cut and _STATUS.fullmatch(match[self.status + 1]))):
+            return None
         named = zip(self._fields, match.groups(), strict=True)
-        return {field.role: text for field, text in named if field.role}
+        return {field.role: text for field, text in named if text is not None and field.role}
+
+
+def _groups(fields: Sequence[Field], match: re.Match[bytes]) -> list[tuple[Field, int, bytes]]:
+    found = [(group, field) for group, field in enumerate(fields, 1) if match[group] is not None]
+    return [(field, match.start(group), match[group]) for group, field in found]
+
+
+def status_place(pieces: Sequence[Piece]) -> int:
+    """Where the status stands among the pieces."""
+    return next(
+        place for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role == "status"
+    )
+
+
+def literal_at(pieces: Sequence[Piece], place: int) -> bytes:
+    """The literal that is the piece there; none at the end."""
+    piece = pieces[place] if 0 <= place < len(pieces) else b""
+    if isinstance(piece, Field):
+        raise TypeError("expected text between two fields")
+    return piece
+
+
+def is_raw(pieces: Sequence[Piece]) -> bool:
+    """Whether a quote ends the request, or the route, and the status is what follows."""
+    status = status_place(pieces)
+    before = pieces[status - 2] if status > 1 else None
+    is_route = isinstance(before, Field) and before.role in ("request", "route")
+    return is_route and literal_at(pieces, status - 1).startswith(b'"')
+
+
+def whole_pattern(pieces: Sequence[Piece]) -> bytes:
+    """A whole line that has all the pieces, with a group for each field."""
+    patterns = zip(pieces, patterns_of(pieces), strict=True)
+    return b"".join(b"(" + each + b")" if isinstance(piece, Field) else each for piece, each in patterns)
 
 
 def patterns_of(pieces: Sequence[Piece]) -> list[bytes]:
@@ -153,15 +355,49 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
         return b".*+"
     end = re.escape(following)
     if is_quoted(before, following):
-        return rb'(?:[^"\\\n]|\\.)*+'
+        return rb'(?:[^"\\\n]++|\\.)*+'
     if len(following) == 1:
         return rb"[^\n" + end + b"]*+"
     return b"(?>.*?(?=" + end + b"))"
 
 
-def _blank_pattern(fields: int) -> bytes:
-    """As the log looks when copied from a terminal: runs of blanks in place of every literal."""
-    return rb"[ \t]++".join([rb"([^ \t]++)"] * fields) + rb"[ \t]*+"
+def _status_pattern(literal: bytes) -> bytes:
+    """A status that can be read, up to the first place where the literal stands, or the line's end."""
+    if not literal:
+        return rb"(?:[0-9]{3}|-1|[-0]|)\Z"
+    ahead = b"(?!" + re.escape(literal) + b")"
+    return rb"(?>N[0-9]N[0-9]N[0-9]|N-N1|N[-0]|)".replace(b"N", ahead)
+
+
+def _begun(literal: bytes) -> bytes:
+    """What a cut leaves of a literal, be it nothing."""
+    return b"(?:%b)" % b"|".join(re.escape(literal[:length]) for length in reversed(range(len(literal))))
+
+
+def _read_pattern(literal: bytes) -> bytes:
+    """A status that can be read, and what follows it."""
+    read = _status_pattern(literal)
+    begun = _begun(literal)
+    return rb"(?!%b\Z)%b(?:%b|%b\Z)" % (begun, read, re.escape(literal), begun) if literal else read
+
+
+def _is_escaped(pieces: Sequence[Piece], place: int) -> bool:
+    return is_quoted(literal_at(pieces, place - 1), literal_at(pieces, place + 1))
+
+
+def _cut_pattern(pieces: Sequence[Piece], place: int) -> bytes:
+    """A field of a line that is cut before what follows it, or within that."""
+    following = literal_at(pieces, place + 1)
+    if following.startswith(b'"'):
+        return rb'(?:[^"\\]++|\\.)*+\\?' if _is_escaped(pieces, place) else rb'[^"]*+'
+    return rb"(?>.*?(?=%b\Z))" % _begun(following)
+
+
+def _odd_status_pattern(pieces: Sequence[Piece]) -> bytes:
+    """A line up to a status that can't be read."""
+    status = status_place(pieces)
+    end = re.escape(literal_at(pieces, status + 1))
+    return b"".join(patterns_of(pieces)[:status]) + (b"((?>.*?(?=" + end + b")))" if end else b"(.*+)")
 
 
 class JsonReader:
@@ -169,22 +405,28 @@ class JsonReader:
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
-        self._paths = {member.path for member in members}
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Every string and word in it, with its path; None for what is not one object."""
         found = members_of(line)
         if found is None:
             return None
-        return [(path.decode(errors="backslashreplace"), text) for path, text in found.items()]
+        return [
+            (path.decode(errors="backslashreplace"), b"null" if text is None else text)
+            for path, text in found.items()
+        ]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role."""
+        """Those that count, by their role. Where a status or a route is `null` there was none."""
         found = members_of(line)
         if found is None:
             return None
         roles: dict[str, bytes] = {}
-        for member in self._members:
-            if member.path in found:
-                roles.setdefault(member.role, found[member.path])
+        named = [(member.role, found[member.path]) for member in self._members if member.path in found]
+        for role, text in named:
+            if text is not None:
+                roles.setdefault(role, text)
+        for role, text in named:
+            if text is None and role in DECIDING and role != "method":
+                roles.setdefault("status" if role == "status" else "route", b"")
         return roles

@@ -30,6 +30,7 @@ class Summary(NamedTuple):
     times: Mapping[int | None, Sequence[int]]
     span: int  # seconds of each; 0 where times were not asked for
     top: int | None = None  # how many rows to show at most; sums are always those of all
+    unmeasured: int = 0  # requests whose size is not known; it is missing in the sums
 
     @property
     def requests(self) -> int:
@@ -57,6 +58,8 @@ def render_table(summary: Summary) -> str:
     whole = Counts(total, summary.bytes)
     heads = ("method", "route", "status", "requests", "share", "bytes")
     parts = [_align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
+    if summary.unmeasured:
+        parts.append(f"bytes unknown: {summary.unmeasured} of {total} requests\n")
     if summary.rejects:
         rejects = [(reason, str(lines)) for reason, lines in sorted(summary.rejects.items())]
         parts.append(_align(("rejected", "lines"), [*rejects, ("total", str(summary.rejected))], left=1))
@@ -75,6 +78,7 @@ def render_json(summary: Summary) -> str:
         "lines": summary.requests + summary.rejected,
         "requests": summary.requests,
         "bytes": summary.bytes,
+        "bytes_unknown": summary.unmeasured,
         "rejected": dict(sorted(summary.rejects.items())),
         "rows": [
             {"method": show(key.method), "route": show(key.route), "status": key.status, **counts._asdict()}

@@ -73,5 +73,5 @@ def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:
-    lines, rows, rejects, sample, times = taken
-    return Scanned(lines, rows, rejects, sample and Sample(*sample), times)
+    lines, rows, rejects, sample, times, unmeasured = taken
+    return Scanned(lines, rows, rejects, sample and Sample(*sample), times, unmeasured)

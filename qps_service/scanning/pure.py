@@ -1,9 +1,10 @@
 """The pure scanner: counts lines as qps_service.formats.line reads them.
 
 Most lines are of one shape, and what counts in them stands together: `GET /help HTTP/1.1" 200 512`. Such
-cores are found for a whole block by one regular expression, counted by the standard library, and read
-once for each distinct one. Where a block has any other line, it is halved until that line stands alone:
-then it is read by itself. So the result is that of reading line by line, in a fraction of the time.
+cores are found for a whole block by one regular expression, counted by the standard library, and read once
+for each distinct one; what stands behind them is not looked at. Where a block has any other line, it is
+halved until that line stands alone: then it is read by itself. So the result is that of reading line by line,
+in a fraction of the time.
 """
 
 import re
@@ -13,12 +14,12 @@ from qps_service.formats.line import (
     BYTE_ORDER_MARK,
     Rejected,
     Request,
-    TextReader,
     make_reader,
     patterns_of,
     request_of,
     time_of,
     trim,
+    whole_pattern,
 )
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
@@ -65,7 +66,7 @@ class PureScanner:
         """What was found since the last call."""
         self._settle()
         rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
-        scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times)
+        scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times, self._unmeasured)
         self._clear()
         return scanned
 
@@ -77,6 +78,7 @@ class PureScanner:
         self._rejects: Counter[str] = Counter()
         self._sample: Sample | None = None
         self._times: dict[int | None, list[int]] = {}
+        self._unmeasured = 0
 
     def _scan(self, block: bytes, lines: int) -> int:
         """Count a block of so many lines; how many were rejected."""
@@ -117,10 +119,11 @@ class PureScanner:
             if len(self._requests) >= KEYS_LIMIT or self._key_bytes + size > KEY_BYTES_LIMIT:
                 self._spill(self.take())
             self._key_bytes += size
-            self._requests[key] = times
-            self._bytes[key] = request.size * times
+            self._bytes[key] = 0
+        self._requests[key] = (before or 0) + times
+        if request.size is None:
+            self._unmeasured += times
         else:
-            self._requests[key] = before + times
             self._bytes[key] += request.size * times
         self._lines += times
 
@@ -151,14 +154,13 @@ class _Cores:
         ]
         # With the literals around, which tell where a field ends.
         first, last = max(counted[0] - 1, 0), counted[-1] + 2
-        patterns = patterns_of(pieces)
-        before, core, after = (
-            b"".join(patterns[part]) for part in (slice(first), slice(first, last), slice(last, None))
-        )
-        if last >= len(pieces):  # all that follows is the core, which is looked at closely once
-            core = b".++"
-        self._pattern = re.compile(b"(?m)^" + before + b"(" + core + b")" + after + b"$")
-        self._reader = TextReader(pieces[first:last])
+        before = b"".join(patterns_of(pieces)[:first])
+        # At the end of the line all that follows is the core, which is looked at closely once.
+        core = b"".join(patterns_of(pieces)[first:last]) if last < len(pieces) else b".++"
+        self._pattern = re.compile(b"(?m)^" + before + b"(" + core + b").*+$")
+        self._whole = re.compile(whole_pattern(pieces[first:last]), re.DOTALL)
+        fields = [piece for piece in pieces[first:last] if isinstance(piece, Field)]
+        self._roles = [(group, field.role) for group, field in enumerate(fields, 1) if field.role]
         self._keep_query = keep_query
         self._known: dict[bytes, Request] = {}
         self._counts: Counter[bytes] = Counter()
@@ -174,14 +176,24 @@ class _Cores:
             return False
         if not all(map(self._known.__contains__, cores)):
             for core in set(cores).difference(self._known):
-                try:
-                    roles = self._reader.roles(core)
-                    self._known[core] = request_of(roles, keep_query=self._keep_query)
-                except Rejected:
+                request = self._request_of(core)
+                if request is None:
                     return False
+                self._known[core] = request
                 self._bytes += len(core)
         self._counts.update(cores)
         return True
+
+    def _request_of(self, core: bytes) -> Request | None:
+        """What a core says; None if only its whole line could tell."""
+        match = self._whole.fullmatch(core)
+        roles = {role: match[group] for group, role in self._roles} if match else {}
+        if not roles or not roles["status"]:
+            return None
+        try:
+            return request_of(roles, keep_query=self._keep_query)
+        except Rejected:
+            return None
 
     @property
     def is_full(self) -> bool:

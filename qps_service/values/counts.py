@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-# Why a line is rejected; the first that applies, in this order.
+# Why a line is rejected; the first that applies, in this order. Ledgers have lines of `not_http` and `bytes`
+# from when those were reasons.
 TOO_LONG = "too_long"  # it is longer than the limit
-FIELDS = "fields"  # it does not have the format's shape
-# No method or one that is not an HTTP token (RFC 9110, 5.6.2), no target, or a `$request` that is not
-# `METHOD target` or `METHOD target HTTP/x`.
-NOT_HTTP = "not_http"
-STATUS = "status"  # it is not three digits
-BYTES = "bytes"  # it is neither a number below 2**64 nor `-`
-REASONS = (FIELDS, NOT_HTTP, STATUS, BYTES, TOO_LONG)
+FIELDS = "fields"  # it does not have the format's shape up to the status
+STATUS = "status"  # it is neither three digits nor what stands for none
+REASONS = (FIELDS, STATUS, TOO_LONG)
 
 OTHER = b"other"  # the name of what is not told apart; no path is called so, it would begin with a slash
 
@@ -26,7 +23,7 @@ class Key(NamedTuple):
 
     method: bytes
     route: bytes
-    status: int  # 0..999, as three digits in the log
+    status: int  # 0..999; 0 where nothing was answered
 
 
 class Counts(NamedTuple):
@@ -59,6 +56,7 @@ class Scanned(NamedTuple):
     # Where times were asked for: requests by the first digit of their status, by the Unix second in which the
     # span of time began; None for requests whose time can't be read.
     times: Mapping[int | None, Sequence[int]] = MappingProxyType({})
+    unmeasured: int = 0  # requests whose size the log does not tell; it is 0 in the sums
 
     @property
     def counts(self) -> Mapping[Key, Counts]:

@@ -166,7 +166,7 @@ struct found {
     size_t rows_len;
     struct time_span *times;
     size_t times_len;
-    uint64_t lines, rejects[REASONS], untimed[STATUS_CLASSES], spills;
+    uint64_t lines, rejects[REASONS], untimed[STATUS_CLASSES], spills, unmeasured;
     uint8_t sample[SAMPLE_LIMIT];
     size_t sample_len;
     enum reason sample_reason;
@@ -220,6 +220,7 @@ static int take_over(struct scanner *s)
         f->sample_len = s->sample_len;
         memcpy(f->sample, s->sample, s->sample_len);
     }
+    f->unmeasured += s->unmeasured;
     f->spills++;
     scanner_clear(s);
     return 0;
@@ -259,13 +260,14 @@ static void add_up(struct found *f)
     for (int i = 0; i < REASONS; i++)
         rejects += f->rejects[i];
     NEED(f->lines == requests + rejects);
+    NEED(f->unmeasured <= requests);
     NEED(timed == (f->scanner.program->span ? requests : 0));
     NEED(f->has_sample == (rejects > 0));
 }
 
 static void need_same(const struct found *a, const struct found *b)
 {
-    NEED(a->lines == b->lines);
+    NEED(a->lines == b->lines && a->unmeasured == b->unmeasured);
     NEED(!memcmp(a->rejects, b->rejects, sizeof a->rejects));
     NEED(!memcmp(a->untimed, b->untimed, sizeof a->untimed));
     NEED(a->has_sample == b->has_sample && a->sample_len == b->sample_len);

@@ -45,7 +45,16 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
             "isa/quoted", "g->keep_query ? 0 :", "", id="queries that are left out although they count"
         ),
         pytest.param(
-            "isa/quoted", "b->at[b->next] < end", "b->at[b->next] < p", id="quotes behind backslashes"
+            "isa/quoted", "backslashes & (quotes ^ (quotes - 1))", "0 & backslashes", id="escaped quotes"
+        ),
+        pytest.param(
+            "isa/line", "last->start && fields[STATUS].len", "last->start", id="no status, or blanks for tabs"
+        ),
+        pytest.param(
+            "isa/line",
+            "s->unmeasured += !count",
+            "s->unmeasured += 0 * !count",
+            id="a size that is not known",
         ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(

@@ -356,7 +356,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         [
             Twin(SETTINGS, "`number`", "`numeric`"),
             Twin(SETTINGS, "`:number`", "`:id`"),
-            Twin(FORMATS, "`no_http`", "`not_http`"),
+            Twin(FORMATS, "`too_wide`", "`too_long`"),
             Twin(FORMATS, "`$target`", "`$request_uri`"),
             Twin(FORMATS, "`joined`", "`combined`"),
         ],

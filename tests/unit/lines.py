@@ -15,6 +15,7 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
     "method": (b"GET", b"POST", b"M-SEARCH", b"", b"G(T", b"-", b"\xef\xbb\xbfGET"),
     "route": (
         *(b"/", b"/help", b"/a?q=1#x", b"/a#x?q", b"?q", b"", b"/a b", b'/\\"', b"/\\", b"/\r", b"/a-b|c]"),
+        *(b"-", b" /a  b ", b'/a"', b'/" 404 "', b"   "),
     ),
     "request": (
         *(b"GET / HTTP/1.1", b"GET /help HTTP/1.1", b"GET /a b HTTP/2", b"GET /a", b"GET", b"-", b""),
@@ -23,13 +24,33 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
             b"GET /a HTTP/1.",
             b"GET /a HTTP/",
             b"GET /a?b HTTP/1x1",
+            b" GET  /a   b  HTTP/1.1  ",
+            b"\\x16\\x03\\x01",
+            b"GET - HTTP/1.1",
+            b'GET /a" HTTP/1.1',
+            b'GET /a" 200 b" HTTP/1.1',
+            b'G"" - ""T /a"',
             b'G\\"T /\\\\ HTTP/1.1',
         ),
     ),
-    "status": (b"200", b"404", b"099", b"999", b"000", b"-1", b"20", b"2000", b"", b"2 0"),
+    "status": (
+        b"200",
+        b"404",
+        b"099",
+        b"999",
+        b"000",
+        b"-1",
+        b"20",
+        b"2000",
+        b"",
+        b"2 0",
+        b"0",
+        b"-",
+        b"-12",
+    ),
     "bytes": (
         *(b"512", b"-", b"0", b"12345678", b"123456789", b"%d" % (2**64 - 1), b"%d" % 2**64),
-        *(b"0" * 20, b"0" * 21, b"", b"1x", b"12345678x", b"--"),
+        *(b"0" * 20, b"0" * 21, b"", b"1x", b"12345678x", b"--", b"+210"),
     ),
     "time": (
         *(b"24/Nov/2026:14:50:08 +0000", b"[24/Nov/2026:14:50:08 -0130]", b"2026-11-24T14:50:08.123+01:00"),
@@ -193,7 +214,7 @@ def _json(random: Random, members: Sequence[Member]) -> bytes:
 def _mutated(random: Random, line: bytes, max_line: int) -> bytes:
     place = random.choice([0, len(line), *[random.randint(0, len(line))] * 4])
     count = random.choice([1, 2, 7, 8, 16])
-    match random.randrange(7):
+    match random.randrange(8):
         case 0:
             return line[:place] + random.choice(_BITS) + line[place:]
         case 1:
@@ -207,6 +228,8 @@ def _mutated(random: Random, line: bytes, max_line: int) -> bytes:
         case 5:
             other = random.randint(0, len(line))
             return line[:place] + line[other : other + count] + line[place:]
+        case 6:
+            return line[:place]
         case _:
             # Up to where the native scanner begins another word or window, or the line is too long.
             length = random.choice([8, 16, 24, 32, 40, 48, 56, 64, 72, 128, 256, 320, max_line])

@@ -19,13 +19,12 @@ enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64 };
 enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
 #endif
 
-/* 1 << CORES_BITS cores in the cache; LINES_AHEAD lines, and MARKS_AHEAD quotes, that are found before they
-   are read; SIZES_WAITING sizes before they are added: of digits of 9 at most, for whose sums 16 bits are
-   enough. */
+/* 1 << CORES_BITS cores in the cache; LINES_AHEAD lines that are found before they are read; SIZES_WAITING
+   sizes before they are added: of digits of 9 at most, for whose sums 16 bits are enough. */
 #if !defined SCAN_SMALL
-enum { CORES_BITS = 14, LINES_AHEAD = 128, MARKS_AHEAD = 2048, SIZES_WAITING = 4096 };
+enum { CORES_BITS = 14, LINES_AHEAD = 128, SIZES_WAITING = 4096 };
 #else
-enum { CORES_BITS = 3, LINES_AHEAD = 3, MARKS_AHEAD = 100, SIZES_WAITING = 2 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2 };
 #endif
 
 /* Bytes of a line: an empty table takes the key of any. */

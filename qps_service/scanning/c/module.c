@@ -27,7 +27,7 @@ typedef struct {
     int is_busy;
 } Scanner;
 
-/* Everything counted since the last call: (lines, rows, rejects, sample or None, times).
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured).
 
    What fails does so before the rows are taken, so that nothing is lost. */
 static PyObject *take(Scanner *self)
@@ -45,7 +45,7 @@ static PyObject *take(Scanner *self)
     if (module && (names = PyObject_GetAttrString(module, "REASONS")) &&
         (type = PyObject_GetAttrString(module, "Rows")) && (rejects = reasons_of(s, names)) &&
         (times = times_of(s)) && (sample = sample_of(s, names)) &&
-        (taken = Py_BuildValue("(KOOOO)", lines, Py_None, rejects, sample, times)) &&
+        (taken = Py_BuildValue("(KOOOOK)", lines, Py_None, rejects, sample, times, s->unmeasured)) &&
         (rows = take_rows(&s->table, (PyTypeObject *)type))) {
         PyTuple_SetItem(taken, 1, rows);
         scanner_clear(s);
@@ -247,7 +247,7 @@ static int scan_exec(PyObject *module)
         failed |= !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
         Py_XDECREF(type);
     }
-    PyObject *reasons = Py_BuildValue("(sssss)", "fields", "not_http", "status", "bytes", "too_long");
+    PyObject *reasons = Py_BuildValue("(sss)", "fields", "status", "too_long");
     failed |= PyModule_AddObjectRef(module, "REASONS", reasons) < 0;
     Py_XDECREF(reasons);
     PyObject *levels = PyList_New(0);

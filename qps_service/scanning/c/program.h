@@ -29,7 +29,7 @@ struct field {
 };
 
 /* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
-   request, `leads` of them, of the request, the status and the size, and of the fields behind it. */
+   request, `leads` of them, of the request, the status and the size. */
 enum { SHAPE_LIMIT = 16 };
 struct shape {
     struct {
@@ -55,7 +55,10 @@ struct program {
     uint64_t members_by_first[256]; /* those whose path begins with a byte */
     int is_lenient, keep_query;
     size_t max_line;
-    int64_t span; /* seconds; 0 where times are not wanted */
+    int64_t span;  /* seconds; 0 where times are not wanted */
+    size_t status; /* the number of its field */
+    size_t last;   /* of the last field that has a role: nothing behind it is looked at */
+    int is_raw;    /* whether a quote ends the request, or the route, and the status is what follows */
     int has_core;
     size_t core_first, core_last; /* numbers of its first and last field */
     /* One byte ends every field but those within a core, `before` of them stand before it, `within` in it and
@@ -63,9 +66,7 @@ struct program {
     int is_delimited;
     uint8_t delimiter;
     unsigned before, within;
-    /* isa/quoted.h can read its lines, with so many quotes. */
-    int is_quoted;
-    size_t quotes;
+    int is_quoted; /* isa/quoted.h can read its lines */
     struct shape shape;
 };
 
@@ -135,24 +136,24 @@ static size_t count_quotes(const struct literal *l)
     return quotes;
 }
 
-/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, quoted
-   fields. No literal has a quote but where those begin and end. If so, its shape is made. */
+/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, anything. No
+   literal up to there has a quote but those around the request. If so, its shape is made. */
 static int is_quoted(struct program *g)
 {
     struct shape *h = &g->shape;
     *h = (struct shape){.leads = g->core_first, .time = SHAPE_LIMIT};
-    const struct field *request = &g->fields[g->core_first], *last = g->fields + g->fields_len - 1;
+    const struct field *request = &g->fields[g->core_first], *size = request + 2;
     if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
-        g->core_last + 1 >= g->fields_len || request->role != REQUEST || !request->is_quoted ||
-        g->fields_len > SHAPE_LIMIT || request[2].role != BYTES || is_digit(request[1].literal.bytes[0]))
+        g->core_last + 1 >= g->fields_len || g->last != g->core_last + 1 || request->role != REQUEST ||
+        !request->is_quoted || g->core_last + 2 > SHAPE_LIMIT || size->role != BYTES ||
+        is_digit(request[1].literal.bytes[0]))
         return 0;
-    for (const struct field *f = g->fields; f <= last; f++) {
-        int begins = f + 1 == request || (f >= request + 2 && f < last); /* a quoted field behind it */
-        if (f->is_quoted != (f == request || f > request + 2) || (f->role == TIME && f > request) ||
-            count_quotes(&f->literal) != (size_t)(begins + f->is_quoted) || f->literal.len > 8 ||
-            (begins && f->literal.bytes[f->literal.len - 1] != '"'))
+    for (const struct field *f = g->fields; f <= size; f++) {
+        int is_around = f == request || f + 1 == request;
+        if (f->is_quoted != (f == request) || f->literal.len > 8 ||
+            (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
+            (f + 1 == request && f->literal.bytes[f->literal.len - 1] != '"'))
             return 0;
-        g->quotes += count_quotes(&f->literal);
         if (f->role == TIME)
             h->time = h->parts_len;
         h->parts[h->parts_len].word = f->literal.word;
@@ -166,13 +167,19 @@ static int is_quoted(struct program *g)
 static void prepare(struct program *g)
 {
     size_t first = g->fields_len, last = 0;
+    g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;
+        g->status = role == STATUS ? i : g->status;
+        g->last = role == SKIPPED ? g->last : i;
         if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
             first = i < first ? i : first;
             last = i;
         }
     }
+    const struct field *before = g->fields + g->status - (g->status > 0);
+    g->is_raw = g->status && g->status < g->fields_len && *before->literal.bytes == '"' &&
+                (before->role == REQUEST || before->role == ROUTE);
     g->has_core = first < g->fields_len;
     g->core_first = first;
     g->core_last = last;
@@ -201,21 +208,56 @@ static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct
            (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
 }
 
-/* The fields of a line whose literals are all runs of blanks and tabs. */
-static int match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
+/* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are, one more
+   if the line goes on. */
+static size_t match_blanks(const struct program *g, const uint8_t *p, const uint8_t *end, struct span *fields)
 {
     for (size_t i = 0; i < g->fields_len; i++) {
         const uint8_t *start = p;
         while (p < end && *p != ' ' && *p != '\t')
             p++;
         if (p == start)
-            return 0;
+            return i;
         fields[g->fields[i].role] = (struct span){start, (size_t)(p - start)};
-        const uint8_t *stop = p;
         while (p < end && (*p == ' ' || *p == '\t'))
             p++;
-        if (p == stop && i + 1 < g->fields_len)
-            return 0;
     }
-    return p == end;
+    return g->fields_len + (p < end);
+}
+
+/* Whether the line ends with what a cut leaves of a literal that begins here, be it nothing. */
+static inline int is_begun(const uint8_t *p, const uint8_t *end, const struct literal *l)
+{
+    size_t len = (size_t)(end - p);
+    return len < l->len && !memcmp(p, l->bytes, len);
+}
+
+/* The status that begins here, if it can be read: up to the first place where the literal stands that follows
+   it, or to the end of the line. *next is where the literal ends, or NULL if it is cut. */
+static inline int read_status(const uint8_t *p, const uint8_t *end, const struct literal *l,
+                              struct span *status, const uint8_t **next)
+{
+    size_t left = (size_t)(end - p);
+    if (!l->len) {
+        *next = NULL;
+        *status = (struct span){p, left};
+        return status_of(*status) != NO_STATUS;
+    }
+    for (size_t len = 0; len <= 3 && len <= left; len++) {
+        if (!starts_with(p + len, end, l))
+            continue;
+        *next = p + len + l->len;
+        *status = (struct span){p, len};
+        return status_of(*status) != NO_STATUS;
+    }
+    if (left > 3 + l->len || is_begun(p, end, l))
+        return 0;
+    size_t len = 1;
+    if (left >= 3 && is_digit(p[0]) && is_digit(p[1]) && is_digit(p[2]))
+        len = 3;
+    else if (left >= 2 && p[0] == '-' && p[1] == '1')
+        len = 2;
+    *next = NULL;
+    *status = (struct span){p, len};
+    return status_of(*status) != NO_STATUS && is_begun(p + len, end, l);
 }

@@ -19,17 +19,7 @@
 
 /* Why a line is rejected, in the order of the REASONS that Python has, or what else came of it: UNREAD by a
    short cut, COUNTED, or FAILED. */
-enum reason {
-    BAD_FIELDS,
-    BAD_HTTP,
-    BAD_STATUS,
-    BAD_BYTES,
-    TOO_LONG,
-    REASONS,
-    UNREAD = REASONS,
-    COUNTED,
-    FAILED
-};
+enum reason { BAD_FIELDS, BAD_STATUS, TOO_LONG, REASONS, UNREAD = REASONS, COUNTED, FAILED };
 
 enum { STATUS_CLASSES = 10 }; /* 0xx to 9xx */
 
@@ -44,6 +34,7 @@ struct scanner {
     struct core *cores; /* 1 << CORES_BITS; pages that are never needed are never there */
     uint64_t round;     /* how often everything was taken, above the bits of a core's length */
     uint64_t rejects[REASONS];
+    uint64_t unmeasured; /* requests whose size is not known */
     /* Of the block that is being scanned, whatever is spilled meanwhile. */
     uint64_t block_lines, block_rejects;
     enum reason sample_reason;
@@ -58,6 +49,7 @@ struct scanner {
     int64_t time_begin;
     int is_time;
     uint8_t *scratch; /* a key whose parts do not stand together */
+    uint8_t *blanks;  /* a request whose blanks were put right */
     uint8_t *text;    /* decoded strings */
     uint8_t *tail;    /* the end of a block, with room behind it */
     size_t tail_room;
@@ -74,9 +66,10 @@ static int scanner_open(struct scanner *s, struct program *g, const uint8_t *see
     s->spill = spill;
     s->round = 1ULL << TAG_ROUND_SHIFT;
     s->scratch = calloc(2, room);
+    s->blanks = calloc(1, room);
     s->text = calloc(ROLES, room);
     s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
-    return s->scratch && s->text && s->cores ? table_open(&s->table, seed) : -1;
+    return s->scratch && s->blanks && s->text && s->cores ? table_open(&s->table, seed) : -1;
 }
 
 static void scanner_close(struct scanner *s)
@@ -84,6 +77,7 @@ static void scanner_close(struct scanner *s)
     free(s->times);
     free(s->cores);
     free(s->scratch);
+    free(s->blanks);
     free(s->text);
     free(s->tail);
     table_close(&s->table);
@@ -94,6 +88,7 @@ static void scanner_clear(struct scanner *s)
     table_clear(&s->table);
     s->round += 1ULL << TAG_ROUND_SHIFT;
     memset(s->rejects, 0, sizeof s->rejects);
+    s->unmeasured = 0;
     s->has_sample = 0;
     s->times_len = s->last_time = 0;
     memset(s->untimed, 0, sizeof s->untimed);

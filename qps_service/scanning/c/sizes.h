@@ -39,16 +39,15 @@ static inline void count_request(struct entry *e, uint64_t size)
     e->more_bytes += __builtin_add_overflow(e->bytes, size, &e->bytes);
 }
 
-/* Count a request whose size is this text; 0 if that is none. */
+/* Count a request whose size is this text; 0 if that tells none. */
 static inline int count_size(struct entry *e, struct span text)
 {
-    uint64_t number;
+    uint64_t number = 0;
     if (text.len - 1 < 8 && digits_of(text.start, text.len, &number)) {
         count_digits(e, number);
         return 1;
     }
-    if (!size_of(text, &number))
-        return 0;
-    count_request(e, number);
-    return 1;
+    int is_known = text.start && size_of(text, &number);
+    count_request(e, is_known ? number : 0);
+    return is_known;
 }

@@ -53,12 +53,15 @@ static int is_version(const uint8_t *p, const uint8_t *end)
     return 1;
 }
 
-/* Three digits as a number, or NO_STATUS. */
+/* Three digits as a number, 0 for what stands for no answer, or NO_STATUS. */
 static inline uint32_t status_of(struct span text)
 {
-    if (text.len != 3 || !is_digit(text.start[0]) || !is_digit(text.start[1]) || !is_digit(text.start[2]))
-        return NO_STATUS;
-    return (uint32_t)(text.start[0] - '0') * 100 + (uint32_t)(text.start[1] - '0') * 10 + text.start[2] - '0';
+    const uint8_t *p = text.start;
+    if (text.len == 3 && is_digit(p[0]) && is_digit(p[1]) && is_digit(p[2]))
+        return (uint32_t)(p[0] - '0') * 100 + (uint32_t)(p[1] - '0') * 10 + p[2] - '0';
+    int is_none = text.len == 0 || (text.len == 1 && (*p == '-' || *p == '0')) ||
+                  (text.len == 2 && p[0] == '-' && p[1] == '1');
+    return is_none ? 0 : NO_STATUS;
 }
 
 /* The values of 1 to 8 digits, one in each byte, the last highest, after zeros; 0 if they are no digits. */
@@ -69,13 +72,9 @@ static inline int digits_of(const uint8_t *p, size_t len, uint64_t *digits)
     return !(((*digits + 0x7676767676767676ULL) | *digits) & 0x8080808080808080ULL);
 }
 
-/* A size in bytes: a number below 2**64, of at most 20 digits, or `-`. */
+/* A size in bytes: a number below 2**64, of at most 20 digits. */
 static inline int size_of(struct span text, uint64_t *size)
 {
-    if (text.len == 1 && *text.start == '-') {
-        *size = 0;
-        return 1;
-    }
     if (text.len < 1 || text.len > 20)
         return 0;
     *size = 0;

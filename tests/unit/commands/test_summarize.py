@@ -58,6 +58,14 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: Captured) -> None:
     assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
 
 
+def test_sizes_that_are_not_known_are_counted(log: Path, capsys: Captured) -> None:
+    log.write_bytes(LINE * 3 + LINE.replace(b"10", b"+10") + LINE.replace(b"\t10", b"") * 2)
+    document = json.loads(answer(capsys, log, log, "--output", "json"))
+    assert (document["requests"], document["bytes"], document["bytes_unknown"]) == (12, 60, 6)
+    assert main(["summarize", str(log), "--output", "csv"]) == 0
+    assert capsys.readouterr().err.endswith("\nqps-reporter: bytes unknown: 3 of 6 requests\n")
+
+
 def test_where_no_format_fits_all_is_rejected(log: Path, capsys: Captured) -> None:
     log.write_bytes(b"nothing\n" * 3)
     document = json.loads(answer(capsys, log, "--output", "json"))

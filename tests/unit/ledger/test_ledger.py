@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from qps_service.ledger import rows as rows_module
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import REASONS, Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
@@ -165,6 +165,31 @@ def check_large_sums(path: Path) -> None:
     restored = known(ledger)
     assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
     ledger.close()
+
+
+def check_reasons_that_are_no_more(path: Path) -> None:
+    """What an earlier version rejected for stays, and goes on beside what is rejected now."""
+    ledger = opened(path)
+    ledger.commit([entry([1])._replace(rejects={"not_http": 2, "bytes": 1})], sequence=None)
+    ledger.close()
+    ledger = opened(path)
+    assert known(ledger).rejects == {"not_http": 2, "bytes": 1}
+    ledger.commit([entry([1], rejected=1)], sequence=None)
+    assert known(ledger).rejects == {"not_http": 2, "bytes": 1, "fields": 1}
+    assert [row[1:] for row in rows(ledger.database, "rejects")] == [
+        ("bytes", 1),
+        ("fields", 1),
+        ("not_http", 2),
+    ]
+    ledger.close()
+
+
+def only_what_is_known(
+    writing: sqlite3.Connection, table: str, owner: int, rejects: Mapping[str, int]
+) -> None:
+    rows_module.add_rejects(
+        writing, table, owner, {each: rejects[each] for each in REASONS if each in rejects}
+    )
 
 
 # --- what the views show
@@ -388,6 +413,11 @@ test_promise, test_twin = promises(
     Promise(check_sums, Ledger, [Patches((ledger_module, name, lambda *_: None)) for name in LOSING]),
     Promise(check_large_sums, None, [Patches((rows_module, "ADD_COUNTS", PLAIN))]),
     Promise(check_newest_losses_stay, None, [Doubled("ledger.rows:LOSSES_LIMIT")]),
+    Promise(
+        check_reasons_that_are_no_more,
+        None,
+        {"only today's": Patches((ledger_module, "add_rejects", only_what_is_known))},
+    ),
     Promise(check_views, Ledger, [ReportsAtOnce]),
     Promise(
         check_started,

@@ -51,12 +51,20 @@ def test_a_table_of_times() -> None:
     )
 
 
+def test_sizes_that_are_not_known_are_told() -> None:
+    some = SUMMARY._replace(unmeasured=7)
+    assert "\n\nbytes unknown: 7 of 1000 requests\n\nrejected" in render_table(some)
+    assert json.loads(render_json(some))["bytes_unknown"] == 7
+    assert "unknown" not in render_table(SUMMARY)
+
+
 def test_json_is_one_object() -> None:
     document = json.loads(render_json(SUMMARY._replace(top=2)))
     assert document == {
         "lines": 1005,
         "requests": 1000,
         "bytes": 2**70 + 6100,
+        "bytes_unknown": 0,
         "rejected": {"fields": 3, "status": 2},
         "rows": [
             {"method": "GET", "route": "/", "status": 200, "requests": 600, "bytes": 6000},

@@ -1,16 +1,19 @@
 """What an attacker may try on every scanner: keys that collide, sums beyond 64 bits, other encodings."""
 
+import re
 import tracemalloc
 from random import Random
 
 import pytest
 
+from qps_service.formats import line as reference
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import Counts, Key
-from tests.unit.conftest import MakeScanner, no_spill
+from tests.promised import Patches, Promise, promises
+from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
 
 LIMIT = 64 * 1024
 DEFAULT = compile_format("default")
@@ -82,6 +85,66 @@ def test_long_targets_do_not_fill_the_memory(make_scanner: MakeScanner) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20  # bytes; 36 MB were read
+
+
+GARBAGE = 10_000  # requests that no server could read
+COMBINED = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "%b" %d 5 "-" "-"\n'
+
+
+def garbage(random: Random) -> bytes:
+    """What comes to a plain port: no two alike, and no HTTP."""
+    return rb"\x16\x%02x" % random.randrange(256) + random.randbytes(20).hex().encode()
+
+
+def check_one_row_a_status(make: MakeScanner) -> None:
+    """Garbage has no row of its own, however much there is and whatever it says."""
+    random = Random(17)
+    for name, line in (("combined", COMBINED), ("$request_method $uri $status", b"%b / %d\n")):
+        scanner = make(compile_format(name), LIMIT)
+        scanner.scan(
+            b"".join(line % (garbage(random), status) for status in (400, 408) for _ in range(GARBAGE))
+        )
+        found = scanner.take()
+        assert {key: counts.requests for key, counts in found.counts.items()} == {
+            Key(b"-", b"-", 400): GARBAGE,
+            Key(b"-", b"-", 408): GARBAGE,
+        }
+
+
+def check_memory_of_a_line(make: MakeScanner) -> None:
+    """A line is read in memory that does not depend on how many quotes and backslashes it has."""
+    start = COMBINED.partition(b"%b")[0]
+    for odd in (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /"):
+        line = start + b"GET /" + odd * (MEMORY_LINE // len(odd))
+        scanner = make(compile_format("combined"), len(line))
+        tracemalloc.start()
+        try:
+            scanner.scan(line)
+            scanner.take()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 6 * MEMORY_LINE, odd
+
+
+MEMORY_LINE = 200_000  # bytes
+PATTERNS_OF = reference.patterns_of
+# As a route of its own; and with a regular expression that remembers each step.
+TOLD_APART = Patches((reference, "_TOKEN", re.compile(rb".*", re.DOTALL)))
+REMEMBERS = Patches(
+    (reference, "patterns_of", lambda pieces: [each.replace(b"*+", b"*") for each in PATTERNS_OF(pieces)])
+)
+
+test_promise, test_twin = promises(
+    *(
+        Promise(check, make, twins if name == "py" else {}, label=f"{check.__name__}-{name}")
+        for name, make in SCANNERS.items()
+        for check, twins in (
+            (check_one_row_a_status, {"told apart": TOLD_APART}),
+            (check_memory_of_a_line, {"remembers": REMEMBERS}),
+        )
+    )
+)
 
 
 def test_a_key_as_long_as_a_line(make_scanner: MakeScanner) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.build
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
 
-Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any]]
+Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int]
 Make = Callable[..., Any]
 
 
@@ -51,7 +51,7 @@ def lines(count: int, start: int = 0) -> bytes:
 
 def requests(*takes: Taken) -> int:
     """How many there are in all; each take is whole."""
-    for number, rows, rejects, _, _ in takes:
+    for number, rows, rejects, *_ in takes:
         assert number == sum(row[3] for row in rows) + sum(rejects.values())
     return sum(row[3] for _, rows, *_ in takes for row in rows)
 
@@ -111,7 +111,7 @@ def test_what_is_no_block(make: Make, block: object) -> None:
         scanner.reject_oversize(block)
     assert scanner.scan(b"") == (0, 0)
     taken = scanner.take()
-    assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {})
+    assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {}, 0)
 
 
 def test_blocks_of_any_kind(make: Make) -> None:

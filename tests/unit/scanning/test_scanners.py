@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qps_service.formats import line as reference
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
@@ -17,7 +18,7 @@ from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.promised import Promise, promises, twin
+from tests.promised import Patches, Promise, promises, twin
 from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
@@ -70,6 +71,7 @@ def long_route(length: int) -> bytes:
     return b"/".ljust(length - len(line(route=b"", end=b"")), b"a")
 
 
+NOT_READ = (b"-", b"-")
 AS_THEY_ARE = (
     b"/a\r",
     b"/\0",
@@ -92,6 +94,19 @@ LINES_OF: dict[str, tuple[bytes, Expected]] = {
     **{f"status {each!r}": (line(status=each), one(status=int(each))) for each in (b"999", b"099", b"000")},
     **{f"size {each}": (line(size=b"%d" % each), one(size=each)) for each in (0, 2**64 - 1)},
     "bytes not told": (line(size=b"-"), one(size=0)),
+    **{f"nothing answered {each!r}": (line(status=each), one(status=0)) for each in (b"0", b"-1", b"", b"-")},
+    "cut behind the status": (b"1.2.3.4\tGET /\t200\n", one(size=0)),
+    "cut behind the status, blanks": (b"1.2.3.4 GET / 200\n", one(size=0)),
+    **{
+        f"no size {each[:21]!r}": (line(size=each), one(size=0))
+        for each in (b"%d" % 2**64, b"9" * 5000, b"-1", b"+210", b"1.5", b"", b"many", b"1\x00", b"1\t2\t3")
+    },
+    **{
+        f"not read {each!r}": (line(method=each), one(b"-", b"-"))
+        for each in (b"", b"G\x16T", b"\x16\x03\x01")  # the last: TLS to a plain port
+    },
+    **{f"not read: route {each!r}": (line(route=each), one(b"-", b"-")) for each in (b"", b"-", b"  ")},
+    "blanks around and in a route": (line(route=b" /a   b "), one(b"/a b")),
     "blanks for tabs": (line().replace(b"\t", b"  "), one()),
     "blank after the status": (line(status=b"200 "), one()),
     "limit and CRLF": (line(route=long_route(LIMIT), end=b"\r\n"), one(long_route(LIMIT))),
@@ -102,21 +117,14 @@ LINES_OF: dict[str, tuple[bytes, Expected]] = {
     "NULs, as after a crash": (b"\0\0\0\n", "fields"),
     "escapes alone": (b"\x1b[2J\x1b]0;x\x07\n", "fields"),
     "invalid UTF-8 alone": (b"\xff\n", "fields"),
-    "cut short": (b"1.2.3.4\tGET /\t200\n", "fields"),
+    "cut before the status": (b"1.2.3.4\tGET /\n", "fields"),
+    "cut within the status": (b"1.2.3.4\tGET /\t20\n", "fields"),
+    "nothing where the status would begin": (b"1.2.3.4\tGET /\t\n", "fields"),
     "a tab too many": (line(route=b"/\t/"), "status"),
     **{
         f"no status {each!r}": (line(status=each), "status")
-        for each in (b"-1", b"20", b"2000", b"", b"-", "²²²".encode())
+        for each in (b"-2", b"20", b"2000", b"00", b"--", b"0x", "²²²".encode())
     },
-    **{
-        f"no size {each[:21]!r}": (line(size=each), "bytes")
-        for each in (b"%d" % 2**64, b"9" * 5000, b"-1", b"1.5", b"", b"many", b"1\x00")
-    },
-    **{
-        f"no method {each!r}": (line(method=each), "not_http")
-        for each in (b"", b"G\x16T", b"\x16\x03\x01")  # the last: TLS to a plain port
-    },
-    "route empty": (line(route=b""), "not_http"),
 }
 
 
@@ -141,26 +149,141 @@ def test_a_line(make_scanner: MakeScanner, text: bytes, expected: Expected) -> N
         (b"GET / HTTP/2.0", (b"GET", b"/")),
         (b"GET /", (b"GET", b"/")),  # HTTP/0.9
         (b"GET /a b HTTP/1.0", (b"GET", b"/a b")),
+        (b"  GET   /a  HTTP/1.1  ", (b"GET", b"/a")),
+        (b"GET /a   b  c  HTTP/1.1", (b"GET", b"/a b c")),
+        (b"GET /" + b"a  " * 40 + b"HTTP/1.1", (b"GET", b"/a" + b" a" * 39)),
         (b"GET / HTTP/1.1 HTTP/1.1", (b"GET", b"/ HTTP/1.1")),
         (b"OPTIONS * HTTP/1.1", (b"OPTIONS", b"*")),
         (b"CONNECT example.org:443 HTTP/1.1", (b"CONNECT", b"example.org:443")),
         (b"GET /\r HTTP/1.1", (b"GET", b"/\r")),
-        (rb"\x16\x03\x01", None),  # as nginx writes what was no HTTP
-        (b"-", None),
-        (b"", None),
-        (b"GET", None),
-        (b"GET ", None),
-        (b" / HTTP/1.1", None),
-        (b"G(T / HTTP/1.1", None),
+        (rb"\x16\x03\x01", NOT_READ),  # as nginx writes what was no HTTP
+        (b"\x16\x03\x01 \0", NOT_READ),
+        (b"-", NOT_READ),
+        (b"", NOT_READ),
+        (b"   ", NOT_READ),
+        (b"GET", NOT_READ),
+        (b"GET ", NOT_READ),
+        (b"GET HTTP/1.1", NOT_READ),
+        (b"GET - HTTP/1.1", NOT_READ),
+        (b" / HTTP/1.1", NOT_READ),
+        (b"G(T / HTTP/1.1", NOT_READ),
+        (b"<BADREQ>", NOT_READ),  # as HAProxy writes it
     ],
 )
 def test_a_request_field(
-    make_scanner: MakeScanner, request_line: bytes, expected: tuple[bytes, bytes] | None
+    make_scanner: MakeScanner, request_line: bytes, expected: tuple[bytes, bytes]
 ) -> None:
     text = COMBINED.render({"request": request_line, "status": b"404", "body_bytes_sent": b"9"})
-    found = scanned(make_scanner(COMBINED, LIMIT), text)
-    assert found.counts == ({Key(*expected, 404): Counts(1, 9)} if expected else {})
-    assert found.rejects == ({} if expected else {"not_http": 1})
+    for times in (1, 5):  # more of one kind are counted in another way than one
+        found = scanned(make_scanner(COMBINED, LIMIT), b"\n".join([text] * times))
+        assert told(found) == (times, {Key(*expected, 404): Counts(times, 9 * times)}, {}, None)
+        assert found.unmeasured == 0
+
+
+START = b'192.0.2.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" '
+HAPROXY = '$pre haproxy[$pid]: $client [$t] $fe $be $timers $status $bytes_sent $cc $conn "$request"'
+PROXIED = b"Nov 24 10:00:01 lb haproxy[9]: 192.0.2.7:1 [x] web app/a1 0/0/1/2/3 "
+UVICORN = '$level $client - "$request" $status $reason'
+S3 = '$owner "$request" $status $error $bytes_sent $rest'
+VHOST = '"$request_method $request_uri" $status $bytes_sent'
+# Format, line, and what it counts as with its size, None where that is unknown; or why it is rejected.
+BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
+    # Quotes that nobody escaped behind the size, a cut, more fields, and fewer.
+    *(
+        ("combined", START + behind, (b"GET", b"/a", 200, 5))
+        for behind in (
+            b'200 5 "-" "My "quoted" agent"',
+            b'200 5 "a "b" c" "x"',
+            b'200 5 "-" "Mozilla/5.0 (compatible; Goo',
+            b'200 5 "-',
+            b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms',
+            b'200 5 "-" "x\\" y" "\\',
+            b'200 5 """"""""""""""',
+        )
+    ),
+    *(
+        ("combined", START + behind, (b"GET", b"/a", 200, None))
+        for behind in (
+            b"200 5",
+            b"200 5 ",
+            b"200 ",
+            b"200",
+            b'200 - "-" "-"',
+            b'200 +5 "-" "-"',
+            b"200 5 6 7",
+        )
+    ),
+    *(("combined", START + behind, "fields") for behind in (b"20", b"2", b"", b"2000")),
+    *(("combined", START + behind, "status") for behind in (b'20 5 "-" "-"', b'OK 5 "-" "-"')),
+    *(
+        ("combined", START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5))
+        for none in (b"-", b"0", b"", b"-1")
+    ),
+    ("$uri - $status - $bytes_sent", b"/a - 200 -", (b"-", b"/a", 200, None)),
+    ("$uri - $status - $bytes_sent", b"/a - 200 x", "fields"),
+    ("$uri $bytes_sent $status", b"/a 5 ", (b"-", b"/a", 0, 5)),
+    # The status before the request: what is cut is the request, or all of it.
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /a HTTP/1.1"', (b"GET", b"/a", 200, 210)),
+    (HAPROXY, PROXIED + b'200 +210 - 1/1 "GET /a HTTP/1.1"', (b"GET", b"/a", 200, None)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /a?b=', (b"GET", b"/a", 200, 210)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc', (b"GET", b"/abc", 200, 210)),
+    (HAPROXY, PROXIED + b'200 210 - 1/1 "GET /abc\\', (b"GET", b"/abc\\", 200, 210)),
+    (HAPROXY, PROXIED + b"200 210 - 1/1", (b"-", b"-", 200, 210)),
+    (HAPROXY, PROXIED + b"200 21", (b"-", b"-", 200, None)),
+    (HAPROXY, PROXIED + b'-1 0 - 1/1 "<BADREQ>"', (b"-", b"-", 0, 0)),
+    (HAPROXY, PROXIED + b"20", "fields"),
+    ("$status $uri => $bytes_sent", b"200 /a =", (b"-", b"/a", 200, None)),
+    ("$status $method $uri", b"200 GET", (b"-", b"-", 200, None)),
+    # A quote that nobody escaped within the request.
+    (UVICORN, b'INFO 1.2.3.4 - "GET /a"b HTTP/1.1" 404 Not Found', (b"GET", b'/a"b', 404, None)),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" 20 "c" HTTP/1.1" 404', (b"GET", b'/" 20 "c"', 404, None)),
+    # There a client chooses its status.
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" 200 " HTTP/1.1" 404 Not Found', (b"GET", b"/", 200, None)),
+    (UVICORN, rb'INFO 1.2.3.4 - "GET /\" 200 " HTTP/1.1" 404 Not Found', (b"GET", rb'/\" 200 "', 404, None)),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /"b HTTP/1.1" nothing', "fields"),
+    (UVICORN, b'INFO 1.2.3.4 - "GET /" b HTTP/1.1" OK Not', "status"),
+    (S3, b'own "GET /a" HTTP/1.1" 403 AccessDenied 243 - 8', (b"GET", b'/a"', 403, 243)),
+    (S3, b'own "GET /a"" HTTP/1.1" - - - - 8', (b"GET", b'/a""', 0, None)),
+    (VHOST, b'"GET /a" b" 200 5', (b"GET", b'/a" b', 200, 5)),
+    ("json", b'{"uri":"/a","status":0,"size":5}', (b"-", b"/a", 0, 5)),
+    ("json", b'{"uri":"/a","status":"","size":"+5"}', (b"-", b"/a", 0, None)),
+    ("json", b'{"uri":"/a  b","status":null,"response_code":404}', (b"-", b"/a b", 404, None)),
+    ("json", b'{"method":null,"path":null,"response_code":400}', (b"-", b"-", 400, None)),
+    ("json", b'{"request":null,"uri":"/a","status":null}', (b"-", b"/a", 0, None)),
+    ("json", b'{"msg":"started","status":200}', "fields"),
+    ("json", b'{"uri":"/a","size":200}', "fields"),
+]
+
+
+def check_decides(
+    make: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
+) -> None:
+    for times in (1, 5):
+        scanner = make(compile_format(text), LIMIT)
+        scanner.scan(b"\n".join([written] * times))  # the second time what is known is met again
+        found = scanned(scanner, b"\n".join([written] * times) + b"\n")
+        if isinstance(expected, str):
+            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times})
+        else:
+            counts = Counts(2 * times, 2 * times * (expected[3] or 0))
+            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None)
+        assert found.unmeasured == (2 * times if expected[3:] == (None,) else 0)
+
+
+@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
+def test_method_route_and_status_decide(
+    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
+) -> None:
+    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
+    check_decides(make_scanner, text, written, expected)
+
+
+def check_all_decide(make: MakeScanner) -> None:
+    """All that is above."""
+    for each in BESIDE:
+        check_decides(make, *each)
+    for request in (b" GET  /a ", b"GET /a HTTP/1.1"):
+        check_decides(make, "common", START.replace(b"GET /a HTTP/1.1", request) + b"200 5", BESIDE[0][2])
 
 
 def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
@@ -229,7 +352,7 @@ PIECES = (
     line(),
 )
 LINES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=40).map(b"".join)
-ODD = line() + b"\n" + line(size=b"x") + b"a\rb\n" + line(end=b"")
+ODD = line() + b"\n" + line(status=b"x") + b"a\rb\n" + line(end=b"")
 
 
 @given(data=LINES | st.binary())
@@ -254,9 +377,9 @@ SkipsBlankLines = twin(
 )
 
 
-class DropsBadSizes(PureScanner):  # a request with a bad size is counted as a line and nowhere else
+class DropsBadStatuses(PureScanner):  # a line with a bad status is counted as a line and nowhere else
     def _reject(self, reason: str, text: bytes) -> None:
-        if reason != "bytes":
+        if reason != "status":
             super()._reject(reason, text)
 
 
@@ -282,12 +405,23 @@ class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
         return super().scan(block)
 
 
-BROKEN = (SkipsBlankLines, DropsBadSizes, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
+SIZE_OF = reference._size
+# What becomes of a line where the reference reads otherwise.
+OTHERWISE = {
+    "the first quote ends the request": Patches((reference, "is_raw", lambda pieces: False)),
+    "a status is three digits": Patches((reference, "_UNANSWERED", ())),
+    "all blanks count": Patches((reference, "_BLANKS", re.compile(b"$."))),
+    "what was not read has its own route": Patches((reference, "NOTHING", b"/")),
+    "what is cut is not known": Patches((reference, "_cut_pattern", lambda pieces, place: b"$.")),
+    "an odd size is none": Patches((reference, "_size", lambda text: SIZE_OF(text) or 0)),
+}
+BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
 TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
 
 test_promise, test_twin = promises(
+    Promise(check_all_decide, pure_scanner, OTHERWISE),
     *(
         Promise(check_conservation, make, TWINS if name == "py" else {}, label=name)
         for name, make in SCANNERS.items()
-    )
+    ),
 )

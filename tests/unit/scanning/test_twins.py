@@ -51,14 +51,15 @@ class ByLine:
 
     def take(self) -> Scanned:
         """As of a scanner."""
-        rows = [(*key, len(sizes), sum(sizes)) for key, sizes in self._sizes.items()]
+        rows = [(*key, len(sizes), sum(map(int, filter(None, sizes)))) for key, sizes in self._sizes.items()]
         lines = sum(row[3] for row in rows) + self._rejects.total()
-        found = Scanned(lines, rows, self._rejects, self._sample, self._times)
+        unmeasured = sum(sizes.count(None) for sizes in self._sizes.values())
+        found = Scanned(lines, rows, self._rejects, self._sample, self._times, unmeasured)
         self._clear()
         return found
 
     def _clear(self) -> None:
-        self._sizes: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self._sizes: dict[tuple[bytes, bytes, int], list[int | None]] = {}
         self._rejects: Counter[str] = Counter()
         self._sample: Sample | None = None
         self._times: dict[int | None, list[int]] = {}
@@ -168,7 +169,8 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
             times[begin] = [one + other for one, other in zip(known, numbers, strict=True)]
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
-    return Scanned(sum(part.lines for part in parts), rows, dict(rejects), sample, times)
+    lines, unmeasured = sum(part.lines for part in parts), sum(part.unmeasured for part in parts)
+    return Scanned(lines, rows, dict(rejects), sample, times, unmeasured)
 
 
 @pytest.fixture
@@ -300,6 +302,10 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
             "_ESCAPE", re.compile(json_members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
         ),
         pytest.param("_BYTES", re.compile(rb"[0-9]{1,21}"), id="sizes of 21 digits"),
+        pytest.param("_BLANKS", re.compile(rb"   +"), id="two blanks stay"),
+        pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
+        pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
+        pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(

@@ -175,14 +175,14 @@ def rejects_are_said_at_most_once_a_minute(begin: Begin) -> None:
     log.read()
     assert log.said() == [said.format(1, "fields 1", "fields") + '"first"']
     for second in range(58):
-        log.write(GOOD.replace(b"200", b"%d" % second) + LONG)
+        log.write(GOOD.replace(b"200", b"%02d" % second) + LONG)
         log.read()
         assert log.said() == []
     log.read(1.999)
     assert log.said() == []
     log.read(0.001)
     assert log.said() == [
-        said.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x090\x095"'
+        said.format(116, "status 58, too_long 58", "status") + r'"1.2.3.4\x09GET /\x0900\x095"'
     ]
     log.read(1000)
     assert log.said() == []

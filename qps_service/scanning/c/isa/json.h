@@ -17,6 +17,7 @@ struct PER_ISA(walk) {
     const struct program *program;
     const uint8_t *p, *end;
     struct span *found; /* one for each member, in the format's order; `start` is NULL where there is none */
+    uint64_t nulls;     /* a bit for each member that is `null` */
     int depth;
 };
 
@@ -88,8 +89,10 @@ static int PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, uint64_t ins
         text.len = (size_t)(w->p - text.start);
         if (!text.len)
             return 0;
-        if (text.len == 4 && !memcmp(text.start, "null", 4))
+        if (text.len == 4 && !memcmp(text.start, "null", 4)) {
+            w->nulls |= exact;
             exact = 0;
+        }
     }
     for (; exact; exact &= exact - 1) {
         struct span *found = &w->found[__builtin_ctzll(exact)];
@@ -149,7 +152,7 @@ static int PER_ISA(json)(struct scanner *s, const uint8_t *p, const uint8_t *end
     const struct program *g = s->program;
     struct span found[MEMBERS_LIMIT];
     memset(found, 0, g->members_len * sizeof *found);
-    struct PER_ISA(walk) w = {g, p, end, found, 0};
+    struct PER_ISA(walk) w = {g, p, end, found, 0, 0};
     uint64_t all = g->members_len == MEMBERS_LIMIT ? ~0ULL : (1ULL << g->members_len) - 1;
     if (PER_ISA(next)(&w) != '{' || !PER_ISA(object)(&w, all, 0) || PER_ISA(next)(&w) >= 0)
         return 0;
@@ -165,6 +168,13 @@ static int PER_ISA(json)(struct scanner *s, const uint8_t *p, const uint8_t *end
             field->len = decode(found[i], text);
             text += field->len;
         }
+    }
+    /* Where a status or a route is `null` there was none. */
+    for (; w.nulls; w.nulls &= w.nulls - 1) {
+        enum role role = g->members[__builtin_ctzll(w.nulls)].role;
+        struct span *field = &fields[role == REQUEST ? ROUTE : role];
+        if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
+            *field = (struct span){s->text, 0};
     }
     return 1;
 }

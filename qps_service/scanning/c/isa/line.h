@@ -49,14 +49,123 @@ static inline int PER_ISA(match_some)(const struct field *f, const struct field 
     return 1;
 }
 
-/* Where the format's fields are in [p, end); 0 if the line has another shape. */
-static inline int PER_ISA(match)(const struct program *g, const uint8_t *p, const uint8_t *end,
-                                 struct span *fields)
+/* Whether a literal stands anywhere in [p, end), or is that of the last field. */
+static inline int PER_ISA(has_literal)(const uint8_t *p, const uint8_t *end, const struct literal *l)
 {
-    if (!starts_with(p, end, &g->head))
-        return 0;
+    if (!l->len)
+        return 1;
+    while ((p = PER_ISA(find)(p, end, *l->bytes)) < end && !starts_with(p, end, l))
+        p++;
+    return p < end;
+}
+
+/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. */
+static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped)
+{
+    if (!is_escaped)
+        return PER_ISA(find)(p, end, '"');
+    while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
+        p += 2;
+    return p < end ? p : end;
+}
+
+/* The request, or the route, that begins here, up to the first quote behind which a status can be read; that
+   status, and where its literal ends, or NULL if it is cut. The reason why not, or COUNTED. */
+static inline enum reason PER_ISA(match_raw)(const struct field *f, const uint8_t *p, const uint8_t *end,
+                                             struct span *fields, const uint8_t **next)
+{
+    const struct literal *behind = &f[1].literal;
+    const uint8_t *odd = NULL;
+    int is_first = 1;
+    for (const uint8_t *quote = p; (quote = PER_ISA(find_quote)(quote, end, f->is_quoted)) < end; quote++) {
+        int fits = starts_with(quote, end, &f->literal);
+        if (fits && read_status(quote + f->literal.len, end, behind, &fields[STATUS], next)) {
+            fields[f->role] = (struct span){p, (size_t)(quote - p)};
+            return COUNTED;
+        }
+        if (is_first && fits)
+            odd = quote + f->literal.len;
+        is_first &= !fits && !f->is_quoted;
+    }
+    return odd && PER_ISA(has_literal)(odd, end, behind) ? BAD_STATUS : BAD_FIELDS;
+}
+
+/* Where the fields from f to `last` are, behind the status, as far as they go: those that decide may be cut.
+ */
+static inline void PER_ISA(match_behind)(const struct field *f, const struct field *last, const uint8_t *p,
+                                         const uint8_t *end, struct span *fields)
+{
+    for (const struct field *each = f; each <= last; each++)
+        fields[each->role] = (struct span){NULL, 0};
+    for (; p && f <= last; f++) {
+        const uint8_t *begin = p, *stop = end;
+        if (PER_ISA(match_some)(f, f + 1, &p, end, fields))
+            continue;
+        if (f->role != METHOD && f->role != ROUTE && f->role != REQUEST)
+            return;
+        if (*f->literal.bytes == '"') {
+            stop = PER_ISA(find_quote)(begin, end, f->is_quoted);
+        } else {
+            size_t most = at_most(f->literal.len - 1, (size_t)(end - begin));
+            while (most && memcmp(end - most, f->literal.bytes, most))
+                most--;
+            stop = end - most;
+        }
+        fields[f->role] = (struct span){begin, (size_t)(stop - begin)};
+        return;
+    }
+}
+
+/* Where the format's fields are in [p, end), as far as they are there. The reason why the line is no request,
+   or COUNTED. */
+static inline enum reason PER_ISA(match)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                                         struct span *fields)
+{
+    const struct field *status = g->fields + g->status;
+    const uint8_t *next;
+    if (g->status == g->fields_len || !starts_with(p, end, &g->head))
+        return BAD_FIELDS;
     p += g->head.len;
-    return PER_ISA(match_some)(g->fields, g->fields + g->fields_len, &p, end, fields) && p == end;
+    if (!PER_ISA(match_some)(g->fields, status - g->is_raw, &p, end, fields))
+        return BAD_FIELDS;
+    if (g->is_raw) {
+        enum reason reason = PER_ISA(match_raw)(status - 1, p, end, fields, &next);
+        if (reason != COUNTED)
+            return reason;
+    } else if (!read_status(p, end, &status->literal, &fields[STATUS], &next)) {
+        return PER_ISA(has_literal)(p, end, &status->literal) ? BAD_STATUS : BAD_FIELDS;
+    }
+    if (g->last > g->status)
+        PER_ISA(match_behind)(status + 1, g->fields + g->last, next, end, fields);
+    return COUNTED;
+}
+
+/* A text with no blanks at its ends, and one in place of several; `out` has room for it. */
+static inline struct span PER_ISA(with_single_blanks)(struct span text, uint8_t *out)
+{
+    const uint8_t *p = text.start, *end = p + text.len;
+    if (text.len - 1 < STEP - 1) {
+        /* Most have none but single ones within. */
+        uint64_t blanks = PER_ISA(equal)(p, ' ') & ((1ULL << text.len) - 1);
+        if (!(blanks & (blanks >> 1 | 1 | 1ULL << (text.len - 1))))
+            return text;
+    }
+    while (p < end && *p == ' ')
+        p++;
+    while (p < end && end[-1] == ' ')
+        end--;
+    text = (struct span){p, (size_t)(end - p)};
+    const uint8_t *blank = p;
+    while ((blank = PER_ISA(find)(blank, end, ' ')) < end && blank[1] != ' ')
+        blank++;
+    if (blank >= end)
+        return text;
+    size_t len = (size_t)(blank - p);
+    memcpy(out, p, len);
+    for (p = blank; p < end; p++)
+        if (*p != ' ' || p[1] != ' ')
+            out[len++] = *p;
+    return (struct span){out, len};
 }
 
 /* Splits `GET /path HTTP/1.1`; where there is no method it has no bytes. */
@@ -86,28 +195,30 @@ static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields
                                     int *is_cut)
 {
     const struct program *g = s->program;
+    const struct span nothing = {(const uint8_t *)"-", 1};
     struct span method = fields[METHOD], target = fields[ROUTE];
-    uint64_t unused;
-    *reason = BAD_FIELDS;
-    if (!fields[STATUS].start || !(fields[REQUEST].start || target.start))
-        return NULL;
-    if (fields[REQUEST].start)
-        PER_ISA(split_request)(fields[REQUEST], &method, &target);
-    else if (!method.start)
-        method = (struct span){(const uint8_t *)"-", 1};
-    const uint8_t *cut = target.start + target.len;
-    if (!g->keep_query)
-        cut = PER_ISA(find_either)(target.start, cut, '?', '#');
-    *is_cut = cut != target.start + target.len;
-
     uint32_t status = status_of(fields[STATUS]);
-    *reason = !target.len || !is_token(method)                          ? BAD_HTTP
-              : status == NO_STATUS                                     ? BAD_STATUS
-              : fields[BYTES].start && !size_of(fields[BYTES], &unused) ? BAD_BYTES
-                                                                        : COUNTED;
-    if (*reason != COUNTED)
+    *reason = BAD_STATUS;
+    if (status == NO_STATUS)
         return NULL;
-    target.len = (size_t)(cut - target.start);
+    *reason = COUNTED;
+    if (fields[REQUEST].start)
+        PER_ISA(split_request)(PER_ISA(with_single_blanks)(fields[REQUEST], s->blanks), &method, &target);
+    else if (target.start)
+        target = PER_ISA(with_single_blanks)(target, s->blanks);
+    if (!fields[REQUEST].start && !method.start)
+        method = nothing;
+    int is_read = target.len && !(target.len == 1 && *target.start == '-') && is_token(method);
+    *is_cut = 0;
+    if (is_read && !g->keep_query) {
+        const uint8_t *stop = target.start + target.len,
+                      *cut = PER_ISA(find_either)(target.start, stop, '?', '#');
+        *is_cut = cut != stop;
+        target.len = (size_t)(cut - target.start);
+    }
+
+    if (!is_read)
+        method = target = nothing;
 
     const uint8_t *key = method.start;
     size_t key_len = method.len + 1 + target.len;
@@ -144,8 +255,9 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     int is_known = 0, is_cut;
     const uint8_t *start = NULL;
     size_t len = 0;
-    if (has_core) {
-        const struct span *last = &fields[g->fields[g->core_last].role];
+    const struct span *last = &fields[g->fields[g->core_last].role];
+    /* A status that is not there may be one where blanks stand for the literals. */
+    if (has_core && last->start && fields[STATUS].len) {
         start = fields[g->fields[g->core_first].role].start;
         len = (size_t)(last->start + last->len - start);
         if (len >= CORE_LEAST && len <= CORE_LIMIT) {
@@ -162,10 +274,7 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
         if (core && !is_cut) /* a query mostly comes once */
             core_set(core, start, len, s->round | len, e);
     }
-    if (!fields[BYTES].start)
-        count_request(e, 0);
-    else if (!count_size(e, fields[BYTES]))
-        return BAD_BYTES;
+    s->unmeasured += !count_size(e, fields[BYTES]);
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
@@ -183,18 +292,24 @@ static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, con
         p += 3;
     if (g->members_len) {
         memset(fields, 0, ROLES * sizeof *fields);
-        if (!PER_ISA(json)(s, p, end, fields))
+        if (!PER_ISA(json)(s, p, end, fields) || !fields[STATUS].start ||
+            !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
     } else {
-        int fits = PER_ISA(match)(g, p, end, fields);
-        if (g->is_lenient && (!fits || status_of(fields[STATUS]) == NO_STATUS)) {
+        enum reason reason = PER_ISA(match)(g, p, end, fields);
+        if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
             struct span others[ROLES];
             memset(others, 0, sizeof others);
-            if (match_blanks(g, p, end, others))
+            size_t found = match_blanks(g, p, end, others);
+            int is_whole = found == g->fields_len, is_read = status_of(others[STATUS]) != NO_STATUS;
+            int is_cut = found > g->status && is_read && others[STATUS].len == 3 && reason != COUNTED;
+            if ((is_whole && is_read) || is_cut)
                 return PER_ISA(count)(s, others, 0);
+            if (is_whole && reason == BAD_FIELDS)
+                return BAD_STATUS;
         }
-        if (!fits)
-            return BAD_FIELDS;
+        if (reason != COUNTED)
+            return reason;
     }
     return PER_ISA(count)(s, fields, g->has_core);
 }

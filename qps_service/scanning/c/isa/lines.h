@@ -1,5 +1,5 @@
 /* Counting lines, in the fastest way that their format allows: delimited ones where they stand, quoted ones
-   by their quotes, all others one by one.
+   by what is around their request, all others one by one.
 
    The last of the templates, which brings all others.
 
@@ -84,15 +84,12 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
     const uint8_t *ends[LINES_AHEAD + STEP + GROUP], *from = p;
     const struct program *g = s->program;
     const struct shape shape = g->shape;
-    const size_t quotes = g->is_quoted ? g->quotes : 0, max_line = g->max_line;
-    struct PER_ISA(ahead) ahead;
-    PER_ISA(forget_all)(&ahead);
+    const int is_quoted = g->is_quoted;
+    const size_t max_line = g->max_line;
     while (p < end) {
         size_t found = 0;
         for (; from < end && found < LINES_AHEAD; from += STEP) {
             uint64_t valid = end - from < STEP ? (1ULL << (end - from)) - 1 : ~0ULL;
-            if (quotes)
-                PER_ISA(look_ahead)(&ahead, from, valid);
             uint64_t newlines = PER_ISA(equal)(from, '\n') & valid;
             size_t next = found + (size_t)__builtin_popcountll(newlines);
             for (size_t i = found; newlines || i == found; i += GROUP)
@@ -103,22 +100,14 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
         for (size_t i = 0; i < found; p = ends[i++] + 1) {
             const uint8_t *stop = ends[i];
             enum reason reason = UNREAD;
-            if (quotes && (size_t)(stop - p) <= max_line &&
-                PER_ISA(match_quoted)(&shape, &ahead, quotes, p, stop, fields)) {
-                ahead.quotes.next += quotes;
+            if (is_quoted && (size_t)(stop - p) <= max_line && PER_ISA(match_quoted)(&shape, p, stop, fields))
                 reason = PER_ISA(count_quoted)(s, fields);
-            }
-            if (reason == UNREAD) {
+            if (reason == UNREAD)
                 reason = PER_ISA(line)(s, p, stop, fields);
-                PER_ISA(pass)(&ahead.quotes, stop);
-                PER_ISA(pass)(&ahead.backslashes, stop);
-            }
             if (settle(s, reason, p, stop) < 0)
                 return -1;
         }
         s->block_lines += found;
-        PER_ISA(forget)(&ahead.quotes);
-        PER_ISA(forget)(&ahead.backslashes);
     }
     return 0;
 }
