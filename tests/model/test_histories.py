@@ -662,6 +662,9 @@ class History(RuleBasedStateMachine):
             if not self.is_running:
                 self.rig.start()
             self.rig.settle()
+            if not with_log(self):  # until there is one, nothing is called gone
+                self.current()
+                self.rig.settle()
             self.check()
         finally:
             self.tally.add(self.powers)
