@@ -175,8 +175,9 @@ class LedgerWriter:
                     raise
                 self._reopen(ledger)
                 self._commit(ledger, whole)
-            with suppress(LedgerUnavailable):
-                self._pruner.prune(ledger, max((entry.at for entry in entries), default=0))
+            if entries:
+                with suppress(LedgerUnavailable):
+                    self._pruner.prune(ledger, ledger.clock(max(entry.ended for entry in entries)))
         except (LedgerDamaged, LedgerTooNew, LedgerVanished) as error:
             self._set_aside(ledger, error, "with all totals, without the history")
             self._open_to_write(ledger)
