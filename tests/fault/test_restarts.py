@@ -19,6 +19,7 @@ TWINS = {
     restarts.empty_until_it_is_compressed: twins.SettlesAtOnce,
     restarts.written_to_after_it_was_let_go: twins.IgnoresArchives,
     restarts.quiet_while_stopped: twins.KnowsNoTimes,
+    restarts.set_ahead_while_stopped: twins.BelievesAnyClock,
     restarts.deleted_while_stopped: twins.NeverGivesUp,
     restarts.backups_restored: twins.KnowsNoText,
     restarts.older_files_appear_while_stopped: twins.IgnoresTimes,

@@ -61,6 +61,8 @@ KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemb
 IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 # Takes every file that it opens for one that was written to just now.
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
+# Takes every file for one that nobody has written to for years.
+BelievesAnyClock = spoilt("BelievesAnyClock", "_epoch", 2 * 10**18)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
