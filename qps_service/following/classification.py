@@ -436,8 +436,11 @@ class Classifier:
             self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
             return mine
         twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
-        found = _longer(fresh, twin, surroundings)
-        return found._replace(is_alike=Resemblance.ALIKE in (resemblance, held)) if found else mine
+        if (found := _longer(fresh, twin, surroundings)) is None:
+            return mine
+        # Somebody may have put it in the log's place before it was rotated.
+        found = self._after_known_part(found, surroundings)
+        return found._replace(is_alike=not found.position.offset and Resemblance.ALIKE in (resemblance, held))
 
     def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of a file which has all of it, and is open or

@@ -111,6 +111,11 @@ class Discovery:
         return is_settled and not self._resuming and self._lineage.is_complete and not self._lineage.names()
 
     @property
+    def log_moves(self) -> int:
+        """How many hints so far told that a name of the log lost its file or got another."""
+        return self._lineage.moves
+
+    @property
     def is_full(self) -> bool:
         """Whether the last look left files for the next one, for want of room."""
         return self._is_full

@@ -251,8 +251,6 @@ class Follower:
                 if resuming:
                     self._abandon_expected()
             if not again:
-                if reads_log:
-                    self._discovery.settle_log(directories)
                 break
         if reads_log and not self._discovery.is_full:
             self._reached_at = now
@@ -317,13 +315,15 @@ class Follower:
     def _open_log(self, seen: Seen, now: int) -> None:
         """Take what is at the path now as the current generation."""
         generation = self._held.by_key(seen.key)
+        if generation and self._moves_now():
+            raise InterruptedError(errno.EINTR, "it was replaced in this moment")
         if generation is None:
             if not seen.regular:
                 raise NotRegularError(seen.mode)
             source = Plain(self._files, self._files.open(self.path))
             try:
                 opened = source.seen()
-                if opened.key != seen.key or not opened.regular:
+                if opened.key != seen.key or not opened.regular or self._moves_now():
                     raise InterruptedError(errno.EINTR, "it was replaced in this moment")
                 position = self._begin(source)
                 is_known = position.number or position.begun
@@ -338,6 +338,14 @@ class Follower:
         self._held.make_current(generation, now)
         if rotated:
             self._announcer.rotated(now, len(self._held))
+        self._discovery.settle_log(self._looked_at)
+
+    def _moves_now(self) -> bool:
+        """Whether the log's name lost its file or got another since the last hint that was taken: then nobody
+        knows to which of them the hints apply that come next."""
+        before = self._discovery.log_moves
+        self.take_hints()
+        return self._discovery.log_moves != before
 
     def _begin(self, source: Plain) -> Position:
         resuming = self._discovery.is_resuming
@@ -359,6 +367,7 @@ class Follower:
                 source.close()
             else:
                 taken = Found(source, position)
+                self._is_replaced |= not position.number  # opened by a process that did not commit it
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
 
     def _reached(self, found: Found, now: int) -> int:

@@ -24,6 +24,7 @@ class Lineage:
 
     def __init__(self) -> None:
         self.is_complete = False  # whether every event since the last look is known
+        self.moves = 0  # events so far by which a name of the log lost its file or got another
         self._names: dict[str, Descent] = {}
         # The log's name that got another file last, and whether that was created there.
         self._arrival: tuple[str, bool] | None = None
@@ -31,6 +32,7 @@ class Lineage:
 
     def note(self, hint: Hint, log_paths: set[str]) -> None:
         """Follow one event; `log_paths` are the names of the log itself."""
+        self.moves += not log_paths.isdisjoint(hint)
         match hint:
             case Moved(_, path) | Appeared(path, False) if path in log_paths:
                 self._arrival = path, False

@@ -127,6 +127,60 @@ def compressed_between_two_looks(make: Make) -> None:
     rig.check(losses=[])
 
 
+def killed_before_it_committed_a_rotation(make: Make) -> None:
+    """systemd has the new log; that another was there before, and was compressed, no commit says."""
+    rig = make(store=True)
+    rig.look()
+    rig.stop()
+    writer = rig.writer()
+    writer.lines(3)
+    pack(rig.rotate())
+    writer.close()
+    rig.writer()
+    rig.start()
+    rig.look(commit=False)
+    rig.kill()
+    rig.start()
+    rig.check(losses=[])
+
+
+class Busy(Files):
+    """Things happen before a compressed file is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coming: list[Callable[[], object]] = []
+
+    def open(self, path: str) -> int:
+        while self.coming and path.endswith(".gz"):
+            self.coming.pop()()
+        return super().open(path)
+
+
+def compressed_within_the_first_look(make: Make) -> None:
+    """A log that nobody has seen before is opened, and rotated and compressed before the look is over."""
+    files = Busy()
+    rig, old = begun(make, files=files)
+    rig.stop()
+    pack(rig.rotate())
+    old.close()
+    writer = rig.writer()
+    writer.lines(40)
+    rig.start()
+
+    def rotate() -> None:
+        rotated = rig.rotate()
+        rig.writer().lines(2)
+        writer.lines(1)
+        writer.close()
+        pack(rotated)
+
+    files.coming.append(rotate)
+    rig.look()
+    assert not files.coming
+    rig.check(losses=[])
+
+
 def kept_by_systemd(make: Make) -> None:
     """Rotated, written to late, compressed and unlinked while nobody ran: only the descriptor is left."""
     rig, old = begun(make, store=True)

@@ -12,6 +12,8 @@ TWINS = {
     restarts.compressed_while_stopped: twins.IgnoresArchives,
     restarts.compressed_and_shifted_while_stopped: twins.IgnoresArchives,
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
+    restarts.compressed_within_the_first_look: twins.SettlesTheLogLate,
+    restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
     restarts.kept_by_systemd: twins.TakesNothingBack,
     restarts.unreadable_at_the_first_look: twins.SettlesAtOnce,
     restarts.more_than_there_is_room_for: twins.SettlesAtOnce,

@@ -55,8 +55,6 @@ NeverGivesUp = spoilt("NeverGivesUp", "_abandon_expected", lambda: None)
 LooksForNoCopy = spoilt("LooksForNoCopy", "_copies_of_truncated", lambda now: iter(()))
 # Counts what it doubts without a word.
 SaysNoDuplicate = spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
-# Knows files by their numbers alone.
-KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", lambda *_: (Resemblance.NONE, None))
 # Takes every text that it does not know for a new one.
 IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 # Takes every file that it opens for one that was written to just now.
@@ -182,6 +180,14 @@ class TrustsDevices(Spoilt):
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
+class KnowsNoText(Spoilt):
+    """Knows files by their numbers alone."""
+
+    def spoil(self) -> None:
+        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.known_part = lambda *_, **__: None  # type: ignore[method-assign]
+
+
 class ForgetsWhatIsOld(Spoilt):
     """Knows what was before our time by device and inode alone."""
 
@@ -197,6 +203,26 @@ class ReadsCopiesAnew(Spoilt):
     def spoil(self) -> None:
         self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
         self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+# Takes a file beside the log for a new one unless it goes on where one that was read ends.
+ReadsRotatedCopiesAnew = spoilt(
+    "ReadsRotatedCopiesAnew",
+    "_discovery._classifier._after_known_part",
+    lambda fresh, surroundings: fresh,
+)
+
+
+# Takes what is made of the log that it opens for another file, while a look goes on.
+SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda directories: None)
+
+
+class BelievesThatTheLogStayed(Follower):
+    """Takes a log that systemd kept for the one that the last commit knew."""
+
+    def _take_back(self, now: int) -> None:
+        super()._take_back(now)
+        self._is_replaced = False
 
 
 class ReadsAnewInPlace(WithOtherGenerations):
