@@ -251,7 +251,11 @@ class OpenFiles:
         """How much of a text that was written over another one was read before: of that one, or of any other.
         Where that is not proven, but may well be, it is said."""
         read, size = generation.source.read, generation.source.seen().size
-        others = [each.position for each in self._generations if each is not generation and each.offset]
+        # What one that was opened later has in common with it was left to it there.
+        before = generation.position.number
+        others = [
+            each.position for each in self._generations if each.offset and each.position.number < before
+        ]
         parts = [
             part_of(former, read, size, in_place=True),
             *(part_of(each, read, size, has_name=True) for each in others),
