@@ -178,7 +178,8 @@ class Classifier:
         except FileNotFoundError:
             return Undecided.YET  # it was there a moment ago
         except OSError as error:
-            if path in self._lineage or not trusted:
+            is_wanted = path in self._lineage or not trusted
+            if is_wanted and not self._is_of_others(path, seen, surroundings):
                 return Unopenable(explain(error, seen))
             return _ignored(Identity(*seen.key, None), seen)
         result: Classification = Undecided.YET
@@ -188,6 +189,10 @@ class Classifier:
             # Whoever may write to the directory could have put a link here in between.
             if self._files.fstat(descriptor).key == seen.key:
                 identity = self._files.identity(descriptor)
+                if self._is_of_others(path, seen, surroundings):
+                    if not trusted:
+                        self._announcer.foreign(path, seen)
+                    return _ignored(identity, seen)
                 if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
                     return self._refuse(path, identity, seen, reason)
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
@@ -202,6 +207,12 @@ class Classifier:
             if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
         return result
+
+    def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+        """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
+        large, or like the log's."""
+        is_ours = path in self._lineage or self._known_files.knows(seen)
+        return not is_ours and surroundings.is_foreign(path, seen)
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
@@ -416,7 +427,7 @@ class Classifier:
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
             return mine
-        if surroundings.is_foreign(path, seen):
+        if surroundings.is_foreign(path, seen):  # in a file whose inode had another number of ours
             self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:

@@ -499,10 +499,11 @@ class Discovery:
         best: Found | None = None
         keys = {each.key for each in held}
         others = [each.position for each in held]
+        is_foreign = Owners(self._files, self._known_files, held)
         for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
-            if not seen.regular or seen.key in keys:
+            if not seen.regular or seen.key in keys or is_foreign(path, seen):
                 continue
             is_older = seen.modified < position.modified // grain * grain
             copy = self._open_copy(path, seen, position, others)

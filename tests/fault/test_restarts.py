@@ -200,6 +200,8 @@ test_files_of_others, test_twin_of_others = map(
             for mode in (0o1777, 0o775, 0o1770)
             for packs in EITHER
         ),
+        row(places.damaged_by_another_user, twins.TakesEveryOwnersFiles),
+        row(places.copied_by_another_user, twins.TakesEveryOwnersCopies),
         *(
             row(places.opened_by_two_owners, twins.KnowsNoFormerOwner, label=f"{mode:o}", mode=mode)
             for mode in (0o1777, 0o775)
