@@ -179,7 +179,8 @@ class Classifier:
             return Undecided.YET  # it was there a moment ago
         except OSError as error:
             is_wanted = path in self._lineage or not trusted
-            if is_wanted and not self._is_of_others(path, seen, surroundings):
+            is_known = self._known_files.knows(seen)
+            if is_wanted and not self._is_of_others(path, seen, surroundings, is_known=is_known):
                 return Unopenable(explain(error, seen))
             return _ignored(Identity(*seen.key, None), seen)
         result: Classification = Undecided.YET
@@ -189,7 +190,8 @@ class Classifier:
             # Whoever may write to the directory could have put a link here in between.
             if self._files.fstat(descriptor).key == seen.key:
                 identity = self._files.identity(descriptor)
-                if self._is_of_others(path, seen, surroundings):
+                is_known = self._known_files.has(identity)
+                if self._is_of_others(path, seen, surroundings, is_known=is_known):
                     if not trusted:
                         self._announcer.foreign(path, seen)
                     return _ignored(identity, seen)
@@ -208,11 +210,10 @@ class Classifier:
                 source.close() if source else self._files.close(descriptor)
         return result
 
-    def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+    def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings, *, is_known: bool) -> bool:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
         large, or like the log's."""
-        is_ours = path in self._lineage or self._known_files.knows(seen)
-        return not is_ours and surroundings.is_foreign(path, seen)
+        return not (is_known or path in self._lineage) and surroundings.is_foreign(path, seen)
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
@@ -426,9 +427,6 @@ class Classifier:
             return _longer(fresh._replace(position=continued), twin, surroundings) or mine
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
-            return mine
-        if surroundings.is_foreign(path, seen):  # in a file whose inode had another number of ours
-            self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:
             if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
