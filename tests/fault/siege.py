@@ -415,12 +415,11 @@ class Scrapers:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self.asked = self.answered = 0  # of the honest one
-        self.why = ""  # the last one was not answered
+        self.answered = 0  # of the honest one
+        self.failures: list[str] = []  # why it was not
 
     def ask(self) -> str:
         """As Prometheus does, which gives up after 10 s; the text, empty where none came."""
-        self.asked += 1
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             connection.request("GET", "/metrics")
@@ -429,9 +428,9 @@ class Scrapers:
             if answer.status == 200:
                 self.answered += 1
                 return text
-            self.why = f"{answer.status} {text[:80]}"
+            self.failures.append(f"{answer.status} {text[:80]}")
         except (OSError, http.client.HTTPException) as error:
-            self.why = repr(error)
+            self.failures.append(repr(error))
         finally:
             connection.close()
         return ""
@@ -615,7 +614,7 @@ class Siege:
                 self._memory("VmHWM"),
                 (cpu - self._cpu) / (at - self._at),
                 max(self._reports.seconds[self._seen : seen], default=0) / self._interval,
-                f"{self._scrapers.answered}/{self._scrapers.asked}",
+                f"{self._scrapers.answered}/{self._scrapers.answered + len(self._scrapers.failures)}",
                 ", ".join(f"{name} {counted[name]}/{number}" for name, number in written.items()),
             )
         )
@@ -640,7 +639,7 @@ class Siege:
         """So far."""
         peak = self._memory("VmHWM")
         assert peak <= MEMORY, f"{peak} MiB were resident"
-        assert self._scrapers.answered == self._scrapers.asked, self._scrapers.why
+        assert not self._scrapers.failures, f"scrapes were not answered: {self._scrapers.failures[:3]}"
         longest = max(self._reports.seconds, default=0)
         assert longest <= 2 * self._interval, f"a window of {longest} s"
 

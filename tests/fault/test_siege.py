@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault import broken
+from tests.fault import broken, siege
 from tests.fault.program import Twin
-from tests.fault.siege import besieged
 
 pytestmark = pytest.mark.real_time
 
@@ -15,11 +14,11 @@ TURNS = 3
 
 
 def check(root: Path, *twins: Twin) -> None:
-    with besieged(root, *twins, interval=3, batch=40, with_nginx=False) as siege:
-        siege.begin(rotated_every=1.5, scrapers=2)
+    with siege.besieged(root, *twins, interval=3, batch=40, with_nginx=False) as one:
+        one.begin(rotated_every=1.5, scrapers=2)
         for _ in range(TURNS):
-            siege.wait(SECONDS)
-        siege.end()
+            one.wait(SECONDS)
+        one.end()
 
 
 def test_truth_memory_reports_and_answers(tmp_path: Path) -> None:
@@ -29,8 +28,10 @@ def test_truth_memory_reports_and_answers(tmp_path: Path) -> None:
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "says"),
-    [(broken.hoards, "MiB were resident"), (broken.FollowsTheName, "own")],
+    [(broken.hoards, "MiB were resident"), (broken.FollowsTheName, "own is not counted")],
 )
-def test_a_twin_is_caught(twin: Twin, says: str, tmp_path: Path) -> None:
+def test_a_twin_is_caught(twin: Twin, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is lost does not come, however often one asks."""
+    monkeypatch.setattr(siege, "PATIENCE", 1)
     with pytest.raises(AssertionError, match=says):
         check(tmp_path, twin)
