@@ -187,7 +187,7 @@ def hoards() -> None:
     counted = Generation.counted
 
     def counts(self: Generation, lines: int, rejected: int) -> None:
-        kept.append(b"x" * (32 << 20))
+        kept.append(b"x" * (64 << 20))
         counted(self, lines, rejected)
 
     replace(Generation, counted=counts)

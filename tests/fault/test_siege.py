@@ -14,8 +14,8 @@ TURNS = 3
 
 
 def check(root: Path, *twins: Twin) -> None:
-    with siege.besieged(root, *twins, interval=3, batch=40, with_nginx=False) as one:
-        one.begin(rotated_every=1.5, scrapers=2)
+    with siege.besieged(root, *twins, interval=3, batch=20, with_nginx=False) as one:
+        one.begin(rotated_every=1, scrapers=2)
         for _ in range(TURNS):
             one.wait(SECONDS)
         one.end()
@@ -33,5 +33,6 @@ def test_truth_memory_reports_and_answers(tmp_path: Path) -> None:
 def test_a_twin_is_caught(twin: Twin, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is lost does not come, however often one asks."""
     monkeypatch.setattr(siege, "PATIENCE", 1)
+    monkeypatch.setattr("tests.fault.test_siege.SECONDS", 2)
     with pytest.raises(AssertionError, match=says):
         check(tmp_path, twin)
