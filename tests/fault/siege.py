@@ -146,6 +146,10 @@ class Web:
         """A little of what is to be written."""
         raise NotImplementedError
 
+    def greet(self) -> None:
+        """One of each honest request: what is known before the siege keeps its name in it."""
+        raise NotImplementedError
+
     def settle(self) -> None:
         """With the gate held: until all is written that was asked for."""
 
@@ -188,12 +192,18 @@ class OwnWeb(Web):
             if self._late is not None:
                 self._write(self._late, [*self.honest(chance, 3)])
 
+    def greet(self) -> None:
+        self._write(self._open, [self._line(*each) for each in HONEST])
+
     def honest(self, chance: Chance, count: int) -> Iterator[bytes]:
-        """Lines of honest visitors. Each is told from all others, by its query."""
+        """Lines of honest visitors."""
         for _ in range(count):
-            route, status = chance.choice(HONEST)
-            self.truth.honest[route.decode(), status] += 1
-            yield b"10.0.0.1\tGET %b?n=%d\t%d\t10\n" % (route, next(self._numbers), status)
+            yield self._line(*chance.choice(HONEST))
+
+    def _line(self, route: bytes, status: int) -> bytes:
+        """Told from all others, by its query."""
+        self.truth.honest[route.decode(), status] += 1
+        return b"10.0.0.1\tGET %b?n=%d\t%d\t10\n" % (route, next(self._numbers), status)
 
     def _write(self, descriptor: int, batch: list[bytes]) -> None:
         left = memoryview(b"".join(batch))
@@ -310,11 +320,17 @@ class Nginx(Web):
             for _ in range(self._batch):
                 self._hostile(chance)
             for _ in range(self._batch):
-                route = chance.choice(HONEST)[0].decode()
-                self._visitor.request("GET", route)
-                answer = self._visitor.getresponse()
-                assert (answer.status, answer.read()) == (200, b"ok\n")
-                self.truth.honest[route, 200] += 1
+                self._visit(chance.choice(HONEST)[0].decode())
+
+    def greet(self) -> None:
+        for route in sorted({route for route, _ in HONEST}):
+            self._visit(route.decode())
+
+    def _visit(self, route: str) -> None:
+        self._visitor.request("GET", route)
+        answer = self._visitor.getresponse()
+        assert (answer.status, answer.read()) == (200, b"ok\n")
+        self.truth.honest[route, 200] += 1
 
     def _hostile(self, chance: Chance) -> None:
         """One connection: most end their request and read the answer, some do neither."""
@@ -345,9 +361,7 @@ class Nginx(Web):
             self._server.send_signal(signal.SIGUSR1)
             until(self.log.exists, "nginx's new log")
             for _ in range(20):  # each worker reopens it when it comes to that
-                self._visitor.request("GET", "/honest/0")
-                assert self._visitor.getresponse().read() == b"ok\n"
-                self.truth.honest["/honest/0", 200] += 1
+                self._visit("/honest/0")
             until(lambda: not _is_open(path, self._server.pid), "nginx's workers")
             self._written += _newlines(path)
             self._keep(path)
@@ -563,6 +577,10 @@ class Siege:
 
     def begin(self, *, rotated_every: float, scrapers: int) -> None:
         """Let everybody loose. `rotated_every`: seconds."""
+        for web in self._webs:
+            web.greet()
+            web.settle()
+            self._until_counted(web)
         for web in self._webs:
             self._often(web.work, 0.02)
             self._often(lambda chance, web=web: web.rotate(), rotated_every)  # type: ignore[misc]
