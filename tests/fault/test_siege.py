@@ -14,7 +14,7 @@ TURNS = 3
 
 
 def check(root: Path, *twins: Twin) -> None:
-    with siege.besieged(root, *twins, interval=3, batch=20, with_nginx=False) as one:
+    with siege.besieged(root, *twins, interval=5, batch=20, with_nginx=False) as one:
         one.begin(rotated_every=1, scrapers=2)
         for _ in range(TURNS):
             one.wait(SECONDS)
