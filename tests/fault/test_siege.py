@@ -9,7 +9,7 @@ from tests.fault.program import Twin
 
 pytestmark = pytest.mark.real_time
 
-SECONDS = 3
+SECONDS = 2
 TURNS = 3
 
 
@@ -33,6 +33,5 @@ def test_truth_memory_reports_and_answers(tmp_path: Path) -> None:
 def test_a_twin_is_caught(twin: Twin, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is lost does not come, however often one asks."""
     monkeypatch.setattr(siege, "PATIENCE", 1)
-    monkeypatch.setattr("tests.fault.test_siege.SECONDS", 2)
     with pytest.raises(AssertionError, match=says):
         check(tmp_path, twin)
