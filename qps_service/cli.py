@@ -68,11 +68,12 @@ def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    arguments = make_parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+    """Run one subcommand; the exit status. Without `argv` this is the process that was started for it: once
+    all is answered no signal changes its status."""
     try:
-        status: int = arguments.run(arguments)
+        status = _status_of(sys.argv[1:] if argv is None else argv)
+        if argv is None:
+            _finish()
     except QpsError as error:
         for line in str(error).splitlines():
             print(f"qps-reporter: {line}", file=sys.stderr)  # noqa: T201  the user's answer
@@ -83,3 +84,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return status
+
+
+def _status_of(argv: Sequence[str]) -> int:
+    arguments = make_parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def _finish() -> None:
+    """Print what the interpreter would at its end."""
+    from qps_service.service.process import discard_stdout, hold_signals_back
+
+    try:
+        if sys.stdout is not None:  # it is closed
+            sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
+    hold_signals_back()

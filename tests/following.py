@@ -215,6 +215,12 @@ class Rig:
         """What the wall clock shows now: it goes on with our time, too."""
         return self._wall() + self.now - self._began if self._wall else 0
 
+    def take_passed(self) -> int:
+        """How much of our time the wall clock is to be set ahead by now, nanoseconds: files have the
+        machine's times, and what is written from now on has to be later than what was committed."""
+        passed, self._began = self.now - self._began, self.now
+        return passed
+
     def commit(self) -> None:
         """What was seen so far is in the ledger for good."""
         self.paper.commit(self.follower)

@@ -19,6 +19,8 @@ from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
+from qps_service.service.own_files import apart
+from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import format_duration
 from qps_service.values.counts import Scanned
@@ -62,13 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit status."""
-    config = load(flags_of(arguments), os.environ)
+    config = apart(load(flags_of(arguments), os.environ))
     if arguments.config_only:
         return EXIT_OK
     user = _service_user()
-    well = _print([*as_user(user, partial(_source, config)), *_service(config)])
+    well = _print(as_user(user, partial(_source, config)))
+    _print([("interval", format_duration(config.interval), True)])
+    well &= _print(as_user(user, partial(_state, config)))
     for output in config.outputs:
-        _print(_output(output, user))
+        well &= _print(as_user(user, partial(_output, output, user)))
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
@@ -95,18 +99,30 @@ def _source(config: Config) -> list[Answer]:
     return [("configuration", config.source, True)]
 
 
-def _service(config: Config) -> list[Answer]:
-    return [
-        ("interval", format_duration(config.interval), True),
-        ("state", config.state or "none; systemd gives the service one", True),
-    ]
+def _state(config: Config) -> list[Answer]:
+    """Where the ledger is, if the current user may keep one there."""
+    if config.state is None:
+        return [("state", "none; systemd gives the service one", True)]
+    objection = objection_to(config.state)
+    state = show_path(config.state)
+    return [("state", f"{state}: {objection}" if objection else state, objection is None)]
 
 
 def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer]:
-    """Its name and where it leads. Whether somebody is there, only the running service finds out."""
+    """Its name and where it leads. Whether somebody is there, or a file can be written, only the running
+    service finds out."""
     kind = kind_of(output)
-    path = getattr(output, "path", None) if user is not None else None
-    return [("output", f"{kind.name}: {kind.where(output)}", True), *(_hidden(path) if path else ())]
+    leads = f"{kind.name}: {kind.where(output)}"
+    path = getattr(output, "path", None)
+    if path is None:
+        return [("output", leads, True)]
+    try:
+        seen = Files().lstat(path)
+    except OSError:
+        seen = None
+    if seen and not seen.regular:
+        leads += f": {explain(NotRegularError(seen.mode))}"
+    return [("output", leads, not seen or seen.regular), *(_hidden(path) if user else ())]
 
 
 def _hidden(path: str) -> Iterator[Answer]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
+from qps_service.configuration.types import Config
 from qps_service.errors import UsageError
 from qps_service.reporting.text import render_text
 from qps_service.service.assembly import Host, assembled
+from qps_service.service.own_files import STREAMS, apart
 from qps_service.values.reports import Report
 
 HELP = "follow a log and report its requests per second"
@@ -57,13 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Follow until told to stop; the exit status."""
     host = Host.take_over(os.environ)
     flags = flags_of(arguments)
-    config = load(flags, os.environ)
+
+    def configured() -> Config:
+        return apart(load(flags, os.environ), tuple(STREAMS))
+
+    config = configured()
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
     with assembled(
         config,
         host,
-        reload=lambda: load(flags, os.environ),
+        reload=configured,
         render=_renderer(arguments),
         once=arguments.once,
         wants_stdout=arguments.json,  # JSON in the journal is somebody's wish

@@ -169,9 +169,9 @@ def _stops_held_back() -> Iterator[None]:
 
 def _replace(path: str, text: str) -> None:
     """Write `path` so that whoever reads it finds the whole text or what was there before."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"  # nobody was there first
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError:

@@ -93,9 +93,6 @@ class _Loader:
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
             self._problem("log", f"{path} is given more than once")
-        for key, each in outputs.items():
-            if each.get("path") in paths:
-                self._problem(f"output.{key}.path", f"expected another file, got a log: {each['path']}")
         if any(problem.startswith("--") for problem in self._problems):
             raise UsageError("\n".join(self._problems))
         if self._problems:

@@ -45,7 +45,7 @@ class OutputKind(NamedTuple):
 
     name: str
     config: type[OutputConfig]  # its fields are the settings, and those of the service that it is told
-    settings: tuple[Setting, ...]  # one called `path` is the file that it writes: it must be set, and no log
+    settings: tuple[Setting, ...]  # one called `path` is the file that it writes: it must be set
     factory: str  # MODULE:CLASS, which qps_service.outputs.registry loads when it is wanted
     where: Callable[[Any], str]  # where a config leads, as `check` shows it
     library: Library | None = None

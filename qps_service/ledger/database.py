@@ -16,6 +16,7 @@ Only one connection writes, so that none of SQLite's trouble with several writer
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -33,6 +34,10 @@ WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
 COPY_LIMIT = 128 << 20  # bytes
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm", "-journal")
+# SQLite opens the companions without following links, too, but the ledger itself through them (robust_open
+# and unixFullPathname in https://sqlite.org/src/file/src/os_unix.c), and Python can't ask it for
+# SQLITE_OPEN_NOFOLLOW. Nobody is waited for at the other end of a FIFO.
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
@@ -50,6 +55,10 @@ class LedgerUnavailable(LedgerError):  # noqa: N818 - it is a state, and may pas
 
 class LedgerMissing(LedgerUnavailable):
     """There is none, or nothing in it yet, and none can be begun."""
+
+
+class LedgerForeign(LedgerUnavailable):
+    """Somebody else may have put it there: it leads elsewhere, or is neither ours nor root's."""
 
 
 class LedgerDamaged(LedgerError):  # noqa: N818 - likewise
@@ -146,7 +155,8 @@ class Database:
                     connection.execute("ROLLBACK")
 
     def _open_writable(self) -> None:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        _require_own_files(self.path, writable=True)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o640)
         # Of a process that was killed while it began the ledger: only who may write can undo that.
         is_unfinished = bool(_size(self.path + "-journal"))
         if os.fstat(self._file).st_size and not is_unfinished:
@@ -176,7 +186,8 @@ class Database:
     def _open_readable(self) -> None:
         """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
         not, no service has the file open; it is whole if there is no write-ahead log either."""
-        self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        _require_own_files(self.path, writable=False)
+        self._file = os.open(self.path, os.O_RDONLY | _FLAGS)
         if not os.fstat(self._file).st_size:
             raise LedgerMissing("there is nothing in it yet")
         if os.path.exists(self.path + "-shm") or _size(self.path + "-wal"):
@@ -237,6 +248,9 @@ class Database:
         )
         # Sorting must not need space on a disk that may be full.
         self._connection.execute("PRAGMA temp_store = MEMORY")
+        ((opened,),) = self._connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list")
+        if self._file is not None and not os.path.samestat(os.stat(opened), os.fstat(self._file)):
+            raise LedgerForeign("another file came into its place meanwhile")
         return self._connection
 
     def _disconnect(self) -> None:
@@ -291,6 +305,28 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         raise (LedgerDamaged if code in _DAMAGED else LedgerUnavailable)(str(error)) from error
+
+
+def _require_own_files(path: str, *, writable: bool) -> None:
+    """Raises LedgerForeign where one of the ledger's files leads elsewhere, or was put there by somebody who
+    is neither root nor us. Who only reads takes anybody's files."""
+    ours = (0, os.geteuid())
+    directory = os.stat(os.path.dirname(path))
+    is_shared = directory.st_uid not in ours or directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    for suffix in ("", *COMPANIONS):
+        try:
+            status = os.lstat(path + suffix)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            what = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+        elif status.st_nlink > 1 and is_shared and (writable or suffix == "-shm"):  # readers write to that
+            what = "a file with another name, in a directory that others may write to"
+        elif writable and status.st_uid not in ours:
+            what = f"a file of user {status.st_uid}"
+        else:
+            continue
+        raise LedgerForeign(f"{os.path.basename(path)}{suffix} is {what}")
 
 
 def _size(path: str) -> int:

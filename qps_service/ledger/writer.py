@@ -18,6 +18,7 @@ from qps_service.ledger.database import (
     COMPANIONS,
     LedgerDamaged,
     LedgerError,
+    LedgerForeign,
     LedgerMissing,
     LedgerTooNew,
     LedgerUnavailable,
@@ -84,8 +85,8 @@ class LedgerWriter:
         return self._ledger is not None and self.is_written
 
     def open(self) -> None:
-        """Open the ledger, or begin one. Raises LedgerUnreadableError where there is one that can't be read:
-        the places in it must not be guessed."""
+        """Open the ledger, or begin one. Raises LedgerUnreadableError where there is one that can't be read,
+        or that somebody else may have put there: the places in it must not be guessed."""
         if self._ledger is None:
             return
         try:
@@ -94,6 +95,8 @@ class LedgerWriter:
             except (LedgerDamaged, LedgerTooNew) as error:
                 self._set_aside(self._ledger, error, "and totals begin at 0")
                 self._open_to_write(self._ledger)
+        except LedgerForeign as error:
+            raise LedgerUnreadableError(self._ledger.path, str(error)) from error
         except LedgerUnavailable as error:
             self._say_failing(self._ledger, error)
             self._open_to_read(self._ledger)

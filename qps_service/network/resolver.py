@@ -4,6 +4,7 @@ Promise: nobody waits. getaddrinfo(3) may take as long as it likes, so a name is
 own, one at a time, which ends with the lookup; an address that is written out needs none.
 """
 
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,10 +33,15 @@ Begin = Callable[[Callable[[], None]], None]
 
 
 def begin_thread(task: Callable[[], None]) -> None:
-    """Run `task` beside the loop; a process that ends does not wait for it. Raises RuntimeError."""
+    """Run `task` beside the loop; a process that ends does not wait for it, and no signal goes to its thread.
+    Raises RuntimeError."""
     from threading import Thread
 
-    Thread(target=task, name="resolver", daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        Thread(target=task, name="resolver", daemon=True).start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Resolver:

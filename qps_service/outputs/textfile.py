@@ -1,10 +1,13 @@
 """A file for node_exporter's textfile collector (https://github.com/prometheus/node_exporter#textfile-collector).
 
-Promise: whoever opens it finds one report's figures, whole; a process that is killed leaves nothing that
-grows in number. A file that can't be written is said once, and tried again at the next report.
+Promise: whoever opens it finds one report's figures, whole. Nobody else who may write to its directory keeps
+it from being written, or says where, by taking a name first. A process that is killed leaves one file at
+most, which the next one removes. A file that can't be written is said once, and tried again at the next
+report.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -18,6 +21,8 @@ from qps_service.values.reports import Overview, Report
 
 # node_exporter is another user, and the service's umask lets nobody in.
 MODE = 0o644
+_RANDOM = 8  # bytes of a name that nobody can guess
+_END = ".new"  # node_exporter reads only what ends in .prom
 
 
 class TextfileOutput(TakesReports):
@@ -28,29 +33,41 @@ class TextfileOutput(TakesReports):
     def __init__(self, config: TextfileConfig, notify: Notify) -> None:
         self.trouble = Trouble(notify, f"{show_path(config.path)} is written again")
         self._path = config.path
-        # One name, which the next process takes over; node_exporter reads only what ends in .prom.
-        self._new = f"{config.path}.new"
+        self._has_cleared = False
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Put a new file in its place."""
         text, _ = render(overview)
+        new = f"{self._path}.{os.urandom(_RANDOM).hex()}{_END}"
         try:
-            self._remove_new()
-            self._write(text)
-            os.rename(self._new, self._path)
+            self._clear()
+            self._write(new, text)
+            os.rename(new, self._path)
         except OSError as error:
             self.trouble.failed(f"cannot write {show_path(self._path)}: {error.strerror}")
-            with suppress(OSError):
-                self._remove_new()
         else:
             self.trouble.works()
+        finally:
+            with suppress(OSError):
+                os.unlink(new)
 
-    def _write(self, text: bytes) -> None:
+    def _write(self, new: str, text: bytes) -> None:
         # What others put under this name meanwhile, a link or a pipe, is not opened.
-        with open(self._new, "xb") as file:
+        with open(new, "xb") as file:
             os.fchmod(file.fileno(), MODE)
             file.write(text)
 
-    def _remove_new(self) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._new)
+    def _clear(self) -> None:
+        """Once: remove what an earlier process of this user left when it was killed."""
+        if self._has_cleared:
+            return
+        directory, base = os.path.split(self._path)
+        left = re.compile(rf"{re.escape(base)}\.[0-9a-f]{{{2 * _RANDOM}}}{re.escape(_END)}")
+        with suppress(
+            OSError
+        ):  # the directory may be hidden from us, and the file can be written all the same
+            for name in filter(left.fullmatch, os.listdir(directory)):
+                path = os.path.join(directory, name)
+                if os.lstat(path).st_uid == os.geteuid():
+                    os.unlink(path)
+            self._has_cleared = True

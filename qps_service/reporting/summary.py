@@ -16,6 +16,8 @@ from qps_service.text.escape import show
 from qps_service.values.counts import Counts, Key
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+# Tabs and line ends, which begin one too, are escaped before. The wide ones begin one in East Asia.
+FORMULA = tuple("'=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 class Summary(NamedTuple):
@@ -138,8 +140,9 @@ def _moment(second: int) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Spreadsheets take what begins so for a formula (OWASP, "CSV Injection"); no path does."""
-    return f"'{text}" if text[:1] in "=+-@" else text
+    """Spreadsheets take what begins so for a formula (OWASP, "CSV Injection"); no path does. What begins with
+    an apostrophe gets one more: who takes one away has what was there."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:

@@ -5,7 +5,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -39,6 +39,9 @@ class Waker(Protocol):
 
     def signals(self) -> list[int]:
         """The signals that came since the last call."""
+
+    def hold_back(self) -> None:
+        """From now on no signal is heard: the work is done, and the end comes in any case."""
 
 
 class SystemClock:
@@ -91,6 +94,21 @@ def interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+# What the kernel sends for a fault, and systemd's watchdog for a hang, which is to leave a trace.
+_FAULTS = {
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS),
+    signal.SIGABRT,
+}
+
+
+def hold_signals_back() -> None:
+    """Until the end of the process no signal has any effect but SIGKILL and those of faults: what was asked
+    for is done, and the exit status says so. The interpreter gives up its handlers before it ends, so that
+    without this the last milliseconds would belong to the kernel's defaults."""
+    with suppress(KeyboardInterrupt):  # one that came just before
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+
+
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -133,6 +151,10 @@ class SignalWaker:
             return list(os.read(self._read_end, 4096))
         except BlockingIOError:
             return []
+
+    def hold_back(self) -> None:
+        """From now on no signal is heard."""
+        hold_signals_back()
 
 
 def _ends_the_process() -> Callable[[int], object]:

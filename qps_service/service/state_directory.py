@@ -2,14 +2,23 @@
 
 The lock is on the directory itself, so that neither a full nor a read-only disk is in its way. The
 kernel gives it back however the process ends, and tells who holds it (proc_locks(5)).
+
+It is root's or its own user's, and so is each symbolic link on the way to it (systemd lays one for
+DynamicUser=): in anybody else's hands it could lead elsewhere at any time, and root would write there. The
+ledger's files in it are looked at where they are opened (ledger/database.py).
 """
 
+import errno
 import fcntl
 import os
+import stat
 
 from qps_service.errors import ConfigError, StateHeldError
+from qps_service.files.kernel import user_name
+from qps_service.text.escape import show_path
 
 LEDGER = "ledger.db"
+_LINKS = 40  # the kernel follows no more of them (path_resolution(7))
 
 
 class StateDirectory:
@@ -27,6 +36,7 @@ class StateDirectory:
     def acquire(self) -> None:
         """Create the directory if need be and take it. Raises StateHeldError, ConfigError."""
         try:
+            _require_own_links(self.path)
             os.makedirs(self.path, mode=0o750, exist_ok=True)
             self._lock = self._take()
         except OSError as error:
@@ -56,6 +66,8 @@ class StateDirectory:
     def _take(self) -> int:
         lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            _require_own(os.fstat(lock), "it")
+            _require_own_links(self.path)  # once more: it may have been laid since
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             pid = _holder(os.fstat(lock).st_ino)
@@ -64,6 +76,44 @@ class StateDirectory:
                 raise StateHeldError(self.path, pid) from None
             raise
         return lock
+
+
+def objection_to(path: str) -> str | None:
+    """Why this user would not keep a ledger there; None if nothing speaks against it."""
+    try:
+        _require_own_links(path)
+        _require_own(os.stat(path), "it")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _require_own(status: os.stat_result, what: str) -> None:
+    """Raises PermissionError where it is neither root's nor ours."""
+    if status.st_uid not in (0, os.geteuid()):
+        own = " or ".join(dict.fromkeys(map(user_name, (os.geteuid(), 0))))
+        raise PermissionError(errno.EPERM, f"{what} belongs to {user_name(status.st_uid)}, expected {own}")
+
+
+def _require_own_links(path: str) -> None:
+    """The same for each symbolic link on the way, as far as there is one."""
+    at, names, left = "/", path.split("/")[::-1], _LINKS
+    while names and left:
+        name = os.path.join(at, names.pop())
+        try:
+            status = os.lstat(name)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISLNK(status.st_mode):
+            at = os.path.normpath(name)
+            continue
+        _require_own(status, f"the symbolic link {show_path(name)}")
+        left -= 1
+        target = os.readlink(name)
+        at = "/" if target.startswith("/") else at
+        names += target.strip("/").split("/")[::-1]
 
 
 def _holder(inode: int) -> int:

@@ -1,9 +1,11 @@
 """Points at a place in a line: the line, and below it a caret under the character.
 
-Tabs stay tabs, wide characters are as wide as terminals show them, and what is unprintable is shown as
-`\\xNN`, so that a line from a log has no effect on the terminal. Only what is around the place is shown,
-lest a terminal break the line in two.
+Tabs stay tabs, wide characters are as wide as terminals show them, and what has no glyph of its own is
+shown as `\\xNN` (escape.py), so that a line from a log has no effect on the terminal. Only what is around the
+place is shown, lest a terminal break the line in two.
 """
+
+from qps_service.text.escape import escape, is_visible
 
 _BEFORE, _AFTER = 60, 40  # characters shown; together with an indent they fit a line of most terminals
 
@@ -19,15 +21,8 @@ def point(before: str, after: str) -> str:
 
 def _show(text: str) -> str:
     return "".join(
-        character if character.isprintable() or character == "\t" else _escape(character)
-        for character in text
+        character if is_visible(character) or character == "\t" else escape(character) for character in text
     )
-
-
-def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8 (PEP 383)
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def _width(character: str) -> int:
@@ -36,6 +31,4 @@ def _width(character: str) -> int:
         return 1
     import unicodedata  # 1 MB that a service without a problem does not need
 
-    if unicodedata.combining(character):
-        return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -5,10 +5,12 @@ real one; the test that has to catch it names it. What is replaced must be there
 program but of its world; those stand first.
 """
 
+import ctypes
 import os
 import runpy
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
-from qps_service.commands import audit
+from qps_service.commands import audit, run
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
@@ -40,7 +42,7 @@ from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.reporting.report import make_report
-from qps_service.service import assembly, daemon, pipeline, state_directory
+from qps_service.service import assembly, daemon, pipeline, process, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
@@ -69,6 +71,27 @@ def reads_the_boot_id_from_a_file() -> None:
     """The machine has started again when the test says so."""
     for module in (assembly, audit):
         replace(module, boot_id=(site() / "boot").read_text)
+
+
+def is_signalled_to_its_end() -> None:
+    """From the moment on in which it hears no signal any more, each of its system calls brings one, which the
+    file `signal` of the test names; `calls` has what was called."""
+    hold = process.hold_signals_back
+    strace: list[subprocess.Popen[bytes]] = []
+
+    def hold_then_trace() -> None:
+        hold()
+        if not strace:
+            ctypes.CDLL(None).prctl(
+                0x59616D61, ctypes.c_ulong(-1), 0, 0, 0
+            )  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
+            inject = f"inject=all:signal={(site() / 'signal').read_text()}"
+            command = ["strace", "-qq", "-o", str(site() / "calls"), "-e", inject, "-p", str(os.getpid())]
+            strace.append(subprocess.Popen(command))
+            while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+                assert strace[0].poll() is None
+
+    replace(process, hold_signals_back=hold_then_trace)
 
 
 def has_no_inotify() -> None:
@@ -408,6 +431,14 @@ def waits_for_clients() -> None:
         receive(self, client, now)
 
     replace(Listener, _receive=waits)
+
+
+def writes_where_it_is_told() -> None:
+    replace(run, apart=lambda config, streams: config)
+
+
+def hears_signals_to_its_end() -> None:
+    replace(process, hold_signals_back=lambda: None)
 
 
 # --- the audit

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fault import broken
 from tests.fault.mounts import needs_root
-from tests.fault.program import GUARD, MakeSite, Process, Site, Twin
+from tests.fault.program import GUARD, MakeSite, Process, Site, Twin, run_program, until
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -149,6 +149,55 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
     assert program.process.wait(GUARD) == -signal.SIGINT
 
 
+def calls_of(site: Site) -> str:
+    """All that were signalled, to the last."""
+    calls = site.root / "calls"
+    until(lambda: "\nexit_group(0)" in calls.read_text(), "strace's last line")
+    return calls.read_text()
+
+
+def an_orderly_end_has_status_0(make_site: MakeSite, *, once: bool, number: signal.Signals) -> None:
+    """Whatever signal comes with any system call after the last commit, to the end of the interpreter."""
+    site = make_site(broken.is_signalled_to_its_end)
+    (site.root / "signal").write_text(number.name)
+    site.writer().lines(7)
+    process = site.start(once=once)
+    if not once:
+        process.told("READY=1")
+        process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(GUARD) == 0
+    assert "\nwrite(1, " in calls_of(site)  # the report
+    assert RULE in site.stdout
+    site.check()
+
+
+def a_command_that_ends_has_status_0(make_site: MakeSite) -> None:
+    """Likewise one that the unit runs before the service."""
+    site = make_site()
+    site.root.joinpath("signal").write_text("SIGTERM")
+    twins = [*site.twins, broken.is_signalled_to_its_end]
+    done = run_program(
+        *("check", "--config-only", "--config", site.config),
+        twins=twins,
+        env={**os.environ, "SITE": str(site.root)},
+    )
+    assert done.returncode == 0
+    assert calls_of(site)
+
+
+test_the_last_moment, test_a_last_moment_with_signals_is_caught = promises(
+    *(
+        MadePromise(an_orderly_end_has_status_0, *twins, once=once, number=number)
+        for once, number, twins in (
+            (False, signal.SIGTERM, [broken.hears_signals_to_its_end]),
+            (True, signal.SIGUSR1, [broken.hears_signals_to_its_end]),
+            (True, signal.SIGHUP, []),
+        )
+    ),
+    MadePromise(a_command_that_ends_has_status_0, broken.hears_signals_to_its_end),
+)
+
+
 @needs_root
 def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
     """As above, in a namespace of processes, whose first one the kernel protects from signals."""
@@ -176,6 +225,36 @@ def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path)
         assert program.process.wait(GUARD) == signal.SIGTERM
     finally:
         program.close()
+
+
+def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
+    """At the start the program ends; a reload changes nothing. What an output would write is not made."""
+    site = make_site()
+    site.writer().lines(7)
+    process = site.ready()
+    own = site.state / "ledger.db-journal"
+    site.configure(f'[output.json]\npath = "{own}"\n')
+    process.process.send_signal(signal.SIGHUP)
+    process.told("RELOADING=1")
+    process.told("READY=1")
+    said = f"{site.config}: output.json.path: expected another file, got the ledger's: {own}\n"
+    assert site.stderr.endswith(f"reload refused, going on as before: {said}")
+    process.stop()
+    assert not own.exists()
+    site.once(status=1)
+    assert site.stderr.endswith(f"qps-reporter: {said}")
+    assert not own.exists()
+    site.reconfigure(str(own), f"{site.root}/reports.jsonl")
+    with site.log.open("a") as log:
+        process = site.start(once=True, stdout=log.fileno())
+    assert process.process.wait(GUARD) == 1
+    assert "stdout: expected another file, got a log: " in site.stderr
+    site.check()
+
+
+test_outputs_into_its_own_files, test_outputs_that_are_not_looked_at_are_caught = promises(
+    MadePromise(outputs_stay_out_of_its_own_files, broken.writes_where_it_is_told)
+)
 
 
 def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:

@@ -201,6 +201,8 @@ class History(RuleBasedStateMachine):
         if self.hearing.is_deaf:
             self.powers.add("hints missing")
         self.rig.look(seconds)
+        if "clock jumped" in self.powers:  # else no file's time is compared with that of a commit
+            self.clock.jump(self.rig.take_passed())
         self.unseen.clear()
         self.has_jumped = False
 
@@ -551,7 +553,7 @@ class History(RuleBasedStateMachine):
             return  # how far it went back in between nobody can know
         self.powers.add("clock jumped")
         self.has_jumped = True
-        self.clock.jump(by)
+        self.clock.jump(by + self.rig.take_passed())
 
     @rule()
     def lose_hints(self) -> None:
@@ -610,6 +612,7 @@ class History(RuleBasedStateMachine):
         else:
             self.rig.stop()
         self.is_running = False
+        self.clock.jump(self.rig.take_passed())
         self._end_empty()
 
     def _end_empty(self) -> None:

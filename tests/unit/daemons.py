@@ -40,6 +40,7 @@ class World:
         self.time = START
         self.ahead = 0  # of the wall clock, which may be set: nanoseconds before `time`
         self.wakes = 0
+        self.hears = True  # whether a signal would be heard
         self._order = itertools.count()
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._signals: list[int] = []
@@ -112,6 +113,9 @@ class World:
     def signals(self) -> list[int]:
         taken, self._signals = self._signals, []
         return taken
+
+    def hold_back(self) -> None:
+        self.hears = False
 
 
 class Recorder(TakesReports):

@@ -325,6 +325,60 @@ def test_it_says_where_each_output_leads(
     assert lines[len(outputs)].startswith("log ")
 
 
+def a_place_that_holds_no_file_is_a_problem(
+    place: Path, capsys: Captured, lay: Callable[[Path], object], mode: str
+) -> None:
+    """Though the service would count all the same."""
+    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    lay(place / "reports")
+    assert main(["check", "access.log", "--config", "file.toml"]) == 1
+    said = f"output         json: {place}/reports: it is not a regular file ({mode}){PROBLEM}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def a_state_directory_of_another_user_is_a_problem(place: Path, capsys: Captured) -> None:
+    """The service's user would not keep a ledger there."""
+    (place / "state").mkdir()
+    os.chown(place / "state", 4711, -1)
+    assert main(["check", "access.log", "--state", "state"]) == 1
+    said = f"state          {place}/state: it belongs to 4711, expected root{PROBLEM}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+test_no_file, test_no_file_twin = promises(
+    *(
+        Promise(
+            a_place_that_holds_no_file_is_a_problem,
+            None,
+            {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))},
+            lay=lay,
+            mode=mode,
+        )
+        for lay, mode in (
+            (os.mkfifo, "prw-r--r--"),
+            (Path.mkdir, "drwxr-xr-x"),
+            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
+        )
+    )
+)
+test_foreign_state, test_foreign_state_twin = map(
+    needs_root,
+    promises(
+        Promise(
+            a_state_directory_of_another_user_is_a_problem,
+            None,
+            {"any": Patches((check, "objection_to", lambda path: None))},
+        )
+    ),
+)
+
+
+def test_an_output_that_is_a_file_already_is_well(place: Path) -> None:
+    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    (place / "reports").touch()
+    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+
+
 @as_nobody
 def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     (place / "hidden").mkdir()

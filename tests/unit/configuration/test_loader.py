@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from qps_service.configuration import loader
 from qps_service.configuration.loader import Flags, load
-from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import LOG, SERVICE, Setting
 from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
@@ -589,11 +588,3 @@ def test_a_library_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
     assert not loaded & {"prometheus_client", "http", "socket", "gzip"}
     assert not [name for name in loaded if name.startswith("qps_service.outputs.prometheus")]
     assert "qps_service.configuration.outputs" in loaded
-
-
-@pytest.mark.parametrize("output", [name for name, kind in OUTPUTS.items() if "path" in kind.config._fields])
-def test_a_log_is_no_place_for_an_output(write: Write, output: str) -> None:
-    text = f'[log.a]\npath = "/log/a.prom"\n[output.{output}]\npath = "/log/%s.prom"\n'
-    assert load(write(text % "b"), {}).outputs
-    said = "expected another file, got a log: /log/a.prom"
-    assert problems(write(text % "../log/a")) == (f"file.toml: output.{output}.path: {said}",)

@@ -6,15 +6,18 @@ import stat
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qps_service.ledger import database
 from qps_service.ledger.database import (
+    COMPANIONS,
     WAL_LIMIT,
     Database,
     LedgerDamaged,
     LedgerError,
+    LedgerForeign,
     LedgerMissing,
     LedgerTooNew,
     LedgerUnavailable,
@@ -23,7 +26,7 @@ from qps_service.ledger.database import (
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import APPLICATION_ID, VERSION
 from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, nothing, promises
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
@@ -231,6 +234,136 @@ def test_an_overwritten_beginning_is_seen(path: Path) -> None:
     with pytest.raises(LedgerDamaged):
         ledger.commit([entry([2], sequence=2)], sequence=2)
     ledger.close()
+
+
+# --- files that lead elsewhere, or are somebody else's
+def family(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + suffix) for suffix in COMPANIONS)]
+
+
+def lay(path: Path, to: Path) -> None:
+    """Put a symbolic link there."""
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
+def check_links(path: Path) -> None:
+    """Neither the writer nor a reader goes where a link says that lies in the place of one of its files:
+    nothing is made there, and nothing that is there is changed."""
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    ledger.close()
+    sound = path.read_bytes()
+    for each in family(path):
+        for content in (None, b"", sound, sound * 2):
+            there = path.with_name("there")
+            there.unlink(missing_ok=True)
+            if content is not None:
+                there.write_bytes(content)
+            lay(each, there)
+            for writable in (True, False):
+                with pytest.raises(LedgerForeign, match=rf"^{each.name} is a symbolic link$"):
+                    Ledger(str(path), boot=BOOT).open(writable=writable)
+            assert there.exists() == (content is not None)
+            assert content is None or there.read_bytes() == content
+        each.unlink()
+        path.write_bytes(sound)
+
+
+def check_pipes(path: Path) -> None:
+    """Nobody is waited for at the other end."""
+    for each in family(path):
+        os.mkfifo(each)
+        for writable in (True, False):
+            with pytest.raises(LedgerForeign, match=rf"^{each.name} is no regular file$"):
+                Ledger(str(path), boot=BOOT).open(writable=writable)
+        each.unlink()
+
+
+def check_other_names(path: Path) -> None:
+    """Where others may write, what has another name may be anybody's; else it is the administrator's."""
+    opened(path).close()
+    path.with_name("copy").hardlink_to(path)
+    opened(path).close()
+    for mode in (0o770, 0o777, 0o1777):
+        path.parent.chmod(mode)
+        with pytest.raises(
+            LedgerForeign, match=r"^ledger.db is a file with another name, in a directory that"
+        ):
+            opened(path)
+        shared = path.with_name("ledger.db-shm")
+        shared.hardlink_to(path)
+        with pytest.raises(
+            LedgerForeign, match=r"^ledger.db-shm is a file with another name, in a directory"
+        ):
+            Ledger(str(path), boot=BOOT).open(writable=False)
+        shared.unlink()
+
+
+def check_owners(path: Path) -> None:
+    """Who writes takes root's and its own; who reads takes anybody's."""
+    for number, each in enumerate(family(path)):
+        opened(path).close()
+        each.touch()
+        os.chown(each, 4711, -1)
+        with pytest.raises(LedgerForeign, match=rf"^{each.name} is a file of user 4711$"):
+            opened(path)
+        if number == 0:
+            reader = Ledger(str(path), boot=BOOT)
+            reader.open(writable=False)
+            reader.close()
+        each.unlink()
+
+
+def check_replaced_in_the_act(path: Path) -> None:
+    """SQLite opens the file that was looked at, or none."""
+    other = path.with_name("other")
+    opened(other).close()
+    before, connect = other.read_bytes(), sqlite3.connect
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        lay(path, other)
+        return connect(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", late)
+        for writable in (True, False):
+            path.unlink(missing_ok=True)
+            path.write_bytes(before)
+            with pytest.raises(LedgerForeign):
+                Ledger(str(path), boot=BOOT).open(writable=writable)
+    assert other.read_bytes() == before
+
+
+OWN_FILES = "_require_own_files"
+FOLLOWS = Patches((database, OWN_FILES, nothing), (database, "_FLAGS", os.O_CLOEXEC))
+WAITS_NOT = Patches((database, OWN_FILES, nothing), (database, "_FLAGS", os.O_NONBLOCK))
+ROOT_ONLY = Patches((os, "geteuid", lambda: 4711))
+
+
+def reader_takes_links(path: str, *, writable: bool) -> None:
+    if writable:
+        real(path, writable=True)
+
+
+real = database._require_own_files
+
+test_foreign_files, test_foreign_files_twin = promises(
+    Promise(
+        check_links,
+        None,
+        {"follows": FOLLOWS, "reader follows": Patches((database, OWN_FILES, reader_takes_links))},
+        caught=(LedgerError,),
+    ),
+    Promise(check_pipes, None, {"opens": WAITS_NOT}, caught=(LedgerError,)),
+    Promise(check_other_names, None, {"takes any": FOLLOWS}),
+    Promise(
+        check_replaced_in_the_act, None, {"never alike": Patches((os.path, "samestat", lambda *_: True))}
+    ),
+)
+test_foreign_owners, test_foreign_owners_twin = map(
+    needs_root, promises(Promise(check_owners, None, {"any owner": FOLLOWS, "as that user": ROOT_ONLY}))
+)
 
 
 # --- other readers

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger.database import COMPANIONS, Database, LedgerUnavailable
+from qps_service.ledger import database
+from qps_service.ledger.database import COMPANIONS, Database, LedgerError, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import WAITING_LIMIT
 from qps_service.ledger.writer import REOPEN, LedgerWriter
@@ -21,7 +22,7 @@ from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests import broken_writers as broken
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
-from tests.promised import Promise, promises
+from tests.promised import Patches, Promise, nothing, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
 
@@ -208,6 +209,29 @@ def test_a_ledger_that_cannot_be_read_ends_the_program(path: Path) -> None:
     keeper = Keeper(path)
     assert keeper.restored() is not None
     keeper.close()
+
+
+def a_ledger_that_leads_elsewhere_ends_the_program(path: Path) -> None:
+    """At a start: what stands there may be anybody's."""
+    keeper = Keeper(path)
+    keeper.window(3)
+    other = path.with_name("other")
+    path.rename(other)
+    path.symlink_to(other)
+    with pytest.raises(LedgerUnreadableError) as caught:
+        Keeper(path)
+    assert str(caught.value) == f"cannot read the ledger {path}: ledger.db is a symbolic link"
+    keeper.close()
+
+
+test_a_ledger_elsewhere, test_a_ledger_elsewhere_twin = promises(
+    Promise(
+        a_ledger_that_leads_elsewhere_ends_the_program,
+        None,
+        {"takes it": Patches((database, "_require_own_files", nothing), (database, "_FLAGS", os.O_CLOEXEC))},
+        caught=(LedgerError,),
+    )
+)
 
 
 def test_no_ledger_and_no_way_to_begin_one(tmp_path: Path) -> None:

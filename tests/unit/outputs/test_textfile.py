@@ -1,17 +1,18 @@
 """The file for node_exporter: whole, readable by others, and no trouble where it can't be written."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Notice, Notify
+from qps_service.outputs import textfile
 from qps_service.outputs.prometheus.exposition import render
 from qps_service.outputs.textfile import TextfileOutput
-from qps_service.values.reports import Overview
-from tests.promised import Promise, nothing, promises, twin
+from qps_service.values.reports import Overview, Report
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
@@ -51,27 +52,69 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def leftover(make: Make, tmp_path: Path, leave: Callable[[Path], object]) -> None:
-    """What a process left that was killed, or others put there, is in nobody's way, and not opened."""
+NAME = "qps.prom.0123456789abcdef.new"
+
+
+def what_a_killed_process_left_is_removed(make: Make, tmp_path: Path) -> None:
+    """At the next one's first report, if it was of the same user; nothing else is."""
+    for name in (NAME, "qps.prom.0123456789abcdee.new"):
+        (tmp_path / name).write_text("half of a te")
+    others = {
+        "qps.prom.new",
+        "a.prom.0123456789abcdef.new",
+        "qps.prom.0123456789abcdef.prom",
+        "qps.prom.0.new",
+    }
+    for name in others:
+        (tmp_path / name).touch()
+    output = made(make, tmp_path / "qps.prom")
+    emit(output)
+    assert set(os.listdir(tmp_path)) == {"qps.prom", *others}
+
+
+def nobody_was_there_first(make: Make, tmp_path: Path, lay: Callable[[Path], object]) -> None:
+    """What others put there, under names that the program had before, is in nobody's way, and not opened."""
     (tmp_path / "precious").write_text("")
-    leave(tmp_path / "a.prom.new")
-    emit(made(make, tmp_path / "a.prom"))
-    assert not (tmp_path / "a.prom").is_symlink()
-    assert (tmp_path / "a.prom").read_bytes() == TEXT
-    assert {each.name for each in tmp_path.iterdir()} == {"a.prom", "precious"}
+    names: list[str] = []
+    rename = os.rename
+
+    def look(old: str, new: str) -> None:
+        names.append(old)
+        rename(old, new)
+
+    output = made(make, tmp_path / "qps.prom")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", look)
+        for _ in range(2):
+            emit(output)
+            lay(Path(names[-1]))
+        emit(output, overview=CHANGED)
+    assert len(set(names)) == 3
+    assert (tmp_path / "qps.prom").read_bytes() == CHANGED_TEXT
+    assert not (tmp_path / "qps.prom").is_symlink()
     assert (tmp_path / "precious").read_text() == ""
 
 
-def a_text_that_was_left_is_taken_away(make: Make, tmp_path: Path) -> None:
-    leftover(make, tmp_path, lambda path: path.write_text("half of a te"))
-
-
 def a_link_is_not_followed(make: Make, tmp_path: Path) -> None:
-    leftover(make, tmp_path, lambda path: path.symlink_to(tmp_path / "precious"))
+    nobody_was_there_first(make, tmp_path, lambda path: path.symlink_to(tmp_path / "precious"))
 
 
-def a_pipe_is_not_waited_for(make: Make, tmp_path: Path) -> None:
-    leftover(make, tmp_path, os.mkfifo)
+def a_directory_is_in_nobodys_way(make: Make, tmp_path: Path) -> None:
+    nobody_was_there_first(make, tmp_path, Path.mkdir)
+
+
+def even_a_known_name_is_not_opened(make: Make, tmp_path: Path) -> None:
+    """Whoever guessed it gets nothing written through it, and the report says so."""
+    said: list[Notice] = []
+    (tmp_path / "precious").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "urandom", lambda size: bytes.fromhex(NAME.split(".")[2]))
+        output = make(TextfileConfig(str(tmp_path / "qps.prom")), said.append)
+        output._clear()
+        (tmp_path / NAME).symlink_to(tmp_path / "precious")
+        emit(output)
+    assert (tmp_path / "precious").read_text() == ""
+    assert [notice.text for notice in said] == [f"cannot write {tmp_path}/qps.prom: File exists"]
 
 
 def write_in_place(output: TextfileOutput, reports: object, overview: Overview, now: int) -> None:
@@ -80,32 +123,59 @@ def write_in_place(output: TextfileOutput, reports: object, overview: Overview, 
         file.write(render(overview)[0])
 
 
-def open_whatever_is_there(output: TextfileOutput, text: bytes) -> None:
-    with open(output._new, "wb") as file:
+def open_whatever_is_there(output: TextfileOutput, new: str, text: bytes) -> None:
+    with open(new, "wb") as file:
         file.write(text)
 
 
-def called(end: str) -> type[TextfileOutput]:
-    """The new file has another name."""
-    return twin(TextfileOutput, end, "__init__", then=lambda self: vars(self).update(_new=self._path + end))
+def write_for_ourselves(output: TextfileOutput, new: str, text: bytes) -> None:
+    with open(new, "xb") as file:
+        file.write(text)
 
 
-LEAVES = twin(TextfileOutput, "leaves", "_remove_new", instead=nothing)
-OPENS = twin(LEAVES, "opens", "_write", instead=open_whatever_is_there)
+def remove_all_that_is_new(output: TextfileOutput) -> None:
+    for each in Path(output._path).parent.glob("*.new"):
+        each.unlink()
+
+
+class OneName(TextfileOutput):
+    """As a process id would, or no random number at all."""
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "urandom", bytes)
+            super().emit(reports, overview, now)
+
+
+OPENS = twin(TextfileOutput, "opens", "_write", instead=open_whatever_is_there)
+LEAVES = twin(TextfileOutput, "leaves", "_clear", instead=nothing)
 test_promise, test_twin = promises(
     Promise(
         a_reader_finds_a_whole_file,
         TextfileOutput,
         [
             twin(TextfileOutput, "in place", "emit", instead=write_in_place),
-            called(".new.prom"),  # node_exporter reads it, before it is whole
-            twin(TextfileOutput, "by umask", "_write", then=lambda self: os.chmod(self._new, 0o600)),
+            twin(TextfileOutput, "by umask", "_write", instead=write_for_ourselves),
+            Patches((textfile, "_END", ".prom")),  # node_exporter reads it, before it is whole
         ],
     ),
-    Promise(a_text_that_was_left_is_taken_away, TextfileOutput, [called(".4711")]),
-    Promise(a_link_is_not_followed, TextfileOutput, [OPENS]),
-    Promise(a_pipe_is_not_waited_for, TextfileOutput, []),
+    Promise(
+        what_a_killed_process_left_is_removed,
+        TextfileOutput,
+        [LEAVES, twin(TextfileOutput, "removes all", "_clear", instead=remove_all_that_is_new)],
+    ),
+    Promise(a_link_is_not_followed, TextfileOutput, [OneName]),
+    Promise(a_directory_is_in_nobodys_way, TextfileOutput, [OneName]),
+    Promise(even_a_known_name_is_not_opened, TextfileOutput, [OPENS]),
 )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give away a file")
+def test_what_another_user_left_stays(tmp_path: Path) -> None:
+    (tmp_path / NAME).touch()
+    os.chown(tmp_path / NAME, 65534, -1)
+    emit(made(TextfileOutput, tmp_path / "qps.prom"))
+    assert sorted(os.listdir(tmp_path)) == ["qps.prom", NAME]
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(

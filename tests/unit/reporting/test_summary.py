@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 
+from qps_service.reporting import summary
 from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
 from qps_service.values.counts import Counts, Key
+from tests.promised import Promise, promises
 
 TOTALS = {
     Key(b"GET", b"/", 200): Counts(600, 6000),
@@ -95,10 +98,33 @@ def test_csv_of_times() -> None:
     ]
 
 
-@pytest.mark.parametrize("target", [b"=1+1", b"+1", b"-1", b"@x"])
-def test_no_cell_is_a_formula(target: bytes) -> None:
-    text = render_csv(Summary({Key(b"-x", target, 200): Counts(1, 1)}, {}, {}, 0))
-    assert rows(text)[1][:2] == ["'-x", "'" + target.decode()]
+TARGETS = [
+    *("=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\uff1d1", "/a"),
+    *("'=1+1", "''=1+1", "'+1", "'/a", r"\x09=1"),
+]
+
+
+def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
+    """Different methods and routes stay different, and none begins as a formula does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "_harmless", harmless)
+        keys = {Key(target.encode(), target.encode(), 200): Counts(1, 1) for target in TARGETS}
+        cells = [row[:2] for row in rows(render_csv(Summary(keys, {}, {}, 0)))[1:]]
+    assert len({route for _, route in cells}) == len({method for method, _ in cells}) == len(TARGETS)
+    assert not [cell for row in cells for cell in row if cell[0] in "=+-@\t\r\uff1d"]
+    assert ["'=1+1", "'=1+1"] in cells
+
+
+test_formulas, test_formulas_twin = promises(
+    Promise(
+        no_cell_is_a_formula,
+        summary._harmless,
+        {
+            "as they are": str,
+            "one apostrophe": lambda text: f"'{text}" if text[:1] in "=+-@\uff1d" else text,
+        },
+    )
+)
 
 
 def test_nothing_was_found() -> None:

@@ -2,8 +2,10 @@
 
 import random
 import signal
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,10 @@ from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from tests.promised import Promise, promises
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
+from qps_service.service.pipeline import LogPipeline
+from tests.promised import Patches, Promise, promises
+from tests.unit import daemons
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, World, served_by
 
 # --- with twins
 
@@ -118,6 +122,45 @@ class CatchesUp(Drifts):
             self.deadline += self._step
 
 
+def hears_signals_until_its_last_commit(tmp_path: Path, close_after: int | None) -> None:
+    """And none from then on: while it reports, and to its end, also where its reader went away."""
+    service = Service(tmp_path)
+    heard: list[tuple[str, bool]] = []
+    commit, emit = service.writer.commit, service.recorder.emit
+    service.recorder.close_after = close_after
+
+    def committed(*arguments: Any, **named: Any) -> bool:
+        heard.append(("commit", service.world.hears))
+        return commit(*arguments, **named)
+
+    def emitted(*arguments: Any, **named: Any) -> None:
+        heard.append(("report", service.world.hears))
+        emit(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.writer, "commit", committed)
+        patch.setattr(service.recorder, "emit", emitted)
+        service.run(15)
+    last = [] if close_after == 0 else [("report", False)]
+    assert heard[len(heard) - len(last) :] == last
+    assert all(hears for _, hears in heard[: len(heard) - len(last)])
+    assert not service.world.hears
+
+
+class DeafFromTheStop(Daemon):
+    """A second signal is to end a read that hangs."""
+
+    def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
+        if self._stopping:
+            self._waker.hold_back()
+        return super()._catch_up(pipelines)
+
+
+class HearsToItsEnd(World):
+    def hold_back(self) -> None:
+        pass
+
+
 class FedByATimer(Daemon):
     """A watchdog fed by the clock, whatever the reading does."""
 
@@ -140,6 +183,18 @@ test_promise, test_twin = promises(
     Promise(does_not_drift, None, served_by(Drifts)),
     Promise(reports_once_after_a_suspension, None, served_by(CatchesUp)),
     Promise(feeds_the_watchdog_only_while_it_moves, None, served_by(FedByATimer)),
+    Promise(
+        hears_signals_until_its_last_commit,
+        None,
+        {**served_by(DeafFromTheStop), "to its end": Patches((daemons, "World", HearsToItsEnd))},
+        close_after=None,
+    ),
+    Promise(
+        hears_signals_until_its_last_commit,
+        None,
+        {"to its end": Patches((daemons, "World", HearsToItsEnd))},
+        close_after=0,
+    ),
 )
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
+from qps_service.files.kernel import user_name
 from qps_service.service import state_directory
-from qps_service.service.state_directory import StateDirectory
-from tests.promised import Promise, promises, twin
+from qps_service.service.state_directory import StateDirectory, objection_to
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.service import processes
 
 Kind = type[StateDirectory]
@@ -153,3 +154,98 @@ def test_the_directory_is_not_for_everybody(tmp_path: Path) -> None:
     directory.acquire()
     directory.release()
     assert (tmp_path / "state").stat().st_mode & 0o007 == 0
+
+
+# --- whose it is
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give away a directory")
+
+
+def refused(path: Path, reason: str) -> None:
+    """By who would take it, and by `check`, which does not."""
+    assert objection_to(str(path)) == reason
+    with pytest.raises(ConfigError) as caught:
+        StateDirectory(str(path)).acquire()
+    assert caught.value.problems == (f"state: {path}: {reason}",)
+
+
+def a_foreign_directory_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, -1)
+    refused(tmp_path, f"it belongs to {user_name(NOBODY)}, expected root")
+
+
+def one_that_became_foreign_is_not_held(tmp_path: Path) -> None:
+    state = StateDirectory(str(tmp_path / "state"))
+    state.acquire()
+    (tmp_path / "state").rename(tmp_path / "old")
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", NOBODY, -1)
+    try:
+        assert not state.is_held()
+        (tmp_path / "state").rmdir()
+        (tmp_path / "state").symlink_to(tmp_path)
+        os.chown(tmp_path / "state", NOBODY, -1, follow_symlinks=False)
+        assert not state.is_held()
+    finally:
+        state.release()
+
+
+def a_foreign_link_is_refused(tmp_path: Path) -> None:
+    """Wherever it stands on the way, by links of links: nothing is made where it leads."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "his").symlink_to("etc")
+    (tmp_path / "ours").symlink_to(f"{tmp_path}/etc/.././his/")
+    os.chown(tmp_path / "his", NOBODY, -1, follow_symlinks=False)
+    reason = f"the symbolic link {tmp_path}/his belongs to {user_name(NOBODY)}, expected root"
+    for way in ("his", "his/state", "ours", "ours/deep/state"):
+        refused(tmp_path / way, reason)
+    assert os.listdir(tmp_path / "etc") == []
+
+
+def ours_and_roots_are_taken(tmp_path: Path) -> None:
+    """Behind links as well, which systemd lays for DynamicUser=."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "link").symlink_to("private")
+    (tmp_path / "private" / "state").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, user in ((0, 0), (0, 4711), (4711, 4711)):
+            for each in (tmp_path / "link", tmp_path / "private" / "state"):
+                os.chown(each, owner, -1, follow_symlinks=False)
+            patch.setattr(os, "geteuid", lambda user=user: user)
+            assert objection_to(f"{tmp_path}/link/state") is None
+            state = StateDirectory(f"{tmp_path}/link/state")
+            state.acquire()
+            state.release()
+
+
+OWN, LINKS = "_require_own", "_require_own_links"
+ANYBODYS = Patches((state_directory, OWN, nothing))
+LAID = Patches((state_directory, LINKS, nothing))
+
+
+def ours_only(status: os.stat_result, what: str) -> None:
+    if status.st_uid != os.geteuid():
+        raise PermissionError(1, what)
+
+
+test_owner, test_owner_twin = map(
+    needs_root,
+    promises(
+        Promise(a_foreign_directory_is_refused, None, [ANYBODYS]),
+        Promise(one_that_became_foreign_is_not_held, None, [ANYBODYS, LAID]),
+        Promise(a_foreign_link_is_refused, None, [ANYBODYS, LAID]),
+        Promise(
+            ours_and_roots_are_taken,
+            None,
+            [Patches((state_directory, OWN, ours_only))],
+            caught=(ConfigError,),
+        ),
+    ),
+)
+
+
+def test_links_in_a_circle_are_not_followed_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(ConfigError, match=r"Too many levels of symbolic links|File exists"):
+        StateDirectory(f"{tmp_path}/one/state").acquire()

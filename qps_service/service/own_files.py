@@ -1,0 +1,126 @@
+"""No output leads into a file that the service itself reads or keeps, by whatever name.
+
+What an output wrote into a log would be counted, and reported again; a report in the ledger would end it. So
+paths are compared by what is there: the file, through symbolic and hard links, /proc and bind mounts, and the
+directory and the name, where there is no file yet.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import NamedTuple
+
+from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.types import Config
+from qps_service.errors import ConfigError
+from qps_service.files.kernel import Files
+from qps_service.files.rotated_names import siblings
+from qps_service.service.state_directory import LEDGER
+from qps_service.text.escape import show_path
+
+Key = tuple[int, int]  # device and inode
+FILES = Files()
+STREAMS = {"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
+
+
+class Place(NamedTuple):
+    """Where a path leads."""
+
+    file: Key | None  # that is there
+    names: frozenset[tuple[Key | str, str]]  # its directory, by path where there is none, and its name
+
+    def is_same(self, other: "Place") -> bool:
+        """Whether both lead to one file, or would once there is one."""
+        return bool(self.names & other.names) or (self.file is not None and self.file == other.file)
+
+
+def apart(config: Config, streams: Sequence[str] = ()) -> Config:
+    """The same, if its outputs are apart from all else, and so are those of STREAMS that are given. Raises
+    ConfigError."""
+    in_file = f"{config.source}: " if config.source else ""
+    logs = {log.name: _place(log.path) for log in config.logs}
+    paths = {kind_of(each).name: getattr(each, "path", None) for each in config.outputs}
+    written = {f"output.{name}.path": path for name, path in paths.items() if path is not None}
+    places = {where: _place(path) for where, path in written.items()}
+    problems: list[str] = []
+
+    def refuse(where: str, path: str, *found: Iterable[str]) -> None:
+        problems.extend(
+            f"{where}: expected another file, got {what}: {show_path(path)}" for what in chain(*found)
+        )
+
+    for where, place in places.items():
+        others = (f"that of {each}" for each in places if each != where and place.is_same(places[each]))
+        refuse(in_file + where, written[where], _own(place, config), _logs(place, config, logs), others)
+    for log in config.logs:
+        refuse(f"{in_file}log.{log.name}.path", log.path, _own(logs[log.name], config))
+    for name in streams:
+        place = _place(STREAMS[name])
+        if place.file:
+            refuse(name, _real(STREAMS[name]), _own(place, config), _logs(place, config, logs))
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _own(place: Place, config: Config) -> Iterator[str]:
+    """What the service keeps that this leads into: the configuration; the ledger, what SQLite lays beside it,
+    or one that was set aside."""
+    if config.state is not None:
+        directory = _directory(config.state)
+        names = [name for at, name in place.names if at == directory]
+        if any(name.startswith(LEDGER) for name in chain(names, _aliases(place, config.state))):
+            yield "the ledger's"
+    if config.source is not None and place.is_same(_place(os.path.abspath(config.source))):
+        yield "the configuration"
+
+
+def _logs(place: Place, config: Config, logs: Mapping[str, Place]) -> Iterator[str]:
+    """The log that this leads into, or of which it may be taken for a rotated file: those are looked for
+    elsewhere, too."""
+    aliases: dict[str, list[str]] = {}  # a directory may have thousands of names, and hundreds of logs
+    for log in config.logs:
+        if place.is_same(logs[log.name]):
+            yield "a log"
+            continue
+        for directory, base in {os.path.split(log.path), os.path.split(_real(log.path))}:
+            if directory not in aliases:
+                aliases[directory] = _aliases(place, directory)
+            if siblings(base, chain((name for _, name in place.names), aliases[directory])):
+                yield f"a file of the log {log.name}"
+                break
+
+
+def _aliases(place: Place, directory: str) -> list[str]:
+    """The names in a directory of the file that is there."""
+    if place.file is None:
+        return []
+    with suppress(OSError):
+        found = [name for name, inode, _ in FILES.entries(directory) if inode == place.file[1]]
+        return [name for name in found if _file(os.path.join(directory, name)) == place.file]
+    return []
+
+
+def _place(path: str) -> Place:
+    names = (os.path.split(each) for each in (path, _real(path)))
+    return Place(_file(path), frozenset((_directory(directory), name) for directory, name in names))
+
+
+def _real(path: str) -> str:
+    with suppress(OSError):  # a maze of links leads nowhere
+        return FILES.resolve(path)
+    return path
+
+
+def _directory(path: str) -> Key | str:
+    with suppress(OSError):
+        return FILES.stat(path).key
+    return _real(path)
+
+
+def _file(path: str) -> Key | None:
+    with suppress(OSError):
+        seen = FILES.stat(path)
+        return seen.key if seen.regular else None
+    return None
