@@ -33,7 +33,7 @@ class Alphabet:
         among them; `limit` is in characters; `flat`, whether / becomes _."""
         is_allowed = re.compile(f"[{allowed}]".encode()).fullmatch
         self._table = bytes(each if is_allowed(bytes([each])) else ord("_") for each in range(256))
-        self._limit = limit
+        self.limit = limit
         self._written = _FLAT if flat else _DEEP
         back = {name: text for text, name in self._written}
         self._back = lambda found: back[found[0]]
@@ -46,9 +46,9 @@ class Alphabet:
             name = name.replace(raw, written)
         name = name.translate(self._table)
         is_clear = self._pairs.sub(self._back, name) == text and not _HASHED.search(name)
-        if not name or not is_clear or len(name) > self._limit:
+        if not name or not is_clear or len(name) > self.limit:
             # A checksum will do: who makes two routes share a name could have asked for the other at once.
-            name = (name or b"_")[: self._limit - _HASH_LENGTH] + b"-%08x" % crc32(text)
+            name = (name or b"_")[: self.limit - _HASH_LENGTH] + b"-%08x" % crc32(text)
         return name.decode("ascii")
 
 

@@ -51,4 +51,3 @@ class IgnoredFile(NamedTuple):
 
 PREFIX_LIMIT = 1024  # bytes; enough lines to differ, small enough to keep for hundreds of generations
 MARKER_LIMIT = 64  # bytes re-read before each read; a truncated and regrown log differs in them
-TAIL_LINES, TAIL_BYTES = 1024, 64 * 1024  # most lines in a tail, and how far back they go; 8 KiB a generation

@@ -16,8 +16,8 @@ The histories keep to what can be kept. Left out are these:
 - A file that comes to a name like no rotation's where no hint tells so, or to another directory, was read in
   part before that. It is compressed in a directory above the log's only where it was seen there.
 - What comes and goes in a directory before anybody has looked into it since it was mounted, or since the link
-  led there: it is taken for old. So is a whole volume that comes while a process follows another log in its
-  place, if that is what the process began with.
+  led there: it is taken for old. So is a whole volume that comes while a process which began without it
+  follows another log in its place.
 - A rotated file that is empty when a process sees it first, gets its first line after that one's end.
 - Late lines in a file that was let go, has a name like no rotation's and is compressed before the next sweep.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
@@ -162,6 +162,7 @@ class History(RuleBasedStateMachine):
         self.truncations = self.names = 0
         self.is_running = True
         self.is_unmounted = self.has_jumped = False
+        self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
         if early:
             writer = self.rig.writer()
@@ -232,7 +233,7 @@ class History(RuleBasedStateMachine):
 
     # Writers
 
-    @precondition(lambda self: self.is_running or not self.is_unmounted)
+    @precondition(lambda self: not self.is_unmounted or (self.is_running and not self.began_bare))
     @rule(count=st.integers(1, 30))
     def write(self, count: int) -> None:
         self.current().lines(count)
@@ -243,7 +244,7 @@ class History(RuleBasedStateMachine):
         if writers:
             writers[data.draw(st.integers(0, len(writers) - 1))].lines(count)
 
-    @precondition(lambda self: self.is_running or not self.is_unmounted)
+    @precondition(lambda self: not self.is_unmounted or (self.is_running and not self.began_bare))
     @rule(looks=st.booleans())
     def write_in_two_pieces(self, looks: bool) -> None:
         writer, line = self.current(), self.rig.next_line()
@@ -627,6 +628,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_running and not (self.is_unmounted and self.rig.path.exists()))
     @rule(reboots=st.booleans(), renumbers=st.sampled_from([True, True, False]), looks=st.booleans())
     def start(self, reboots: bool, renumbers: bool, looks: bool) -> None:
+        self.began_bare = self.is_unmounted
         if renumbers:
             self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.

@@ -19,6 +19,7 @@ from qps_service.counting.routes import (
     make_rule,
 )
 from qps_service.values.counts import OTHER
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 Of = Callable[[bytes], bytes]
@@ -355,5 +356,14 @@ test_promise, test_twin = promises(
     Promise(check_targets, Routes().of, NOT_THE_ROUTE),
     Promise(check_collapses, None, OTHER_COLLAPSES),
     Promise(check_once_each, Routes, [Forgetful]),
-    Promise(check_cache_is_bounded, Routes, [Remembers, CountsEntriesOnly]),
+    Promise(
+        check_cache_is_bounded,
+        Routes,
+        [
+            Remembers,
+            CountsEntriesOnly,
+            Doubled("counting.routes:CACHE_ENTRIES"),
+            Doubled("counting.routes:CACHE_BYTES"),
+        ],
+    ),
 )

@@ -13,6 +13,7 @@ from qps_service.files import recognition
 from qps_service.files.fingerprint import Read
 from qps_service.files.recognition import (
     DIFFERENT_LINES,
+    TAIL_LIMIT,
     TAIL_LINES,
     KnownPart,
     common_start,
@@ -22,6 +23,7 @@ from qps_service.files.recognition import (
     proves,
     tail_of,
 )
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 
@@ -204,6 +206,12 @@ def tails_over_any_blocks(part: Any, lines: list[bytes], data: Any) -> None:
     assert tail == b"".join(digest_of(line) + (len(line) + 1).to_bytes(4) for line in lines)
 
 
+def tails_are_of_the_end(part: Any) -> None:
+    """The first line in it is not looked at: it may have begun before."""
+    text = b"".join((b"%d" % number).ljust(1023, b"x") + b"\n" for number in range(2 * TAIL_LIMIT // 1024))
+    assert len(part(reader(text), len(text))) == (TAIL_LIMIT // 1024 - 1) * 12
+
+
 def tails_are_bounded(part: Any) -> None:
     text, tail, since = b"", b"", 0
     for _ in range(5):
@@ -234,9 +242,24 @@ test_copies, test_twin_of_copies = promises(
         },
     ),
     Promise(
+        tails_are_of_the_end,
+        tail_of,
+        [
+            Doubled(
+                "files.recognition:TAIL_LIMIT",
+                by=Patches(
+                    (tail_of, "__kwdefaults__", dict(tail_of.__kwdefaults__ or {}, limit=2 * TAIL_LIMIT))
+                ),
+            )
+        ],
+    ),
+    Promise(
         tails_are_bounded,
         tail_of,
-        {"without end": lambda *arguments, **keywords: tail_of(*arguments, **keywords, limit=1 << 30)},
+        {
+            "without end": lambda *arguments, **keywords: tail_of(*arguments, **keywords, limit=1 << 30),
+            "more lines": Doubled("files.recognition:TAIL_LINES"),
+        },
     ),
 )
 

@@ -6,8 +6,9 @@ import pytest
 
 from qps_service.files.kernel import Seen
 from qps_service.following import ignored_files
-from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.following.ignored_files import IGNORED_LIMIT, IgnoredFiles
 from qps_service.values.positions import Identity, IgnoredFile
+from tests.limits import Doubled
 from tests.promised import Promise, promises
 
 SIZE, MODIFIED, CHANGED = 500, 1_000, 2_000
@@ -76,6 +77,13 @@ def forgotten_when_too_many(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(files._by_digest) == len(files._by_inode) == 3
 
 
+def bounded(make: Any) -> None:
+    files = make()
+    for number in range(IGNORED_LIMIT + 5):
+        files.add(ignored(1, number, 7))
+    assert len(files.all()) == IGNORED_LIMIT
+
+
 def told_when_it_changed(make: Any) -> None:
     """The ledger gets all, and only where something is new."""
     files = make([ignored(1, 5, 7)])
@@ -142,5 +150,6 @@ test_known_again, test_twin = promises(
     ),
     Promise(known_by_its_text, IgnoredFiles, [KeepsAll]),
     Promise(forgotten_when_too_many, IgnoredFiles, [KeepsAll]),
+    Promise(bounded, IgnoredFiles, [Doubled("following.ignored_files:IGNORED_LIMIT")]),
     Promise(told_when_it_changed, IgnoredFiles, [AlwaysNews]),
 )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from qps_service.files.kernel import Files
-from qps_service.following import search
 from qps_service.following.directories import LogDirectories, LogDirectory
-from qps_service.following.search import Search
+from qps_service.following.search import PLACES, TEXTS, Search
 from qps_service.values.positions import Identity, Position
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 
@@ -79,7 +79,7 @@ def links_are_not_followed(part: Any, tmp_path: Path) -> None:
 def few_places_are_looked_into(part: Any, tmp_path: Path) -> None:
     """However many directories there are."""
     directories = beside(tmp_path)
-    for number in range(300):
+    for number in range(2 * PLACES):
         (tmp_path / "logs" / f"d{number}").mkdir()
     looked: list[str] = []
 
@@ -90,7 +90,17 @@ def few_places_are_looked_into(part: Any, tmp_path: Path) -> None:
 
     gone = position_of(tmp_path / "logs" / "access.log")._replace(identity=Identity(0, 0, None))
     part(Counting()).by_inode([gone], directories)
-    assert len(looked) <= 256 + 2
+    assert len(looked) <= PLACES + 2
+
+
+def few_texts_are_compared(part: Any, tmp_path: Path) -> None:
+    """The latest of those that may have it."""
+    directories = beside(tmp_path)
+    for number in range(TEXTS + 10):
+        os.utime(made(tmp_path / "logs" / "old" / str(number)), (1_700_000_000 + number,) * 2)
+    wanted = position_of(tmp_path / "logs" / "old" / "0")
+    found = part(Files()).by_time([wanted], directories, known=[str(tmp_path / "logs" / "access.log")])
+    assert {os.path.basename(path) for path in found} == {str(number) for number in range(10, TEXTS + 10)}
 
 
 def like_but_for_numbers(
@@ -132,7 +142,7 @@ class NoOther(Search):
         return {path: self._files.lstat(path) for path in paths}
 
 
-PLACES = (
+ELSEWHERE = (
     "logs/renamed",
     "logs/@400000006937a1b2c3d4e5f6.s",
     "logs/old/access.log.1",
@@ -161,14 +171,15 @@ LIKES: tuple[dict[str, Any], ...] = (
 )
 
 test_search, test_twin = promises(
-    *(Promise(found_by_inode, Search, [BesideOnly], where=where) for where in PLACES[2:]),
+    *(Promise(found_by_inode, Search, [BesideOnly], where=where) for where in ELSEWHERE[2:]),
     *(
         Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: None))], where=where)
-        for where in PLACES[:2]
+        for where in ELSEWHERE[:2]
     ),
     Promise(found_by_time, Search, [BesideOnly, AnyTime]),
     Promise(links_are_not_followed, Search, [FollowsLinks]),
-    Promise(few_places_are_looked_into, Search, [Patches((search, "PLACES", 1000))]),
+    Promise(few_places_are_looked_into, Search, [Doubled("following.search:PLACES")]),
+    Promise(few_texts_are_compared, Search, [Doubled("following.search:TEXTS")]),
     *(
         Promise(like_but_for_numbers, Search, [NoOther, *([AnyNumber] if at else [])], label=str(at), **like)
         for at, like in enumerate(LIKES)

@@ -17,9 +17,10 @@ from inotify_simple import Event, INotify, flags
 
 from qps_service.following import watcher as module
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
-from qps_service.following.watcher import Watcher, Watches
+from qps_service.following.watcher import HINTS_KEPT, Watcher, Watches
 from qps_service.notices.kinds import Notice
 from tests.following import overflow_queue
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 
 HISTORIES = 60
@@ -199,6 +200,13 @@ def check_who_is_not_looked_at_is_bounded(house: House, monkeypatch: pytest.Monk
     assert len(hints) <= 10
     assert hints[-1] == Appeared(f"{logs}/24")
     assert waits.read() == []
+
+
+def check_hints_are_bounded(house: House) -> None:
+    watcher = house.watcher(house.directory("logs"))
+    for number in range(HINTS_KEPT + 1):
+        watcher.put(Appeared(str(number)))
+    assert watcher.read() == [Lost(), Appeared(str(HINTS_KEPT))]
 
 
 def check_each_is_told_that_its_directory_went(house: House) -> None:
@@ -606,6 +614,7 @@ test_promise, test_twin = promises(
     Promise(check_a_rename_that_comes_apart, None, [broken("read", gives_up_at_any_read)]),
     Promise(check_whose_reader_left_is_told, None, [broken("read", waits_for_who_left)]),
     Promise(check_an_overflow_is_told_to_all, None, [broken("_sort", overflow_for_one)]),
+    Promise(check_hints_are_bounded, None, [Doubled("following.watcher:HINTS_KEPT")]),
     Promise(
         check_who_is_not_looked_at_is_bounded,
         None,

@@ -12,6 +12,7 @@ import pytest
 
 from qps_service.ledger import database
 from qps_service.ledger.database import (
+    BUSY,
     COMPANIONS,
     WAL_LIMIT,
     Database,
@@ -25,7 +26,9 @@ from qps_service.ledger.database import (
 )
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import APPLICATION_ID, VERSION
+from qps_service.values.entries import Loss
 from tests.ledgers import BOOT, entry, opened, requests_seen_by_nobody, rows, writing
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
@@ -84,6 +87,16 @@ def test_the_write_ahead_log_is_bounded(ledger: Ledger, path: Path) -> None:
     for number in range(100):
         ledger.commit([entry(range(500), sequence=number + 1)], sequence=number + 1)
         assert os.stat(f"{path}-wal").st_size < 2 * WAL_LIMIT
+
+
+def check_write_ahead_log_is_cut(ledger: Ledger, path: Path) -> None:
+    """It grew with one large commit; the next but one finds it copied, and writes at its start."""
+    large = Loss(1, "x" * 3 * WAL_LIMIT, "/n", None)
+    ledger.commit([entry([])._replace(losses=(large,))], sequence=1)
+    assert os.stat(f"{path}-wal").st_size > 2 * WAL_LIMIT
+    for number in (2, 3):
+        ledger.commit([entry([1], sequence=number)], sequence=number)
+    assert os.stat(f"{path}-wal").st_size == WAL_LIMIT
 
 
 # --- what is no ledger, or not now
@@ -435,6 +448,13 @@ def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.
         check_reader_and_writer(tmp_path / "b")
 
 
+def check_a_lock_is_waited_for_a_moment(path: Path) -> None:
+    """SQLite is told for how long, in milliseconds."""
+    ledger = opened(path)
+    assert ledger.database.connection.execute("PRAGMA busy_timeout").fetchone() == (BUSY * 1000,)
+    ledger.close()
+
+
 def test_a_writers_lock_is_not_waited_for(ledger: Ledger, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -474,5 +494,7 @@ test_promise, test_twin = promises(
         Promise(check_vanished, None, [NOBODY_LOOKS], (LedgerDamaged, LedgerUnavailable), how=how)
         for how in VANISHINGS
     ),
+    Promise(check_write_ahead_log_is_cut, None, [Doubled("ledger.database:WAL_LIMIT")]),
+    Promise(check_a_lock_is_waited_for_a_moment, None, [Doubled("ledger.database:BUSY")]),
     Promise(check_large_numbers, None, [Patches((database, "translated", nullcontext))], (OverflowError,)),
 )

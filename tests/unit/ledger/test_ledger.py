@@ -19,6 +19,7 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 # --- what is committed is there
@@ -145,7 +146,7 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     ledger.close()
 
 
-def test_the_newest_losses_stay(ledger: Ledger) -> None:
+def check_newest_losses_stay(ledger: Ledger) -> None:
     for start in range(0, 3000, 300):
         losses = tuple(Loss(at, "w", "/n", at) for at in range(start, start + 300))
         ledger.commit([entry([])._replace(losses=losses), entry([], log="other")], sequence=None)
@@ -386,6 +387,7 @@ PLAIN = "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, byte
 test_promise, test_twin = promises(
     Promise(check_sums, Ledger, [Patches((ledger_module, name, lambda *_: None)) for name in LOSING]),
     Promise(check_large_sums, None, [Patches((rows_module, "ADD_COUNTS", PLAIN))]),
+    Promise(check_newest_losses_stay, None, [Doubled("ledger.rows:LOSSES_LIMIT")]),
     Promise(check_views, Ledger, [ReportsAtOnce]),
     Promise(
         check_started,

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from qps_service.configuration.loader import Flags, load
 from qps_service.ledger import retention
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
+from tests.limits import Doubled, default_of
 from tests.promised import Patches, Promise, promises
 
 DAY = 24 * HOUR
@@ -127,7 +129,7 @@ def check_conserved_in(ledger: Ledger, steps: list[tuple[int, list[int], int]]) 
     ledger.close()
 
 
-def test_what_is_merged_into_what(ledger: Ledger) -> None:
+def check_what_is_merged_into_what(ledger: Ledger) -> None:
     """Windows of ten seconds: younger than six hours as they are, then minutes, then hours."""
     start = EPOCH // HOUR * HOUR
     for number in range(1, 3 * 360 + 1):
@@ -222,6 +224,27 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     return ledger
 
 
+def check_default_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each page had 256 times its size, so that 256 KiB of them are what a ledger has by default."""
+    monkeypatch.setattr(retention, "_pages", lambda reading: (*PAGES(reading)[:2], 256 * 4096))
+    ledger = opened(path)
+    pruner = Pruner(load(Flags(log="/log"), {}).history)
+    for number in range(1, 31):
+        at = EPOCH + number * HOUR
+        add_window(ledger, at, range(500), length=HOUR)
+        pruner.prune(ledger, at)
+        assert PAGES(ledger.database.connection)[0] * 4096 <= DEFAULT_SIZE // 256
+    ledger.close()
+
+
+def check_default_age(ledger: Ledger) -> None:
+    """To the second."""
+    add_window(ledger, EPOCH // HOUR * HOUR)
+    for age, kept in ((DEFAULT_AGE - SECOND, 1), (DEFAULT_AGE, 0)):
+        finish(Pruner(load(Flags(log="/log"), {}).history), ledger, EPOCH // HOUR * HOUR + age)
+        assert len(windows(ledger)) == kept
+
+
 def check_merging_comes_before_dropping(path: Path) -> None:
     """Far more windows than fit, but few when merged: none is lost."""
     ledger = check_size(path, 10 * SECOND, 60, 1100)
@@ -244,6 +267,8 @@ def check_giving_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.stat(path).st_size < large // 2
 
 
+PAGES = retention._pages
+DEFAULT_SIZE, DEFAULT_AGE = default_of("history.max_size"), default_of("history.keep")
 WORK = retention._Work
 OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
@@ -253,6 +278,22 @@ OTHER_SUMS = {
 
 test_promise, test_twin = promises(
     Promise(check_conserved, None, OTHER_SUMS),
+    Promise(
+        check_what_is_merged_into_what,
+        None,
+        [
+            Doubled(
+                "ledger.retention:MINUTES_AFTER",
+                by=Patches((retention, "GRAINS", ((MINUTE, 2 * MINUTES_AFTER), (HOUR, HOURS_AFTER)))),
+            ),
+            Doubled(
+                "ledger.retention:HOURS_AFTER",
+                by=Patches((retention, "GRAINS", ((MINUTE, MINUTES_AFTER), (HOUR, 2 * HOURS_AFTER)))),
+            ),
+        ],
+    ),
+    Promise(check_default_size, None, [Doubled("history.max_size")]),
+    Promise(check_default_age, None, [Doubled("history.keep")]),
     Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
     Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
     Promise(check_merging_comes_before_dropping, None, [Patches((WORK, "merge", lambda *_: None))]),

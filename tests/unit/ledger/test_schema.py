@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qps_service.ledger import database, schema
-from qps_service.ledger.database import Database, LedgerDamaged, LedgerUnavailable
+from qps_service.ledger.database import COPY_LIMIT, Database, LedgerDamaged, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import STEPS, VERSION
 from qps_service.ledger.writer import REOPEN
@@ -32,6 +32,7 @@ from tests.ledgers import (
     rows,
     take_each_by_itself,
 )
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 from tests.samples import SAMPLES, load, sample_of
 
@@ -307,11 +308,17 @@ def test_a_reader_needs_no_right_to_write(path: Path) -> None:
     assert version_of(path) == 1
 
 
-def test_what_is_too_large_to_be_copied_is_left_to_the_service(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def check_what_is_too_large_to_be_copied(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left to the service. The sample is told to be of another size, and copied as it is."""
     load(sample_of(1), path)
-    monkeypatch.setattr(database, "COPY_LIMIT", path.stat().st_size - 1)
+    pages, value = COPY_LIMIT // 4096, Database._value
+
+    def told(self: Database, query: str) -> Any:
+        return pages if query == "PRAGMA page_count" else value(self, query)
+
+    monkeypatch.setattr(Database, "_value", told)
+    Ledger(str(path), boot=BOOT).open(writable=False)
+    pages += 1
     with pytest.raises(LedgerUnavailable) as caught:
         Ledger(str(path), boot=BOOT).open(writable=False)
     assert str(caught.value) == f"it has schema 1, and the service brings it to {VERSION} at its next start"
@@ -397,6 +404,7 @@ test_promise, test_twin = promises(
         },
         (LedgerDamaged,),
     ),
+    Promise(check_what_is_too_large_to_be_copied, None, [Doubled("ledger.database:COPY_LIMIT")]),
     Promise(check_a_disk_that_fills_up, schema.advance, [take_each_by_itself]),
     Promise(check_killed_in_a_step, "at once", ["each by itself"], (LedgerUnavailable,)),
 )

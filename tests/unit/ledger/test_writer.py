@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from qps_service.errors import LedgerUnreadableError
-from qps_service.ledger import database
+from qps_service.ledger import database, writer
 from qps_service.ledger.database import COMPANIONS, Database, LedgerError, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.outbox import WAITING_LIMIT
+from qps_service.ledger.outbox import WAITING_LIMIT, Outbox
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind
@@ -22,6 +22,7 @@ from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests import broken_writers as broken
 from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 
 STAMP = "20260921T141320Z"  # of EPOCH
@@ -123,6 +124,35 @@ def check_outage(make: MakeWriter, path: Path, sick: Sick, windows: int = 5) -> 
     assert not keeper.window(1)
     assert [notice.kind for notice in keeper.said] == [kinds.LEDGER_UNAVAILABLE]
     sick.error = None
+    keeper.close()
+
+
+def check_few_windows_wait(path: Path, sick: Sick) -> None:
+    keeper = Keeper(path)
+    sick.error = UNAVAILABLE
+    most = 0
+    for _ in range(WAITING_LIMIT + 1):
+        assert not keeper.window(1, seconds=1)
+        most = max(most, len(keeper.writer._pending.entries))
+    assert most == WAITING_LIMIT
+    keeper.close()
+
+
+def check_tries_are_apart(path: Path, sick: Sick, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is made anew every ten seconds, however often something is to be written."""
+    keeper = Keeper(path)
+    sick.error = UNAVAILABLE
+    second, tried = 0, list[int]()
+    reopen = LedgerWriter._reopen
+
+    def recorded(writer: LedgerWriter, ledger: Ledger) -> None:
+        tried.append(second)
+        reopen(writer, ledger)
+
+    monkeypatch.setattr(LedgerWriter, "_reopen", recorded)
+    for second in range(25):  # noqa: B007  `recorded` looks at it
+        assert not keeper.window(1, seconds=1)
+    assert tried == [1, 11, 21]
     keeper.close()
 
 
@@ -482,6 +512,17 @@ test_promise, test_twin = promises(
         check_outage, LedgerWriter, [broken.Drops, broken.Repeats, broken.SaysEach, broken.NeverSaysTheEnd]
     ),
     Promise(check_outage, LedgerWriter, [], windows=3 * WAITING_LIMIT),
+    Promise(
+        check_few_windows_wait,
+        None,
+        [
+            Doubled(
+                "ledger.outbox:WAITING_LIMIT",
+                by=Patches((writer, "Outbox", partial(Outbox, limit=2 * WAITING_LIMIT))),
+            )
+        ],
+    ),
+    Promise(check_tries_are_apart, None, [Doubled("ledger.writer:REOPEN")]),
     Promise(check_landed, LedgerWriter, [broken.ForgetsTheNumber]),
     Promise(check_books_balance, LedgerWriter, [broken.ForgetsWhatItRestored]),
     *(

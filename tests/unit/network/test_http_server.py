@@ -3,19 +3,30 @@
 import errno
 import os
 import resource
+import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
 
 from qps_service.configuration.types import PrometheusConfig
 from qps_service.network import http_server
-from qps_service.network.http_server import CLIENTS, HEAD, READING, Client, Listener
+from qps_service.network.http_server import (
+    ACCEPTED,
+    CLIENTS,
+    HEAD,
+    IN_FLIGHT,
+    QUEUE,
+    READING,
+    Client,
+    Listener,
+)
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs.prometheus import output as prometheus
 from qps_service.outputs.prometheus.output import PrometheusOutput
+from tests.limits import Doubled
 from tests.promised import Promise, promises, twin
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, parse
 
@@ -64,6 +75,32 @@ def of_many_silent_ones_few_are_kept(listener: type[Listener], build: Build) -> 
             assert client.recv(1)
     assert all(endpoint.receive(client) == b"" for client in silent[:-CLIENTS])
     assert is_served(endpoint)
+
+
+def few_are_let_in_at_one_look(build: Build) -> None:
+    """Each costs time; those that were dropped for others are as many as came above CLIENTS."""
+    endpoint = build()
+    for _ in range(3 * ACCEPTED):
+        endpoint.connect()
+    endpoint.output.flush(endpoint.now)
+    gone = sum(endpoint.has_end(client) for client in endpoint.clients)
+    assert gone == ACCEPTED - CLIENTS
+
+
+def few_wait_in_the_kernel() -> None:
+    """On a socket of our own: the kernel lets in one more than it is told, and others have no answer."""
+    with ExitStack() as opened:
+        output, _ = listening(free_address())
+        opened.callback(output.close)
+        output.flush(0)
+        [ours] = output._listener._sockets.values()
+        poll = select.poll()
+        for _ in range(2 * QUEUE):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(ours.getsockname())
+            poll.register(client, select.POLLOUT)
+        assert len(poll.poll(0)) == QUEUE + 1
 
 
 def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> None:
@@ -120,16 +157,30 @@ def test_a_large_answer_comes_whole(endpoint: Endpoint) -> None:
     assert endpoint.connections == 0
 
 
-@pytest.mark.usefixtures("_large")
-def test_who_does_not_read_is_dropped_in_time(endpoint: Endpoint) -> None:
-    endpoint.ask()
-    assert endpoint.look()
-    assert is_served(endpoint)
+def who_does_not_read_is_dropped_in_time(build: Build) -> None:
+    endpoint = build()
+    with large_answers():
+        endpoint.ask()
+        assert endpoint.look()
+        assert is_served(endpoint)
     assert endpoint.output.due() == endpoint.now + 29 * SECOND
     endpoint.look(seconds=28)
     assert endpoint.connections == 1
     endpoint.look(seconds=1)
     assert endpoint.connections == 0
+
+
+def two_answers_are_held_if_they_fit(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads neither: of the first the connection is closed where both are too large together."""
+    for size, held in ((IN_FLIGHT // 2, 2), (IN_FLIGHT // 2 + 1, 1)):
+        endpoint = build()
+        monkeypatch.setattr(
+            prometheus, "render", lambda *_, size=size, **__: (bytes(bytearray(size)), "text/plain")
+        )
+        for _ in range(2):
+            endpoint.ask()
+            assert endpoint.look(seconds=1)
+        assert endpoint.connections == held
 
 
 def what_is_held_for_slow_readers_is_bounded(listener: type[Listener], build: Build) -> None:
@@ -168,7 +219,8 @@ def a_large_head_is_refused(listener: type[Listener], build: Build) -> None:
     endpoint.take_in(lambda: endpoint.connections == 0)
 
 
-def test_who_goes_on_sending_after_a_refusal_is_dropped_in_time(endpoint: Endpoint) -> None:
+def who_goes_on_sending_after_a_refusal_is_dropped_in_time(build: Build) -> None:
+    endpoint = build()
     client = endpoint.connect(b"PUT / HTTP/1.1\r\n\r\n")
     endpoint.take_in(lambda: endpoint.connections == 1)
     for _ in range(4):
@@ -231,12 +283,16 @@ test_promise, test_twin = promises(
             twin(Listener, "keeps all", "_accept", instead=let_all_in),
             twin(Listener, "keeps the first", "_dispensable", instead=find_the_last),
             twin(Listener, "makes room for nobody", "_accept", then=make_room_for_nobody),
+            Doubled("network.http_server:CLIENTS"),
         ],
     ),
     Promise(
         a_request_has_to_come_in_time,
         Listener,
-        [twin(Listener, "patient", "_receive", instead=receive_patiently)],
+        [
+            twin(Listener, "patient", "_receive", instead=receive_patiently),
+            Doubled("network.http_server:HEAD_PATIENCE"),
+        ],
     ),
     Promise(
         what_is_held_for_slow_readers_is_bounded,
@@ -249,8 +305,16 @@ test_promise, test_twin = promises(
         [
             twin(Listener, "holds large heads", "_receive", instead=hold_large_heads),
             twin(Listener, "closes at once", "_refuse", instead=close_at_once),
+            Doubled("network.http_server:HEAD"),
         ],
         caught=(OSError,),
+    ),
+    Promise(few_are_let_in_at_one_look, None, [Doubled("network.http_server:ACCEPTED")]),
+    Promise(few_wait_in_the_kernel, None, [Doubled("network.http_server:QUEUE")]),
+    Promise(who_does_not_read_is_dropped_in_time, None, [Doubled("network.http_server:BODY_PATIENCE")]),
+    Promise(two_answers_are_held_if_they_fit, None, [Doubled("network.http_server:IN_FLIGHT")]),
+    Promise(
+        who_goes_on_sending_after_a_refusal_is_dropped_in_time, None, [Doubled("network.http_server:LINGER")]
     ),
 )
 

@@ -10,6 +10,8 @@ import pytest
 from qps_service.network.resolver import AGAIN, Resolver
 from qps_service.network.tcp import Stream
 from qps_service.network.udp import Datagrams
+from tests.limits import Doubled
+from tests.promised import Promise, promises
 from tests.unit.receiving import NOW, Names, Sending, until
 
 
@@ -28,6 +30,24 @@ def test_an_address_needs_no_lookup() -> None:
         assert [address.sockaddr[0] for address in resolver.addresses(NOW)] == [host]
         assert resolver.addresses(NOW + AGAIN)
     assert names.begun == 0
+
+
+def check_a_name_is_looked_up_again() -> None:
+    """After a minute, as names move."""
+    names = Names(("127.0.0.1", 1))
+    resolver = names.resolver("metrics.example", 1)
+    begun = []
+    for now in (NOW, NOW + AGAIN - 1, NOW + AGAIN):
+        resolver.addresses(now)
+        names.finish()
+        resolver.addresses(now)
+        begun.append(names.begun)
+    assert begun == [1, 1, 2]
+
+
+test_promise, test_twin = promises(
+    Promise(check_a_name_is_looked_up_again, None, [Doubled("network.resolver:AGAIN")])
+)
 
 
 def test_a_thread_that_cannot_be_had_is_a_failed_lookup() -> None:

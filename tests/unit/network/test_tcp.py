@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, Stream
+from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, SILENCE, Stream
+from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit import receiving
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, until
@@ -114,7 +115,7 @@ def test_nothing_is_tried_while_there_is_nothing_to_send() -> None:
     assert site.failures == 0
 
 
-def test_a_connection_that_never_comes_about() -> None:
+def a_connection_that_never_comes_about_is_given_up() -> None:
     """A listener whose queue is full leaves SYNs without an answer."""
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
     for filler in [socket.socket() for _ in range(3)]:
@@ -127,6 +128,18 @@ def test_a_connection_that_never_comes_about() -> None:
         assert site.texts == []
     site.output.flush(NOW + PATIENCE)
     assert site.texts == [site.failing("no answer")]
+
+
+def silence_is_not_waited_out_for_long() -> None:
+    """The kernel is told; it ends a connection whose other end acknowledges nothing for so long."""
+    receiver = TcpReceiver()
+    site = Sending(Stream, receiver.port)
+    site.window(*messages(1))
+    receiver.accept()
+    received_until(site, receiver, 100)
+    assert site.output._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE
+    site.output.close()
+    receiver.close()
 
 
 # --- a receiver that hangs
@@ -275,7 +288,7 @@ def who_is_dismissed_is_not_waited_for(make: Make) -> None:
     assert (site.slept, site.failures) == ([], 2)  # nobody is there, and so it is dropped
 
 
-def test_the_end_does_not_wait_for_long() -> None:
+def the_end_does_not_wait_for_long() -> None:
     site = Sending(Stream, closed_port())
     site.output.send(messages(1))
     site.output.close()
@@ -323,8 +336,12 @@ PROMISES = [
             twin(Stream, "keeps all", "_keep_limit", instead=nothing),
             twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
             twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
+            Doubled("network.tcp:LIMIT"),
         ],
     ),
+    Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
+    Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
+    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.tcp:LAST_ROUNDS")]),
     Promise(
         messages_are_whole_after_a_break,
         Stream,
@@ -354,6 +371,7 @@ AWAITED = [
             twin(Stream, "forgets", "_fail", then=forget),
             says_each(Stream, "_fail", "_trouble"),
             twin(Stream, "too glad", "_finish_connecting", then=lambda self: self._trouble.works()),
+            Doubled("network.tcp:LAST_RETRY"),
         ],
     ),
     Promise(

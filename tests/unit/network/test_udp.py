@@ -10,6 +10,7 @@ import pytest
 
 from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
+from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit import receiving
 from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
@@ -107,7 +108,8 @@ def a_window_is_paced(make: Make, receiver: UdpReceiver) -> None:
     sent, now = numbered(1000, 100), NOW
     received: list[bytes] = []
     full = -(-BATCH // charge(100))
-    site.output.send(sent)
+    site.output.send(sent[:100])
+    site.output.send(sent[100:])
     for _ in range(1000):
         site.output.flush(now)
         expected = min(full, len(sent) - len(received))
@@ -276,7 +278,7 @@ def who_is_dismissed_is_not_waited_for(make: Make, receiver: UdpReceiver) -> Non
     assert (site.slept, site.texts) == ([], [site.failing(LATE)])
 
 
-def test_the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
+def the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
     site = Sending(stuffed(errno.EAGAIN, 1000), receiver.port)
     site.output.send([SMALL])
     site.output.close()
@@ -419,6 +421,7 @@ test_promise, _test_twin = promises(
         [
             twin(Datagrams, "floods", "flush", instead=flood),
             twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
+            Doubled("network.udp:BATCH"),
         ],
     ),
     Promise(
@@ -436,6 +439,7 @@ test_promise, _test_twin = promises(
         [
             twin(Datagrams, "hoards", "send", instead=hoard),
             twin(Datagrams, "only the newest", "send", first=forget_what_waits),
+            Doubled("network.udp:WINDOWS"),
         ],
     ),
     Promise(
@@ -451,6 +455,7 @@ test_promise, _test_twin = promises(
         Datagrams,
         [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
     ),
+    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.udp:LAST_ROUNDS")]),
     Promise(a_name_is_looked_up_beside_the_loop, Datagrams, [LooksUpWithinTheLoop]),
 )
 test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

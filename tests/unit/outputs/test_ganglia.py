@@ -23,6 +23,7 @@ from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Standing, Window
+from tests.limits import Doubled
 from tests.promised import Promise, promises
 from tests.unit.handed_over import overview, report, standing
 from tests.unit.receiving import UdpReceiver
@@ -333,6 +334,13 @@ def test_very_many_new_ones_come_in_parts() -> None:
     assert max(announced) <= 2 * (NEWS * 10 + 10_001 // 3 + 1)
 
 
+def no_window_announces_more_new_ones(make: Make) -> None:
+    """In a window of a second."""
+    site = Site(make, config(interval=SECOND))
+    site.window(many(NEWS + 50))
+    assert site.gmond.announced == 2 * NEWS
+
+
 def test_what_does_not_fit_into_a_window_is_shared() -> None:
     """Where a window's packets do not all leave, none is left out for good, and all are announced."""
     site = Site()
@@ -583,6 +591,7 @@ test_promise, test_twin = promises(
     Promise(rates_and_counters, GangliaOutput, [broken(Rows), broken(SinceTheStart)]),
     Promise(a_restart_that_was_noticed_costs_one_window, GangliaOutput, [broken(Forgetless)]),
     Promise(announcements_are_spread, GangliaOutput, [broken(Once), broken(AllAtOnce)]),
+    Promise(no_window_announces_more_new_ones, GangliaOutput, [Doubled("outputs.ganglia.output:NEWS")]),
     Promise(
         a_vanished_route_is_zero_and_then_forgotten, GangliaOutput, [broken(StopsAtOnce), broken(NeverStops)]
     ),

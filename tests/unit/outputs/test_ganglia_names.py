@@ -9,7 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.configuration.parsers import parse_name
+from qps_service.outputs.ganglia import names as names_module
 from qps_service.outputs.ganglia.names import COUNT, MOST, name_of, safe_host, title_of
+from tests.limits import Doubled
+from tests.promised import Patches, Promise, promises
 from tests.unit.fresh import loaded_by, name_a_metric_of_ganglia
 
 NameOf = Callable[..., str]
@@ -176,6 +179,21 @@ def test_titles_are_safe_for_what_is_made_of_them(route: bytes, status: int) -> 
     assert re.fullmatch(r"[A-Za-z0-9 _./~+=@,-]*", title)
     assert title.endswith(f" {status:03d}")
     assert len(title) <= 200
+
+
+def check_longest() -> None:
+    """A route that is longer has the longest name."""
+    name = name_of("access", b"/" + b"x" * 4000, 200)
+    assert len(name + COUNT) == MOST
+
+
+test_promise, test_twin = promises(
+    Promise(
+        check_longest,
+        None,
+        [Doubled("outputs.ganglia.names:MOST", by=Patches((names_module, "_ROOM", 2 * MOST - len(COUNT))))],
+    )
+)
 
 
 def test_titles_tell_the_route() -> None:

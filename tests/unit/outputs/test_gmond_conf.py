@@ -15,6 +15,8 @@ from qps_service.outputs.ganglia.gmond_conf import (
     Sending,
     read_sending,
 )
+from tests.limits import Doubled
+from tests.promised import Promise, promises
 
 UNICAST = Channel("10.0.0.1", 8649)
 GROUP = Channel("239.2.11.71", 8649, 1)
@@ -182,6 +184,36 @@ def test_mistakes_have_their_place(tmp_path: Path, text: str, problem: str) -> N
     directory = str(tmp_path)
     expected = problem.replace("{path}", f"{directory}/gmond.conf").replace("{directory}", directory)
     assert str(caught.value) == expected
+
+
+def check_refused(tmp_path: Path, *, text: str, says: str) -> None:
+    (tmp_path / "deep0").write_text(SEND)
+    for number in range(1, DEEPEST + 1):
+        (tmp_path / f"deep{number}").write_text(f"include (deep{number - 1})")
+    with pytest.raises(ConfigError, match=says):
+        read(tmp_path, text)
+
+
+GMOND_CONF = "outputs.ganglia.gmond_conf:"
+test_promise, test_twin = promises(
+    Promise(
+        check_refused, None, [Doubled(f"{GMOND_CONF}LARGEST")], text="#" * LARGEST + SEND, says="larger than"
+    ),
+    Promise(
+        check_refused,
+        None,
+        [Doubled(f"{GMOND_CONF}DEEPEST")],
+        text=f"include (deep{DEEPEST - 1})",
+        says="more than 10 files",
+    ),
+    Promise(
+        check_refused,
+        None,
+        [Doubled(f"{GMOND_CONF}LONGEST_HOST")],
+        text=f"udp_send_channel {{ host = {'x' * (LONGEST_HOST + 1)} port = 1 }}",
+        says="at most 128 characters",
+    ),
+)
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qps_service.outputs.metric_names import Alphabet
+from qps_service.outputs.metric_names import Alphabet, path_of_key
+from qps_service.values.counts import Key
+from tests.limits import Doubled
+from tests.promised import Promise, promises
 
 SEGMENT = Alphabet("A-Za-z0-9_-", 60, flat=True)
 PATH = Alphabet("A-Za-z0-9_./-", 60, flat=False)
@@ -118,3 +121,18 @@ def test_long_texts_are_cut_and_stay_apart() -> None:
     names = {SEGMENT.spell(b"/" + b"a" * 4096 + tail) for tail in (b"1", b"2", b"")}
     assert len(names) == 3
     assert {len(name) for name in names} == {60}
+
+
+def check_names_of_routes_fit_into_files() -> None:
+    """Graphite's names of files have 255 bytes, with `.wsp`."""
+    *_, route, _status = path_of_key("qps", Key(b"GET", b"/" + b"a" * 4096, 200)).split(".")
+    assert len(route) == 150
+
+
+test_promise, test_twin = promises(
+    Promise(
+        check_names_of_routes_fit_into_files,
+        None,
+        [Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))],
+    )
+)

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from qps_service.configuration.types import StatsdConfig
 from qps_service.notices.kinds import Notice
 from qps_service.outputs import vanished
+from qps_service.outputs.metric_names import Alphabet
 from qps_service.outputs.registry import make_output
 from qps_service.outputs.statsd import Renderer, pack
-from qps_service.outputs.vanished import WINDOWS, Vanished
+from qps_service.outputs.vanished import LIMIT, WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
+from tests.limits import Doubled
 from tests.promised import Promise, promises
 from tests.unit.daemons import Service
 from tests.unit.handed_over import OVERVIEW, overview, report, standing
@@ -130,6 +132,28 @@ class Newborn(Renderer):
 test_promise, test_twin = promises(
     Promise(is_zero_for_a_while, Renderer, [NeverZero, ForEver], caught=(IndexError,)),
     Promise(is_zero_after_a_restart, Renderer, [Newborn]),
+)
+
+
+def check_vanished_routes_are_few() -> None:
+    fade: Vanished[int] = Vanished()
+    fade.vanished(range(LIMIT + 10))
+    assert len(fade.vanished(())) == LIMIT
+
+
+def check_long_routes_are_cut() -> None:
+    """Where they are a tag."""
+    *_, line = render(report({Key(b"GET", b"/" + b"x" * 4000, 200): Counts(1, 0)}), tags=True)
+    assert len(line.partition("route:")[2].partition(",")[0]) == 190
+
+
+test_limits, test_limits_that_are_doubled = promises(
+    Promise(check_vanished_routes_are_few, None, [Doubled("outputs.vanished:LIMIT")]),
+    Promise(
+        check_long_routes_are_cut,
+        None,
+        [Doubled("outputs.statsd:_ROUTE", to=Alphabet("A-Za-z0-9_./-", 380, flat=False))],
+    ),
 )
 
 

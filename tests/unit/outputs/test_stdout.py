@@ -16,9 +16,10 @@ import pytest
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import stdout
 from qps_service.outputs.base import OutputClosed
-from qps_service.outputs.stdout import BACKLOG, StdoutOutput
+from qps_service.outputs.stdout import BACKLOG, LAST_WAIT, StdoutOutput
 from qps_service.reporting.text import render_text
 from qps_service.values.reports import Report
+from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit.handed_over import emit
 
@@ -128,6 +129,24 @@ def a_slow_reader_never_blocks_the_counting(make: Make, pipe: Pipe) -> None:
 def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
     emit(StdoutOutput(pipe.write_end, say_nothing), report(1))
     assert os.get_blocking(pipe.write_end)
+
+
+def a_slow_reader_is_not_waited_for_long(make: Make) -> None:
+    """At the end: once, for a second."""
+    reader, writer = os.pipe()
+    output, waited = make(writer, say_nothing), list[int]()
+
+    class NeverReady:
+        def poll(self, milliseconds: int) -> list[object]:
+            waited.append(milliseconds)
+            return []
+
+    output._poll = NeverReady()  # type: ignore[assignment]
+    emit(output, report(1))
+    output.close()
+    assert waited == [0, LAST_WAIT]
+    for descriptor in (reader, writer):
+        os.close(descriptor)
 
 
 # --- a reader who has gone
@@ -256,8 +275,10 @@ test_promise, test_twin = promises(
             twin(StdoutOutput, "keeps all", "emit", instead=keep_all),
             twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start),
             SAYS_EACH,
+            Doubled("outputs.stdout:BACKLOG"),
         ],
     ),
+    Promise(a_slow_reader_is_not_waited_for_long, StdoutOutput, [Doubled("outputs.stdout:LAST_WAIT")]),
     Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
     *(
         Promise(a_supervisor_may_go, supervised, {"ends": StdoutOutput}, (OutputClosed,), how=how)

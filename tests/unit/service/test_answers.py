@@ -17,6 +17,7 @@ from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
 from qps_service.service.daemon import HINTS_APART, Daemon
 from qps_service.values.reports import Overview
+from tests.limits import Doubled
 from tests.promised import Promise, promises
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
@@ -173,7 +174,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 test_promise, test_twin = promises(
     Promise(tells_all_that_was_written_before, None, served_by(AnswersBeforeReading)),
     Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
-    Promise(answers_at_once, None, served_by(SleepsOn)),
+    Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
     Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
     Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
 )

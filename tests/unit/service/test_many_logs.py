@@ -18,6 +18,7 @@ from qps_service.following.watcher import Watches
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, World, served_by
@@ -301,10 +302,18 @@ test_promise, test_twin = promises(
         None,
         {"polls only": Patches((LogPipeline, "has_hints", False))},
     ),
-    Promise(others_that_come_with_it_wait, None, served_by(LooksForAnything)),
+    Promise(
+        others_that_come_with_it_wait,
+        None,
+        {**served_by(LooksForAnything), "doubled": Doubled("service.daemon:TICK")},
+    ),
     Promise(lives_while_all_look, None, served_by(LooksAtAll)),
     Promise(lives_while_all_take_hints, None, served_by(TakesAllHints)),
-    Promise(goes_on_with_its_work_between, None, served_by(LooksAtAll, BeginsAnew)),
+    Promise(
+        goes_on_with_its_work_between,
+        None,
+        {**served_by(LooksAtAll, BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
+    ),
     Promise(reports_whole_turns, None, served_by(ReportsAnyway)),
     Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
     Promise(a_stop_in_a_turn_reads_all_logs, None, served_by(StopsWithTheTurn)),

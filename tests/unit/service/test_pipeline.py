@@ -14,12 +14,13 @@ from qps_service.following import resume
 from qps_service.notices import kinds
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
-from qps_service.service.pipeline import LogPipeline
+from qps_service.service.pipeline import LOSS_RECENT, LOSSES_TOLD, LogPipeline
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import Restored
+from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
+from tests.limits import Doubled
 from tests.promised import MadePromise, Promise, nothing, promises, twin
 
 SECOND = 10**9
@@ -180,6 +181,27 @@ class Forgets(LogPipeline):
 test_promise, test_twin = promises(
     MadePromise(other_rules_are_for_what_is_read_from_then_on, KeepsItsRules, by="begin"),
     MadePromise(rejects_are_said_at_most_once_a_minute, SaysEach, Forgets, by="begin"),
+)
+
+
+def the_latest_losses_are_told_for_a_while(begin: Begin) -> None:
+    """In each report."""
+    log = begin()
+    for number in range(LOSSES_TOLD + 5):
+        log.pipeline._follower._announcer.possible_loss(PossibleLoss("went away", f"/{number}", 1))
+    log.pipeline.entries(1, log.now, 0)
+    told = [f"/{number}" for number in range(5, LOSSES_TOLD + 5)]
+    assert [loss.name for loss in log.pipeline.losses(LOSS_RECENT)] == told
+    assert log.pipeline.losses(LOSS_RECENT + 1) == ()
+
+
+test_limits, test_limits_that_are_doubled = promises(
+    Promise(rejects_are_said_at_most_once_a_minute, None, [Doubled("service.pipeline:REJECTS_SAID_EVERY")]),
+    Promise(
+        the_latest_losses_are_told_for_a_while,
+        None,
+        [Doubled("service.pipeline:LOSSES_TOLD"), Doubled("service.pipeline:LOSS_RECENT")],
+    ),
 )
 
 

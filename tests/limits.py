@@ -1,0 +1,266 @@
+"""The bounds of docs/reference/limits.md: where the figure of each stands in the code, and who reaches it.
+
+A limit has a row on the page, a line in LIMITS below, and a twin `Doubled(...)` beside the check that
+reaches it. tests/project/test_limits.py holds the three together.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from qps_service.configuration import loader, outputs, settings
+from qps_service.configuration.settings import Setting
+from qps_service.text.units import SECOND
+from tests.promised import Patches
+
+
+class Doubled(Patches):
+    """A bound that lets in twice as much."""
+
+    def __init__(self, at: str, *, to: Any = None, by: Patches | None = None) -> None:
+        """`at` as in Limit. `to` is the double of what is no number, or lets in more where it is less. `by`
+        is what doubles it where something was made of the constant when its module was loaded."""
+        self.at = at
+        if by:
+            super().__init__(*by.patches)
+        elif ":" in at:
+            module, name, value = constant(at)
+            super().__init__((module, name, 2 * value if to is None else to))
+        else:
+            super().__init__(*_doubled_default(at))
+
+    def __str__(self) -> str:
+        return f"{self.at.rpartition(':')[2].strip('_')} doubled"
+
+
+class Limit(NamedTuple):
+    """One row of the page."""
+
+    at: str  # MODULE:CONSTANT below qps_service, as whoever heeds it has it; or the key of a setting
+    reached_by: str  # the module below tests/unit with its doubled twin
+    figure: Callable[[Any], float] = lambda value: value  # what the page has: a number, bytes or nanoseconds
+
+    @property
+    def setting(self) -> str | None:
+        """The key, where it can be set."""
+        return None if ":" in self.at else self.at
+
+    @property
+    def value(self) -> float:
+        """What it is now, where nothing is configured."""
+        return self.figure(constant(self.at)[2] if ":" in self.at else default_of(self.at))
+
+
+def default_of(key: str) -> Any:
+    """What a setting is where nobody sets it; numbers, bytes or nanoseconds."""
+    setting = settings_by_key()[key]
+    return setting.parse(setting.default or "")
+
+
+def constant(at: str) -> tuple[Any, str, Any]:
+    """The module, its name there, and its value."""
+    module, _, name = at.partition(":")
+    owner = import_module(f"qps_service.{module}")
+    return owner, name, getattr(owner, name)
+
+
+def settings_by_key() -> Mapping[str, Setting]:
+    """By the names that docs/reference/settings.md has for them."""
+    tables = {"": (*settings.SERVICE, *settings.LOG), "history.": settings.HISTORY}
+    tables |= {f"{name}.": kind.settings for name, kind in outputs.OUTPUTS.items()}
+    return {f"{above}{each.key}": each for above, table in tables.items() for each in table}
+
+
+def _doubled_default(key: str) -> list[tuple[object, str, Any]]:
+    """What is to be patched for the loader to find another default."""
+    old = settings_by_key()[key]
+    new = old._replace(default=re.sub("[0-9]+", lambda found: str(2 * int(found[0])), old.default or ""))
+
+    def renewed(table: tuple[Setting, ...]) -> tuple[Setting, ...]:
+        return tuple(new if each is old else each for each in table)
+
+    kinds = {name: kind._replace(settings=renewed(kind.settings)) for name, kind in outputs.OUTPUTS.items()}
+    tables = [(loader, name, renewed(getattr(loader, name))) for name in ("SERVICE", "LOG", "HISTORY")]
+    return [*tables, (loader, "OUTPUTS", kinds)]
+
+
+SERVER, SCRAPES = "network.http_server:", "outputs.prometheus.output:"
+GMOND, FOLLOWING = "outputs.ganglia.", "following."
+
+
+def _times(other: str) -> Callable[[float], float]:
+    """Together with another constant."""
+    return lambda value: value * constant(other)[2]
+
+
+# By the first cell of their rows.
+LIMITS = {
+    # Reading
+    "Length of a line": Limit("max_line", "test_limits"),
+    "Objects and arrays within one another, in JSON": Limit(
+        "formats.json_members:DEPTH_LIMIT", "test_limits"
+    ),
+    "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
+    "First lines by which `auto` chooses": Limit("formats.detection:LINES", "test_limits"),
+    "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
+    "Time between two looks": Limit("service.daemon:TICK", "service.test_many_logs"),
+    "Time of a look after which no further log is begun": Limit(
+        "service.daemon:TURN", "service.test_many_logs"
+    ),
+    "Wake-ups by other files beside the log": Limit("service.daemon:HINTS_APART", "service.test_answers"),
+    # Routes and rows
+    "Routes of a log that are told apart": Limit("max_routes", "test_limits"),
+    "Length of a route": Limit("max_route", "test_limits"),
+    "Targets of a log whose routes are remembered": Limit(
+        "counting.routes:CACHE_ENTRIES", "counting.test_routes", lambda entries: 2 * entries
+    ),
+    "Text of these targets and routes, memory": Limit(
+        "counting.routes:CACHE_BYTES", "counting.test_routes", lambda size: 2 * size
+    ),
+    "Routes that `summarize` tells apart": Limit("commands.summarize:MAX_ROUTES", "test_limits"),
+    # The ledger
+    "Size of the file, with its history": Limit("history.max_size", "ledger.test_retention"),
+    "Age of a window": Limit("history.keep", "ledger.test_retention"),
+    "Age of a window as it was reported": Limit("ledger.retention:MINUTES_AFTER", "ledger.test_retention"),
+    "Age of a minute": Limit("ledger.retention:HOURS_AFTER", "ledger.test_retention"),
+    "Possible losses of a log that are kept": Limit("ledger.rows:LOSSES_LIMIT", "ledger.test_ledger"),
+    "Write-ahead log that stays on the disk": Limit("ledger.database:WAL_LIMIT", "ledger.test_database"),
+    "Wait for another program's lock": Limit(
+        "ledger.database:BUSY", "ledger.test_database", lambda seconds: seconds * SECOND
+    ),
+    "Windows of all logs that wait to be written": Limit("ledger.outbox:WAITING_LIMIT", "ledger.test_writer"),
+    "Tries to open the ledger again": Limit("ledger.writer:REOPEN", "ledger.test_writer"),
+    "Ledger of an older schema that a reader copies, memory": Limit(
+        "ledger.database:COPY_LIMIT", "ledger.test_schema"
+    ),
+    # Which file is which
+    "Files of a log that are open, with rotated ones": Limit("open_generations", "test_limits"),
+    "Time without a write, where writers cannot be seen": Limit("quiet", "test_limits"),
+    "Files of a log that were read and closed": Limit(f"{FOLLOWING}known_files:RETIRED_LIMIT", "test_limits"),
+    "Files beside a log that are not its own": Limit(
+        f"{FOLLOWING}ignored_files:IGNORED_LIMIT", "following.test_ignored_files"
+    ),
+    "Time between two looks at all files beside a log": Limit(
+        f"{FOLLOWING}follower:SWEEP_EVERY", "test_limits"
+    ),
+    "Files that nothing tells yet, in one look": Limit(f"{FOLLOWING}discovery:RETRIES", "test_limits"),
+    "Directories outside its own that a log is rotated to": Limit(
+        f"{FOLLOWING}directories:ASIDE_LIMIT", "test_limits"
+    ),
+    "Directories searched for a file after a stop": Limit(
+        f"{FOLLOWING}search:PLACES", "following.test_search"
+    ),
+    "Files whose text is compared after a stop": Limit(f"{FOLLOWING}search:TEXTS", "following.test_search"),
+    "Lines at a text's end that are known one by one": Limit(
+        "files.recognition:TAIL_LINES", "files.test_recognition"
+    ),
+    "Text in which these lines are": Limit("files.recognition:TAIL_LIMIT", "files.test_recognition"),
+    "Text in which they are, of a file that is open": Limit(
+        f"{FOLLOWING}held_text:HELD_LIMIT", "test_limits"
+    ),
+    "Changes of names that wait for a log's look": Limit(
+        f"{FOLLOWING}watcher:HINTS_KEPT", "following.test_watcher_shared"
+    ),
+    # Messages
+    "Messages of a log on its files": Limit(
+        f"{FOLLOWING}announcer:BURST",
+        "test_limits",
+        lambda messages: messages * 60 * SECOND / constant(f"{FOLLOWING}announcer:BURST_EVERY")[2],
+    ),
+    "Messages of a log on its rotations": Limit(f"{FOLLOWING}announcer:ROTATIONS_SAID_EVERY", "test_limits"),
+    "Messages of a log on rejected lines": Limit(
+        "service.pipeline:REJECTS_SAID_EVERY", "service.test_pipeline"
+    ),
+    "Messages of a log on files closed early": Limit(
+        f"{FOLLOWING}announcer:LET_GO_SAID_EVERY", "test_limits"
+    ),
+    "Possible losses that a report repeats": Limit("service.pipeline:LOSSES_TOLD", "service.test_pipeline"),
+    "Time for which reports repeat a possible loss": Limit(
+        "service.pipeline:LOSS_RECENT", "service.test_pipeline"
+    ),
+    # The listener
+    "Connections": Limit(f"{SERVER}CLIENTS", "network.test_http_server"),
+    "Connections let in at one look": Limit(f"{SERVER}ACCEPTED", "network.test_http_server"),
+    "Connections that wait in the kernel, without the socket unit": Limit(
+        f"{SERVER}QUEUE", "network.test_http_server"
+    ),
+    "Length of a request": Limit(f"{SERVER}HEAD", "network.test_http_server"),
+    "Time for a request to come whole": Limit(f"{SERVER}HEAD_PATIENCE", "network.test_http_server"),
+    "Time for an answer to be read": Limit(f"{SERVER}BODY_PATIENCE", "network.test_http_server"),
+    "Time for a client to go after a refusal": Limit(f"{SERVER}LINGER", "network.test_http_server"),
+    "Different answers that are not read yet, memory": Limit(
+        f"{SERVER}IN_FLIGHT", "network.test_http_server"
+    ),
+    "Looks that answer somebody": Limit(f"{SCRAPES}APART", "outputs.test_prometheus"),
+    "Share of the time that answers take": Limit(
+        f"{SCRAPES}REST", "outputs.test_prometheus", lambda rest: 1 / (1 + rest)
+    ),
+    "Time for which an answer waits for a backlog's end": Limit(
+        f"{SCRAPES}BACKLOG_PATIENCE", "outputs.test_prometheus"
+    ),
+    # Outputs
+    "stdout: reports that wait for its reader, memory": Limit(
+        "outputs.stdout:BACKLOG", "outputs.test_stdout"
+    ),
+    "stdout: time for the rest at a stop": Limit(
+        "outputs.stdout:LAST_WAIT", "outputs.test_stdout", lambda milliseconds: milliseconds * SECOND // 1000
+    ),
+    "Graphite: metrics that wait, memory": Limit("network.tcp:LIMIT", "network.test_tcp"),
+    "Graphite: time for a connection": Limit("network.tcp:PATIENCE", "network.test_tcp"),
+    "Graphite: time without an acknowledgement": Limit(
+        "network.tcp:SILENCE", "network.test_tcp", lambda milliseconds: milliseconds * SECOND // 1000
+    ),
+    "Graphite: time between two tries": Limit("network.tcp:LAST_RETRY", "network.test_tcp"),
+    "Graphite: time for the rest at a stop": Limit(
+        "network.tcp:LAST_ROUNDS", "network.test_tcp", _times("network.tcp:PAUSE")
+    ),
+    "StatsD, Ganglia: datagrams sent at once, memory": Limit("network.udp:BATCH", "network.test_udp"),
+    "StatsD, Ganglia: windows that wait": Limit("network.udp:WINDOWS", "network.test_udp"),
+    "StatsD, Ganglia: time for the rest at a stop": Limit(
+        "network.udp:LAST_ROUNDS", "network.test_udp", _times("network.udp:PAUSE")
+    ),
+    "StatsD: vanished routes that are told as 0, in a window": Limit(
+        "outputs.vanished:LIMIT", "outputs.test_statsd"
+    ),
+    "StatsD: length of a route in a tag": Limit(
+        "outputs.statsd:_ROUTE", "outputs.test_statsd", lambda alphabet: alphabet.limit
+    ),
+    "StatsD, Graphite: length of a route in a name": Limit(
+        "outputs.metric_names:_ROUTE", "outputs.test_metric_names", lambda alphabet: alphabet.limit
+    ),
+    "StatsD, Graphite, Ganglia: lookups of a receiver's name": Limit(
+        "network.resolver:AGAIN", "network.test_resolver"
+    ),
+    "StatsD: length of a datagram": Limit("statsd.datagram", "test_limits"),
+    "Ganglia: new series announced": Limit(f"{GMOND}output:NEWS", "outputs.test_ganglia"),
+    "Ganglia: length of a name": Limit(f"{GMOND}names:MOST", "outputs.test_ganglia_names"),
+    "Ganglia: size of a gmond.conf": Limit(f"{GMOND}gmond_conf:LARGEST", "outputs.test_gmond_conf"),
+    "Ganglia: files that include each other": Limit(f"{GMOND}gmond_conf:DEEPEST", "outputs.test_gmond_conf"),
+    "Ganglia: length of a host's name": Limit(f"{GMOND}gmond_conf:LONGEST_HOST", "outputs.test_gmond_conf"),
+}
+
+# Settings with a range that bound nothing of this.
+NO_LIMITS = {"interval", "ganglia.port", "ganglia.dmax", "statsd.port", "graphite.port"}
+
+# Constants that are called a limit and have no row, and why.
+UNSEEN = {
+    "values.entries:LOSSES_LIMIT": "ledger.rows heeds it",
+    "values.counts:SAMPLE_LIMIT": "scanning.pure heeds it",
+    "values.positions:PREFIX_LIMIT": "what a text is known by",
+    "values.positions:MARKER_LIMIT": "likewise",
+    "files.recognition:HELD_LIMIT": "following.held_text heeds it",
+    "files.recognition:COPY_LIMIT": "likewise, of a copy",
+    "formats.line:_BYTES_LIMIT": "what a number can be",
+    "scanning.pure:KEYS_LIMIT": "what is counted is handed on then",
+    "scanning.pure:KEY_BYTES_LIMIT": "likewise",
+    "scanning.pure:TIMES_LIMIT": "likewise",
+    "scanning.pure:_CORES_LIMIT": "a cache, beside which lines are read one by one",
+    "scanning.pure:_CORE_BYTES_LIMIT": "likewise",
+    "commands.summarize:NUMBER_LIMIT": "what an option takes",
+    "commands.summarize:SPAN_LIMIT": "likewise",
+    "commands.simulate:RATE_LIMIT": "likewise",
+    "commands.simulate:INTERVAL_LIMIT": "likewise",
+    "counting.aggregator:METHODS_LIMIT": "its row comes with the bound on rows",
+    "counting.aggregator:METHOD_LIMIT": "likewise",
+}

@@ -1,0 +1,341 @@
+"""Bounds that no other test reaches: those of settings where none is set, and of what is kept of files.
+
+Each row has a check that goes up to the bound and beyond it. `Doubled` lets in twice as much, and is noticed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from qps_service.cli import make_parser
+from qps_service.commands.summarize import MAX_ROUTES, _Counting
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import Config, LogConfig, StatsdConfig
+from qps_service.counting.aggregator import Aggregator
+from qps_service.errors import FormatError
+from qps_service.files.kernel import Files, Seen
+from qps_service.files.recognition import HELD_LIMIT
+from qps_service.following.announcer import (
+    BURST,
+    BURST_EVERY,
+    LET_GO_SAID_EVERY,
+    ROTATIONS_SAID_EVERY,
+    Announcer,
+)
+from qps_service.following.classification import Found
+from qps_service.following.directories import ASIDE_LIMIT, LogDirectories
+from qps_service.following.discovery import RETRIES
+from qps_service.following.follower import SWEEP_EVERY
+from qps_service.following.held_text import part_of_held
+from qps_service.following.hints import Lost
+from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
+from qps_service.following.open_files import OpenFiles
+from qps_service.formats.detection import LINES, first_lines
+from qps_service.formats.json_lines import MEMBERS_LIMIT
+from qps_service.formats.json_members import DEPTH_LIMIT
+from qps_service.formats.presets import compile_format
+from qps_service.notices.kinds import Notice
+from qps_service.outputs.statsd import pack
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.pure import PureScanner
+from qps_service.scanning.scanner import make_scanner
+from qps_service.service.pipeline import _limits, _scan_options
+from qps_service.values.counts import OTHER, SAMPLE_LIMIT, Sample, Scanned
+from qps_service.values.positions import Identity, Position
+from tests.following import BlindFiles, Rig
+from tests.limits import Doubled, default_of
+from tests.promised import Promise, promises
+
+SECOND = 10**9
+
+LINE, ROUTE, ROUTES, OPEN, QUIET, DATAGRAM = map(
+    default_of, ("max_line", "max_route", "max_routes", "open_generations", "quiet", "statsd.datagram")
+)
+
+
+def configured(extra: str = "", root: Path | None = None) -> Config:
+    """The configuration where nothing is set but a log's path, and what is added."""
+    if root is None:
+        return load(Flags(log="/var/log/access.log"), {})
+    (root / "qps.toml").write_text(f'[log.access]\npath = "/var/log/access.log"\n{extra}')
+    return load(Flags(config=str(root / "qps.toml")), {})
+
+
+def log_config() -> LogConfig:
+    [log] = configured().logs
+    return log
+
+
+# --- reading
+
+
+def long_lines_are_rejected() -> None:
+    scanner = make_scanner(_scan_options(log_config()), print)
+    for size in (LINE, LINE + 1):
+        line = b"1.2.3.4\tGET /%s\t200\t5"
+        scanner.scan(line % (b"x" * (size - len(line) + 2)) + b"\n")
+    found = scanner.take()
+    assert (len(found.rows), found.rejects) == (1, {"too_long": 1})
+
+
+def deep_json_is_rejected() -> None:
+    scanner = PureScanner(ScanOptions(compile_format("json"), LINE), print)
+    for depth in (DEPTH_LIMIT - 1, DEPTH_LIMIT):  # within the line's own object
+        scanner.scan(b'{"method":"GET","path":"/","status":200,"x":%s%s}\n' % (b"[" * depth, b"]" * depth))
+    found = scanner.take()
+    assert (len(found.rows), found.rejects) == (1, {"fields": 1})
+
+
+def formats_with_many_members_are_refused() -> None:
+    others = len(compile_format("json time=t").members) - 1
+    times = [f"time=t{number}" for number in range(MEMBERS_LIMIT - others + 1)]
+    assert len(compile_format(" ".join(["json", *times[1:]])).members) == MEMBERS_LIMIT
+    with pytest.raises(FormatError, match="members at most"):
+        compile_format(" ".join(["json", *times]))
+
+
+def few_lines_tell_the_format() -> None:
+    assert len(first_lines(b"a line\n" * 2 * LINES)) == LINES
+
+
+def samples_are_short() -> None:
+    scanner = PureScanner(ScanOptions(compile_format("default"), LINE), print)
+    scanner.scan(b"x" * 2 * SAMPLE_LIMIT + b"\n")
+    assert scanner.take().sample == Sample("fields", b"x" * SAMPLE_LIMIT)
+
+
+# --- routes
+
+
+def scanned(routes: int) -> Scanned:
+    """So many, each with more requests than any place costs."""
+    rows = [(b"GET", b"/%d" % number, 200, 10**12, 0) for number in range(routes)]
+    return Scanned(len(rows), rows, Counter(), None)
+
+
+def further_routes_are_other() -> None:
+    config = log_config()
+    counting = Aggregator("access", 0, config.max_routes, config.routes())
+    counting.add(scanned(ROUTES + 5))
+    counting.take()
+    assert counting.routes == ROUTES
+    assert sum(sums.requests for key, sums in counting.totals.items() if key.route == OTHER) == 5 * 10**12
+
+
+def long_routes_are_other() -> None:
+    routes = log_config().routes()
+    fits, longer = (b"/".ljust(size, b"x") for size in (ROUTE, ROUTE + 1))
+    assert (routes.of(fits), routes.of(longer)) == (fits, OTHER)
+
+
+def further_routes_of_a_summary_are_other() -> None:
+    counting = _Counting(make_parser().parse_args(["summarize", "--format", "default", "a"]))
+    counting._add(scanned(MAX_ROUTES + 5))
+    assert counting._aggregator.routes == MAX_ROUTES
+
+
+# --- files
+
+
+def place(number: int) -> Position:
+    return Position(Identity(1, number, None), f"/log.{number}", 0, b"", b"", False, number=number)
+
+
+def few_rotated_files_stay_open() -> None:
+    said: list[Notice] = []
+    held = OpenFiles(_limits(log_config()), KnownFiles(), Announcer("/log", "access", said.append), None)
+    for number in range(1, OPEN + 6):
+        held.adopt(Found(SimpleNamespace(), place(number)), 0)
+    held.bound(0)
+    assert [each.name for each in held if each.is_finished] == [f"/log.{number}" for number in range(1, 6)]
+    assert [notice.kind.name for notice in said] == ["let_go"]
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    rigs: list[Rig] = []
+
+    def make(files: Files) -> Rig:
+        rigs.append(Rig(tmp_path, files=files))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+
+
+def quiet_files_are_closed(make_rig: Callable[..., Rig]) -> None:
+    """Where the kernel does not tell whether there is a writer."""
+    rig = make_rig(BlindFiles())
+    rig.look()
+    rig.follower.reconfigure(_limits(log_config()), ())
+    rig.writer().lines(1)
+    rig.look()
+    rig.renew(1)
+    rig.look()
+    rig.look(QUIET / SECOND - 1)
+    assert rig.files_open == 2
+    rig.look(1)
+    assert rig.files_open == 1
+
+
+def few_closed_files_are_remembered() -> None:
+    known = KnownFiles()
+    for number in range(1, RETIRED_LIMIT + 6):
+        known.retire(place(number))
+    assert len(known.everything()[0]) == RETIRED_LIMIT
+    assert known.take_forgotten() == (1, 2, 3, 4, 5)
+
+
+class CountsLooks(Files):
+    """At what is beside the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked: set[str] = set()
+
+    def lstat(self, path: str) -> Seen:
+        self.looked.add(path)
+        return super().lstat(path)
+
+
+def few_files_that_nothing_tells_are_looked_at(make_rig: Callable[..., Rig]) -> None:
+    """Empty ones that came while hints were lost, from the second look on."""
+    files = CountsLooks()
+    rig = make_rig(files)
+    rig.writer().lines(1)
+    rig.look()
+    empty = {str(rig.beside(f"access.log.{number}")) for number in range(1, 2 * RETRIES)}
+    for path in empty:
+        Path(path).touch()
+    rig.watcher.put(Lost())
+    looks = []
+    for _ in range(2):
+        files.looked.clear()
+        rig.look()
+        looks.append(len(files.looked & empty))
+    assert looks == [len(empty), RETRIES]
+
+
+def all_files_are_looked_at_now_and_then(make_rig: Callable[..., Rig]) -> None:
+    """Also those that nothing tells of."""
+    files = CountsLooks()
+    rig = make_rig(files)
+    rig.beside("access.log.1").touch()
+    rig.writer().lines(1)
+    rig.look()
+    looks = []
+    for seconds in (SWEEP_EVERY / SECOND - 1, 1):
+        files.looked.clear()
+        rig.look(seconds)
+        looks.append(str(rig.beside("access.log.1")) in files.looked)
+    assert looks == [False, True]
+
+
+class Text:
+    """A file of lines, of which is told how much was read at once."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self.read_at_once = 0
+
+    def read(self, size: int, offset: int) -> bytes:
+        self.read_at_once = max(self.read_at_once, size)
+        return self._text[offset : offset + size]
+
+    def path(self) -> None:
+        """It was deleted."""
+
+    def seen(self) -> Seen:
+        return Seen(1, 1, len(self._text), 0, 0, True, "", 0, 0)
+
+
+def the_end_of_an_open_file_is_known_by_lines() -> None:
+    """Where a copy of it was edited."""
+    original, copy = Text((b"x" * 1023 + b"\n") * (3 * HELD_LIMIT // 1024)), Text(b"another line\n")
+    generation: Any = SimpleNamespace(
+        source=original, position=place(1), identity=place(1).identity, key=(1, 1), name="/log.1"
+    )
+    part_of_held(Files(), generation, Identity(1, 2, None), copy)  # type: ignore[arg-type]
+    assert original.read_at_once == HELD_LIMIT
+
+
+def few_directories_are_learned(tmp_path: Path) -> None:
+    directories = LogDirectories(str(tmp_path / "access.log"), Files())
+    directories.look()
+    for number in range(ASIDE_LIMIT + 3):
+        directories.learn(str(tmp_path / f"old{number}" / "access.log.1"))
+    found = [Path(each.path).name for each in directories.look() if each.aside]
+    assert found == [f"old{number}" for number in range(ASIDE_LIMIT)]
+
+
+# --- messages
+
+
+def a_log_says_little_in_a_minute() -> None:
+    said: list[Notice] = []
+    announcer = Announcer("/log", "access", said.append)
+    for minute in (1, 2):
+        announcer.catch_up(minute * BURST_EVERY)
+        for _ in range(BURST + 5):
+            announcer.recognised("/log", 1)
+        assert len(said) == minute * BURST
+    assert "(5 messages before this were withheld)" in said[BURST].text
+
+
+def rotations_are_summed_up() -> None:
+    said: list[Notice] = []
+    announcer = Announcer("/log", "access", said.append)
+    for now in range(0, ROTATIONS_SAID_EVERY + 1, ROTATIONS_SAID_EVERY // 5):
+        announcer.rotated(now, 2)
+    assert [notice.text.partition(";")[0] for notice in said] == [
+        "/log was rotated",
+        "/log was rotated 5 times",
+    ]
+
+
+def files_closed_early_are_summed_up() -> None:
+    said: list[Notice] = []
+    announcer = Announcer("/log", "access", said.append)
+    closed: Any = SimpleNamespace(name="/log.1", offset=9)
+    for now in range(0, LET_GO_SAID_EVERY + 1, LET_GO_SAID_EVERY // 5):
+        announcer.let_go(closed, 4, now)
+    assert [notice.text.partition(" files")[0] for notice in said] == ["1", "5"]
+
+
+# --- outputs
+
+
+def datagrams_are_small(tmp_path: Path) -> None:
+    [statsd] = configured("[output.statsd]", tmp_path).outputs
+    assert isinstance(statsd, StatsdConfig)
+    line = "x" * (DATAGRAM // 2 - 1)
+    packed = [len(each) for each in pack([line, line, line], statsd.datagram)]
+    assert packed == [2 * len(line) + 1, len(line)]
+
+
+test_promise, test_twin = promises(
+    Promise(long_lines_are_rejected, None, [Doubled("max_line")]),
+    Promise(deep_json_is_rejected, None, [Doubled("formats.json_members:DEPTH_LIMIT")]),
+    Promise(formats_with_many_members_are_refused, None, [Doubled("formats.json_lines:MEMBERS_LIMIT")]),
+    Promise(few_lines_tell_the_format, None, [Doubled("formats.detection:LINES")]),
+    Promise(samples_are_short, None, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
+    Promise(further_routes_are_other, None, [Doubled("max_routes")]),
+    Promise(long_routes_are_other, None, [Doubled("max_route")]),
+    Promise(further_routes_of_a_summary_are_other, None, [Doubled("commands.summarize:MAX_ROUTES")]),
+    Promise(few_rotated_files_stay_open, None, [Doubled("open_generations")]),
+    Promise(quiet_files_are_closed, None, [Doubled("quiet")]),
+    Promise(few_closed_files_are_remembered, None, [Doubled("following.known_files:RETIRED_LIMIT")]),
+    Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
+    Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
+    Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),
+    Promise(few_directories_are_learned, None, [Doubled("following.directories:ASIDE_LIMIT")]),
+    Promise(a_log_says_little_in_a_minute, None, [Doubled("following.announcer:BURST")]),
+    Promise(rotations_are_summed_up, None, [Doubled("following.announcer:ROTATIONS_SAID_EVERY")]),
+    Promise(files_closed_early_are_summed_up, None, [Doubled("following.announcer:LET_GO_SAID_EVERY")]),
+    Promise(datagrams_are_small, None, [Doubled("statsd.datagram")]),
+)
