@@ -98,7 +98,7 @@ def quotes(chance: Chance) -> Request:
 
 
 REQUESTS: Sequence[Callable[[Chance], Request]] = (
-    *(long_routes, short_routes, invented_methods, percent_encodings, look_alikes, quotes),
+    *(long_routes, short_routes, invented_methods, slashes, percent_encodings, look_alikes, quotes),
 )
 TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(32, 127))
 
