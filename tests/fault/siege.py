@@ -740,11 +740,11 @@ def campaign(minutes: int) -> None:
         Path(root).chmod(0o755)
         print(HEAD, flush=True)  # noqa: T201 - that is what it is for
         siege.begin(rotated_every=15, scrapers=4)
-        for _ in range(minutes):
+        for number in range(minutes):
             try:
                 siege.wait(60)
             finally:
-                print(siege.minutes[-1], flush=True)  # noqa: T201 - likewise
+                print(*siege.minutes[number:], sep="\n", flush=True)  # noqa: T201 - likewise
         siege.end()
     print(f"{minutes} minutes: every line counted once, every report, every scrape")  # noqa: T201 - likewise
 
