@@ -132,6 +132,7 @@ class Web:
     """A log that is written. Who holds `gate` sees nothing come in between."""
 
     name: str
+    format = "default"
 
     def __init__(self, directory: Path) -> None:
         self.log = directory / f"{self.name}.log"
@@ -275,8 +276,8 @@ http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     client_header_timeout 2s;
-    log_format default_of_ours '$remote_addr\\t$request\\t$status\\t$body_bytes_sent';
-    access_log {log} default_of_ours;
+    log_format siege '{format}';
+    access_log {log} siege;
     server {{
         listen {address}:{port};
         location /honest/ {{ return 200 "ok\\n"; }}
@@ -290,6 +291,7 @@ class Nginx(Web):
     """The real one, asked by honest visitors and by hostile ones."""
 
     name = "nginx"
+    format = r"$remote_addr\t$request\t$status\t$body_bytes_sent"
 
     def __init__(self, directory: Path, batch: int) -> None:
         """`batch`: requests at once."""
@@ -304,7 +306,9 @@ class Nginx(Web):
             configuration = prefix / "nginx.conf"
             user = "user root;" if os.geteuid() == 0 else ""
             configuration.write_text(
-                CONFIGURATION.format(user=user, log=self.log, address=address, port=self._port)
+                CONFIGURATION.format(
+                    user=user, log=self.log, format=self.format, address=address, port=self._port
+                )
             )
             self._server = subprocess.Popen(
                 [NGINX, "-p", prefix, "-c", configuration, "-e", "error.log", "-g", "daemon off;"],
@@ -522,7 +526,10 @@ class Fortress(Site):
         super().__init__(root, *twins, interval=f"{interval}s", logs=webs[0].log.parent, flags=["--json"])
         self.receivers = Receivers(root)
         ends = {name: end for name, end in HANGING.items() if name != "prometheus"}
-        logs = "".join(f'[log.{web.name}]\npath = "{web.log}"\nstart = "start"\n' for web in webs)
+        logs = "".join(
+            f'[log.{web.name}]\npath = "{web.log}"\nstart = "start"\nformat = "{web.format}"\n'
+            for web in webs
+        )
         self.config.write_text(
             f'interval = "{interval}s"\nstate = "{self.state}"\n{logs}{RULE}'
             f'[output.prometheus]\nlisten = "127.0.0.1:{port}"\n{tables(ends, self.receivers)}'
