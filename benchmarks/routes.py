@@ -11,17 +11,25 @@ import time
 from collections.abc import Callable, Sequence
 
 from qps_service.counting.aggregator import Aggregator
-from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.counting.routes import COLLAPSES, Routes
+from qps_service.counting.rules import compile_match, make_rule
+from qps_service.service.rule_time import CpuLimit, RuleTime
 from qps_service.values.counts import Scanned
 
 ROWS = 300_000
 PART = 3000
 ROUTES = 400  # of the site
+LIMIT = CpuLimit()
 
 MAKERS: dict[str, Callable[[], Routes]] = {
     "no rule": Routes,
     "every collapse": lambda: Routes((), COLLAPSES),
     "a rule that matches": lambda: Routes([make_rule(compile_match("^/wp/([0-9]++)/"), r"/wp/\1")]),
+    "within its time": lambda: Routes(
+        [make_rule(compile_match("^/wp/([0-9]++)/"), r"/wp/\1")],
+        limited=RuleTime(LIMIT, time.monotonic_ns, print),
+    ),
+    "ten rules": lambda: Routes([make_rule(compile_match("^/api/v([0-9]++)/"), r"/api/\1")] * 10),
     "a rule that does not": lambda: Routes([make_rule(compile_match("^/api/v([0-9]++)/"), r"/api/\1")]),
 }
 
@@ -42,6 +50,7 @@ def cost(counting: Aggregator, found: Sequence[Scanned]) -> float:
 
 def main() -> None:
     """Print the table."""
+    LIMIT.install()
     scan = parts([b"/wp/%d/plugin/index.php" % number for number in range(ROWS)])
     encoded = parts([b"/wp/%d/%%2e%%2e%%2fetc" % number for number in range(ROWS)])
     site = parts([b"/page/%d" % (number % ROUTES) for number in range(ROWS)])

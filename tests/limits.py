@@ -118,6 +118,10 @@ LIMITS = {
     "Text of these targets and routes, memory": Limit(
         "counting.routes:CACHE_BYTES", "counting.test_routes", lambda size: 2 * size
     ),
+    "Rules of a log, on one target": Limit("service.rule_time:LIMIT", "service.test_rule_time"),
+    "Rules of all logs, beyond 100 µs and 5 µs a rule for each target": Limit(
+        "service.rule_time:BUDGET", "service.test_rule_time"
+    ),
     "Routes that `summarize` tells apart": Limit("commands.summarize:MAX_ROUTES", "test_limits"),
     # The ledger
     "Size of the file, with its history": Limit("history.max_size", "ledger.test_retention"),
@@ -257,6 +261,7 @@ UNSEEN = {
     "scanning.pure:TIMES_LIMIT": "likewise",
     "scanning.pure:_CORES_LIMIT": "a cache, beside which lines are read one by one",
     "scanning.pure:_CORE_BYTES_LIMIT": "likewise",
+    "commands.check:CPU_LIMIT": "service.rule_time heeds it",
     "commands.summarize:NUMBER_LIMIT": "what an option takes",
     "commands.summarize:SPAN_LIMIT": "likewise",
     "commands.simulate:RATE_LIMIT": "likewise",

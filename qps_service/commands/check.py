@@ -5,7 +5,7 @@ import grp
 import os
 import pwd
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -13,6 +13,8 @@ from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
+from qps_service.counting.ambiguity import polynomial, slow_routes
+from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import choose, first_lines
@@ -20,10 +22,11 @@ from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
+from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
-from qps_service.text.units import format_duration
-from qps_service.values.counts import Scanned
+from qps_service.text.units import MILLISECOND, format_duration
+from qps_service.values.counts import OTHER, Scanned
 
 HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\
@@ -49,6 +52,11 @@ HIDDEN = {
     "/var/tmp": "PrivateTmp=",  # noqa: S108  likewise
 }
 
+KIB = 1024  # bytes of the routes that rules are tried on
+SHOWN = 20  # bytes of one that are shown
+ENDED = LIMIT * 3 // 4  # nanoseconds of CPU time: the kernel, which ends what takes too long, counts in ticks
+CPU_LIMIT = CpuLimit()
+
 Answer = tuple[str, str, bool]  # what, how it is, whether that is well
 
 
@@ -67,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = apart(load(flags_of(arguments), os.environ))
     if arguments.config_only:
         return EXIT_OK
+    CPU_LIMIT.install()
     user = _service_user()
     well = _print(as_user(user, partial(_source, config)))
     _print([("interval", format_duration(config.interval), True)])
@@ -148,8 +157,7 @@ def _log(log: LogConfig) -> list[Answer]:
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     yield "  format", " ".join(line.strip() for line in log.format.text.splitlines()).strip(), True
-    if log.rules:
-        yield "  rules", f"{len(log.rules)} for routes", True
+    yield from _rules(log)
     user = user_name(os.geteuid())
     try:
         seen = files.stat(log.path)
@@ -184,10 +192,33 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     yield from _first_line(log, line)
 
 
+def _rules(log: LogConfig) -> Iterator[Answer]:
+    """How long each rule takes on the slowest of the routes that are made for it."""
+    length = min(KIB, log.max_route)
+    for number, rule in enumerate(log.rules, start=1):
+        routes = slow_routes(rule.pattern, length)
+        took, route = max((CPU_LIMIT(rule.apply, route)[1], route) for route in routes)
+        ended = f"it would be ended after {LIMIT // MILLISECOND} ms"
+        time = f"{took / MILLISECOND:.3f} ms" if took < ENDED else ended
+        yield f"  rule {number}", rule.match, True
+        yield "", f'{time} on {length} bytes, the slowest that were tried: "{show(route[:SHOWN])}..."', True
+        for slow in polynomial(rule.pattern):
+            if slow.repeats > 1:
+                same = f'{slow.repeats} repetitions can match the same bytes, such as "{show(slow.pumped)}"'
+                yield "", f"warning: {same}: n bytes take up to n^{slow.degree} steps", True
+                yield "", "write repetition that gives nothing back, such as [^/]++", True
+                break
+
+
+def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
+    return CPU_LIMIT(apply_all, rules, route, max_route)[0] or OTHER
+
+
 def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
     scanned = _scan(line, log.format, log)
     for key, counts in scanned.counts.items():
-        how = f"{show(key.method)} {show(log.routes().of(key.route))} {key.status:03d}, {counts.bytes} bytes"
+        route = show(log.routes(_limited).of(key.route))
+        how = f"{show(key.method)} {route} {key.status:03d}, {counts.bytes} bytes"
         yield "  first line", f"parses as {how}", True
     if scanned.sample:
         sample = scanned.sample

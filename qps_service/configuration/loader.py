@@ -6,6 +6,7 @@ found in one go and named by where it stands: a key path of the file, a variable
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,8 +14,10 @@ from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
-from qps_service.counting.routes import Rule, make_rule
+from qps_service.counting.ambiguity import exponential
+from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
+from qps_service.text.escape import show
 from qps_service.values.history import History
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
@@ -171,6 +174,11 @@ class _Loader:
                 self._problem(f"{where}{setting.key}", "expected a value, got none")
         pattern, name = (self._value(setting, table, where) for setting in RULE)
         if pattern is None or name is None:
+            return None
+        if slow := exponential(pattern, time.thread_time_ns):
+            text = f"on routes that repeat {show(slow.pumped)!r} it can take exponential time"
+            how = "write repetition that gives nothing back, such as [^/]++ or (?>...)"
+            self._problem(f"{where}match", f"{text}; {how}, got {table['match']!r}")
             return None
         try:
             return make_rule(pattern, name)

@@ -19,7 +19,7 @@ from qps_service.configuration.parsers import (
     parse_template,
     size,
 )
-from qps_service.counting.routes import compile_match
+from qps_service.counting.rules import compile_match
 from qps_service.formats.presets import NAMES, compile_format
 from qps_service.text.units import SECOND
 

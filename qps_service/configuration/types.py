@@ -5,7 +5,8 @@ settings.py says what each can be and is by default, loader.py makes them.
 
 from typing import NamedTuple
 
-from qps_service.counting.routes import Routes, Rule
+from qps_service.counting.routes import Routes
+from qps_service.counting.rules import Limited, Rule, apply_all
 from qps_service.formats.presets import LogFormat
 from qps_service.values.history import History
 
@@ -28,9 +29,9 @@ class LogConfig(NamedTuple):
     # Absolute paths of the other logs, which may be named like rotated files of this one.
     others: frozenset[str] = frozenset()
 
-    def routes(self) -> Routes:
-        """What makes routes of its targets, new."""
-        return Routes(self.rules, self.collapse, self.keep_query, self.max_route)
+    def routes(self, limited: Limited = apply_all) -> Routes:
+        """What makes routes of its targets, new; `limited` applies rules within their time."""
+        return Routes(self.rules, self.collapse, self.keep_query, self.max_route, limited)
 
 
 class PrometheusConfig(NamedTuple):

@@ -13,16 +13,16 @@ The steps, in this order:
 7. **Rules**, all of them, in order, each applied to what the one before left: where the pattern is found, the
    route becomes the rule's template, expanded. An empty one is `/`.
 
-What is longer than `max_route` in the end is OTHER, too. Case is kept, and bytes are never decoded. Where the
+What is longer than `max_route` in the end is OTHER, too, and so is what takes the rules too long: see Limited
+in rules.py. Case is kept, and bytes are never decoded. Where the
 query is kept, steps 3 to 6 are for the path before it, and the rules see it.
 """
 
 import re
-import warnings
 from collections.abc import Collection, Sequence
 from itertools import product
-from typing import NamedTuple
 
+from qps_service.counting.rules import Limited, Rule, apply_all
 from qps_service.values.counts import OTHER
 
 _DAY = rb"(?:0[1-9]|[12][0-9]|3[01])"
@@ -58,23 +58,6 @@ _NORMALISED = {  # each way to write an octet -> the one that counts
 }
 
 
-class Rule(NamedTuple):
-    """Where `pattern` is found, `template` is the route, with its \\1 and \\g<name> filled in."""
-
-    pattern: re.Pattern[bytes]
-    template: bytes
-
-    def apply(self, route: bytes) -> bytes:
-        """The route that `route` becomes."""
-        found = self.pattern.search(route)
-        if found is None:
-            return route
-        # As found.expand(), which reads the template each time; sub() remembers it.
-        after = len(route) - found.end()
-        expanded = self.pattern.sub(self.template, route, count=1)
-        return expanded[found.start() : len(expanded) - after] or b"/"
-
-
 class Routes:
     """The routes of one log's targets.
 
@@ -90,12 +73,15 @@ class Routes:
         collapses: Collection[str] = (),
         keep_query: bool = False,
         max_route: int = 1024,
+        limited: Limited = apply_all,
     ) -> None:
-        """`collapses` are some of COLLAPSES; `max_route` is bytes."""
+        """`collapses` are some of COLLAPSES; `max_route` is bytes; `limited` applies rules within its
+        time."""
         self._rules = tuple(rules)
         self._collapse = _segments(collapses) if collapses else None
         self._keep_query = keep_query
         self._max_route = max_route
+        self._limited = limited
         self._is_plain = not (rules or collapses)
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
@@ -110,19 +96,23 @@ class Routes:
         if len(target) > self._max_route:
             return OTHER
         if self._is_plain:
-            return self._derive(target)
+            return self._derive(target) or OTHER
         return self._young.get(target) or self._recall(target)
 
     def _recall(self, target: bytes) -> bytes:
-        """The route of a target that is not in the young generation; it is from now on."""
+        """The route of a target that is not in the young generation; it is from now on, but for one that
+        there was no time for."""
         route = self._old.get(target) or self._derive(target)
+        if route is None:
+            return OTHER  # this time
         if len(self._young) >= CACHE_ENTRIES or self._size >= CACHE_BYTES:
             self._old, self._young, self._size = self._young, {}, 0
         self._young[target] = route
         self._size += len(target) + len(route)
         return route
 
-    def _derive(self, target: bytes) -> bytes:
+    def _derive(self, target: bytes) -> bytes | None:
+        """The steps; None where rules had no time for it."""
         path, rest = target, b""
         if self._keep_query and (query := _QUERY.search(target)):
             path, rest = target[: query.start()], target[query.start() :]
@@ -135,43 +125,9 @@ class Routes:
         if self._collapse:
             path = self._collapse.sub(_placeholder, path)
         route = path + rest
-        for rule in self._rules:
-            route = rule.apply(route)
-            if len(route) > self._max_route:  # before the next rule, which could double it once more
-                break
+        if self._rules:
+            return self._limited(self._rules, route, self._max_route)
         return OTHER if len(route) > self._max_route else route
-
-
-def compile_match(text: str) -> re.Pattern[bytes]:
-    """The pattern of a rule, over bytes: `.` is one byte, `\\w` is ASCII. Raises ValueError."""
-    source = text.encode()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what a later Python will read otherwise
-            return re.compile(source)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression: {_said(error, source)}") from error
-    except (ValueError, OverflowError, RecursionError, Warning) as error:
-        raise ValueError(f"expected a regular expression: {error}") from error
-
-
-def make_rule(pattern: re.Pattern[bytes], name: str) -> Rule:
-    """A rule with a template that fits its pattern. Raises ValueError for one that does not."""
-    template = name.encode()
-    try:
-        pattern.sub(template, b"")  # reads the template, whether or not the pattern is found
-    except re.error as error:
-        raise ValueError(f"expected a template: {_said(error, template)}") from error
-    except IndexError as error:
-        raise ValueError(f"expected a template: {error}") from error
-    return Rule(pattern, template)
-
-
-def _said(error: re.error, source: bytes) -> str:
-    """What is wrong, with the place in characters where `re` tells it."""
-    if error.pos is None:
-        return error.msg
-    return f"{error.msg} (character {len(source[: error.pos].decode(errors='ignore')) + 1})"
 
 
 def _segments(collapses: Collection[str]) -> re.Pattern[bytes]:

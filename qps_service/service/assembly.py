@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
+from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
@@ -29,6 +30,7 @@ from qps_service.service.descriptor_store import DescriptorStore
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline
 from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
+from qps_service.service.rule_time import CpuLimit, RuleTime
 from qps_service.service.state_directory import StateDirectory
 from qps_service.service.systemd import LISTENER, Supervisor, bindings, handed_back, watchdog_of
 from qps_service.values.reports import Report
@@ -85,6 +87,9 @@ def assembled(
         fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
+    clock, limit = SystemClock(), CpuLimit()
+    limit.install()
+    rule_time = RuleTime(limit, clock.now, board.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
     supervisor = Supervisor(lambda text, fds: host.notify(text, fds=list(fds)), watchdog)
     # They stay open for all of its life: a reload may bring the output that serves them.
@@ -102,7 +107,7 @@ def assembled(
         is_ours=state.is_held if state else lambda: True,
     )
     try:
-        yield Daemon(
+        daemon = Daemon(
             config,
             writer=writer,
             reload=reload,
@@ -112,31 +117,42 @@ def assembled(
                 Watches(None if once else board.notify),
                 # Without a ledger nobody could go on with what is kept.
                 keeps=bool(state) and not once,
+                limited=rule_time,
             ),
             drop_kept=store.drop,
             outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
-            clock=SystemClock(),
+            clock=clock,
             waker=waker,
             supervisor=supervisor,
             notify=board.notify,
             scanner=describe(host.environment),
         )
+        rule_time.working = daemon.alive
+        yield daemon
     finally:
         writer.close()
         if state:
             state.release()
 
 
-def _pipelines_with(store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool) -> MakePipeline:
-    """Pipelines that share watches and go on with the files in the store; with `keeps`, what they open goes
-    there as well."""
+def _pipelines_with(
+    store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
+) -> MakePipeline:
+    """Pipelines that share watches and the time for rules, and go on with the files in the store; with
+    `keeps`, what they open goes there as well."""
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
             store.drop(log.name)
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
-        return LogPipeline(log, now, notify, Files(working), watches=watches, resume=resume, keeper=keeper)
+        return LogPipeline(
+            *(log, now, notify, Files(working)),
+            watches=watches,
+            resume=resume,
+            keeper=keeper,
+            limited=limited,
+        )
 
     return make
 

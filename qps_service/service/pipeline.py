@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.rules import Limited, apply_all
 from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
@@ -44,9 +45,10 @@ class LogPipeline:
         watches: Watches | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
+        limited: Limited = apply_all,
     ) -> None:
         """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
-        files for the next one."""
+        files for the next one; `limited` applies route rules within the time of the process."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
@@ -55,6 +57,7 @@ class LogPipeline:
         self._before: int | None = None
         self.state = UNREAD  # after the last read
         self._notify = notify
+        self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
         self._follower = Follower(
@@ -69,7 +72,7 @@ class LogPipeline:
             others=config.others,
         )
         self._scanner = self._make_scanner(config)
-        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(), restored)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(limited), restored)
         # Each with when it was told, nanoseconds.
         self._losses = list(zip(restored.lost_at, restored.losses, strict=True)) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
@@ -110,7 +113,7 @@ class LogPipeline:
         if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
         self._follower.reconfigure(_limits(config), config.others)
-        self.aggregator.reconfigure(config.max_routes, config.routes())
+        self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
         self.config = config
         self._is_found = self._mount_is_said = False
 

@@ -20,6 +20,7 @@ from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
 from qps_service.commands import audit, run
+from qps_service.counting.rules import apply_all
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
@@ -518,6 +519,14 @@ def takes_any_file_for_its_own() -> None:
 def audits_with_the_right_to_write() -> None:
     opened = Ledger.open
     replace(Ledger, open=lambda self, **keywords: opened(self))
+
+
+def gives_rules_all_the_time_that_they_take() -> None:
+    class Applies:
+        working = None
+        __call__ = staticmethod(apply_all)
+
+    replace(assembly, RuleTime=lambda *_: Applies())
 
 
 def put_in_place(name: str) -> None:

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
+from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, group_name, user_name
 from tests.promised import Patches, Promise, promises
 
@@ -127,8 +129,49 @@ def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) ->
         "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
     )
     status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[2]) == (0, "  rules        2 for routes")
+    assert (status, lines[2], lines[4]) == (0, "  rule 1       ^/user/:id/(.)", "  rule 2       x")
     assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
+
+
+RULES = {  # what is said of them
+    r"^/user/[^/]++/(\w++)": [r"0\.\d{3} ms on 1024 bytes, the slowest that were tried: .*"],
+    r"(.*)/(.*)/(.*)\.php$": [
+        r'it would be ended after 50 ms on 1024 bytes, the slowest that were tried: "/{20}\.\.\."',
+        r'warning: 3 repetitions can match the same bytes, such as "//": n bytes take up to n\^4 steps',
+        r"write repetition that gives nothing back, such as \[\^/\]\+\+",
+    ],
+}
+
+
+def check_rules(place: Path, capsys: Captured) -> None:
+    """Each with the time that it takes on a bad route, and with what makes it slow; which is no problem."""
+    make_log(place / "access.log")
+    rules = "".join(f"[[log.web.route]]\nmatch = '{match}'\nname = '/x'\n" for match in RULES)
+    (place / "some.toml").write_text(f"[log.web]\npath = 'access.log'\n{rules}")
+    status, lines = looked(capsys, "--config", "some.toml")
+    said = [
+        line
+        for number, (match, texts) in enumerate(RULES.items(), start=1)
+        for line in (f"  rule {number}       {re.escape(match)}", *(f" {{15}}{text}" for text in texts))
+    ]
+    assert status == 0
+    for line, expected in zip(lines[2 : 2 + len(said)], said, strict=True):
+        assert re.fullmatch(expected, line), line
+
+
+def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/" * 300))
+    (place / "some.toml").write_text(
+        "[log.web]\npath = 'access.log'\n[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
+    )
+    status, lines = looked(capsys, "--config", "some.toml")
+    assert (status, lines[-1]) == (0, "  first line   parses as GET other 200, 512 bytes")
+
+
+test_rules, test_rules_without_a_word_are_caught = promises(
+    Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
+    Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
+)
 
 
 MOUNT = (

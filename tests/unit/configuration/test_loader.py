@@ -14,7 +14,7 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import LOG, SERVICE, Setting
 from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
-from qps_service.counting.routes import Rule, compile_match, make_rule
+from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.errors import ConfigError, UsageError
 from qps_service.formats.presets import compile_format
 from qps_service.text.units import SECOND
@@ -453,6 +453,13 @@ RULE_A = "match = 'a'\nname = '/a'\n"
             ],
         ),
         ("[[log.a.route]]\nmatch = ''\nname = ''", ["route[1].name: expected a route, got ''"]),
+        (
+            f"[[log.a.route]]\nmatch = '^/(\\w+/?)+$'\nname = '/'\n[[log.a.route]]\n{RULE_A}",
+            [
+                "route[1].match: on routes that repeat 'a' it can take exponential time; write repetition "
+                r"that gives nothing back, such as [^/]++ or (?>...), got '^/(\\w+/?)+$'"
+            ],
+        ),
     ],
 )
 def test_problems_of_routes(write: Write, text: str, expected: list[str]) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission
 from qps_service.counting.aggregator import METHODS_LIMIT, Aggregator
-from qps_service.counting.routes import COLLAPSES, Routes, compile_match, make_rule
+from qps_service.counting.routes import COLLAPSES, Routes
+from qps_service.counting.rules import compile_match, make_rule
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window

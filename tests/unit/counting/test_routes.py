@@ -14,10 +14,8 @@ from qps_service.counting.routes import (
     CACHE_ENTRIES,
     COLLAPSES,
     Routes,
-    Rule,
-    compile_match,
-    make_rule,
 )
+from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.values.counts import OTHER
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
@@ -315,7 +313,7 @@ class Forgetful(Routes):  # one generation, which is thrown away when it is full
 class Remembers(Routes):  # nothing is forgotten
     def _recall(self, target: bytes) -> bytes:
         self._size = 0
-        self._young[target] = self._derive(target)
+        self._young[target] = self._derive(target) or b""
         return self._young[target]
 
 

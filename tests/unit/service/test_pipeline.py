@@ -8,7 +8,7 @@ import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
-from qps_service.counting.routes import compile_match, make_rule
+from qps_service.counting.rules import apply_all, compile_match, make_rule
 from qps_service.files.kernel import Files
 from qps_service.following import resume
 from qps_service.notices import kinds
@@ -26,6 +26,7 @@ from tests.promised import MadePromise, Promise, nothing, promises, twin
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
 LONG = b"x" * 300 + b"\n"  # over max_line
+TO_ONE = (make_rule(compile_match("^/"), "/one"),)
 
 
 class Log:
@@ -114,13 +115,12 @@ def test_other_settings_leave_the_counts_alone(log: Log) -> None:
 def other_rules_are_for_what_is_read_from_then_on(begin: Begin) -> None:
     """They are for what is read from then on; what was counted does not move."""
     log = begin()
-    to_one = (make_rule(compile_match("^/"), "/one"),)
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 2)
     log.read()
     log.pipeline.reconfigure(log.config(collapse=("numeric",)))
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 3)
     log.read()
-    log.pipeline.reconfigure(log.config(rules=to_one))
+    log.pipeline.reconfigure(log.config(rules=TO_ONE))
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 4)
     log.read()
     assert {key.route: each.requests for key, each in log.window().counts.items()} == {
@@ -135,6 +135,33 @@ class KeepsItsRules(LogPipeline):
 
     def reconfigure(self, config: LogConfig) -> None:
         super().reconfigure(self.config)
+
+
+def the_rules_of_a_log_keep_to_their_time(begin: Begin) -> None:
+    """To that of the process, whatever the configuration is."""
+    log, asked = begin(), []
+
+    def limited(rules: object, route: bytes, max_route: int) -> None:
+        asked.append(route)
+
+    pipeline = type(log.pipeline)(log.config(rules=TO_ONE), log.now, print, limited=limited)
+    log.pipeline.close()
+    log.pipeline = pipeline
+    log.read()
+    for rules in (TO_ONE, 2 * TO_ONE):
+        log.pipeline.reconfigure(log.config(rules=rules))
+        log.write(b"1.2.3.4\tGET /a\t200\t5\n")
+        log.read()
+        assert [key.route for key in log.window().counts] == [b"other"]
+    assert asked == [b"/a", b"/a"]
+
+
+class TakesItsTime(LogPipeline):
+    """Other rules have no limit."""
+
+    def reconfigure(self, config: LogConfig) -> None:
+        self._limited = apply_all
+        super().reconfigure(config)
 
 
 # --- what is said about rejected lines
@@ -180,6 +207,7 @@ class Forgets(LogPipeline):
 
 test_promise, test_twin = promises(
     MadePromise(other_rules_are_for_what_is_read_from_then_on, KeepsItsRules, by="begin"),
+    MadePromise(the_rules_of_a_log_keep_to_their_time, TakesItsTime, by="begin"),
     MadePromise(rejects_are_said_at_most_once_a_minute, SaysEach, Forgets, by="begin"),
 )
 
