@@ -11,6 +11,7 @@ with that of an empty Python in the same run; CPU is seconds of the process for 
 
 import os
 import resource
+import select
 import signal
 import socket
 import statistics
@@ -62,6 +63,13 @@ class Service:
         while told not in self._notify.recv(4096).decode():
             pass
 
+    def hear(self, seconds: float) -> None:
+        """Take for so long what it tells systemd: after ten messages that nobody takes it would wait."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if select.select([self._notify], [], [], left)[0]:
+                self._notify.recv(4096)
+
     def status(self) -> dict[str, str]:
         """/proc/PID/status."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -90,7 +98,9 @@ def follow(root: Path, write: list[str]) -> str:
     """What it took to follow LINES lines that `write` appends, all counted, with a new ledger."""
     state = tempfile.mkdtemp(dir=root)
     service = Service(root, state)
-    subprocess.run(write, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(write, stdout=subprocess.DEVNULL) as writer:
+        while writer.poll() is None:
+            service.hear(0.2)
     service.wait_until(f"; {LINES} requests in total")
     status = service.status()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -109,7 +119,7 @@ def at_rest(root: Path, seconds: int) -> str:
     service = Service(root, tempfile.mkdtemp(dir=root))
     pid = service.process.pid
     before = use([pid])
-    time.sleep(seconds)
+    service.hear(seconds)
     after = use([pid])
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     resident, _ = memory([pid])

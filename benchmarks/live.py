@@ -117,10 +117,10 @@ def _ended(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator
             process.kill()
 
 
-def write(log: Path, core: int) -> None:
-    """LINES lines at RATE."""
+def write(log: Path, core: int, rate: int = RATE) -> None:
+    """So many lines a second, for SECONDS."""
     command = [sys.executable, "-m", "qps_service", "simulate", "-o", str(log), "-r", "0", "--seed", "1"]
-    command += ["--rate", str(RATE), "--duration", str(SECONDS)]
+    command += ["--rate", str(rate), "--duration", str(SECONDS)]
     subprocess.run(pinned(command, core), check=True, stdout=subprocess.DEVNULL)
 
 

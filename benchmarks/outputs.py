@@ -37,7 +37,7 @@ HEAD = ("outputs", "CPU s", "added", "ms a report", "RSS MB", "added")
 
 
 class Ends:
-    """The receivers of one run. Each method but the last two opens one and gives its table's text."""
+    """The receivers of one run. Each of the first four methods opens one and gives its table's text."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -68,6 +68,10 @@ class Ends:
         """A file."""
         self._files.append(self._root / f"{len(self._files)}.prom")
         return f'path = "{self._files[-1]}"\n'
+
+    def let_pages_be(self) -> None:
+        """Somebody else scrapes them."""
+        self._pages.clear()
 
     def take(self, until: float) -> None:
         """Throw away what comes until then, `time.monotonic()`; scrape once."""

@@ -158,7 +158,7 @@ def messages() -> str:
 _LOG = "access"
 _KEY = Key(b"GET", b"/help", 200)
 _COUNTS = {_KEY: Counts(32, 16384)}
-_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, 0, 1, 0, 0.5)
+_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, {}, 1, 0, 0.5)
 _OVERVIEW = Overview((_STANDING,), 1, 0, {"journal": 0}, "0", "pure")
 _REPORT = Report(_LOG, False, 1, 1473414194, 10.0, 32, 3.2, 0, (Row(*_KEY, 32, 16384, 3.2),))
 _ROUTES = (b"/", b"/help", b"/my_page", b"/user/:id", b"/index.html", b"/a//b", OTHER)
@@ -173,7 +173,7 @@ def prometheus_metrics() -> str:
             ", ".join(map(_code, _labels(family))),
             f"{family.documentation}.",
         )
-        for family in Families(_OVERVIEW).collect()
+        for family in {family.name: family for family in Families(_OVERVIEW)}.values()
     )
     return _table(("metric", "type", "labels", "meaning"), rows)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from qps_service.configuration import loader, outputs, settings
 from qps_service.configuration.settings import Setting
+from qps_service.files.compression import Compression
 from qps_service.text.units import SECOND
 from tests.promised import Patches
 
@@ -94,6 +95,10 @@ def _times(other: str) -> Callable[[float], float]:
     return lambda value: value * constant(other)[2]
 
 
+def _memory(compression: Compression) -> float:
+    return compression.memory
+
+
 # By the first cell of their rows.
 LIMITS = {
     # Reading
@@ -104,6 +109,9 @@ LIMITS = {
     "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
     "First lines by which `auto` chooses": Limit("formats.detection:LINES", "test_limits"),
     "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
+    "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),
+    "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", "files.test_compressed", _memory),
+    "Memory to unpack files, of all logs together": Limit("files.unpacking:LIMIT", "files.test_unpacking"),
     "Time between two looks": Limit("service.daemon:TICK", "service.test_many_logs"),
     "Time of a look after which no further log is begun": Limit(
         "service.daemon:TURN", "service.test_many_logs"
@@ -112,6 +120,12 @@ LIMITS = {
     # Routes and rows
     "Routes of a log that are told apart": Limit("max_routes", "test_limits"),
     "Length of a route": Limit("max_route", "test_limits"),
+    "Places for rows, of all logs together": Limit("max_rows", "counting.test_rows"),
+    "Text of a route that a place has room for": Limit("counting.rows:LONG", "counting.test_rows"),
+    "Rows with a method that a route has room for": Limit("counting.rows:METHOD_ROWS", "counting.test_rows"),
+    "Statuses that a route has room for": Limit("counting.rows:STATUS_ROWS", "counting.test_rows"),
+    "Methods that are not registered": Limit("counting.methods:INVENTED_LIMIT", "counting.test_methods"),
+    "Length of such a method": Limit("counting.methods:INVENTED_LENGTH", "counting.test_methods"),
     "Targets of a log whose routes are remembered": Limit(
         "counting.routes:CACHE_ENTRIES", "counting.test_routes", lambda entries: 2 * entries
     ),
@@ -135,6 +149,10 @@ LIMITS = {
     ),
     "Windows of all logs that wait to be written": Limit("ledger.outbox:WAITING_LIMIT", "ledger.test_writer"),
     "Tries to open the ledger again": Limit("ledger.writer:REOPEN", "ledger.test_writer"),
+    "Rows of these windows": Limit("ledger.outbox:ROWS_LIMIT", "ledger.test_outbox"),
+    "Messages on windows dropped for their size": Limit(
+        "ledger.writer:DROPPED_SAID_EVERY", "ledger.test_writer"
+    ),
     "Ledger of an older schema that a reader copies, memory": Limit(
         "ledger.database:COPY_LIMIT", "ledger.test_schema"
     ),
@@ -196,6 +214,13 @@ LIMITS = {
     "Different answers that are not read yet, memory": Limit(
         f"{SERVER}IN_FLIGHT", "network.test_http_server"
     ),
+    "What the kernel takes of each before it is read": Limit(
+        f"{SERVER}SENT_AHEAD", "network.test_http_server"
+    ),
+    "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
+    "Share of the time that other clients take": Limit(
+        "service.daemon:REST", "service.test_answers", lambda rest: 1 / (1 + rest)
+    ),
     "Looks that answer somebody": Limit(f"{SCRAPES}APART", "outputs.test_prometheus"),
     "Share of the time that answers take": Limit(
         f"{SCRAPES}REST", "outputs.test_prometheus", lambda rest: 1 / (1 + rest)
@@ -210,6 +235,11 @@ LIMITS = {
     "stdout: time for the rest at a stop": Limit(
         "outputs.stdout:LAST_WAIT", "outputs.test_stdout", lambda milliseconds: milliseconds * SECOND // 1000
     ),
+    "Textfile: size": Limit("textfile.max_answer", "outputs.test_textfile"),
+    "JSON: part of a line that is written at once": Limit(
+        "outputs.json_lines:BLOCK", "outputs.test_json_lines"
+    ),
+    "Journal: length of a field": Limit("outputs.journal:LARGE", "outputs.test_journal"),
     "Graphite: metrics that wait, memory": Limit("network.tcp:LIMIT", "network.test_tcp"),
     "Graphite: time for a connection": Limit("network.tcp:PATIENCE", "network.test_tcp"),
     "Graphite: time without an acknowledgement": Limit(
@@ -266,6 +296,4 @@ UNSEEN = {
     "commands.summarize:SPAN_LIMIT": "likewise",
     "commands.simulate:RATE_LIMIT": "likewise",
     "commands.simulate:INTERVAL_LIMIT": "likewise",
-    "counting.aggregator:METHODS_LIMIT": "its row comes with the bound on rows",
-    "counting.aggregator:METHOD_LIMIT": "likewise",
 }

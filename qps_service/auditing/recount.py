@@ -14,10 +14,8 @@ from qps_service.files.compressed import why_not
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
-from qps_service.files.sources import ENDLESS, Source, open_source
+from qps_service.files.sources import ENDLESS, Source, count_lines, open_source
 from qps_service.values.positions import Position
-
-BLOCK = 1 << 18  # bytes
 
 
 class Unread(NamedTuple):
@@ -136,11 +134,4 @@ def _resolved(files: Files, path: str) -> str:
 
 def _count(position: Position, source: Source) -> int:
     """The lines in what was read: its newlines, and what the position says of those that have none."""
-    lines, offset = position.unended, position.begun
-    while offset < position.offset:
-        block = source.read(min(BLOCK, position.offset - offset), offset)
-        if not block:
-            break
-        lines += block.count(b"\n")
-        offset += len(block)
-    return lines
+    return position.unended + count_lines(source, position.offset, start=position.begun)

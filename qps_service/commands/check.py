@@ -14,6 +14,7 @@ from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.counting.ambiguity import polynomial, slow_routes
+from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     well = _print(as_user(user, partial(_source, config)))
     _print([("interval", format_duration(config.interval), True)])
     well &= _print(as_user(user, partial(_state, config)))
+    _print(_rows(config))
     for output in config.outputs:
         well &= _print(as_user(user, partial(_output, output, user)))
     for log in config.logs:
@@ -106,6 +108,16 @@ def _source(config: Config) -> list[Answer]:
     except OSError as error:
         return [("configuration", f"{config.source}: {explain(error)}", False)]
     return [("configuration", config.source, True)]
+
+
+def _rows(config: Config) -> list[Answer]:
+    """How they are shared, where there are several to share them."""
+    if len(config.logs) < 2:
+        return []
+    budget = Budget(config.max_rows)
+    first, *_ = (budget.join() for _ in config.logs)
+    own = f"{config.max_rows} of all logs, of which each has {budget.own} for itself"
+    return [("rows", f"{own}, and up to {first.room}", True)]
 
 
 def _state(config: Config) -> list[Answer]:

@@ -2,13 +2,13 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
 from qps_service.configuration.types import Config
 from qps_service.errors import UsageError
-from qps_service.reporting.text import render_text
+from qps_service.reporting.text import text_lines
 from qps_service.service.assembly import Host, assembled
 from qps_service.service.own_files import STREAMS, apart
 from qps_service.values.reports import Report
@@ -47,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _renderer(arguments: argparse.Namespace) -> Callable[[Report], str]:
+def _renderer(arguments: argparse.Namespace) -> Callable[[Report], Iterable[str]]:
     if arguments.json:
-        from qps_service.outputs.json_lines import render_json
+        from qps_service.outputs.json_lines import json_pieces
 
-        return render_json
-    return render_text
+        return json_pieces
+    return text_lines
 
 
 def run(arguments: argparse.Namespace) -> int:

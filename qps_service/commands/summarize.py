@@ -7,7 +7,9 @@ from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.commands.progress import Progress, progress_on
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.budget import Budget
 from qps_service.counting.routes import COLLAPSES, Routes
+from qps_service.counting.rows import ROUTE_ROWS
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.detection import choose, first_lines
@@ -96,7 +98,9 @@ class _Counting:
         if not self._format.is_auto:
             self._require_time(self._format)
         routes = Routes(collapses=arguments.collapse)
-        self._aggregator = Aggregator("", 0, arguments.routes, routes)
+        # All routes have room, and twice as many as are told apart by default.
+        rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
+        self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
         self._times: dict[int | None, list[int]] = {}
 
     def count(self, path: str, progress: Progress) -> None:

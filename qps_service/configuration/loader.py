@@ -100,10 +100,11 @@ class _Loader:
             raise UsageError("\n".join(self._problems))
         if self._problems:
             raise ConfigError(self._problems)
+        every = frozenset(paths)
         return Config(
             **values,
             history=History(**history),
-            logs=tuple(LogConfig(**each, others=frozenset(paths) - {each["path"]}) for each in logs),
+            logs=tuple(LogConfig(**each, max_rows=values["max_rows"], logs=every) for each in logs),
             source=self._source,
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )

@@ -20,6 +20,7 @@ from qps_service.configuration.parsers import (
 )
 from qps_service.configuration.settings import Setting
 from qps_service.configuration.types import (
+    MAX_ANSWER,
     GangliaConfig,
     GraphiteConfig,
     JsonConfig,
@@ -30,7 +31,7 @@ from qps_service.configuration.types import (
 )
 from qps_service.text.endpoint import endpoint
 from qps_service.text.escape import show_path
-from qps_service.text.units import SECOND
+from qps_service.text.units import SECOND, format_size
 
 
 class Library(NamedTuple):
@@ -65,6 +66,13 @@ _LISTEN = Setting(
     "127.0.0.1:9145",
     "ADDRESS",
     "where to answer scrapes: an address and a port; qps-reporter.socket goes before it",
+)
+_MAX_ANSWER = Setting(
+    "max_answer",
+    size(1 << 16, 1 << 30),
+    format_size(MAX_ANSWER),
+    "SIZE",
+    "the largest text of all metrics; where it would be larger, there is none, and that is said",
 )
 _GMOND_CONF = Setting(
     "gmond_conf",
@@ -116,7 +124,7 @@ _ROWS = (
     OutputKind(
         "prometheus",
         PrometheusConfig,
-        (_LISTEN,),
+        (_LISTEN, _MAX_ANSWER),
         "qps_service.outputs.prometheus.output:PrometheusOutput",
         lambda config: f"listens on {endpoint(*config.listen)}, or on the socket that systemd passes",
         _PROMETHEUS,
@@ -153,7 +161,7 @@ _ROWS = (
     OutputKind(
         "textfile",
         TextfileConfig,
-        (_TEXTFILE,),
+        (_TEXTFILE, _MAX_ANSWER),
         "qps_service.outputs.textfile:TextfileOutput",
         lambda config: show_path(config.path),
         _PROMETHEUS,

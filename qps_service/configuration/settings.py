@@ -19,6 +19,7 @@ from qps_service.configuration.parsers import (
     parse_template,
     size,
 )
+from qps_service.counting.budget import MAX_ROWS
 from qps_service.counting.rules import compile_match
 from qps_service.formats.presets import NAMES, compile_format
 from qps_service.text.units import SECOND
@@ -70,6 +71,14 @@ SERVICE = (
         "directory for the ledger, which one process at a time may use; counts live in memory without one "
         "(default: none, under systemd $STATE_DIRECTORY)",
         flag=True,
+    ),
+    Setting(
+        "max_rows",
+        number(1000, 10_000_000),
+        str(MAX_ROWS),
+        "N",
+        "rows (a method, a route, a status) that are told apart in all logs together; where they are short, "
+        "methods and then routes are counted as `other`",
     ),
 )
 

@@ -5,6 +5,7 @@ settings.py says what each can be and is by default, loader.py makes them.
 
 from typing import NamedTuple
 
+from qps_service.counting.budget import MAX_ROWS
 from qps_service.counting.routes import Routes
 from qps_service.counting.rules import Limited, Rule, apply_all
 from qps_service.formats.presets import LogFormat
@@ -25,19 +26,24 @@ class LogConfig(NamedTuple):
     max_line: int  # bytes
     quiet: int  # nanoseconds
     open_generations: int
+    max_rows: int = MAX_ROWS  # of all logs together
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
-    # Absolute paths of the other logs, which may be named like rotated files of this one.
-    others: frozenset[str] = frozenset()
+    # Absolute paths of all logs; the others may be named like rotated files of this one.
+    logs: frozenset[str] = frozenset()
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
         return Routes(self.rules, self.collapse, self.keep_query, self.max_route, limited)
 
 
+MAX_ANSWER = 32 << 20  # bytes
+
+
 class PrometheusConfig(NamedTuple):
     """`[output.prometheus]`."""
 
     listen: tuple[str, int]  # host and port
+    max_answer: int = MAX_ANSWER
 
 
 class GangliaConfig(NamedTuple):
@@ -78,6 +84,7 @@ class TextfileConfig(NamedTuple):
     """`[output.textfile]`."""
 
     path: str  # absolute
+    max_answer: int = MAX_ANSWER
 
 
 OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
@@ -92,3 +99,4 @@ class Config(NamedTuple):
     logs: tuple[LogConfig, ...]
     source: str | None  # the file it was read from
     outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal
+    max_rows: int = MAX_ROWS  # of all logs together

@@ -1,27 +1,32 @@
 """Which routes are told apart, when more are asked for than there are places. Pure.
 
-Promises: a route that was admitted stays so, for good, and no more are admitted than there are places; memory
-is bounded by the number of places; and a visitor who asks for millions of URLs does not use the places up.
+Promises: a route that was admitted stays so, for good, and no more are admitted than there are places, and
+room for their rows (rows.py); memory is bounded by the number of places, and by the log's share of rows;
+and a visitor who asks for millions of URLs does not use the places up, or the room.
 
 **Admission is by traffic.** The price of a place is a number of requests; the fewer places are free, the
 higher it is: 1 while half of them are, so that a small site sees every route at once; then 4, and four times
-as much each time the free ones are halved again. A route is admitted as soon as it is known to have had that
-many requests, the one that is being counted included. URLs that are asked for once each get no more than
-the first half of the places, however many they are; a real route gets one later, after a few requests more.
+as much each time the free ones are halved again. With the room for rows it is likewise, and the higher
+price counts. A route is admitted as soon as it is known to have had that many requests, the one that is being
+counted included. URLs that are asked for once each get no more than the first half, however many they are; a
+real route gets a place later, after a few requests more.
 
 **Who is near the price** is known from a Space-Saving summary (Metwally, Agrawal, El Abbadi: Efficient
 Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005) of the routes that have no place. It
-has as many counters as there are places in all. With 1,000 of them, any route that makes more than a
-thousandth of the requests of those without a place has a counter for certain.
+has as many counters as there are places in all, or fewer where the log's share of rows is smaller. With
+1,000 of them, any route that makes more than a thousandth of the requests of those without a place has a
+counter for certain, as long as their text together is no longer than what the share has room for.
 """
 
 from collections.abc import Iterable
 
-from qps_service.values.counts import OTHER
+from qps_service.counting.budget import LONG
+from qps_service.counting.rows import ROUTE_ROWS, Rows
+from qps_service.values.counts import MAX_ROUTES, MAX_ROWS, OTHER
 
 
 class SpaceSaving:
-    """Counts the most frequent of any number of routes, in `capacity` counters.
+    """Counts the most frequent of any number of routes, in `capacity` counters, with so many bytes of text.
 
     A route without a counter takes the place of the one that is lowest, and goes on from its count, which is
     noted as its error: what the route may have had before, and may not. So a count is never too low, and
@@ -32,8 +37,10 @@ class SpaceSaving:
     becomes empty, its last route went to a bucket close by, mostly that of the next number.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, text: int = 1 << 30) -> None:
         self.capacity = capacity
+        self.text = text  # bytes of all routes that have a counter; one longer route may be there alone
+        self._used = 0  # bytes of it
         self._counters: dict[bytes, tuple[int, int]] = {}  # route -> count, error
         self._buckets: dict[int, dict[bytes, None]] = {}  # count -> its routes; none is empty
         self._lowest = 0  # the lowest count; 0 where there is none
@@ -46,7 +53,8 @@ class SpaceSaving:
             count, error = found
             self._leave(count, route)
         else:
-            if len(self._counters) >= self.capacity:
+            self._used += len(route)
+            while len(self._counters) >= self.capacity or (self._used > self.text and self._counters):
                 self._evict()
             count = error = self._given_up
         count += requests
@@ -65,17 +73,16 @@ class SpaceSaving:
     def remove(self, route: bytes) -> None:
         """Forget it, if it has a counter."""
         if route in self._counters:
+            self._used -= len(route)
             self._leave(self._counters.pop(route)[0], route)
             if self._lowest not in self._buckets:
                 self._seek()
 
-    def resize(self, capacity: int) -> None:
-        """Have this many counters at most from now on; the lowest go."""
-        self.capacity = capacity
-        while len(self._counters) > capacity:
+    def resize(self, capacity: int, text: int = 1 << 30) -> None:
+        """Have this many counters and bytes at most from now on; the lowest go."""
+        self.capacity, self.text = capacity, text
+        while len(self._counters) > capacity or (self._used > text and self._counters):
             self._evict()
-            if self._lowest not in self._buckets:
-                self._seek()
 
     def _evict(self) -> None:
         """Take the counter of a route that has the lowest. Any will do; who came last is the one that
@@ -83,9 +90,11 @@ class SpaceSaving:
         bucket = self._buckets[self._lowest]
         route, _ = bucket.popitem()
         del self._counters[route]
+        self._used -= len(route)
+        self._given_up = self._lowest
         if not bucket:
             del self._buckets[self._lowest]
-        self._given_up = self._lowest
+            self._seek()
 
     def _leave(self, count: int, route: bytes) -> None:
         bucket = self._buckets[count]
@@ -101,12 +110,14 @@ class SpaceSaving:
 class Admission:
     """The names that routes are counted under; OTHER for those without a place."""
 
-    def __init__(self, places: int, admitted: Iterable[bytes] = ()) -> None:
-        """`admitted` hold places already, be they more than there are."""
+    def __init__(self, places: int, admitted: Iterable[bytes] = (), rows: Rows | None = None) -> None:
+        """`admitted` hold places already, be they more than there are. Without `rows` all have room."""
         # Each name to itself: what is kept is one object, however many rows it is in. OTHER takes no place.
         self.names: dict[bytes, bytes] = {OTHER: OTHER}
         self.names.update((route, route) for route in admitted)
-        self.folded = 0  # requests that OTHER got so far, because their route had no place
+        # Requests that OTHER got so far, because their route had no place, or there was no room for its rows.
+        self.folded = dict.fromkeys((MAX_ROUTES, MAX_ROWS), 0)
+        self._rows = rows
         self._summary = SpaceSaving(places)
         self.places = places
 
@@ -118,7 +129,7 @@ class Admission:
     @places.setter
     def places(self, places: int) -> None:
         self._places = places
-        self._reprice()
+        self.reprice()
 
     @property
     def admitted(self) -> int:
@@ -129,15 +140,35 @@ class Admission:
         """The name for these requests of a route that is not in `names`: its own if that admits it."""
         price = self._price
         if price and (requests >= price or self._summary.add(route, requests) >= price):
-            self._summary.remove(route)
-            self.names[route] = route
-            self._reprice()
-            return route
-        self.folded += requests
+            if self._rows is None or self._rows.admit(route):
+                self._summary.remove(route)
+                self.names[route] = route
+                self.reprice()
+                return route
+            self.folded[MAX_ROWS] += requests
+        else:
+            self.folded[self._scarce] += requests
         return OTHER
 
-    def _reprice(self) -> None:
-        """The price in requests; 0 where no place is free: then nobody's requests need to be remembered."""
+    def reprice(self) -> None:
+        """Ask for as many requests as is right now; for 0 where no place is free: then nobody's requests need
+        to be remembered. To be called when the room for rows has changed."""
         free = self._places - self.admitted
-        self._price = 4 ** ((self._places // free).bit_length() - 1) if free > 0 else 0
-        self._summary.resize(self._places if free > 0 else 0)
+        halvings, self._scarce = _halvings(self._places, free), MAX_ROUTES
+        capacity, text = self._places, 1 << 30
+        if self._rows is not None:
+            room = self._rows.room if self._rows.room >= ROUTE_ROWS else 0
+            if (by_rows := _halvings(self._rows.held + room, room)) > halvings:
+                halvings, self._scarce = by_rows, MAX_ROWS
+            capacity, text = max(1, min(capacity, self._rows.own)), self._rows.own * LONG
+        self._price = 4**halvings if halvings < _NONE else 0
+        self._summary.resize(*(capacity, text) if self._price else (0, 0))
+
+
+# More than any number of places can be halved.
+_NONE = 64
+
+
+def _halvings(places: int, free: int) -> int:
+    """How often the free places were halved after the first half was taken."""
+    return (places // free).bit_length() - 1 if free > 0 else _NONE

@@ -1,11 +1,11 @@
 """Per-window counters and running totals of one log.
 
 Promises: what goes in comes out exactly once, in the totals and, unless it is left out, in one window; a
-window that an earlier process began is ended by this one; and memory stays bounded however many routes the
-log's visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), and the first
-METHODS_LIMIT methods, for good. What is counted while its route has no place is counted under OTHER, for
-good too. So once a route is counted under its own name it always is, and the sum over all rows is always
-exact.
+window that an earlier process began is ended by this one; and memory stays bounded whatever the log's
+visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), all registered methods
+and a few others (`methods.py`), and no more rows than there is room for (`rows.py`), for good. What is
+counted while its route or method has no place is counted under OTHER, for good too. So once something is
+counted under its own name it always is, and the sum over all rows is always exact.
 """
 
 from collections import Counter
@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from qps_service.counting.admission import Admission
+from qps_service.counting.budget import Budget, Share
+from qps_service.counting.methods import Methods
 from qps_service.counting.routes import Routes
-from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.counting.rows import Rows
+from qps_service.values.counts import INVENTED, METHODS, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
-
-# HTTP knows about forty registered methods, a site uses a handful, and each multiplies the rows.
-METHODS_LIMIT = 16
-METHOD_LIMIT = 32  # bytes; the longest registered one has 17
 
 
 class Aggregator:
@@ -33,20 +32,23 @@ class Aggregator:
         max_routes: int,
         routes: Routes | None = None,
         restored: Restored | None = None,
+        share: Share | None = None,
     ) -> None:
-        """`routes` makes routes of targets; `restored` is what was counted before."""
+        """`routes` makes routes of targets; `restored` is what was counted before; `share` is the log's part
+        of the places for rows, by default all there are."""
         self.log = log
         self._of = (routes or Routes()).of
         self._started = restored.started if restored else started
-        self._methods: dict[bytes, bytes] = {}  # each to itself, as in Admission.names
         self.leaves_out = False  # whether what is added enters the totals and no window
         self._fresh, self._left_out = _Tally(), _Tally()  # since the last `take`
+        self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
+        self._rows = Rows(share or Budget().join(), self._totals)
+        self._methods = Methods(key.method for key in self._totals)
+        self._folded = dict.fromkeys((METHODS, INVENTED), 0)  # requests
+        self._admission = Admission(max_routes, (key.route for key in self._totals), self._rows)
         self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
-        self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
         self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
-        self._methods.update((key.method, key.method) for key in self._totals if key.method != OTHER)
-        self._admission = Admission(max_routes, (key.route for key in self._totals))
 
     def reconfigure(self, max_routes: int, routes: Routes) -> None:
         """Go on with these for what is added from now on; what was counted stays where it is."""
@@ -56,15 +58,12 @@ class Aggregator:
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
         tally = self._left_out if self.leaves_out else self._fresh
-        fresh, methods, of = tally.sums, self._methods, self._of
+        fresh, keys, of = tally.sums, self._rows.keys, self._of
         names, offer = self._admission.names, self._admission.offer
         for method, target, status, requests, size in scanned.rows:
             route = of(target)
-            key = (
-                methods.get(method) or self._admit_method(method),
-                names.get(route) or offer(route, requests),
-                status,
-            )
+            name = names.get(route) or offer(route, requests)
+            key = keys.get((method, name, status)) or self._key(method, name, status, requests)
             sums = fresh.get(key)
             if sums is None:
                 fresh[key] = [requests, size]
@@ -80,6 +79,7 @@ class Aggregator:
             _add(self._window, key, each)
         self._rejects.update(rejects)
         self._fresh = _Tally()
+        self._admission.reprice()  # rows came, here and in other logs
         return counts, rejects
 
     def take_left_out(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
@@ -130,21 +130,26 @@ class Aggregator:
         return self._admission.admitted
 
     @property
-    def folded(self) -> int:
-        """Requests added so far, by this process, that OTHER got because their route had no place."""
-        return self._admission.folded
+    def folded(self) -> Mapping[str, int]:
+        """Requests added so far, by this process, that were counted under OTHER, by reason (one of FOLDS)."""
+        return {**self._admission.folded, **self._folded}
 
     def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
-        counts = {Key(*key): Counts(*sums) for key, sums in tally.sums.items()}
+        counts = {key: Counts(*sums) for key, sums in tally.sums.items()}
         for key, each in counts.items():
             _add(self._totals, key, each)
         self._total_rejects.update(tally.rejects)
         return counts, tally.rejects
 
-    def _admit_method(self, method: bytes) -> bytes:
-        if len(self._methods) >= METHODS_LIMIT or len(method) > METHOD_LIMIT:
-            return OTHER
-        return self._methods.setdefault(method, method)
+    def _key(self, method: bytes, route: bytes, status: int, requests: int) -> Key:
+        """What these are counted under, where they may need a new row, or have none."""
+        name = self._methods.of(method)
+        key = self._rows.key(name, route, status)
+        if name != method:
+            self._folded[INVENTED] += requests
+        elif key.method != method:
+            self._folded[METHODS] += requests
+        return key
 
 
 class _Tally:
@@ -152,7 +157,7 @@ class _Tally:
     Counts, because a hostile log comes here once for each of its lines."""
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[bytes, bytes, int], list[int]] = {}
+        self.sums: dict[Key, list[int]] = {}
         self.rejects: Counter[str] = Counter()
 
 

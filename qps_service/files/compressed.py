@@ -1,10 +1,11 @@
 """The text of a compressed generation, read by offset as if it were a plain file.
 
-Promises: memory is bounded by the block that is asked for, whatever the file expands to; reading onward
-decompresses each byte once; a file that is damaged, cut off or still being written is never taken for one
-that ends: what comes before the damage is handed out up to its last whole line, and a read from there
-raises. A fault of the disk surfaces as it is, and the read can be tried again. However long a read takes,
-Files.working is called all the while.
+Promises: memory is bounded by the block that is asked for, whatever the file expands to, and over all files
+by what there is for unpacking (unpacking.py); reading onward decompresses each byte once, unless that memory
+went to another file; a file that is damaged, cut off or still being written is never taken for one that ends:
+what comes before the damage is handed out up to its last whole line, and a read from there raises. A fault of
+the disk surfaces as it is, and the read can be tried again. However long a read takes, Files.working is
+called all the while.
 
 Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
 several members after one another, and zeros after the last, as tapes and block devices leave them.
@@ -18,7 +19,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qps_service.files.compression import BZIP2, GZIP, NO_ZSTD, SLICE, XZ, ZSTD
+from qps_service.files.compression import BZIP2, GZIP, NO_ZSTD, SLICE, XZ, ZSTD, Compression, too_large
 from qps_service.files.kernel import Files
 
 _CHUNK = 64 * 1024  # bytes of the compressed file read at once
@@ -26,48 +27,58 @@ _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
 _AHEAD = 64 * 1024  # bytes
+_BUFFERS = 512 * 1024  # bytes that each file takes beside its compression's window
 
 
 class CompressedError(OSError):
     """EBADMSG: the compressed data is damaged or cut off; EINVAL: its format can't be read here."""
 
 
-class _Format(NamedTuple):
+class Format(NamedTuple):
+    """How a compression is undone."""
+
+    compression: Compression
     begin: Callable[[], Any]  # a decompressor of one member: decompress(), eof, unused_data
     error: type[Exception]  # what that raises
     limit: int | None = None  # bytes of text at most from one call, where a slice may hold much more
+    beyond: str = "\n"  # what its error says where it would take too much memory
 
 
-def _gzip() -> _Format:
-    return _Format(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
+def _gzip() -> Format:
+    return Format(GZIP, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
 
 
-def _xz() -> _Format:
-    return _Format(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ.memory), lzma.LZMAError)
+def _xz() -> Format:
+    def begin() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ.memory)
+
+    return Format(XZ, begin, lzma.LZMAError, beyond="Memory usage limit exceeded")
 
 
-def _bzip2() -> _Format:
-    return _Format(bz2.BZ2Decompressor, OSError, _PIECE)
+def _bzip2() -> Format:
+    return Format(BZIP2, bz2.BZ2Decompressor, OSError, _PIECE)
 
 
-def _zstd() -> _Format:
+def _zstd() -> Format:
     import zstandard
 
-    library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
-    return _Format(library.decompressobj, zstandard.ZstdError)
+    def begin() -> Any:  # a library keeps the memory that the last frame took
+        return zstandard.ZstdDecompressor(max_window_size=ZSTD.memory).decompressobj()
+
+    return Format(ZSTD, begin, zstandard.ZstdError, beyond="too much memory")
 
 
 # The last only where its library is installed.
-_FORMATS = {GZIP.suffix: _gzip, XZ.suffix: _xz, BZIP2.suffix: _bzip2, ZSTD.suffix: _zstd}
+FORMATS = {GZIP.suffix: _gzip, XZ.suffix: _xz, BZIP2.suffix: _bzip2, ZSTD.suffix: _zstd}
 
 
 def why_not(name: str) -> str | None:
     """Why a file of this name can't be read here, for people; None if it can."""
     suffix = os.path.splitext(name)[1]
-    if suffix not in _FORMATS:
+    if suffix not in FORMATS:
         return f"no compression is known by the suffix {suffix!r}"
     try:
-        _FORMATS[suffix]()
+        FORMATS[suffix]()
     except ImportError:
         return NO_ZSTD
     return None
@@ -84,10 +95,10 @@ class CompressedFile:
             raise CompressedError(errno.EINVAL, reason)
         self._files = files
         self._descriptor = descriptor
-        self._format = _FORMATS[os.path.splitext(name)[1]]()
+        self._format = FORMATS[os.path.splitext(name)[1]]()
         self._damage: str | None = None  # what is wrong, for people
         self._sound = 1 << 63  # where the last whole line before the damage ends, once that is found
-        self._restart()
+        self.begin_anew()
 
     def read(self, size: int, offset: int) -> bytes:
         """Up to `size` bytes of the text from `offset`; fewer at its end, or before a damage.
@@ -105,24 +116,41 @@ class CompressedFile:
 
     def close(self) -> None:
         """Give the descriptor and the memory back."""
+        self.end_turn()
+        self._files.unpacking.give_back(self)
         self._files.close(self._descriptor)
-        self._restart()
+        self.begin_anew()
+
+    def take_turn(self) -> bool:
+        """Whether it may be read on to its end now, and no other before `end_turn`."""
+        return self._files.unpacking.take_turn(self)
+
+    def end_turn(self) -> None:
+        """Another may be read on."""
+        self._files.unpacking.end_turn(self)
+
+    def begin_anew(self) -> None:
+        """Let go of all memory; the next read unpacks from the file's start."""
+        self._stream = Stream(self._take, self._format, self._files.working)
+        self._text = bytearray()  # a window of the text
+        self._start = 0  # where it begins
 
     @property
     def _end(self) -> int:
         return self._start + len(self._text)
 
+    @property
+    def _memory(self) -> int:
+        """What it takes at most with the next piece, bytes."""
+        compression = self._format.compression
+        return _BUFFERS + (min(self._end, compression.memory) if compression.grows else compression.memory)
+
     def _seek(self, offset: int) -> None:
         """Decompress up to `offset`. A step back beyond the last few KiB begins at the file's start."""
         if offset < self._start:
-            self._restart()
+            self.begin_anew()
         while self._end < min(offset, self._sound) and self._extend():
             self._forget(offset)
-
-    def _restart(self) -> None:
-        self._stream = _Stream(self._take, self._format, self._files.working)
-        self._text = bytearray()  # a window of the text
-        self._start = 0  # where it begins
 
     def _take(self, offset: int) -> bytes:
         return self._files.read(self._descriptor, _CHUNK, offset)
@@ -134,6 +162,7 @@ class CompressedFile:
 
     def _extend(self) -> bool:
         """Make the window longer by a piece; whether there was one."""
+        self._files.unpacking.take(self, self._memory)
         try:
             piece = self._stream.piece()
         except CompressedError as error:
@@ -151,10 +180,10 @@ class CompressedFile:
             self._start += surplus
 
 
-class _Stream:
+class Stream:
     """The text from its start to its end."""
 
-    def __init__(self, take: Callable[[int], bytes], form: _Format, working: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[int], bytes], form: Format, working: Callable[[], None]) -> None:
         """`take` reads from an offset in the compressed file; nothing comes at its end. `working` is called
         for each piece, and where none comes for long."""
         self._take = take
@@ -197,6 +226,8 @@ class _Stream:
                 text += self._feed_slice()
         except self._format.error as error:
             self._damage = f"the decompressor gave up: {error}"
+            if self._format.beyond in str(error):
+                self._damage = too_large(self._format.compression)
         return bytes(text)
 
     def _feed_slice(self) -> bytes:

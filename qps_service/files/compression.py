@@ -13,13 +13,15 @@ class Compression(NamedTuple):
     suffix: str
     magic: bytes  # what its files begin with
     memory: int  # bytes at most to unpack it; files of xz and zstd that ask for more are refused
+    by_hand: str  # the command that unpacks such a file
+    grows: bool = False  # whether it takes no more memory than there was text so far
 
 
-GZIP = Compression("gzip", ".gz", b"\x1f\x8b", memory=64 * 1024)
+GZIP = Compression("gzip", ".gz", b"\x1f\x8b", 64 * 1024, "gzip -dc")
 # What `xz -9` and `zstd --ultra -22` make can be read; more memory is not spent for any file.
-XZ = Compression("xz", ".xz", b"\xfd7zXZ\0", memory=80 * 1024 * 1024)
-BZIP2 = Compression("bzip2", ".bz2", b"BZh", memory=4 * 1024 * 1024)
-ZSTD = Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd", memory=128 * 1024 * 1024)
+XZ = Compression("xz", ".xz", b"\xfd7zXZ\0", 80 * 1024 * 1024, "xz -dc", grows=True)
+BZIP2 = Compression("bzip2", ".bz2", b"BZh", 4 * 1024 * 1024, "bzip2 -dc")
+ZSTD = Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd", 128 * 1024 * 1024, "zstd -dc --long=31", grows=True)
 COMPRESSIONS = (GZIP, XZ, BZIP2, ZSTD)
 
 NO_ZSTD = (
@@ -29,6 +31,15 @@ NO_ZSTD = (
 # What a decompressor gets at once. Zstandard's takes no limit on what it gives: 64 bytes hold at most 16
 # blocks of 128 KiB. And what stands in one slice with a damage is lost with it.
 SLICE = 64  # bytes
+
+
+def too_large(compression: Compression) -> str:
+    """Why a file that asks for more memory is not read, and how it can be, for people."""
+    most = compression.memory // (1024 * 1024)
+    return (
+        f"it takes more than {most} MiB of memory to unpack; "
+        f"to count it by hand: {compression.by_hand} FILE | qps-reporter summarize -"
+    )
 
 
 def by_magic(start: bytes) -> Compression | None:

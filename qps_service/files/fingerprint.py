@@ -7,6 +7,7 @@ one is told from it once both go some 20 % beyond the line where they part. File
 order, so that a decompressor can serve it, and no further than to the first difference.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from enum import Enum
 from zlib import crc32
@@ -42,6 +43,12 @@ def take_marks(marks: bytes, start: int, before: bytes, consumed: bytes) -> byte
         marks += _mark((before + text)[-MARKER_LIMIT:])
         number += 1
     return marks
+
+
+def marks_over_nuls(marks: bytes, end: int) -> bytes:
+    """Likewise up to byte `end`, where nothing but NULs stands from MARKER_LIMIT bytes before `start` on."""
+    missing = bisect_right(SAMPLE_OFFSETS, end) - len(marks) // MARK_SIZE
+    return marks + _mark(bytes(MARKER_LIMIT)) * missing
 
 
 def fingerprint_of(read: Read, offset: int) -> tuple[bytes, bytes, bytes]:

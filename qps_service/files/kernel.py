@@ -11,10 +11,12 @@ import pwd
 import stat
 import struct
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from sys import intern
+from typing import NamedTuple, TypeVar
 
 from qps_service.files.mounts import is_alone, mount_of
+from qps_service.files.unpacking import Unpacking
 from qps_service.text.units import SECOND
 from qps_service.values.positions import Identity
 
@@ -24,11 +26,16 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
 _AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
+# So many files are looked at between two signs of life: where each waits for a disk, that is about a second.
+PACE = 64
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
     "and the new one cannot be seen here; mount its directory"
 )
+
+
+_Item = TypeVar("_Item")
 
 
 class Seen(NamedTuple):
@@ -60,15 +67,24 @@ class NotRegularError(OSError):
 class Files:
     """The real kernel."""
 
-    def __init__(self, working: Callable[[], None] | None = None) -> None:
+    def __init__(self, working: Callable[[], None] | None = None, unpacking: Unpacking | None = None) -> None:
         """`working` is called again and again by whoever works long on a file, some ms apart: decompressing
-        takes long, and is no hang."""
+        takes long, and is no hang. `unpacking`: the packed files of the process; else those of this kernel
+        alone."""
         self._working = working
+        self.unpacking = unpacking or Unpacking()
 
     def working(self) -> None:
         """Work on a file goes on."""
         if self._working:
             self._working()
+
+    def at_pace(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """These, one after the other; whoever has thousands to look at so shows that work goes on."""
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % PACE == 0:
+                self.working()
 
     def open(self, path: str) -> int:
         """A descriptor for reading. Never blocks, not even on a FIFO."""
@@ -81,6 +97,16 @@ class Files:
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the file."""
         return os.pread(descriptor, size, offset)
+
+    def data_from(self, descriptor: int, offset: int) -> int:
+        """The first byte from `offset` on that stands in no hole, which reads as NULs: the end of the file
+        where there is none, and `offset` where nobody tells. The descriptor's own offset moves; nobody goes
+        by it."""
+        size = os.fstat(descriptor).st_size  # before the question: what is appended meanwhile is no hole
+        try:
+            return os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError as error:
+            return max(size, offset) if error.errno == errno.ENXIO else offset
 
     def stat(self, path: str) -> Seen:
         """What is at `path`, through symbolic links."""
@@ -212,7 +238,7 @@ def _seen(status: os.stat_result) -> Seen:
         modified=_within(status.st_mtime_ns),
         changed=_within(status.st_ctime_ns),
         regular=stat.S_ISREG(status.st_mode),
-        mode=stat.filemode(status.st_mode),
+        mode=intern(stat.filemode(status.st_mode)),  # of thousands of files nearly all have the same
         owner=status.st_uid,
         group=status.st_gid,
     )

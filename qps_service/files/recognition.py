@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from struct import Struct
 from typing import NamedTuple
 from zlib import adler32, crc32
 
@@ -31,8 +32,7 @@ BY_CHANCE = 4
 ALTERED = 3
 
 _DIGEST = 8  # bytes
-_LENGTH = 4  # bytes, of a line's length
-_ENTRY = _DIGEST + _LENGTH
+_ENTRY = Struct(">III")  # a line's digest, which is two of them, and its length with its end
 _BLOCK = 256 * 1024  # bytes
 # As servers write it, and not within an URL: what a client asks for may have a date in it, and stays the
 # same.
@@ -93,9 +93,16 @@ def tail_of(read: Read, end: int, *, before: bytes = b"", since: int = 0, limit:
     text = read(end - first, first)
     if first > since:
         before, text = b"", text[text.find(b"\n") + 1 :]
-    lines = text.split(b"\n")[:-1]
-    tail = before + b"".join(digest_of(line) + (len(line) + 1).to_bytes(_LENGTH) for line in lines)
-    return tail[-TAIL_LINES * _ENTRY :] if limit == TAIL_LIMIT else tail
+    most = TAIL_LINES if limit == TAIL_LIMIT else limit
+    lines = text.rsplit(b"\n", most + 1)[:-1][-most:]
+    return (before + _noted(lines))[-most * _ENTRY.size :]
+
+
+def _noted(lines: Sequence[bytes]) -> bytes:
+    """`digest_of` and length of each, by the interpreter's own loops: a busy log has its last lines noted at
+    each look."""
+    sizes = map((1).__add__, map(len, lines))
+    return b"".join(map(_ENTRY.pack, map(crc32, lines), map(adler32, lines), sizes))
 
 
 def is_proven(read: Read, position: Position) -> bool:
@@ -240,21 +247,11 @@ def part_of(
     )
 
 
-def common_start(one: Read, other: Read, start: int) -> int:
-    """Up to which byte two texts agree, which agree up to `start`."""
-    while (block := one(_BLOCK, start)) and (there := other(_BLOCK, start)):
-        if block != there:
-            pairs = enumerate(zip(block, there, strict=False))
-            return start + next((at for at, (mine, its) in pairs if mine != its), min(len(block), len(there)))
-        start += len(block)
-    return start
-
-
 def _entries(tail: bytes) -> list[tuple[bytes, int]]:
     """Digest and length of each line."""
     return [
-        (tail[at : at + _DIGEST], int.from_bytes(tail[at + _DIGEST : at + _ENTRY]))
-        for at in range(0, len(tail), _ENTRY)
+        (tail[at : at + _DIGEST], int.from_bytes(tail[at + _DIGEST : at + _ENTRY.size]))
+        for at in range(0, len(tail), _ENTRY.size)
     ]
 
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from qps_service.files.compressed import CompressedFile, why_not
+from qps_service.files.holes import NULS
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed
 from qps_service.values.positions import Identity
@@ -23,11 +24,20 @@ class Source(Protocol):
     def read(self, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the text."""
 
+    def data_from(self, offset: int) -> int:
+        """The first byte from `offset` on that is no hole's, as far as that can be told."""
+
     def has_writer(self) -> bool | None:
         """Whether somebody may still append; None where the kernel won't tell us."""
 
     def path(self) -> str | None:
         """Where the file is now; None once it has no name."""
+
+    def take_turn(self) -> bool:
+        """Whether it may be read on now, up to `end_turn`: of packed files one at a time."""
+
+    def end_turn(self) -> None:
+        """It is not read on for now."""
 
     def close(self) -> None:
         """Let the file go."""
@@ -53,6 +63,10 @@ class Plain:
         """As pread(2)."""
         return self._files.read(self._number, size, offset)
 
+    def data_from(self, offset: int) -> int:
+        """As the file system tells."""
+        return self._files.data_from(self._number, offset)
+
     def has_writer(self) -> bool | None:
         """Whether somebody may still append; None where the kernel won't tell us."""
         return self._files.has_writer(self._number)
@@ -60,6 +74,13 @@ class Plain:
     def path(self) -> str | None:
         """Where the file is now; None once it has no name."""
         return self._files.path_of(self._number)
+
+    def take_turn(self) -> bool:
+        """Always."""
+        return True
+
+    def end_turn(self) -> None:
+        """Nobody waits for that."""
 
     def close(self) -> None:
         """Let the file go."""
@@ -84,6 +105,10 @@ class Unpacked:
         """As pread(2), on the text."""
         return self._text.read(size, offset)
 
+    def data_from(self, offset: int) -> int:
+        """Nobody can tell."""
+        return offset
+
     def has_writer(self) -> bool | None:
         """Nobody has."""
         return False
@@ -91,6 +116,14 @@ class Unpacked:
     def path(self) -> str | None:
         """Where the file is now; None once it has no name."""
         return self._files.path_of(self._number)
+
+    def take_turn(self) -> bool:
+        """Whether no other packed file is being read on."""
+        return self._text.take_turn()
+
+    def end_turn(self) -> None:
+        """Another may be."""
+        self._text.end_turn()
 
     def close(self) -> None:
         """Let the file go."""
@@ -133,10 +166,24 @@ def goes_beyond(one: Source, other: Source) -> bool:
     return size != ENDLESS and not other.read(1, size - 1)
 
 
-def count_lines(source: Source, end: int = ENDLESS) -> int:
-    """The lines of a text, or those before byte `end`."""
-    count = place = 0
+def common_start(one: Source, other: Source, start: int) -> int:
+    """Up to which byte two texts agree, which agree up to `start`."""
+    while (block := one.read(_BLOCK, start)) and (there := other.read(_BLOCK, start)):
+        if block != there:
+            pairs = enumerate(zip(block, there, strict=False))
+            return start + next((at for at, (mine, its) in pairs if mine != its), min(len(block), len(there)))
+        start += len(block)
+        if block.endswith(NULS):
+            start = min(one.data_from(start), other.data_from(start))
+    return start
+
+
+def count_lines(source: Source, end: int = ENDLESS, *, start: int = 0) -> int:
+    """The lines of a text, or those that end between two bytes of it."""
+    count, place = 0, start
     while place < end and (block := source.read(min(_BLOCK, end - place), place)):
         count += block.count(b"\n")
         place += len(block)
+        if block.endswith(NULS):
+            place = source.data_from(place)
     return count

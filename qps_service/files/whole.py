@@ -1,11 +1,12 @@
 """Whole files, plain or compressed, read from start to end in large blocks.
 
 Promises: memory is bounded by a block, the longest line that is read and a compression's own window; what was
-read before a file turned out to be damaged has been handed out. The compression is told by the first bytes,
-not by the name, so that it works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where
-its library is installed.
+read before a file turned out to be damaged has been handed out; NULs that stand before a line are left out,
+and holes passed over (holes.py). The compression is told by the first bytes, not by the name, so that it
+works for a pipe too: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed.
 """
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.files import compression
-from qps_service.files.compression import NO_ZSTD, SLICE, ZSTD, by_magic
+from qps_service.files.compression import NO_ZSTD, XZ, ZSTD, by_magic
+from qps_service.files.holes import NULS, without_holes
+from qps_service.files.kernel import Files
 from qps_service.values.counts import SAMPLE_LIMIT
 
 # It stays in a processor's own cache, beside what counts it.
@@ -44,6 +47,7 @@ class Whole:
         self._file = io.BufferedReader(self._raw, BLOCK)
         try:
             self._text = _text_of(self._file)
+            self._has_holes = self._text is self._file and self._raw.seekable()
         except BaseException:
             self.close()
             raise
@@ -63,7 +67,8 @@ class Whole:
         start, room = b"", memoryview(bytearray(size))
         with suppress(OSError, DamagedError):  # blocks() comes to it, too
             while len(start) < size and (read := self._text.readinto1(room)):
-                start += room[:read]
+                start = (start + room[:read]).lstrip(b"\0")
+                self._pass_over_hole(room[:read])
         self._text = _Joined(start, self._text)
         return start
 
@@ -80,18 +85,35 @@ class Whole:
                 begin = buffer.find(b"\n", 0, end) + 1
                 is_skipping = not begin
                 begin = begin or end
-            rest = max(buffer.rfind(b"\n", begin, end) + 1, begin)
-            kept = end - rest
-            if kept > max_line + len(b"\r"):
-                oversize = bytes(view[rest : rest + SAMPLE_LIMIT])
-                is_skipping, kept = True, 0
-            yield Block(view[begin:rest], oversize)
-            buffer[:kept] = bytes(view[rest : rest + kept])  # the two may overlap
+            lines_end = max(buffer.rfind(b"\n", begin, end) + 1, begin)
+            rest = bytes(view[lines_end:end])
+            if not is_skipping:
+                rest = rest.lstrip(b"\0")
+            if len(rest) > max_line + len(b"\r"):
+                oversize = rest[:SAMPLE_LIMIT]
+                is_skipping, rest = True, b""
+            lines = view[begin:lines_end]
+            if buffer.find(b"\0", begin, lines_end) >= 0:
+                lines = memoryview(without_holes(bytes(lines)))
+            yield Block(lines, oversize)
+            if not rest:
+                self._pass_over_hole(view[max(end - len(NULS), 0) : end])
+            kept = len(rest)
+            buffer[:kept] = rest
         yield Block(view[:kept], None)
 
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
+
+    def _pass_over_hole(self, read: memoryview) -> None:
+        """Go on behind a hole, if what was read last ends in one."""
+        if not self._has_holes or read[-len(NULS) :] != NULS:
+            return
+        place, raw_place = self._file.tell(), self._raw.tell()
+        end = Files().data_from(self._raw.fileno(), place)
+        self._raw.seek(raw_place)  # the buffer counts on it
+        self._file.seek(end)
 
 
 class _Joined:
@@ -125,8 +147,11 @@ class _Unpacked:
             try:
                 read = self._text.readinto1(room[filled:])
             except self._faults as error:
-                is_of_disk = isinstance(error, OSError) and error.errno is not None
-                self._fault = error if is_of_disk else DamagedError(str(error))
+                number = error.errno if isinstance(error, OSError) else None
+                is_of_disk = number not in (None, errno.EBADMSG)
+                self._fault = (
+                    error if is_of_disk else DamagedError(getattr(error, "strerror", None) or str(error))
+                )
             else:
                 if not read:
                     break
@@ -136,30 +161,18 @@ class _Unpacked:
         return filled
 
 
-class _Zstd:
-    """The text of Zstandard frames one after another; its library takes no limit on what it gives."""
+class _Pieces:
+    """The text of a stream (compressed.py), which stays within the memory that there is for its format."""
 
-    def __init__(self, file: Any, new: Any) -> None:
-        """`new` makes a decompressor of one frame."""
-        self._file = file
-        self._new = new
-        self._frame = new()
-        self._packed = self._text = b""
+    def __init__(self, file: Any, suffix: str) -> None:
+        from qps_service.files.compressed import FORMATS, Stream
+
+        self._stream = Stream(lambda _: bytes(file.read1(BLOCK)), FORMATS[suffix](), lambda: None)
+        self._text = b""
 
     def readinto1(self, room: memoryview) -> int:
-        """As io.BufferedIOBase's. Raises EOFError in the middle of a frame."""
-        while not self._text:
-            self._packed = self._packed or self._file.read1(BLOCK)
-            if not self._packed:
-                if self._frame is None:
-                    return 0
-                raise EOFError("the compressed data ends in the middle")
-            self._frame = self._frame or self._new()
-            part, self._packed = self._packed[:SLICE], self._packed[SLICE:]
-            self._text = self._frame.decompress(part)
-            if self._frame.eof:
-                self._packed = self._frame.unused_data + self._packed
-                self._frame = None
+        """As io.BufferedIOBase's. Raises CompressedError."""
+        self._text = self._text or self._stream.piece()
         part, self._text = self._text[: len(room)], self._text[len(room) :]
         room[: len(part)] = part
         return len(part)
@@ -174,19 +187,15 @@ def _text_of(file: Any) -> _Text:
 
             return _Unpacked(gzip.GzipFile(fileobj=file), zlib.error)
         case compression.XZ:
-            import lzma
-
-            return _Unpacked(lzma.LZMAFile(file), lzma.LZMAError)
+            return _Unpacked(_Pieces(file, XZ.suffix))
         case compression.BZIP2:
             import bz2
 
             return _Unpacked(bz2.BZ2File(file))
         case compression.ZSTD:
             try:
-                import zstandard
+                return _Unpacked(_Pieces(file, ZSTD.suffix))
             except ImportError as error:
                 raise DamagedError(NO_ZSTD) from error
-            library = zstandard.ZstdDecompressor(max_window_size=ZSTD.memory)
-            return _Unpacked(_Zstd(file, library.decompressobj), zstandard.ZstdError)
     text: _Text = file
     return text

@@ -11,7 +11,7 @@ already
 - `known_files`: what was read before; `ignored_files`: copies, and what is older than our time
 - `discovery`: looks for files that were the log, and for copies; `search`: for those with strange names
 - `classification`: says of such a file what it is
-- `directories`: where the log and its rotated files may be
+- `directories`: where the log and its rotated files may be; `log_places`: where other logs are
 - `watcher`, `hints`, `lineage`: what inotify tells, and which names carry a file that was the log
 - `change`: what became of a file since it was last read
 - `announcer`: what is said about all this

@@ -246,7 +246,7 @@ class Classifier:
         self,
         path: str,
         seen: Seen,
-        awaited: Iterable[Position],
+        awaited: Collection[Position],
         surroundings: Surroundings,
         *,
         certain: bool,
@@ -259,6 +259,8 @@ class Classifier:
         with suppress(OSError):  # what can't be read is not what is awaited
             # What was compressed while it was still read was left out for that.
             may_be = is_compressed(path) or not self._known_files.ignored.recall(identity, seen)
+            recalled = self._known_files.recall(identity, source.seen().size, source.read)
+            may_be = may_be and (recalled is None or recalled.position in awaited)
             # A mirror has all that was read of the file that it replaced.
             for position in sorted(awaited if may_be else (), key=lambda each: each.offset, reverse=True):
                 if compare(position, source.read) is not Match.FULL:
@@ -439,6 +441,8 @@ class Classifier:
             return mine
         if position and is_compressed(path) and seen.modified <= position.modified:
             return mine  # it begins like what was read, and nothing was written to it since
+        if seen.modified < since <= seen.changed and self._known_files.ignored.are_many:
+            return Undecided.NEW  # one that is not remembered, under another name
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)

@@ -7,9 +7,10 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from qps_service.following.classification import (
 from qps_service.following.directories import LogDirectory
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
+from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.following.search import Search
@@ -86,7 +88,7 @@ class Discovery:
         self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
         self._search = Search(files)
         self._resuming = resuming
-        self._others: frozenset[str] = frozenset()
+        self._others: Container[str] = ()
         # Directory -> device and inode of what was listed there: of an empty mount point, too.
         self._looked: dict[str, deque[tuple[int, int]]] = defaultdict(partial(deque, maxlen=PLACES_KEPT))
         self._touched: set[str] = set()  # paths to look at next
@@ -160,9 +162,9 @@ class Discovery:
             return Arrival.UNSEEN
         return Arrival.CREATED if created else Arrival.MOVED
 
-    def leave(self, others: Iterable[str]) -> None:
+    def leave(self, others: Container[str]) -> None:
         """What is at these paths is another log's, and none of ours."""
-        self._others = frozenset(others)
+        self._others = others
 
     def sweep(self) -> None:
         """Look at every file at the next look, whether or not anything moved."""
@@ -208,7 +210,7 @@ class Discovery:
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
         self._sweeping = False
-        listing = self._list(directories, held, touched, everything=everything)
+        listing = self._list(directories, held, touched, since, everything=everything)
         if not listing.is_whole:
             self._sweeping = True
             if not trusting:
@@ -220,7 +222,7 @@ class Discovery:
         )
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
-            is_present=StillThere(self._files, held, {each.key: path for path, each in listing.seen.items()}),
+            is_present=StillThere(self._files, held, self._known_paths(listing.seen)),
             since=since,
             room=room,
             found=[],
@@ -235,7 +237,7 @@ class Discovery:
             self._find_by_text(directories, surroundings)
         self._say_what_is_alike(surroundings.found)
         moved = moved_meanwhile()
-        for path, ignored_file, by_name in ignored:
+        for path, ignored_file, by_name in reversed(ignored):  # so that the latest are kept
             if moved and by_name:
                 self._touched.add(path)
             else:
@@ -258,8 +260,8 @@ class Discovery:
         """Where files may be that are called like no rotation's: those that were let go, where they were seen
         last, as they may have grown; and those awaited, anywhere. They are added to the listing. Their paths,
         and those of files that are named like what was awaited."""
-        logs, inside = self._logs(directories), set(listing.seen)
-        found = self._look_where_they_were(logs | inside)
+        inside = set(listing.seen)
+        found = self._look_where_they_were(inside, directories)
         if awaited:
             strange = self._search.by_inode(awaited, directories)
             # An inode's number may be that of any other file by now, whose like have nothing to do with the
@@ -272,15 +274,17 @@ class Discovery:
         else:
             alike = {}
         for path, each in (found | alike).items():
-            if path not in logs:
+            if not self._is_log(path, directories):
                 listing.seen.setdefault(path, each)
         return found.keys() - alike.keys() - inside, alike.keys() - inside
 
-    def _look_where_they_were(self, others: Collection[str]) -> dict[str, Seen]:
-        """Files that were let go, but for those at these paths."""
+    def _look_where_they_were(
+        self, inside: Collection[str], directories: Collection[LogDirectory]
+    ) -> dict[str, Seen]:
+        """Files that were let go, but for those that were listed already."""
         seen = {}
         for path in islice(self._known_files.paths(), RETRIES):
-            if path not in others:
+            if path not in inside and not self._is_log(path, directories):
                 with suppress(OSError):
                     seen[path] = self._files.lstat(path)
         return seen
@@ -290,11 +294,14 @@ class Discovery:
         directories: Collection[LogDirectory],
         held: Collection[Generation],
         touched: Collection[str],
+        since: int,
         *,
         everything: bool,
     ) -> Listing:
-        """The files to look at: those touched, or all of them."""
+        """The files to look at: those touched, or all of them, but for what is old by its times alone. Of
+        thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
         listing = Listing()
+        open_now = {generation.key for generation in held}
         log_paths = _log_paths(directories)
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
@@ -309,20 +316,38 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
-            for path in paths:
+            new: dict[str, Seen] = {}
+            for path in self._files.at_pace(paths):
                 try:
-                    listing.seen[path] = self._files.lstat(path)
+                    seen = self._files.lstat(path)
                 except FileNotFoundError:
                     continue  # it moved on, and a hint says where to
                 except OSError:
                     listing.retry.add(path)
+                    continue
+                if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
+                    listing.seen[path] = seen
+                elif not self._is_past_telling(path, seen, since):
+                    new[path] = seen
+                if is_new and len(new) >= 2 * IGNORED_LIMIT:
+                    new = _latest(new)  # the others would be forgotten at once
+            listing.seen |= _latest(new) if is_new else new
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
-                listing.old |= paths
+                listing.old |= paths & listing.seen.keys()
                 if directory.aside:
                     self._doubt_what_came_meanwhile(listing, paths)
             if key not in self._looked[directory.path]:
                 self._looked[directory.path].append(key)
         return listing
+
+    def _is_past_telling(self, path: str, seen: Seen, since: int) -> bool:
+        """Whether a file is old by its times alone: beside a log that has about as many as are remembered, it
+        need not even be opened."""
+        if not self._known_files.ignored.are_many or seen.key in self._doubtful:
+            return False
+        # What was compressed since then keeps its time.
+        written = seen.changed if is_compressed(path) else seen.modified
+        return written < since // SECOND * SECOND
 
     def _consider(
         self, listing: Listing, surroundings: Surroundings, *, trusting: bool
@@ -331,7 +356,7 @@ class Discovery:
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
         who, whether only the names told so. What cannot be told yet goes to `retry`."""
         seen, old, retry = listing.seen, listing.old, listing.retry
-        ignored = []
+        ignored: list[tuple[str, IgnoredFile, bool]] = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
         self._is_full = False
@@ -340,7 +365,7 @@ class Discovery:
             each = seen[path]
             return self._known_files.knows(each), each.modified, each.size
 
-        for path in sorted(seen, key=order, reverse=True):
+        for path in self._files.at_pace(sorted(seen, key=order, reverse=True)):
             key = seen[path].key
             doubt = self._doubtful.get(key)
             if doubt is None and is_compressed(path):
@@ -370,7 +395,7 @@ class Discovery:
                         self._losses.append(PossibleLoss(what, path, seen[path].size))
             else:
                 self._lineage.settle(path)
-        looked_at = {each.key for each in seen.values()}
+        looked_at = {each.key for each in seen.values() if each.key in self._doubtful}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
@@ -384,7 +409,7 @@ class Discovery:
         candidates = {
             path: seen
             for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
-            if seen.key not in surroundings.held and path not in self._logs(directories)
+            if seen.key not in surroundings.held and not self._is_log(path, directories)
         }
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
@@ -431,6 +456,9 @@ class Discovery:
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
                 position = awaited._replace(identity=oldest.position.identity, name=oldest.position.name)
+                if not oldest.source.read(1, position.offset):  # it would have the time of the last write
+                    lines = count_lines(oldest.source, position.offset)
+                    self._announcer.recognised(position.name, lines, doubtful=position.offset)
                 found[found.index(oldest)] = Found(oldest.source, position)
 
     def _say_what_is_alike(self, found: Iterable[Found]) -> None:
@@ -468,17 +496,22 @@ class Discovery:
 
     def presence(self, directories: Collection[LogDirectory], held: Iterable[Generation]) -> StillThere:
         """Which generations are still there, in their own files."""
-        paths = {}
+        paths: dict[tuple[int, int], str] = {}
         for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(directory, set(), everything=True) - _log_paths(directories):
+                beside = self._candidates(directory, set(), everything=True) - _log_paths(directories)
+                for path in self._files.at_pace(beside):
                     with suppress(OSError):
-                        paths[self._files.lstat(path).key] = path
+                        paths |= self._known_paths({path: self._files.lstat(path)})
         log_paths = _log_paths(directories)
         for path, seen in self._search.by_inode(self._known_files.expected(), directories).items():
             if path not in log_paths:
                 paths.setdefault(seen.key, path)
         return StillThere(self._files, held, paths)
+
+    def _known_paths(self, seen: Mapping[str, Seen]) -> dict[tuple[int, int], str]:
+        """By device and inode; of thousands of files few have an inode that was read."""
+        return {each.key: path for path, each in seen.items() if self._known_files.knows(each)}
 
     def copy_of(
         self, position: Position, directories: Collection[LogDirectory], held: Collection[Generation]
@@ -492,7 +525,8 @@ class Discovery:
         candidates: dict[str, Seen] = {}
         for directory in directories:
             with suppress(OSError):
-                for path in self._candidates(directory, set(), everything=True):
+                beside = self._candidates(directory, set(), everything=True)
+                for path in self._files.at_pace(beside):
                     with suppress(OSError):
                         candidates[path] = self._files.lstat(path)
         candidates |= self._search.by_time([position], directories, known=candidates)
@@ -500,7 +534,8 @@ class Discovery:
         keys = {each.key for each in held}
         others = [each.position for each in held]
         is_foreign = Owners(self._files, self._known_files, held)
-        for path, seen in sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True):
+        latest = sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True)
+        for path, seen in self._files.at_pace(latest):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
             if not seen.regular or seen.key in keys or is_foreign(path, seen):
@@ -545,11 +580,16 @@ class Discovery:
             paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
             if descending:
                 paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
-        return paths - self._others
+        return {path for path in paths if path not in self._others}
 
-    def _logs(self, directories: Iterable[LogDirectory]) -> set[str]:
-        """Where logs are, which are not to be looked at as rotated files: this one and the others."""
-        return _log_paths(directories) | self._others
+    def _is_log(self, path: str, directories: Iterable[LogDirectory]) -> bool:
+        """Whether a log is there, which is not to be looked at as a rotated file: this one or another."""
+        return path in self._others or path in _log_paths(directories)
+
+
+def _latest(seen: dict[str, Seen]) -> dict[str, Seen]:
+    """As many files as are remembered, those that were written to last."""
+    return dict(nlargest(IGNORED_LIMIT, seen.items(), key=lambda each: each[1].modified))
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

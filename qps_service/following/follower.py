@@ -15,8 +15,7 @@ Times are CLOCK_BOOTTIME nanoseconds and come in as arguments.
 """
 
 import errno
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -83,11 +82,11 @@ class Follower:
         announcer: Announcer,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
-        others: Collection[str] = (),
+        others: Container[str] = (),
     ) -> None:
         """`from_start`: whether what the log holds at the very first look counts too. `resume` is what an
-        earlier process left; `keeper` keeps open files for the next one. `others`: paths of other logs, which
-        are not this one's rotated files, whatever they are called."""
+        earlier process left; `keeper` keeps open files for the next one. `others`: where other logs are,
+        which are not this one's rotated files, whatever they are called."""
         self.path = path
         self._watcher = watcher
         self._files = files
@@ -118,26 +117,15 @@ class Follower:
             True  # whether the last read, or the next, may be the last of this process
         )
         self._is_replaced = False  # whether the log was, since the last look that saw all files beside it
-        self._discovery.leave(self._places_of(others))
+        self._discovery.leave(others)
         for seen_at in known_files.paths():
             self._directories.learn(seen_at)
 
-    def reconfigure(self, limits: FollowLimits, others: Collection[str]) -> None:
+    def reconfigure(self, limits: FollowLimits, others: Container[str]) -> None:
         """Go on with these, for files that are open already too."""
-        self._discovery.leave(self._places_of(others))
+        self._discovery.leave(others)
         self._held.reconfigure(limits)
         self._start.limit(limits.max_line)
-
-    def _places_of(self, others: Collection[str]) -> set[str]:
-        """Where other logs are: in directories without links, and at the ends of links."""
-        ends = {self._resolved(path) for path in others}
-        directories = {path: self._resolved(os.path.dirname(path)) for path in others}
-        return ends | {os.path.join(place, os.path.basename(path)) for path, place in directories.items()}
-
-    def _resolved(self, path: str) -> str:
-        with suppress(OSError):
-            return self._files.resolve(path)
-        return path
 
     @property
     def state(self) -> FollowState:

@@ -10,20 +10,16 @@ account of: a line over the limit counts where it begins, the line that ends a r
 a newline, and the rest of a line that was counted before the position began does not.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import fingerprint_of, take_marks
+from qps_service.files.fingerprint import fingerprint_of, marks_over_nuls, take_marks
+from qps_service.files.holes import NULS, without_holes
 from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
 from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
-
-# What a writer without O_APPEND leaves before its next line when its log is truncated under it: it
-# goes on at its old offset, and reading the hole gives zeros. No line begins with one.
-_HOLE = re.compile(rb"(?m)^\0+")
 
 # What is read at once where so much is there; of less, all of it. Reading a backlog of 10 million lines took
 # as long with 64 KiB to 1 MiB, and 1 MiB cost 4 MB more.
@@ -152,8 +148,9 @@ class Generation:
                 break
             self.is_finished = False
             yield chunk
+            self._pass_over_hole()
             if self.offset >= end:
-                self.is_behind = end < seen.size
+                self.is_behind = self.offset < seen.size
                 break
         self._modified, self._size, self._owner = seen.modified, seen.size, seen.owner
         if self.offset != self._tail_end and self.source.descriptor is not None:
@@ -219,7 +216,8 @@ class Generation:
             self._advance(body[:end] if end else body)
             return Chunk(self, b"")
         if body.startswith(b"\0"):
-            # Most of a large hole is nothing but zeros, which a comparison tells in a fiftieth of the time.
+            # Where the file system does not tell how far a hole goes, most of it is nothing but zeros, which
+            # a comparison tells in a fiftieth of the time.
             text = b"" if body == bytes(len(body)) else body.lstrip(b"\0")
             self._advance(body[: len(body) - len(text)])
             return Chunk(self, b"")
@@ -227,7 +225,7 @@ class Generation:
         if end:
             whole = body[:end]
             self._advance(whole)
-            return Chunk(self, _HOLE.sub(b"", whole) if b"\0" in whole else whole)
+            return Chunk(self, without_holes(whole))
         if len(body) <= self._max_line + len(b"\r"):
             return None
         self._oversize = True
@@ -242,6 +240,14 @@ class Generation:
         self._marks = take_marks(self._marks, self.offset, self._marker, consumed)
         self._marker = (self._marker + consumed[-MARKER_LIMIT:])[-MARKER_LIMIT:]
         self.offset += len(consumed)
+
+    def _pass_over_hole(self) -> None:
+        """Go on behind a hole, if what was consumed ends in one. What begins a text is read in any case."""
+        if self._marker != NULS or self.offset < PREFIX_LIMIT:
+            return
+        end = self.source.data_from(self.offset)
+        self._marks = marks_over_nuls(self._marks, end)
+        self.offset = end
 
     def _restart(self) -> None:
         self._former, self._doubtful = self.position, 0
@@ -266,7 +272,7 @@ class Generation:
             return
         part = self._known_part(self, self._former)
         if part and part.until > self.offset:
-            lines = count_lines(self.source, part.until) - count_lines(self.source, self.offset)
+            lines = count_lines(self.source, part.until, start=self.offset)
             self._recognised(self.name, lines, max(part.doubtful - self._doubtful, 0))
             self._doubtful = max(part.doubtful, self._doubtful)
             self._begin_at(part.until)

@@ -12,12 +12,11 @@ from qps_service.files.recognition import (
     HELD_LIMIT,
     KnownPart,
     best_part,
-    common_start,
     known_part,
     line_start,
     tail_of,
 )
-from qps_service.files.sources import Source
+from qps_service.files.sources import Source, common_start
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import KnownFiles
@@ -41,7 +40,7 @@ def part_of_held(
     original = generation.source
     agreed = common(generation.position, source.read)
     if agreed:
-        agreed = common_start(original.read, source.read, agreed)
+        agreed = common_start(original, source, agreed)
     if is_renumbered(generation, identity, source):
         return KnownPart(line_start(source.read, agreed))
     if anew and not agreed:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from qps_service.files.kernel import Seen
 from qps_service.values.positions import Identity, IgnoredFile
 
-# Some 300 bytes each. One that falls out matters where events were lost.
+# Some 300 bytes each. Of one that falls out its times alone tell, where events were lost, that it is old.
 IGNORED_LIMIT = 16 * 1024
+MANY = IGNORED_LIMIT // 2
 
 
 class IgnoredFiles:
@@ -24,6 +25,11 @@ class IgnoredFiles:
         for each in ignored:
             self._put(each)
         self._has_changed = False
+
+    @property
+    def are_many(self) -> bool:
+        """Whether others may have been forgotten; some come off again, when their inodes get other files."""
+        return len(self._files) > MANY
 
     def __contains__(self, key: tuple[int, int]) -> bool:
         return key in self._files

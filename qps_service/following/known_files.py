@@ -288,6 +288,8 @@ class KnownFiles:
         if number is not None:
             position = self._retired[number]
             return position if position.identity.version == identity.version else None
+        if identity.inode not in self._inodes:
+            return None
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)

@@ -2,8 +2,9 @@
 
 Promises: a generation is let go only when it is finished, which is at its end when no writer is left;
 where the kernel won't tell, when it has been quiet for a while and its successor has lines; and only
-when the ledger has all that was in it. More files than the limit are never kept: the oldest go early,
-and are taken up again if they grow. Whatever is open is left with systemd, too.
+when the ledger has all that was in it. Of compressed ones the oldest is read first, to its end, and then the
+next. More files than the limit are never kept: the oldest go early, and are taken up again if they grow.
+Whatever is open is left with systemd, too.
 
 Times are CLOCK_BOOTTIME nanoseconds.
 """
@@ -149,6 +150,9 @@ class OpenFiles:
 
     def read(self, generation: Generation, now: int) -> Iterator[Chunk]:
         """All whole lines that are there by now; the rest, too, where nothing comes after it."""
+        if not generation.source.take_turn():
+            generation.is_behind = True
+            return
         try:
             before = generation.offset
             try:
@@ -169,6 +173,9 @@ class OpenFiles:
             generation.finish()
         except OSError as error:
             self._announcer.read_failed(generation, error)
+        finally:
+            if not generation.is_behind:
+                generation.source.end_turn()
 
     def bound(self, now: int) -> None:
         """Keep to the limit on open files."""
@@ -192,9 +199,8 @@ class OpenFiles:
             if not committed and surplus <= 0:
                 break
             try:
-                generation.check_end()
-            except CompressedError:
-                pass
+                if generation.source.descriptor is not None:  # nobody appends to what is compressed
+                    generation.check_end()
             except OSError:
                 continue  # it is read again at the next look, and the trouble said
             if generation.is_finished or surplus > 0:

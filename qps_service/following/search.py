@@ -63,7 +63,7 @@ class Search:
         inodes = {position.identity.inode for position in wanted}
         found: dict[str, Seen] = {}
         for place in self._places(wanted, directories, beside=True):
-            for name, inode, _ in self._entries(place):
+            for name, inode, _ in self._files.at_pace(self._entries(place)):
                 if inode in inodes:
                     self._look(os.path.join(place, name), found)
             if inodes <= {seen.inode for seen in found.values()}:
@@ -92,7 +92,7 @@ class Search:
                     alike = (os.path.join(*each) for each in below if shapes.folder(each[1]) == shape)
                     places = list(islice(alike, PLACES))
             for place in places:
-                for name, _, is_file in self._entries(place):
+                for name, _, is_file in self._files.at_pace(self._entries(place)):
                     if is_file and shapes.base(name) == shapes.base(base):
                         self._look(os.path.join(place, name), found)
         return found
@@ -113,7 +113,7 @@ class Search:
         least = min(position.offset for position in wanted)
         seen: dict[str, Seen] = {}
         for place in self._places(wanted, directories, beside=False):
-            for name, _, is_file in self._entries(place):
+            for name, _, is_file in self._files.at_pace(self._entries(place)):
                 if is_file and (path := os.path.join(place, name)) not in known:
                     self._look(path, seen)
         # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that

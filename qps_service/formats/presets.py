@@ -40,12 +40,13 @@ def compile_format(text: str) -> LogFormat:
 
 
 def _read(text: str) -> LogFormat:
-    from qps_service.formats import apache  # a few formats need it
-
     if json_lines.is_named(text):
         return json_lines.read(text)
-    if apache.is_directive(text):
-        return apache.read(text)
+    if "%" in text or "logformat" in text.lower():
+        from qps_service.formats import apache  # a few formats need it
+
+        if apache.is_directive(text):
+            return apache.read(text)
     if nginx.is_directive(text) or nginx.has_names(text):
         # A log copied from a terminal has blanks where the tabs were.
         return nginx.read(text, lenient=text == DEFAULT)

@@ -18,6 +18,8 @@ from qps_service.values.positions import Position
 # A quarter of an hour of one log at the default interval, before windows grow: some megabytes at
 # most, where 1,000 routes are seen in each.
 WAITING_LIMIT = 100
+# Their rows: some 200 bytes each.
+ROWS_LIMIT = 100_000
 
 
 class _Waiting(NamedTuple):
@@ -52,7 +54,7 @@ class Outbox:
         self.number += 1
         self._reported = reported
         self._waiting += [_Waiting(self.number, self.number, entry) for entry in entries]
-        if len(self._waiting) > self._limit:
+        if len(self._waiting) > self._limit or self._rows > ROWS_LIMIT:
             self._merge()
             self._thin()
 
@@ -70,6 +72,10 @@ class Outbox:
     def rewind(self) -> None:
         """The ledger is a new one, and has nothing."""
         self._written = 0
+
+    @property
+    def _rows(self) -> int:
+        return sum(len(each.entry.counts) for each in self._waiting)
 
     def _merge(self) -> None:
         """Every second entry of a log goes into the one before it, where a report has ended its window."""

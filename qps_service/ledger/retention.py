@@ -38,6 +38,8 @@ class Pruner:
     def __init__(self, bounds: History) -> None:
         self._bounds = bounds
         self._done: int | None = None  # when nothing was left to do, nanoseconds of the ledger's clock
+        # Up to when windows were dropped that `keep` would have kept, Unix nanoseconds; None if none was.
+        self.dropped_until: int | None = None
 
     def prune(self, ledger: Ledger, at: int) -> None:
         """Do what is due at this time of the ledger's clock, in nanoseconds; to be called after each commit.
@@ -67,8 +69,8 @@ class Pruner:
             work.merge(at, halvings)
         # Merging may take several rounds, but only where there is room to wait for it.
         room = self._bounds.max_size * 15 // 16
-        while work.used > (room if work.is_over else enough) and work.drop_oldest():
-            pass
+        while work.used > (room if work.is_over else enough) and (ended := work.drop_oldest()) is not None:
+            self.dropped_until = max(ended, self.dropped_until or 0)
 
 
 class _Work:
@@ -95,14 +97,15 @@ class _Work:
         for (period,) in self._rows(query, until):
             self._delete(period)
 
-    def drop_oldest(self) -> bool:
-        """Drop one window, or all that were merged into it; False if there is none."""
-        rows = self._writing.execute(
-            "SELECT id FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
-        ).fetchall()
-        for (period,) in rows:
-            self._delete(period)
-        return bool(rows)
+    def drop_oldest(self) -> int | None:
+        """Drop one window, or all that were merged into it; when it ended, None if there is none."""
+        row = self._writing.execute(
+            "SELECT id, ended FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
+        ).fetchone()
+        if row is None:
+            return None
+        self._delete(row[0])
+        return int(row[1])
 
     def merge(self, at: int, halvings: int) -> None:
         """Merge what is old enough into minutes and hours; `halvings` make younger ones old enough."""

@@ -160,4 +160,8 @@ def window_of(
 
 
 def _table(rows: Iterator[Any]) -> dict[Key, Counts]:
-    return {Key(method, route, status): Counts(*rest) for method, route, status, *rest in rows}
+    names: dict[bytes, bytes] = {}  # one object for each: a route may be long, and is in many rows
+    return {
+        Key(names.setdefault(method, method), names.setdefault(route, route), status): Counts(*rest)
+        for method, route, status, *rest in rows
+    }

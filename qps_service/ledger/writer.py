@@ -38,6 +38,9 @@ from qps_service.values.history import History
 # A connection is made anew, after trouble, so often: the whole file is checked each time.
 REOPEN = 10 * SECOND
 
+# What is too much for max_size goes on to be dropped.
+DROPPED_SAID_EVERY = 86_400 * SECOND
+
 Whole = Callable[[], Sequence[Entry]]  # entries with all totals, positions and ignored files, sequence 0
 
 
@@ -68,6 +71,7 @@ class LedgerWriter:
         self._is_empty = False  # whether the ledger was begun anew, and is still to get all that is known
         self._failing = False  # whether it was said that the ledger takes nothing
         self._reopening = Throttle(REOPEN)
+        self._dropping = Throttle(DROPPED_SAID_EVERY)
 
     @property
     def sequence(self) -> int:
@@ -179,8 +183,10 @@ class LedgerWriter:
                 self._reopen(ledger)
                 self._commit(ledger, whole)
             if entries:
+                at = ledger.clock(max(entry.ended for entry in entries))
                 with suppress(LedgerUnavailable):
-                    self._pruner.prune(ledger, ledger.clock(max(entry.ended for entry in entries)))
+                    self._pruner.prune(ledger, at)
+                self._say_dropped(ledger, at)
         except (LedgerDamaged, LedgerTooNew, LedgerVanished) as error:
             self._set_aside(ledger, error, "with all totals, without the history")
             self._open_to_write(ledger)
@@ -225,6 +231,14 @@ class LedgerWriter:
         aside = f"what is there is kept as {show_path(moved)}; " if moved else ""
         text = f"the ledger {show_path(ledger.path)} cannot be used: {error}; {aside}"
         self._notify(Notice(kind, f"{text}a new one is begun, {remark}"))
+
+    def _say_dropped(self, ledger: Ledger, at: int) -> None:
+        until = self._pruner.dropped_until
+        if until is not None and self._dropping.allows(at):
+            self._pruner.dropped_until = None
+            text = f"the history in {show_path(ledger.path)} is as large as history.max_size lets it be"
+            text += f"; windows up to {_stamp(until)} are dropped, which history.keep would keep; totals stay"
+            self._notify(Notice(kinds.HISTORY_DROPPED, text))
 
     def _say_failing(self, ledger: Ledger, error: LedgerError) -> None:
         if not self._failing:

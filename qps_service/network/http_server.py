@@ -10,6 +10,7 @@ Each connection has one request. Times are CLOCK_BOOTTIME nanoseconds, and come 
 import os
 import select
 import socket
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -33,8 +34,11 @@ HEAD_PATIENCE = 10 * SECOND
 BODY_PATIENCE = 30 * SECOND
 # After an error what the client still sends is thrown away for so long: a close would throw away the answer.
 LINGER = 2 * SECOND
-# How much of answers may wait to be read, each counted once however many are sent it.
-IN_FLIGHT = 16 << 20  # bytes
+# How much of answers may wait to be read, each counted once however many are sent it; one may be larger.
+IN_FLIGHT = 32 << 20  # bytes
+# What the kernel takes of an answer before it is read: by itself up to 4 MiB for each client, of our memory
+# (tcp(7)). It doubles this.
+SENT_AHEAD = 1 << 18  # bytes
 # After an error of the listening socket.
 RETRY = SECOND
 RECEIVED = 1 << 16  # bytes of a request's rest that are thrown away at once
@@ -53,9 +57,10 @@ class Client:
         self.asked_at = 0  # when its request was whole
         self.exchange: Exchange | None = None  # from then on
         self.head = bytearray()
-        self.unsent: list[memoryview] = []
-        self.body: bytes = b""  # what `unsent` is the rest of; shared with others
+        self.unsent: deque[memoryview] = deque()
+        self.body: Sequence[bytes] = ()  # what `unsent` is the rest of; shared with others
         self.is_refused = False
+        self.moved_at = now  # when it last took something of its answer
 
 
 class Listener:
@@ -107,13 +112,15 @@ class Listener:
             if client.deadline is not None and now >= client.deadline:
                 self._drop(client)
 
-    def send(self, client: Client, head: bytes, body: bytes, now: int) -> None:
-        """Begin to send an answer."""
-        client.unsent = [memoryview(part) for part in (head, body) if part]
+    def send(self, client: Client, head: bytes, body: Sequence[bytes], now: int) -> None:
+        """Begin to send an answer, whose body comes in pieces."""
+        client.unsent = deque(memoryview(part) for part in (head, *body) if part)
         client.body, client.deadline = body, now + BODY_PATIENCE
         self._enter(client, SENDING)
         self._send(client, now)
-        slow = [each for each in self._clients.values() if each.state == SENDING]
+        slow = sorted(
+            (each for each in self._clients.values() if each.state == SENDING), key=lambda each: each.moved_at
+        )
         while len({id(each.body) for each in slow}) > 1 and _bytes_of(slow) > IN_FLIGHT:
             self._drop(slow.pop(0))
 
@@ -179,6 +186,7 @@ class Listener:
             if leaving is not None:
                 self._drop(leaving)
             connection.setblocking(False)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)
             client = self._clients[connection.fileno()] = Client(connection, now)
             self._epoll.register(connection, _EVENTS[READING])
             self._receive(client, now)
@@ -221,15 +229,16 @@ class Listener:
 
     def _refuse(self, client: Client, answer: bytes, now: int) -> None:
         client.is_refused = True
-        self.send(client, answer, b"", now)
+        self.send(client, answer, (), now)
 
     def _send(self, client: Client, now: int) -> None:
         try:
             while client.unsent:
                 sent = client.socket.send(client.unsent[0])
+                client.moved_at = now
                 client.unsent[0] = client.unsent[0][sent:]
                 if not client.unsent[0]:
-                    del client.unsent[0]
+                    client.unsent.popleft()
             if client.is_refused:
                 client.socket.shutdown(socket.SHUT_WR)
         except BlockingIOError:
@@ -283,4 +292,4 @@ def _bound(address: tuple[str, int]) -> socket.socket:
 
 
 def _bytes_of(clients: Collection[Client]) -> int:
-    return sum({id(client.body): len(client.body) for client in clients}.values())
+    return sum({id(client.body): sum(map(len, client.body)) for client in clients}.values())

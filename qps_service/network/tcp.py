@@ -79,17 +79,19 @@ class Stream:
             self._retry = FIRST_RETRY
             self._trouble.works()
         self._is_delivered = False
+        is_dropping = False
         block: list[bytes] = []
         size = 0
         for message in messages:
             block.append(message)
             size += len(message)
             if size >= BLOCK:
-                self._append(b"".join(block))
+                is_dropping |= self._append(b"".join(block))
                 block, size = [], 0
         if block:
-            self._append(b"".join(block))
-        self._keep_limit()
+            is_dropping |= self._append(b"".join(block))
+        if is_dropping:
+            self._trouble.failed(f"{self._to} takes no metrics; dropping the oldest")
 
     def flush(self, now: int) -> None:
         """Send as much as is taken now, CLOCK_BOOTTIME nanoseconds."""
@@ -125,16 +127,21 @@ class Stream:
     def _is_waiting(self) -> bool:
         return bool(self._block or self._blocks)
 
-    def _append(self, block: bytes) -> None:
+    def _append(self, block: bytes) -> bool:
+        """Keep it; whether the oldest had to go for it, since they are not taken."""
         self._blocks.append(block)
         self._size += len(block)
+        if self._size > LIMIT and self._socket:
+            self._write(self._socket)
+            self._is_delivered = False
+        return self._keep_limit()
 
-    def _keep_limit(self) -> None:
+    def _keep_limit(self) -> bool:
+        """Drop the oldest of what waits; whether something had to go."""
         is_dropping = self._size > LIMIT
         while self._size > LIMIT:
             self._size -= len(self._blocks.popleft())
-        if is_dropping:
-            self._trouble.failed(f"{self._to} takes no metrics; dropping the oldest")
+        return is_dropping
 
     def _connect(self) -> None:
         addresses = self._resolver.addresses(self._now)

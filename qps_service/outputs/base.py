@@ -20,11 +20,11 @@ by LogPipeline.standing and make_report. Then each names it once:
     prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
     statsd, graphite        `_report` of Renderer; `_render`
     ganglia                 a series (ganglia/series.py), and `_packets`
-    json, journal           `render_json` and packaging/qps-report.schema.json; `report_fields`
+    json, journal           `json_pieces` and packaging/qps-report.schema.json; `report_fields`
     stdout                  reporting/text.py
 
 A new number of each row (method, route, status) is a field of `Row`, and for json and journal one line in
-`row_objects`. docs/reference/metrics.md and report.md list all names.
+`rows_json`. docs/reference/metrics.md and report.md list all names.
 """
 
 from abc import abstractmethod
@@ -88,12 +88,16 @@ class Answers(GoesOn):
         """Whether one did."""
 
     @abstractmethod
+    def wanted(self) -> int | None:
+        """When the logs are to be looked at, since somebody has asked; None if nobody waits."""
+
+    @abstractmethod
     def asked(self, now: int, *, is_behind: bool) -> Sequence[Any]:
         """Who is to be answered now; `is_behind`, while logs have a backlog."""
 
     @abstractmethod
     def answer(self, asked: Sequence[Any], overview: Overview, now: int) -> None:
-        """Answer those, with this: everything was read before."""
+        """Answer those, with this: everything was read before, in the look that began at `now`."""
 
 
 class HasFiles(Output):

@@ -67,6 +67,11 @@ class OutputGroup:
         """Whether any of these is readable."""
         return any(output.is_ready() for output in self if isinstance(output, Answers))
 
+    def wanted(self) -> int | None:
+        """When the logs are to be looked at, since somebody has asked; None if nobody waits."""
+        wanted = (output.wanted() for output in self if isinstance(output, Answers))
+        return min((each for each in wanted if each is not None), default=None)
+
     def asked(self, now: int, *, is_behind: bool) -> list[tuple[Answers, Sequence[Any]]]:
         """Who is to be answered now, and by which; `is_behind`, while logs have a backlog."""
         answering = (output for output in self if isinstance(output, Answers))

@@ -11,7 +11,8 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_REJECTED   lines that were no requests
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
 
-Routes in QPS_ROWS are escaped as in the text (qps_service.text.escape).
+Routes in QPS_ROWS are escaped as in the text (qps_service.text.escape). Where the rows would be longer than
+LARGE, QPS_ROWS is empty, and likewise MESSAGE has no rows: an entry is handed over as one piece.
 
 A notice is one entry too: MESSAGE, MESSAGE_ID, PRIORITY, QPS_LOG if it is about a log, and where lines may
 be lost:
@@ -20,21 +21,22 @@ be lost:
     QPS_LOSS_FILE  path of the file
 """
 
-import json
+import io
 import os
 import select
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
 from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
-from qps_service.reporting.report import row_objects
-from qps_service.reporting.text import render_text
+from qps_service.reporting.report import rows_json
+from qps_service.reporting.text import text_lines
 from qps_service.values.reports import Overview, Report
 
 IDENTIFIER = "qps-reporter"
+LARGE = 1 << 22  # characters of a field; rows of 1,000 long routes, or of 20,000 short ones
 SOCKET = "/run/systemd/journal/socket"
 
 Send = Callable[..., object]  # systemd.journal.sendv: one string `FIELD=value` an argument
@@ -55,7 +57,7 @@ def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:
 def report_fields(report: Report) -> dict[str, str]:
     """The journal fields of a report."""
     return {
-        "MESSAGE": render_text(report),
+        "MESSAGE": _whole(text_lines(report)) or _whole(text_lines(report._replace(rows=()))),
         "MESSAGE_ID": REPORT_MESSAGE_ID,
         "PRIORITY": str(LOG_INFO),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
@@ -65,8 +67,18 @@ def report_fields(report: Report) -> dict[str, str]:
         "QPS_REQUESTS": str(report.requests),
         "QPS_TOTAL": repr(report.rate),
         "QPS_REJECTED": str(report.rejected),
-        "QPS_ROWS": json.dumps(row_objects(report), separators=(",", ":")),
+        "QPS_ROWS": _whole(rows_json(report)),
     }
+
+
+def _whole(pieces: Iterable[str]) -> str:
+    """All of them; nothing of what would be longer than LARGE."""
+    text = io.StringIO()
+    for piece in pieces:
+        if text.tell() + len(piece) > LARGE:
+            return ""
+        text.write(piece)
+    return text.getvalue()
 
 
 def notice_fields(notice: Notice) -> dict[str, str]:

@@ -4,7 +4,8 @@ packaging/qps-report.schema.json (JSON Schema 2020-12) describes the object. Num
 in all their digits: a sum of bytes may be beyond 2^53, where readers that take numbers for doubles round it
 (RFC 8259, 6). Routes are escaped as in the text (qps_service.text.escape), and everything is ASCII.
 
-Promise of the file: each line is one write(2) at the file's end, whole or taken back. A file that was rotated
+Promise of the file: each line is one write(2) at the file's end, or several where it is longer than BLOCK; it
+is there whole, or taken back. A file that was rotated
 or removed is made anew. What is no regular file is never written to, and nobody is waited for.
 """
 
@@ -12,15 +13,16 @@ import json
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from qps_service.configuration.types import JsonConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import HasFiles, TakesReports
-from qps_service.reporting.report import row_objects
+from qps_service.reporting.report import rows_json
 from qps_service.text.escape import show_path
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Overview, Report
@@ -28,12 +30,13 @@ from qps_service.values.reports import Overview, Report
 # Reading is for the last byte alone. Nobody is waited for at the other end of a FIFO. A symbolic link is not
 # followed: whoever may write to the directory could lay one to a file of ours.
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+BLOCK = 1 << 20  # bytes; a report of 5,000 rows is shorter
 MODE = 0o640  # as logs have it: the owner writes, the group reads; the umask takes from it
 
 
-def render_json(report: Report) -> str:
-    """The report for programs: one line, with its newline."""
-    document = {
+def json_pieces(report: Report) -> Iterator[str]:
+    """The report for programs: one line, with its newline, in pieces."""
+    head = {
         "log": report.log,
         "sequence": report.sequence,
         "time": _moment(report.at),
@@ -42,10 +45,30 @@ def render_json(report: Report) -> str:
         "requests": report.requests,
         "rate": report.rate,
         "rejected": report.rejected,
-        "rows": row_objects(report),
-        "losses": [_loss_object(loss) for loss in report.losses],
     }
-    return json.dumps(document, separators=(",", ":")) + "\n"
+    yield _dumped(head)[:-1] + ',"rows":'
+    yield from rows_json(report)
+    yield f',"losses":{_dumped([_loss_object(loss) for loss in report.losses])}}}\n'
+
+
+def render_json(report: Report) -> str:
+    """All of it."""
+    return "".join(json_pieces(report))
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _blocks(pieces: Iterable[str]) -> Iterator[bytes]:
+    """Them, joined to BLOCK bytes and a little more; the last one may have fewer."""
+    block = bytearray()
+    for piece in pieces:
+        block += piece.encode()
+        if len(block) >= BLOCK:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
 
 
 def _loss_object(loss: Loss) -> dict[str, Any]:
@@ -76,7 +99,8 @@ class JsonOutput(TakesReports, HasFiles):
             if not self._is_current():
                 self._open()
             for report in reports:
-                self._append(render_json(report).encode())
+                blocks = _blocks(json_pieces(report))
+                self._append(next(blocks), blocks)
         except OSError as error:
             self._fail(error)
         else:
@@ -116,15 +140,20 @@ class JsonOutput(TakesReports, HasFiles):
         last = os.pread(descriptor, 1, status.st_size - 1) if status.st_size else b"\n"
         self._is_torn = last != b"\n"
 
-    def _append(self, line: bytes) -> None:
-        """Write it behind what is there, which a crash may have cut off: that stays a line of its own."""
+    def _append(self, line: bytes, rest: Iterable[bytes] = ()) -> None:
+        """Write it behind what is there, which a crash may have cut off: that stays a line of its own. `rest`
+        is more of a long one."""
         if self._is_torn:
             line = b"\n" + line
         written = 0
         try:
-            # A disk that becomes full takes a part first, and tells why with the rest.
-            while written < len(line):
-                written += os.write(self._descriptor, line[written:])
+            for block in chain((line,), rest):
+                left = memoryview(block)
+                # A disk that becomes full takes a part first, and tells why with the rest.
+                while left:
+                    taken = os.write(self._descriptor, left)
+                    written += taken
+                    left = left[taken:]
         except OSError:
             if written:
                 self._is_torn = not self._take_back(written)

@@ -8,16 +8,16 @@ reader is a supervisor (journald, a container's runtime): then stdout is one out
 import os
 import select
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from qps_service.errors import EXIT_PROBLEM
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, OutputClosed, TakesReports
-from qps_service.reporting.text import render_text
+from qps_service.reporting.text import text_lines
 from qps_service.values.reports import Overview, Report
 
-# Days of ordinary reports; a stopped reader costs no more memory than this.
+# Days of ordinary reports; a stopped reader costs no more memory than this, or than one larger report.
 BACKLOG = 1 << 20  # bytes
 # At the end, how long a slow reader may take before what is left is dropped.
 LAST_WAIT = 1000  # milliseconds
@@ -32,7 +32,7 @@ class StdoutOutput(TakesReports, GoesOn):
         self,
         descriptor: int,
         notify: Notify,
-        render: Callable[[Report], str] = render_text,
+        render: Callable[[Report], Iterable[str]] = text_lines,
         *,
         supervised: bool = False,
     ) -> None:
@@ -48,12 +48,15 @@ class StdoutOutput(TakesReports, GoesOn):
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Write the reports, or keep them until the reader is ready. Raises OutputClosed."""
         for report in reports:
-            text = self._render(report).encode()
-            if self._waiting and len(self._waiting) + len(text) > BACKLOG:
-                self.trouble.failed("nobody reads stdout; dropping reports there")
-                continue
-            self._waiting += text
-            self.flush(now)
+            before = len(self._waiting)
+            for piece in self._render(report):
+                self._waiting += piece.encode()
+                if before and len(self._waiting) > BACKLOG:
+                    del self._waiting[before:]
+                    self.trouble.failed("nobody reads stdout; dropping reports there")
+                    break
+            else:
+                self.flush(now)
 
     def flush(self, now: int) -> None:
         """Write as much as is taken without waiting. Raises OutputClosed."""

@@ -2,20 +2,21 @@
 
 Promise: whoever opens it finds one report's figures, whole. Nobody else who may write to its directory keeps
 it from being written, or says where, by taking a name first. A process that is killed leaves one file at
-most, which the next one removes. A file that can't be written is said once, and tried again at the next
-report.
+most, which the next one removes. A file that can't be written, or would be larger than `max_answer`, is said
+once, and tried again at the next report: until then the old one stays, and node_exporter tells its age
+(node_textfile_mtime_seconds).
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
-from qps_service.outputs.prometheus.exposition import render
+from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
 from qps_service.text.escape import show_path
 from qps_service.values.reports import Overview, Report
 
@@ -32,17 +33,18 @@ class TextfileOutput(TakesReports):
 
     def __init__(self, config: TextfileConfig, notify: Notify) -> None:
         self.trouble = Trouble(notify, f"{show_path(config.path)} is written again")
-        self._path = config.path
+        self._path, self._most = config.path, config.max_answer
         self._has_cleared = False
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
         """Put a new file in its place."""
-        text, _ = render(overview)
         new = f"{self._path}.{os.urandom(_RANDOM).hex()}{_END}"
         try:
             self._clear()
-            self._write(new, text)
+            self._write(new, within(self._most, pieces(overview)))
             os.rename(new, self._path)
+        except TooLarge as error:
+            self.trouble.failed(f"{show_path(self._path)} stays as it is: {error}")
         except OSError as error:
             self.trouble.failed(f"cannot write {show_path(self._path)}: {error.strerror}")
         else:
@@ -51,11 +53,11 @@ class TextfileOutput(TakesReports):
             with suppress(OSError):
                 os.unlink(new)
 
-    def _write(self, new: str, text: bytes) -> None:
+    def _write(self, new: str, text: Iterable[bytes]) -> None:
         # What others put under this name meanwhile, a link or a pipe, is not opened.
         with open(new, "xb") as file:
             os.fchmod(file.fileno(), MODE)
-            file.write(text)
+            file.writelines(text)
 
     def _clear(self) -> None:
         """Once: remove what an earlier process of this user left when it was killed."""

@@ -1,7 +1,8 @@
 """A window becomes a report: rows, and rates by the time that really passed."""
 
+import json
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
 
 from qps_service.text.escape import show
 from qps_service.values.entries import Loss
@@ -40,10 +41,11 @@ def rates(report: Report) -> dict[tuple[bytes, int], float]:
     return {key: _rate(count, report.seconds) for key, count in requests.items()}
 
 
-def row_objects(report: Report) -> list[dict[str, Any]]:
-    """The rows for programs, as objects of JSON: methods apart, numbers as they were counted."""
-    return [
-        {
+def rows_json(report: Report) -> Iterator[str]:
+    """The rows for programs, as an array of JSON in pieces: methods apart, numbers as they were counted."""
+    separator = "["
+    for row in report.rows:
+        document = {
             "method": show(row.method),
             "route": show(row.route),
             "status": row.status,
@@ -51,8 +53,9 @@ def row_objects(report: Report) -> list[dict[str, Any]]:
             "bytes": row.bytes,
             "rate": row.rate,
         }
-        for row in report.rows
-    ]
+        yield separator + json.dumps(document, separators=(",", ":"))
+        separator = ","
+    yield "]" if report.rows else "[]"
 
 
 def _rate(requests: int, seconds: float) -> float:

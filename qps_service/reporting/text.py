@@ -14,6 +14,7 @@ most or `unknown`, and what happened.
 """
 
 import time
+from collections.abc import Iterator
 
 from qps_service.reporting.report import rates
 from qps_service.text.escape import show, show_path
@@ -23,15 +24,21 @@ from qps_service.values.reports import Report
 RULE = "=" * 29
 
 
-def render_text(report: Report) -> str:
-    """The report for people: local time as C's ctime() writes it, methods summed out."""
+def text_lines(report: Report) -> Iterator[str]:
+    """The report for people, by its lines: local time as C's ctime() writes it, methods summed out."""
     date = time.ctime(report.at)
-    lines = [f"{date} {show(report.log.encode())}" if report.named else date, RULE]
-    lines += [
-        f"{show(route)}\t{status:03d}\t{format_rate(rate)}" for (route, status), rate in rates(report).items()
-    ]
-    lines += [f"total\t-\t{format_rate(report.rate)}", *map(_render_loss, report.losses), "", ""]
-    return "\n".join(lines)
+    yield f"{date} {show(report.log.encode())}\n{RULE}\n" if report.named else f"{date}\n{RULE}\n"
+    for (route, status), rate in rates(report).items():
+        yield f"{show(route)}\t{status:03d}\t{format_rate(rate)}\n"
+    yield f"total\t-\t{format_rate(report.rate)}\n"
+    for loss in report.losses:
+        yield f"{_render_loss(loss)}\n"
+    yield "\n"
+
+
+def render_text(report: Report) -> str:
+    """All of it."""
+    return "".join(text_lines(report))
 
 
 def _render_loss(loss: Loss) -> str:

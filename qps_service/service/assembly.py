@@ -6,15 +6,18 @@ standard streams, journal, configured outputs -> output group ───┘
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from syslog import LOG_DEBUG, LOG_WARNING
 from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
+from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
+from qps_service.files.unpacking import Unpacking
+from qps_service.following.log_places import LogPlaces
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
 from qps_service.ledger.writer import LedgerWriter
@@ -68,13 +71,13 @@ def assembled(
     host: Host,
     *,
     reload: Callable[[], Config],
-    render: Callable[[Report], str],
+    render: Callable[[Report], Iterable[str]],
     once: bool = False,
     wants_stdout: bool = False,
 ) -> Iterator[Daemon]:
-    """The daemon; the state directory is held until the end. `render` makes a report's text for stdout, which
-    is left out where that is the journal, unless it is wanted there. With `once` nobody can ask, and what is
-    no trouble is not said, since cron mails it. Raises ConfigError, StateHeldError."""
+    """The daemon; the state directory is held until the end. `render` makes a report's pieces for stdout,
+    which is left out where that is the journal, unless it is wanted there. With `once` nobody can ask, and
+    what is no trouble is not said, since cron mails it. Raises ConfigError, StateHeldError."""
     if once:
         config = _without_listeners(config)
     board = NoticeBoard(
@@ -138,8 +141,9 @@ def assembled(
 def _pipelines_with(
     store: DescriptorStore, notify: Notify, watches: Watches, *, keeps: bool, limited: Limited
 ) -> MakePipeline:
-    """Pipelines that share watches and the time for rules, and go on with the files in the store; with
-    `keeps`, what they open goes there as well."""
+    """Pipelines that share watches, places, rows, the time for rules and the memory for unpacking, and go on
+    with the files in the store; with `keeps`, what they open goes there as well."""
+    places, rows, unpacking = LogPlaces(Files()), Budget(), Unpacking()
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:
@@ -147,11 +151,13 @@ def _pipelines_with(
         keeper = store.of(log.name) if keeps else None
         resume = resume._replace(handed=tuple(store.take(log.name)))
         return LogPipeline(
-            *(log, now, notify, Files(working)),
+            *(log, now, notify, Files(working, unpacking)),
             watches=watches,
+            places=places,
             resume=resume,
             keeper=keeper,
             limited=limited,
+            rows=rows,
         )
 
     return make

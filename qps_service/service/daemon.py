@@ -34,6 +34,8 @@ from qps_service.values.reports import Overview
 TICK = SECOND  # nanoseconds
 # Other files may come and go beside the log all the time: their hints are taken in this far apart.
 HINTS_APART = 20 * MILLISECOND  # nanoseconds
+# How much longer than the last time nothing is done for clients that are not to be answered.
+REST = 4
 # How long a look goes on to one more log; those that are left are the next look's, at once. After an overflow
 # of inotify's queue each of hundreds of logs has to look through its directory.
 TURN = SECOND  # nanoseconds
@@ -158,24 +160,36 @@ class Daemon:
         self._schedule = Schedule(self._clock.now(), self._config.interval)
 
     def _wait(self) -> None:
-        """Sleep until a look is due: by the clock, by a signal, or at once when the log's files moved."""
+        """Sleep until a look is due: by the clock, by a signal, at once when the log's files moved, or when
+        somebody is to be answered. What outputs have to do meanwhile is no reason for one: who connects, or
+        sends a byte, costs less, and all of them together a fifth of the time."""
         if self._is_behind:
             return
         feed_due = self._supervisor.feed_due(self._clock.now())
-        until = min(self._schedule.deadline, self._looked + TICK, *self._outputs.due())
+        until = min(self._schedule.deadline, self._looked + TICK)
         until = until if feed_due is None else min(until, feed_due)
         followed = self._pipelines.followed
         # One for all logs: what one of them reads there may be for another, and then no poll tells of it.
         descriptors = {number for each in followed if (number := each.fileno()) is not None}
         descriptors.update(self._outputs.filenos())
-        while any(pipeline.has_hints for pipeline in followed) or self._waker.wait(
-            descriptors, max(0, until - self._clock.now())
-        ):
-            if self._is_hinted():
+        took = 0
+        while True:
+            wanted, now = self._outputs.wanted(), self._clock.now()
+            due = until if wanted is None else min(until, wanted)
+            if now >= due:
                 return
-            self._waker.wait((), HINTS_APART)
-            if self._clock.now() >= until or self._outputs.is_ready():
+            pause = max(0, min([due, *self._outputs.due()]) - now)
+            if any(pipeline.has_hints for pipeline in followed) or self._waker.wait(descriptors, pause):
+                if self._is_hinted():
+                    return
+                rest = min(REST * took, due - self._clock.now())
+                self._waker.wait((), max(HINTS_APART, rest))
+            elif self._clock.now() < now + pause:
+                return  # a signal
+            if (began := self._clock.now()) >= due:
                 return
+            self._outputs.flush(began)
+            took = self._clock.now() - began
 
     def _is_hinted(self) -> bool:
         """Take in the hints of one log after the other, until one is a reason to look."""

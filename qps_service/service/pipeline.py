@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited, apply_all
 from qps_service.files.kernel import MOUNTED_ALONE, Files
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
+from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher, Watches
@@ -20,7 +22,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
-from qps_service.values.counts import Counts, Key, Sample, Scanned
+from qps_service.values.counts import MAX_ROWS, METHODS, Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
@@ -29,6 +31,11 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+# What happens where rows are short, in this order.
+_FOLDS = {
+    METHODS: "further methods are counted as other, by route and status",
+    MAX_ROWS: "further routes are counted as other",
+}
 UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
 
@@ -43,12 +50,15 @@ class LogPipeline:
         files: Files | None = None,
         *,
         watches: Watches | None = None,
+        places: LogPlaces | None = None,
         resume: Resume = NOTHING_KNOWN,
         keeper: Keeper | None = None,
         limited: Limited = apply_all,
+        rows: Budget | None = None,
     ) -> None:
-        """`watches` are those of the process; `resume` is what an earlier process left; `keeper` keeps open
-        files for the next one; `limited` applies route rules within the time of the process."""
+        """`watches` and `places` are those of the process; `resume` is what an earlier process left; `keeper`
+        keeps open files for the next one; `limited` applies route rules within the time of the process, and
+        `rows` are those of all logs."""
         restored = resume.restored
         self.config = config
         self.is_counting = restored is not None  # for windows; before that, for the totals only
@@ -60,6 +70,7 @@ class LogPipeline:
         self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
+        self._places = places or LogPlaces(self._files)
         self._follower = Follower(
             config.path,
             _limits(config),
@@ -69,10 +80,14 @@ class LogPipeline:
             announcer=Announcer(config.path, config.name, notify),
             resume=resume,
             keeper=keeper,
-            others=config.others,
+            others=self._places.others(config.path, config.logs),
         )
         self._scanner = self._make_scanner(config)
-        self.aggregator = Aggregator(config.name, now, config.max_routes, config.routes(limited), restored)
+        self._share = (rows or Budget()).join()
+        self._share.budget.resize(config.max_rows)
+        routes = config.routes(limited)
+        self.aggregator = Aggregator(config.name, now, config.max_routes, routes, restored, self._share)
+        self._folds_said: set[str] = set()
         # Each with when it was told, nanoseconds.
         self._losses = list(zip(restored.lost_at, restored.losses, strict=True)) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
@@ -112,7 +127,10 @@ class LogPipeline:
         self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
             self._scanner = self._make_scanner(config)
-        self._follower.reconfigure(_limits(config), config.others)
+        self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
+        self._share.budget.resize(config.max_rows)
+        if config.max_rows != self.config.max_rows:
+            self._folds_said.clear()
         self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
         self.config = config
         self._is_found = self._mount_is_said = False
@@ -160,6 +178,7 @@ class LogPipeline:
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
         self._count(self._scanner.take())
         left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
+        self._say_folds()
         sequence = sequence if self.is_counting else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
         if not any(left_out):
@@ -210,7 +229,8 @@ class LogPipeline:
         return tuple(loss for told_at, loss in self._losses if now - told_at <= LOSS_RECENT)
 
     def close(self) -> None:
-        """Let go of everything open."""
+        """Let go of everything open, and of its places."""
+        self._share.budget.leave(self._share)
         self._follower.close()
         self._watcher.close()
 
@@ -269,6 +289,15 @@ class LogPipeline:
     def _say_choice(self, name: str, reason: str) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
         self._notify(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
+
+    def _say_folds(self) -> None:
+        """Say what folds from now on, since rows are short: each once."""
+        for reason, text in _FOLDS.items():
+            if self.aggregator.folded[reason] and reason not in self._folds_said:
+                self._folds_said.add(reason)
+                path = show_path(self.config.path)
+                text = f"{path} has {len(self.aggregator.totals)} rows, and few of max_rows are left: {text}"
+                self._notify(Notice(kinds.ROWS_SHORT, text, self.config.name))
 
     def _say_rejects(self) -> None:
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from qps_service.text.units import SECOND
 
-# While starting and stopping there is no watchdog but a time-out. A long first or last read asks for
-# this much more time, and asks again while it makes progress.
+# While starting, reloading and stopping there is a time-out. A long first or last read asks for this much
+# more time, and asks again while it makes progress.
 EXTENSION = 30 * SECOND  # nanoseconds
 # FileDescriptorName= of qps-reporter.socket; logs in the store have an @ in their names.
 LISTENER = "prometheus"
@@ -79,7 +79,8 @@ class Supervisor:
         self._notify(f"STATUS={text}")
 
     def reloading(self, monotonic: int) -> None:
-        """`monotonic` is CLOCK_MONOTONIC in microseconds; both belong in one datagram."""
+        """`monotonic` is CLOCK_MONOTONIC in microseconds; both belong in one datagram. `ready` follows."""
+        self._in_transition, self._extended_at = True, None
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={monotonic}")
 
     def stopping(self) -> None:

@@ -16,6 +16,10 @@ REASONS = (FIELDS, NOT_HTTP, STATUS, BYTES, TOO_LONG)
 
 OTHER = b"other"  # the name of what is not told apart; no path is called so, it would begin with a slash
 
+# Why a request is counted under OTHER: its route, since max_routes are told apart, or since there is no room
+# for its rows; its method, since there is no room, or since it is an invented one.
+MAX_ROUTES, MAX_ROWS, METHODS, INVENTED = FOLDS = ("max_routes", "max_rows", "methods", "invented")
+
 
 class Key(NamedTuple):
     """What a request is counted under."""

@@ -386,7 +386,7 @@ def keeps_back_a_line_of_json() -> None:
     append = JsonOutput._append
     held: list[bytes] = []
 
-    def lazily(self: JsonOutput, line: bytes) -> None:
+    def lazily(self: JsonOutput, line: bytes, rest: Iterable[bytes]) -> None:
         held.append(line)
         if len(held) > 1:
             append(self, held.pop(0))

@@ -245,7 +245,7 @@ class Site:
         root.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
         self.config.write_text(
-            f'interval = "{interval}"\nstate = "{self.state}"\n'
+            f'interval = "{interval}"\nstate = "{self.state}"\nmax_rows = 10000000\n'
             f'[log.access]\npath = "{self.log}"\nstart = "start"\nmax_routes = 1000000\n'
         )
         self.configure(more)

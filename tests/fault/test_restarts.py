@@ -14,6 +14,8 @@ TWINS = {
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
     restarts.compressed_within_the_first_look: twins.SettlesTheLogLate,
     restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
+    restarts.alike_where_the_log_was_deleted: twins.RecognisesInSilence,
+    restarts.alike_and_read_to_its_end: twins.RecallsNothingAwaited,
     restarts.kept_by_systemd: twins.TakesNothingBack,
     restarts.unreadable_at_the_first_look: twins.SettlesAtOnce,
     restarts.more_than_there_is_room_for: twins.SettlesAtOnce,

@@ -44,8 +44,8 @@ class Counting(Files):
 class WithoutASign(CompressedFile):
     """A broken twin: the watchdog would take it for hung."""
 
-    def _restart(self) -> None:
-        super()._restart()
+    def begin_anew(self) -> None:
+        super().begin_anew()
         self._stream._working = lambda: None
 
 

@@ -99,6 +99,18 @@ def history_with_a_copy(rig: Rig) -> None:
     rig.check()
 
 
+def history_with_holes(rig: Rig) -> None:
+    """A writer leaves out some MiB, twice."""
+    writer = rig.writer(appends=False)
+    rig.look()
+    for _ in range(2):
+        writer.lines(3)
+        os.lseek(writer.descriptor, 3 << 20, os.SEEK_CUR)
+        writer.lines(2)
+        rig.look()
+    rig.check()
+
+
 def calls_made(make: Make, name: str, history: Callable[[Rig], None] = history) -> int:
     """How often the history makes this call, when nothing fails."""
     files = FailingFiles(name, -1, 0)
@@ -112,6 +124,7 @@ def calls_made(make: Make, name: str, history: Callable[[Rig], None] = history) 
         *((name, history) for name in CALLS),
         *((name, history_with_stops) for name in (*CALLS, "entries")),
         *((name, history_with_a_copy) for name in (*CALLS, "entries")),
+        ("data_from", history_with_holes),
     ],
 )
 def test_each_call_fails_once(name: str, history: Callable[[Rig], None], make: Make) -> None:

@@ -254,6 +254,27 @@ class BelievesWhatCameLater(Spoilt):
         self._held._known_part = of_all  # type: ignore[method-assign]
 
 
+# Says nothing of what it takes for read.
+RecognisesInSilence = spoilt("RecognisesInSilence", "_announcer.recognised", lambda *_, **__: None)
+
+
+class RecallsNothingAwaited(Spoilt):
+    """Looks for what is awaited in files that it knows, too."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        as_awaited, recall = classifier.as_awaited, self._known_files.recall
+
+        def forgetful(*given: Any, **more: Any) -> Found | None:
+            self._known_files.recall = lambda *_, **__: None  # type: ignore[method-assign]
+            try:
+                return as_awaited(*given, **more)
+            finally:
+                self._known_files.recall = recall  # type: ignore[method-assign]
+
+        classifier.as_awaited = forgetful  # type: ignore[method-assign]
+
+
 class ReadsAnewInPlace(WithOtherGenerations):
     """Reads a file from its start once it was cut, whatever was written into it."""
 

@@ -157,9 +157,9 @@ ROW = "| Connections | 64 | fixed |"
     [
         (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 64"),
         (
-            "| 16 MiB |",
-            "| 16 KiB |",
-            "Different answers that are not read yet, memory: 16 KiB, and the code has 16777216",
+            "memory | 32 MiB |",
+            "memory | 32 KiB |",
+            "Different answers that are not read yet, memory: 32 KiB, and the code has 33554432",
         ),
         ("| 250 ms |", "| 250 s |", "Wait for another program's lock: 250 s, and the code has 250000000"),
         ("| 20 % |", "| 2 % |", "Share of the time that answers take: 2 %, and the code has 0.2"),

@@ -13,7 +13,7 @@ TEN_SECONDS = 10_000_000_000
 OVERVIEW = Overview(
     logs=(), commits=0, commit_failures=0, output_failures={}, version="1", scanner="native scanner, avx2"
 )
-STANDING = Standing("access", {}, {}, 0, 0, 0, 0, 0, 0, None)
+STANDING = Standing("access", {}, {}, 0, 0, 0, {}, 0, 0, None)
 
 HOSTILE = (
     b"/a:1|c\nqps.access.requests:1000000|c",

@@ -10,6 +10,7 @@ from io import BytesIO
 
 from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Notice
+from qps_service.outputs.prometheus.exposition import media_type, pieces
 from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.handed_over import OVERVIEW
@@ -20,6 +21,11 @@ SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 Make = Callable[..., PrometheusOutput]
+
+
+def render(overview: Overview, *, openmetrics: bool = False) -> tuple[bytes, str]:
+    """All of the text, and its media type."""
+    return b"".join(pieces(overview, openmetrics=openmetrics)), media_type(openmetrics=openmetrics)
 
 
 class Endpoint:

@@ -8,19 +8,25 @@ The formats are prometheus_client's: the text format 0.0.4, and OpenMetrics 1.0
 (https://prometheus.io/docs/instrumenting/exposition_formats/). Only who wants them loads this module.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from qps_service.text.escape import show
-from qps_service.values.counts import REASONS, Counts
+from qps_service.text.units import format_size
+from qps_service.values.counts import FOLDS, REASONS, Counts, Key
 from qps_service.values.reports import Overview, Standing
 
 # One spelling of what scrapers may accept each: what others write must not choose among many renderings.
 OPENMETRICS = "application/openmetrics-text"
 _ACCEPT = {True: f"{OPENMETRICS}; version=1.0.0", False: ""}
+_END = {True: b"# EOF\n", False: b""}
+# Samples that are written at once. The library takes some kilobytes for each, beside its text.
+_AT_ONCE = 500
+_HEAD = 2  # lines before a family's samples: its HELP and TYPE
 
 _ROW = ("log", "method", "route", "status")
 # Family, what it is, its value (None: not known yet); of each log. Rejected lines are a counter beside these.
@@ -30,33 +36,30 @@ COUNTERS: LogNumbers = (
     ("rotations", "Rotations of the log seen by this process", lambda log: log.rotations),
     ("possible_losses", "Times that lines may have been lost, told by this process", lambda log: log.losses),
     ("possible_loss_bytes", "How many bytes these had at most, where known", lambda log: log.loss_bytes),
-    (
-        "folded_requests",
-        "Requests counted as the route other by this process, since theirs had no place",
-        lambda log: log.folded,
-    ),
 )
 GAUGES: LogNumbers = (
     ("routes", "Routes told apart", lambda log: log.routes),
+    ("rows", "Rows told apart: methods of routes with a status", lambda log: len(log.counts)),
     ("pending_bytes", "Bytes that are there and not yet counted", lambda log: log.pending),
     ("last_line_age_seconds", "Time since a line was last read", lambda log: log.last_line_age),
 )
 
 
-class Families(Collector):
-    """An overview for prometheus_client's encoders."""
+class Families:
+    """An overview as families."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
 
-    def collect(self) -> Iterator[Metric]:
-        """The families, one at a time: those of the rows are large."""
+    def __iter__(self) -> Iterator[Metric]:
+        """One after the other; those that follow one of the same name are its further samples."""
         overview = self._overview
-        yield self._rows("http_requests", "Requests", lambda counts: counts.requests)
-        yield self._rows("http_response_bytes", "Sum of the response sizes", lambda counts: counts.bytes)
+        yield from self._rows("http_requests", "Requests", lambda counts: counts.requests)
+        yield from self._rows("http_response_bytes", "Sum of the response sizes", lambda counts: counts.bytes)
         for name, text, value in COUNTERS:
             yield self._of_logs(_counter(name, text, "log"), value)
         yield self._rejected()
+        yield self._folded()
         for name, text, value in GAUGES:
             yield self._of_logs(_gauge(name, text, "log"), value)
         yield _counter("ledger_commits", "Commits to the ledger by this process", value=overview.commits)
@@ -70,13 +73,15 @@ class Families(Collector):
         about = {"version": overview.version, "scanner": overview.scanner}
         yield InfoMetricFamily("qps_reporter_build", "The program's version, and its scanner", value=about)
 
-    def _rows(self, name: str, text: str, value: Callable[[Counts], int]) -> Metric:
-        family = _counter(name, f"{text}, by route and status, since the ledger began", *_ROW)
-        for log in self._overview.logs:
-            for key, counts in log.counts.items():
-                labels = (log.log, show(key.method), show(key.route), f"{key.status:03}")
-                family.add_metric(labels, value(counts))
-        return family
+    def _rows(self, name: str, text: str, value: Callable[[Counts], int]) -> Iterator[Metric]:
+        rows = chain.from_iterable(_rows_of(log) for log in self._overview.logs)
+        while True:
+            family = _counter(name, f"{text}, by route and status, since the ledger began", *_ROW)
+            for log, key, counts in islice(rows, _AT_ONCE):
+                family.add_metric((log, show(key.method), show(key.route), f"{key.status:03}"), value(counts))
+            yield family
+            if len(family.samples) < _AT_ONCE:
+                return
 
     def _of_logs(
         self, family: CounterMetricFamily | GaugeMetricFamily, value: Callable[[Standing], float | None]
@@ -94,11 +99,62 @@ class Families(Collector):
                 family.add_metric((log.log, reason), log.rejects.get(reason, 0))
         return family
 
+    def _folded(self) -> Metric:
+        """Likewise."""
+        text = "Requests whose route or method was counted as other by this process, by reason"
+        family = _counter("folded_requests", text, "log", "reason")
+        for log in self._overview.logs:
+            for reason in FOLDS:
+                family.add_metric((log.log, reason), log.folded.get(reason, 0))
+        return family
 
-def render(overview: Overview, *, openmetrics: bool = False) -> tuple[bytes, str]:
-    """The text, in OpenMetrics or the text format, and its media type."""
-    encode, media_type = choose_encoder(_ACCEPT[openmetrics])
-    return encode(Families(overview)), media_type
+
+class _One(Collector):
+    """One family for the library's encoders."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        """It."""
+        yield self._family
+
+
+def media_type(*, openmetrics: bool = False) -> str:
+    """What the text is called."""
+    return choose_encoder(_ACCEPT[openmetrics])[1]
+
+
+def pieces(overview: Overview, *, openmetrics: bool = False) -> Iterator[bytes]:
+    """The text, in OpenMetrics or the text format, in pieces of some hundred lines."""
+    encode, _ = choose_encoder(_ACCEPT[openmetrics])
+    before = None
+    for family in Families(overview):
+        text = encode(_One(family)).removesuffix(_END[openmetrics])
+        if family.name == before:
+            text = text.split(b"\n", _HEAD)[_HEAD]
+        before = family.name
+        yield text
+    yield _END[openmetrics]
+
+
+class TooLarge(Exception):  # noqa: N818  it may fit tomorrow
+    """The text would be larger than it may be; says so, for people."""
+
+
+def within(most: int, text: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, as long as all together have no more bytes than that. Raises TooLarge."""
+    size = 0
+    for piece in text:
+        size += len(piece)
+        if size > most:
+            raise TooLarge(f"the metrics are more than max_answer = {format_size(most)}")
+        yield piece
+
+
+def _rows_of(log: Standing) -> Iterator[tuple[str, Key, Counts]]:
+    for key, counts in log.counts.items():
+        yield log.log, key, counts
 
 
 def _counter(name: str, text: str, *labels: str, value: int | None = None) -> CounterMetricFamily:

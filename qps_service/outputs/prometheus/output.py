@@ -3,13 +3,17 @@
 Promises: an answer has everything that was written to the logs before its request came, unless they have a
 backlog, for which it waits some seconds; what it tells is in the ledger, if that takes anything; however
 often clients ask, what they cost is bounded: requests that come close together share one rendering, and the
-next one waits four times as long as the last one took. Nobody is answered before the service is ready, which
-it is when it has read what the last process left: until then counters would stand too low.
+next look for their sake waits four times as long as the last one took, with its commit and its answers.
+Nobody is answered before the service is ready, which it is when it has read what the last process left: until
+then counters would stand too low.
+
+An answer is made in pieces, and kept until it is read: once, however many read it, and no longer than
+`max_answer`. A longer one is none: who asks is told so, by the status 503.
 """
 
-import gzip
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
 
@@ -19,7 +23,7 @@ from qps_service.network.http_server import Client, Listener
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
-from qps_service.outputs.prometheus.exposition import OPENMETRICS, render
+from qps_service.outputs.prometheus.exposition import OPENMETRICS, TooLarge, media_type, pieces, within
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
 
@@ -32,6 +36,7 @@ APART = SECOND // 4
 BACKLOG_PATIENCE = 5 * SECOND
 # The fastest: it takes 4 ms for 2 MB, and leaves a sixteenth of them. The best would take 20.
 GZIP_LEVEL = 1
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's word for that format
 
 
 def _boottime() -> int:
@@ -55,6 +60,7 @@ class PrometheusOutput(Answers):
         self.trouble = Trouble(notify, "scrapes can be answered again")
         self._listener = Listener(config.listen, inherited, (METRICS, HEALTH), self.trouble)
         self._clock = clock
+        self._max_answer = config.max_answer
         self._next_at = 0  # when the next answers may be given
 
     def flush(self, now: int) -> None:
@@ -62,9 +68,12 @@ class PrometheusOutput(Answers):
         self._listener.work(now)
 
     def due(self) -> int | None:
-        """When somebody is to be answered, or has had enough time."""
-        dues = (self._next_at if self._listener.asked else None, self._listener.due())
-        return min((due for due in dues if due is not None), default=None)
+        """When somebody has had enough time."""
+        return self._listener.due()
+
+    def wanted(self) -> int | None:
+        """When those who have asked may be answered."""
+        return self._next_at if self._listener.asked else None
 
     def fileno(self) -> int:
         """Readable when a client did something."""
@@ -75,29 +84,32 @@ class PrometheusOutput(Answers):
         return self._listener.is_ready()
 
     def asked(self, now: int, *, is_behind: bool) -> list[Client]:
-        """Who can be answered. Whether all is well can be told in a backlog, too."""
-        return [
+        """Who can be answered: of those who want metrics, all that want them as the first one does. So one
+        text is made at a time. Whether all is well can be told in a backlog, too."""
+        if now < self._next_at:
+            return []
+        asked = [
             client
             for client in self._listener.asked
-            if now >= self._next_at
-            and (not is_behind or _path(client) == HEALTH or now - client.asked_at >= BACKLOG_PATIENCE)
+            if not is_behind or _wish(client) is None or now - client.asked_at >= BACKLOG_PATIENCE
         ]
+        first = next((wish for client in asked if (wish := _wish(client))), None)
+        return [client for client in asked if _wish(client) in (None, first)]
 
     def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
         """Answer those, all from one rendering."""
-        begun = self._clock()
-        bodies = _Bodies(overview)
+        bodies = _Bodies(overview, self._max_answer)
         try:
             for client in asked:
                 if client.exchange is not None:
                     body = bodies.answer(client.exchange)
-                    self._listener.send(client, client.exchange.written, body, now)
+                    self._listener.send(client, client.exchange.written, body, self._clock())
             self.trouble.works()
         finally:
             # Whoever got none because of a fault would be due at once, and again, for good.
             self._listener.dismiss(asked)
             ended = self._clock()
-            self._next_at = ended + max(APART, REST * (ended - begun))
+            self._next_at = ended + max(APART, REST * (ended - now))
 
     def close(self, *, wait: bool = True) -> None:
         """Let all connections go."""
@@ -107,25 +119,44 @@ class PrometheusOutput(Answers):
 class _Bodies:
     """What can be asked for, each made once."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, most: int) -> None:
+        """`most` is how many bytes a text may have."""
         self._overview = overview
+        self._most = most
         self._health = cache(lambda: health(overview))
-        self._metrics = cache(lambda openmetrics: render(overview, openmetrics=openmetrics))
-        self._packed = cache(lambda openmetrics: gzip.compress(self._metrics(openmetrics)[0], GZIP_LEVEL))
+        self._metrics = cache(self._make)
 
-    def answer(self, exchange: Exchange) -> bytes:
+    def answer(self, exchange: Exchange) -> Sequence[bytes]:
         """Write the head of the answer; its body."""
+        encoding = None
         if exchange.path == HEALTH:
             status, text = self._health()
-            body = text.encode()
-            exchange.answer(status, TEXT, len(body))
+            body, kind = [text.encode()], TEXT
         else:
-            openmetrics = exchange.accepts("Accept", OPENMETRICS)
-            packs = exchange.accepts("Accept-Encoding", "gzip")
-            body, media_type = self._metrics(openmetrics)
-            body = self._packed(openmetrics) if packs else body
-            exchange.answer(HTTPStatus.OK, media_type, len(body), "gzip" if packs else None)
-        return body if exchange.command == "GET" else b""
+            openmetrics, packs = wish_of(exchange)
+            made = self._metrics(openmetrics, packs)
+            if isinstance(made, TooLarge):
+                status, body, kind = HTTPStatus.SERVICE_UNAVAILABLE, [f"{made}\n".encode()], TEXT
+            else:
+                status, body, kind = HTTPStatus.OK, made, media_type(openmetrics=openmetrics)
+                encoding = "gzip" if packs else None
+        exchange.answer(status, kind, sum(map(len, body)), encoding)
+        return body if exchange.command == "GET" else ()
+
+    def _make(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
+        text = within(self._most, pieces(self._overview, openmetrics=openmetrics))
+        try:
+            return list(_packed(text) if packs else text)
+        except TooLarge as error:
+            return error
+
+
+def _packed(text: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=_GZIP)
+    for piece in text:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
 
 
 def health(overview: Overview) -> tuple[HTTPStatus, str]:
@@ -138,5 +169,12 @@ def health(overview: Overview) -> tuple[HTTPStatus, str]:
     return HTTPStatus.OK, "ok\n"
 
 
-def _path(client: Client) -> str:
-    return client.exchange.path if client.exchange else ""
+def wish_of(exchange: Exchange) -> tuple[bool, bool]:
+    """How metrics are wanted: in OpenMetrics, and packed."""
+    return exchange.accepts("Accept", OPENMETRICS), exchange.accepts("Accept-Encoding", "gzip")
+
+
+def _wish(client: Client) -> tuple[bool, bool] | None:
+    """Likewise; None for who wants none."""
+    wants = client.exchange is not None and client.exchange.path == METRICS
+    return wish_of(client.exchange) if wants and client.exchange else None

@@ -80,6 +80,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
                 quiet=60 * SECOND,
                 open_generations=512,
                 rules=(),
+                logs=frozenset({str(tmp_path / "logs/access.log.txt")}),
             ),
         ),
         source=None,
@@ -126,10 +127,10 @@ def test_a_file_with_everything(write: Write) -> None:
         quiet=5 * SECOND,
         open_generations=3,
         rules=(rule("^/shop/(?P<what>[^/]+)", r"/shop/\g<what>"), rule("^/old/", "/old")),
-        others=frozenset({"/var/log/api.log"}),
+        logs=frozenset({"/var/log/api.log", "/var/log/web.log"}),
     )
     (alone,) = load(Flags(log="/var/log/api.log"), {}).logs
-    api = alone._replace(others=frozenset({"/var/log/web.log"}))
+    api = alone._replace(logs=web.logs)
     assert load(flags, {}) == Config(
         2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
     )
@@ -336,7 +337,7 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 # --- problems, to the letter
 
 A_NAME = "expected up to 64 letters, digits, and _ . - after the first"
-SERVICE_KEYS = "history, interval, log, output, state"
+SERVICE_KEYS = "history, interval, log, max_rows, output, state"
 LOG_KEYS = (
     "collapse, format, max_line, max_route, max_routes, open_generations, path, query, quiet, route, start"
 )

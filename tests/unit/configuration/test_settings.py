@@ -10,7 +10,7 @@ from qps_service.configuration.loader import Flags
 from qps_service.configuration.outputs import OUTPUTS, kind_of
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, RULE, SERVICE
-from qps_service.configuration.types import Config, JsonConfig, LogConfig, OutputConfig, TextfileConfig
+from qps_service.configuration.types import Config, LogConfig, OutputConfig, PrometheusConfig, TextfileConfig
 from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
@@ -102,7 +102,9 @@ def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> Non
         told = {setting.key for setting in SERVICE} & set(kind.config._fields)  # Ganglia, of the interval
         assert {setting.attribute for setting in kind.settings} == set(kind.config._fields) - told
     assert {setting.key for setting in HISTORY} == set(History._fields)
-    assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {"name", "rules", "others"}
+    assert {setting.attribute for setting in LOG} == set(LogConfig._fields) - {
+        *("name", "rules", "logs", "max_rows")
+    }
     assert {setting.key for setting in FLAGGED} == set(Flags._fields) - {"log", "config", "name"}
 
 
@@ -127,6 +129,7 @@ def test_help_tells_a_flags_meaning_and_default(key: str) -> None:
 
 
 def test_two_kinds_of_outputs_with_the_same_values_are_told_apart() -> None:
-    configs: list[OutputConfig] = [JsonConfig("/a"), TextfileConfig("/a")]
+    text = TextfileConfig("/a")
+    configs: list[OutputConfig] = [PrometheusConfig(*text), text]  # type: ignore[arg-type]  # only here
     assert len(set(configs)) == 1
-    assert [kind_of(config).name for config in configs] == ["json", "textfile"]
+    assert [kind_of(config).name for config in configs] == ["prometheus", "textfile"]

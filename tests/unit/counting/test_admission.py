@@ -8,6 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission, SpaceSaving
+from qps_service.counting.budget import LONG, Budget
+from qps_service.counting.rows import ROUTE_ROWS, Rows
 from qps_service.values.counts import OTHER
 from tests.promised import Promise, promises
 
@@ -89,6 +91,10 @@ def test_a_smaller_summary_keeps_the_highest() -> None:
     assert summary.add(b"new", 3) == 3
 
 
+def folds(admission: Admission) -> int:
+    return sum(admission.folded.values())
+
+
 def first_cost(admission: Admission, route: bytes) -> int:
     """How many requests, one by one, it took until `route` got a place."""
     for requests in range(1, 10_000):
@@ -115,10 +121,35 @@ def test_prices(places: int, prices: list[int]) -> None:
     assert admission.admitted == places
 
 
+def test_many_logs_with_few_rows_count_all_the_same() -> None:
+    """None of them has a place for itself; the first ones get some of those for all."""
+    rows = Budget(1000)
+    logs = [Admission(1000, (), Rows(rows.join())) for _ in range(600)]
+    for admission in logs:
+        admission.reprice()
+        for number in range(5):
+            admission.offer(b"/%d" % number, 1)
+            admission.offer(b"/%d" % number, 1000)
+    assert rows.own == 0
+    assert sum(admission.admitted for admission in logs) == 0
+
+
+def test_the_room_for_rows_has_its_price() -> None:
+    """Half of it for the first request, as with places; memory for who has none is bounded by the share."""
+    share = Budget(ROUTE_ROWS * 101).join()
+    admission = Admission(1_000_000, (), Rows(share))
+    assert sum(admission.offer(b"/%d" % number, 1) != OTHER for number in range(1000)) == 50
+    assert first_cost(admission, b"/late") == 4
+    assert folds(admission) == admission.folded["max_rows"]
+    for number in range(3000):
+        admission.offer(b"/%05d" % number + b"x" * 1000, 1)
+    assert sum(map(len, admission._summary._counters)) <= share.budget.own * LONG
+
+
 def test_a_price_can_be_paid_at_once() -> None:
     admission = Admission(2)
     assert [admission.offer(b"/a", 1), admission.offer(b"/b", 3)] == [b"/a", OTHER]
-    assert [admission.offer(b"/c", 4), admission.folded] == [b"/c", 3]
+    assert (admission.offer(b"/c", 4), folds(admission)) == (b"/c", 3)
 
 
 def test_places_that_are_taken_already() -> None:
@@ -138,7 +169,7 @@ def test_places_that_come_and_go() -> None:
     assert (admission.names[b"/a"], admission.admitted) == (b"/a", 1)
     admission.places = 4
     assert admission.offer(b"/b", 1) == b"/b"
-    assert admission.folded == 1000
+    assert folds(admission) == 1000
 
 
 def check_a_real_route_gets_in(make: type[Admission]) -> None:
@@ -157,20 +188,20 @@ def check_a_real_route_gets_in(make: type[Admission]) -> None:
 
 
 class FirstCome(Admission):  # who comes first gets a place
-    def _reprice(self) -> None:
-        super()._reprice()
+    def reprice(self) -> None:
+        super().reprice()
         self._price = min(self._price, 1)
 
 
 class CountsErrors(Admission):  # what is not certain counts too
-    def __init__(self, places: int, admitted: Iterable[bytes] = ()) -> None:
-        super().__init__(places, admitted)
+    def __init__(self, places: int, admitted: Iterable[bytes] = (), rows: Rows | None = None) -> None:
+        super().__init__(places, admitted, rows)
         self._summary = SureOfErrors(places)
 
 
 class TooDear(Admission):  # scans are kept out, and everybody else, too
-    def _reprice(self) -> None:
-        super()._reprice()
+    def reprice(self) -> None:
+        super().reprice()
         self._price = self._price and 4 ** (self._price - 1)
 
 
@@ -211,7 +242,7 @@ def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes
             assert true[route] >= 4 ** ((admission.places // free).bit_length() - 1)
             named.add(route)
     assert named == admission.names.keys() - {OTHER}
-    assert (admission.admitted, admission.folded) == (len(named), folded)
+    assert (admission.admitted, folds(admission)) == (len(named), folded)
     assert len(admission._summary._counters) <= admission.places
 
 
@@ -219,15 +250,15 @@ class Evicts(Admission):  # who comes last takes the place of who came first
     def offer(self, route: bytes, requests: int) -> bytes:
         if self.admitted == self.places:
             del self.names[next(name for name in self.names if name != OTHER)]
-            self._reprice()
+            self.reprice()
         return super().offer(route, requests)
 
 
 class LetsGo(Admission):  # with fewer places, some lose theirs
-    def _reprice(self) -> None:
+    def reprice(self) -> None:
         while self.admitted > self._places:
             self.names.popitem()
-        super()._reprice()
+        super().reprice()
 
 
 test_promise, test_twin = promises(

@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import random
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import zstandard
 
 from qps_service.files.whole import BLOCK, DamagedError, Whole
 from qps_service.values.counts import SAMPLE_LIMIT
+from tests.unit.files.test_compressed import TOO_LARGE, WINDOWED
 
 MAX_LINE = 300
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -179,6 +181,16 @@ def test_a_text_that_is_cut_off(tmp_path: Path, name: str, lost: int, start: int
     """What is lost is the line that is cut, or the compression's last block."""
     (tmp_path / "log").write_bytes(COMPRESSIONS[name](LINES)[:-9])
     check_damaged(tmp_path / "log", LINES, lost, start)
+
+
+@pytest.mark.parametrize("suffix", [".xz", ".zst"])
+def test_a_file_that_takes_too_much_memory(tmp_path: Path, suffix: str) -> None:
+    """It is refused as the follower refuses it: no library has a bound of its own."""
+    (tmp_path / "log").write_bytes(WINDOWED[suffix](28))
+    whole = Whole(str(tmp_path / "log"))
+    with pytest.raises(DamagedError, match=f"^{re.escape(TOO_LARGE[suffix])}$"):
+        list(whole.blocks(MAX_LINE))
+    whole.close()
 
 
 def test_a_fault_of_the_disk_comes_after_what_was_read(

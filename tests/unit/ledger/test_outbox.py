@@ -13,6 +13,7 @@ from qps_service.values.counts import Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises, twin
 
 LIMIT = 6
@@ -50,6 +51,18 @@ class Effect:
             if each.ignored is not None:
                 self.ignored[each.log] = each.ignored
             self.losses.setdefault(each.log, []).extend(each.losses)
+
+
+def check_rows_that_wait() -> None:
+    """Far fewer entries than may wait, with all rows that there may be in each: they become few."""
+    waiting, sizes = Outbox(), []
+    told = entry(range(5000))
+    for number in range(1, 46):
+        waiting.add([told._replace(sequence=number)], number)
+        sizes.append(sum(len(each.counts) for each in waiting.entries))
+    assert 95_000 <= max(sizes) <= 100_000
+    assert len(waiting.entries) < 25
+    assert sum(counts.requests for each in waiting.entries for counts in each.counts.values()) == 45 * 5000
 
 
 @st.composite
@@ -270,5 +283,6 @@ test_promise, test_twin = promises(
     Promise(check_rotations, None, {each: THINNED[each] for each in ("keeps texts", "nothing")}, landed=0),
     Promise(check_rotations, None, {}, landed=1),
     Promise(check_rotations, None, THINNED, landed=12),
+    Promise(check_rows_that_wait, None, [Patches((Outbox, "_rows", 0)), Doubled("ledger.outbox:ROWS_LIMIT")]),
     Promise(check_numbers, Outbox, [TrustsEachNumber, TakesAll]),
 )

@@ -12,10 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.settings import BY_KEY
 from qps_service.ledger import retention
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
-from qps_service.values.counts import Counts
+from qps_service.values.counts import Counts, Key
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
 from tests.limits import Doubled, default_of
@@ -24,6 +25,7 @@ from tests.promised import Patches, Promise, promises
 DAY = 24 * HOUR
 WEEK = History(keep=7 * DAY, max_size=64 << 20)
 MAX_SIZE = 1 << 20  # the smallest that can be set
+MAX_ROWS = int(BY_KEY["max_rows"].default or 0)
 
 
 def add_window(
@@ -224,6 +226,32 @@ def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
     return ledger
 
 
+def check_rows_at_their_bound(path: Path) -> None:
+    """The worst that clients can bring about, a hundred times smaller: in each window all rows that there may
+    be by default, or as many as may be with long routes. The file stays within its bound, as much history as
+    fits is in it, and it is known what was dropped."""
+    places, most = MAX_ROWS // 100, WEEK.max_size // 100
+    long = [Key(b"GET", b"/%04d" % number + b"x" * 1019, 200) for number in range(places // 9)]
+    short = [Key(b"GET", b"/%04d" % number, 200) for number in range(places)]
+    for hours, keys in ((95, short), (20, long)):
+        file = path.with_name(f"{hours}.db")
+        ledger, pruner = opened(file), Pruner(History(keep=7 * DAY, max_size=most))
+        for hour in range(1, hours + 1):
+            counts = dict.fromkeys(keys, Counts(1, 1))
+            told = entry((), sequence=hour, started=(hour - 1) * HOUR, ended=hour * HOUR)
+            ledger.commit([told._replace(counts=counts)], sequence=hour)
+            pruner.prune(ledger, EPOCH + hour * HOUR)
+            assert os.stat(file).st_size <= most * 1.2
+        assert sum(row[5] for row in rows(ledger.database, "totals")) == hours * len(keys)
+        if keys is short:
+            assert retention._used(ledger.database.connection) > most // 2
+            first = windows(ledger)[0]
+            assert pruner.dropped_until is not None
+            assert first[2] == pruner.dropped_until / 1e9
+            assert len(windows(ledger)) == (hours - (pruner.dropped_until - EPOCH) // HOUR) * len(keys)
+        ledger.close()
+
+
 def check_default_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each page had 256 times its size, so that 256 KiB of them are what a ledger has by default."""
     monkeypatch.setattr(retention, "_pages", lambda reading: (*PAGES(reading)[:2], 256 * 4096))
@@ -270,6 +298,7 @@ def check_giving_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 PAGES = retention._pages
 DEFAULT_SIZE, DEFAULT_AGE = default_of("history.max_size"), default_of("history.keep")
 WORK = retention._Work
+USED = retention._used
 OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
     "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
@@ -296,6 +325,14 @@ test_promise, test_twin = promises(
     Promise(check_default_age, None, [Doubled("history.keep")]),
     Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
     Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
+    Promise(
+        check_rows_at_their_bound,
+        None,
+        {
+            "no bound": Patches((Pruner, "_shrink", lambda *_: None)),
+            "doubled": Patches((retention, "_used", lambda reading: USED(reading) // 2)),
+        },
+    ),
     Promise(check_merging_comes_before_dropping, None, [Patches((WORK, "merge", lambda *_: None))]),
     Promise(check_giving_back, None, [Patches((WORK, "give_back", lambda _: None))]),
 )

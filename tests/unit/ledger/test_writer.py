@@ -16,12 +16,24 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import WAITING_LIMIT, Outbox
 from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Kind
+from qps_service.notices.kinds import Kind, Notice
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.counts import Counts
 from qps_service.values.history import History
 from tests import broken_writers as broken
-from tests.ledgers import SECOND, Keeper, check_exact, entry, key, known, locked, opened, position, rows
+from tests.ledgers import (
+    EPOCH,
+    SECOND,
+    Keeper,
+    check_exact,
+    entry,
+    key,
+    known,
+    locked,
+    opened,
+    position,
+    rows,
+)
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 
@@ -66,6 +78,21 @@ def test_the_history_is_pruned(path: Path) -> None:
 
 
 # --- a ledger that takes nothing for a while
+def check_what_is_dropped_is_said_once_a_day(path: Path) -> None:
+    keeper = Keeper(path)
+    for hour in range(30):
+        keeper.writer._pruner.dropped_until = EPOCH + hour * 3600 * SECOND
+        keeper.window(1, seconds=3600)
+    assert keeper.said == [
+        Notice(
+            kinds.HISTORY_DROPPED,
+            f"the history in {path} is as large as history.max_size lets it be; windows up to {until} are "
+            "dropped, which history.keep would keep; totals stay",
+        )
+        for until in ("20260921T141320Z", "20260922T141320Z")
+    ]
+
+
 class Sick:
     """Makes the ledger's commits fail."""
 
@@ -255,12 +282,13 @@ def a_ledger_that_leads_elsewhere_ends_the_program(path: Path) -> None:
 
 
 test_a_ledger_elsewhere, test_a_ledger_elsewhere_twin = promises(
+    Promise(check_what_is_dropped_is_said_once_a_day, None, [Doubled("ledger.writer:DROPPED_SAID_EVERY")]),
     Promise(
         a_ledger_that_leads_elsewhere_ends_the_program,
         None,
         {"takes it": Patches((database, "_require_own_files", nothing), (database, "_FLAGS", os.O_CLOEXEC))},
         caught=(LedgerError,),
-    )
+    ),
 )
 
 

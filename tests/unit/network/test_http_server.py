@@ -136,7 +136,7 @@ def a_request_has_to_come_in_time(listener: type[Listener], build: Build) -> Non
 def large_answers() -> Iterator[None]:
     """Such as no socket holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prometheus, "render", lambda overview, openmetrics: (bytes(20_000_000), "text/plain"))
+        patch.setattr(prometheus, "pieces", lambda overview, openmetrics: [bytes(1_000_000)] * 20)
         patch.setattr(http_server, "IN_FLIGHT", 30_000_000)
         yield
 
@@ -174,9 +174,7 @@ def two_answers_are_held_if_they_fit(build: Build, monkeypatch: pytest.MonkeyPat
     """Who reads neither: of the first the connection is closed where both are too large together."""
     for size, held in ((IN_FLIGHT // 2, 2), (IN_FLIGHT // 2 + 1, 1)):
         endpoint = build()
-        monkeypatch.setattr(
-            prometheus, "render", lambda *_, size=size, **__: (bytes(bytearray(size)), "text/plain")
-        )
+        monkeypatch.setattr(prometheus, "pieces", lambda *_, size=size, **__: [bytes(size)])
         for _ in range(2):
             endpoint.ask()
             assert endpoint.look(seconds=1)
@@ -195,6 +193,46 @@ def what_is_held_for_slow_readers_is_bounded(listener: type[Listener], build: Bu
         assert endpoint.connections == 5
         assert all(len(parse(endpoint.receive(client))[1]) == 20_000_000 for client in second)
         assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
+
+
+def little_is_sent_ahead(listener: type[Listener], build: Build) -> None:
+    """What nobody reads stays with us, where it is bounded, and not with the kernel, once for each client."""
+    endpoint = build(listener)
+    with large_answers():
+        endpoint.ask()
+        assert endpoint.look()
+    [client] = endpoint.output._listener._clients.values()
+    assert 20_000_000 - sum(map(len, client.unsent)) < 4_000_000
+    assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 1 << 19
+
+
+def who_reads_goes_on(listener: type[Listener], build: Build) -> None:
+    """Where too much waits, those go who took nothing for longest, and not who asked first."""
+    endpoint = build(listener)
+    with large_answers(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server, "IN_FLIGHT", 45_000_000)
+        reader = endpoint.ask()
+        assert endpoint.look()
+        silent = endpoint.ask()
+        assert endpoint.look(seconds=1)
+        endpoint.now += SECOND
+        received = 0
+        while received < 10_000_000:
+            with suppress(BlockingIOError):
+                received += len(reader.recv(1 << 20))
+            endpoint.output.flush(endpoint.now)
+        latest = endpoint.ask()
+        assert endpoint.look(seconds=1)
+        assert len(endpoint.receive(silent)) < 20_000_000
+        assert len(parse(endpoint.receive(latest))[1]) == 20_000_000
+        assert received + len(endpoint.receive(reader)) > 20_000_000
+
+
+def drop_the_first(listener: Listener, client: Client, now: int) -> None:
+    """Who asked first goes first."""
+    moved_at = client.moved_at
+    Listener._send(listener, client, now)
+    client.moved_at = moved_at
 
 
 # --- large
@@ -272,7 +310,7 @@ def hold_large_heads(listener: Listener, client: Client, now: int) -> None:
 
 def close_at_once(listener: Listener, client: Client, answer: bytes, now: int) -> None:
     """What was not read yet makes the kernel reset the connection, and the answer is lost."""
-    listener.send(client, answer, b"", now)
+    listener.send(client, answer, (), now)
 
 
 test_promise, test_twin = promises(
@@ -298,6 +336,10 @@ test_promise, test_twin = promises(
         what_is_held_for_slow_readers_is_bounded,
         Listener,
         [twin(Listener, "holds all", "send", instead=send_and_hold_all)],
+    ),
+    Promise(little_is_sent_ahead, Listener, [Doubled("network.http_server:SENT_AHEAD")]),
+    Promise(
+        who_reads_goes_on, Listener, [twin(Listener, "drops the first", "_send", instead=drop_the_first)]
     ),
     Promise(
         a_large_head_is_refused,

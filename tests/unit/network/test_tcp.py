@@ -306,10 +306,11 @@ def forget(stream: Stream) -> None:
     stream._size, stream._block = 0, b""
 
 
-def drop_the_newest(stream: Stream) -> None:
+def drop_the_newest(stream: Stream) -> bool:
     stream._blocks.reverse()
-    Stream._keep_limit(stream)
+    is_dropping = Stream._keep_limit(stream)
     stream._blocks.reverse()
+    return is_dropping
 
 
 def drop_what_is_being_sent(stream: Stream) -> None:
@@ -333,7 +334,7 @@ PROMISES = [
         costs_a_bounded_backlog,
         Stream,
         [
-            twin(Stream, "keeps all", "_keep_limit", instead=nothing),
+            twin(Stream, "keeps all", "_keep_limit", instead=lambda self: False),
             twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
             twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
             Doubled("network.tcp:LIMIT"),

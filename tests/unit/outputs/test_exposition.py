@@ -7,9 +7,9 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from qps_service.outputs.prometheus.exposition import render
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Standing
+from tests.unit.scraping import render
 
 Render = Callable[..., tuple[bytes, str]]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -26,7 +26,7 @@ STANDING = Standing(
     rotations=4,
     losses=2,
     loss_bytes=99,
-    folded=6,
+    folded={"max_routes": 6, "methods": 2},
     routes=8,
     pending=77,
     last_line_age=1.5,
@@ -76,11 +76,14 @@ def check_told(render: Render, *, openmetrics: bool) -> None:
     }
     rejects[series("rejected_lines_total", log="access", reason="fields")] = 3
     rejects[series("rejected_lines_total", log="access", reason="unheard-of")] = 1
+    folds = {"max_routes": 6, "max_rows": 0, "methods": 2, "invented": 0}
+    for reason, requests in folds.items():
+        for log in ("access", "shop"):
+            rejects[series("folded_requests_total", log=log, reason=reason)] = requests
     each = {
         "rotations_total": 4,
         "possible_losses_total": 2,
         "possible_loss_bytes_total": 99,
-        "folded_requests_total": 6,
         "routes": 8,
         "pending_bytes": 77,
     }
@@ -95,6 +98,8 @@ def check_told(render: Render, *, openmetrics: bool) -> None:
         series("lines_total", log="shop"): 0,
         **rejects,
         **{series(name, log=log): value for name, value in each.items() for log in ("access", "shop")},
+        series("rows", log="access"): 3,
+        series("rows", log="shop"): 0,
         series("last_line_age_seconds", log="access"): 1.5,
         series("ledger_commits_total"): 10,
         series("ledger_failures_total"): 1,
@@ -139,7 +144,12 @@ def test_each_family_has_its_type_and_says_what_it_is(openmetrics: bool) -> None
         family.name: family
         for family in read(render(OVERVIEW, openmetrics=openmetrics)[0], openmetrics=openmetrics)
     }
-    gauges = {"qps_reporter_routes", "qps_reporter_pending_bytes", "qps_reporter_last_line_age_seconds"}
+    gauges = {
+        "qps_reporter_routes",
+        "qps_reporter_rows",
+        "qps_reporter_pending_bytes",
+        "qps_reporter_last_line_age_seconds",
+    }
     build = {"qps_reporter_build"} if openmetrics else {"qps_reporter_build_info"}
     for name, family in families.items():
         assert family.documentation

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from qps_service.configuration.types import GraphiteConfig, JsonConfig, OutputConfig, TextfileConfig
+from qps_service.configuration.types import (
+    GraphiteConfig,
+    JsonConfig,
+    OutputConfig,
+    PrometheusConfig,
+    TextfileConfig,
+)
 from qps_service.notices.kinds import OUTPUT_FAILED, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers, HasFiles, Output, OutputClosed, TakesReports
@@ -47,6 +53,9 @@ class Recorder(TakesReports, Answers, HasFiles):
     def asked(self, now: int, *, is_behind: bool) -> list[object]:
         return [] if is_behind else [self.mark]
 
+    def wanted(self) -> int | None:
+        return 4 if self.mark == THERE else None
+
     def due(self) -> int | None:
         return 5 if self.mark == THERE else None
 
@@ -85,8 +94,9 @@ def outputs_come_and_go(kind: Kind) -> None:
 
 def two_kinds_with_the_same_values_are_two(kind: Kind) -> None:
     scene = Scene(kind)
-    assert scene.turns_to(JSON, TEXT) == [f"make {JSON}", f"make {TEXT}"]
-    assert scene.turns_to(TEXT) == [f"dismiss {JSON}", f"reopen {TEXT}"]
+    alike = PrometheusConfig(*TEXT)  # type: ignore[arg-type]  # no address has the form of a path
+    assert scene.turns_to(alike, TEXT) == [f"make {alike}", f"make {TEXT}"]
+    assert scene.turns_to(TEXT) == [f"dismiss {alike}", f"reopen {TEXT}"]
 
 
 class MakesFirst(OutputGroup):  # the new one finds its address taken by the old one

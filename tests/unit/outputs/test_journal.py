@@ -19,6 +19,7 @@ from qps_service.notices.kinds import (
     UNREADABLE,
     Notice,
 )
+from qps_service.outputs import journal
 from qps_service.outputs.journal import (
     JournalOutput,
     NoticeBoard,
@@ -31,6 +32,7 @@ from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.reports import Report, Row, Window
+from tests.limits import Doubled
 from tests.promised import Promise, promises, says_each, twin
 from tests.unit.handed_over import emit
 
@@ -45,6 +47,31 @@ REPORT = make_report(Window("access", 0, 3 * SECOND, COUNTS, {"fields": 4}), seq
 
 
 # --- a report's entry
+
+
+def large_fields_have_no_rows() -> None:
+    """Of 4 Mi characters, and of a little more."""
+    keys = (Key(b"GET", b"/%04d" % number + b"x" * 1019, 200) for number in range(4096))
+    counts = dict.fromkeys(keys, Counts(1, 1))
+    large = make_report(Window("access", 0, SECOND, counts, {}), sequence=1, at=0, named=False)
+    small = large._replace(rows=large.rows[:3600])
+    assert len(report_fields(small)["QPS_ROWS"]) > 3_900_000
+    assert report_fields(large)["QPS_ROWS"] == ""
+
+
+def test_rows_that_are_too_many_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a field that would be longer than LARGE; the sums are always there."""
+    whole = report_fields(REPORT)
+    longest = len(whole["QPS_ROWS"])
+    assert len(whole["MESSAGE"]) < longest
+    monkeypatch.setattr(journal, "LARGE", longest)
+    assert report_fields(REPORT) == whole
+    monkeypatch.setattr(journal, "LARGE", longest - 1)
+    assert report_fields(REPORT) == whole | {"QPS_ROWS": ""}
+    monkeypatch.setattr(journal, "LARGE", len(whole["MESSAGE"]) - 1)
+    short = render_text(REPORT._replace(rows=()))
+    assert report_fields(REPORT) == whole | {"QPS_ROWS": "", "MESSAGE": short}
+    assert short.splitlines()[-2].startswith("total\t")
 
 
 def a_reports_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> None:
@@ -240,6 +267,7 @@ def write(board: NoticeBoard, notice: Notice) -> None:
 
 
 test_promise, test_twin = promises(
+    Promise(large_fields_have_no_rows, None, [Doubled("outputs.journal:LARGE")]),
     Promise(a_reports_fields, report_fields, {"rounded": rounded, "unescaped": unescaped}),
     Promise(
         a_possible_losss_fields,

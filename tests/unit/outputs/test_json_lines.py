@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Row, Window
+from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.reports_schema import SCHEMA, validate
 from tests.unit.handed_over import HOSTILE, emit
@@ -310,6 +311,38 @@ def room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def long_ones_are_written_in_parts(make: Make, tmp_path: Path) -> None:
+    """Of which nothing stays where the last one does not fit, and which make one line."""
+    with Patch.context() as context:
+        context.setattr(json_lines, "BLOCK", 500)
+        whole_or_not_at_all(make, tmp_path)
+        (tmp_path / "other").mkdir()
+        file, write, sizes = File(tmp_path / "other", make), os.write, list[int]()
+
+        def counted(descriptor: int, data: bytes) -> int:
+            sizes.append(len(data))
+            return write(descriptor, data)
+
+        context.setattr(os, "write", counted)
+        file.emit(1, routes=50)
+    assert file.path.read_text() == render_json(report(1, routes=50))
+    assert max(sizes) < 700
+    assert len(sizes) > 5
+
+
+def a_megabyte_is_written_at_once(tmp_path: Path) -> None:
+    file, write, sizes = File(tmp_path, JsonOutput), os.write, list[int]()
+
+    def counted(descriptor: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    with Patch.context() as context:
+        context.setattr(os, "write", counted)
+        file.emit(1, routes=20_000)
+    assert 1 << 20 <= sizes[0] < (1 << 20) + 1000
+
+
 def whole_or_not_at_all(make: Make, tmp_path: Path) -> None:
     """Of a line that does not fit nothing stays; said once, tried again, and said when it works."""
     file = File(tmp_path, make)
@@ -420,7 +453,7 @@ def is_said_when_it_is_opened(make: Make, tmp_path: Path) -> None:
     assert (numbers(file.path), file.resumed) == ([2], 1)
 
 
-def by_parts(output: JsonOutput, line: bytes) -> None:
+def by_parts(output: JsonOutput, line: bytes, rest: Iterable[bytes]) -> None:
     """The newline comes behind."""
     JsonOutput._append(output, line[:-1])
     JsonOutput._append(output, line[-1:])
@@ -459,7 +492,13 @@ GIVES_UP = twin(JsonOutput, "gives up", "_open", first=give_up)
 SAYS_EACH = says_each(JsonOutput, "_fail")
 HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self._descriptor >= 0)
 DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
-HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line: os.write(self._descriptor, line))
+HALF = twin(JsonOutput, "half", "_append", instead=lambda self, line, rest: os.write(self._descriptor, line))
+IN_ONE = twin(
+    JsonOutput,
+    "in one",
+    "_append",
+    instead=lambda self, line, rest: JsonOutput._append(self, b"".join([line, *rest])),
+)
 TRUSTING = twin(JsonOutput, "trusting", "_append", first=lambda self: vars(self).update(_is_torn=False))
 OfFile = partial(Promise, caught=(ValueError, FileNotFoundError))
 test_file, test_file_twin = promises(
@@ -472,6 +511,8 @@ test_file, test_file_twin = promises(
     OfFile(opened_anew, JsonOutput, [DEAF]),
     OfFile(for_the_group, JsonOutput, [flags(0, 0o644), flags(0, 0o600)]),
     OfFile(whole_or_not_at_all, JsonOutput, [HALF, SAYS_EACH]),
+    OfFile(a_megabyte_is_written_at_once, None, [Doubled("outputs.json_lines:BLOCK")]),
+    OfFile(long_ones_are_written_in_parts, JsonOutput, [HALF, IN_ONE]),
     OfFile(a_fragment_stays_alone, JsonOutput, [TRUSTING, ANYTHING, HALF]),
     OfFile(
         what_others_wrote_is_not_cut_off,

@@ -3,22 +3,26 @@
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import parser
 
+from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.types import PrometheusConfig
 from qps_service.network.http_server import Client
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
-from qps_service.outputs.prometheus.exposition import render
+from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
+from qps_service.text.units import format_size
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
 from tests.promised import Promise, promises
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
-from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse
+from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse, render
 
 Patch = pytest.MonkeyPatch
 
@@ -178,17 +182,17 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
     endpoint, rendered = make(kind), []
 
-    def slow(overview: Overview, *, openmetrics: bool) -> tuple[bytes, str]:
+    def slow(overview: Overview, *, openmetrics: bool) -> Iterator[bytes]:
         rendered.append(endpoint.now)
         endpoint.now += 2 * SECOND
-        return render(overview, openmetrics=openmetrics)
+        return pieces(overview, openmetrics=openmetrics)
 
-    monkeypatch.setattr(output, "render", slow)
+    monkeypatch.setattr(output, "pieces", slow)
     began = endpoint.now
     while endpoint.now < began + 100 * SECOND:
         clients = [endpoint.ask() for _ in range(3)]
         while not endpoint.look(seconds=0.1):
-            due = endpoint.output.due()
+            due = endpoint.output.wanted()
             assert due is not None
             assert due > endpoint.now
         bodies = {parse(endpoint.receive(client))[1] for client in clients}
@@ -211,18 +215,105 @@ class OneByOne(PrometheusOutput):  # renders for each
             super().answer([each], overview, now)
 
 
+def a_look_counts_as_well(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Who asks again is answered four times as long after the last answer as the look for it took."""
+    endpoint = make(kind)
+    client = endpoint.ask()
+    began = endpoint.now
+    [asked] = [endpoint.output.asked(began, is_behind=False)]
+    endpoint.now += SECOND
+    endpoint.output.answer(asked, counted(1), began)
+    endpoint.receive(client)
+    endpoint.ask()
+    assert endpoint.output.wanted() == endpoint.now + 4 * SECOND
+
+
+class CountsRenderings(PrometheusOutput):  # a look is for free
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+        super().answer(asked, overview, self._clock())
+
+
+def one_text_is_made_at_a_time(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Clients who want it in several forms have it one form after the other; a probe is answered with any."""
+    endpoint = make(kind)
+    heads = [b"", b"Accept-Encoding: gzip\r\n", b"Accept: application/openmetrics-text\r\n"]
+    clients = [endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head) for head in (*heads, *heads)]
+    clients.append(endpoint.ask(PROBE))
+    for left in (4, 2, 0):
+        assert endpoint.look(counted(1), seconds=60)
+        assert len(endpoint.asked) == left
+    assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+class MakesAll(PrometheusOutput):
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        return self._listener.asked
+
+
+def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """Beyond max_answer a scrape gets 503 and a reason, packed or not; a probe is told that all is well."""
+    keys = [Key(b"GET", b"/%03d" % number, 200) for number in range(400)]
+    large = overview(standing(dict.fromkeys(keys, Counts(1, 2))))
+    size = len(render(large)[0])
+    for most, status in ((size, 200), (size - 1, 503), (1000, 503)):
+        endpoint = make(kind)
+        endpoint.output._max_answer = most
+        for packs in (False, True):
+            head = b"Accept-Encoding: gzip\r\n" if packs else b""
+            scrape, again = (endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head) for _ in range(2))
+            probe, made = endpoint.ask(PROBE), list[Overview]()
+
+            def counted(
+                overview: Overview, *, openmetrics: bool, made: list[Overview] = made
+            ) -> Iterator[bytes]:
+                made.append(overview)
+                return pieces(overview, openmetrics=openmetrics)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(output, "pieces", counted)
+                assert endpoint.look(large, seconds=60)
+            assert made == [large]
+            assert parse(endpoint.receive(again))[0].status == status
+            response, body = parse(endpoint.receive(scrape))
+            assert response.status == status
+            if status == 503:
+                said = f"the metrics are more than max_answer = {format_size(most)}\n"
+                assert (body.decode(), response.headers["Content-Encoding"]) == (said, None)
+            assert parse(endpoint.receive(probe))[0].status == 200
+
+
+def a_default_answer_has_a_size(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.prometheus]\n")
+    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
+    assert isinstance(config, PrometheusConfig)
+    assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
+    with pytest.raises(TooLarge):
+        list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
+
+
+class Doubles(PrometheusOutput):
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+        self._max_answer *= 2
+        super().answer(asked, overview, now)
+        self._max_answer //= 2
+
+
 def cheap_answers_are_a_quarter_of_a_second_apart(make: Callable[..., Endpoint]) -> None:
     endpoint = make()
     endpoint.ask(PROBE)
     assert endpoint.look()
     endpoint.ask(SCRAPE)
     assert not endpoint.look(seconds=0.2)
-    assert endpoint.output.due() == endpoint.now + SECOND // 20
+    assert endpoint.output.wanted() == endpoint.now + SECOND // 20
     assert endpoint.look(seconds=0.05)
-    assert endpoint.output.due() is None
+    assert endpoint.output.wanted() is None
 
 
 test_promise, test_twin = promises(
+    Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
+    Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
+    Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
+    Promise(a_default_answer_has_a_size, None, [Doubled("prometheus.max_answer")]),
     Promise(
         a_backlog_is_waited_for_within_bounds,
         PrometheusOutput,
@@ -248,10 +339,10 @@ def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypa
 
     client = endpoint.ask()
     with monkeypatch.context() as faulty:
-        faulty.setattr(output, "render", broken)
+        faulty.setattr(output, "pieces", broken)
         with pytest.raises(OverflowError):
             endpoint.look()
-    assert endpoint.output.due() is None
+    assert endpoint.output.wanted() is None
     assert not endpoint.look(seconds=1)
     assert endpoint.receive(client) == b""
     assert endpoint.connections == 0

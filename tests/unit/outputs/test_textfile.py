@@ -1,22 +1,27 @@
 """The file for node_exporter: whole, readable by others, and no trouble where it can't be written."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
+from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import TextfileConfig
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import textfile
-from qps_service.outputs.prometheus.exposition import render
+from qps_service.outputs.prometheus.exposition import TooLarge, within
 from qps_service.outputs.textfile import TextfileOutput
+from qps_service.text.units import format_size
 from qps_service.values.reports import Overview, Report
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit
+from tests.unit.scraping import render
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 CHANGED = OVERVIEW._replace(commits=7)
+LARGE = OVERVIEW._replace(commits=70)
 TEXT, CHANGED_TEXT = render(OVERVIEW)[0], render(CHANGED)[0]
 
 
@@ -50,6 +55,32 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     assert seen == {TEXT, CHANGED_TEXT}
     assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def a_default_file_has_a_size(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.textfile]\npath = '/a.prom'\n")
+    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
+    assert isinstance(config, TextfileConfig)
+    assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
+    with pytest.raises(TooLarge):
+        list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
+
+
+def is_never_large(make: Make, tmp_path: Path) -> None:
+    """Beyond max_answer the file stays as it was, which is said once, and nothing else is left there."""
+    path = tmp_path / "qps.prom"
+    said: list[Notice] = []
+    output = make(TextfileConfig(str(path), len(CHANGED_TEXT)), said.append)
+    emit(output, overview=CHANGED)
+    for _ in range(2):
+        emit(output, overview=LARGE)
+    assert path.read_bytes() == CHANGED_TEXT
+    assert os.listdir(tmp_path) == ["qps.prom"]
+    most = format_size(len(CHANGED_TEXT))
+    text = f"{path} stays as it is: the metrics are more than max_answer = {most}"
+    assert said == [Notice(OUTPUT_FAILED, text)]
+    emit(output, overview=CHANGED)
+    assert [notice.kind for notice in said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
 
 
 NAME = "qps.prom.0123456789abcdef.new"
@@ -123,14 +154,14 @@ def write_in_place(output: TextfileOutput, reports: object, overview: Overview, 
         file.write(render(overview)[0])
 
 
-def open_whatever_is_there(output: TextfileOutput, new: str, text: bytes) -> None:
+def open_whatever_is_there(output: TextfileOutput, new: str, text: Iterable[bytes]) -> None:
     with open(new, "wb") as file:
-        file.write(text)
+        file.writelines(text)
 
 
-def write_for_ourselves(output: TextfileOutput, new: str, text: bytes) -> None:
+def write_for_ourselves(output: TextfileOutput, new: str, text: Iterable[bytes]) -> None:
     with open(new, "xb") as file:
-        file.write(text)
+        file.writelines(text)
 
 
 def remove_all_that_is_new(output: TextfileOutput) -> None:
@@ -150,6 +181,12 @@ class OneName(TextfileOutput):
 OPENS = twin(TextfileOutput, "opens", "_write", instead=open_whatever_is_there)
 LEAVES = twin(TextfileOutput, "leaves", "_clear", instead=nothing)
 test_promise, test_twin = promises(
+    Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
+    Promise(
+        is_never_large,
+        TextfileOutput,
+        [twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))],
+    ),
     Promise(
         a_reader_finds_a_whole_file,
         TextfileOutput,

@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from qps_service.ledger.database import LedgerUnavailable
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
 from qps_service.service.daemon import HINTS_APART, Daemon
+from qps_service.service.pipeline import LogPipeline
+from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
 from tests.promised import Promise, promises
@@ -30,7 +32,8 @@ class Asked(Answers):
     def __init__(self) -> None:
         self.trouble = Trouble(lambda notice: None, "")
         self.service: Service
-        self.is_sent = self.is_taken = False
+        self.is_sent = self.is_taken = self.is_connected = False
+        self.takes = 0  # nanoseconds, to serve who connects
         self.wants: int | None = None  # when to be flushed
         self.flushed: list[float] = []  # seconds since the start
         self.behind: list[bool] = []  # what it was told while somebody asked
@@ -40,8 +43,14 @@ class Asked(Answers):
     def send(self) -> None:
         self.is_sent = True
 
+    def connect(self) -> None:
+        self.is_connected = True
+
     def flush(self, now: int) -> None:
         self.flushed.append((now - START) / SECOND)
+        if self.is_connected:
+            self.service.world.elapse(self.takes)
+        self.is_connected = False
         self.is_taken = self.is_sent
         if self.wants is not None and now >= self.wants:
             self.wants = None
@@ -53,7 +62,10 @@ class Asked(Answers):
         return 99
 
     def is_ready(self) -> bool:
-        return self.is_sent
+        return self.is_connected or (self.is_sent and not self.is_taken)
+
+    def wanted(self) -> int | None:
+        return 0 if self.is_taken else None
 
     def asked(self, now: int, *, is_behind: bool) -> list[str]:
         if self.is_taken:
@@ -129,6 +141,51 @@ def tells_of_backlogs(tmp_path: Path) -> None:
     assert [lines for _, lines, _ in output.answers] == [200_000]
 
 
+def who_only_connects_costs_no_look(tmp_path: Path) -> None:
+    """A byte every 50 ms, none of which is a question; and an output that is due as often."""
+    service, output = asked(tmp_path)
+    looks: list[float] = []
+    for twentieth in range(1, 200):
+        service.world.hint(twentieth / 20, output.connect)
+        service.world.at(
+            twentieth / 20 + 0.01, lambda: setattr(output, "wants", service.world.time + MILLISECOND)
+        )
+    read = LogPipeline.read
+
+    def counted(pipeline: LogPipeline, now: int) -> Iterator[None]:
+        looks.append(service.world.seconds)
+        return read(pipeline, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LogPipeline, "read", counted)
+        service.run(10)
+    assert len(output.flushed) > 150
+    assert len(looks) <= 13
+    assert output.answers == []
+
+
+def what_clients_cost_is_bounded(tmp_path: Path) -> None:
+    """Whoever is served for 10 ms at a time, again and again, has a fifth of the time."""
+    service, output = asked(tmp_path)
+    output.takes = 10 * MILLISECOND
+    for hundredth in range(1, 1200):
+        service.world.hint(hundredth / 100, output.connect)
+    service.run(12)
+    assert 50 < len(output.flushed) < 300
+    assert [round(report.seconds, 1) for report in service.reports] == [10.0, 2.0]
+
+
+class LooksForEach(Daemon):
+    """Whatever outputs have to do is a reason."""
+
+    def _wait(self) -> None:
+        until = min([self._looked + SECOND, self._schedule.deadline, *self._outputs.due()])
+        while self._waker.wait([99], max(0, until - self._clock.now())):
+            self._waker.wait((), HINTS_APART)
+            if self._clock.now() >= until or self._outputs.is_ready():
+                return
+
+
 class AnswersBeforeReading(Daemon):
     def _look(self) -> int:
         self._outputs.flush(self._clock.now())
@@ -176,6 +233,8 @@ test_promise, test_twin = promises(
     Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
     Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
     Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
+    Promise(who_only_connects_costs_no_look, None, served_by(LooksForEach)),
+    Promise(what_clients_cost_is_bounded, None, [Doubled("service.daemon:REST", to=1.5)]),
     Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
 )
 

@@ -271,7 +271,8 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
     assert service.requests[0] == 7
     assert [report.seconds for report in service.reports] == [7, 2, 1]
     reloading = service.told.index(f"RELOADING=1\nMONOTONIC_USEC={5005 * 1_000_000}")
-    assert service.told[reloading + 1].startswith("READY=1")
+    assert service.told[reloading + 1].startswith("EXTEND_TIMEOUT_USEC=")
+    assert service.told[reloading + 2].startswith("READY=1")
     assert service.said("reloaded") == ["configuration reloaded"]
 
 

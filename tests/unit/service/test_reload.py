@@ -11,7 +11,7 @@ from qps_service.configuration.types import LogConfig
 from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
 from qps_service.following import generation
-from qps_service.following.follower import Follower
+from qps_service.following.log_places import LogPlaces
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
@@ -618,10 +618,10 @@ def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
         assert counted(root, "one", "other") == [43, 53]
 
 
-class KnowsNoOthers(Follower):
-    """Asks for no file whether it is another log."""
+class KnowsNoOthers(LogPlaces):
+    """Says of no file that it is another log."""
 
-    def _places_of(self, others: object) -> set[str]:
+    def others(self, path: str, logs: object) -> set[str]:
         return set()
 
 
@@ -629,7 +629,7 @@ test_promise, test_twin = promises(
     Promise(
         logs_named_like_rotated_ones_are_left_alone,
         None,
-        {"KnowsNoOthers": Patches((module, "Follower", KnowsNoOthers))},
+        {"KnowsNoOthers": Patches((module, "LogPlaces", KnowsNoOthers))},
     ),
     Promise(a_log_may_move, None, served_by(LooksUpFirst)),
     Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),

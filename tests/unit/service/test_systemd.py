@@ -127,10 +127,14 @@ def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -
     systemd = Systemd(supervisor, watchdog=None)
     systemd.alive_at(*range(0, 25 * SECOND, SECOND))
     systemd.supervisor.ready("up")
-    systemd.alive_at(*range(25 * SECOND, 100 * SECOND, SECOND))
+    systemd.alive_at(*range(25 * SECOND, 60 * SECOND, SECOND))
+    systemd.supervisor.reloading(0)
+    systemd.alive_at(*range(60 * SECOND, 75 * SECOND, SECOND))
+    systemd.supervisor.ready("")
+    systemd.alive_at(*range(75 * SECOND, 100 * SECOND, SECOND))
     systemd.supervisor.stopping()
     systemd.alive_at(*range(100 * SECOND, 115 * SECOND, SECOND))
-    assert [moment // SECOND for moment in systemd.moments(EXTEND)] == [0, 10, 20, 100, 110]
+    assert [moment // SECOND for moment in systemd.moments(EXTEND)] == [0, 10, 20, 60, 70, 100, 110]
 
 
 class ExtendsOnlyOnce(Supervisor):

@@ -1,0 +1,81 @@
+"""How many rows may be told apart: in the whole process, and of each log. Pure.
+
+A row (a method, a route and a status) costs memory wherever it goes: in the totals, in a window, in each
+output, in each answer. So it takes places: one, and one more for each LONG bytes of its route as it is shown.
+There are `max_rows` places for all logs together, which bounds rows and bytes of names at once.
+
+**Each log has a share** that no other can take: an equal part of half of the places. The other half is for
+whoever needs it: beyond its share a log may hold as many of these as are still free. So one log whose clients
+invent routes takes half of that half at most, the next one a third of it, and something is always left
+(Choudhury and Hahne: Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, 1998). A log that is
+alone has all.
+
+Places are never given back while a log is followed: a row, once counted, is for good. What a ledger brings
+holds its places, be they more than there are; then nobody gets a further one.
+"""
+
+# For 4,000 routes. With all outputs a row costs some 2 kB; docs/reference/limits.md has what was measured.
+MAX_ROWS = 48_000
+# Bytes of a route, as it is shown, that a place has room for. Nearly all routes need no second one.
+LONG = 128
+
+
+class Budget:
+    """The places of the process."""
+
+    def __init__(self, places: int = MAX_ROWS) -> None:
+        self._places = places
+        self._shares: list[Share] = []
+        self.own = places  # places that each log has for itself
+        self._free = 0  # of those for whoever needs them; below 0 where a ledger brought more
+
+    def join(self) -> "Share":
+        """A share for one more log."""
+        share = Share(self)
+        self._shares.append(share)
+        self._divide()
+        return share
+
+    def leave(self, share: "Share") -> None:
+        """The log is not followed any longer."""
+        self._shares = [each for each in self._shares if each is not share]
+        self._divide()
+
+    def resize(self, places: int) -> None:
+        """Have this many from now on; what is held stays so."""
+        self._places = places
+        self._divide()
+
+    def room(self, held: int) -> int:
+        """How many more a log may take that holds so many."""
+        beyond = max(0, held - self.own)
+        return max(0, self.own - held) + max(0, self._free - beyond) // 2
+
+    def spend(self, held: int, places: int) -> None:
+        """A log that held so many takes these."""
+        self._free -= max(0, held + places - self.own) - max(0, held - self.own)
+
+    def _divide(self) -> None:
+        logs = len(self._shares)
+        self.own = self._places // (2 * logs) if logs > 1 else self._places
+        self._free = self._places - self.own * max(logs, 1)
+        for share in self._shares:
+            self.spend(0, share.held)
+
+
+class Share:
+    """One log's part."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.held = 0  # places
+
+    @property
+    def room(self) -> int:
+        """How many more it may take."""
+        return self.budget.room(self.held)
+
+    def take(self, places: int) -> None:
+        """Hold these as well, be there room or not."""
+        self.budget.spend(self.held, places)
+        self.held += places

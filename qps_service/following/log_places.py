@@ -1,0 +1,53 @@
+"""Where the logs of a configuration are, so that none is taken for another one's rotated file.
+
+Each of hundreds of logs has to know all others. So they are looked up once for all of them, and kept once.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Container, Mapping
+from contextlib import suppress
+from itertools import chain
+
+from qps_service.files.kernel import Files
+
+
+class LogPlaces:
+    """The places of all logs that a process follows."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._logs: frozenset[str] = frozenset()
+        self._places: dict[str, set[str]] = {}
+        self._taken: Counter[str] = Counter()
+
+    def others(self, path: str, logs: frozenset[str]) -> Container[str]:
+        """Of the log at `path`, where the other ones of `logs` are. A configuration has one set `logs` for
+        all of its logs. With another set, even an equal one, all are looked up again: links may have
+        changed."""
+        if logs is not self._logs:
+            self._logs = logs
+            self._places = {each: self._places_of(each) for each in logs}
+            self._taken = Counter(chain.from_iterable(self._places.values()))
+        return _Others(self._taken, self._places.get(path, set()))
+
+    def _places_of(self, path: str) -> set[str]:
+        """In a directory without links, and at the end of links."""
+        directory, name = os.path.split(path)
+        return {self._resolved(path), os.path.join(self._resolved(directory), name)}
+
+    def _resolved(self, path: str) -> str:
+        with suppress(OSError):
+            return self._files.resolve(path)
+        return path
+
+
+class _Others:
+    """All places but those that are one log's alone."""
+
+    def __init__(self, taken: Mapping[str, int], own: set[str]) -> None:
+        self._taken = taken  # by how many logs
+        self._own = own
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self._taken.get(path, 0) > (path in self._own)
