@@ -12,6 +12,7 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
   steps                  SIGKILL and power loss before each call of a commit; the checks take every fifth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
   alarms [DAYS]          days of Debian's stock logrotate on each of 64 machines, without a false alarm (7)
+  siege [MINUTES]        a hostile client, local user and scrapers, with nginx and bad days; a line a minute (60)
   scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
   fuzz scan [RUNS]       the native scanner under libFuzzer and sanitizers (1,000,000)
   fuzz twins [EXAMPLES]  all scanners against reading line by line (100,000)
@@ -33,7 +34,7 @@ if [[ $campaign == fuzz ]]; then
     shift
 fi
 size=${2:-}
-if [[ $campaign != @(histories|kills|steps|logrotate|alarms|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
+if [[ $campaign != @(histories|kills|steps|logrotate|alarms|siege|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
     [[ -n $size && ($campaign == @(steps|fuzz hostile|debians) || ! $size =~ ^[1-9][0-9]*$) ]]; then
     usage >&2
     exit 2
@@ -48,6 +49,7 @@ kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kil
 steps) QPS_REPORTER_EVERY_STEP=yes exec "${pytest[@]}" tests/fault/test_kills.py tests/fault/test_power_loss.py -k every_step ;;
 logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;
 alarms) QPS_REPORTER_DAYS=${size:-7} exec "${pytest[@]}" -rP tests/fault/test_alarms.py -k no_false_alarm ;;
+siege) exec .venv/bin/python -m tests.fault.siege "${size:-60}" ;;
 scrapes) QPS_REPORTER_SCRAPED=${size:-120} exec "${pytest[@]}" -rP tests/fault/test_prometheus.py -k truth_over_a_sigkill ;;
 'fuzz scan') exec .venv/bin/python -m tests.fuzz.campaign "${size:-1000000}" ;;
 # New examples, where CI=true would draw the same each time.

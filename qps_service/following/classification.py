@@ -178,7 +178,9 @@ class Classifier:
         except FileNotFoundError:
             return Undecided.YET  # it was there a moment ago
         except OSError as error:
-            if path in self._lineage or not trusted:
+            is_wanted = path in self._lineage or not trusted
+            is_known = self._known_files.knows(seen)
+            if is_wanted and not self._is_of_others(path, seen, surroundings, is_known=is_known):
                 return Unopenable(explain(error, seen))
             return _ignored(Identity(*seen.key, None), seen)
         result: Classification = Undecided.YET
@@ -188,6 +190,11 @@ class Classifier:
             # Whoever may write to the directory could have put a link here in between.
             if self._files.fstat(descriptor).key == seen.key:
                 identity = self._files.identity(descriptor)
+                is_known = self._known_files.has(identity)
+                if self._is_of_others(path, seen, surroundings, is_known=is_known):
+                    if not trusted:
+                        self._announcer.foreign(path, seen)
+                    return _ignored(identity, seen)
                 if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
                     return self._refuse(path, identity, seen, reason)
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
@@ -202,6 +209,11 @@ class Classifier:
             if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
         return result
+
+    def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings, *, is_known: bool) -> bool:
+        """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
+        large, or like the log's."""
+        return not (is_known or path in self._lineage) and surroundings.is_foreign(path, seen)
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
@@ -417,9 +429,6 @@ class Classifier:
             return _longer(fresh._replace(position=continued), twin, surroundings) or mine
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
-            return mine
-        if surroundings.is_foreign(path, seen):
-            self._announcer.foreign(path, seen)
             return mine
         if not surroundings.log_was_replaced:
             if held is Resemblance.ALIKE and seen.changed >= surroundings.since:

@@ -533,11 +533,12 @@ class Discovery:
         best: Found | None = None
         keys = {each.key for each in held}
         others = [each.position for each in held]
+        is_foreign = Owners(self._files, self._known_files, held)
         latest = sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True)
         for path, seen in self._files.at_pace(latest):
             # bzip2 gives its file the time of the plain one in whole seconds.
             grain = SECOND if is_compressed(path) else 1
-            if not seen.regular or seen.key in keys:
+            if not seen.regular or seen.key in keys or is_foreign(path, seen):
                 continue
             is_older = seen.modified < position.modified // grain * grain
             copy = self._open_copy(path, seen, position, others)

@@ -204,6 +204,10 @@ class KnownFiles:
         number."""
         return seen.key in self._numbers or seen.inode in self._inodes
 
+    def has(self, identity: Identity) -> bool:
+        """Whether this very file was read, as far as the kernel tells its inode's version."""
+        return self._find(identity) is not None
+
     def accounts_for(self, key: tuple[int, int]) -> bool:
         """Whether a file with this device and inode was read, or is not to be."""
         return key in self._numbers or key in self.ignored

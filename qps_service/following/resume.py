@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from qps_service.text.units import SECOND
 from qps_service.values.entries import Restored
 
 
@@ -18,14 +19,17 @@ class Resume(NamedTuple):
     restored: Restored | None = None  # what the ledger knows
     handed: tuple[InheritedFile, ...] = ()  # what systemd kept; they are the follower's to close
     since: int = 0  # st_mtime, nanoseconds: what was written no later was there when that process ended
-    # Unix nanoseconds where CLOCK_BOOTTIME is 0; None if no file's time is to be told.
+    # Unix nanoseconds where CLOCK_BOOTTIME is 0; None if no file's time is to be told: nobody knows, or the
+    # clock was set since the last commit.
     epoch: int | None = None
 
     @classmethod
     def at(cls, restored: Restored | None, now: int, at: int) -> "Resume":
         """At this moment, CLOCK_BOOTTIME and Unix nanoseconds; `at` may be 0 where nobody knows."""
         since = _last_written(restored, now, at) if restored else 0
-        return cls(restored, since=since, epoch=at - now if at else None)
+        # No writer outlives its machine: after a start of that it matters little when a file was written.
+        is_sound = restored is None or restored.rebooted or abs(_set_since(restored, now, at)) <= SECOND
+        return cls(restored, since=since, epoch=at - now if at and is_sound else None)
 
 
 NOTHING_KNOWN = Resume()
@@ -37,7 +41,12 @@ def _last_written(restored: Restored, now: int, at: int) -> int:
     log a time in the future, are no older for that."""
     if restored.rebooted and at < restored.at:
         return 0
-    passed = at - restored.at
-    set_back = 0 if restored.rebooted else max(0, now - restored.ended - passed)
+    set_back = 0 if restored.rebooted else max(0, -_set_since(restored, now, at))
     held = restored.held or restored.retired
     return min(max((position.modified for position in held), default=0), restored.at) - set_back
+
+
+def _set_since(restored: Restored, now: int, at: int) -> int:
+    """How far the wall clock was set ahead since the last commit of this boot, nanoseconds; below 0 where it
+    was set back."""
+    return (at - restored.at) - (now - restored.ended)

@@ -7,6 +7,10 @@ somebody else meanwhile is not written to.
 
 Many commits may add to one window before its report: they carry the sequence number that the report
 will have, and the commit that is made with this number ends the window.
+
+Dates are what the wall clock showed, and anybody may set that. How old something is tells the ledger's own
+clock (`passed` in its tables): it begins as Unix time, and goes on by CLOCK_BOOTTIME. Over a start of the
+machine it goes on by the least that must have passed.
 """
 
 import os
@@ -43,10 +47,12 @@ class Ledger:
         self.number = 0  # of the last commit
         self.database = Database(path)
         self._boot = boot
+        self._epoch: int | None = None  # the ledger's clock where CLOCK_BOOTTIME is 0, since the first commit
 
     def open(self, writable: bool = True) -> None:
         """Open it, and create it if it is to be written and there is none."""
         self.database.open(writable=writable)
+        self._epoch = None
         with self.database.snapshot() as reading:
             self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")
 
@@ -64,11 +70,12 @@ class Ledger:
         own, higher than the one before; by default the next."""
         with self._writing(sequence, number) as writing:
             for entry in entries:
-                log = self._add_log(writing, entry)
+                passed = self._clock(writing, entry)
+                log = self._add_log(writing, entry, passed)
                 _add_totals(writing, log, entry)
-                _add_window(writing, log, entry)
+                _add_window(writing, log, entry, passed)
                 _add_positions(writing, log, entry)
-                add_losses(writing, log, entry.losses)
+                add_losses(writing, log, entry.losses, passed)
 
     def begin(
         self, whole: Sequence[Entry], windows: Sequence[Entry], *, sequence: int | None, number: int
@@ -77,26 +84,28 @@ class Ledger:
         enter the history only."""
         with self._writing(sequence, number) as writing:
             for entry in whole:
-                log = self._add_log(writing, entry)
+                log = self._add_log(writing, entry, self._clock(writing, entry))
                 _add_totals(writing, log, entry)
                 _add_positions(writing, log, entry)
                 _balance(writing, log, entry)
             for entry in windows:
-                log = self._add_log(writing, entry)
-                _add_window(writing, log, entry)
-                add_losses(writing, log, entry.losses)
+                passed = self._clock(writing, entry)
+                log = self._add_log(writing, entry, passed)
+                _add_window(writing, log, entry, passed)
+                add_losses(writing, log, entry.losses, passed)
 
     def restore(self, log: str, *, now: int, at: int) -> Restored | None:
         """What is known of the log; None if nothing. `now` is CLOCK_BOOTTIME, `at` the same moment in Unix
         time, both in nanoseconds."""
         with self.database.snapshot() as reading:
             row = reading.execute(
-                "SELECT id, path, boot, started, ended, at, sequence, next_number FROM log WHERE name = ?",
+                """SELECT id, path, boot, started, ended, at, passed, sequence, next_number
+                   FROM log WHERE name = ?""",
                 (log,),
             ).fetchone()
             if row is None:
                 return None
-            known, path, boot, started, ended, committed, sequence, next_number = row
+            known, path, boot, started, ended, committed, clock, sequence, next_number = row
             window: dict[Key, Counts] = {}
             window_rejects: dict[str, int] = {}
             if sequence > _meta(reading, "sequence"):
@@ -107,6 +116,7 @@ class Ledger:
             passed = _passed(now - ended, at - committed, now, rebooted=rebooted)
             positions = list(positions_of(reading, known))
             totals, rejects = totals_of(reading, known)
+            losses = list(losses_of(reading, known))
             return Restored(
                 path=os.fsdecode(path),
                 held=tuple(position for position, held in positions if held),
@@ -120,7 +130,8 @@ class Ledger:
                 started=now - passed - max(0, ended - started),
                 at=committed,
                 rebooted=rebooted,
-                losses=tuple(losses_of(reading, known)),
+                losses=tuple(loss for _, loss in losses),
+                lost_at=tuple(now - passed - (clock - lost) for lost, _ in losses),
                 ended=ended,
             )
 
@@ -149,7 +160,11 @@ class Ledger:
     def losses(self, log: str) -> list[Loss]:
         """The last LOSSES_LIMIT possible losses, oldest first."""
         with self.database.snapshot() as reading:
-            return list(losses_of(reading, _number_of(reading, log)))
+            return [loss for _, loss in losses_of(reading, _number_of(reading, log))]
+
+    def clock(self, now: int) -> int:
+        """What the ledger's clock shows at `now`, CLOCK_BOOTTIME nanoseconds; to be asked after a commit."""
+        return (self._epoch or 0) + now
 
     @contextmanager
     def _writing(self, sequence: int | None, number: int | None) -> Iterator[sqlite3.Connection]:
@@ -167,19 +182,36 @@ class Ledger:
         if number != self.number:
             raise LedgerVanished(f"expected commit {self.number} to be its last, got {number}")
 
-    def _add_log(self, writing: sqlite3.Connection, entry: Entry) -> int:
+    def _clock(self, writing: sqlite3.Connection, entry: Entry) -> int:
+        """What the ledger's clock shows at an entry's end."""
+        if self._epoch is None:
+            last = writing.execute(
+                "SELECT boot, ended, at, passed FROM log ORDER BY passed DESC, sequence DESC LIMIT 1"
+            ).fetchone()
+            if last:
+                boot, ended, at, passed = last
+                by_boottime, by_date = entry.ended - ended, entry.at - at
+                passed += _surely_passed(by_boottime, by_date, entry.ended, rebooted=boot != self._boot)
+            else:
+                passed = entry.at
+            self._epoch = passed - entry.ended
+        return self._epoch + entry.ended
+
+    def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]
         (log,) = writing.execute(
-            """INSERT INTO log (name, path, boot, started, ended, at, sequence, next_number)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """INSERT INTO log (name, path, boot, started, ended, at, passed, sequence, next_number)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT DO UPDATE SET path = excluded.path, boot = excluded.boot,
                    started = CASE excluded.sequence WHEN 0 THEN started ELSE excluded.started END,
-                   ended = excluded.ended, at = excluded.at, sequence = max(sequence, excluded.sequence),
+                   ended = excluded.ended, at = excluded.at, passed = excluded.passed,
+                   sequence = max(sequence, excluded.sequence),
                    next_number = max(next_number, excluded.next_number)
                RETURNING id""",
             (
                 *(entry.log, os.fsencode(entry.path), self._boot),
-                *(entry.started, entry.ended, entry.at, entry.sequence, max(numbers, default=0) + 1),
+                *(entry.started, entry.ended, entry.at, passed),
+                *(entry.sequence, max(numbers, default=0) + 1),
             ),
         ).fetchone()
         return int(log)
@@ -204,6 +236,14 @@ def _passed(by_boottime: int, by_date: int, now: int, *, rebooted: bool) -> int:
     return now if rebooted else 0  # else: CLOCK_BOOTTIME of another time namespace
 
 
+def _surely_passed(by_boottime: int, by_date: int, now: int, *, rebooted: bool) -> int:
+    """Likewise, but never more than what passed, if one of the two clocks is right: what is kept for so long
+    must not go earlier. It may stay longer."""
+    if not rebooted:
+        return max(0, by_boottime)
+    return max(0, min(by_date, by_boottime if by_boottime >= 0 else now))
+
+
 def _meta(reading: sqlite3.Connection, name: str) -> int:
     return int(reading.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
 
@@ -218,14 +258,16 @@ def _add_totals(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
     add_rejects(writing, "reject", log, entry.rejects)
 
 
-def _add_window(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
+def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int) -> None:
     if not entry.sequence:
         return
     length = max(0, entry.ended - entry.started)
     (period,) = writing.execute(
-        """INSERT INTO period (sequence, log, started, ended) VALUES (?, ?, ?, ?)
-           ON CONFLICT DO UPDATE SET started = excluded.started, ended = excluded.ended RETURNING id""",
-        (entry.sequence, log, entry.at - length, entry.at),
+        """INSERT INTO period (sequence, log, started, ended, passed) VALUES (?, ?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET started = excluded.started, ended = excluded.ended,
+               passed = excluded.passed
+           RETURNING id""",
+        (entry.sequence, log, entry.at - length, entry.at, passed),
     ).fetchone()
     add_counts(writing, "count", period, entry.counts)
     add_rejects(writing, "period_reject", period, entry.rejects)

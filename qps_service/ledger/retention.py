@@ -2,7 +2,9 @@
 
 Windows older than MINUTES_AFTER become minutes, older than HOURS_AFTER hours, older than `keep` nothing.
 Where the file would outgrow `max_size`, younger ones are merged, and then the oldest dropped, until it
-fits. Merging conserves every sum exactly. A window that was not reported yet is never touched.
+fits. Merging conserves every sum exactly, and the sum of lengths. A window that was not reported yet is
+never touched. Ages are told by the ledger's clock (ledger.py), which nobody can set: the wall clock may be a
+year ahead for one commit, or go back. It tells but in which minute or hour a window ended.
 
 `max_size` bounds the file. The write-ahead log beside it is copied into it at every megabyte
 (database.py), and is larger only while somebody else's query goes on for long. What is not history
@@ -35,13 +37,13 @@ class Pruner:
 
     def __init__(self, bounds: History) -> None:
         self._bounds = bounds
-        self._done: int | None = None  # Unix nanoseconds, when nothing was left to do
+        self._done: int | None = None  # when nothing was left to do, nanoseconds of the ledger's clock
         # Up to when windows were dropped that `keep` would have kept, Unix nanoseconds; None if none was.
         self.dropped_until: int | None = None
 
     def prune(self, ledger: Ledger, at: int) -> None:
-        """Do what is due at this Unix time, in nanoseconds; to be called after each commit. Raises
-        LedgerError; then nothing has changed."""
+        """Do what is due at this time of the ledger's clock, in nanoseconds; to be called after each commit.
+        Raises LedgerError; then nothing has changed."""
         # Some room for what comes until the next call.
         is_large = _used(ledger.database.connection) > self._bounds.max_size * 7 // 8
         is_done = self._done is not None and 0 <= at - self._done < EVERY
@@ -90,9 +92,9 @@ class _Work:
         return _used(self._writing)
 
     def drop(self, until: int) -> None:
-        """Drop what ended by this Unix time, in nanoseconds."""
-        rows = self._rows("SELECT id FROM period WHERE sequence <= ? AND ended <= ? ORDER BY sequence", until)
-        for (period,) in rows:
+        """Drop what ended by this time of the ledger's clock, in nanoseconds."""
+        query = "SELECT id FROM period WHERE sequence <= ? AND passed <= ? ORDER BY sequence"
+        for (period,) in self._rows(query, until):
             self._delete(period)
 
     def drop_oldest(self) -> int | None:
@@ -109,8 +111,8 @@ class _Work:
         """Merge what is old enough into minutes and hours; `halvings` make younger ones old enough."""
         for grain, age in GRAINS:
             rows = self._rows(
-                """SELECT id, log, sequence, started, ended FROM period
-                   WHERE sequence <= ? AND grain < ? AND ended <= ? ORDER BY sequence""",
+                """SELECT id, log, sequence, started, ended, passed FROM period
+                   WHERE sequence <= ? AND grain < ? AND passed <= ? ORDER BY sequence""",
                 grain,
                 (at - (age >> halvings)) // grain * grain,
             )
@@ -134,14 +136,17 @@ class _Work:
                 return
             yield row
 
-    def _merge(self, grain: int, period: int, log: int, sequence: int, started: int, ended: int) -> None:
-        """Into the window before it, if that ended in the same minute or hour. One that ends on the border
-        belongs to what it ends."""
+    def _merge(
+        self, grain: int, period: int, log: int, sequence: int, started: int, ended: int, passed: int
+    ) -> None:
+        """Into the window before it, if that ended in the same minute or hour of the wall clock, as it stands
+        at the end of this one: it may have been set in between. One that ends on the border belongs to what
+        it ends."""
         before = self._writing.execute(
-            """SELECT id FROM (SELECT id, grain, ended FROM period
+            """SELECT id FROM (SELECT id, grain, passed FROM period
                                WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
-               WHERE grain = ? AND (ended - 1) / grain = (? - 1) / grain""",
-            (log, sequence, grain, ended),
+               WHERE grain = ? AND (? + passed - 1) / grain = (? - 1) / grain""",
+            (log, sequence, grain, ended - passed, ended),
         ).fetchone()
         if before is None:
             self._writing.execute("UPDATE period SET grain = ? WHERE id = ?", (grain, period))
@@ -159,8 +164,9 @@ class _Work:
         )
         self._delete(period)
         self._writing.execute(
-            "UPDATE period SET sequence = ?, started = min(started, ?), ended = max(ended, ?) WHERE id = ?",
-            (sequence, started, ended, *before),
+            """UPDATE period SET sequence = ?, started = ? - (ended - started), ended = ?, passed = ?
+               WHERE id = ?""",
+            (sequence, started, ended, passed, *before),
         )
 
     def _delete(self, period: int) -> None:

@@ -91,11 +91,11 @@ def put_ignored(writing: sqlite3.Connection, log: int, ignored: Sequence[Ignored
     )
 
 
-def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss]) -> None:
-    """Add them; the newest LOSSES_LIMIT stay."""
+def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss], passed: int) -> None:
+    """Add them, of this moment by the ledger's clock; the newest LOSSES_LIMIT stay."""
     writing.executemany(
-        "INSERT INTO loss (log, at, what, name, bytes) VALUES (?, ?, ?, ?, ?)",
-        ((log, at, os.fsencode(what), os.fsencode(name), most) for at, what, name, most in losses),
+        "INSERT INTO loss (log, at, what, name, bytes, passed) VALUES (?, ?, ?, ?, ?, ?)",
+        ((log, at, os.fsencode(what), os.fsencode(name), most, passed) for at, what, name, most in losses),
     )
     writing.execute(
         """DELETE FROM loss WHERE log = ?1 AND id <=
@@ -126,12 +126,12 @@ def ignored_of(reading: sqlite3.Connection, log: int) -> Iterator[IgnoredFile]:
         yield IgnoredFile(int(device), int(inode), *rest)
 
 
-def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[Loss]:
-    """Those that were kept, oldest first."""
-    for at, what, name, most in reading.execute(
-        "SELECT at, what, name, bytes FROM loss WHERE log = ? ORDER BY id", (log,)
+def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[int, Loss]]:
+    """Those that were kept, oldest first, each with its moment by the ledger's clock."""
+    for passed, at, what, name, most in reading.execute(
+        "SELECT passed, at, what, name, bytes FROM loss WHERE log = ? ORDER BY id", (log,)
     ):
-        yield Loss(at, os.fsdecode(what), os.fsdecode(name), most)
+        yield passed, Loss(at, os.fsdecode(what), os.fsdecode(name), most)
 
 
 def totals_of(reading: sqlite3.Connection, log: int) -> tuple[dict[Key, Counts], dict[str, int]]:

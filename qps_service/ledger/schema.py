@@ -4,8 +4,9 @@ The views, which later versions keep (text is escaped as in reports, times are U
 
     totals   log, method, route, status, requests, bytes      all requests ever counted
     windows  sequence, log, started, ended, method, route, status, requests, bytes
-             what each report said; `ended - started` is its true length. Older ones are merged: the
-             row has the sequence of the last, the start of the first and the sum of all
+             what each report said; `ended` is what the wall clock showed, `ended - started` its true
+             length. Older ones are merged: the row has the sequence and the end of the last, and the sum
+             of all, lengths too
     rejects  log, reason, lines                                all lines ever rejected
 
     sqlite3 -readonly ledger.db 'SELECT route, sum(requests) FROM totals GROUP BY route'
@@ -159,7 +160,18 @@ ALTER TABLE stranger ADD COLUMN modified INTEGER;
 ALTER TABLE stranger ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
 """
 
-STEPS = (_FIRST, _SECOND)
+# When things were by the ledger's own clock, which nobody can set (ledger.py). Of what was written before,
+# the dates tell, but for those that are ahead of the last window's: the clock was set back since.
+_THIRD = """
+ALTER TABLE log ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE period ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE loss ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+UPDATE log SET passed = min(at, coalesce((SELECT ended FROM period ORDER BY sequence DESC LIMIT 1), at));
+UPDATE period SET passed = min(ended, (SELECT max(passed) FROM log));
+UPDATE loss SET passed = min(at, (SELECT max(passed) FROM log));
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD)
 VERSION = len(STEPS)
 
 

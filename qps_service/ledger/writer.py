@@ -182,10 +182,11 @@ class LedgerWriter:
                     raise
                 self._reopen(ledger)
                 self._commit(ledger, whole)
-            at = max((entry.at for entry in entries), default=0)
-            with suppress(LedgerUnavailable):
-                self._pruner.prune(ledger, at)
-            self._say_dropped(ledger, at)
+            if entries:
+                at = ledger.clock(max(entry.ended for entry in entries))
+                with suppress(LedgerUnavailable):
+                    self._pruner.prune(ledger, at)
+                self._say_dropped(ledger, at)
         except (LedgerDamaged, LedgerTooNew, LedgerVanished) as error:
             self._set_aside(ledger, error, "with all totals, without the history")
             self._open_to_write(ledger)

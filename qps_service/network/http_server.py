@@ -21,11 +21,11 @@ from qps_service.text.endpoint import endpoint
 from qps_service.text.units import SECOND
 
 # Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go.
-CLIENTS = 32
+CLIENTS = 64
 # How many are let in at one look: it costs some 20 µs each.
-ACCEPTED = 64
+ACCEPTED = 256
 # Those that are let in later wait here: the kernel's queue.
-QUEUE = 128
+QUEUE = 1024
 # Scrapers' heads have some hundred bytes; http.server's own limit for one line is 64 KiB.
 HEAD = 8192  # bytes
 # How long a request may take to come whole. Prometheus gives up after 10 s.

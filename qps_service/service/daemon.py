@@ -25,7 +25,7 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
-from qps_service.service.process import Clock, Waker
+from qps_service.service.process import Clock, Waker, unix_at
 from qps_service.service.systemd import Supervisor
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.reports import Overview
@@ -271,13 +271,13 @@ class Daemon:
 
     def _report(self, now: int) -> float:
         """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
-        sequence, at = self._writer.sequence, self._clock.unix()
+        sequence, at = self._writer.sequence, unix_at(self._clock, now)
         named = len(self._config.logs) > 1
         reports = []
         for pipeline in self._pipelines.followed:
             if not pipeline.is_counting:
                 continue
-            window, losses = pipeline.close_window(now), pipeline.losses(at)
+            window, losses = pipeline.close_window(now), pipeline.losses(now)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
             reports.append(report)
         self._outputs.emit(reports, self._overview(now), now)

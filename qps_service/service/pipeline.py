@@ -88,7 +88,8 @@ class LogPipeline:
         routes = config.routes(limited)
         self.aggregator = Aggregator(config.name, now, config.max_routes, routes, restored, self._share)
         self._folds_said: set[str] = set()
-        self._losses = list(restored.losses) if restored else []
+        # Each with when it was told, nanoseconds.
+        self._losses = list(zip(restored.lost_at, restored.losses, strict=True)) if restored else []
         # Numbers of generations that the ledger has as open, since nothing else was told of them.
         self._expected = {position.number for position in restored.held} if restored else set()
         self._line_read_at: int | None = None  # nanoseconds
@@ -172,7 +173,7 @@ class LogPipeline:
         changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
-        self._losses = [*self._losses, *losses][-LOSSES_TOLD:]
+        self._losses = [*self._losses, *((now, loss) for loss in losses)][-LOSSES_TOLD:]
         self._losses_told += len(losses)
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
         self._count(self._scanner.take())
@@ -223,9 +224,9 @@ class LogPipeline:
             waiting=self.state.waiting,
         )
 
-    def losses(self, at: int) -> tuple[Loss, ...]:
-        """The recent ones at this Unix time, in nanoseconds."""
-        return tuple(loss for loss in self._losses if 0 <= at - loss.at <= LOSS_RECENT)
+    def losses(self, now: int) -> tuple[Loss, ...]:
+        """The recent ones."""
+        return tuple(loss for told_at, loss in self._losses if now - told_at <= LOSS_RECENT)
 
     def close(self) -> None:
         """Let go of everything open, and of its places."""

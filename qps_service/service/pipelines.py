@@ -16,7 +16,7 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.reporting.text import format_rate
 from qps_service.service.pipeline import LogPipeline
-from qps_service.service.process import Clock
+from qps_service.service.process import Clock, unix_at
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Entry, Restored
@@ -86,7 +86,7 @@ class Pipelines:
     def commit(self, now: int, *, report: bool = False) -> bool:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
         With `report`, that ends the windows."""
-        sequence, at = self._writer.sequence + 1, self._clock.unix()
+        sequence, at = self._writer.sequence + 1, unix_at(self._clock, now)
         ends = report and any(pipeline.is_counting for pipeline in self.followed)
         committed = self._writer.commit(
             [entry for pipeline in self.followed for entry in pipeline.entries(sequence, now, at)],
@@ -127,7 +127,7 @@ class Pipelines:
     def follow(self, logs: Sequence[LogConfig], now: int) -> None:
         """Follow these, and no others; of those that leave, the ledger must have everything. Raises
         LedgerUnreadableError, and then nothing has changed."""
-        at = self._clock.unix()
+        at = unix_at(self._clock, now)
         restored = {log.name: self._writer.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
         for pipeline in self.leaving(logs):
             self._leave(pipeline, now, at)

@@ -25,6 +25,11 @@ class Clock(Protocol):
         """CLOCK_MONOTONIC microseconds, as systemd wants them."""
 
 
+def unix_at(clock: Clock, now: int) -> int:
+    """What the wall clock, as it stands, showed at `now`, CLOCK_BOOTTIME nanoseconds of a moment ago."""
+    return clock.unix() - (clock.now() - now)
+
+
 class Waker(Protocol):
     """What the loop sleeps in."""
 

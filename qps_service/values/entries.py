@@ -62,3 +62,4 @@ class Restored(NamedTuple):
     rebooted: bool  # whether the machine was started anew since
     losses: tuple[Loss, ...]  # the latest, oldest first
     ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot
+    lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds

@@ -25,6 +25,7 @@ from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
+from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
 from qps_service.following.start_position import StartPosition
 from qps_service.following.watcher import Watcher
@@ -202,6 +203,18 @@ def takes_any_time() -> None:
 
 
 # --- the ledger
+
+
+def hoards() -> None:
+    """Keeps what it read, many times over."""
+    kept: list[bytes] = []
+    counted = Generation.counted
+
+    def counts(self: Generation, lines: int, rejected: int) -> None:
+        kept.append(b"x" * (64 << 20))
+        counted(self, lines, rejected)
+
+    replace(Generation, counted=counts)
 
 
 def forgets_everything() -> None:

@@ -1,6 +1,7 @@
 """Where rotated files go, and what else is beside them: names that no pattern knows, other directories, files
 of other owners, clocks that were set back."""
 
+import gzip
 import os
 import shutil
 from collections.abc import Callable
@@ -238,6 +239,40 @@ def forged_by_another_user(make: Make, *, mode: int, packs: bool = False) -> Non
     (text,) = rig.said("foreign_file")
     assert str(forged) in text
     assert "nobody" in text
+
+
+def damaged_by_another_user(make: Make) -> None:
+    """What another user put there is not looked into: that it is damaged, or can't be read, is no loss."""
+    rig, old = begun(make)
+    rig.path.parent.chmod(0o1777)
+    for number, text in enumerate((b"no gzip", gzip.compress(FOREIGN)[:-9])):
+        put = rig.beside(f"access.log.{number + 7}.gz")
+        put.write_bytes(text)
+        os.chown(put, NOBODY, NOBODY)
+        old.lines(5)
+        rig.look_often(2)
+    rig.stop()
+    old = rig.renew(5, closing=old)
+    put = rig.beside("access.log.9.gz")
+    put.write_bytes(b"no gzip")
+    os.chown(put, NOBODY, NOBODY)
+    rig.start()
+    old.lines(2)
+    rig.check(losses=[])
+
+
+def copied_by_another_user(make: Make) -> None:
+    """With lines of his own behind the log's, which is cut then: the rotation's copy is read, not his."""
+    rig, old = begun(make)
+    rig.path.parent.chmod(0o1777)
+    old.lines(5)
+    copy, forged = rig.beside("access.log.1"), rig.beside("access.log.7")
+    shutil.copy(rig.path, copy)
+    forged.write_bytes(rig.path.read_bytes() + FOREIGN)
+    os.chown(forged, NOBODY, NOBODY)
+    os.truncate(rig.path, 0)
+    old.lines(2)
+    rig.check(losses=[])
 
 
 def opened_by_two_owners(make: Make, *, mode: int) -> None:

@@ -355,6 +355,22 @@ def quiet_while_stopped(make: Make) -> None:
     rig.check(losses=[])
 
 
+def set_ahead_while_stopped(make: Make) -> None:
+    """Likewise, where the wall clock was set ahead meanwhile: by that every file was quiet for long. But one
+    that was rotated a moment ago has a writer, which goes on after it is deleted."""
+    ahead = 0
+    rig, old = begun(make, files=BlindFiles(), wall=lambda: time.time_ns() + ahead)
+    rig.stop()
+    rotated = rig.rotate()
+    rig.writer().lines(2)
+    ahead = 365 * 86_400 * 10**9
+    rig.start()
+    rig.look_often(3, 1)
+    rotated.unlink()
+    old.lines(3)
+    rig.check(losses=[])
+
+
 def deleted_while_stopped(make: Make) -> None:
     """Without a descriptor nothing can be done but to say so."""
     rig, old = begun(make)

@@ -23,6 +23,7 @@ TWINS = {
     restarts.empty_until_it_is_compressed: twins.SettlesAtOnce,
     restarts.written_to_after_it_was_let_go: twins.IgnoresArchives,
     restarts.quiet_while_stopped: twins.KnowsNoTimes,
+    restarts.set_ahead_while_stopped: twins.BelievesAnyClock,
     restarts.deleted_while_stopped: twins.NeverGivesUp,
     restarts.backups_restored: twins.KnowsNoText,
     restarts.older_files_appear_while_stopped: twins.IgnoresTimes,
@@ -201,6 +202,8 @@ test_files_of_others, test_twin_of_others = map(
             for mode in (0o1777, 0o775, 0o1770)
             for packs in EITHER
         ),
+        row(places.damaged_by_another_user, twins.TakesEveryOwnersFiles),
+        row(places.copied_by_another_user, twins.TakesEveryOwnersCopies),
         *(
             row(places.opened_by_two_owners, twins.KnowsNoFormerOwner, label=f"{mode:o}", mode=mode)
             for mode in (0o1777, 0o775)

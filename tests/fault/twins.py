@@ -10,7 +10,7 @@ from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, best_part
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.following import classification
+from qps_service.following import classification, discovery
 from qps_service.following.classification import Found, Surroundings, Undecided
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
@@ -60,6 +60,8 @@ SaysNoDuplicate = spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lam
 IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 # Takes every file that it opens for one that was written to just now.
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
+# Takes every file for one that nobody has written to for years.
+BelievesAnyClock = spoilt("BelievesAnyClock", "_epoch", 2 * 10**18)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
@@ -118,6 +120,19 @@ class TakesEveryOwnersFiles(_OtherSurroundings):
     """Asks for nobody's name."""
 
     other: ClassVar = {"is_foreign": lambda path, seen: False}
+
+
+class TakesEveryOwnersCopies(Spoilt):
+    """Of what a truncation took away."""
+
+    def spoil(self) -> None:
+        copy_of = self._discovery.copy_of
+
+        def of_all(*arguments: Any) -> Any:
+            with patch.object(discovery, "Owners", lambda *_: lambda path, seen: False):
+                return copy_of(*arguments)
+
+        self._discovery.copy_of = of_all  # type: ignore[assignment,method-assign]
 
 
 class SuspectsARotation(_OtherSurroundings):

@@ -38,6 +38,7 @@ class World:
 
     def __init__(self) -> None:
         self.time = START
+        self.ahead = 0  # of the wall clock, which may be set: nanoseconds before `time`
         self.wakes = 0
         self.hears = True  # whether a signal would be heard
         self._order = itertools.count()
@@ -60,6 +61,14 @@ class World:
 
         self.at(seconds, happen)
 
+    def set_clock(self, seconds: float, ahead: float) -> None:
+        """Set the wall clock so long after the start: so many seconds ahead of `time`."""
+
+        def set_it() -> None:
+            self.ahead = round(ahead * SECOND)
+
+        self.at(seconds, set_it)
+
     def signal(self, seconds: float, number: int) -> None:
         """Send a signal so long after the start."""
         self.at(seconds, lambda: self._signals.append(number))
@@ -73,7 +82,7 @@ class World:
         return self.time
 
     def unix(self) -> int:
-        return self.time
+        return self.time + self.ahead
 
     def monotonic(self) -> int:
         return self.time // 1000

@@ -219,8 +219,8 @@ def the_latest_losses_are_told_for_a_while(begin: Begin) -> None:
         log.pipeline._follower._announcer.possible_loss(PossibleLoss("went away", f"/{number}", 1))
     log.pipeline.entries(1, log.now, 0)
     told = [f"/{number}" for number in range(5, LOSSES_TOLD + 5)]
-    assert [loss.name for loss in log.pipeline.losses(LOSS_RECENT)] == told
-    assert log.pipeline.losses(LOSS_RECENT + 1) == ()
+    assert [loss.name for loss in log.pipeline.losses(log.now + LOSS_RECENT)] == told
+    assert log.pipeline.losses(log.now + LOSS_RECENT + 1) == ()
 
 
 test_limits, test_limits_that_are_doubled = promises(
