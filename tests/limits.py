@@ -203,6 +203,7 @@ LIMITS = {
     ),
     # The listener
     "Connections": Limit(f"{SERVER}CLIENTS", "network.test_http_server"),
+    "Connections that have read a part of their answer": Limit(f"{SERVER}UNREAD", "network.test_http_server"),
     "Connections let in at one look": Limit(f"{SERVER}ACCEPTED", "network.test_http_server"),
     "Connections that wait in the kernel, without the socket unit": Limit(
         f"{SERVER}QUEUE", "network.test_http_server"

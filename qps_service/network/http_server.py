@@ -20,8 +20,11 @@ from qps_service.notices.trouble import Trouble
 from qps_service.text.endpoint import endpoint
 from qps_service.text.units import SECOND
 
-# Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go.
-CLIENTS = 64
+# Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go. Who has
+# asked costs little until there is an answer, and all get the same.
+CLIENTS = 160
+# Of those who get one so many may have read but a part: the kernel holds some of it for each.
+UNREAD = 64
 # How many are let in at one look: it costs some 20 µs each.
 ACCEPTED = 256
 # Those that are let in later wait here: the kernel's queue.
@@ -121,7 +124,9 @@ class Listener:
         slow = sorted(
             (each for each in self._clients.values() if each.state == SENDING), key=lambda each: each.moved_at
         )
-        while len({id(each.body) for each in slow}) > 1 and _bytes_of(slow) > IN_FLIGHT:
+        while len(slow) > UNREAD or (
+            len({id(each.body) for each in slow}) > 1 and _bytes_of(slow) > IN_FLIGHT
+        ):
             self._drop(slow.pop(0))
 
     def dismiss(self, clients: Iterable[Client]) -> None:

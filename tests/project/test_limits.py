@@ -148,14 +148,14 @@ def test_the_units_limits_are_those_of_the_unit() -> None:
     assert units_wrong(PAGE) == []
 
 
-ROW = "| Connections | 64 | fixed |"
+ROW = "| Connections | 160 | fixed |"
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 64"),
+        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 160"),
         (
             "memory | 32 MiB |",
             "memory | 32 KiB |",
@@ -163,7 +163,7 @@ ROW = "| Connections | 64 | fixed |"
         ),
         ("| 250 ms |", "| 250 s |", "Wait for another program's lock: 250 s, and the code has 250000000"),
         ("| 20 % |", "| 2 % |", "Share of the time that answers take: 2 %, and the code has 0.2"),
-        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 64"),
+        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 160"),
         (ROW, "| Clients | 32 | fixed |", "no limit: Clients"),
         (ROW, "| Clients | 32 | fixed |", "no row: Connections"),
         (ROW, f"{ROW} |\n{ROW}", "twice: Connections"),

@@ -20,6 +20,7 @@ from qps_service.network.http_server import (
     IN_FLIGHT,
     QUEUE,
     READING,
+    UNREAD,
     Client,
     Listener,
 )
@@ -195,6 +196,16 @@ def what_is_held_for_slow_readers_is_bounded(listener: type[Listener], build: Bu
         assert all(len(endpoint.receive(client)) < 20_000_000 for client in first)
 
 
+def few_hold_an_answer_that_they_do_not_read(build: Build) -> None:
+    """The kernel holds a part of it for each."""
+    endpoint = build()
+    with large_answers():
+        for _ in range(UNREAD + 20):
+            endpoint.ask()
+        assert endpoint.look()
+    assert endpoint.connections == UNREAD
+
+
 def little_is_sent_ahead(listener: type[Listener], build: Build) -> None:
     """What nobody reads stays with us, where it is bounded, and not with the kernel, once for each client."""
     endpoint = build(listener)
@@ -351,6 +362,7 @@ test_promise, test_twin = promises(
         ],
         caught=(OSError,),
     ),
+    Promise(few_hold_an_answer_that_they_do_not_read, None, [Doubled("network.http_server:UNREAD")]),
     Promise(few_are_let_in_at_one_look, None, [Doubled("network.http_server:ACCEPTED")]),
     Promise(few_wait_in_the_kernel, None, [Doubled("network.http_server:QUEUE")]),
     Promise(who_does_not_read_is_dropped_in_time, None, [Doubled("network.http_server:BODY_PATIENCE")]),
