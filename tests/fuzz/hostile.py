@@ -29,6 +29,8 @@ class Reading:
     def __init__(self, path: Path, places: int = 1000) -> None:
         self._now = 1000 * SECOND
         config = load(Flags(log=str(path)), {}).logs[0]._replace(start=True, max_routes=places)
+        if places > config.max_rows:
+            config = config._replace(max_rows=100 * places)
         self.tail = LogPipeline(config, self._now, lambda notice: None)
 
     def read(self) -> None:

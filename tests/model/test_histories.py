@@ -30,8 +30,8 @@ The histories keep to what can be kept. Left out are these:
   again. A reboot empties systemd's store, which may hold what nothing else does.
 - What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after a
   kill, and of a file that was let go.
-- Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the
-  same moment; a backup of lines that are all the same, written over the log.
+- Of logs whose lines have no time: mirrors, edits and backups where no hint tells of them, or with new lines
+  in the same moment; a backup of lines that are all the same, written over the log.
 """
 
 import os
@@ -425,7 +425,8 @@ class History(RuleBasedStateMachine):
     @rule(count=st.integers(0, 5))
     def mirror(self, count: int) -> None:
         """As rsync does: a file with the log's text and more takes the log's place."""
-        if not self.is_known():
+        # Of lines without times, and without a hint, nothing tells a mirror from a new log.
+        if not (self.is_exact or self.is_watched) or not self.is_known():
             return
         self.powers.add("replaced by rename")
         log = self.log

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
+from functools import partial
 
 import pytest
 
@@ -31,6 +32,10 @@ TREES_OF_THE_SYSTEM = (
     *("/var/lib/dpkg/", "/var/lib/apt/", "/var/cache/", "/var/log/", "/var/lib/systemd/", "/srv/"),
     *("/usr/share/python3/", "/usr/lib/python3", "/var/tmp/systemd-private-"),
 )
+
+
+# What unattended upgrades tell dpkg of an edited configuration whose package has another one now.
+KEEP = "--option=Dpkg::Options::=--force-confold"
 
 
 class Server(Service):
@@ -290,7 +295,7 @@ def check_an_older_ledger(machine: Server, older: str, change: Callable[[], None
 
 @on_one
 def test_an_upgrade_takes_an_older_ledger_along(machine: Server, older: str) -> None:
-    check_an_older_ledger(machine, older, machine.install)
+    check_an_older_ledger(machine, older, partial(machine.install, VERSION, KEEP))
 
 
 @pytest.mark.twin
@@ -300,7 +305,7 @@ def test_an_upgrade_that_forgets_an_older_ledgers_files_is_noticed(machine: Serv
         machine.stop()
         ask(machine, "DELETE FROM position")
         ask(machine, "DELETE FROM stranger")
-        machine.install()
+        machine.install(VERSION, KEEP)
 
     with pytest.raises(AssertionError):
         check_an_older_ledger(machine, older, change)
@@ -314,20 +319,20 @@ def test_a_ledger_goes_back_to_an_older_schema_as_the_page_says(machine: Server,
     machine.append("")
     edit(machine)
     machine.append(lines(5))
-    machine.install()
+    machine.install(VERSION, KEEP)
     machine.append(lines(3))
     machine.stop()
     program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
     machine.guest.run("python3", "-c", program, f"{STATE}/ledger.db", back)
-    machine.install(older, "--allow-downgrades")
+    machine.install(older, "--allow-downgrades", KEEP)
     assert (version(machine), state(machine)) == (older, RUNNING)
     machine.append(lines(2))
     machine.stop()
     assert by_row(machine) == {("GET", "/", 200): 10}
     # Without it the older version would have begun anew.
-    machine.install()
+    machine.install(VERSION, KEEP)
     machine.stop()
-    machine.install(older, "--allow-downgrades")
+    machine.install(older, "--allow-downgrades", KEEP)
     machine.stop()
     assert by_row(machine) == {}
     assert [*machine.guest.path(STATE).glob(f"ledger.db.newer-{SCHEMA}-*")]
