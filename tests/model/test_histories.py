@@ -140,6 +140,7 @@ class History(RuleBasedStateMachine):
             wall=self.clock.now,
         )
         self.is_exact = not equal
+        self.has_versions = has_versions
         self.powers = {
             name
             for name, is_on in {
@@ -190,7 +191,9 @@ class History(RuleBasedStateMachine):
         if self.is_running and not self.rig.has_read(self.rig.path):
             self.current().lines(1)
             self.look_now()
-        return self.rig.has_read(self.rig.path)
+        # Cut while nobody ran, it has but the inode's number of what was read.
+        is_lost = not (self.may_truncate or self.has_versions)
+        return not is_lost and self.rig.has_read(self.rig.path)
 
     def is_all_read(self) -> bool:
         """Whether nothing is left to be read in any file; where somebody can, he reads it now."""
