@@ -20,6 +20,8 @@ The histories keep to what can be kept. Left out are these:
   follows another log in its place.
 - A rotated file that is empty when a process sees it first, gets its first line after that one's end.
 - Late lines in a file that was let go, has a name like no rotation's and is compressed before the next sweep.
+- Late lines in a file that was let go, and renamed since, before the log's link led to a file of another
+  name.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
   same moment: a look sees it before.
 - An edited copy that has neither the log's first line nor two others of it. A backup written over the log
@@ -163,6 +165,7 @@ class History(RuleBasedStateMachine):
         self.truncations = self.names = 0
         self.is_running = True
         self.is_unmounted = self.has_jumped = False
+        self.has_other_name = False  # whether the link led to a file of another name before
         self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
         if early:
@@ -225,7 +228,7 @@ class History(RuleBasedStateMachine):
         is_log = self.rig.path.exists() and self._is_log(writer)
         if not self.is_running and status.st_size == 0 and not is_log:
             return False  # what was empty when it was seen is not known again
-        is_there = status.st_nlink > 0 and not self._is_hidden(writer)
+        is_there = status.st_nlink > 0 and not self._is_hidden(writer) and not self.has_other_name
         return is_there or self.rig.holds(self.files.fstat(writer.descriptor).key)
 
     def _is_hidden(self, writer: Writer) -> bool:
@@ -356,6 +359,7 @@ class History(RuleBasedStateMachine):
         if self.is_linked and self.is_known():
             self.powers.add("link set anew")
             self.rotated.append(self.log)
+            self.has_other_name |= same_directory
             self._set_link(self.log.parent if same_directory else None)
             if not dangling:
                 self.current()
