@@ -668,11 +668,16 @@ class Siege:
         longest = max(self._reports.seconds, default=0)
         assert longest <= 2 * self._interval, f"a window of {longest} s"
 
-    def end(self) -> None:
-        """Lift it, and look at all that came of it."""
+    def stop(self) -> None:
+        """Nobody writes any more, whatever happened; a second time does nothing."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(GUARD)
+            assert not thread.is_alive(), "it would write to files of others"
+
+    def end(self) -> None:
+        """Lift it, and look at all that came of it."""
+        self.stop()
         assert not self._faults, self._faults
         for web in self._webs:
             web.settle()
@@ -735,7 +740,9 @@ def besieged(root: Path, *twins: Twin, interval: int, batch: int, with_nginx: bo
         port = free_port()
         site = Fortress(root / "site", *twins, webs=webs, interval=interval, port=port)
         stack.callback(site.close)
-        yield Siege(site, webs, port, interval)
+        one = Siege(site, webs, port, interval)
+        stack.callback(one.stop)
+        yield one
 
 
 def campaign(minutes: int) -> None:
