@@ -16,12 +16,10 @@ The histories keep to what can be kept. Left out are these:
 - A file that comes to a name like no rotation's where no hint tells so, or to another directory, was read in
   part before that. It is compressed in a directory above the log's only where it was seen there.
 - What comes and goes in a directory before anybody has looked into it since it was mounted, or since the link
-  led there: it is taken for old. So is a whole volume that comes while a process which began without it
-  follows another log in its place.
+  led there: it is taken for old. So is a whole volume that comes while a process follows another log in its
+  place, if that is what the process began with.
 - A rotated file that is empty when a process sees it first, gets its first line after that one's end.
 - Late lines in a file that was let go, has a name like no rotation's and is compressed before the next sweep.
-- Late lines in a file that was let go, and renamed since, before the log's link led to a file of another
-  name.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
   same moment: a look sees it before.
 - An edited copy that has neither the log's first line nor two others of it. A backup written over the log
@@ -32,8 +30,8 @@ The histories keep to what can be kept. Left out are these:
   again. A reboot empties systemd's store, which may hold what nothing else does.
 - What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after a
   kill, and of a file that was let go.
-- Of logs whose lines have no time: mirrors, edits and backups where no hint tells of them, or with new lines
-  in the same moment; a backup of lines that are all the same, written over the log.
+- Of logs whose lines have no time: edits and backups where no hint tells of them, or with new lines in the
+  same moment; a backup of lines that are all the same, written over the log.
 """
 
 import os
@@ -102,7 +100,6 @@ class History(RuleBasedStateMachine):
     """One log's life."""
 
     follower: type[Follower] = Follower
-    has_equal_lines = True  # in one of three
     tally = Tally()
 
     @initialize(
@@ -128,7 +125,6 @@ class History(RuleBasedStateMachine):
         deaf: bool,
         shared: bool,
     ) -> None:
-        equal = equal and self.has_equal_lines
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.root = Path(tempfile.mkdtemp(prefix="qps-history-"))
         self.unmounted = Path(f"{self.root}-unmounted")
@@ -144,7 +140,6 @@ class History(RuleBasedStateMachine):
             wall=self.clock.now,
         )
         self.is_exact = not equal
-        self.has_versions = has_versions
         self.powers = {
             name
             for name, is_on in {
@@ -167,8 +162,6 @@ class History(RuleBasedStateMachine):
         self.truncations = self.names = 0
         self.is_running = True
         self.is_unmounted = self.has_jumped = False
-        self.has_other_name = False  # whether the link led to a file of another name before
-        self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
         if early:
             writer = self.rig.writer()
@@ -196,9 +189,7 @@ class History(RuleBasedStateMachine):
         if self.is_running and not self.rig.has_read(self.rig.path):
             self.current().lines(1)
             self.look_now()
-        # Cut while nobody ran, it has but the inode's number of what was read.
-        is_lost = not (self.may_truncate or self.has_versions)
-        return not is_lost and self.rig.has_read(self.rig.path)
+        return self.rig.has_read(self.rig.path)
 
     def is_all_read(self) -> bool:
         """Whether nothing is left to be read in any file; where somebody can, he reads it now."""
@@ -210,8 +201,6 @@ class History(RuleBasedStateMachine):
         if self.hearing.is_deaf:
             self.powers.add("hints missing")
         self.rig.look(seconds)
-        if "clock jumped" in self.powers:  # else no file's time is compared with that of a commit
-            self.clock.jump(self.rig.take_passed())
         self.unseen.clear()
         self.has_jumped = False
 
@@ -230,7 +219,7 @@ class History(RuleBasedStateMachine):
         is_log = self.rig.path.exists() and self._is_log(writer)
         if not self.is_running and status.st_size == 0 and not is_log:
             return False  # what was empty when it was seen is not known again
-        is_there = status.st_nlink > 0 and not self._is_hidden(writer) and not self.has_other_name
+        is_there = status.st_nlink > 0 and not self._is_hidden(writer)
         return is_there or self.rig.holds(self.files.fstat(writer.descriptor).key)
 
     def _is_hidden(self, writer: Writer) -> bool:
@@ -241,7 +230,7 @@ class History(RuleBasedStateMachine):
 
     # Writers
 
-    @precondition(lambda self: not self.is_unmounted or (self.is_running and not self.began_bare))
+    @precondition(lambda self: self.is_running or not self.is_unmounted)
     @rule(count=st.integers(1, 30))
     def write(self, count: int) -> None:
         self.current().lines(count)
@@ -252,7 +241,7 @@ class History(RuleBasedStateMachine):
         if writers:
             writers[data.draw(st.integers(0, len(writers) - 1))].lines(count)
 
-    @precondition(lambda self: not self.is_unmounted or (self.is_running and not self.began_bare))
+    @precondition(lambda self: self.is_running or not self.is_unmounted)
     @rule(looks=st.booleans())
     def write_in_two_pieces(self, looks: bool) -> None:
         writer, line = self.current(), self.rig.next_line()
@@ -361,7 +350,6 @@ class History(RuleBasedStateMachine):
         if self.is_linked and self.is_known():
             self.powers.add("link set anew")
             self.rotated.append(self.log)
-            self.has_other_name |= same_directory
             self._set_link(self.log.parent if same_directory else None)
             if not dangling:
                 self.current()
@@ -434,8 +422,7 @@ class History(RuleBasedStateMachine):
     @rule(count=st.integers(0, 5))
     def mirror(self, count: int) -> None:
         """As rsync does: a file with the log's text and more takes the log's place."""
-        # Of lines without times, and without a hint, nothing tells a mirror from a new log.
-        if not (self.is_exact or self.is_watched) or not self.is_known():
+        if not self.is_known():
             return
         self.powers.add("replaced by rename")
         log = self.log
@@ -638,7 +625,6 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_running and not (self.is_unmounted and self.rig.path.exists()))
     @rule(reboots=st.booleans(), renumbers=st.sampled_from([True, True, False]), looks=st.booleans())
     def start(self, reboots: bool, renumbers: bool, looks: bool) -> None:
-        self.began_bare = self.is_unmounted
         if renumbers:
             self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.
@@ -672,9 +658,6 @@ class History(RuleBasedStateMachine):
             if not self.is_running:
                 self.rig.start()
             self.rig.settle()
-            if not with_log(self):  # until there is one, nothing is called gone
-                self.current()
-                self.rig.settle()
             self.check()
         finally:
             self.tally.add(self.powers)
@@ -724,8 +707,6 @@ def everything_said() -> object:
 
 def test_every_line_once() -> None:
     class Counted(History):
-        # What is open with equal lines (docs/explanation/exactness.md) a campaign finds now and then.
-        has_equal_lines = DRAWN is not None
         tally = Tally()
 
     try:
@@ -741,8 +722,7 @@ def test_every_line_once() -> None:
                 traceback.print_exc()
     finally:
         print(Counted.tally.table())  # noqa: T201 - for -rP
-    left_out = () if Counted.has_equal_lines else ("equal lines",)
-    assert not [rare for rare in Counted.tally.too_rare() if not any(each in rare for each in left_out)]
+    assert not Counted.tally.too_rare()
 
 
 TWINS = (
