@@ -9,7 +9,8 @@ counted under it.
 row takes): METHOD_ROWS for rows that have a method, STATUS_ROWS for statuses, each of which may need a row
 with the method OTHER. A further row with a method takes places where no more than half of the log's room is
 held. A further status always takes them, also where there are none left: a server that answers one route with
-more than STATUS_ROWS is the only way beyond the bound, and which statuses there are, no client decides.
+more than STATUS_ROWS is the only way beyond the bound. Which statuses there are, a client decides only where
+the server writes its quotes into the log as they are.
 """
 
 from collections.abc import Iterable
@@ -102,6 +103,6 @@ class Rows:
 
 def _cost(route: bytes) -> int:
     """How many places each of its rows takes. What is not printable is shown as four characters, of which an
-    answer doubles one; letters beyond ASCII are counted so, too."""
+    answer doubles one; letters beyond ASCII are counted so, too. A quote is doubled as well."""
     odd = len(route.translate(None, _PRINTABLE))
-    return 1 + (len(route) + 4 * odd) // LONG
+    return 1 + (len(route) + 4 * odd + route.count(b'"')) // LONG

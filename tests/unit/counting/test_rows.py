@@ -49,15 +49,18 @@ def flood(log: Aggregator, routes: list[bytes]) -> int:
 
 def weight(log: Aggregator) -> int:
     """Bytes of an answer's rows, but for what each has beside its names."""
-    return sum(len(show(key.route).replace("\\", "\\\\")) for key in log.totals)
+    shown = (show(key.route).replace("\\", "\\\\").replace('"', '\\"') for key in log.totals)
+    return sum(map(len, shown))
 
 
 SHORT = [b"/%05d" % number for number in range(120)]
 LONG = [b"/%05d" % number + b"x" * 1000 for number in range(120)]
 RAW = [b"/%05d" % number + b"\xff" * 1000 for number in range(120)]
 
+QUOTES = [b"/%05d" % number + b'"' * 1000 for number in range(120)]
 
-@pytest.mark.parametrize("routes", [SHORT, LONG, RAW], ids=["short", "long", "raw"])
+
+@pytest.mark.parametrize("routes", [SHORT, LONG, RAW, QUOTES], ids=["short", "long", "raw", "quotes"])
 def test_rows_are_bounded(routes: list[bytes]) -> None:
     check_bounds(lambda: counting(), routes)
 
@@ -219,6 +222,13 @@ test_promise, test_twin = promises(
         routes=LONG,
     ),
     Promise(check_bounds, lambda: counting(), {"doubled": DOUBLED}, label="short"),
+    Promise(
+        check_bounds,
+        lambda: counting(),
+        {"quotes cost nothing": Patches((rows, "_cost", lambda route: 1 + len(route) // budget.LONG))},
+        label="quotes",
+        routes=QUOTES,
+    ),
     Promise(
         check_statuses,
         lambda: counting(),
