@@ -131,7 +131,7 @@ class CompressedFile:
 
     def begin_anew(self) -> None:
         """Let go of all memory; the next read unpacks from the file's start."""
-        self._stream = Stream(self._take, self._format, self._files.working)
+        self._stream = Stream(self._take, self._format, self._files.working, self._data_from)
         self._text = bytearray()  # a window of the text
         self._start = 0  # where it begins
 
@@ -154,6 +154,9 @@ class CompressedFile:
 
     def _take(self, offset: int) -> bytes:
         return self._files.read(self._descriptor, _CHUNK, offset)
+
+    def _data_from(self, offset: int) -> int:
+        return self._files.data_from(self._descriptor, offset)
 
     def _reaches(self, end: int) -> bool:
         """Whether the window has the text up to `end`, and the rest of the line there."""
@@ -183,10 +186,18 @@ class CompressedFile:
 class Stream:
     """The text from its start to its end."""
 
-    def __init__(self, take: Callable[[int], bytes], form: Format, working: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        take: Callable[[int], bytes],
+        form: Format,
+        working: Callable[[], None],
+        data_from: Callable[[int], int] = lambda offset: offset,
+    ) -> None:
         """`take` reads from an offset in the compressed file; nothing comes at its end. `working` is called
-        for each piece, and where none comes for long."""
+        for each piece, and where none comes for long. `data_from` tells where a hole ends, which may have
+        many TiB."""
         self._take = take
+        self._data_from = data_from
         self._format = form
         self._working = working
         self._offset = 0  # bytes taken so far
@@ -206,6 +217,8 @@ class Stream:
         while not text and self._damage is None:
             self._working()
             if self._fed == len(self._taken) and not self._has_more:
+                if self._has_begun and self._member is None:  # only zeros may come before another member
+                    self._offset = self._data_from(self._offset)
                 taken = self._take(self._offset)
                 if not taken and self._has_begun and self._member is None:
                     return b""

@@ -196,6 +196,21 @@ def check_members(suffix: str, layout: str) -> None:
         check_same(found, text)
 
 
+def check_hole(suffix: str) -> None:
+    """Zeros that take no disk are passed over, behind the last member and between two."""
+    hole = 16 * MIB
+    for number in (1, 2):
+        files = Counting()
+        with opened(PACKERS[suffix](SMALL), suffix, files=files) as packed:
+            with open(f"/proc/self/fd/{packed._descriptor}", "r+b") as file:
+                for place in range(1, number):
+                    file.seek(place * hole)
+                    file.write(PACKERS[suffix](SMALL))
+                file.truncate(number * hole)
+            assert follow(packed) == (SMALL * number, None)
+        assert len(files.taken) < 10 * number
+
+
 class OneMember(packed_module.Stream):  # takes the end of a member for the end of the text
     def _feed_slice(self) -> bytes:
         if self._has_begun and self._member is None:
@@ -518,6 +533,7 @@ def rows(suffix: str) -> Iterator[Promise]:
     for layout in LAYOUTS:
         first = [Patches((packed_module, "Stream", OneMember))] if layout == "several" else []
         yield Promise(check_members, None, first, suffix=suffix, layout=layout)
+    yield Promise(check_hole, None, [Patches((Files, "data_from", lambda *given: given[-1]))], suffix=suffix)
     yield Promise(check_every_cut, file, twins[check_every_cut], suffix=suffix)
     for cut in (0, 3, -1):
         yield Promise(check_cut, file, [TakesACutForTheEnd], suffix=suffix, cut=cut)
