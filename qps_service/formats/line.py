@@ -16,6 +16,9 @@ later: then the status ends with the line, as do method, route and request, but 
 A line of JSON is one object, whose members count (json_members.py): of several with the same path the
 first.
 
+Where there are several formats, a line is a request by the first of them that can read it, and else a reject
+for the reason of the one that got furthest: `status` before `fields`.
+
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """
 
@@ -71,6 +74,8 @@ class Reader(Protocol):
 
 def make_reader(log_format: LogFormat) -> Reader:
     """What reads lines of this format."""
+    if log_format.others:
+        return ListReader([make_reader(each) for each in log_format.listed])
     if log_format.members:
         return JsonReader(log_format.members)
     return TextReader(log_format.pieces, is_lenient=log_format.is_lenient)
@@ -430,3 +435,38 @@ class JsonReader:
             if text is None and role in DECIDING and role != "method":
                 roles.setdefault("status" if role == "status" else "route", b"")
         return roles
+
+
+class ListReader:
+    """The first of several formats that gives a request."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self._readers = readers
+
+    def of(self, line: bytes) -> int:
+        """The number of the format, from 0, that a line is understood by: the first that gives a request; if
+        none does, the first that gets furthest."""
+        reasons = []
+        for number, reader in enumerate(self._readers):
+            reason = _reject_of(reader.roles(line))
+            if reason is None:
+                return number
+            reasons.append(reason)
+        return reasons.index(STATUS) if STATUS in reasons else 0
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """As the format that the line is understood by has them."""
+        return self._readers[self.of(line)].fields(line)
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """Likewise."""
+        return self._readers[self.of(line)].roles(line)
+
+
+def _reject_of(roles: Mapping[str, bytes] | None) -> str | None:
+    """Why these fields are no request; None if they are one."""
+    try:
+        request_of(roles, keep_query=False)
+    except Rejected as rejected:
+        return str(rejected.args[0])
+    return None

@@ -44,6 +44,12 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
+    others: tuple["LogFormat", ...] = ()  # of a list: those tried in order where this one gives no request
+
+    @property
+    def listed(self) -> tuple["LogFormat", ...]:
+        """All of a list, in order, each by itself; of a format alone that one."""
+        return (self._replace(others=()), *self.others)
 
     @property
     def is_auto(self) -> bool:

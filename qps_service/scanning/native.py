@@ -28,13 +28,9 @@ class NativeScanner:
         seed: bytes | None = None,
     ) -> None:
         """`level` is one of LEVELS, the best if None; `seed` is random if None."""
-        native, log_format = load(), options.log_format
-        head, fields = _program(log_format)
+        native = load()
         self._native = native.Scanner(
-            head=head,
-            fields=fields,
-            members=tuple((_ROLES.index(member.role), member.path) for member in log_format.members),
-            is_lenient=log_format.is_lenient,
+            programs=tuple(map(_program, options.log_format.listed)),
             max_line=options.max_line,
             spill=lambda taken: spill(_scanned(taken)),
             keep_query=options.keep_query,
@@ -61,15 +57,17 @@ def load() -> ModuleType:
     return import_module("qps_service.scanning._scan")
 
 
-def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes], ...]]:
-    """What a line begins with, and each field: its role, whether it is quoted, and what follows."""
+def _program(log_format: LogFormat) -> tuple[object, ...]:
+    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member; and
+    whether blanks will do."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
     for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
         if isinstance(piece, Field) and isinstance(following, bytes):
             fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
-    return head, tuple(fields)
+    members = tuple((_ROLES.index(member.role), member.path) for member in log_format.members)
+    return head, tuple(fields), members, log_format.is_lenient
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:

@@ -68,6 +68,7 @@ struct program {
     unsigned before, within;
     int is_quoted; /* isa/quoted.h can read its lines */
     struct shape shape;
+    struct program *next; /* that of the next format of a list, for lines which this one rejects; or NULL */
 };
 
 static int literal_set(struct literal *l, const void *bytes, size_t len)
@@ -118,8 +119,12 @@ static int add_member(struct program *g, enum role role, const void *path, size_
     return 0;
 }
 
+/* With those behind it, which are its own. */
 static void program_close(struct program *g)
 {
+    if (g->next)
+        program_close(g->next);
+    free(g->next);
     for (size_t i = 0; i < g->fields_len; i++)
         free(g->fields[i].literal.bytes);
     for (size_t i = 0; i < g->members_len; i++)
@@ -167,6 +172,8 @@ static int is_quoted(struct program *g)
 static void prepare(struct program *g)
 {
     size_t first = g->fields_len, last = 0;
+    if (g->next)
+        prepare(g->next);
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;

@@ -278,21 +278,15 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
-/* Count the line [p, end), which has no newline. `fields` is zeros at first: lines of text all have the same.
- */
-static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
-                                        struct span *fields)
+/* Count what the line [p, end) says by the program g; the reason why not. `fields` is zeros at first: lines of
+   text all have the same. Only the first program has cores: by another one the same bytes may say something
+   else. */
+static inline enum reason PER_ISA(line_by)(struct scanner *s, const struct program *g, const uint8_t *p,
+                                           const uint8_t *end, struct span *fields)
 {
-    const struct program *g = s->program;
-    if (end > p && end[-1] == '\r')
-        end--;
-    if ((size_t)(end - p) > g->max_line)
-        return TOO_LONG;
-    if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
-        p += 3;
     if (g->members_len) {
         memset(fields, 0, ROLES * sizeof *fields);
-        if (!PER_ISA(json)(s, p, end, fields) || !fields[STATUS].start ||
+        if (!PER_ISA(json)(s, g, p, end, fields) || !fields[STATUS].start ||
             !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
     } else {
@@ -311,5 +305,38 @@ static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, con
         if (reason != COUNTED)
             return reason;
     }
-    return PER_ISA(count)(s, fields, g->has_core);
+    return PER_ISA(count)(s, fields, g == s->program && g->has_core);
+}
+
+/* Count a line that the first program rejects for this reason by the first of the others that can; the reason
+   of the one that got furthest if none can. */
+static __attribute__((noinline)) enum reason PER_ISA(line_by_others)(struct scanner *s, enum reason reason,
+                                                                     const uint8_t *p, const uint8_t *end)
+{
+    for (const struct program *g = s->program->next; g; g = g->next) {
+        struct span fields[ROLES] = {{NULL, 0}};
+        enum reason other = PER_ISA(line_by)(s, g, p, end, fields);
+        if (other != BAD_FIELDS && other != BAD_STATUS)
+            return other;
+        if (other == BAD_STATUS)
+            reason = other;
+    }
+    return reason;
+}
+
+/* Count the line [p, end), which has no newline; the reason why not. `fields` is as line_by() wants it. */
+static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
+                                        struct span *fields)
+{
+    const struct program *g = s->program;
+    if (end > p && end[-1] == '\r')
+        end--;
+    if ((size_t)(end - p) > g->max_line)
+        return TOO_LONG;
+    if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
+        p += 3;
+    enum reason reason = PER_ISA(line_by)(s, g, p, end, fields);
+    if (g->next && (reason == BAD_FIELDS || reason == BAD_STATUS))
+        return PER_ISA(line_by_others)(s, reason, p, end);
+    return reason;
 }
