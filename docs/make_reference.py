@@ -238,8 +238,21 @@ def _tag(route: bytes) -> str:
 
 
 def formats() -> str:
-    """The presets, spelled out."""
-    parts = [f"`{name}`:\n\n{_block(text)}" for name, text in PRESETS.items() if name not in ("json", "auto")]
+    """The names."""
+    rows = ((f"[`{name}`](#{_anchor(name)})", each.what) for name, each in PRESETS.items())
+    return _table(("name", "lines"), (*rows, ("[`auto`](#auto)", "the one of these that the first lines fit")))
+
+
+def presets() -> str:
+    """The presets, each with a line and spelled out."""
+    parts = []
+    for name, each in PRESETS.items():
+        if name == "json":  # it has a part of its own
+            continue
+        source = f" ([source]({each.source}))" if each.source else ""
+        what = "A list" if len(each.texts) > 1 else "The format"
+        parts += [f"### {name}\n", f"{each.what[0].upper()}{each.what[1:]}{source}:\n", _block(each.example)]
+        parts += [f"{what}:\n", _block("\n".join(each.texts))]
     return "\n".join(parts)
 
 
@@ -294,6 +307,7 @@ PARTS: dict[str, Callable[[], str]] = {
         metric_names,
         ganglia_metrics,
         formats,
+        presets,
         names,
         members,
         members_of_a_report,

@@ -107,6 +107,7 @@ LIMITS = {
         "formats.json_members:DEPTH_LIMIT", "test_limits"
     ),
     "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
+    "Formats in a list": Limit("formats.presets:LIST_LIMIT", "test_limits"),
     "First lines by which `auto` chooses": Limit("formats.detection:LINES", "test_limits"),
     "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
     "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
-from qps_service.commands import add_configuration, flags_of
+from qps_service.commands import add_configuration, flags_of, one_line
 from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
@@ -17,9 +17,11 @@ from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
+from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, group_name, user_name
+from qps_service.files.kernel import explain as explain_error
 from qps_service.formats.detection import choose, first_lines, fits
-from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.formats.explanation import explain
+from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
@@ -106,7 +108,7 @@ def _source(config: Config) -> list[Answer]:
     try:
         files.close(files.open(config.source))
     except OSError as error:
-        return [("configuration", f"{config.source}: {explain(error)}", False)]
+        return [("configuration", f"{config.source}: {explain_error(error)}", False)]
     return [("configuration", config.source, True)]
 
 
@@ -142,7 +144,7 @@ def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer
     except OSError:
         seen = None
     if seen and not seen.regular:
-        leads += f": {explain(NotRegularError(seen.mode))}"
+        leads += f": {explain_error(NotRegularError(seen.mode))}"
     return [("output", leads, not seen or seen.regular), *(_hidden(path) if user else ())]
 
 
@@ -168,17 +170,18 @@ def _log(log: LogConfig) -> list[Answer]:
 
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
-    yield "  format", " ".join(line.strip() for line in log.format.text.splitlines()).strip(), True
+    for each in log.format.listed:
+        yield "  format" if each.text == log.format.text else "  or", one_line(each.text), True
     yield from _rules(log)
     user = user_name(os.geteuid())
     try:
         seen = files.stat(log.path)
     except OSError as error:
-        yield "  exists", f"no: {explain(error)}", False
+        yield "  exists", f"no: {explain_error(error)}", False
         return
     owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
     if not seen.regular:
-        yield "  exists", f"yes, but {explain(NotRegularError(seen.mode))}", False
+        yield "  exists", f"yes, but {explain_error(NotRegularError(seen.mode))}", False
         return
     yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
     if files.is_mounted_alone(log.path):
@@ -188,7 +191,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         start = files.read(descriptor, log.max_line + 1, 0)
         files.close(descriptor)
     except OSError as error:
-        yield "  readable", f"no: {explain(error, seen)}", False
+        yield "  readable", f"no: {explain_error(error, seen)}", False
         return
     yield "  readable", f"yes, by user {user}", True
     line, newline, _ = start.partition(b"\n")
@@ -201,7 +204,17 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         if chosen is None:
             return
         log = log._replace(format=chosen)
+    if log.format.others:
+        yield from _shares(log.format, first_lines(start), log.max_line)
     yield from _first_line(log, line)
+
+
+def _shares(log_format: LogFormat, lines: Sequence[bytes], max_line: int) -> Iterator[Answer]:
+    """How many of the first lines each format of a list reads."""
+    explained = [explain(log_format, line, max_line) for line in lines]
+    for number, each in enumerate(log_format.listed):
+        read = sum(found.reason is None and found.number == number for found in explained)
+        yield "" if number else "  lines", f"{read} of {len(lines)} are read by {one_line(each.text)}", True
 
 
 def _rules(log: LogConfig) -> Iterator[Answer]:

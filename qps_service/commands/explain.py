@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from textwrap import indent
 
-from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.commands import MAX_LINE, answer, format_of, one_line
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
@@ -15,13 +15,14 @@ from qps_service.formats.explanation import Explanation, explain, title
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
 from qps_service.text.caret import point
 from qps_service.text.escape import show
+from qps_service.values.counts import TOO_LONG
 
 HELP = "show how lines are understood, field by field, and what they count as"
 EPILOG = """\
 examples:
   qps-reporter explain '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a?b HTTP/1.1" 200 512'
   qps-reporter explain '/help 200' --format '%U %>s'
-  tail -n 3 access.log | qps-reporter explain - --format combined
+  tail -n 3 access.log | qps-reporter explain - --format combined --format json
 
 Routes are those of a log without rules of its own.
 Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the command line is wrong.
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        default=AUTO,
+        action="append",
         metavar="FORMAT",
         help=f"their format, as run's --format (default: {AUTO}, the one that most of them fit)",
     )
@@ -79,6 +80,11 @@ def _chosen(choice: Choice, log_format: LogFormat) -> str:
 
 def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     """The lines of text about one line of the log."""
+    listed = log_format.listed
+    log_format = listed[found.number]
+    if len(listed) > 1 and (found.request or found.fault) and found.reason != TOO_LONG:
+        how = "read" if found.request else "rejected"
+        yield f"{how} by format {found.number + 1} of {len(listed)}: {one_line(log_format.text)}"
     names = [part.name if log_format.members else title(part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
@@ -99,7 +105,8 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
             part.decode(errors="surrogateescape") for part in (found.line[:place], found.line[place:])
         )
         yield indent(point(before, after), "  ", lambda _: True)
-    others = [name for name in PRESETS if name != log_format.text and fits(compile_format(name), found.line)]
+    tried = {each.text for each in listed}
+    others = [name for name in PRESETS if name not in tried and fits(compile_format(name), found.line)]
     yield f"it fits the format {' or '.join(others)}" if others else "no other format with a name fits it"
 
 

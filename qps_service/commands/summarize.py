@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
-    add("--format", metavar="FORMAT", default=AUTO, help=f"{BY_KEY['format'].help} (default: {AUTO})")
+    add("--format", metavar="FORMAT", action="append", help=f"{BY_KEY['format'].help} (default: {AUTO})")
     add(
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
@@ -147,8 +147,8 @@ class _Counting:
         return make_scanner(ScanOptions(log_format, MAX_LINE, span=self._span), self._add)
 
     def _require_time(self, log_format: LogFormat) -> None:
-        if self._span and "time" not in log_format.roles:
-            raise UsageError(f"--by: the format {log_format.text} has no time")
+        if self._span and not any("time" in each.roles for each in log_format.listed):
+            raise UsageError(f"--by: the format {log_format.texts} has no time")
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)

@@ -12,7 +12,11 @@ from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, req
 from qps_service.formats.presets import LogFormat, compile_format
 
 LINES = 100  # looked at: enough to see past a few odd ones
-ORDER = ("json", "combined", "common", "default")  # the more specific first
+# The more specific first: the later ones fit some lines of those before, too.
+ORDER = (
+    *("json", "hypercorn", "combined", "common", "haproxy", "alb", "elb", "s3", "istio", "envoy"),
+    *("nginx-proxy-manager", "squid", "uwsgi", "django", "uvicorn", "php-fpm", "default"),
+)
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -40,8 +44,8 @@ def choose(lines: Sequence[bytes]) -> Choice:
     numbers = {name: sum(_fits(reader, line) for line in lines) for name, reader in readers.items()}
     best = max(ORDER, key=numbers.__getitem__)
     if not numbers[best]:
-        return Choice(None, _oddity(lines) or f"none of {len(lines)} lines fits {', '.join(ORDER)}")
-    others = "".join(f", {number} {name}" for name, number in numbers.items() if name != best)
+        return Choice(None, _oddity(lines) or f"none of {len(lines)} lines fits a format that has a name")
+    others = "".join(f", {number} {name}" for name, number in numbers.items() if number and name != best)
     return Choice(formats[best], f"{numbers[best]} of {len(lines)} lines fit {best}{others}")
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from qps_service.formats.json_members import members_of
 from qps_service.formats.line import (
     DECIDING,
+    ListReader,
     Rejected,
     Request,
     TextReader,
@@ -49,16 +50,20 @@ class Explanation(NamedTuple):
     second: int | None  # when, Unix time; None where no time can be read
     reason: str | None  # why it is rejected, one of qps_service.values.counts.REASONS
     fault: Fault | None
+    number: int = 0  # of the format by which it is understood, from 0, among those that are listed
 
 
 def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
-    """How a line without its newline is understood."""
+    """How a line without its newline is understood; of a list, by the format that it is understood by."""
     try:
         line = trim(raw, max_line)
     except Rejected as rejected:
         fault = Fault(f"expected {max_line} bytes at most")
         return Explanation(raw[:max_line], (), b"", None, None, rejected.args[0], fault)
     reader = make_reader(log_format)
+    if isinstance(reader, ListReader):
+        number, _ = reader.understand(line)
+        return explain(log_format.listed[number], raw, max_line)._replace(number=number)
     roles = reader.roles(line)
     try:
         request = request_of(roles, keep_query=False)

@@ -101,6 +101,8 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
         target, _, version = rest.rpartition(b" ")
         if not _VERSION.fullmatch(version):
             target = rest
+        if method == NOTHING:  # as ALB writes it, with the host behind
+            target = NOTHING
     else:
         method, target = roles.get("method", NOTHING), _with_single_blanks(roles["route"])
     if target in (b"", NOTHING) or not _TOKEN.fullmatch(method):
@@ -443,30 +445,24 @@ class ListReader:
     def __init__(self, readers: Sequence[Reader]) -> None:
         self._readers = readers
 
-    def of(self, line: bytes) -> int:
-        """The number of the format, from 0, that a line is understood by: the first that gives a request; if
-        none does, the first that gets furthest."""
-        reasons = []
+    def understand(self, line: bytes) -> tuple[int, Mapping[str, bytes] | None]:
+        """By which format a line is understood, counted from 0, and its roles: the first that gives a
+        request; if none does, the first that gets furthest."""
+        rejected_by: dict[str, tuple[int, Mapping[str, bytes] | None]] = {}
         for number, reader in enumerate(self._readers):
-            reason = _reject_of(reader.roles(line))
-            if reason is None:
-                return number
-            reasons.append(reason)
-        return reasons.index(STATUS) if STATUS in reasons else 0
+            roles = reader.roles(line)
+            try:
+                request_of(roles, keep_query=False)
+            except Rejected as rejected:
+                rejected_by.setdefault(rejected.args[0], (number, roles))
+            else:
+                return number, roles
+        return rejected_by.get(STATUS) or rejected_by[FIELDS]
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """As the format that the line is understood by has them."""
-        return self._readers[self.of(line)].fields(line)
+        """As the format has them by which the line is understood."""
+        return self._readers[self.understand(line)[0]].fields(line)
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Likewise."""
-        return self._readers[self.of(line)].roles(line)
-
-
-def _reject_of(roles: Mapping[str, bytes] | None) -> str | None:
-    """Why these fields are no request; None if they are one."""
-    try:
-        request_of(roles, keep_query=False)
-    except Rejected as rejected:
-        return str(rejected.args[0])
-    return None
+        return self.understand(line)[1]

@@ -52,6 +52,11 @@ class LogFormat(NamedTuple):
         return (self._replace(others=()), *self.others)
 
     @property
+    def texts(self) -> str:
+        """All of a list, for people."""
+        return " or ".join(each.text for each in self.listed)
+
+    @property
     def is_auto(self) -> bool:
         """Whether lines are yet to tell which format they have."""
         return not self.pieces and not self.members

@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from qps_service.formats.line import Piece
-from qps_service.formats.presets import Field, LogFormat, Member, compile_format
+from qps_service.formats.presets import Field, LogFormat, Member, as_list, compile_format
 
 # What a field of each role may hold: the usual first, and what is odd.
 _VALUES: dict[str | None, tuple[bytes, ...]] = {
@@ -31,6 +31,7 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
             b'GET /a" 200 b" HTTP/1.1',
             b'G"" - ""T /a"',
             b'G\\"T /\\\\ HTTP/1.1',
+            b"- http://x:80- -",
         ),
     ),
     "status": (
@@ -111,21 +112,34 @@ def _text_format(pieces: Sequence[Piece]) -> LogFormat:
 
 
 _PRESETS = [compile_format(name) for name in ("default", "combined", "common", "json", "$uri $status")]
+_LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
 
 
 def _format(random: Random) -> LogFormat:
+    """One format, or a list of them."""
+    if random.random() < 0.7:
+        return _single_format(random)
+    if random.random() < 0.2:
+        return random.choice(_LISTS)
+    formats = [_single_format(random) for _ in range(random.randint(2, 4))]
+    first = formats[0]
+    if first.pieces and random.random() < 0.5:  # one that is nearly the same reads some of its lines
+        formats.insert(
+            1, _format_of_text(random, [piece.role for piece in first.pieces if isinstance(piece, Field)])
+        )
+    return as_list(formats)
+
+
+def _single_format(random: Random) -> LogFormat:
     kind = random.random()
     if kind < 0.4:
         return random.choice(_PRESETS)
     return _format_of_text(random) if kind < 0.8 else _format_of_json(random)
 
 
-def _format_of_text(random: Random) -> LogFormat:
-    """Fields in any order between any literals."""
-    roles: list[str | None] = ["status", *[None] * random.randrange(3)]
-    roles += random.choice(["route", "request", "method route", "request method"]).split()
-    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
-    random.shuffle(roles)
+def _format_of_text(random: Random, roles: list[str | None] | None = None) -> LogFormat:
+    """Fields in any order, or of these roles in this order, between any literals."""
+    roles = roles or _roles(random)
     # Often one literal for all: then fields hold what ends others.
     one = random.choice(_LITERALS) if random.random() < 0.5 else None
     pieces: list[Piece] = []
@@ -136,6 +150,14 @@ def _format_of_text(random: Random) -> LogFormat:
     if random.random() < 0.3:
         pieces.append(one or _literal(random))
     return _text_format(pieces)
+
+
+def _roles(random: Random) -> list[str | None]:
+    roles: list[str | None] = ["status", *[None] * random.randrange(3)]
+    roles += random.choice(["route", "request", "method route", "request method"]).split()
+    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
+    random.shuffle(roles)
+    return roles
 
 
 def _literal(random: Random) -> bytes:
@@ -180,12 +202,12 @@ def _varied(line: bytes, number: int) -> bytes:
 
 def _line(random: Random, asked: Settings) -> bytes:
     """One line, or more where a newline gets into it."""
-    if asked.log_format.members:
-        line = _json(random, asked.log_format.members)
+    log_format = random.choice(asked.log_format.listed)
+    if log_format.members:
+        line = _json(random, log_format.members)
     else:
         line = b"".join(
-            _value(random, piece.role) if isinstance(piece, Field) else piece
-            for piece in asked.log_format.pieces
+            _value(random, piece.role) if isinstance(piece, Field) else piece for piece in log_format.pieces
         )
     for _ in range(random.choice([0, 0, 0, 0, 1, 1, 2, 4])):
         line = _mutated(random, line, asked.max_line)

@@ -112,8 +112,13 @@ static int set_programs(struct program *g, PyObject *programs)
             g->max_line = first->max_line;
             g->span = first->span;
         }
-        if (!PyArg_ParseTuple(PyTuple_GetItem(programs, i), "SO!O!p", &head, &PyTuple_Type, &fields,
-                              &PyTuple_Type, &members, &g->is_lenient) ||
+        PyObject *program = PyTuple_GetItem(programs, i);
+        if (!PyTuple_Check(program)) {
+            PyErr_SetString(PyExc_TypeError, "expected programs as tuples");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(program, "SO!O!p", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
+                              &g->is_lenient) ||
             set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
             return -1;
     }

@@ -113,8 +113,7 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->program.keep_query = keep_query;
     self->program.max_line = (size_t)max_line;
     self->program.span = span;
-    if (set_programs(&self->program, programs) < 0 ||
-        open_scanner(self, level, (const uint8_t *)seed) < 0) {
+    if (set_programs(&self->program, programs) < 0 || open_scanner(self, level, (const uint8_t *)seed) < 0) {
         Py_DECREF(self);
         return NULL;
     }

@@ -174,6 +174,7 @@ static void prepare(struct program *g)
     size_t first = g->fields_len, last = 0;
     if (g->next)
         prepare(g->next);
+    g->within = 0;
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;

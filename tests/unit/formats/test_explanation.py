@@ -32,7 +32,7 @@ def said(capsys: Captured, *words: str) -> tuple[int, str]:
 def test_a_line_that_counts(capsys: Captured) -> None:
     assert said(capsys, COMMON) == (
         0,
-        "format common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default\n"
+        "format common: 1 of 1 lines fit common\n"
         "\n"
         "  $remote_addr      -        1.2.3.4\n"
         "  $remote_user      -        bob\n"
@@ -140,7 +140,7 @@ def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
     status, text = said(capsys, '{"a": "b"}')
-    first = "no format found: none of 1 lines fits json, combined, common, default; shown as json\n"
+    first = "no format found: none of 1 lines fits a format that has a name; shown as json\n"
     assert (status, text.startswith(first)) == (1, True)
 
 

@@ -168,7 +168,7 @@ static inline struct span PER_ISA(with_single_blanks)(struct span text, uint8_t 
     return (struct span){out, len};
 }
 
-/* Splits `GET /path HTTP/1.1`; where there is no method it has no bytes. */
+/* Splits `GET /path HTTP/1.1`; where there is no method, or `-`, it has no bytes. */
 static inline void PER_ISA(split_request)(struct span request, struct span *method, struct span *target)
 {
     const uint8_t *p = request.start, *end = p + request.len;
@@ -185,7 +185,7 @@ static inline void PER_ISA(split_request)(struct span request, struct span *meth
         if (is_version(version, end))
             stop = version > rest ? version - 1 : rest;
     }
-    *method = (struct span){p, (size_t)(blank - p)};
+    *method = (struct span){p, (size_t)(blank - p) * !(blank == p + 1 && *p == '-')};
     *target = (struct span){rest, (size_t)(stop - rest)};
 }
 
@@ -278,9 +278,9 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
-/* Count what the line [p, end) says by the program g; the reason why not. `fields` is zeros at first: lines of
-   text all have the same. Only the first program has cores: by another one the same bytes may say something
-   else. */
+/* Count what the line [p, end) says by the program g; the reason why not. `fields` is zeros at first: lines
+   of text all have the same. Only the first program has cores: by another one the same bytes may say
+   something else. */
 static inline enum reason PER_ISA(line_by)(struct scanner *s, const struct program *g, const uint8_t *p,
                                            const uint8_t *end, struct span *fields)
 {
