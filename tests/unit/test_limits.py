@@ -37,7 +37,7 @@ from qps_service.following.open_files import OpenFiles
 from qps_service.formats.detection import LINES, first_lines
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import LIST_LIMIT, as_list, compile_format
 from qps_service.notices.kinds import Notice
 from qps_service.outputs.statsd import pack
 from qps_service.scanning.options import ScanOptions
@@ -96,6 +96,12 @@ def formats_with_many_members_are_refused() -> None:
     assert len(compile_format(" ".join(["json", *times[1:]])).members) == MEMBERS_LIMIT
     with pytest.raises(FormatError, match="members at most"):
         compile_format(" ".join(["json", *times]))
+
+
+def long_lists_of_formats_are_refused() -> None:
+    assert len(as_list([compile_format("json")] * LIST_LIMIT).listed) == LIST_LIMIT
+    with pytest.raises(ValueError, match="expected 1 to 8 formats"):
+        as_list([compile_format("json")] * (LIST_LIMIT + 1))
 
 
 def few_lines_tell_the_format() -> None:
@@ -322,6 +328,7 @@ test_promise, test_twin = promises(
     Promise(long_lines_are_rejected, None, [Doubled("max_line")]),
     Promise(deep_json_is_rejected, None, [Doubled("formats.json_members:DEPTH_LIMIT")]),
     Promise(formats_with_many_members_are_refused, None, [Doubled("formats.json_lines:MEMBERS_LIMIT")]),
+    Promise(long_lists_of_formats_are_refused, None, [Doubled("formats.presets:LIST_LIMIT")]),
     Promise(few_lines_tell_the_format, None, [Doubled("formats.detection:LINES")]),
     Promise(samples_are_short, None, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
     Promise(further_routes_are_other, None, [Doubled("max_routes")]),

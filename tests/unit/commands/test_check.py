@@ -263,6 +263,18 @@ def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> 
     assert lines[1] == "  format       log_format x '$uri ' '$status';"
 
 
+def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
+    status, lines = looked(capsys, "access.log", "--format", "common", "--format", "json")
+    assert status == 0
+    assert lines[1:3] == ["  format       common", "  or           json"]
+    assert lines[5:] == [
+        "  lines        3 of 5 are read by common",
+        "               1 of 5 are read by json",
+        "  first line   parses as GET /a 200, 7 bytes",
+    ]
+
+
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     (place / "access.log").unlink()
     status, lines = looked(capsys, "access.log")

@@ -128,6 +128,9 @@ def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
     [
         ("--by=1m", "--by: the format default has no time"),
         ("--by=1m --format=default", "--by: the format default has no time"),
+        ("--by=1m --format=default --format=$uri", "--format: the format has no status"),
+        ("--by=1m --format=default --format=$uri|$status", "--by: the format default or $uri|$status has no"),
+        ("--format=json --format=auto", "--format: expected auto to stand alone"),
         ("--format=$x", "--format: "),
     ],
 )
