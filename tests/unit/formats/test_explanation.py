@@ -95,7 +95,7 @@ def test_which_format_of_a_list_reads_a_line(capsys: Captured) -> None:
         "  $status  status   4x4\n"
         f"rejected {STATUS}\n  /c 4x4\n     ^\n{NO_OTHER}"
         "\nrejected by format 1 of 2: $uri|$status\n"
-        "rejected (fields): expected `|` after $uri, found the end\n  /d\n    ^\n"
+        "  $uri  route    /d\nrejected (fields): expected `|` after $uri, found the end\n  /d\n    ^\n"
         f"{NO_OTHER}",
     )
 
