@@ -240,7 +240,9 @@ def _tag(route: bytes) -> str:
 def formats() -> str:
     """The names."""
     rows = ((f"[`{name}`](#{_anchor(name)})", each.what) for name, each in PRESETS.items())
-    return _table(("name", "lines"), (*rows, ("[`auto`](#auto)", "the one of these that the first lines fit")))
+    return _table(
+        ("name", "lines"), (*rows, ("[`auto`](#auto)", "the one of these that the first lines fit"))
+    )
 
 
 def presets() -> str:

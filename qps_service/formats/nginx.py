@@ -14,8 +14,8 @@ begins with a double quote is bare.
 nginx passes some requests on and answers others by itself, and may log these in a format that lacks what
 there is to say of an upstream: so Nginx Proxy Manager does. And where it tries several upstreams, the values
 of each stand in one field, with blanks between (ngx_http_upstream_module, $upstream_status). Where a format
-has such fields right before the status, both kinds of lines shift it: they are read by formats that lack these
-fields or have them twice, which stand behind as in a list.
+has such fields right before the status, both kinds of lines shift it: they are read by formats that lack
+these fields or have them twice, which stand behind as in a list.
 """
 
 import re
