@@ -18,8 +18,9 @@ from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
-from qps_service.formats.detection import choose, first_lines, fits
+from qps_service.formats.detection import Votes, fits
 from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
@@ -186,6 +187,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)
+        now = files.read(descriptor, WAITING, max(0, seen.size - WAITING))
         files.close(descriptor)
     except OSError as error:
         yield "  readable", f"no: {explain(error, seen)}", False
@@ -196,11 +198,13 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
     if log.format.is_auto:
-        chosen, reason = choose(first_lines(start))
+        votes = Votes()
+        votes.add(now.split(b"\n"))
+        chosen, reason = votes.choice()
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
-        if chosen is None:
+        if chosen is None or votes.first is None:
             return
-        log = log._replace(format=chosen)
+        log, line = log._replace(format=chosen), votes.first
     yield from _first_line(log, line)
 
 

@@ -35,6 +35,7 @@ class Chunk(NamedTuple):
     origin: "Generation"  # whoever counts the lines tells it how many they were
     data: bytes  # whole lines; only the last line of a retired generation may lack its newline
     oversize: bytes | None = None  # the beginning of a line over the limit, which is not handed out
+    is_last: bool = False  # whether the file was cut: what comes next is of another text
 
 
 class Generation:
@@ -138,6 +139,7 @@ class Generation:
             data = self.source.read(back + min(there, self._block), self.offset - back)
             change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
             if change is Change.TRUNCATED:
+                yield Chunk(self, b"", is_last=True)
                 self._restart()
                 seen = self.source.seen()
                 self._leave_out_copy(seen.size)
@@ -165,6 +167,15 @@ class Generation:
             if not self._oversize and rest != self._in_copy:
                 self._unended += 1
                 yield Chunk(self, rest)
+
+    def former(self, size: int) -> bytes:
+        """The lines that stand right before those that are handed out, `size` bytes of them at most, where
+        they were there before our time. Raises OSError."""
+        size = min(size, self._begun)
+        if not size or self.source.descriptor is None:  # of compressed text all would have to be unpacked
+            return b""
+        text = self.source.read(size, self._begun - size)
+        return text if size == self._begun else text[text.find(b"\n") + 1 :]
 
     def continues_in(self, copy: Source, place: int) -> None:
         """Byte `place` of `copy` comes after its last whole line. A line without newline that stands there,

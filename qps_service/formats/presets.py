@@ -17,7 +17,18 @@ from qps_service.formats import json_lines, nginx
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
-__all__ = ["AUTO", "DEFAULT", "NAMES", "PRESETS", "ROLES", "Field", "LogFormat", "Member", "compile_format"]
+__all__ = [
+    "AUTO",
+    "AUTO_ORDER",
+    "DEFAULT",
+    "NAMES",
+    "PRESETS",
+    "ROLES",
+    "Field",
+    "LogFormat",
+    "Member",
+    "compile_format",
+]
 
 DEFAULT = r"$ip_address\t$method $route\t$status_code\t$response_bytes"
 PRESETS = {
@@ -29,6 +40,7 @@ PRESETS = {
     json_lines.NAME: json_lines.TEXT,
 }
 AUTO = "auto"
+AUTO_ORDER = ("json", "combined", "common", "default")  # what that chooses from, the more specific first
 NAMES = (*PRESETS, AUTO)
 
 

@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
     ignored: tuple[IgnoredFile, ...] | None = None  # all of them; None if they are the same as before
     losses: tuple[Loss, ...] = ()
+    format: str | None = None  # what `auto` chose for the log; None where it chose nothing
 
 
 class Restored(NamedTuple):
@@ -62,4 +63,5 @@ class Restored(NamedTuple):
     rebooted: bool  # whether the machine was started anew since
     losses: tuple[Loss, ...]  # the latest, oldest first
     ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot
+    format: str | None = None  # as in Entry
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
