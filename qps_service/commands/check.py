@@ -199,12 +199,12 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         return
     if log.format.is_auto:
         votes = Votes()
-        votes.add(now.split(b"\n"))
+        votes.add(now.split(b"\n")[seen.size > WAITING : -1])
         chosen, reason = votes.choice()
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
-        if chosen is None or votes.first is None:
+        if chosen is None:
             return
-        log, line = log._replace(format=chosen), votes.first
+        log, line = log._replace(format=chosen), votes.firsts[chosen.text]
     yield from _first_line(log, line)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import closing
 
 from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.commands.progress import Progress, progress_on
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"qps-reporter: bytes unknown: {summary.unmeasured} of {summary.requests} requests\n"
         )
     if status == EXIT_OK and summary.rejected and not summary.requests:
-        hint = "qps-reporter explain shows why, --format sets another format"
+        hint = "qps-reporter explain shows why, --format sets another"
         sys.stderr.write(f"qps-reporter: all {summary.rejected} lines were rejected: {hint}\n")
         return EXIT_NOTHING
     return status
@@ -113,23 +114,22 @@ class _Counting:
 
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
-        whole = Whole(path)
         file = _File(path, self._require_time)
         lines = LineCounter(self._options, self._add, file)
-        try:
-            progress.begin(show_path(path), whole.size)
-            for block in whole.blocks(MAX_LINE):
-                with interrupts_held_back():  # no block is counted by half
-                    lines.scan(block.lines, file)
-                    if block.oversize is not None:
-                        lines.reject_oversize(block.oversize, file)
-                progress.reach(whole)
-        finally:
-            with interrupts_held_back():
-                lines.settle()
-                self._add(lines.take())
-                whole.close()
-        file.end(lines.why_none)
+        with closing(Whole(path)) as whole:
+            try:
+                progress.begin(show_path(path), whole.size)
+                for block in whole.blocks(MAX_LINE):
+                    with interrupts_held_back():  # no block is counted by half
+                        lines.scan(block.lines, file)
+                        if block.oversize is not None:
+                            lines.reject_oversize(block.oversize, file)
+                    progress.reach(whole)
+            finally:
+                with interrupts_held_back():
+                    lines.settle()
+                    self._add(lines.take())
+                    file.end(lines.why_none)
 
     def summary(self) -> Summary:
         """All of it."""

@@ -31,7 +31,7 @@ class Votes:
 
     def __init__(self) -> None:
         self.number = 0  # of the lines that have a vote
-        self.first: bytes | None = None  # the first of them
+        self.firsts: dict[str, bytes] = {}  # by format, the first that fits it
         self._looked = 0  # lines, without blank ones
         self._ballots: Counter[tuple[str, ...]] = Counter()  # names of the formats that a line fits
         self._oddity: str | None = None
@@ -51,7 +51,7 @@ class Votes:
                 continue
             ballot = tuple(name for name in names if _fits(_reader(name), text))
             if ballot:
-                self.first = self.first or text
+                self.firsts = dict.fromkeys(ballot, text) | self.firsts
                 self.number += 1
                 self._ballots[ballot] += 1
             else:
@@ -75,7 +75,7 @@ class Votes:
             return Choice(None, self._oddity or f"none of {self._looked} lines fits {', '.join(AUTO_ORDER)}")
         others = [f", {self.of(name)} {name}" for name in AUTO_ORDER if name != best and self.of(name)]
         without = self._looked - self.number
-        looked_past = f"; {without} more fit no format" if without else ""
+        looked_past = f"; {without} fit none" if without else ""
         reason = f"{self.of(best)} of {self.number} lines fit {best}{''.join(others)}{looked_past}"
         return Choice(compile_format(best), reason)
 

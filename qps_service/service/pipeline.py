@@ -85,7 +85,7 @@ class LogPipeline:
             others=self._places.others(config.path, config.logs),
         )
         chosen = restored.format if restored and restored.path == config.path else None
-        self._lines = self._line_counter(config, chosen)
+        self._scanner = self._make_scanner(config, chosen)
         self._share = (rows or Budget()).join()
         self._share.budget.resize(config.max_rows)
         routes = config.routes(limited)
@@ -129,10 +129,10 @@ class LogPipeline:
 
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
-        self._lines.settle()
-        self._count(self._lines.take())
+        self._scanner.settle()
+        self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
-            self._lines = self._line_counter(config, self._lines.chosen)
+            self._scanner = self._make_scanner(config, self._scanner.chosen)
         self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
         self._share.budget.resize(config.max_rows)
         if config.max_rows != self.config.max_rows:
@@ -152,14 +152,14 @@ class LogPipeline:
             self._leave_out(self._is_late(chunk.origin))
             self._reading = chunk.origin
             if chunk.is_last:
-                self._lines.settle()
+                self._scanner.settle()
             if chunk.data:
                 self._line_read_at = now
                 self._learn_from(chunk.origin)
-                self._lines.scan(chunk.data, chunk.origin)
+                self._scanner.scan(chunk.data, chunk.origin)
             if chunk.oversize is not None:
                 self._line_read_at = now
-                self._lines.reject_oversize(chunk.oversize, chunk.origin)
+                self._scanner.reject_oversize(chunk.oversize, chunk.origin)
             yield
         if self._late:
             self._leave_out(False)
@@ -170,25 +170,24 @@ class LogPipeline:
         was_found, self._is_found = self._is_found, self.state.waiting is None
         if self._is_found and not was_found:
             self._look_at_mount()
-        if (self._lines.has_rejected or self._unsaid) and self._rejects_said.allows(now):
-            self._count(self._lines.take())
-            self._say_rejects()
+        self._say_rejects(now)
         self._say_unfit(now)
 
     def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
         """What is to be committed: everything counted since the last entries, and how far files were read.
         `sequence` is the number of the report that the counts will be in, but for those that are left out;
         `at` is `now` in Unix nanoseconds."""
-        self._lines.settle()  # no position may be moved past lines that wait
+        self._scanner.settle()  # no position may be moved past lines that wait
         changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
         self._losses = [*self._losses, *((now, loss) for loss in losses)][-LOSSES_TOLD:]
         self._losses_told += len(losses)
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
-        self._count(self._lines.take())
+        self._count(self._scanner.take())
         left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
         self._say_folds()
+        self._say_rejects(now)
         self._say_unfit(now)
         sequence = sequence if self.is_counting else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
@@ -245,14 +244,14 @@ class LogPipeline:
         self._follower.close()
         self._watcher.close()
 
-    def _line_counter(self, config: LogConfig, chosen: str | None) -> LineCounter:
+    def _make_scanner(self, config: LogConfig, chosen: str | None) -> LineCounter:
         return LineCounter(_scan_options(config), self._count, self, chosen=chosen)
 
     def _learn_from(self, generation: Generation) -> None:
         """Lines that were there before our time may tell the format, too."""
-        if self._lines.wants_former:
+        if self._scanner.wants_former:
             with suppress(OSError):
-                self._lines.learn(generation.former(WAITING))
+                self._scanner.learn(generation.former(WAITING))
 
     def _is_late(self, generation: Generation) -> bool:
         if self._before is not None and generation.reached_at <= self._before:
@@ -262,8 +261,8 @@ class LogPipeline:
     def _leave_out(self, leaves_out: bool) -> None:
         """Whether the lines that come now are left out of windows."""
         if leaves_out != self.aggregator.leaves_out:
-            self._lines.settle()
-            self._count(self._lines.take())
+            self._scanner.settle()
+            self._count(self._scanner.take())
             self.aggregator.leaves_out = leaves_out
 
     def _count(self, scanned: Scanned) -> None:
@@ -290,7 +289,7 @@ class LogPipeline:
             at=at,
             counts=counts,
             rejects=rejects,
-            format=self._lines.chosen,
+            format=self._scanner.chosen,
             **changes._asdict(),
         )
 
@@ -331,7 +330,10 @@ class LogPipeline:
                 text = f"{path} has {len(self.aggregator.totals)} rows, and few of max_rows are left: {text}"
                 self._notify(Notice(kinds.ROWS_SHORT, text, self.config.name))
 
-    def _say_rejects(self) -> None:
+    def _say_rejects(self, now: int) -> None:
+        if not (self._scanner.has_rejected or self._unsaid) or not self._rejects_said.allows(now):
+            return
+        self._count(self._scanner.take())
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
         if self._sample:
