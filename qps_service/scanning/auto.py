@@ -244,9 +244,14 @@ class _Recent:
             self._blocks.append((lines, rejected))
         self.lines += lines
         self.rejected += rejected
-        while self.lines - self._blocks[0][0] >= RECENT:
+        while (surplus := self.lines - RECENT) > 0:
             first, first_rejected = self._blocks.popleft()
-            self.lines, self.rejected = self.lines - first, self.rejected - first_rejected
+            left = max(first - surplus, 0)
+            rejected_left = first_rejected * left // first  # as if they were spread evenly
+            if left:
+                self._blocks.appendleft((left, rejected_left))
+            self.lines -= first - left
+            self.rejected -= first_rejected - rejected_left
         if 2 * rejected > lines:
             self._text = (self._text + bytes(block[-WAITING:]))[-WAITING:]
         elif not self.rejected:
