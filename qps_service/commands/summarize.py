@@ -85,10 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "csv" and summary.rejects:  # there is no place for them in it
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(summary.rejects.items()))
         sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
-    if arguments.output == "csv" and summary.unmeasured:
-        sys.stderr.write(
-            f"qps-reporter: bytes unknown: {summary.unmeasured} of {summary.requests} requests\n"
-        )
+    if arguments.output == "csv" and (unmeasured := summary.beside.unmeasured):
+        sys.stderr.write(f"qps-reporter: bytes unknown: {unmeasured} of {summary.requests} requests\n")
     return status
 
 
@@ -106,7 +104,6 @@ class _Counting:
         rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
         self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
         self._times: dict[int | None, list[int]] = {}
-        self._unmeasured = 0
 
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
@@ -133,7 +130,8 @@ class _Counting:
         """All of it."""
         self._aggregator.take()
         totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
-        return Summary(totals, rejects, self._times, self._span, self._top, self._unmeasured)
+        beside = self._aggregator.total_beside
+        return Summary(totals, rejects, self._times, self._span, self._top, beside)
 
     def _scanner(self, path: str, whole: Whole) -> Scanner:
         """What counts this file; with `auto` its first lines tell the format, which is said."""
@@ -152,7 +150,6 @@ class _Counting:
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)
-        self._unmeasured += scanned.unmeasured
         for begin, requests in scanned.times.items():
             before = self._times.get(begin, (0,) * len(requests))
             self._times[begin] = [a + b for a, b in zip(before, requests, strict=True)]

@@ -10,6 +10,7 @@ from qps_service.formats.presets import LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.values.counts import Scanned
+from qps_service.values.positions import Directives
 
 FALLBACK = "combined"  # what most web servers write; lines that don't fit it are rejected as `fields`
 
@@ -34,6 +35,15 @@ class ChoosingScanner:
         self._scanner = self._scanner_for(compile_format(FALLBACK))
         self.name = self._scanner.name
 
+    @property
+    def directives(self) -> Directives:
+        """Of the text that comes next, up to there."""
+        return self._scanner.directives
+
+    @directives.setter
+    def directives(self, directives: Directives) -> None:
+        self._scanner.directives = directives
+
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         """Count each line of `block`; how many lines there were, and how many of these were rejected."""
         if not self._is_chosen:
@@ -53,8 +63,10 @@ class ChoosingScanner:
 
         choice = choose(first_lines(block))
         if choice.format is not None:
+            directives = self.directives
             self._spill(self._scanner.take())
             self._scanner = self._scanner_for(choice.format)
+            self.directives = directives
             self._is_chosen = True
             self._say(choice.format.text, choice.reason)
 

@@ -22,7 +22,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
-from qps_service.values.counts import MAX_ROWS, METHODS, Counts, Key, Sample, Scanned
+from qps_service.values.counts import MAX_ROWS, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
@@ -82,6 +82,8 @@ class LogPipeline:
             keeper=keeper,
             others=self._places.others(config.path, config.logs),
         )
+        # The format that `auto` chose, now or before.
+        self._chosen = restored.format if restored and config.format.is_auto else None
         self._scanner = self._make_scanner(config)
         self._share = (rows or Budget()).join()
         self._share.budget.resize(config.max_rows)
@@ -126,6 +128,7 @@ class LogPipeline:
         """Go on with other settings for the same path; counts stay."""
         self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
+            self._chosen = None
             self._scanner = self._make_scanner(config)
         self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
         self._share.budget.resize(config.max_rows)
@@ -144,11 +147,12 @@ class LogPipeline:
         then, enters the totals only, like what is found in a new log, and the window begins after it."""
         for chunk in self._follower.read(now):
             self._leave_out(self._is_late(chunk.origin))
+            self._scanner.directives = chunk.origin.directives
             lines, rejected = self._scanner.scan(chunk.data)
             if chunk.oversize is not None:
                 self._scanner.reject_oversize(chunk.oversize)
                 lines, rejected = lines + 1, rejected + 1
-            chunk.origin.counted(lines, rejected)
+            chunk.origin.counted(lines, rejected, self._scanner.directives)
             self._has_rejected |= rejected > 0
             if lines:
                 self._line_read_at = now
@@ -181,18 +185,19 @@ class LogPipeline:
         self._say_folds()
         sequence = sequence if self.is_counting else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
-        if not any(left_out):
+        if left_out == ({}, {}, NOTHING_BESIDE):
             return [entry]
         return [self._entry(0, now, at, *left_out, NO_CHANGES), entry]
 
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
+        beside = self.aggregator.total_beside
         changes = self._follower.everything()
         expected = tuple(each for each in changes.retired if each.number in self._expected)
         retired = tuple(each for each in changes.retired if each.number not in self._expected)
         changes = changes._replace(held=(*expected, *changes.held), retired=retired)
-        return self._entry(0, now, at, totals, rejects, changes)
+        return self._entry(0, now, at, totals, rejects, beside, changes)
 
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
@@ -222,6 +227,7 @@ class LogPipeline:
             pending=self.state.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
             waiting=self.state.waiting,
+            beside=self.aggregator.total_beside,
         )
 
     def losses(self, now: int) -> tuple[Loss, ...]:
@@ -264,6 +270,7 @@ class LogPipeline:
         at: int,
         counts: Mapping[Key, Counts],
         rejects: Mapping[str, int],
+        beside: Beside,
         changes: Changes,
     ) -> Entry:
         return Entry(
@@ -275,6 +282,8 @@ class LogPipeline:
             at=at,
             counts=counts,
             rejects=rejects,
+            beside=beside,
+            format=self._chosen,
             **changes._asdict(),
         )
 
@@ -287,6 +296,7 @@ class LogPipeline:
             self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
     def _say_choice(self, name: str, reason: str) -> None:
+        self._chosen = name
         text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
         self._notify(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
 
