@@ -22,6 +22,7 @@ from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
 from qps_service.values.counts import Scanned
+from qps_service.values.positions import Directives
 
 HELP = "count everything in whole logs, plain or compressed, at once"
 EPILOG = """\
@@ -85,10 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "csv" and summary.rejects:  # there is no place for them in it
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(summary.rejects.items()))
         sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
-    if arguments.output == "csv" and summary.unmeasured:
-        sys.stderr.write(
-            f"qps-reporter: bytes unknown: {summary.unmeasured} of {summary.requests} requests\n"
-        )
+    if arguments.output == "csv" and (unmeasured := summary.beside.unmeasured):
+        sys.stderr.write(f"qps-reporter: bytes unknown: {unmeasured} of {summary.requests} requests\n")
     if status == EXIT_OK and summary.rejected and not summary.requests:
         hint = "qps-reporter explain shows why, --format sets another"
         sys.stderr.write(f"qps-reporter: all {summary.rejected} lines were rejected: {hint}\n")
@@ -110,7 +109,6 @@ class _Counting:
         rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
         self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
         self._times: dict[int | None, list[int]] = {}
-        self._unmeasured = 0
 
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
@@ -135,7 +133,8 @@ class _Counting:
         """All of it."""
         self._aggregator.take()
         totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
-        return Summary(totals, rejects, self._times, self._span, self._top, self._unmeasured)
+        beside = self._aggregator.total_beside
+        return Summary(totals, rejects, self._times, self._span, self._top, beside)
 
     def _require_time(self, log_format: LogFormat) -> None:
         if self._span and "time" not in log_format.roles:
@@ -143,7 +142,6 @@ class _Counting:
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)
-        self._unmeasured += scanned.unmeasured
         for begin, requests in scanned.times.items():
             before = self._times.get(begin, (0,) * len(requests))
             self._times[begin] = [a + b for a, b in zip(before, requests, strict=True)]
@@ -156,11 +154,13 @@ class _File:
         """`require` refuses formats that do not do."""
         self._path = path
         self._require = require
+        self.directives = Directives()
         self._lines = 0
         self._unfit: str | None = None
 
-    def counted(self, lines: int, *_: object) -> None:
+    def counted(self, lines: int, _: int, directives: Directives) -> None:
         """So many of its next lines were counted."""
+        self.directives = directives
         self._lines += lines
 
     def chosen(self, name: str, reason: str, *, anew: bool) -> None:

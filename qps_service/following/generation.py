@@ -19,7 +19,7 @@ from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
-from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Directives, Position
 
 # What is read at once where so much is there; of less, all of it. Reading a backlog of 10 million lines took
 # as long with 64 KiB to 1 MiB, and 1 MiB cost 4 MB more.
@@ -75,6 +75,7 @@ class Generation:
         self._oversize = position.oversize
         self._lines = position.lines
         self._rejected = position.rejected
+        self.directives = Directives(position.directives, position.directive)
         self._modified = position.modified
         self._unended = position.unended
         self._tail = position.tail
@@ -112,6 +113,7 @@ class Generation:
             self._unended,
             self._tail,
             self._owner,
+            *self.directives,
         )
 
     @property
@@ -185,10 +187,12 @@ class Generation:
         rest = self.source.read(size - start, start)
         self._in_copy = rest if copy.read(len(rest), place) == rest else b""
 
-    def counted(self, lines: int, rejected: int) -> None:
-        """So many lines were in a chunk of it, and so many of these were rejected."""
+    def counted(self, lines: int, rejected: int, directives: Directives) -> None:
+        """So many lines were in a chunk of it, and so many of these were rejected; its directives up to
+        there."""
         self._lines += lines
         self._rejected += rejected
+        self.directives = directives
 
     def moved_to(self, path: str) -> None:
         """It is there now."""
@@ -264,6 +268,7 @@ class Generation:
         self._former, self._doubtful = self.position, 0
         self._number = self._truncated(self._former)
         self._lines = self._rejected = self._unended = 0
+        self.directives = Directives()
         self._oversize = self.is_finished = False
         self._begin_at(0)
 

@@ -10,13 +10,15 @@ format, if that counts more of them.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from qps_service.errors import FormatError
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.values.counts import Scanned
+from qps_service.values.positions import Directives
 
 if TYPE_CHECKING:
     from qps_service.formats.detection import Choice, Votes
@@ -38,8 +40,10 @@ _FEW = 50
 class Origin(Protocol):
     """Where lines are from."""
 
-    def counted(self, lines: int, rejected: int) -> None:
-        """So many of its next lines were counted, and so many of these rejected."""
+    directives: Directives  # up to the next line that is to be counted
+
+    def counted(self, lines: int, rejected: int, directives: Directives) -> None:
+        """So many of its next lines were counted, and so many of these rejected; its directives by then."""
 
 
 class Say(Protocol):
@@ -73,15 +77,16 @@ class LineCounter:
         self._spill = spill
         self._say = say
         self._make = make
-        self._is_auto = options.log_format.is_auto
-        self.chosen = chosen if self._is_auto else None  # the format that `auto` chose, if any
-        self._waiting = _Waiting(self._judged) if self._is_auto and chosen is None else None
-        self._format = compile_format(chosen or FALLBACK) if self._is_auto else options.log_format
+        is_auto = options.log_format.is_auto
+        known = _known(chosen) if chosen and is_auto else None
+        self.chosen = known and known.text  # the format that `auto` chose, if any
+        self._waiting = _Waiting(self._judged) if is_auto and known is None else None
+        self._format = known or (compile_format(FALLBACK) if is_auto else options.log_format)
         self._scanner = make(options._replace(log_format=self._format), spill)
         self.why_none: str | None = None  # no format was found among the last lines that waited, if none was
         self.has_rejected = False  # lines, since the last `take`
         self._recent = _Recent()
-        self._has_counted = chosen is not None  # a request
+        self._has_counted = known is not None  # a request
 
     @property
     def wants_former(self) -> bool:
@@ -95,15 +100,14 @@ class LineCounter:
 
     def scan(self, block: bytes | memoryview, origin: Origin) -> None:
         """Count each line of `block`, at once or later; `origin` is told then."""
-        pieces: Iterable[bytes | memoryview] = _pieces(bytes(block)) if self._waiting else (block,)
-        for piece in pieces:
-            if self._waiting is None:
-                if self._count(piece, origin):
-                    self._doubt()
-            else:
-                self._waiting.add(bytes(piece), origin)
-                if self._waiting.is_over:
-                    self.settle()
+        while block and self._waiting:
+            piece = _piece(bytes(block))
+            block = block[len(piece) :]
+            self._waiting.add(piece, origin)
+            if self._waiting.is_over:
+                self.settle()
+        if block and self._count(block, origin):
+            self._doubt()
 
     def settle(self) -> None:
         """Count what waits, in the format that it seems to have so far."""
@@ -124,7 +128,7 @@ class LineCounter:
     def reject_oversize(self, start: bytes, origin: Origin) -> None:
         """Count one line that was too long to be handed over."""
         self._scanner.reject_oversize(start)
-        origin.counted(1, 1)
+        origin.counted(1, 1, origin.directives)
         self.has_rejected = True
 
     def take(self) -> Scanned:
@@ -134,8 +138,9 @@ class LineCounter:
 
     def _count(self, block: bytes | memoryview, origin: Origin) -> bool:
         """Count each line; whether the format is to be doubted."""
+        self._scanner.directives = origin.directives
         lines, rejected = self._scanner.scan(block)
-        origin.counted(lines, rejected)
+        origin.counted(lines, rejected, self._scanner.directives)
         self.has_rejected |= rejected > 0
         self._has_counted |= rejected < lines
         return self._recent.add(block, lines, rejected, RECENT if self._has_counted else FIRST)
@@ -259,13 +264,17 @@ class _Recent:
         return self.lines >= least and 2 * self.rejected > self.lines
 
 
-def _pieces(block: bytes) -> Iterator[bytes]:
-    """Whole lines, WAITING bytes at most, or one that is longer."""
-    begin = 0
-    while begin < len(block):
-        end = block.rfind(b"\n", begin, begin + WAITING) + 1 or block.find(b"\n", begin) + 1 or len(block)
-        yield block[begin:end]
-        begin = end
+def _piece(block: bytes) -> bytes:
+    """Its first whole lines, WAITING bytes of them at most, or one that is longer."""
+    return block[: block.rfind(b"\n", 0, WAITING) + 1 or block.find(b"\n") + 1 or len(block)]
+
+
+def _known(text: str) -> LogFormat | None:
+    """A format that was chosen by an earlier version, or a later one."""
+    try:
+        return compile_format(text)
+    except FormatError:
+        return None
 
 
 def _counted(scanner: Scanner, text: bytes) -> int:

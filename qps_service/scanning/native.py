@@ -10,6 +10,7 @@ from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
+from qps_service.values.positions import Directives
 
 _ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
@@ -30,6 +31,7 @@ class NativeScanner:
         """`level` is one of LEVELS, the best if None; `seed` is random if None."""
         native, log_format = load(), options.log_format
         head, fields = _program(log_format)
+        self.directives = Directives()
         self._native = native.Scanner(
             head=head,
             fields=fields,

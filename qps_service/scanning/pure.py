@@ -24,6 +24,7 @@ from qps_service.formats.line import (
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
+from qps_service.values.positions import Directives
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
 KEYS_LIMIT = 32 * 1024
@@ -44,6 +45,7 @@ class PureScanner:
 
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
         log_format, self._max_line, self._keep_query, self._span = options
+        self.directives = Directives()
         self._spill = spill
         self._reader = make_reader(log_format)
         has_cores = log_format.pieces and not self._span

@@ -22,7 +22,7 @@ from qps_service.scanning.auto import WAITING, LineCounter
 from qps_service.scanning.options import ScanOptions
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
-from qps_service.values.counts import MAX_ROWS, METHODS, Counts, Key, Sample, Scanned
+from qps_service.values.counts import MAX_ROWS, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
@@ -191,18 +191,19 @@ class LogPipeline:
         self._say_unfit(now)
         sequence = sequence if self.is_counting else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
-        if not any(left_out):
+        if left_out == ({}, {}, NOTHING_BESIDE):
             return [entry]
         return [self._entry(0, now, at, *left_out, NO_CHANGES), entry]
 
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
+        beside = self.aggregator.total_beside
         changes = self._follower.everything()
         expected = tuple(each for each in changes.retired if each.number in self._expected)
         retired = tuple(each for each in changes.retired if each.number not in self._expected)
         changes = changes._replace(held=(*expected, *changes.held), retired=retired)
-        return self._entry(0, now, at, totals, rejects, changes)
+        return self._entry(0, now, at, totals, rejects, beside, changes)
 
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
@@ -232,6 +233,7 @@ class LogPipeline:
             pending=self.state.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
             waiting=self.state.waiting,
+            beside=self.aggregator.total_beside,
         )
 
     def losses(self, now: int) -> tuple[Loss, ...]:
@@ -278,6 +280,7 @@ class LogPipeline:
         at: int,
         counts: Mapping[Key, Counts],
         rejects: Mapping[str, int],
+        beside: Beside,
         changes: Changes,
     ) -> Entry:
         return Entry(
@@ -289,6 +292,7 @@ class LogPipeline:
             at=at,
             counts=counts,
             rejects=rejects,
+            beside=beside,
             format=self._scanner.chosen,
             **changes._asdict(),
         )

@@ -1,28 +1,30 @@
 """Format `auto` in a log that is followed: each line counts once, under the format that the lines tell."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
-from qps_service.following.generation import Chunk, Generation
+from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
-from qps_service.formats import detection
+from qps_service.formats.presets import AUTO_ORDER, compile_format
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
+from qps_service.notices.throttle import Throttle
 from qps_service.scanning import auto
 from qps_service.scanning.auto import FIRST, RECENT, WAITING, LineCounter
 from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
+from qps_service.values.entries import Entry
 from tests.ledgers import EPOCH, known, opened
-from tests.promised import MadePromise, Patches, promises, twin
+from tests.promised import Patches, Promise, nothing, promises, twin
 
 SECOND = 10**9
-WINDOW = 10  # seconds
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET / HTTP/1.1" 200 5\n'
 JSON = b'{"level":"info","request":{"method":"GET","uri":"/"},"size":5,"status":200}\n'
@@ -33,15 +35,15 @@ JUNK = b"Nov 24 14:50:08 web kernel: something else\n"
 class Log:
     """A log that is followed, with a ledger."""
 
+    make: type[LogPipeline] = LogPipeline
     pipeline: LogPipeline
 
-    def __init__(self, root: Path, make: type[LogPipeline], log_format: str, start: str, old: bytes) -> None:
+    def __init__(self, root: Path, log_format: str, start: str, old: bytes) -> None:
         """`old`: what the log has before anybody follows it."""
         self.path = root / "access.log"
         self.path.write_bytes(old)
         self.now = 1000 * SECOND
         self.notices: list[Notice] = []
-        self._make = make
         self._flags = Flags(log=str(self.path), format=log_format, start=start)
         self._ledger: Ledger = opened(root / "ledger.db")
         self.restart()
@@ -58,7 +60,7 @@ class Log:
         at = EPOCH + self.now
         restored = self._ledger.restore("access", now=self.now, at=at)
         resume = Resume.at(restored, self.now, at)
-        self.pipeline = self._make(self.config(), self.now, self.notices.append, resume=resume)
+        self.pipeline = self.make(self.config(), self.now, self.notices.append, resume=resume)
 
     def write(self, text: bytes) -> None:
         with self.path.open("ab") as file:
@@ -114,25 +116,15 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     """Makes logs that were looked at once."""
     logs: list[Log] = []
 
-    def make(
-        pipeline: type[LogPipeline] = LogPipeline,
-        log_format: str = "auto",
-        start: str = "start",
-        old: bytes = b"",
-    ) -> Log:
+    def make(log_format: str = "auto", start: str = "start", old: bytes = b"") -> Log:
         root = tmp_path / str(len(logs))
         root.mkdir()
-        logs.append(Log(root, pipeline, log_format, start, old))
+        logs.append(Log(root, log_format, start, old))
         return logs[-1]
 
     yield make
     for log in logs:
         log.close()
-
-
-@pytest.fixture
-def log(begin: Begin) -> Log:
-    return begin()
 
 
 # --- lines wait, and count
@@ -425,39 +417,129 @@ class ChoosesAnew(LogPipeline):
         self._scanner = self._make_scanner(config, None)
 
 
-class AlwaysKeeps(LogPipeline):
-    """What was chosen once is used whatever is set."""
-
-    def _make_scanner(self, config: LogConfig, chosen: str | None) -> LineCounter:
-        chosen = chosen or getattr(self, "kept", None)
-        self.kept = "default"
-        return super()._make_scanner(config._replace(format=compile_format("auto")), chosen)
-
-
-class SaysWhereItEnds(LogPipeline):
-    """The place that is said is another one."""
+class SaysAnotherPlace(LogPipeline):
+    """Where the block began."""
 
     def chosen(self, name: str, reason: str, *, anew: bool) -> None:
-        if self._reading:
-            self._reading.offset -= 1
+        if self._reading and anew:
+            self._reading.offset -= len(JSON)
         super().chosen(name, reason, anew=anew)
-        if self._reading:
-            self._reading.offset += 1
+        if self._reading and anew:
+            self._reading.offset += len(JSON)
 
 
-def with_counter(name: str, method: str, **changes: Any) -> Patches:
-    return Patches((pipeline_module, "LineCounter", twin(LineCounter, name, method, **changes)))
+class SaysEach(LogPipeline):
+    """Nothing holds it back."""
+
+    def read(self, now: int) -> Iterator[None]:
+        self._unfit_said = Throttle(0)
+        yield from super().read(now)
 
 
-def chooses_at_once(counter: LineCounter, *_: object) -> None:
-    counter.settle()
+class SaysAtALook(LogPipeline):
+    """What a commit rejects is said at the next look."""
+
+    def _say_rejects(self, now: int) -> None:
+        if not self.is_committing:
+            super()._say_rejects(now)
+
+    is_committing = False
+
+    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
+        self.is_committing = True
+        entries = super().entries(sequence, now, at)
+        self.is_committing = False
+        return entries
 
 
 def rejects_what_was_looked_at(counter: LineCounter) -> None:
-    for text, origin in counter._waiting.blocks if counter._waiting else ():
-        counter._count(text, origin)
-    if counter._waiting:
-        counter._waiting.blocks.clear()
+    """As a scanner does that takes each block for itself."""
+    while counter._waiting and counter._waiting.blocks:
+        counter._count(*counter._waiting.blocks.pop(0))
 
 
-test_promise, test_twin = promises()
+def counts_twice(counter: LineCounter) -> None:
+    for block in counter._waiting.blocks if counter._waiting else ():
+        counter._count(*block)
+
+
+def gives_up(counter: LineCounter) -> None:
+    counter._waiting = None
+
+
+def following(make: type[LogPipeline]) -> Patches:
+    return Patches((Log, "make", make))
+
+
+def counting(name: str, method: str, **changes: Any) -> Patches:
+    return Patches((pipeline_module, "LineCounter", twin(LineCounter, name, method, **changes)))
+
+
+def set_to(name: str, value: object) -> Patches:
+    return Patches((auto, name, value))
+
+
+settles_each = counting("settles", "scan", then=LineCounter.settle)
+rejects_each = counting("rejects", "scan", then=rejects_what_was_looked_at)
+never_doubts = counting("never doubts", "_doubt", instead=nothing)
+
+test_promise, test_twin = promises(
+    Promise(
+        lines_wait_until_a_window_ends,
+        None,
+        {
+            "settles each": settles_each,
+            "rejects each": rejects_each,
+            "counts twice": counting("twice", "settle", first=counts_twice),
+        },
+    ),
+    Promise(
+        enough_lines_are_waited_for_no_longer,
+        None,
+        {"all wait": set_to("WAITING", 1 << 30)},
+    ),
+    Promise(what_came_first_is_not_lost, None, {"rejects each": rejects_each}),
+    Promise(where_nothing_fits_it_goes_on_looking, None, {"once": counting("once", "settle", then=gives_up)}),
+    Promise(
+        a_cut_file_gets_what_waited_of_it,
+        None,
+        {"is not told": Patches((Chunk, "is_last", False))},
+    ),
+    Promise(
+        a_kill_while_lines_wait_loses_nothing,
+        None,
+        {
+            "settles late": following(SettlesLate),
+            "commits what waits": counting("never", "settle", instead=nothing),
+        },
+    ),
+    Promise(a_restart_keeps_the_choice, None, {"forgets": following(ForgetsTheChoice)}),
+    Promise(a_reload_keeps_the_choice, None, {"chooses anew": following(ChoosesAnew)}),
+    Promise(
+        what_was_there_before_tells_the_format,
+        None,
+        {
+            "nothing before": counting("forgets", "learn", instead=nothing),
+            "whatever comes": Patches(
+                (auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former))
+            ),
+        },
+    ),
+    Promise(
+        a_log_that_changes_its_format_is_judged_anew,
+        None,
+        {"never doubts": never_doubts, "another place": following(SaysAnotherPlace)},
+    ),
+    Promise(
+        it_is_not_judged_anew_while_most_lines_count,
+        None,
+        {"doubts soon": set_to("RECENT", 10)},
+    ),
+    Promise(
+        that_nothing_fits_is_said,
+        None,
+        {"says each": following(SaysEach), "never": never_doubts},
+    ),
+    Promise(it_is_not_said_while_any_fits, None, {"soon": set_to("RECENT", FIRST)}),
+    Promise(rejects_are_said_after_the_last_commit_too, None, {"at a look": following(SaysAtALook)}),
+)
