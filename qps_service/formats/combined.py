@@ -7,10 +7,10 @@ before and behind. So nothing is asked of these: an address, an ident or a virtu
 syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a cut. Between
 two fields there may be several blanks or tabs.
 
-The time ends at the first `]` behind which a quote opens the request, and begins at the last `[` before that. The
-request ends at the first quote that has no backslash before it, if a status follows. If none does, another
-time may follow, as a user may have brackets and quotes in its name. If no status follows there either, the
-first quote behind which there is one ends the request, since some servers escape none.
+The time ends at the first `]` behind which a quote opens a request, and begins at the last `[` before that. A
+request ends at the first quote that has no backslash before it, and a status follows. Where none does that was no
+request yet, since a user may have brackets and quotes in its name. If no other one follows, it was: some
+servers escape no quote, and the first one behind which there is a status ends the request.
 
 A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows it.
 """
@@ -21,23 +21,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from qps_service.formats.log_format import Field
 
 # As a line has them, for people.
-ADDRESS, ANYTHING, TIME, REQUEST, STATUS, SIZE = (
-    Field("address", None),
-    Field("anything", None),
+ADDRESS, ANYTHING = Field("address", None), Field("anything", None)
+COUNTED = (
     Field("time", "time"),
     Field("request", "request"),
     Field("status", "status"),
     Field("size", "bytes"),
 )
+TIME, REQUEST, STATUS, SIZE = COUNTED
 
-_OPENING = re.compile(rb'\[([^\[]*?)\][ \t]++"')
-_BODY = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_CLOSING = re.compile(rb'"[ \t]++([0-9]{3}|-1|[-0])(?![^ \t])(?:[ \t]++([^ \t]++))?')
+_OPEN = rb'\[([^\[]*?)\][ \t]++"'
+_BODY = rb'(?:[^"\\]++|\\.)*+'
+_CLOSE = rb'"[ \t]++([0-9]{3}|-1|[-0])(?![^ \t])(?:[ \t]++([^ \t]++))?'
+
+_STRICT = re.compile(_OPEN + b"(" + _BODY + b")" + _CLOSE, re.DOTALL)
+_OPENING = re.compile(_OPEN)
 _QUOTE = re.compile(rb'\\.|"', re.DOTALL)
-_ODD = re.compile(rb'"[ \t]++([^ \t]++)[ \t]')
+_CLOSING = re.compile(_CLOSE)
+# The first request there might be, with a status that is none.
+_ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
 _WORD = re.compile(rb"[^ \t]+")
 
 Found = tuple[Field, int, bytes]  # a field with its place and value
+Span = tuple[int, int]
 
 
 class CombinedReader:
@@ -45,78 +51,65 @@ class CombinedReader:
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Those that are there, name and value; None for a line that has another shape up to the status."""
-        if self._ends(line) is None:
-            return None
-        return [(field.name, text) for field, _, text in self.parts(line)[0]]
+        found, _ = self.parts(line)
+        return [(field.name, text) for field, _, text in found] or None
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Those that count, by their role, as far as they were found; None for a line that has another shape
         up to the status."""
-        ends = self._ends(line)
-        if ends is None:
-            odd = self._odd(line)
-            return {"status": odd[1], "route": b""} if odd else None
-        opening, closing = ends
-        time, request, (status, size) = opening[1], line[opening.end() : closing.start()], closing.groups()
+        if strict := _STRICT.search(line):
+            time, request, status, size = strict.groups()
+        elif spans := _raw(line):
+            time, request, status = (line[start:end] for start, end in spans[:3])
+            size = line[slice(*spans[3])] if spans[3][0] >= 0 else None
+        else:
+            odd = _odd(line)
+            return {"status": odd[3], "route": b""} if odd else None
         roles = {"time": time, "request": request, "status": status}
-        return roles if size is None else {**roles, "bytes": size}
+        if size is not None:
+            roles["bytes"] = size
+        return roles
 
     def parts(self, line: bytes) -> tuple[Sequence[Found], bytes]:
         """Every field of a line that counts, as far as they are there; and what is left of the line."""
-        ends = self._ends(line)
-        if ends is None:
+        strict = _STRICT.search(line)
+        spans = [strict.span(group) for group in range(1, 5)] if strict else _raw(line)
+        if spans is None:
             return (), line
-        opening, closing = ends
-        request, status, size = line[opening.end() : closing.start()], closing[1], closing[2]
-        found = [*_before(line, opening), (REQUEST, opening.end(), request)]
-        found += [(STATUS, closing.start(1), status)]
-        found += [] if size is None else [(SIZE, closing.start(2), size)]
-        return found, line[closing.end() :]
+        there = [(field, *span) for field, span in zip(COUNTED, spans, strict=True) if span[0] >= 0]
+        counted = [(field, start, line[start:end]) for field, start, end in there]
+        return [*_before(line, spans[0]), *counted], line[there[-1][2] :]
 
     def broken(self, line: bytes) -> tuple[Sequence[Found], str, int]:
         """Of a line that does not count: what is there, what was expected next, and where."""
         opening = _OPENING.search(line)
         if opening is None:
-            return (), 'expected `[`, a time and `] "`', len(line)
-        found, start = list(_before(line, opening)), opening.end()
-        end = _end_of_request(line, start)
-        if end == len(line):
-            return found, "expected a quote that ends the request", end
-        found.append((REQUEST, start, line[start:end]))
-        if odd := _ODD.match(line, end):
-            found.append((STATUS, odd.start(1), odd[1]))
-        return found, "expected a blank and a status behind the request", end + 1
-
-    def _ends(self, line: bytes) -> tuple[re.Match[bytes], re.Match[bytes]] | None:
-        """What opens the request, and what closes it; None for a line that has another shape."""
-        first = None
-        for opening in _OPENING.finditer(line):
-            if closing := _CLOSING.match(line, _end_of_request(line, opening.end())):
-                return opening, closing
-            first = first or opening
-        for quote in _QUOTE.finditer(line, first.end()) if first else ():
-            if first and (closing := _CLOSING.match(line, quote.start())):
-                return first, closing
-        return None
-
-    def _odd(self, line: bytes) -> re.Match[bytes] | None:
-        """A status that is none, where it would stand."""
-        opening = _OPENING.search(line)
-        return _ODD.match(line, _end_of_request(line, opening.end())) if opening else None
+            return (), 'expected `[`, a time, `]` and a request between quotes', len(line)
+        found = [*_before(line, opening.span(1)), (TIME, opening.start(1), opening[1])]
+        if odd := _odd(line):
+            found += [(REQUEST, odd.start(2), odd[2]), (STATUS, odd.start(3), odd[3])]
+        return found, "expected a quote that ends the request, a blank and a status", len(line)
 
 
-def _end_of_request(line: bytes, start: int) -> int:
-    """Where the first quote is that has no backslash before it, or where the line ends."""
-    match = _BODY.match(line, start)
-    end = match.end() if match else start
-    return end if line[end : end + 1] == b'"' else len(line)
+def _raw(line: bytes) -> Sequence[Span] | None:
+    """Where the fields that count are in a line that has a quote in its request; None for any other line."""
+    opening = _OPENING.search(line)
+    for quote in _QUOTE.finditer(line, opening.end()) if opening else ():
+        if opening and (closing := _CLOSING.match(line, quote.start())):
+            return opening.span(1), (opening.end(), quote.start()), closing.span(1), closing.span(2)
+    return None
 
 
-def _before(line: bytes, opening: re.Match[bytes]) -> Iterator[Found]:
-    """The fields up to the request."""
-    before = line[: opening.start()]
+def _odd(line: bytes) -> re.Match[bytes] | None:
+    """The first request, if a status follows that is none."""
+    opening = _OPENING.search(line)
+    return _ODD.match(line, opening.start()) if opening else None
+
+
+def _before(line: bytes, time: Span) -> Iterator[Found]:
+    """What stands before the time, whose place this is."""
+    before = line[: time[0] - 1]
     if word := _WORD.search(before):
         yield ADDRESS, word.start(), word[0]
         if rest := _WORD.search(before, word.end()):
             yield ANYTHING, rest.start(), before[rest.start() :].rstrip(b" \t")
-    yield TIME, opening.start(1), opening[1]

@@ -56,7 +56,6 @@ static enum reason PER_ISA(match_combined)(const uint8_t *p, const uint8_t *end,
             return COUNTED;
         time = first ? time : fields[TIME];
         first = first ? first : p + 1;
-        open = NULL;
     }
     if (!first)
         return BAD_FIELDS;
