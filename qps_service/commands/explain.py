@@ -79,7 +79,8 @@ def _chosen(choice: Choice, log_format: LogFormat) -> str:
 
 def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     """The lines of text about one line of the log."""
-    names = [part.name if log_format.members else title(part.name) for part in found.parts]
+    is_named = bool(log_format.members) or log_format.is_combined  # fields have names in words
+    names = [part.name if is_named else title(part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
     for name, part in zip(shown, found.parts, strict=True):

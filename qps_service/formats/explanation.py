@@ -5,8 +5,10 @@ What counts is decided by qps_service.formats.line; here stands only what is sai
 
 import json
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from qps_service.formats.combined import CombinedReader
 from qps_service.formats.json_members import members_of
 from qps_service.formats.line import (
     DECIDING,
@@ -64,17 +66,29 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
         request = request_of(roles, keep_query=False)
     except Rejected as rejected:
         reason = rejected.args[0]
-        parts, found = _json(log_format, line) if log_format.members else walk(log_format, line)
+        parts, found = _broken(log_format, line)
         if reason == STATUS:
             place = next((part.start for part in parts if part.role == "status"), None)
             found = Fault("expected three digits, or 0, -1 or - where nothing was answered", place)
         return Explanation(line, parts, b"", None, None, reason, found)
-    if isinstance(reader, TextReader):
+    if isinstance(reader, TextReader | CombinedReader):
         fields, ignored = reader.parts(line)
-        parts = tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
+        parts = _parts(fields)
     else:
         parts, ignored = _json(log_format, line)[0], b""
     return Explanation(line, parts, ignored, request, time_of(roles), None, None)
+
+
+def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
+    """What there is of a line that is rejected, and what was expected."""
+    if log_format.is_combined:
+        fields, expected, place = CombinedReader().broken(line)
+        return _parts(fields), Fault(expected, place)
+    return _json(log_format, line) if log_format.members else walk(log_format, line)
+
+
+def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
+    return tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
 
 
 def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:

@@ -3,7 +3,8 @@
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
-    combined                                                        a name for one of those
+    combined                                                        the combined family (combined.py)
+    default                                                         a name for one of those
     auto                                                            the first lines tell (detection.py)
 
 In lines of text a field runs up to the first place where the literal stands that follows it, the last one to
@@ -33,21 +34,24 @@ __all__ = [
 DEFAULT = r"$ip_address\t$method $route\t$status_code\t$response_bytes"
 PRESETS = {
     "default": DEFAULT,
-    # The Common Log Format and NCSA's extension of it, as Apache and nginx write them.
-    "common": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent',
     "combined": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"',
     json_lines.NAME: json_lines.TEXT,
 }
+COMBINED = "combined"  # its text is how such a line is written; more than that is read
+# What servers call their shape of the family, or are called themselves.
+ALIASES = ("common", "vhost_combined", "main", "gunicorn", "ingress-nginx", "lighttpd", "ovh", "traefik")
 AUTO = "auto"
-AUTO_ORDER = ("json", "combined", "common", "default")  # what that chooses from, the more specific first
-NAMES = (*PRESETS, AUTO)
+AUTO_ORDER = ("json", "combined", "default")  # what that chooses from, the more specific first
+NAMES = (*PRESETS, *ALIASES, AUTO)
 
 
 def compile_format(text: str) -> LogFormat:
     """The format that `text` names or spells out. Raises FormatError."""
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
+    if text == COMBINED or text in ALIASES:
+        return nginx.read(PRESETS[COMBINED])._replace(text=text, is_combined=True)
     return _read(PRESETS.get(text, text))._replace(text=text)
 
 
