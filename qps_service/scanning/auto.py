@@ -150,7 +150,8 @@ class LineCounter:
         text = self._recent.text
         choice = self._judged(text).choice()
         other = choice.format if self.chosen else None
-        if other and _counted(self._idle(other), text) > _counted(self._idle(self._format), text):
+        # More of the lines that are known than the present one counted of all of them.
+        if other and _counted(self._idle(other), text) > self._recent.lines - self._recent.rejected:
             self._use(other, choice.reason, anew=True)
         else:
             self._say_unfit(choice.reason)

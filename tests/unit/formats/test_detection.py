@@ -12,6 +12,7 @@ from tests.promised import Patches, Promise, promises
 
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512'
 COMBINED = COMMON + b' "-" "curl/8"'
+VHOST = COMBINED.replace(b"1.2.3.4 -", b"1.2.3.4 www.example.org")
 DEFAULT = b"1.2.3.4\tGET /a\t200\t512"
 JSON = b'{"request":{"method":"GET","uri":"/a"},"status":200,"size":512}'
 TLS = COMBINED.replace(b"GET /a HTTP/1.1", rb"\x16\x03\x01")
@@ -36,24 +37,24 @@ def check_choice(choose: Choose, case: Case) -> None:
 NONE = f"none of {{}} lines fits {', '.join(AUTO_ORDER)}"
 CASES: list[Case] = [
     ([COMBINED], "combined", "1 of 1 lines fit combined"),
-    ([COMMON] * 2, "common", "2 of 2 lines fit common"),
+    ([COMMON] * 2, "combined", "2 of 2 lines fit combined"),
     ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default"),
     ([JSON], "json", "1 of 1 lines fit json"),
     ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json"),
     (
         [COMMON, COMBINED, b"?", COMBINED, DEFAULT],
         "combined",
-        "2 of 4 lines fit combined, 1 common, 1 default; 1 fit none",
+        "3 of 4 lines fit combined, 1 default; 1 fit none",
     ),
-    ([COMMON, COMBINED], "combined", "1 of 2 lines fit combined, 1 common"),
+    ([VHOST] * 9 + [COMMON], "combined", "10 of 10 lines fit combined"),
     ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 1 default"),
     # Who speaks no HTTP comes first on many a morning.
     ([TLS], "combined", "1 of 1 lines fit combined"),
     ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined"),
     # A server's own messages have no vote, however many they are.
-    *(([own] * 500 + [COMMON] * 2, "common", "2 of 2 lines fit common; 500 fit none") for own in OWN),
+    *(([own] * 500 + [COMMON] * 2, "combined", "2 of 2 lines fit combined; 500 fit none") for own in OWN),
     ([CADDY, JSON] * 2, "json", "2 of 2 lines fit json; 2 fit none"),
-    ([COMMON] * VOTES + [COMBINED] * 500, "common", f"{VOTES} of {VOTES} lines fit common"),
+    ([COMMON] * VOTES + [JSON] * 500, "combined", f"{VOTES} of {VOTES} lines fit combined"),
     # A few odd lines do not outvote the others.
     ([COMBINED] * 5 + [JSON] * 68, "json", "68 of 73 lines fit json, 5 combined"),
     ([], None, "there is no line yet"),
@@ -69,8 +70,8 @@ CASES: list[Case] = [
     ([b"\x28\xb5\x2f\xfdx"], None, "it is compressed with zstd"),
     ([b"\x7fELF\0\0"], None, "it is binary"),
     # After a power cut zeros may stand before a log that is sound, or before each of its lines.
-    ([b"\0\0\0", COMMON], "common", "1 of 1 lines fit common"),
-    ([b"\0\0\0" + COMMON + b"\r", b"\0\xef\xbb\xbf" + COMMON], "common", "2 of 2 lines fit common"),
+    ([b"\0\0\0", COMMON], "combined", "1 of 1 lines fit combined"),
+    ([b"\0\0\0" + COMMON + b"\r", b"\0\xef\xbb\xbf" + COMMON], "combined", "2 of 2 lines fit combined"),
 ]
 
 
@@ -93,7 +94,7 @@ def where_most_fit_none(lines: Sequence[bytes]) -> Choice:
 
 TWINS: dict[int, object] = {
     5: by_the_first_line,
-    6: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
+    7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
     9: with_blank_lines,
     10: where_most_fit_none,
     16: by_the_first_vote,
@@ -122,6 +123,6 @@ def test_votes_go_on_where_they_ended() -> None:
     for line in (CADDY, COMMON, b"", JSON, JSON):
         votes.add([line])
     assert votes.choice() == choose([CADDY, COMMON, JSON, JSON])
-    assert (votes.number, votes.firsts) == (3, {"common": COMMON, "json": JSON})
+    assert (votes.number, votes.firsts) == (3, {"combined": COMMON, "json": JSON})
     votes.add([COMMON] * VOTES)
     assert (votes.number, votes.are_enough) == (VOTES, True)

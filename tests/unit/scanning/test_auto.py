@@ -12,12 +12,13 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
-from qps_service.formats.presets import AUTO_ORDER, compile_format
+from qps_service.formats.detection import Votes
+from qps_service.formats.presets import AUTO_ORDER
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning import auto
-from qps_service.scanning.auto import FIRST, RECENT, WAITING, LineCounter
+from qps_service.scanning.auto import FIRST, RECENT, LineCounter
 from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
 from qps_service.values.entries import Entry
@@ -139,7 +140,7 @@ def lines_wait_until_a_window_ends(begin: Begin) -> None:
     assert log.said() == []
     assert log.pipeline._follower.changes().held[0].lines == 0
     log.commit()
-    assert log.said() == ["LOG is read in the format json: 2 of 3 lines fit json, 1 common; 3 fit none"]
+    assert log.said() == ["LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none"]
     assert log.totals() == (2, 4)
     log.read(COMMON * 2 + JSON)
     log.commit()
@@ -150,13 +151,13 @@ def enough_lines_are_waited_for_no_longer(begin: Begin) -> None:
     """Nor is more kept in memory than is said."""
     log = begin()
     log.read(OWN * 50 + COMMON * 100 + JSON)
-    assert log.said() == ["LOG is read in the format common: 100 of 100 lines fit common; 50 fit none"]
+    assert log.said() == ["LOG is read in the format combined: 100 of 100 lines fit combined; 50 fit none"]
     log.commit()
     assert log.totals() == (100, 51)
     log = begin()
-    for _ in range(2 * WAITING // 700):
-        log.read(OWN * 7 + JSON)
-    assert len(log.said()) == 1
+    for _ in range(20):
+        log.read(OWN * 50 + JSON)
+    assert len(log.said()) == 1  # some 75 KB
 
 
 def what_came_first_is_not_lost(begin: Begin) -> None:
@@ -181,6 +182,7 @@ def where_nothing_fits_it_goes_on_looking(begin: Begin) -> None:
     log.commit()
     log.read(JUNK * 5000)
     assert (log.said(), log.totals()) == ([], (0, 20))
+    log.commit()
     log.read(JUNK + DEFAULT * 2)
     log.commit()
     assert log.said() == ["LOG is read in the format default: 2 of 2 lines fit default; 1 fit none"]
@@ -267,6 +269,7 @@ def a_reload_keeps_the_choice(begin: Begin) -> None:
 def test_a_choice_that_is_known_no_more_is_made_anew(begin: Begin) -> None:
     log = begin()
     log.read(COMMON)
+    log.commit()
     log.pipeline._scanner.chosen = "of a later version"
     log.commit()
     log.restart()
@@ -293,9 +296,10 @@ def what_was_there_before_tells_the_format(begin: Begin) -> None:
     assert len(log.said()) == 1
     log = begin(start="end", old=before)
     log.read(COMMON)
-    log.read(COMMON * 2 + JSON)
+    log.read(COMMON * 2)
+    log.read(JSON)
     log.commit()
-    assert log.said() == ["LOG is read in the format common: 3 of 4 lines fit common, 1 json"]
+    assert log.said() == ["LOG is read in the format combined: 3 of 4 lines fit combined, 1 json"]
 
 
 def test_a_format_that_is_set_says_nothing(begin: Begin) -> None:
@@ -314,16 +318,13 @@ def a_log_that_changes_its_format_is_judged_anew(begin: Begin) -> None:
     log.read(COMMON * RECENT)
     rotated(log)
     log.said()
-    for number in range(1, 12):
+    for _ in range(12):
         log.read(JSON * 50)
-        if said := log.said():
-            break
-    log.read(JSON * 50)
     log.commit()
-    assert number == 11  # more than half of RECENT lines
-    place = f"from byte {number * 50 * len(JSON)} of LOG on, since most lines before were rejected"
+    said, read = log.said(), 11 * 50  # more than half of RECENT lines
+    place = f"from byte {read * len(JSON)} of LOG on, since most lines before were rejected"
     assert said == [f"LOG is read in the format json {place}: 100 of 100 lines fit json"]
-    assert log.totals() == (RECENT + 50, number * 50)
+    assert log.totals() == (RECENT + 50, read)
 
 
 def it_is_not_judged_anew_while_most_lines_count(begin: Begin) -> None:
@@ -465,6 +466,10 @@ def counts_twice(counter: LineCounter) -> None:
 
 def gives_up(counter: LineCounter) -> None:
     counter._waiting = None
+
+
+def is_there(self: auto._Waiting, votes: Votes) -> bool:
+    return self.former is not None and votes.number > 0
 
 
 def following(make: type[LogPipeline]) -> Patches:
