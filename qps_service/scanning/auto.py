@@ -210,6 +210,8 @@ class _Waiting:
         self.blocks.append((text, origin))
         self._size += len(text) + _BLOCK_COST
         self._votes = self._judged(text, self._votes)
+        if self._votes.number and not self._is_as_before(self._votes):
+            self.former = self._judged(b"")  # those before have no say
 
     def choice(self) -> "Choice":
         """The format of what waits, by what is known so far."""
