@@ -10,6 +10,8 @@ from typing import NamedTuple
 from qps_service.files.compression import by_magic
 from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.formats.w3c import NAME as W3C
+from qps_service.formats.w3c import is_directive
 
 LINES = 100  # looked at: enough to see past a few odd ones
 ORDER = ("json", "combined", "common", "default")  # the more specific first
@@ -35,6 +37,8 @@ def choose(lines: Sequence[bytes]) -> Choice:
     lines = [line for line in lines[:LINES] if line.strip()]
     if not lines:
         return Choice(None, "there is no line yet")
+    if any(map(is_directive, lines)):
+        return Choice(compile_format(W3C), "its directives tell what is in its lines")
     formats = {name: compile_format(name) for name in ORDER}
     readers = {name: make_reader(each) for name, each in formats.items()}
     numbers = {name: sum(_fits(reader, line) for line in lines) for name, reader in readers.items()}

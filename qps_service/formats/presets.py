@@ -3,6 +3,7 @@
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
+    w3c                                                             what the log itself tells (w3c.py)
     combined                                                        a name for one of those
     auto                                                            the first lines tell (detection.py)
 
@@ -13,7 +14,7 @@ time for a hostile line proportional to its length. `line.py` has the whole of i
 """
 
 from qps_service.errors import FormatError
-from qps_service.formats import json_lines, nginx
+from qps_service.formats import json_lines, nginx, w3c
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
@@ -29,13 +30,15 @@ PRESETS = {
     json_lines.NAME: json_lines.TEXT,
 }
 AUTO = "auto"
-NAMES = (*PRESETS, AUTO)
+NAMES = (*PRESETS, w3c.NAME, AUTO)
 
 
 def compile_format(text: str) -> LogFormat:
     """The format that `text` names or spells out. Raises FormatError."""
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
+    if text == w3c.NAME:
+        return w3c.unread()
     return _read(PRESETS.get(text, text))._replace(text=text)
 
 

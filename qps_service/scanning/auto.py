@@ -61,7 +61,8 @@ class ChoosingScanner:
     def _choose(self, block: bytes) -> None:
         from qps_service.formats.detection import choose, first_lines  # most logs are told their format
 
-        choice = choose(first_lines(block))
+        # Directives that stand before the first line tell as much.
+        choice = choose([self.directives.last or b"", *first_lines(block)])
         if choice.format is not None:
             directives = self.directives
             self._spill(self._scanner.take())

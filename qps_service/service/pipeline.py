@@ -14,6 +14,7 @@ from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher, Watches
+from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -323,4 +324,6 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 
 
 def _limits(config: LogConfig) -> FollowLimits:
-    return FollowLimits(config.max_line, config.open_generations, config.quiet)
+    may_have_directives = config.format.is_w3c or config.format.is_auto
+    before = fields_before if may_have_directives else None
+    return FollowLimits(config.max_line, config.open_generations, config.quiet, before)
