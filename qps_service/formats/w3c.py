@@ -9,8 +9,8 @@ Lines with `#Name:` are directives, and no rows. `#Fields` names what stands in 
 the next one: a server writes one when it starts, and whenever its settings change
 (https://www.w3.org/TR/WD-logfile.html). Rows are read by a format of text that is made of it. What stands
 between the values is a tab where a row's first value ends with one, as in CloudFront's, and otherwise runs of
-blanks. A value in quotes may hold blanks then (IIS Advanced Logging, Tomcat), if the row has too many values
-without that. Values are left as they are: %-encoded, and with `+` for a blank.
+blanks. A value in quotes may hold blanks then (IIS Advanced Logging, Blue Coat, Tomcat), if the row has
+another number of values without that. Values are left as they are: %-encoded, and with `+` for a blank.
 """
 
 import re
@@ -28,21 +28,23 @@ FIELDS_LIMIT = 128  # of a row that are looked at; CloudFront has 33
 # and in as much of its beginning: most logs have one there, and no other.
 LOOK_BACK = 1024 * 1024  # bytes
 
-_TIME, _ROUTE = "date time", "cs-uri-stem cs-uri-query"  # of two fields
+# Fields that are joined. Blue Coat's proxies have a path in place of a stem.
+_TIME = "date", "time"
+_ROUTES = ("cs-uri-stem", "cs-uri-query"), ("cs-uri-path", "cs-uri-query")
 # Of several with one role the first counts. `cs-uri` is the whole URI, perhaps with its query.
 _ROLES = {
     "cs-method": "method",
-    _ROUTE: "route",
-    "cs-uri-stem": "route",
+    **{name: "route" for pair in _ROUTES for name in (" ".join(pair), pair[0])},
     "cs-uri": "route",
     "sc-status": "status",
     "sc-bytes": "bytes",
-    _TIME: "time",
+    " ".join(_TIME): "time",
     "timestamp": "time",  # CloudFront's, as Unix time
     "timestamp(ms)": "time",
 }
 _RANKS = {name: rank for rank, name in enumerate(_ROLES)}
 _NEEDED = {"route", "status"}
+_UNQUOTED = {"date", "time", "time-taken", "c-ip", "c-port", "s-ip", "s-port"}  # they have no blanks
 
 _BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
 _DIRECTIVE = re.compile(_BYTE_ORDER_MARK + rb"#[A-Z][A-Za-z-]*+:")
@@ -51,10 +53,11 @@ _DIRECTIVES = re.compile(rb"(?m)^" + _DIRECTIVE.pattern + rb"[^\n]*+\n?")
 _ALL_FIELDS = re.compile(rb"(?m)^" + _FIELDS.pattern + rb"[^\n]*+\n")
 
 _LINES = re.compile(rb"[^\n]*+\n|[^\n]++")
-_TABBED = re.compile(rb"(?m)^[^ \t\n]*+\t")  # a row whose first value ends with a tab
+# To the ends of lines, so that a search goes on there.
+_TABBED = re.compile(rb"(?m)^[^ \t\n]*+\t[^\n]*+")  # a row whose first value ends with a tab
 _RUN = re.compile(rb" ++(?=[\r\n]|\Z)|(?<= ) ++")  # blanks that separate nothing
 _QUOTING = re.compile(rb'(?m)^[^"\n]*+"[^\n]*+')  # a row with a quote
-_QUOTED = re.compile(rb'(?<![^ ])"(?:[^"\n]|"")*+"(?![^ \r])')
+_QUOTED = re.compile(rb'"(?<![^ ]")(?:[^"\n]|"")*+"(?![^ \r])')
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 
@@ -137,23 +140,24 @@ class Rows(NamedTuple):
     joins: tuple[Join, ...]
     separator: bytes
     number: int  # of values in a row
+    may_be_quoted: bool  # whether a value that may be stands before those that count
 
     def plain(self, rows: bytes) -> bytes:
         """The rows as the format has them: a line for each line."""
         if self.separator == b" ":
             if b"  " in rows or b" \n" in rows or b" \r" in rows or rows.endswith(b" "):
                 rows = _RUN.sub(b"", rows)
-            if b'"' in rows:
+            if self.may_be_quoted and b'"' in rows:
                 rows = _QUOTING.sub(self._without_quoted_blanks, rows)
         for pattern, joined in self.joins:
             rows = pattern.sub(joined, rows)
         return rows
 
     def _without_quoted_blanks(self, row: re.Match[bytes]) -> bytes:
-        if row[0].count(b" ") < self.number:
+        """A client chooses what is in quotes: where the row has its number of values, they say nothing."""
+        if row[0].count(b" ") + 1 == self.number:
             return row[0]
-        plain = _QUOTED.sub(lambda value: value[0].replace(b" ", b"+"), row[0])
-        return plain if plain.count(b" ") < self.number else row[0]
+        return _QUOTED.sub(lambda value: value[0].replace(b" ", b"+"), row[0])
 
 
 def rows_of(
@@ -165,36 +169,46 @@ def rows_of(
     names = [name.decode("latin-1") for name in directive.partition(b":")[2].split()]
     number = len(names)
     del names[FIELDS_LIMIT:]
-    joins = []
-    for wanted, pair, make in ((keep_query, _ROUTE, _target), (wants_time, _TIME, b"T".join)):
-        if wanted and set(pair.split()) <= set(map(str.lower, names)):
-            joins.append(_join(names, pair, separator, make))
+    counted = [place for place, name in enumerate(names) if name.lower() in _ROLES]
+    before = {name.lower() for name in names[: max(counted, default=0)]}
+    joins = [_join(names, pair, separator, _target) for pair in _ROUTES if keep_query and _has(names, pair)]
+    if wants_time and _has(names, _TIME):
+        joins.append(_join(names, _TIME, separator, b"T".join))
     fields = [Field(name, _ROLES.get(name.lower())) for name in names]
     pieces = [piece for field in fields for piece in (field, separator)][:-1]
     settled, roles = settle(pieces, lambda name: _RANKS[name.lower()])
     if not roles >= _NEEDED:
         return None
-    return Rows(LogFormat(NAME, settled, (), is_lenient=False, roles=roles), tuple(joins), separator, number)
+    log_format = LogFormat(NAME, settled, (), is_lenient=False, roles=roles)
+    return Rows(log_format, tuple(joins), separator, number, bool(before - _ROLES.keys() - _UNQUOTED))
 
 
-def _join(names: list[str], pair: str, separator: bytes, make: Callable[[Sequence[bytes]], bytes]) -> Join:
+def _has(names: Sequence[str], pair: tuple[str, str]) -> bool:
+    return set(pair) <= set(map(str.lower, names))
+
+
+def _join(
+    names: list[str], pair: tuple[str, str], separator: bytes, make: Callable[[Sequence[bytes]], bytes]
+) -> Join:
     """The join of two of the names, which become one."""
     lower = [name.lower() for name in names]
-    places = [lower.index(name) for name in pair.split()]
+    places = [lower.index(name) for name in pair]
     first, second = sorted(places)
     value = b"[^" + separator + rb"\r\n]*+"
     skipped = b"(?:[^" + separator + rb"\n]*+" + separator + b"){%d}"
     between = b"((?:" + separator + b"[^" + separator + rb"\n]*+){%d})"
-    pattern = b"(?m)^(%b)(%b)%b%b(%b)" % (
+    pattern = rb"(?m)^(%b)(%b)%b%b(%b)([^\n]*+)" % (
         *(skipped % first, value),
         *(between % (second - first - 1), separator, value),
     )
     order = (2, 4) if places == [first, second] else (4, 2)
-    names[first] = pair
+    names[first] = " ".join(pair)
     del names[second]
-    return Join(re.compile(pattern), lambda row: row[1] + make(row.group(*order)) + row[3])
+    return Join(re.compile(pattern), lambda row: row[1] + make(row.group(*order)) + row[3] + row[5])
 
 
 def _target(values: Sequence[bytes]) -> bytes:
     stem, query = values
-    return stem if query in (b"", b"-") or stem == b"-" else stem + b"?" + query
+    if query in (b"", b"-") or stem == b"-":
+        return stem
+    return stem + b"?" + query.removeprefix(b"?")
