@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 
 from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import load
@@ -20,6 +21,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.formats.w3c import is_directive, lines_of
 from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
@@ -204,8 +206,23 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
         if chosen is None:
             return
-        log, line = log._replace(format=chosen), votes.firsts[chosen.text]
-    yield from _first_line(log, line)
+        log = log._replace(format=chosen)
+        line = votes.firsts[chosen.text]
+    above = b""
+    if log.format.is_w3c:
+        above, line = _first_row(start)
+        if not line:
+            yield "  first line", "none yet, but directives", True
+            return
+    yield from _first_line(log, line, above)
+
+
+def _first_row(start: bytes) -> tuple[bytes, bytes]:
+    """The directives that a log begins with, and the first line that is none; empty if it is not there."""
+    lines = lines_of(start)
+    number = sum(1 for _ in takewhile(is_directive, lines))
+    row = lines[number] if number < len(lines) else b""
+    return b"".join(lines[:number]), row.removesuffix(b"\n") if row.endswith(b"\n") else b""
 
 
 def _rules(log: LogConfig) -> Iterator[Answer]:
@@ -230,9 +247,10 @@ def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
     return CPU_LIMIT(apply_all, rules, route, max_route)[0] or OTHER
 
 
-def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
+def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
+    """What a line counts as, with these directives above it."""
     scanner = make_scanner(ScanOptions(log.format, log.max_line, log.keep_query), _none_to_spill)
-    scanner.scan(line + b"\n")
+    scanner.scan(above + line + b"\n")
     scanned = scanner.take()
     for key, counts in scanned.counts.items():
         route = show(log.routes(_limited).of(key.route))

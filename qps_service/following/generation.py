@@ -13,7 +13,7 @@ a newline, and the rest of a line that was counted before the position began doe
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import fingerprint_of, marks_over_nuls, take_marks
+from qps_service.files.fingerprint import Read, fingerprint_of, marks_over_nuls, take_marks
 from qps_service.files.holes import NULS, without_holes
 from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
@@ -47,16 +47,18 @@ class Generation:
         position: Position,
         *,
         max_line: int,
+        directive_before: Callable[[Read, int], bytes] | None = None,
         truncated: Callable[[Position], int],
         recognised: Callable[[str, int, int], None],
         known_part: Callable[["Generation", Position], KnownPart | None],
     ) -> None:
-        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
-        position up to which its old text was consumed; it gives the number of the text that is there now.
-        `recognised`: when that is a copy of the old one, with the file's name, how many of its lines are left
-        out, and of how many bytes nothing tells whether they are new. `known_part`: how much of the text that
-        is there now was read before, of the old one or elsewhere.
-        The generation owns the source."""
+        """`max_line` in bytes. `directive_before` finds the directive that is in force at an offset of the
+        text, where no position tells it; None where lines have no directives. `truncated` is called when the
+        file turns out to have been cut, with the position up to which its old text was consumed; it gives the
+        number of the text that is there now. `recognised`: when that is a copy of the old one, with the
+        file's name, how many of its lines are left out, and of how many bytes nothing tells whether they are
+        new. `known_part`: how much of the text that is there now was read before, of the old one or
+        elsewhere. The generation owns the source."""
         self.source = source
         self._number = position.number
         self.name = position.name
@@ -76,6 +78,7 @@ class Generation:
         self._lines = position.lines
         self._rejected = position.rejected
         self.directives = Directives(position.directives, position.directive)
+        self._directive_before = directive_before
         self._modified = position.modified
         self._unended = position.unended
         self._tail = position.tail
@@ -139,6 +142,7 @@ class Generation:
             back = len(self._marker)
             there = max(seen.size - self.offset, 0) + 1  # and one more, to see a file that has grown
             data = self.source.read(back + min(there, self._block), self.offset - back)
+            self._look_for_directive()
             change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
             if change is Change.TRUNCATED:
                 yield Chunk(self, b"", is_last=True)
@@ -202,9 +206,9 @@ class Generation:
         """Bytes came, or its successor; `now` in nanoseconds."""
         self.active_at = now
 
-    def limit(self, max_line: int) -> None:
-        """Lines may have so many bytes from now on."""
-        self._max_line = max_line
+    def limit(self, max_line: int, directive_before: Callable[[Read, int], bytes] | None) -> None:
+        """Lines may have so many bytes from now on, and such directives."""
+        self._max_line, self._directive_before = max_line, directive_before
 
     def finish(self) -> None:
         """Nothing more is to be read of it, and it can go."""
@@ -281,6 +285,16 @@ class Generation:
         self._prefix, self._marker, self._marks = fingerprint
         self._tail = tail
         self.offset = self._begun = self._tail_end = offset
+        self.directives = self.directives._replace(last=None)
+
+    def _look_for_directive(self) -> None:
+        """Find the one by which the next line is read. Raises OSError, before that line is handed out."""
+        last = self.directives.last
+        if self._directive_before is None:
+            last = None  # nobody looks for the next one
+        elif last is None:
+            last = self._directive_before(self.source.read, self.offset)
+        self.directives = self.directives._replace(last=last)
 
     def _leave_out_copy(self, size: int) -> None:
         """Of a text that was written over, what was consumed before."""

@@ -7,12 +7,14 @@ line fits that counts, has all of the format, also behind the status, and a size
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
 from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
+from qps_service.formats.w3c import NAME as W3C
+from qps_service.formats.w3c import Rows, is_directive, is_fields, rows_of, separator_of
 
 VOTES = 100  # enough to see past a few odd lines
 
@@ -34,6 +36,7 @@ class Votes:
         self.firsts: dict[str, bytes] = {}  # by format, the first that fits it
         self._looked = 0  # lines, without blank ones
         self._ballots: Counter[tuple[str, ...]] = Counter()  # names of the formats that a line fits
+        self._fields = b""  # the last `#Fields`
         self._oddity: str | None = None
 
     @property
@@ -41,15 +44,19 @@ class Votes:
         """Whether further lines would hardly tell more."""
         return self.number >= VOTES
 
-    def add(self, lines: Iterable[bytes], names: Sequence[str] = AUTO_ORDER) -> None:
-        """Have lines vote, until there are enough; they are known to fit no format but these."""
+    def add(
+        self, lines: Iterable[bytes], names: Sequence[str] = AUTO_ORDER, fields: bytes | None = None
+    ) -> None:
+        """Have lines vote, until there are enough; they are known to fit no format but these. `fields`: the
+        `#Fields` that is in force before them, if any."""
+        self._fields = fields or self._fields
         for line in lines:
             if self.are_enough:
                 break
             text = line.lstrip(b"\0")
             if not text.strip():
                 continue
-            ballot = tuple(name for name in names if _fits(_reader(name), text))
+            ballot = tuple(name for name in names if self._fits(name, text))
             if ballot:
                 self.firsts = dict.fromkeys(ballot, text) | self.firsts
                 self.number += 1
@@ -57,6 +64,15 @@ class Votes:
             else:
                 self._oddity = self._oddity or _oddity(text, is_first=not self._looked)
             self._looked += 1
+
+    def _fits(self, name: str, line: bytes) -> bool:
+        if name != W3C:
+            return _fits(_reader(name), line)
+        if is_directive(line):
+            self._fields = line if is_fields(line) else self._fields
+            return True
+        rows, reader = _rows(self._fields, separator_of(line))
+        return rows is not None and reader is not None and _fits(reader, rows.plain(line))
 
     def of(self, name: str) -> int:
         """How many lines fit this format."""
@@ -95,6 +111,12 @@ def fits(log_format: LogFormat, line: bytes) -> bool:
 @cache
 def _reader(name: str) -> Reader:
     return make_reader(compile_format(name))
+
+
+@lru_cache(8)
+def _rows(fields: bytes, separator: bytes) -> tuple[Rows | None, Reader | None]:
+    rows = rows_of(fields, separator)
+    return rows, rows and make_reader(rows.log_format)
 
 
 def _fits(reader: Reader, line: bytes) -> bool:

@@ -22,7 +22,9 @@ from qps_service.formats.line import (
     trim,
 )
 from qps_service.formats.presets import Field, LogFormat
-from qps_service.values.counts import STATUS
+from qps_service.formats.w3c import NAME as W3C
+from qps_service.formats.w3c import rows_of, separator_of, unread
+from qps_service.values.counts import FIELDS, STATUS
 
 
 class Part(NamedTuple):
@@ -91,6 +93,15 @@ def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
     return tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
 
 
+def explain_row(fields: bytes, raw: bytes, max_line: int) -> tuple[LogFormat, Explanation]:
+    """How a row is understood below this `#Fields`, which is empty where there is none; and its format."""
+    rows = rows_of(fields, separator_of(raw), wants_time=True)
+    if rows:
+        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line)
+    fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
+    return unread(), Explanation(raw[:max_line], (), b"", None, None, FIELDS, fault)
+
+
 def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
     """How far a format of text matches: the fields found, and what was expected next, if anything. It is the
     scanner's own way through the line, a piece at a time, since that never goes back."""
@@ -101,10 +112,11 @@ def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | 
         match = re.compile(pattern, re.DOTALL).match(line, place)
         if isinstance(piece, Field):
             if match is None:  # the literal behind it stands nowhere
-                return tuple(parts), Fault(f"expected {_quote(following)} behind {title(piece.name)}", place)
+                behind = title(log_format, piece.name)
+                return tuple(parts), Fault(f"expected {_quote(following)} behind {behind}", place)
             parts.append(Part(piece.name, piece.role, match[0], place))
         elif match is None:
-            after = f" after {title(parts[-1].name)}" if parts else ""
+            after = f" after {title(log_format, parts[-1].name)}" if parts else ""
             end = ", found the end" if place == len(line) else ""
             return tuple(parts), Fault(
                 f"expected {_quote(piece)}{after}{end}", place + _common(line, place, piece)
@@ -113,9 +125,10 @@ def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | 
     return tuple(parts), None if place == len(line) else Fault("expected the end of the line", place)
 
 
-def title(name: str) -> str:
+def title(log_format: LogFormat, name: str) -> str:
     """A field's name as it stands in its format."""
-    return name if name.startswith("%") else f"${name}"
+    is_bare = log_format.members or log_format.is_combined or log_format.text == W3C or name.startswith("%")
+    return name if is_bare else f"${name}"
 
 
 def _json(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:

@@ -45,11 +45,12 @@ class LogFormat(NamedTuple):
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
     is_combined: bool = False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    is_w3c: bool = False  # whether directives between the lines tell what is in them (w3c.py)
 
     @property
     def is_auto(self) -> bool:
         """Whether lines are yet to tell which format they have."""
-        return not self.pieces and not self.members
+        return not self.pieces and not self.members and not self.is_w3c
 
     @property
     def written(self) -> tuple[Field | bytes, ...]:

@@ -4,6 +4,7 @@
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
     combined                                                        the combined family (combined.py)
+    w3c                                                             what the log itself tells (w3c.py)
     default                                                         a name for one of those
     auto                                                            the first lines tell (detection.py)
 
@@ -14,7 +15,7 @@ time for a hostile line proportional to its length. `line.py` has the whole of i
 """
 
 from qps_service.errors import FormatError
-from qps_service.formats import json_lines, nginx
+from qps_service.formats import json_lines, nginx, w3c
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
@@ -42,8 +43,8 @@ COMBINED = "combined"  # its text is how such a line is written; more than that 
 # What servers call their shape of the family, or are called themselves.
 ALIASES = ("common", "vhost_combined", "main", "gunicorn", "ingress-nginx", "lighttpd", "ovh", "traefik")
 AUTO = "auto"
-AUTO_ORDER = ("json", "combined", "default")  # what that chooses from, the more specific first
-NAMES = (*PRESETS, *ALIASES, AUTO)
+AUTO_ORDER = ("json", w3c.NAME, "combined", "default")  # what that chooses from, the more specific first
+NAMES = (*PRESETS, *ALIASES, w3c.NAME, AUTO)
 
 
 def compile_format(text: str) -> LogFormat:
@@ -52,6 +53,8 @@ def compile_format(text: str) -> LogFormat:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
     if text == COMBINED or text in ALIASES:
         return nginx.read(PRESETS[COMBINED])._replace(text=text, is_combined=True)
+    if text == w3c.NAME:
+        return w3c.unread()
     return _read(PRESETS.get(text, text))._replace(text=text)
 
 

@@ -35,6 +35,7 @@ _BLOCK_COST = 64  # bytes of memory for a block that waits, beside its text
 # Lines that are judged one by one, some 30 us for each. It takes 2 ms to find out that of any number none
 # counts in any format.
 _FEW = 50
+_NO_DIRECTIVES = Directives()
 
 
 class Origin(Protocol):
@@ -57,7 +58,9 @@ class Say(Protocol):
 
 
 class _Judge(Protocol):
-    def __call__(self, text: bytes, votes: "Votes | None" = None, /) -> "Votes": ...
+    def __call__(
+        self, text: bytes, directives: Directives = ..., votes: "Votes | None" = None, /
+    ) -> "Votes": ...
 
 
 class LineCounter:
@@ -93,10 +96,10 @@ class LineCounter:
         """Whether the lines before those that are to be counted may tell the format."""
         return self._waiting is not None and self._waiting.former is None
 
-    def learn(self, former: bytes) -> None:
+    def learn(self, former: bytes, origin: Origin) -> None:
         """These lines stand before those that come, and are not counted."""
         if self._waiting:
-            self._waiting.former = self._judged(former)
+            self._waiting.former = self._judged(former, origin.directives)
 
     def scan(self, block: bytes | memoryview, origin: Origin) -> None:
         """Count each line of `block`, at once or later; `origin` is told then."""
@@ -107,7 +110,7 @@ class LineCounter:
             if self._waiting.is_over:
                 self.settle()
         if block and self._count(block, origin):
-            self._doubt()
+            self._doubt(origin.directives)
 
     def settle(self) -> None:
         """Count what waits, in the format that it seems to have so far."""
@@ -145,13 +148,13 @@ class LineCounter:
         self._has_counted |= rejected < lines
         return self._recent.add(block, lines, rejected, RECENT if self._has_counted else FIRST)
 
-    def _doubt(self) -> None:
+    def _doubt(self, directives: Directives) -> None:
         """Most of the recent lines were rejected."""
         text = self._recent.text
-        choice = self._judged(text).choice()
+        choice = self._judged(text, directives).choice()
         other = choice.format if self.chosen else None
         # More of the lines that are known than the present one counted of all of them.
-        if other and _counted(self._idle(other), text) > self._recent.lines - self._recent.rejected:
+        if other and _counted(self._idle(other, directives), text) > self._recent.lines - self._recent.rejected:
             self._use(other, choice.reason, anew=True)
         else:
             self._say_unfit(choice.reason)
@@ -168,7 +171,9 @@ class LineCounter:
         self._recent = _Recent()
         self._say.chosen(log_format.text, reason, anew=anew)
 
-    def _judged(self, text: bytes, votes: "Votes | None" = None) -> "Votes":
+    def _judged(
+        self, text: bytes, directives: Directives = _NO_DIRECTIVES, votes: "Votes | None" = None
+    ) -> "Votes":
         """The votes of these lines, and of those before."""
         from qps_service.formats.detection import Votes  # what a log has whose format is known does without
 
@@ -176,13 +181,16 @@ class LineCounter:
         lines = text.split(b"\n")
         names: tuple[str, ...] = AUTO_ORDER
         if len(lines) > _FEW:
-            names = tuple(name for name in names if _counted(self._idle(compile_format(name)), text))
-        votes.add(lines, names)
+            idle = {name: self._idle(compile_format(name), directives) for name in names}
+            names = tuple(name for name in names if _counted(idle[name], text))
+        votes.add(lines, names, directives.last)
         return votes
 
-    def _idle(self, log_format: LogFormat) -> Scanner:
+    def _idle(self, log_format: LogFormat, directives: Directives) -> Scanner:
         """A scanner whose counts nobody takes."""
-        return self._make(self._options._replace(log_format=log_format), _ignore)
+        scanner = self._make(self._options._replace(log_format=log_format), _ignore)
+        scanner.directives = directives
+        return scanner
 
 
 class _Waiting:
@@ -209,7 +217,7 @@ class _Waiting:
         """These wait, too."""
         self.blocks.append((text, origin))
         self._size += len(text) + _BLOCK_COST
-        self._votes = self._judged(text, self._votes)
+        self._votes = self._judged(text, origin.directives, self._votes)
         if self._votes.number and not self._is_as_before(self._votes):
             self.former = self._judged(b"")  # those before have no say
 

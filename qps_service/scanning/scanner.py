@@ -34,6 +34,10 @@ class Scanner(Protocol):
 
 def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     """The scanner that is used here."""
+    if options.log_format.is_w3c:
+        from qps_service.scanning.w3c import W3cScanner  # few logs have directives
+
+        return W3cScanner(options, spill, make_scanner)
     if is_native(os.environ):
         return NativeScanner(options, spill)
     from qps_service.scanning.pure import PureScanner  # 1 MB that is not needed beside the native one

@@ -15,6 +15,7 @@ from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher, Watches
+from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -253,7 +254,7 @@ class LogPipeline:
         """Lines that were there before our time may tell the format, too."""
         if self._scanner.wants_former:
             with suppress(OSError):
-                self._scanner.learn(generation.former(WAITING))
+                self._scanner.learn(generation.former(WAITING), generation)
 
     def _is_late(self, generation: Generation) -> bool:
         if self._before is not None and generation.reached_at <= self._before:
@@ -351,4 +352,6 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 
 
 def _limits(config: LogConfig) -> FollowLimits:
-    return FollowLimits(config.max_line, config.open_generations, config.quiet)
+    may_have_directives = config.format.is_w3c or config.format.is_auto
+    before = fields_before if may_have_directives else None
+    return FollowLimits(config.max_line, config.open_generations, config.quiet, before)
