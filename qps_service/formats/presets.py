@@ -6,7 +6,7 @@
     combined                                                        the combined family (combined.py)
     w3c                                                             what the log itself tells (w3c.py)
     default                                                         a name for one of those
-    auto                                                            the first lines tell (detection.py)
+    auto                                                            the lines tell (detection.py)
 
 In lines of text a field runs up to the first place where the literal stands that follows it, the last one to
 the end of the line. A field between double quotes may hold quotes behind a backslash, as Apache writes them

@@ -154,7 +154,10 @@ class LineCounter:
         choice = self._judged(text, directives).choice()
         other = choice.format if self.chosen else None
         # More of the lines that are known than the present one counted of all of them.
-        if other and _counted(self._idle(other, directives), text) > self._recent.lines - self._recent.rejected:
+        if (
+            other
+            and _counted(self._idle(other, directives), text) > self._recent.lines - self._recent.rejected
+        ):
             self._use(other, choice.reason, anew=True)
         else:
             self._say_unfit(choice.reason)

@@ -34,7 +34,6 @@ from qps_service.following.held_text import part_of_held
 from qps_service.following.hints import Lost
 from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
 from qps_service.following.open_files import OpenFiles
-from qps_service.formats.detection import LINES, first_lines
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
 from qps_service.formats.presets import compile_format
@@ -96,10 +95,6 @@ def formats_with_many_members_are_refused() -> None:
     assert len(compile_format(" ".join(["json", *times[1:]])).members) == MEMBERS_LIMIT
     with pytest.raises(FormatError, match="members at most"):
         compile_format(" ".join(["json", *times]))
-
-
-def few_lines_tell_the_format() -> None:
-    assert len(first_lines(b"a line\n" * 2 * LINES)) == LINES
 
 
 def samples_are_short() -> None:
@@ -322,7 +317,6 @@ test_promise, test_twin = promises(
     Promise(long_lines_are_rejected, None, [Doubled("max_line")]),
     Promise(deep_json_is_rejected, None, [Doubled("formats.json_members:DEPTH_LIMIT")]),
     Promise(formats_with_many_members_are_refused, None, [Doubled("formats.json_lines:MEMBERS_LIMIT")]),
-    Promise(few_lines_tell_the_format, None, [Doubled("formats.detection:LINES")]),
     Promise(samples_are_short, None, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
     Promise(further_routes_are_other, None, [Doubled("max_routes")]),
     Promise(long_routes_are_other, None, [Doubled("max_route")]),

@@ -15,6 +15,7 @@ COMBINED = COMMON + b' "-" "curl/8"'
 VHOST = COMBINED.replace(b"1.2.3.4 -", b"1.2.3.4 www.example.org")
 DEFAULT = b"1.2.3.4\tGET /a\t200\t512"
 JSON = b'{"request":{"method":"GET","uri":"/a"},"status":200,"size":512}'
+FIELDS = b"#Fields: cs-method cs-uri-stem sc-status"
 TLS = COMBINED.replace(b"GET /a HTTP/1.1", rb"\x16\x03\x01")
 # What servers say of themselves in the same file.
 CADDY = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleaned","status":"ok"}'
@@ -53,6 +54,7 @@ CASES: list[Case] = [
     ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined"),
     # A server's own messages have no vote, however many they are.
     *(([own] * 500 + [COMMON] * 2, "combined", "2 of 2 lines fit combined; 500 fit none") for own in OWN),
+    ([b"#Software: x", FIELDS, b"GET /a 200", b"GET /a 2000"], "w3c", "3 of 3 lines fit w3c; 1 fit none"),
     ([CADDY, JSON] * 2, "json", "2 of 2 lines fit json; 2 fit none"),
     ([COMMON] * VOTES + [JSON] * 500, "combined", f"{VOTES} of {VOTES} lines fit combined"),
     # A few odd lines do not outvote the others.
@@ -97,7 +99,7 @@ TWINS: dict[int, object] = {
     7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
     9: with_blank_lines,
     10: where_most_fit_none,
-    16: by_the_first_vote,
+    17: by_the_first_vote,
 }
 test_promise, test_twin = promises(
     *(
@@ -108,7 +110,7 @@ test_promise, test_twin = promises(
 
 
 def test_every_preset_can_be_chosen() -> None:
-    assert set(AUTO_ORDER) == set(PRESETS)
+    assert set(AUTO_ORDER) == {*PRESETS, "w3c"}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
 from qps_service.values.entries import Entry
 from tests.ledgers import EPOCH, known, opened
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
 
 SECOND = 10**9
@@ -162,6 +163,11 @@ def enough_lines_are_waited_for_no_longer(begin: Begin) -> None:
 
 def what_came_first_is_not_lost(begin: Begin) -> None:
     """However much of it there is, and whatever it is."""
+    log = begin()
+    log.read(OWN * 3 + JSON)
+    log.read(JSON)
+    log.commit()
+    assert log.totals() == (2, 3)
     for first, rejected in [
         (OWN * 150, 150),
         (JUNK * 3000, 3000),
@@ -366,12 +372,14 @@ def that_nothing_fits_is_said(begin: Begin) -> None:
 
 
 def it_is_not_said_while_any_fits(begin: Begin) -> None:
-    """A server's own messages may be many, but not RECENT of them without a request."""
+    """A server's own messages may be many, but not a thousand of them without a request."""
     log = begin(log_format="json")
     log.read(JSON)
-    log.read(OWN * (RECENT - 1))
+    for _ in range(9):
+        log.read(OWN * 111)
     assert log.said(FORMAT_UNFIT) == []
-    log.read(OWN * RECENT)
+    for _ in range(2):
+        log.read(OWN * 500)
     assert len(log.said(FORMAT_UNFIT)) == 1
 
 
@@ -547,4 +555,17 @@ test_promise, test_twin = promises(
     ),
     Promise(it_is_not_said_while_any_fits, None, {"soon": set_to("RECENT", FIRST)}),
     Promise(rejects_are_said_after_the_last_commit_too, None, {"at a look": following(SaysAtALook)}),
+)
+
+
+# --- limits
+
+test_limits, test_limits_that_are_doubled = promises(
+    Promise(
+        enough_lines_are_waited_for_no_longer,
+        None,
+        [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")],
+    ),
+    Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
+    Promise(that_nothing_fits_is_said, None, [Doubled("service.pipeline:UNFIT_SAID_EVERY")]),
 )
