@@ -19,6 +19,7 @@ from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, group_name, user_name
+from qps_service.formats.presets import AUTO_ORDER
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -236,19 +237,19 @@ COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 CHOSEN = "  chosen       "
 FOUND_OUT = {
     COMMON: [
-        CHOSEN + "common: 1 of 1 lines fit common",
+        CHOSEN + "combined: 1 of 1 lines fit combined",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
     GOOD + COMMON * 2 + b"cut off": [
-        CHOSEN + "common: 2 of 3 lines fit common, 1 default",
+        CHOSEN + "combined: 2 of 3 lines fit combined, 1 default",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
     # What it has now counts, and not what it began with.
     GOOD * 3000 + COMMON * 1600: [
-        CHOSEN + "common: 100 of 100 lines fit common",
+        CHOSEN + "combined: 100 of 100 lines fit combined",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
-    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, combined, common, default{PROBLEM}"],
+    b"?\n": [f"{CHOSEN}none: none of 1 lines fits {', '.join(AUTO_ORDER)}{PROBLEM}"],
     b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
     b"": ["  first line   none yet"],
 }
