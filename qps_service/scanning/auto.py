@@ -84,12 +84,13 @@ class LineCounter:
         known = _known(chosen) if chosen and is_auto else None
         self.chosen = known and known.text  # the format that `auto` chose, if any
         self._waiting = _Waiting(self._judged) if is_auto and known is None else None
-        self._format = known or (compile_format(FALLBACK) if is_auto else options.log_format)
-        self._scanner = make(options._replace(log_format=self._format), spill)
+        first = known or (compile_format(FALLBACK) if is_auto else options.log_format)
+        self._scanner = make(options._replace(log_format=first), spill)
         self.why_none: str | None = None  # no format was found among the last lines that waited, if none was
         self.has_rejected = False  # lines, since the last `take`
         self._recent = _Recent()
         self._has_counted = known is not None  # a request
+        self._left: set[str] = set()  # formats that others took the place of
 
     @property
     def wants_former(self) -> bool:
@@ -153,14 +154,14 @@ class LineCounter:
         text = self._recent.text
         choice = self._judged(text, directives).choice()
         other = choice.format if self.chosen else None
-        # More of the lines that are known than the present one counted of all of them.
-        if (
-            other
-            and _counted(self._idle(other, directives), text) > self._recent.lines - self._recent.rejected
-        ):
-            self._use(other, choice.reason, anew=True)
-        else:
-            self._say_unfit(choice.reason)
+        if other and other.text != self.chosen:
+            counted = self._recent.lines - self._recent.rejected
+            # Of two formats that take turns in one log, none is given up for the other again and again.
+            least = 2 * counted if other.text in self._left else counted
+            if min(_counted(self._idle(other, directives), text), self._recent.rejected) > least:
+                self._use(other, choice.reason, anew=True)
+                return
+        self._say_unfit(choice.reason)
 
     def _say_unfit(self, reason: str) -> None:
         recent, self._recent = self._recent, _Recent()
@@ -169,7 +170,9 @@ class LineCounter:
 
     def _use(self, log_format: LogFormat, reason: str, *, anew: bool) -> None:
         self._spill(self._scanner.take())
-        self._format, self.chosen = log_format, log_format.text
+        if self.chosen:
+            self._left.add(self.chosen)
+        self.chosen = log_format.text
         self._scanner = self._make(self._options._replace(log_format=log_format), self._spill)
         self._recent = _Recent()
         self._say.chosen(log_format.text, reason, anew=anew)
