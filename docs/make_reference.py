@@ -24,8 +24,9 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats import w3c  # noqa: E402
 from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
-from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
@@ -240,9 +241,12 @@ def _tag(route: bytes) -> str:
 def formats() -> str:
     """The names."""
     rows = ((f"[`{name}`](#{_anchor(name)})", each.what) for name, each in PRESETS.items())
-    return _table(
-        ("name", "lines"), (*rows, ("[`auto`](#auto)", "the one of these that the first lines fit"))
+    others = (
+        (", ".join(map(_code, ALIASES)), "other names of `combined`"),
+        (_code(w3c.NAME), "those whose `#Fields` say what is in them, as of IIS and CloudFront"),
+        ("[`auto`](#auto)", "the one of these that most lines fit; the default"),
     )
+    return _table(("name", "lines"), (*rows, *others))
 
 
 def presets() -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 
 from qps_service.commands import add_configuration, flags_of, one_line
 from qps_service.configuration.loader import load
@@ -19,9 +20,11 @@ from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
-from qps_service.formats.detection import choose, first_lines, fits
+from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
+from qps_service.formats.w3c import is_directive, lines_of
+from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
@@ -189,6 +192,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)
+        now = files.read(descriptor, WAITING, max(0, seen.size - WAITING))
         files.close(descriptor)
     except OSError as error:
         yield "  readable", f"no: {explain_error(error, seen)}", False
@@ -199,14 +203,31 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
     if log.format.is_auto:
-        chosen, reason = choose(first_lines(start))
+        votes = Votes()
+        votes.add(now.split(b"\n")[seen.size > WAITING : -1])
+        chosen, reason = votes.choice()
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
         if chosen is None:
             return
         log = log._replace(format=chosen)
+        line = votes.firsts[chosen.text]
     if log.format.others:
-        yield from _shares(log.format, first_lines(start), log.max_line)
-    yield from _first_line(log, line)
+        yield from _shares(log.format, start.split(b"\n")[:-1], log.max_line)
+    above = b""
+    if log.format.is_w3c:
+        above, line = _first_row(start)
+        if not line:
+            yield "  first line", "none yet, but directives", True
+            return
+    yield from _first_line(log, line, above)
+
+
+def _first_row(start: bytes) -> tuple[bytes, bytes]:
+    """The directives that a log begins with, and the first line that is none; empty if it is not there."""
+    lines = lines_of(start)
+    number = sum(1 for _ in takewhile(is_directive, lines))
+    row = lines[number] if number < len(lines) else b""
+    return b"".join(lines[:number]), row.removesuffix(b"\n") if row.endswith(b"\n") else b""
 
 
 def _shares(log_format: LogFormat, lines: Sequence[bytes], max_line: int) -> Iterator[Answer]:
@@ -239,9 +260,10 @@ def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
     return CPU_LIMIT(apply_all, rules, route, max_route)[0] or OTHER
 
 
-def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
+def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
+    """What a line counts as, with these directives above it."""
     scanner = make_scanner(ScanOptions(log.format, log.max_line, log.keep_query), _none_to_spill)
-    scanner.scan(line + b"\n")
+    scanner.scan(above + line + b"\n")
     scanned = scanner.take()
     for key, counts in scanned.counts.items():
         route = show(log.routes(_limited).of(key.route))

@@ -11,8 +11,9 @@ from qps_service.commands import MAX_LINE, answer, format_of, one_line
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
-from qps_service.formats.explanation import Explanation, explain, title
+from qps_service.formats.explanation import Explanation, explain, explain_row, title
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
+from qps_service.formats.w3c import is_directive, is_fields
 from qps_service.text.caret import point
 from qps_service.text.escape import show
 from qps_service.values.counts import TOO_LONG
@@ -23,6 +24,7 @@ examples:
   qps-reporter explain '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a?b HTTP/1.1" 200 512'
   qps-reporter explain '/help 200' --format '%U %>s'
   tail -n 3 access.log | qps-reporter explain - --format combined --format json
+  head -n 20 u_ex261124.log | qps-reporter explain -
 
 Routes are those of a log without rules of its own.
 Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the command line is wrong.
@@ -51,9 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         log_format = choice.format or _likely(lines)
         answer(_chosen(choice, log_format) + "\n")
     well = bool(lines)
+    fields = b""  # the last #Fields
     for line in lines:
-        found = explain(log_format, line, MAX_LINE)
-        answer("\n".join(["", *_explained(log_format, found), ""]))
+        if log_format.is_w3c and is_directive(line):
+            fields = line if is_fields(line) else fields
+            answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
+            continue
+        if log_format.is_w3c:
+            of_line, found = explain_row(fields, line, MAX_LINE)
+        else:
+            of_line, found = log_format, explain(log_format, line, MAX_LINE)
+        answer("\n".join(["", *_explained(of_line, found), ""]))
         well &= found.reason is None
     return EXIT_OK if well else EXIT_PROBLEM
 
@@ -85,7 +95,7 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     if len(listed) > 1 and (found.request or found.fault) and found.reason != TOO_LONG:
         how = "read" if found.request else "rejected"
         yield f"{how} by format {found.number + 1} of {len(listed)}: {one_line(log_format.text)}"
-    names = [part.name if log_format.members else title(part.name) for part in found.parts]
+    names = [title(log_format, part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
     for name, part in zip(shown, found.parts, strict=True):

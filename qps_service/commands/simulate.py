@@ -84,8 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     arguments.format = arguments.format or ["default"]
     log_format = format_of(arguments)
-    if log_format.is_auto:
-        raise UsageError("--format auto is for reading: name a format to write")
+    if log_format.is_auto or log_format.is_w3c:
+        raise UsageError(f"--format {log_format.text} is for reading: name a format to write")
 
     def random(purpose: str) -> Random:
         """One stream for each purpose: the pace then has no influence on the lines."""

@@ -106,7 +106,7 @@ LOG = (
     Setting(
         "format",
         compile_format,
-        "default",
+        "auto",
         "FORMAT",
         f"the log's line format: {', '.join(NAMES)}, or as it stands in the configuration of nginx "
         "(log_format) or Apache (LogFormat); of several the first that gives a status counts a line",

@@ -13,7 +13,7 @@ Some servers escape no quote. So where a quote ends the request, or the route, a
 the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
 later: then the status ends with the line, as do method, route and request, but no measure does.
 
-A line of JSON is one object, whose members count (json_members.py): of several with the same path the
+The combined family has rules of its own (combined.py). A line of JSON is one object, whose members count (json_members.py): of several with the same path the
 first.
 
 Where there are several formats, a line is a request by the first of them that can read it, and else a reject
@@ -26,6 +26,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from qps_service.formats.combined import CombinedReader
 from qps_service.formats.json_members import members_of
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat, Member
@@ -78,6 +79,8 @@ def make_reader(log_format: LogFormat) -> Reader:
         return ListReader([make_reader(each) for each in log_format.listed])
     if log_format.members:
         return JsonReader(log_format.members)
+    if log_format.is_combined:
+        return CombinedReader()
     return TextReader(log_format.pieces, is_lenient=log_format.is_lenient)
 
 

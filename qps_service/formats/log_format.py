@@ -44,6 +44,10 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
+    is_combined: bool = (
+        False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    )
+    is_w3c: bool = False  # whether directives between the lines tell what is in them (w3c.py)
     others: tuple["LogFormat", ...] = ()  # of a list: those tried in order where this one gives no request
 
     @property
@@ -59,7 +63,7 @@ class LogFormat(NamedTuple):
     @property
     def is_auto(self) -> bool:
         """Whether lines are yet to tell which format they have."""
-        return not self.pieces and not self.members
+        return not self.pieces and not self.members and not self.is_w3c
 
     @property
     def written(self) -> tuple[Field | bytes, ...]:

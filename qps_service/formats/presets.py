@@ -3,8 +3,10 @@
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
-    combined                                                        a name for one of those, or for several
-    auto                                                            the first lines tell (detection.py)
+    combined                                                        the combined family (combined.py)
+    w3c                                                             what the log itself tells (w3c.py)
+    default                                                         a name for one of those, or for several
+    auto                                                            the lines tell (detection.py)
 
 In lines of text a field runs up to the first place where the literal stands that follows it, the last one to
 the end of the line. A field between double quotes may hold quotes behind a backslash, as Apache writes them
@@ -16,12 +18,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from qps_service.errors import FormatError
-from qps_service.formats import json_lines, nginx
+from qps_service.formats import json_lines, nginx, w3c
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
 __all__ = [
     "AUTO",
+    "AUTO_ORDER",
     "DEFAULT",
     "LIST_LIMIT",
     "NAMES",
@@ -46,24 +49,19 @@ class Preset(NamedTuple):
 
 
 DEFAULT = r"$ip_address\t$method $route\t$status_code\t$response_bytes"
-_CLF = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
-_COMMON = '203.0.113.7 - - [24/Nov/2026:14:50:08 +0100] "GET /help?a HTTP/1.1" 200 512'
 PRESETS = {
     "default": Preset(
         (DEFAULT,),
         "tabs between the fields; runs of blanks are taken for tabs too, as in a log copied from a terminal",
         "203.0.113.7\tGET /help?a\t200\t512",
     ),
-    "common": Preset(
-        (_CLF,),
-        "the Common Log Format",
-        _COMMON,
-        "https://httpd.apache.org/docs/2.4/logs.html#common",
-    ),
     "combined": Preset(
-        (f'{_CLF} "$http_referer" "$http_user_agent"',),
-        "the combined format of Apache and nginx, quotes behind a backslash included",
-        f'{_COMMON} "-" "curl/8.5"',
+        (
+            '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+            '"$http_user_agent"',
+        ),
+        "the combined family: what most servers write, see below",
+        '203.0.113.7 - - [24/Nov/2026:14:50:08 +0100] "GET /help?a HTTP/1.1" 200 512 "-" "curl/8.5"',
         "https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format",
     ),
     json_lines.NAME: Preset(
@@ -192,8 +190,16 @@ PRESETS = {
         "https://www.php.net/manual/en/install.fpm.configuration.php",
     ),
 }
+COMBINED = "combined"  # its text is how such a line is written; more than that is read
+# What servers call their shape of the family, or are called themselves.
+ALIASES = ("common", "vhost_combined", "main", "gunicorn", "ingress-nginx", "lighttpd", "ovh", "traefik")
 AUTO = "auto"
-NAMES = (*PRESETS, AUTO)
+# What that chooses from, the more specific first: the later ones fit some lines of those before, too.
+AUTO_ORDER = (
+    *("json", w3c.NAME, "hypercorn", "istio", "envoy", "django", "combined", "haproxy", "alb", "elb", "s3"),
+    *("nginx-proxy-manager", "squid", "uwsgi", "uvicorn", "php-fpm", "default"),
+)
+NAMES = (*PRESETS, *ALIASES, w3c.NAME, AUTO)
 LIST_LIMIT = 8  # formats of a log: a line that fits none is tried with each
 
 
@@ -201,6 +207,10 @@ def compile_format(text: str) -> LogFormat:
     """The format that `text` names or spells out. Raises FormatError."""
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
+    if text == COMBINED or text in ALIASES:
+        return _read(PRESETS[COMBINED].texts[0])._replace(text=text, is_combined=True)
+    if text == w3c.NAME:
+        return w3c.unread()
     if text in PRESETS:
         return as_list([_read(each) for each in PRESETS[text].texts])._replace(text=text)
     return _read(text)

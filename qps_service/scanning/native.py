@@ -10,6 +10,7 @@ from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
+from qps_service.values.positions import Directives
 
 _ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
@@ -29,6 +30,7 @@ class NativeScanner:
     ) -> None:
         """`level` is one of LEVELS, the best if None; `seed` is random if None."""
         native = load()
+        self.directives = Directives()
         self._native = native.Scanner(
             programs=tuple(map(_program, options.log_format.listed)),
             max_line=options.max_line,
@@ -58,8 +60,8 @@ def load() -> ModuleType:
 
 
 def _program(log_format: LogFormat) -> tuple[object, ...]:
-    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member; and
-    whether blanks will do."""
+    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member;
+    whether blanks will do; and whether it is the combined family."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
@@ -67,7 +69,7 @@ def _program(log_format: LogFormat) -> tuple[object, ...]:
         if isinstance(piece, Field) and isinstance(following, bytes):
             fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
     members = tuple((_ROLES.index(member.role), member.path) for member in log_format.members)
-    return head, tuple(fields), members, log_format.is_lenient
+    return head, tuple(fields), members, log_format.is_lenient, log_format.is_combined
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:

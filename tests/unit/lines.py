@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from qps_service.formats.line import Piece
-from qps_service.formats.presets import Field, LogFormat, Member, as_list, compile_format
+from qps_service.formats.presets import PRESETS, Field, LogFormat, Member, as_list, compile_format
 
 # What a field of each role may hold: the usual first, and what is odd.
 _VALUES: dict[str | None, tuple[bytes, ...]] = {
@@ -57,7 +57,9 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"24/Nov/2026:14:50:08 +0000", b"[24/Nov/2026:14:50:08 -0130]", b"2026-11-24T14:50:08.123+01:00"),
         *(b"2026-02-31 23:59:60Z", b"1795531808", b"1795531808.5", b"1795531808123", b"9" * 19, b"9" * 20),
         *(b"0", b"-", b"", b"1969-12-31T00:00:00", b"24/nov/2026:14:50:08", b"1970-01-01T00:00:00+99:99"),
-        b"1" * 70,
+        *(b"Tue Nov 24 14:50:08 2026", b"Tue Nov  4 14:50:08,5 UTC 2026", b"24/NOV/2026 14:50:08.123gmt"),
+        *(b"Tue, 24 Nov 2026 14:50:08 +02", b"2026-11-24\t14:50:08 Z", b"2026/11/24 14:50:08+0", b"[]"),
+        *(b"0000-11-24T14:50:08 2026", b"24-Nov/2026:14:50:08", b"[1795531808]", b"1" * 70),
     ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
@@ -71,6 +73,24 @@ _BITS = (
     *(b"0", b"9", b"?", b"#", b"%", b"-", b"|", b"]", b"HTTP/1.1", b"\\u0041", b"\\U0041", b"\\ud83d\\ude00"),
     *(b"\\udc00", b"{", b"}", b"[", b"]", b",", b":", b"null"),
 )
+# What stands around the fields of the combined family: the usual first.
+_BEFORE = (
+    *(b"1.2.3.4 - - ", b"::1 - jane doe ", b"", b"www.example.com:443 1.2.3.4 - - ", b"1.2.3.4\t-\t-\t"),
+    *(b"2026-11-24T14:50:08.1Z stdout F 1.2.3.4 - - ", b"Nov 24 host nginx[12]: 1.2.3.4 - - ", b"a [b] c "),
+    *(
+        b'1.2.3.4 - [x] "y" ',
+        b'1.2.3.4 - [x]  "y" 200 ',
+        b'1.2.3.4 - x] "y ',
+        b"[1] [",
+        b'1.2.3.4 - [x] \\"y" ',
+    ),
+    *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
+)
+_BEHIND = (
+    *(b"", b' "-" "curl/8.5"', b' "-" "My "quoted" agent"', b' "-" "x" 1 "r@docker" 1ms', b" ", b"\t5"),
+    *(b' "-" "[x] "GET / HTTP/1.1" 200 5"', b' "[a] "', b' "-" "Mozilla (cut', b"\\", b' "x" 404 7'),
+)
+_BLANKS = (b" ", b"  ", b"\t", b"", b" " * 70)
 _PATHS = (b"a", b"b", b"c", b"a.b", b"a.c", b"a.b.c", b"b.", b".a", b"")
 _ESCAPES = (
     *(rb"\u0041", rb"\U0041", rb"\u00e9", rb"\uD83D\udE00", rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\u0041"),
@@ -111,7 +131,11 @@ def _text_format(pieces: Sequence[Piece]) -> LogFormat:
     return LogFormat("drawn", tuple(pieces), (), is_lenient=False, roles=roles)
 
 
-_PRESETS = [compile_format(name) for name in ("default", "combined", "common", "json", "$uri $status")]
+# The third is one of a family's shapes, spelled out.
+_PRESETS = [
+    compile_format(text)
+    for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "$uri $status")
+]
 _LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
 
 
@@ -203,7 +227,9 @@ def _varied(line: bytes, number: int) -> bytes:
 def _line(random: Random, asked: Settings) -> bytes:
     """One line, or more where a newline gets into it."""
     log_format = random.choice(asked.log_format.listed)
-    if log_format.members:
+    if log_format.is_combined:
+        line = _combined(random)
+    elif log_format.members:
         line = _json(random, log_format.members)
     else:
         line = b"".join(
@@ -214,8 +240,20 @@ def _line(random: Random, asked: Settings) -> bytes:
     return line
 
 
+def _combined(random: Random) -> bytes:
+    before, *blanks, behind = (_some(random, each) for each in (_BEFORE, _BLANKS, _BLANKS, _BLANKS, _BEHIND))
+    time, request, status, size = (_value(random, role) for role in ("time", "request", "status", "bytes"))
+    return b'%b[%b]%b"%b"%b%b%b%b%b' % (
+        *(before, time, blanks[0], request, blanks[1], status, blanks[2], size, behind),
+    )
+
+
 def _value(random: Random, role: str | None) -> bytes:
-    values = _VALUES[role]
+    return _some(random, _VALUES[role])
+
+
+def _some(random: Random, values: Sequence[bytes]) -> bytes:
+    """Mostly one of the usual ones."""
     return random.choice(values[:2] if random.random() < 0.8 else values)
 
 

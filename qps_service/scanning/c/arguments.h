@@ -90,7 +90,7 @@ static int set_members(struct program *g, PyObject *members)
     return 0;
 }
 
-/* ((head, fields, members, is_lenient), ...): a program and those behind it, which have all else of the first
+/* ((head, fields, members, is_lenient, is_combined), ...): a program and those behind it, which have all else of the first
    one. */
 static int set_programs(struct program *g, PyObject *programs)
 {
@@ -117,8 +117,8 @@ static int set_programs(struct program *g, PyObject *programs)
             PyErr_SetString(PyExc_TypeError, "expected programs as tuples");
             return -1;
         }
-        if (!PyArg_ParseTuple(program, "SO!O!p", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
-                              &g->is_lenient) ||
+        if (!PyArg_ParseTuple(program, "SO!O!pp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
+                              &g->is_lenient, &g->is_combined) ||
             set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
             return -1;
     }

@@ -72,7 +72,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
             LogConfig(
                 name="access",
                 path=str(tmp_path / "logs/access.log.txt"),
-                format=compile_format("default"),
+                format=compile_format("auto"),
                 start=False,
                 max_routes=1000,
                 max_route=1024,

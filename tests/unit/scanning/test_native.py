@@ -20,8 +20,8 @@ LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
 # Programs for lines that the one under test rejects.
 OTHERS = (
-    (b"!", ((2, False, b" "), (4, False, b"")), (), False),
-    (b"", (), ((4, b"s"), (2, b"r")), False),
+    (b"!", ((2, False, b" "), (4, False, b"")), (), False, False),
+    (b"", (), ((4, b"s"), (2, b"r")), False, False),
 )
 
 Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int]
@@ -34,6 +34,7 @@ def make(small_module: ModuleType) -> Make:
 
     def scanner(**asked: object) -> Any:
         program = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True}
+        program["is_combined"] = False
         program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
         programs = (tuple(program.values()), *OTHERS)
         usual = {"programs": programs, "max_line": 300, "spill": lambda taken: None}
@@ -84,7 +85,13 @@ NO_MEMBERS: tuple[object, ...] = (
     ((4, b"status"),) * 65,
 )
 WRONG: dict[str, tuple[object, ...]] = {
-    "programs": ("text", (), ("text",), ((b"", FIELDS, ()),), ((b"", FIELDS, (), True), (b"", (), (), True))),
+    "programs": (
+        "text",
+        (),
+        ("text",),
+        ((b"", FIELDS, ()),),
+        ((b"", FIELDS, (), True, False), (b"", (), (), True, False)),
+    ),
     "head": ("text", b"\n"),
     "fields": (*NO_FIELDS, *NO_ROLES, *NO_ORDER),
     "members": (((4, b"status"),),),
@@ -265,7 +272,8 @@ def test_nothing_leaks(make: Make) -> None:
         make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
         fails(fields=(), members=((4, b"a"), (7, b"b")))
-        fails(programs=((b"", FIELDS, (), True), *OTHERS, (b"", (), ((4, b"a"), (7, b"b")), False)))
+        wrong = (b"", (), ((4, b"a"), (7, b"b")), False, False)
+        fails(programs=((b"", FIELDS, (), True, False), *OTHERS, wrong))
         fails(level="none")
 
     blocks = []

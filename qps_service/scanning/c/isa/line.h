@@ -17,7 +17,7 @@
 #include "../table.h"
 #include "../timestamps.h"
 #include "../values.h"
-#include "json.h" /* and with it find.h */
+#include "combined.h" /* and with it json.h and find.h */
 
 /* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
 static inline int PER_ISA(match_some)(const struct field *f, const struct field *last, const uint8_t **start,
@@ -57,16 +57,6 @@ static inline int PER_ISA(has_literal)(const uint8_t *p, const uint8_t *end, con
     while ((p = PER_ISA(find)(p, end, *l->bytes)) < end && !starts_with(p, end, l))
         p++;
     return p < end;
-}
-
-/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. */
-static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped)
-{
-    if (!is_escaped)
-        return PER_ISA(find)(p, end, '"');
-    while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
-        p += 2;
-    return p < end ? p : end;
 }
 
 /* The request, or the route, that begins here, up to the first quote behind which a status can be read; that
@@ -289,6 +279,10 @@ static inline enum reason PER_ISA(line_by)(struct scanner *s, const struct progr
         if (!PER_ISA(json)(s, g, p, end, fields) || !fields[STATUS].start ||
             !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
+    } else if (g->is_combined) {
+        enum reason reason = PER_ISA(match_combined)(p, end, fields);
+        if (reason != COUNTED)
+            return reason;
     } else {
         enum reason reason = PER_ISA(match)(g, p, end, fields);
         if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
