@@ -202,7 +202,8 @@ def compile_format(text: str) -> LogFormat:
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
     if text in PRESETS:
-        return as_list([_read(each) for each in PRESETS[text].texts])._replace(text=text)
+        listed = [each for spelled in PRESETS[text].texts for each in _read(spelled).listed]
+        return as_list([each._replace(text=text) for each in listed])
     return _read(text)
 
 
