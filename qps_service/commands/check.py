@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -173,8 +174,8 @@ def _log(log: LogConfig) -> list[Answer]:
 
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
-    for each in log.format.listed:
-        yield "  format" if each.text == log.format.text else "  or", one_line(each.text), True
+    for number, text in enumerate(log.format.texts):
+        yield "  or" if number else "  format", one_line(text), True
     yield from _rules(log)
     user = user_name(os.geteuid())
     try:
@@ -211,7 +212,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
             return
         log = log._replace(format=chosen)
         line = votes.firsts[chosen.text]
-    if log.format.others:
+    if len(log.format.texts) > 1:
         yield from _shares(log.format, start.split(b"\n")[:-1], log.max_line)
     above = b""
     if log.format.is_w3c:
@@ -233,9 +234,9 @@ def _first_row(start: bytes) -> tuple[bytes, bytes]:
 def _shares(log_format: LogFormat, lines: Sequence[bytes], max_line: int) -> Iterator[Answer]:
     """How many of the first lines each format of a list reads."""
     explained = [explain(log_format, line, max_line) for line in lines]
-    for number, each in enumerate(log_format.listed):
-        read = sum(found.reason is None and found.number == number for found in explained)
-        yield "" if number else "  lines", f"{read} of {len(lines)} are read by {one_line(each.text)}", True
+    read = Counter(log_format.listed[found.number].text for found in explained if found.reason is None)
+    for number, text in enumerate(log_format.texts):
+        yield "" if number else "  lines", f"{read[text]} of {len(lines)} are read by {one_line(text)}", True
 
 
 def _rules(log: LogConfig) -> Iterator[Answer]:

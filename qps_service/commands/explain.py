@@ -90,11 +90,11 @@ def _chosen(choice: Choice, log_format: LogFormat) -> str:
 
 def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     """The lines of text about one line of the log."""
-    listed = log_format.listed
-    log_format = listed[found.number]
-    if len(listed) > 1 and (found.request or found.fault) and found.reason != TOO_LONG:
+    texts, log_format = log_format.texts, log_format.listed[found.number]
+    if len(texts) > 1 and found.reason != TOO_LONG:
         how = "read" if found.request else "rejected"
-        yield f"{how} by format {found.number + 1} of {len(listed)}: {one_line(log_format.text)}"
+        number = texts.index(log_format.text) + 1
+        yield f"{how} by format {number} of {len(texts)}: {one_line(log_format.text)}"
     names = [title(log_format, part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
@@ -115,8 +115,7 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
             part.decode(errors="surrogateescape") for part in (found.line[:place], found.line[place:])
         )
         yield indent(point(before, after), "  ", lambda _: True)
-    tried = {each.text for each in listed}
-    others = [name for name in PRESETS if name not in tried and fits(compile_format(name), found.line)]
+    others = [name for name in PRESETS if name not in texts and fits(compile_format(name), found.line)]
     yield f"it fits the format {' or '.join(others)}" if others else "no other format with a name fits it"
 
 

@@ -138,7 +138,7 @@ class _Counting:
 
     def _require_time(self, log_format: LogFormat) -> None:
         if self._span and not any("time" in each.roles for each in log_format.listed):
-            raise UsageError(f"--by: the format {log_format.texts} has no time")
+            raise UsageError(f"--by: the format {' or '.join(log_format.texts)} has no time")
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)

@@ -56,9 +56,9 @@ class LogFormat(NamedTuple):
         return (self._replace(others=()), *self.others)
 
     @property
-    def texts(self) -> str:
-        """All of a list, for people."""
-        return " or ".join(each.text for each in self.listed)
+    def texts(self) -> tuple[str, ...]:
+        """Those of a list, in order; several formats have one text where they belong together."""
+        return tuple(dict.fromkeys(each.text for each in self.listed))
 
     @property
     def is_auto(self) -> bool:

@@ -107,10 +107,10 @@ def _without_or_with_more(log_format: LogFormat) -> Iterator[LogFormat]:
         return
     # What stands before them is often of the upstream, too.
     for first in dict.fromkeys((start, upstreams[0])):
-        yield _with(log_format, (*pieces[:first], *pieces[status:]))
+        yield log_format._replace(pieces=(*pieces[:first], *pieces[status:]))
     again: tuple[Field | bytes, ...] = (Field(_AGAIN, None), b" ")
     times = sum(_has_several(pieces[place]) for place in upstreams)
-    yield _with(log_format, (*pieces[:status], *again * times, *pieces[status:]))
+    yield log_format._replace(pieces=(*pieces[:status], *again * times, *pieces[status:]))
 
 
 _AGAIN = "upstream_again"  # what is told of the second upstream
@@ -127,11 +127,6 @@ def _tells_upstream(piece: Field | bytes) -> bool:
 def _has_several(piece: Field | bytes) -> bool:
     """Whether it has a value for each upstream."""
     return isinstance(piece, Field) and piece.name != "upstream_cache_status"
-
-
-def _with(log_format: LogFormat, pieces: tuple[Field | bytes, ...]) -> LogFormat:
-    text = "".join(f"${each.name}" if isinstance(each, Field) else each.decode() for each in pieces)
-    return log_format._replace(text=text, pieces=pieces)
 
 
 class _Token(NamedTuple):

@@ -212,7 +212,8 @@ def compile_format(text: str) -> LogFormat:
     if text == w3c.NAME:
         return w3c.unread()
     if text in PRESETS:
-        return as_list([_read(each) for each in PRESETS[text].texts])._replace(text=text)
+        listed = [each for spelled in PRESETS[text].texts for each in _read(spelled).listed]
+        return as_list([each._replace(text=text) for each in listed])
     return _read(text)
 
 

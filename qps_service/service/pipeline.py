@@ -321,7 +321,7 @@ class LogPipeline:
     def _say_unfit(self, now: int) -> None:
         reason, self._unfit = self._unfit, None
         if reason and self._unfit_said.allows(now):
-            name = " ".join(self.config.format.text.split())
+            name = " ".join(" or ".join(self.config.format.texts).split())
             text = f"no recent line of {show_path(self.config.path)} counts in the format {name}: {reason}"
             text += "; qps-reporter explain shows how a line is understood, format = sets another format"
             self._notify(Notice(kinds.FORMAT_UNFIT, text, self.config.name))
