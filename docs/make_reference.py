@@ -24,8 +24,9 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats import w3c  # noqa: E402
 from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
-from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
@@ -238,8 +239,26 @@ def _tag(route: bytes) -> str:
 
 
 def formats() -> str:
-    """The presets, spelled out."""
-    parts = [f"`{name}`:\n\n{_block(text)}" for name, text in PRESETS.items() if name not in ("json", "auto")]
+    """The names."""
+    rows = ((f"[`{name}`](#{_anchor(name)})", each.what) for name, each in PRESETS.items())
+    others = (
+        (", ".join(map(_code, ALIASES)), "other names of `combined`"),
+        (_code(w3c.NAME), "those whose `#Fields` say what is in them, as of IIS and CloudFront"),
+        ("[`auto`](#auto)", "the one of these that most lines fit; the default"),
+    )
+    return _table(("name", "lines"), (*rows, *others))
+
+
+def presets() -> str:
+    """The presets, each with a line and spelled out."""
+    parts = []
+    for name, each in PRESETS.items():
+        if name == "json":  # it has a part of its own
+            continue
+        source = f" ([source]({each.source}))" if each.source else ""
+        what = "A list" if len(each.texts) > 1 else "The format"
+        parts += [f"### {name}\n", f"{each.what[0].upper()}{each.what[1:]}{source}:\n", _block(each.example)]
+        parts += [f"{what}:\n", _block("\n".join(each.texts))]
     return "\n".join(parts)
 
 
@@ -294,6 +313,7 @@ PARTS: dict[str, Callable[[], str]] = {
         metric_names,
         ganglia_metrics,
         formats,
+        presets,
         names,
         members,
         members_of_a_report,

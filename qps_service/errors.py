@@ -20,6 +20,7 @@ EXIT_OK = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
 EXIT_STATE_HELD = 3
+EXIT_NOTHING = 4  # there were lines, and none counted
 EXIT_INTERRUPTED = 130  # as a shell says of what SIGINT ended
 
 

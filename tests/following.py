@@ -326,7 +326,7 @@ class Rig:
         if not lines[-1]:
             lines.pop()
         self.seen.update(lines)
-        chunk.origin.counted(len(lines), 0)
+        chunk.origin.counted(len(lines), 0, chunk.origin.directives)
         if chunk.oversize is not None:
             self.oversize.append(chunk.oversize)
 

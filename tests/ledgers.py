@@ -19,7 +19,7 @@ from qps_service.ledger.database import Database, LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Kind, Notice
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Entry, Restored
 from qps_service.values.history import History
 from qps_service.values.positions import Identity, Position
@@ -52,12 +52,12 @@ def key(number: int) -> Key:
     return Key(b"GET", b"/%d" % number, 200)
 
 
-def position(number: int, lines: int, rejected: int = 0) -> Position:
+def position(number: int, lines: int, rejected: int = 0, directives: int = 0) -> Position:
     """A generation of which so many lines were read."""
     identity = Identity(1, 2**64 - number, None)
     name, offset = f"/log.{number}", lines * 10
     read = Position(identity, name, offset, b"p", b"m", False, number=number, lines=lines, rejected=rejected)
-    return read._replace(tail=b"t" * 8)
+    return read._replace(tail=b"t" * 8, directives=directives, directive=b"#Fields: a" * bool(directives))
 
 
 def entry(
@@ -71,6 +71,7 @@ def entry(
     retired: tuple[Position, ...] = (),
     forgotten: tuple[int, ...] = (),
     rejected: int = 0,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Entry:
     """An entry with these numbered lines, each 7 bytes, and so many rejected ones."""
     return Entry(
@@ -85,6 +86,7 @@ def entry(
         held=held,
         retired=retired,
         forgotten=forgotten,
+        beside=beside,
     )
 
 

@@ -107,7 +107,13 @@ LIMITS = {
         "formats.json_members:DEPTH_LIMIT", "test_limits"
     ),
     "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
-    "First lines by which `auto` chooses": Limit("formats.detection:LINES", "test_limits"),
+    "Formats in a list": Limit("formats.presets:LIST_LIMIT", "test_limits"),
+    "Lines by which `auto` chooses": Limit("formats.detection:VOTES", "scanning.test_auto"),
+    "Text that waits for that": Limit("scanning.auto:WAITING", "scanning.test_auto"),
+    "Recent lines by which a format is doubted": Limit("scanning.auto:RECENT", "scanning.test_auto"),
+    "Time between two messages that nothing fits": Limit(
+        "service.pipeline:UNFIT_SAID_EVERY", "scanning.test_auto"
+    ),
     "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
     "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),
     "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", "files.test_compressed", _memory),

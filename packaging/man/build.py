@@ -111,7 +111,8 @@ def settings_of_outputs() -> str:
 
 def formats() -> str:
     """The presets, spelled out."""
-    return _definitions((f"**{name}**", f"``{text}``") for name, text in PRESETS.items())
+    rows = ((name, "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items())
+    return _definitions((f"**{name}**", text) for name, text in rows)
 
 
 def names() -> str:

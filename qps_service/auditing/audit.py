@@ -1,7 +1,8 @@
 """Checks the ledger against itself and against the logs that still exist.
 
 For each generation: its lines are counted again where its text still is (`recount`). For each log: the
-lines of all generations must be the requests and rejected lines in the totals. Nothing is written.
+lines of all generations must be the requests, rejected lines and directives in the totals. Nothing is
+written.
 """
 
 from typing import NamedTuple
@@ -22,8 +23,10 @@ class Audit(NamedTuple):
     generations: list[Checked]
     forgotten: int  # lines of generations that the ledger remembers no more
     forgotten_rejected: int  # how many of them were rejected
+    forgotten_directives: int  # and directives
     requests: int
     rejected: int
+    directives: int
     losses: list[Loss]
 
     @property
@@ -33,9 +36,12 @@ class Audit(NamedTuple):
 
     @property
     def lines_balance(self) -> bool:
-        """Whether nothing is counted that was not read, and the other way round; rejected lines likewise."""
+        """Whether nothing is counted that was not read, and the other way round; rejected lines and
+        directives likewise."""
         rejected = self.forgotten_rejected + sum(each.position.rejected for each in self.generations)
-        return (self.lines, rejected) == (self.requests + self.rejected, self.rejected)
+        directives = self.forgotten_directives + sum(each.position.directives for each in self.generations)
+        read = self.lines, rejected, directives
+        return read == (self.requests + self.rejected + self.directives, self.rejected, self.directives)
 
     @property
     def unread(self) -> list[Unread]:
@@ -53,7 +59,7 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
     with ledger.snapshot():
         restored = ledger.restore(log, now=0, at=0)
         generations, losses = ledger.generations(log), ledger.losses(log)
-        forgotten, forgotten_rejected = ledger.forgotten(log)
+        forgotten, forgotten_rejected, forgotten_directives = ledger.forgotten(log)
     if restored is None:
         raise LedgerDamaged(f"it knows no log named {log}")
     candidates = Candidates(files, restored.path, [position for position, _ in generations])
@@ -64,7 +70,9 @@ def audit(ledger: Ledger, log: str, files: Files) -> Audit:
         generations=[candidates.check(position, held=held) for position, held in generations],
         forgotten=forgotten,
         forgotten_rejected=forgotten_rejected,
+        forgotten_directives=forgotten_directives,
         requests=sum(counts.requests for counts in restored.totals.values()),
         rejected=sum(restored.rejects.values()),
+        directives=restored.beside.directives,
         losses=losses,
     )

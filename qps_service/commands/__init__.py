@@ -6,7 +6,7 @@ import sys
 from qps_service.configuration.loader import DEFAULT_FILE, Flags
 from qps_service.configuration.settings import BY_KEY, LOG, SERVICE
 from qps_service.errors import FormatError, UsageError
-from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.formats.presets import AUTO, LogFormat, as_list, compile_format
 from qps_service.service.process import discard_stdout
 
 MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
@@ -28,7 +28,10 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     for setting in (*SERVICE, *LOG):
         if setting.flag:
             default = f" (default: {setting.default})" if setting.default else ""
-            parser.add_argument(f"--{setting.key}", metavar=setting.metavar, help=setting.help + default)
+            action = "append" if setting.join else "store"
+            parser.add_argument(
+                f"--{setting.key}", metavar=setting.metavar, help=setting.help + default, action=action
+            )
 
 
 def flags_of(arguments: argparse.Namespace) -> Flags:
@@ -46,8 +49,14 @@ def answer(text: str) -> None:
 
 
 def format_of(arguments: argparse.Namespace) -> LogFormat:
-    """The format that `--format` gives, for a subcommand without configuration. Raises UsageError."""
+    """The format that `--format` gives, or several of it, for a subcommand without configuration; `auto` if
+    none. Raises UsageError."""
     try:
-        return compile_format(arguments.format)
-    except FormatError as error:
+        return as_list([compile_format(each) for each in arguments.format or [AUTO]])
+    except (FormatError, ValueError) as error:
         raise UsageError(f"--format: {error}") from error
+
+
+def one_line(text: str) -> str:
+    """A format's text, however many lines it was spelled out on."""
+    return " ".join(line.strip() for line in text.splitlines()).strip()

@@ -65,11 +65,12 @@ def render(audit: Audit) -> str:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append(f"  {'  '.join(cells)}  {row[-1]}")
     lines += [f"  cannot read {show_path(path)}: {reason}" for path, reason in audit.unread]
-    counted = audit.requests + audit.rejected
+    counted = audit.requests + audit.rejected + audit.directives
+    directives = f" + {audit.directives} directives" if audit.directives else ""
     forgotten = f" ({audit.forgotten} of them in generations that are forgotten)" if audit.forgotten else ""
     lines += [
         f"  read {audit.lines} lines{forgotten}, "
-        f"counted {audit.requests} requests + {audit.rejected} rejected = {counted}"
+        f"counted {audit.requests} requests + {audit.rejected} rejected{directives} = {counted}"
         f"{'' if audit.lines_balance else '  <-- problem'}",
         f"  possible losses: {len(audit.losses) or 'none'}",
     ]

@@ -5,11 +5,13 @@ import grp
 import os
 import pwd
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 
-from qps_service.commands import add_configuration, flags_of
+from qps_service.commands import add_configuration, flags_of, one_line
 from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
@@ -17,9 +19,13 @@ from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, explain, group_name, user_name
-from qps_service.formats.detection import choose, first_lines, fits
-from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, group_name, user_name
+from qps_service.files.kernel import explain as explain_error
+from qps_service.formats.detection import Votes, fits
+from qps_service.formats.explanation import explain
+from qps_service.formats.presets import PRESETS, LogFormat, compile_format
+from qps_service.formats.w3c import is_directive, lines_of
+from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
@@ -106,7 +112,7 @@ def _source(config: Config) -> list[Answer]:
     try:
         files.close(files.open(config.source))
     except OSError as error:
-        return [("configuration", f"{config.source}: {explain(error)}", False)]
+        return [("configuration", f"{config.source}: {explain_error(error)}", False)]
     return [("configuration", config.source, True)]
 
 
@@ -142,7 +148,7 @@ def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer
     except OSError:
         seen = None
     if seen and not seen.regular:
-        leads += f": {explain(NotRegularError(seen.mode))}"
+        leads += f": {explain_error(NotRegularError(seen.mode))}"
     return [("output", leads, not seen or seen.regular), *(_hidden(path) if user else ())]
 
 
@@ -168,17 +174,18 @@ def _log(log: LogConfig) -> list[Answer]:
 
 
 def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
-    yield "  format", " ".join(line.strip() for line in log.format.text.splitlines()).strip(), True
+    for number, text in enumerate(log.format.texts):
+        yield "  or" if number else "  format", one_line(text), True
     yield from _rules(log)
     user = user_name(os.geteuid())
     try:
         seen = files.stat(log.path)
     except OSError as error:
-        yield "  exists", f"no: {explain(error)}", False
+        yield "  exists", f"no: {explain_error(error)}", False
         return
     owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
     if not seen.regular:
-        yield "  exists", f"yes, but {explain(NotRegularError(seen.mode))}", False
+        yield "  exists", f"yes, but {explain_error(NotRegularError(seen.mode))}", False
         return
     yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
     if files.is_mounted_alone(log.path):
@@ -186,9 +193,10 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)
+        now = files.read(descriptor, WAITING, max(0, seen.size - WAITING))
         files.close(descriptor)
     except OSError as error:
-        yield "  readable", f"no: {explain(error, seen)}", False
+        yield "  readable", f"no: {explain_error(error, seen)}", False
         return
     yield "  readable", f"yes, by user {user}", True
     line, newline, _ = start.partition(b"\n")
@@ -196,12 +204,39 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
     if log.format.is_auto:
-        chosen, reason = choose(first_lines(start))
+        votes = Votes()
+        votes.add(now.split(b"\n")[seen.size > WAITING : -1])
+        chosen, reason = votes.choice()
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
         if chosen is None:
             return
         log = log._replace(format=chosen)
-    yield from _first_line(log, line)
+        line = votes.firsts[chosen.text]
+    if len(log.format.texts) > 1:
+        yield from _shares(log.format, start.split(b"\n")[:-1], log.max_line)
+    above = b""
+    if log.format.is_w3c:
+        above, line = _first_row(start)
+        if not line:
+            yield "  first line", "none yet, but directives", True
+            return
+    yield from _first_line(log, line, above)
+
+
+def _first_row(start: bytes) -> tuple[bytes, bytes]:
+    """The directives that a log begins with, and the first line that is none; empty if it is not there."""
+    lines = lines_of(start)
+    number = sum(1 for _ in takewhile(is_directive, lines))
+    row = lines[number] if number < len(lines) else b""
+    return b"".join(lines[:number]), row.removesuffix(b"\n") if row.endswith(b"\n") else b""
+
+
+def _shares(log_format: LogFormat, lines: Sequence[bytes], max_line: int) -> Iterator[Answer]:
+    """How many of the first lines each format of a list reads."""
+    explained = [explain(log_format, line, max_line) for line in lines]
+    read = Counter(log_format.listed[found.number].text for found in explained if found.reason is None)
+    for number, text in enumerate(log_format.texts):
+        yield "" if number else "  lines", f"{read[text]} of {len(lines)} are read by {one_line(text)}", True
 
 
 def _rules(log: LogConfig) -> Iterator[Answer]:
@@ -226,9 +261,10 @@ def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
     return CPU_LIMIT(apply_all, rules, route, max_route)[0] or OTHER
 
 
-def _first_line(log: LogConfig, line: bytes) -> Iterator[Answer]:
+def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
+    """What a line counts as, with these directives above it."""
     scanner = make_scanner(ScanOptions(log.format, log.max_line, log.keep_query), _none_to_spill)
-    scanner.scan(line + b"\n")
+    scanner.scan(above + line + b"\n")
     scanned = scanner.take()
     for key, counts in scanned.counts.items():
         route = show(log.routes(_limited).of(key.route))

@@ -7,21 +7,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from textwrap import indent
 
-from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.commands import MAX_LINE, answer, format_of, one_line
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
-from qps_service.formats.explanation import Explanation, explain, title
+from qps_service.formats.explanation import Explanation, explain, explain_row, title
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
+from qps_service.formats.w3c import is_directive, is_fields
 from qps_service.text.caret import point
 from qps_service.text.escape import show
+from qps_service.values.counts import TOO_LONG
 
 HELP = "show how lines are understood, field by field, and what they count as"
 EPILOG = """\
 examples:
   qps-reporter explain '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a?b HTTP/1.1" 200 512'
   qps-reporter explain '/help 200' --format '%U %>s'
-  tail -n 3 access.log | qps-reporter explain - --format combined
+  tail -n 3 access.log | qps-reporter explain - --format combined --format json
+  head -n 20 u_ex261124.log | qps-reporter explain -
 
 Routes are those of a log without rules of its own.
 Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the command line is wrong.
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        default=AUTO,
+        action="append",
         metavar="FORMAT",
         help=f"their format, as run's --format (default: {AUTO}, the one that most of them fit)",
     )
@@ -50,9 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         log_format = choice.format or _likely(lines)
         answer(_chosen(choice, log_format) + "\n")
     well = bool(lines)
+    fields = b""  # the last #Fields
     for line in lines:
-        found = explain(log_format, line, MAX_LINE)
-        answer("\n".join(["", *_explained(log_format, found), ""]))
+        if log_format.is_w3c and is_directive(line):
+            fields = line if is_fields(line) else fields
+            answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
+            continue
+        if log_format.is_w3c:
+            of_line, found = explain_row(fields, line, MAX_LINE)
+        else:
+            of_line, found = log_format, explain(log_format, line, MAX_LINE)
+        answer("\n".join(["", *_explained(of_line, found), ""]))
         well &= found.reason is None
     return EXIT_OK if well else EXIT_PROBLEM
 
@@ -79,7 +90,12 @@ def _chosen(choice: Choice, log_format: LogFormat) -> str:
 
 def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     """The lines of text about one line of the log."""
-    names = [part.name if log_format.members else title(part.name) for part in found.parts]
+    texts, log_format = log_format.texts, log_format.listed[found.number]
+    if len(texts) > 1 and found.reason != TOO_LONG:
+        how = "read" if found.request else "rejected"
+        number = texts.index(log_format.text) + 1
+        yield f"{how} by format {number} of {len(texts)}: {one_line(log_format.text)}"
+    names = [title(log_format, part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
     for name, part in zip(shown, found.parts, strict=True):
@@ -99,7 +115,7 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
             part.decode(errors="surrogateescape") for part in (found.line[:place], found.line[place:])
         )
         yield indent(point(before, after), "  ", lambda _: True)
-    others = [name for name in PRESETS if name != log_format.text and fits(compile_format(name), found.line)]
+    others = [name for name in PRESETS if name not in texts and fits(compile_format(name), found.line)]
     yield f"it fits the format {' or '.join(others)}" if others else "no other format with a name fits it"
 
 

@@ -68,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--format",
-        default="default",
+        action="append",
         metavar="FORMAT",
-        help="the lines' format, as run's --format (default: default)",
+        help="the lines' format, as run's --format, of which the first is written (default: default)",
     )
     add("--rate", type=_whole(1, RATE_LIMIT), metavar="N", help="lines a second (default: random gaps)")
     add("--batch", action="store_true", help="one write for all lines that are due (default: one each)")
@@ -82,9 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until the end; the exit status."""
     _check(arguments)
+    arguments.format = arguments.format or ["default"]
     log_format = format_of(arguments)
-    if log_format.is_auto:
-        raise UsageError("--format auto is for reading: name a format to write")
+    if log_format.is_auto or log_format.is_w3c:
+        raise UsageError(f"--format {log_format.text} is for reading: name a format to write")
 
     def random(purpose: str) -> Random:
         """One stream for each purpose: the pace then has no influence on the lines."""

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from contextlib import closing
 
 from qps_service.commands import MAX_LINE, answer, format_of
 from qps_service.commands.progress import Progress, progress_on
@@ -10,18 +12,17 @@ from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
 from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.counting.rows import ROUTE_ROWS
-from qps_service.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.errors import EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.files.whole import DamagedError, Whole
-from qps_service.formats.detection import choose, first_lines
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.reporting.summary import RENDERERS, Summary
-from qps_service.scanning.auto import FALLBACK
+from qps_service.scanning.auto import LineCounter
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
 from qps_service.values.counts import Scanned
+from qps_service.values.positions import Directives
 
 HELP = "count everything in whole logs, plain or compressed, at once"
 EPILOG = """\
@@ -31,12 +32,12 @@ examples:
   zcat old.gz | qps-reporter summarize - --output json
 
 Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-C prints what was
-counted by then. Exits 0 if every file was read to its end, 1 if not, 130 after Ctrl-C.
+counted by then. Exits 0 if every file was read to its end, 1 if not, 4 if it was but nothing counts and
+lines were rejected, 130 after Ctrl-C.
 """
 
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
 NUMBER_LIMIT = 10_000_000
-START = 64 * 1024  # bytes that are looked at for the format
 SPAN_LIMIT = 366 * 86400 * SECOND
 
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
-    add("--format", metavar="FORMAT", default=AUTO, help=f"{BY_KEY['format'].help} (default: {AUTO})")
+    add("--format", metavar="FORMAT", action="append", help=f"{BY_KEY['format'].help} (default: {AUTO})")
     add(
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
@@ -85,10 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "csv" and summary.rejects:  # there is no place for them in it
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(summary.rejects.items()))
         sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
-    if arguments.output == "csv" and summary.unmeasured:
-        sys.stderr.write(
-            f"qps-reporter: bytes unknown: {summary.unmeasured} of {summary.requests} requests\n"
-        )
+    if arguments.output == "csv" and (unmeasured := summary.beside.unmeasured):
+        sys.stderr.write(f"qps-reporter: bytes unknown: {unmeasured} of {summary.requests} requests\n")
+    if status == EXIT_OK and summary.rejected and not summary.requests:
+        hint = "qps-reporter explain shows why, --format sets another"
+        sys.stderr.write(f"qps-reporter: all {summary.rejected} lines were rejected: {hint}\n")
+        return EXIT_NOTHING
     return status
 
 
@@ -96,66 +99,86 @@ class _Counting:
     """What was counted in all files so far."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._format = format_of(arguments)
         self._span: int = arguments.by
         self._top: int | None = arguments.top
-        if not self._format.is_auto:
-            self._require_time(self._format)
+        self._options = ScanOptions(format_of(arguments), MAX_LINE, span=self._span)
+        if not self._options.log_format.is_auto:
+            self._require_time(self._options.log_format)
         routes = Routes(collapses=arguments.collapse)
         # All routes have room, and twice as many as are told apart by default.
         rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
         self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
         self._times: dict[int | None, list[int]] = {}
-        self._unmeasured = 0
 
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
-        whole = Whole(path)
-        try:
-            scanner = self._scanner(path, whole)
-        except BaseException:
-            whole.close()
-            raise
-        try:
-            progress.begin(show_path(path), whole.size)
-            for block in whole.blocks(MAX_LINE):
-                with interrupts_held_back():  # no block is counted by half
-                    scanner.scan(block.lines)
-                    if block.oversize is not None:
-                        scanner.reject_oversize(block.oversize)
-                progress.reach(whole)
-        finally:
-            with interrupts_held_back():
-                self._add(scanner.take())
-                whole.close()
+        file = _File(path, self._require_time)
+        lines = LineCounter(self._options, self._add, file)
+        with closing(Whole(path)) as whole:
+            try:
+                progress.begin(show_path(path), whole.size)
+                for block in whole.blocks(MAX_LINE):
+                    with interrupts_held_back():  # no block is counted by half
+                        lines.scan(block.lines, file)
+                        if block.oversize is not None:
+                            lines.reject_oversize(block.oversize, file)
+                    progress.reach(whole)
+            finally:
+                with interrupts_held_back():
+                    lines.settle()
+                    self._add(lines.take())
+                    file.end(lines.why_none)
 
     def summary(self) -> Summary:
         """All of it."""
         self._aggregator.take()
         totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
-        return Summary(totals, rejects, self._times, self._span, self._top, self._unmeasured)
-
-    def _scanner(self, path: str, whole: Whole) -> Scanner:
-        """What counts this file; with `auto` its first lines tell the format, which is said."""
-        log_format = self._format
-        if log_format.is_auto:
-            choice = choose(first_lines(whole.start(START)))
-            log_format = choice.format or compile_format(FALLBACK)
-            chosen = f"format {log_format.text}" if choice.format else "no format was found"
-            sys.stderr.write(f"qps-reporter: {show_path(path)}: {chosen}: {choice.reason}\n")
-            self._require_time(log_format)
-        return make_scanner(ScanOptions(log_format, MAX_LINE, span=self._span), self._add)
+        beside = self._aggregator.total_beside
+        return Summary(totals, rejects, self._times, self._span, self._top, beside)
 
     def _require_time(self, log_format: LogFormat) -> None:
-        if self._span and "time" not in log_format.roles:
-            raise UsageError(f"--by: the format {log_format.text} has no time")
+        if self._span and not any("time" in each.roles for each in log_format.listed):
+            raise UsageError(f"--by: the format {' or '.join(log_format.texts)} has no time")
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)
-        self._unmeasured += scanned.unmeasured
         for begin, requests in scanned.times.items():
             before = self._times.get(begin, (0,) * len(requests))
             self._times[begin] = [a + b for a, b in zip(before, requests, strict=True)]
+
+
+class _File:
+    """One of the files: says in which format it is read, by its first lines or from a line on."""
+
+    def __init__(self, path: str, require: Callable[[LogFormat], None]) -> None:
+        """`require` refuses formats that do not do."""
+        self._path = path
+        self._require = require
+        self.directives = Directives()
+        self._lines = 0
+        self._unfit: str | None = None
+
+    def counted(self, lines: int, _: int, directives: Directives) -> None:
+        """So many of its next lines were counted."""
+        self.directives = directives
+        self._lines += lines
+
+    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+        """Its lines have this format."""
+        self._require(compile_format(name))
+        self._say(f"{f'from line {self._lines + 1} on: ' if anew else ''}format {name}: {reason}")
+
+    def unfit(self, reason: str) -> None:
+        """None of its recent lines counts."""
+        self._unfit = self._unfit or f"the last lines up to line {self._lines} do not count: {reason}"
+
+    def end(self, why_none: str | None) -> None:
+        """All of it was read. `why_none`: why no format was found, if none was."""
+        if why_none or self._unfit:
+            self._say(f"no format was found: {why_none}" if why_none else str(self._unfit))
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"qps-reporter: {show_path(self._path)}: {text}\n")
 
 
 def _span(text: str) -> int:

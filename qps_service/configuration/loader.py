@@ -7,7 +7,7 @@ found in one go and named by where it stands: a key path of the file, a variable
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qps_service.configuration.outputs import OUTPUTS
@@ -40,7 +40,7 @@ class Flags(NamedTuple):
     name: str | None = None
     interval: str | None = None
     state: str | None = None
-    format: str | None = None
+    format: str | Sequence[str] | None = None
     start: str | None = None
 
 
@@ -202,7 +202,8 @@ class _Loader:
     def _value(self, setting: Setting, table: dict[str, Any], where: str) -> Any:
         flag = getattr(self._flags, setting.key) if setting.flag else None
         # A variable that is set to nothing counts as not set, as in a shell's ${VARIABLE:-default}.
-        variable = (self._environment.get(setting.variable) or None) if setting.flag else None
+        text = (self._environment.get(setting.variable) or None) if setting.flag else None
+        variable = _listed(text) if text and setting.join else text
         for origin, raw in (
             (f"--{setting.key}", flag),
             (setting.variable, variable),
@@ -211,6 +212,8 @@ class _Loader:
         ):
             if raw is None:
                 continue
+            if setting.join and isinstance(raw, list):
+                return self._joined(setting, origin, raw)
             if not setting.several:
                 return self._parsed(setting, origin, raw)
             if not isinstance(raw, list):
@@ -218,6 +221,19 @@ class _Loader:
                 return ()
             return tuple(self._parsed(setting, origin, each) for each in raw)
         return () if setting.several else None
+
+    def _joined(self, setting: Setting, origin: str, raw: list[Any]) -> Any:
+        numbered = [
+            (f"{origin}[{number}]" if len(raw) > 1 else origin, each) for number, each in enumerate(raw, 1)
+        ]
+        values = [self._parsed(setting, where, each) for where, each in numbered]
+        if None in values or not setting.join:
+            return None
+        try:
+            return setting.join(values)
+        except ValueError as error:
+            self._problems.append(f"{origin}: {error}")
+            return None
 
     def _parsed(self, setting: Setting, origin: str, raw: Any) -> Any:
         if not isinstance(raw, str | int | float) or isinstance(raw, bool):
@@ -245,6 +261,20 @@ class _Loader:
 def _made(config: type[OutputConfig], own: Mapping[str, Any], service: Mapping[str, Any]) -> OutputConfig:
     """It is told those settings of the service, too, that it has a field for."""
     return config(**own, **{key: service[key] for key in service.keys() & set(config._fields)})
+
+
+def _listed(text: str) -> str | list[str]:
+    """A variable's text, or the texts where it is a list of them in JSON."""
+    if text.lstrip().startswith("["):
+        import json  # 0.4 MB that a service without such a variable does not need
+
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):  # a format that begins so
+            return text
+        if all(isinstance(each, str) for each in found):
+            return list(found)
+    return text
 
 
 def _is_installed(library: str) -> bool:

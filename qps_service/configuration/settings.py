@@ -5,7 +5,7 @@ The command line, the environment and the configuration file are read by this on
 they can't differ in what they accept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from qps_service.configuration.parsers import (
@@ -21,7 +21,7 @@ from qps_service.configuration.parsers import (
 )
 from qps_service.counting.budget import MAX_ROWS
 from qps_service.counting.rules import compile_match
-from qps_service.formats.presets import NAMES, compile_format
+from qps_service.formats.presets import NAMES, as_list, compile_format
 from qps_service.text.units import SECOND
 
 
@@ -36,6 +36,8 @@ class Setting(NamedTuple):
     help: str
     flag: bool = False  # whether `--KEY` and `QPS_REPORTER_KEY` exist
     several: bool = False  # whether the file has a list, each of whose texts `parse` takes; none by default
+    # What makes one value of several: of a list, or a flag that is given several times; raises ValueError.
+    join: Callable[[Sequence[Any]], Any] | None = None
     field: str | None = None  # its field in the configuration, where that has another name
 
     @property
@@ -104,11 +106,12 @@ LOG = (
     Setting(
         "format",
         compile_format,
-        "default",
+        "auto",
         "FORMAT",
         f"the log's line format: {', '.join(NAMES)}, or as it stands in the configuration of nginx "
-        "(log_format) or Apache (LogFormat)",
+        "(log_format) or Apache (LogFormat); of several the first that gives a status counts a line",
         flag=True,
+        join=as_list,
     ),
     Setting(
         "start",

@@ -17,7 +17,7 @@ from qps_service.counting.budget import Budget, Share
 from qps_service.counting.methods import Methods
 from qps_service.counting.routes import Routes
 from qps_service.counting.rows import Rows
-from qps_service.values.counts import INVENTED, METHODS, Counts, Key, Scanned
+from qps_service.values.counts import INVENTED, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
 
@@ -49,6 +49,8 @@ class Aggregator:
         self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
         self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
+        self._beside = restored.window_beside if restored else NOTHING_BESIDE
+        self._total_beside = restored.beside if restored else NOTHING_BESIDE
 
     def reconfigure(self, max_routes: int, routes: Routes) -> None:
         """Go on with these for what is added from now on; what was counted stays where it is."""
@@ -71,32 +73,34 @@ class Aggregator:
                 sums[0] += requests
                 sums[1] += size
         tally.rejects.update(scanned.rejects)
+        tally.beside = tally.beside.plus(scanned.beside)
 
-    def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+    def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
         """What came since the last call, which is part of the window and the totals from now on."""
-        counts, rejects = self._total(self._fresh)
+        counts, rejects, beside = self._total(self._fresh)
         for key, each in counts.items():
             _add(self._window, key, each)
         self._rejects.update(rejects)
+        self._beside = self._beside.plus(beside)
         self._fresh = _Tally()
         self._admission.reprice()  # rows came, here and in other logs
-        return counts, rejects
+        return counts, rejects, beside
 
-    def take_left_out(self) -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+    def take_left_out(self) -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
         """Likewise what was left out of the window."""
-        counts, rejects = self._total(self._left_out)
+        left_out = self._total(self._left_out)
         self._left_out = _Tally()
-        return counts, rejects
+        return left_out
 
     def begin_anew(self, now: int) -> None:
         """Begin the window at `now`, unless something was counted in it already."""
-        if not (self._window or self._rejects or self._fresh.sums or self._fresh.rejects):
+        if not (self._window or self._rejects or self._beside.directives or self._fresh):
             self._started = now
 
     def close_window(self, now: int) -> Window:
         """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
-        window = Window(self.log, self._started, now, self._window, self._rejects)
-        self._started, self._window, self._rejects = now, {}, Counter()
+        window = Window(self.log, self._started, now, self._window, self._rejects, self._beside)
+        self._started, self._window, self._rejects, self._beside = now, {}, Counter(), NOTHING_BESIDE
         return window
 
     @property
@@ -113,6 +117,11 @@ class Aggregator:
     def total_rejects(self) -> Mapping[str, int]:
         """Lines rejected and taken so far, by reason."""
         return MappingProxyType(self._total_rejects)
+
+    @property
+    def total_beside(self) -> Beside:
+        """What was counted beside these, likewise."""
+        return self._total_beside
 
     @property
     def total_requests(self) -> int:
@@ -134,12 +143,13 @@ class Aggregator:
         """Requests added so far, by this process, that were counted under OTHER, by reason (one of FOLDS)."""
         return {**self._admission.folded, **self._folded}
 
-    def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int]]:
+    def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
         counts = {key: Counts(*sums) for key, sums in tally.sums.items()}
         for key, each in counts.items():
             _add(self._totals, key, each)
         self._total_rejects.update(tally.rejects)
-        return counts, tally.rejects
+        self._total_beside = self._total_beside.plus(tally.beside)
+        return counts, tally.rejects, tally.beside
 
     def _key(self, method: bytes, route: bytes, status: int, requests: int) -> Key:
         """What these are counted under, where they may need a new row, or have none."""
@@ -153,12 +163,16 @@ class Aggregator:
 
 
 class _Tally:
-    """What was added: requests and bytes by what makes a Key, and rejected lines by reason. Lists in place of
-    Counts, because a hostile log comes here once for each of its lines."""
+    """What was added: requests and bytes by what makes a Key, rejected lines by reason, and what is beside.
+    Lists in place of Counts, because a hostile log comes here once for each of its lines."""
 
     def __init__(self) -> None:
         self.sums: dict[Key, list[int]] = {}
         self.rejects: Counter[str] = Counter()
+        self.beside = NOTHING_BESIDE
+
+    def __bool__(self) -> bool:
+        return bool(self.sums or self.rejects or self.beside.directives)
 
 
 def _add(table: dict[Key, Counts], key: Key, counts: Counts) -> None:

@@ -13,13 +13,13 @@ a newline, and the rest of a line that was counted before the position began doe
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from qps_service.files.fingerprint import fingerprint_of, marks_over_nuls, take_marks
+from qps_service.files.fingerprint import Read, fingerprint_of, marks_over_nuls, take_marks
 from qps_service.files.holes import NULS, without_holes
 from qps_service.files.recognition import KnownPart, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
-from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Position
+from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Directives, Position
 
 # What is read at once where so much is there; of less, all of it. Reading a backlog of 10 million lines took
 # as long with 64 KiB to 1 MiB, and 1 MiB cost 4 MB more.
@@ -35,6 +35,7 @@ class Chunk(NamedTuple):
     origin: "Generation"  # whoever counts the lines tells it how many they were
     data: bytes  # whole lines; only the last line of a retired generation may lack its newline
     oversize: bytes | None = None  # the beginning of a line over the limit, which is not handed out
+    is_last: bool = False  # whether the file was cut: what comes next is of another text
 
 
 class Generation:
@@ -46,16 +47,18 @@ class Generation:
         position: Position,
         *,
         max_line: int,
+        directive_before: Callable[[Read, int], bytes] | None = None,
         truncated: Callable[[Position], int],
         recognised: Callable[[str, int, int], None],
         known_part: Callable[["Generation", Position], KnownPart | None],
     ) -> None:
-        """`max_line` in bytes. `truncated` is called when the file turns out to have been cut, with the
-        position up to which its old text was consumed; it gives the number of the text that is there now.
-        `recognised`: when that is a copy of the old one, with the file's name, how many of its lines are left
-        out, and of how many bytes nothing tells whether they are new. `known_part`: how much of the text that
-        is there now was read before, of the old one or elsewhere.
-        The generation owns the source."""
+        """`max_line` in bytes. `directive_before` finds the directive that is in force at an offset of the
+        text, where no position tells it; None where lines have no directives. `truncated` is called when the
+        file turns out to have been cut, with the position up to which its old text was consumed; it gives the
+        number of the text that is there now. `recognised`: when that is a copy of the old one, with the
+        file's name, how many of its lines are left out, and of how many bytes nothing tells whether they are
+        new. `known_part`: how much of the text that is there now was read before, of the old one or
+        elsewhere. The generation owns the source."""
         self.source = source
         self._number = position.number
         self.name = position.name
@@ -74,6 +77,8 @@ class Generation:
         self._oversize = position.oversize
         self._lines = position.lines
         self._rejected = position.rejected
+        self.directives = Directives(position.directives, position.directive)
+        self._directive_before = directive_before
         self._modified = position.modified
         self._unended = position.unended
         self._tail = position.tail
@@ -111,6 +116,7 @@ class Generation:
             self._unended,
             self._tail,
             self._owner,
+            *self.directives,
         )
 
     @property
@@ -136,8 +142,10 @@ class Generation:
             back = len(self._marker)
             there = max(seen.size - self.offset, 0) + 1  # and one more, to see a file that has grown
             data = self.source.read(back + min(there, self._block), self.offset - back)
+            self._look_for_directive()
             change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
             if change is Change.TRUNCATED:
+                yield Chunk(self, b"", is_last=True)
                 self._restart()
                 seen = self.source.seen()
                 self._leave_out_copy(seen.size)
@@ -166,6 +174,15 @@ class Generation:
                 self._unended += 1
                 yield Chunk(self, rest)
 
+    def former(self, size: int) -> bytes:
+        """The lines that stand right before those that are handed out, `size` bytes of them at most, where
+        they were there before our time. Raises OSError."""
+        size = min(size, self._begun)
+        if not size or self.source.descriptor is None:  # of compressed text all would have to be unpacked
+            return b""
+        text = self.source.read(size, self._begun - size)
+        return text if size == self._begun else text[text.find(b"\n") + 1 :]
+
     def continues_in(self, copy: Source, place: int) -> None:
         """Byte `place` of `copy` comes after its last whole line. A line without newline that stands there,
         too, is read there, to its end."""
@@ -174,10 +191,12 @@ class Generation:
         rest = self.source.read(size - start, start)
         self._in_copy = rest if copy.read(len(rest), place) == rest else b""
 
-    def counted(self, lines: int, rejected: int) -> None:
-        """So many lines were in a chunk of it, and so many of these were rejected."""
+    def counted(self, lines: int, rejected: int, directives: Directives) -> None:
+        """So many lines were in a chunk of it, and so many of these were rejected; its directives up to
+        there."""
         self._lines += lines
         self._rejected += rejected
+        self.directives = directives
 
     def moved_to(self, path: str) -> None:
         """It is there now."""
@@ -187,9 +206,9 @@ class Generation:
         """Bytes came, or its successor; `now` in nanoseconds."""
         self.active_at = now
 
-    def limit(self, max_line: int) -> None:
-        """Lines may have so many bytes from now on."""
-        self._max_line = max_line
+    def limit(self, max_line: int, directive_before: Callable[[Read, int], bytes] | None) -> None:
+        """Lines may have so many bytes from now on, and such directives."""
+        self._max_line, self._directive_before = max_line, directive_before
 
     def finish(self) -> None:
         """Nothing more is to be read of it, and it can go."""
@@ -253,6 +272,7 @@ class Generation:
         self._former, self._doubtful = self.position, 0
         self._number = self._truncated(self._former)
         self._lines = self._rejected = self._unended = 0
+        self.directives = Directives()
         self._oversize = self.is_finished = False
         self._begin_at(0)
 
@@ -265,6 +285,16 @@ class Generation:
         self._prefix, self._marker, self._marks = fingerprint
         self._tail = tail
         self.offset = self._begun = self._tail_end = offset
+        self.directives = self.directives._replace(last=None)
+
+    def _look_for_directive(self) -> None:
+        """Find the one by which the next line is read. Raises OSError, before that line is handed out."""
+        last = self.directives.last
+        if self._directive_before is None:
+            last = None  # nobody looks for the next one
+        elif last is None:
+            last = self._directive_before(self.source.read, self.offset)
+        self.directives = self.directives._replace(last=last)
 
     def _leave_out_copy(self, size: int) -> None:
         """Of a text that was written over, what was consumed before."""

@@ -318,6 +318,8 @@ def _after_power_loss(position: Position, until: int, size: int, read: Read) -> 
         lines=0,
         rejected=0,
         unended=0,
+        directives=0,
+        directive=None,
         offset=offset,
         prefix=prefix,
         marker=marker,

@@ -9,7 +9,7 @@ Whatever is open is left with systemd, too.
 Times are CLOCK_BOOTTIME nanoseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
@@ -34,6 +34,8 @@ class FollowLimits(NamedTuple):
     max_line: int  # bytes
     open_generations: int  # descriptors
     quiet: int  # nanoseconds without a byte after which an old generation may go
+    # Finds the directive that is in force at an offset of a text; None where lines have no directives.
+    directive_before: Callable[[Read, int], bytes] | None = None
 
 
 class Keeper(Protocol):
@@ -90,7 +92,7 @@ class OpenFiles:
         """Go on with these, for files that are open already too."""
         self._limits = limits
         for generation in self._generations:
-            generation.limit(limits.max_line)
+            generation.limit(limits.max_line, limits.directive_before)
 
     @property
     def room(self) -> int:
@@ -126,6 +128,7 @@ class OpenFiles:
             found.source,
             position,
             max_line=self._limits.max_line,
+            directive_before=self._limits.directive_before,
             truncated=self._note_truncation,
             recognised=self._announcer.recognised,
             known_part=self._known_part,

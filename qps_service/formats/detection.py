@@ -1,18 +1,22 @@
-"""Which format a log has, by its first lines.
+"""Which format a log has, by its lines.
 
-The preset that most lines fit is chosen, of several the more specific one. A line fits that counts, has all
-of the format, also behind the status, and a size that can be read or is `-`.
+Lines vote: each for all formats that it fits, so that a server's own messages, blank lines and whatever else
+fits none of them have no vote. The format with the most votes is chosen, of several the more specific one. A
+line fits that counts, has all of the format, also behind the status, and a size that can be read or is `-`.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
 from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
-from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
+from qps_service.formats.w3c import NAME as W3C
+from qps_service.formats.w3c import Rows, is_directive, is_fields, rows_of, separator_of
 
-LINES = 100  # looked at: enough to see past a few odd ones
-ORDER = ("json", "combined", "common", "default")  # the more specific first
+VOTES = 100  # enough to see past a few odd lines
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -24,30 +28,95 @@ class Choice(NamedTuple):
     reason: str  # in words
 
 
-def first_lines(start: bytes) -> list[bytes]:
-    """The lines that the start of a log has, LINES at most; one that is cut off only if it is the first."""
-    lines = start.split(b"\n", LINES)
-    return lines[:LINES] if len(lines) > LINES else lines[:-1] or lines
+class Votes:
+    """What lines tell so far."""
+
+    def __init__(self) -> None:
+        self.number = 0  # of the lines that have a vote
+        self.firsts: dict[str, bytes] = {}  # by format, the first that fits it
+        self._looked = 0  # lines, without blank ones
+        self._ballots: Counter[tuple[str, ...]] = Counter()  # names of the formats that a line fits
+        self._fields = b""  # the last `#Fields`
+        self._oddity: str | None = None
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether further lines would hardly tell more."""
+        return self.number >= VOTES
+
+    def add(
+        self, lines: Iterable[bytes], names: Sequence[str] = AUTO_ORDER, fields: bytes | None = None
+    ) -> None:
+        """Have lines vote, until there are enough; they are known to fit no format but these. `fields`: the
+        `#Fields` that is in force before them, if any."""
+        self._fields = fields or self._fields
+        for line in lines:
+            if self.are_enough:
+                break
+            text = line.lstrip(b"\0")
+            if not text.strip():
+                continue
+            ballot = tuple(name for name in names if self._fits(name, text))
+            if ballot:
+                self.firsts = dict.fromkeys(ballot, text) | self.firsts
+                self.number += 1
+                self._ballots[ballot] += 1
+            else:
+                self._oddity = self._oddity or _oddity(text, is_first=not self._looked)
+            self._looked += 1
+
+    def _fits(self, name: str, line: bytes) -> bool:
+        if name != W3C:
+            return _fits(_reader(name), line)
+        if is_directive(line):
+            self._fields = line if is_fields(line) else self._fields
+            return True
+        rows, reader = _rows(self._fields, separator_of(line))
+        return rows is not None and reader is not None and _fits(reader, rows.plain(line))
+
+    def of(self, name: str) -> int:
+        """How many lines fit this format."""
+        return sum(votes for ballot, votes in self._ballots.items() if name in ballot)
+
+    def winner(self) -> str | None:
+        """The format that most of them fit; None if there is none."""
+        return max(AUTO_ORDER, key=self.of) if self.number else None
+
+    def choice(self) -> Choice:
+        """The winner, and why."""
+        if not self._looked:
+            return Choice(None, "there is no line yet")
+        best = self.winner()
+        if best is None:
+            return Choice(None, self._oddity or f"none of {self._looked} lines fits {', '.join(AUTO_ORDER)}")
+        others = [f", {self.of(name)} {name}" for name in AUTO_ORDER if name != best and self.of(name)]
+        without = self._looked - self.number
+        looked_past = f"; {without} fit none" if without else ""
+        reason = f"{self.of(best)} of {self.number} lines fit {best}{''.join(others)}{looked_past}"
+        return Choice(compile_format(best), reason)
 
 
-def choose(lines: Sequence[bytes]) -> Choice:
+def choose(lines: Iterable[bytes]) -> Choice:
     """The format that most of these lines fit, and why."""
-    lines = [line for line in lines[:LINES] if line.strip()]
-    if not lines:
-        return Choice(None, "there is no line yet")
-    formats = {name: compile_format(name) for name in ORDER}
-    readers = {name: make_reader(each) for name, each in formats.items()}
-    numbers = {name: sum(_fits(reader, line) for line in lines) for name, reader in readers.items()}
-    best = max(ORDER, key=numbers.__getitem__)
-    if not numbers[best]:
-        return Choice(None, _oddity(lines) or f"none of {len(lines)} lines fits {', '.join(ORDER)}")
-    others = "".join(f", {number} {name}" for name, number in numbers.items() if name != best)
-    return Choice(formats[best], f"{numbers[best]} of {len(lines)} lines fit {best}{others}")
+    votes = Votes()
+    votes.add(lines)
+    return votes.choice()
 
 
 def fits(log_format: LogFormat, line: bytes) -> bool:
     """Whether a line counts by this format, and has all that it has."""
     return _fits(make_reader(log_format), line)
+
+
+@cache
+def _reader(name: str) -> Reader:
+    return make_reader(compile_format(name))
+
+
+@lru_cache(8)
+def _rows(fields: bytes, separator: bytes) -> tuple[Rows | None, Reader | None]:
+    rows = rows_of(fields, separator)
+    return rows, rows and make_reader(rows.log_format)
 
 
 def _fits(reader: Reader, line: bytes) -> bool:
@@ -62,12 +131,10 @@ def _fits(reader: Reader, line: bytes) -> bool:
     return request.size is not None or roles.get("bytes", NOTHING) == NOTHING
 
 
-def _oddity(lines: Sequence[bytes]) -> str | None:
+def _oddity(line: bytes, *, is_first: bool) -> str | None:
     """What a log is that has no lines of text."""
-    if compression := by_magic(lines[0]):
+    if is_first and (compression := by_magic(line)):
         return f"it is compressed with {compression.name}"
-    if lines[0].startswith(_UTF16):
+    if is_first and line.startswith(_UTF16):
         return "it is in UTF-16, expected UTF-8"
-    if any(b"\0" in line for line in lines):
-        return "it is binary"
-    return None
+    return "it is binary" if b"\0" in line else None

@@ -5,11 +5,14 @@ What counts is decided by qps_service.formats.line; here stands only what is sai
 
 import json
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from qps_service.formats.combined import CombinedReader
 from qps_service.formats.json_members import members_of
 from qps_service.formats.line import (
     DECIDING,
+    ListReader,
     Rejected,
     Request,
     TextReader,
@@ -20,7 +23,9 @@ from qps_service.formats.line import (
     trim,
 )
 from qps_service.formats.presets import Field, LogFormat
-from qps_service.values.counts import STATUS
+from qps_service.formats.w3c import NAME as W3C
+from qps_service.formats.w3c import rows_of, separator_of, unread
+from qps_service.values.counts import FIELDS, STATUS
 
 
 class Part(NamedTuple):
@@ -49,32 +54,57 @@ class Explanation(NamedTuple):
     second: int | None  # when, Unix time; None where no time can be read
     reason: str | None  # why it is rejected, one of qps_service.values.counts.REASONS
     fault: Fault | None
+    number: int = 0  # of the format by which it is understood, from 0, among those that are listed
 
 
 def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
-    """How a line without its newline is understood."""
+    """How a line without its newline is understood; of a list, by the format that it is understood by."""
     try:
         line = trim(raw, max_line)
     except Rejected as rejected:
         fault = Fault(f"expected {max_line} bytes at most")
         return Explanation(raw[:max_line], (), b"", None, None, rejected.args[0], fault)
     reader = make_reader(log_format)
+    if isinstance(reader, ListReader):
+        number, _ = reader.understand(line)
+        return explain(log_format.listed[number], raw, max_line)._replace(number=number)
     roles = reader.roles(line)
     try:
         request = request_of(roles, keep_query=False)
     except Rejected as rejected:
         reason = rejected.args[0]
-        parts, found = _json(log_format, line) if log_format.members else walk(log_format, line)
+        parts, found = _broken(log_format, line)
         if reason == STATUS:
             place = next((part.start for part in parts if part.role == "status"), None)
             found = Fault("expected three digits, or 0, -1 or - where nothing was answered", place)
         return Explanation(line, parts, b"", None, None, reason, found)
-    if isinstance(reader, TextReader):
+    if isinstance(reader, TextReader | CombinedReader):
         fields, ignored = reader.parts(line)
-        parts = tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
+        parts = _parts(fields)
     else:
         parts, ignored = _json(log_format, line)[0], b""
     return Explanation(line, parts, ignored, request, time_of(roles), None, None)
+
+
+def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
+    """What there is of a line that is rejected, and what was expected."""
+    if log_format.is_combined:
+        fields, expected, place = CombinedReader().broken(line)
+        return _parts(fields), Fault(expected, place)
+    return _json(log_format, line) if log_format.members else walk(log_format, line)
+
+
+def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
+    return tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
+
+
+def explain_row(fields: bytes, raw: bytes, max_line: int) -> tuple[LogFormat, Explanation]:
+    """How a row is understood below this `#Fields`, which is empty where there is none; and its format."""
+    rows = rows_of(fields, separator_of(raw), wants_time=True)
+    if rows:
+        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line)
+    fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
+    return unread(), Explanation(raw[:max_line], (), b"", None, None, FIELDS, fault)
 
 
 def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
@@ -87,10 +117,11 @@ def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | 
         match = re.compile(pattern, re.DOTALL).match(line, place)
         if isinstance(piece, Field):
             if match is None:  # the literal behind it stands nowhere
-                return tuple(parts), Fault(f"expected {_quote(following)} behind {title(piece.name)}", place)
+                behind = title(log_format, piece.name)
+                return tuple(parts), Fault(f"expected {_quote(following)} behind {behind}", place)
             parts.append(Part(piece.name, piece.role, match[0], place))
         elif match is None:
-            after = f" after {title(parts[-1].name)}" if parts else ""
+            after = f" after {title(log_format, parts[-1].name)}" if parts else ""
             end = ", found the end" if place == len(line) else ""
             return tuple(parts), Fault(
                 f"expected {_quote(piece)}{after}{end}", place + _common(line, place, piece)
@@ -99,9 +130,10 @@ def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | 
     return tuple(parts), None if place == len(line) else Fault("expected the end of the line", place)
 
 
-def title(name: str) -> str:
+def title(log_format: LogFormat, name: str) -> str:
     """A field's name as it stands in its format."""
-    return name if name.startswith("%") else f"${name}"
+    is_bare = log_format.members or log_format.is_combined or log_format.text == W3C or name.startswith("%")
+    return name if is_bare else f"${name}"
 
 
 def _json(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:

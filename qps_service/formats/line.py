@@ -13,8 +13,11 @@ Some servers escape no quote. So where a quote ends the request, or the route, a
 the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
 later: then the status ends with the line, as do method, route and request, but no measure does.
 
-A line of JSON is one object, whose members count (json_members.py): of several with the same path the
+The combined family has rules of its own (combined.py). A line of JSON is one object, whose members count (json_members.py): of several with the same path the
 first.
+
+Where there are several formats, a line is a request by the first of them that can read it, and else a reject
+for the reason of the one that got furthest: `status` before `fields`.
 
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """
@@ -23,6 +26,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from qps_service.formats.combined import CombinedReader
 from qps_service.formats.json_members import members_of
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat, Member
@@ -71,8 +75,12 @@ class Reader(Protocol):
 
 def make_reader(log_format: LogFormat) -> Reader:
     """What reads lines of this format."""
+    if log_format.others:
+        return ListReader([make_reader(each) for each in log_format.listed])
     if log_format.members:
         return JsonReader(log_format.members)
+    if log_format.is_combined:
+        return CombinedReader()
     return TextReader(log_format.pieces, is_lenient=log_format.is_lenient)
 
 
@@ -96,6 +104,8 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
         target, _, version = rest.rpartition(b" ")
         if not _VERSION.fullmatch(version):
             target = rest
+        if method == NOTHING:  # as ALB writes it, with the host behind
+            target = NOTHING
     else:
         method, target = roles.get("method", NOTHING), _with_single_blanks(roles["route"])
     if target in (b"", NOTHING) or not _TOKEN.fullmatch(method):
@@ -430,3 +440,32 @@ class JsonReader:
             if text is None and role in DECIDING and role != "method":
                 roles.setdefault("status" if role == "status" else "route", b"")
         return roles
+
+
+class ListReader:
+    """The first of several formats that gives a request."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self._readers = readers
+
+    def understand(self, line: bytes) -> tuple[int, Mapping[str, bytes] | None]:
+        """By which format a line is understood, counted from 0, and its roles: the first that gives a
+        request; if none does, the first that gets furthest."""
+        rejected_by: dict[str, tuple[int, Mapping[str, bytes] | None]] = {}
+        for number, reader in enumerate(self._readers):
+            roles = reader.roles(line)
+            try:
+                request_of(roles, keep_query=False)
+            except Rejected as rejected:
+                rejected_by.setdefault(rejected.args[0], (number, roles))
+            else:
+                return number, roles
+        return rejected_by.get(STATUS) or rejected_by[FIELDS]
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """As the format has them by which the line is understood."""
+        return self._readers[self.understand(line)[0]].fields(line)
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """Likewise."""
+        return self.understand(line)[1]

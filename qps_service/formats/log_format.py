@@ -44,11 +44,26 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
+    is_combined: bool = (
+        False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    )
+    is_w3c: bool = False  # whether directives between the lines tell what is in them (w3c.py)
+    others: tuple["LogFormat", ...] = ()  # of a list: those tried in order where this one gives no request
+
+    @property
+    def listed(self) -> tuple["LogFormat", ...]:
+        """All of a list, in order, each by itself; of a format alone that one."""
+        return (self._replace(others=()), *self.others)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of a list, in order; several formats have one text where they belong together."""
+        return tuple(dict.fromkeys(each.text for each in self.listed))
 
     @property
     def is_auto(self) -> bool:
         """Whether lines are yet to tell which format they have."""
-        return not self.pieces and not self.members
+        return not self.pieces and not self.members and not self.is_w3c
 
     @property
     def written(self) -> tuple[Field | bytes, ...]:

@@ -10,6 +10,12 @@ A format may be given bare, as quoted pieces, or as the whole directive, over se
 
 Quotes, escapes and comments are those of nginx's configuration files (ngx_conf_file.c). A text that merely
 begins with a double quote is bare.
+
+nginx passes some requests on and answers others by itself, and may log these in a format that lacks what
+there is to say of an upstream: so Nginx Proxy Manager does. And where it tries several upstreams, the values
+of each stand in one field, with blanks between (ngx_http_upstream_module, $upstream_status). Where a format
+has such fields right before the status, both kinds of lines shift it: they are read by formats that lack
+these fields or have them twice, which stand behind as in a list.
 """
 
 import re
@@ -83,7 +89,44 @@ def read(text: str, *, lenient: bool = False) -> LogFormat:
         else:
             pieces.field(Field(name, ROLES.get(name)), place)
         place = end
-    return pieces.finish(lambda name: _ORDER[name], NEEDED, lenient=lenient)
+    read = pieces.finish(lambda name: _ORDER[name], NEEDED, lenient=lenient)
+    return read._replace(others=tuple(_without_or_with_more(read)))
+
+
+def _without_or_with_more(log_format: LogFormat) -> Iterator[LogFormat]:
+    """The same for lines with no upstream, or with two; none for a format that tells nothing of them in the
+    fields right before its status."""
+    pieces = log_format.pieces
+    status = start = next(
+        place for place, each in enumerate(pieces) if isinstance(each, Field) and each.role == "status"
+    )
+    while start > 1 and pieces[start - 1] == b" " and _is_skipped(pieces[start - 2]):
+        start -= 2
+    upstreams = [place for place in range(start, status, 2) if _tells_upstream(pieces[place])]
+    if not upstreams:
+        return
+    # What stands before them is often of the upstream, too.
+    for first in dict.fromkeys((start, upstreams[0])):
+        yield log_format._replace(pieces=(*pieces[:first], *pieces[status:]))
+    again: tuple[Field | bytes, ...] = (Field(_AGAIN, None), b" ")
+    times = sum(_has_several(pieces[place]) for place in upstreams)
+    yield log_format._replace(pieces=(*pieces[:status], *again * times, *pieces[status:]))
+
+
+_AGAIN = "upstream_again"  # what is told of the second upstream
+
+
+def _is_skipped(piece: Field | bytes) -> bool:
+    return isinstance(piece, Field) and piece.role is None
+
+
+def _tells_upstream(piece: Field | bytes) -> bool:
+    return isinstance(piece, Field) and piece.name.startswith("upstream_")
+
+
+def _has_several(piece: Field | bytes) -> bool:
+    """Whether it has a value for each upstream."""
+    return isinstance(piece, Field) and piece.name != "upstream_cache_status"
 
 
 class _Token(NamedTuple):

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from qps_service.ledger.database import Database, LedgerVanished
 from qps_service.ledger.rows import (
+    add_beside,
     add_counts,
     add_losses,
     add_rejects,
@@ -32,7 +33,7 @@ from qps_service.ledger.rows import (
     totals_of,
     window_of,
 )
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Counts, Key
 from qps_service.values.entries import Entry, Loss, Restored
 from qps_service.values.positions import Position
 
@@ -99,23 +100,24 @@ class Ledger:
         time, both in nanoseconds."""
         with self.database.snapshot() as reading:
             row = reading.execute(
-                """SELECT id, path, boot, started, ended, at, passed, sequence, next_number
+                """SELECT id, path, boot, started, ended, at, passed, sequence, next_number, format
                    FROM log WHERE name = ?""",
                 (log,),
             ).fetchone()
             if row is None:
                 return None
-            known, path, boot, started, ended, committed, clock, sequence, next_number = row
+            known, path, boot, started, ended, committed, clock, sequence, next_number, chosen = row
             window: dict[Key, Counts] = {}
             window_rejects: dict[str, int] = {}
+            window_beside = NOTHING_BESIDE
             if sequence > _meta(reading, "sequence"):
-                window, window_rejects = window_of(reading, known, sequence)
+                window, window_rejects, window_beside = window_of(reading, known, sequence)
             else:
                 started = ended
             rebooted = boot != self._boot
             passed = _passed(now - ended, at - committed, now, rebooted=rebooted)
             positions = list(positions_of(reading, known))
-            totals, rejects = totals_of(reading, known)
+            totals, rejects, beside = totals_of(reading, known)
             losses = list(losses_of(reading, known))
             return Restored(
                 path=os.fsdecode(path),
@@ -133,6 +135,9 @@ class Ledger:
                 losses=tuple(loss for _, loss in losses),
                 lost_at=tuple(now - passed - (clock - lost) for lost, _ in losses),
                 ended=ended,
+                beside=beside,
+                window_beside=window_beside,
+                format=chosen,
             )
 
     def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
@@ -149,13 +154,15 @@ class Ledger:
         with self.database.snapshot() as reading:
             return list(positions_of(reading, _number_of(reading, log)))
 
-    def forgotten(self, log: str) -> tuple[int, int]:
-        """Lines read, and how many of them were rejected, of generations that are not remembered."""
+    def forgotten(self, log: str) -> tuple[int, int, int]:
+        """Lines read, and how many of them were rejected and directives, of generations that are not
+        remembered."""
         with self.database.snapshot() as reading:
-            row: tuple[int, int] | None = reading.execute(
-                "SELECT forgotten_lines, forgotten_rejected FROM log WHERE name = ?", (log,)
+            row: tuple[int, int, int] | None = reading.execute(
+                "SELECT forgotten_lines, forgotten_rejected, forgotten_directives FROM log WHERE name = ?",
+                (log,),
             ).fetchone()
-            return row or (0, 0)
+            return row or (0, 0, 0)
 
     def losses(self, log: str) -> list[Loss]:
         """The last LOSSES_LIMIT possible losses, oldest first."""
@@ -200,18 +207,18 @@ class Ledger:
     def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]
         (log,) = writing.execute(
-            """INSERT INTO log (name, path, boot, started, ended, at, passed, sequence, next_number)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """INSERT INTO log (name, path, boot, started, ended, at, passed, sequence, next_number, format)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT DO UPDATE SET path = excluded.path, boot = excluded.boot,
                    started = CASE excluded.sequence WHEN 0 THEN started ELSE excluded.started END,
                    ended = excluded.ended, at = excluded.at, passed = excluded.passed,
                    sequence = max(sequence, excluded.sequence),
-                   next_number = max(next_number, excluded.next_number)
+                   next_number = max(next_number, excluded.next_number), format = excluded.format
                RETURNING id""",
             (
                 *(entry.log, os.fsencode(entry.path), self._boot),
                 *(entry.started, entry.ended, entry.at, passed),
-                *(entry.sequence, max(numbers, default=0) + 1),
+                *(entry.sequence, max(numbers, default=0) + 1, entry.format),
             ),
         ).fetchone()
         return int(log)
@@ -256,6 +263,7 @@ def _number_of(reading: sqlite3.Connection, log: str) -> int:
 def _add_totals(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
     add_counts(writing, "total", log, entry.counts)
     add_rejects(writing, "reject", log, entry.rejects)
+    add_beside(writing, "log", log, entry.beside)
 
 
 def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int) -> None:
@@ -271,6 +279,7 @@ def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int
     ).fetchone()
     add_counts(writing, "count", period, entry.counts)
     add_rejects(writing, "period_reject", period, entry.rejects)
+    add_beside(writing, "period", period, entry.beside)
 
 
 def _add_positions(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
@@ -282,14 +291,16 @@ def _add_positions(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
 
 def _balance(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
     """What was counted, but is of no generation that is known, was of forgotten ones."""
-    rejected = sum(entry.rejects.values())
-    lines = rejected + sum(counts.requests for counts in entry.counts.values())
+    rejected, directives = sum(entry.rejects.values()), entry.beside.directives
+    lines = rejected + directives + sum(counts.requests for counts in entry.counts.values())
     known = [*entry.held, *entry.retired]
     writing.execute(
-        "UPDATE log SET forgotten_lines = ?, forgotten_rejected = ? WHERE id = ?",
+        """UPDATE log SET forgotten_lines = ?, forgotten_rejected = ?, forgotten_directives = ?
+           WHERE id = ?""",
         (
             lines - sum(position.lines for position in known),
             rejected - sum(position.rejected for position in known),
+            directives - sum(position.directives for position in known),
             log,
         ),
     )

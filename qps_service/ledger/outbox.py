@@ -122,6 +122,7 @@ def merge(earlier: Entry, later: Entry) -> Entry:
         forgotten=(*earlier.forgotten, *later.forgotten),
         ignored=earlier.ignored if later.ignored is None else later.ignored,
         losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
+        beside=earlier.beside.plus(later.beside),
     )
 
 
@@ -147,12 +148,13 @@ def _sum_of(positions: Sequence[Position]) -> Position:
     return max(positions, key=lambda position: position.number)._replace(
         lines=sum(position.lines for position in positions),
         rejected=sum(position.rejected for position in positions),
+        directives=sum(position.directives for position in positions),
     )
 
 
 def _bare(position: Position) -> Position:
     """Without what it would be recognised by."""
-    return position._replace(name="", prefix=b"", marker=b"", marks=b"", tail=b"")
+    return position._replace(name="", prefix=b"", marker=b"", marks=b"", tail=b"", directive=None)
 
 
 def _above(entry: Entry) -> int:

@@ -162,6 +162,12 @@ class _Work:
             f"WHERE period = ? {ADD_LINES}",
             (*before, period),
         )
+        self._writing.execute(
+            """UPDATE period SET unmeasured = period.unmeasured + merged.unmeasured,
+                                 directives = period.directives + merged.directives
+               FROM period AS merged WHERE merged.id = ? AND period.id = ?""",
+            (period, *before),
+        )
         self._delete(period)
         self._writing.execute(
             """UPDATE period SET sequence = ?, started = ? - (ended - started), ended = ?, passed = ?

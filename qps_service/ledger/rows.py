@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qps_service.text.escape import show
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Loss
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
@@ -25,7 +25,7 @@ ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
 _IDENTITY = "device, inode, version"
 _POSITION = (
     "name, offset, prefix, marker, oversize, marks, number, begun, lines, rejected, modified, unended, "
-    "tail, owner"
+    "tail, owner, directives, directive"
 )
 _PLACE = f"held, {_IDENTITY}, {_POSITION}"
 _SAID = ", ".join(f"excluded.{column}" for column in _PLACE.split(", "))
@@ -53,6 +53,16 @@ def add_rejects(writing: sqlite3.Connection, table: str, owner: int, rejects: Ma
     )
 
 
+def add_beside(writing: sqlite3.Connection, table: str, row: int, beside: Beside) -> None:
+    """Add to a `log`, or to a `period`."""
+    if beside != NOTHING_BESIDE:
+        writing.execute(
+            f"UPDATE {table} SET unmeasured = unmeasured + ?, "  # noqa: S608 - likewise
+            "directives = directives + ? WHERE id = ?",
+            (*beside, row),
+        )
+
+
 def put_positions(
     writing: sqlite3.Connection, log: int, held: Sequence[Position], retired: Sequence[Position]
 ) -> None:
@@ -75,7 +85,8 @@ def forget_positions(writing: sqlite3.Connection, log: int, numbers: Sequence[in
     gone = [(log, number) for number in numbers]
     writing.executemany(
         """UPDATE log SET forgotten_lines = forgotten_lines + position.lines,
-                          forgotten_rejected = forgotten_rejected + position.rejected
+                          forgotten_rejected = forgotten_rejected + position.rejected,
+                          forgotten_directives = forgotten_directives + position.directives
            FROM position WHERE log.id = position.log AND position.log = ? AND position.number = ?""",
         gone,
     )
@@ -134,19 +145,20 @@ def losses_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[int, Loss
         yield passed, Loss(at, os.fsdecode(what), os.fsdecode(name), most)
 
 
-def totals_of(reading: sqlite3.Connection, log: int) -> tuple[dict[Key, Counts], dict[str, int]]:
-    """What was counted and rejected in all."""
+def totals_of(reading: sqlite3.Connection, log: int) -> tuple[dict[Key, Counts], dict[str, int], Beside]:
+    """What was counted and rejected in all, and beside."""
     counts = reading.execute(
         "SELECT method, route, status, requests, bytes FROM total JOIN key ON id = key WHERE log = ?", (log,)
     )
     rejects = reading.execute("SELECT reason, lines FROM reject WHERE log = ?", (log,))
-    return _table(counts), dict(rejects.fetchall())
+    beside = reading.execute("SELECT unmeasured, directives FROM log WHERE id = ?", (log,))
+    return _table(counts), dict(rejects.fetchall()), Beside(*beside.fetchone())
 
 
 def window_of(
     reading: sqlite3.Connection, log: int, sequence: int
-) -> tuple[dict[Key, Counts], dict[str, int]]:
-    """What was counted and rejected for that report."""
+) -> tuple[dict[Key, Counts], dict[str, int], Beside]:
+    """What was counted and rejected for that report, and beside."""
     counts = reading.execute(
         """SELECT method, route, status, requests, bytes FROM count JOIN key ON key.id = key
            JOIN period ON period.id = period WHERE log = ? AND sequence = ?""",
@@ -156,7 +168,10 @@ def window_of(
         "SELECT reason, lines FROM period_reject JOIN period ON id = period WHERE log = ? AND sequence = ?",
         (log, sequence),
     )
-    return _table(counts), dict(rejects.fetchall())
+    beside = reading.execute(
+        "SELECT unmeasured, directives FROM period WHERE log = ? AND sequence = ?", (log, sequence)
+    )
+    return _table(counts), dict(rejects.fetchall()), Beside(*beside.fetchone() or ())
 
 
 def _table(rows: Iterator[Any]) -> dict[Key, Counts]:

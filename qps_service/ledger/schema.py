@@ -171,7 +171,20 @@ UPDATE period SET passed = min(ended, (SELECT max(passed) FROM log));
 UPDATE loss SET passed = min(at, (SELECT max(passed) FROM log));
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD)
+# What is counted beside requests and rejects, of a log and of a window; directives (formats/w3c.py) of each
+# generation, too, with the last one, NULL where that is not known; and the format that `auto` chose.
+_FOURTH = """
+ALTER TABLE log ADD COLUMN format TEXT;
+ALTER TABLE log ADD COLUMN unmeasured INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN directives INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN forgotten_directives INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE period ADD COLUMN unmeasured INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE period ADD COLUMN directives INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE position ADD COLUMN directives INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE position ADD COLUMN directive BLOB;
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION = len(STEPS)
 
 

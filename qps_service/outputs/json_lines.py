@@ -45,6 +45,8 @@ def json_pieces(report: Report) -> Iterator[str]:
         "requests": report.requests,
         "rate": report.rate,
         "rejected": report.rejected,
+        "bytes_unknown": report.beside.unmeasured,
+        "directives": report.beside.directives,
     }
     yield _dumped(head)[:-1] + ',"rows":'
     yield from rows_json(report)

@@ -30,6 +30,7 @@ def make_report(
         rejected=sum(window.rejects.values()),
         rows=rows,
         losses=losses,
+        beside=window.beside,
     )
 
 

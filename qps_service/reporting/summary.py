@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 # Tabs and line ends, which begin one too, are escaped before. The wide ones begin one in East Asia.
@@ -21,7 +21,7 @@ FORMULA = tuple("'=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 class Summary(NamedTuple):
-    """What was read. `read` = requests + rejected lines."""
+    """What was read: requests, rejected lines and directives."""
 
     totals: Mapping[Key, Counts]
     rejects: Mapping[str, int]  # reason -> lines
@@ -30,7 +30,7 @@ class Summary(NamedTuple):
     times: Mapping[int | None, Sequence[int]]
     span: int  # seconds of each; 0 where times were not asked for
     top: int | None = None  # how many rows to show at most; sums are always those of all
-    unmeasured: int = 0  # requests whose size is not known; it is missing in the sums
+    beside: Beside = NOTHING_BESIDE
 
     @property
     def requests(self) -> int:
@@ -58,8 +58,10 @@ def render_table(summary: Summary) -> str:
     whole = Counts(total, summary.bytes)
     heads = ("method", "route", "status", "requests", "share", "bytes")
     parts = [_align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
-    if summary.unmeasured:
-        parts.append(f"bytes unknown: {summary.unmeasured} of {total} requests\n")
+    if summary.beside.unmeasured:
+        parts.append(f"bytes unknown: {summary.beside.unmeasured} of {total} requests\n")
+    if summary.beside.directives:
+        parts.append(f"directives: {summary.beside.directives} lines\n")
     if summary.rejects:
         rejects = [(reason, str(lines)) for reason, lines in sorted(summary.rejects.items())]
         parts.append(_align(("rejected", "lines"), [*rejects, ("total", str(summary.rejected))], left=1))
@@ -75,11 +77,12 @@ def render_table(summary: Summary) -> str:
 def render_json(summary: Summary) -> str:
     """For programs: one object."""
     document: dict[str, object] = {
-        "lines": summary.requests + summary.rejected,
+        "lines": summary.requests + summary.rejected + summary.beside.directives,
         "requests": summary.requests,
         "bytes": summary.bytes,
-        "bytes_unknown": summary.unmeasured,
+        "bytes_unknown": summary.beside.unmeasured,
         "rejected": dict(sorted(summary.rejects.items())),
+        "directives": summary.beside.directives,
         "rows": [
             {"method": show(key.method), "route": show(key.route), "status": key.status, **counts._asdict()}
             for key, counts in _sorted(summary)

@@ -18,10 +18,9 @@ class Scanner:
     probes: int
     def __init__(
         self,
-        head: bytes,
-        fields: tuple[tuple[int, bool, bytes], ...],
-        members: tuple[tuple[int, bytes], ...],
-        is_lenient: bool,
+        programs: tuple[
+            tuple[bytes, tuple[tuple[int, bool, bytes], ...], tuple[tuple[int, bytes], ...], bool, bool], ...
+        ],
         max_line: int,
         spill: Callable[[tuple[Any, ...]], None],
         keep_query: bool,

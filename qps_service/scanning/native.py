@@ -10,6 +10,7 @@ from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
+from qps_service.values.positions import Directives
 
 _ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
 
@@ -28,13 +29,10 @@ class NativeScanner:
         seed: bytes | None = None,
     ) -> None:
         """`level` is one of LEVELS, the best if None; `seed` is random if None."""
-        native, log_format = load(), options.log_format
-        head, fields = _program(log_format)
+        native = load()
+        self.directives = Directives()
         self._native = native.Scanner(
-            head=head,
-            fields=fields,
-            members=tuple((_ROLES.index(member.role), member.path) for member in log_format.members),
-            is_lenient=log_format.is_lenient,
+            programs=tuple(map(_program, options.log_format.listed)),
             max_line=options.max_line,
             spill=lambda taken: spill(_scanned(taken)),
             keep_query=options.keep_query,
@@ -61,15 +59,17 @@ def load() -> ModuleType:
     return import_module("qps_service.scanning._scan")
 
 
-def _program(log_format: LogFormat) -> tuple[bytes, tuple[tuple[int, bool, bytes], ...]]:
-    """What a line begins with, and each field: its role, whether it is quoted, and what follows."""
+def _program(log_format: LogFormat) -> tuple[object, ...]:
+    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member;
+    whether blanks will do; and whether it is the combined family."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
     for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
         if isinstance(piece, Field) and isinstance(following, bytes):
             fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
-    return head, tuple(fields)
+    members = tuple((_ROLES.index(member.role), member.path) for member in log_format.members)
+    return head, tuple(fields), members, log_format.is_lenient, log_format.is_combined
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:

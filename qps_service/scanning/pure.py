@@ -24,6 +24,7 @@ from qps_service.formats.line import (
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
+from qps_service.values.positions import Directives
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
 KEYS_LIMIT = 32 * 1024
@@ -44,6 +45,7 @@ class PureScanner:
 
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
         log_format, self._max_line, self._keep_query, self._span = options
+        self.directives = Directives()
         self._spill = spill
         self._reader = make_reader(log_format)
         has_cores = log_format.pieces and not self._span
@@ -141,10 +143,27 @@ class PureScanner:
             self._sample = Sample(reason, line[:SAMPLE_LIMIT])
 
 
+# Of the combined family: a plain line, whose request has no backslash, and what counts in it. A few `]` may stand
+# before, as in `nginx[12]:`, if no blank behind them could make them a time's end.
+_PLAIN = (
+    rb'(?m)^[^\n\[]*+\[[^\n\]]*+(?:\][^\n \t\]][^\n\]]*+){0,4}\] "'
+    rb'([^\n"\\]*+" [0-9]{3} [^\n \t]++).*+$'
+)
+_PLAIN_CORE = rb'([^"]*+)" ([0-9]{3}) (.++)'
+
+
 class _Cores:
     """What counts in lines of a text format, found many at a time."""
 
     def __init__(self, log_format: LogFormat, *, keep_query: bool) -> None:
+        self._keep_query = keep_query
+        self._known: dict[bytes, Request] = {}
+        self._counts: Counter[bytes] = Counter()
+        self._bytes = 0  # of the cores that are known
+        if log_format.is_combined:
+            self._pattern, self._whole = re.compile(_PLAIN), re.compile(_PLAIN_CORE, re.DOTALL)
+            self._roles = [(1, "request"), (2, "status"), (3, "bytes")]
+            return
         pieces = log_format.pieces
         # Not the time, which few lines share: it is read where it is asked for, and not here.
         counted = [
@@ -161,10 +180,6 @@ class _Cores:
         self._whole = re.compile(whole_pattern(pieces[first:last]), re.DOTALL)
         fields = [piece for piece in pieces[first:last] if isinstance(piece, Field)]
         self._roles = [(group, field.role) for group, field in enumerate(fields, 1) if field.role]
-        self._keep_query = keep_query
-        self._known: dict[bytes, Request] = {}
-        self._counts: Counter[bytes] = Counter()
-        self._bytes = 0  # of the cores that are known
 
     def count(self, block: bytes, lines: int) -> bool:
         """Count a block of so many lines, to be settled later; False, and nothing is counted, if any of them

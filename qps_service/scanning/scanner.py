@@ -11,14 +11,16 @@ from typing import Protocol
 from qps_service.scanning.native import NativeScanner, load
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Scanned
+from qps_service.values.positions import Directives
 
 PURE_VARIABLE = "QPS_REPORTER_PURE"
 
 
 class Scanner(Protocol):
-    """Counts lines. `lines` taken = requests + rejects, always."""
+    """Counts lines. `lines` taken = requests + rejects + directives, always."""
 
     name: str
+    directives: Directives  # of the text that comes next, up to there; after a scan, those of its block, too
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         """Count each line of `block`; how many lines there were, and how many of these were rejected."""
@@ -32,6 +34,10 @@ class Scanner(Protocol):
 
 def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     """The scanner that is used here."""
+    if options.log_format.is_w3c:
+        from qps_service.scanning.w3c import W3cScanner  # few logs have directives
+
+        return W3cScanner(options, spill, make_scanner)
     if is_native(os.environ):
         return NativeScanner(options, spill)
     from qps_service.scanning.pure import PureScanner  # 1 MB that is not needed beside the native one

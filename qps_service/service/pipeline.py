@@ -1,6 +1,7 @@
 """One log on its way from bytes to counts: follower, scanner and aggregator together."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
@@ -14,20 +15,22 @@ from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, Resume
 from qps_service.following.watcher import Watcher, Watches
+from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
-from qps_service.scanning.auto import ChoosingScanner
+from qps_service.scanning.auto import WAITING, LineCounter
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
-from qps_service.values.counts import MAX_ROWS, METHODS, Counts, Key, Sample, Scanned
+from qps_service.values.counts import MAX_ROWS, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.reports import Standing, Window
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
 REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
+# Whoever has to set another format does not do it at once.
+UNFIT_SAID_EVERY = 3600 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
@@ -82,7 +85,8 @@ class LogPipeline:
             keeper=keeper,
             others=self._places.others(config.path, config.logs),
         )
-        self._scanner = self._make_scanner(config)
+        chosen = restored.format if restored and restored.path == config.path else None
+        self._scanner = self._make_scanner(config, chosen)
         self._share = (rows or Budget()).join()
         self._share.budget.resize(config.max_rows)
         routes = config.routes(limited)
@@ -96,10 +100,12 @@ class LogPipeline:
         self._losses_told = self._loss_bytes = 0
         self._is_found = False  # whether the log was there, and open, after the last read
         self._mount_is_said = False
-        self._has_rejected = False  # lines, since the last notice
         self._unsaid: dict[str, int] = {}  # rejected lines by reason, since the last notice
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
+        self._reading: Generation | None = None  # whose lines are being counted
+        self._unfit: str | None = None  # why the format does not fit, if that is to be said
+        self._unfit_said = Throttle(UNFIT_SAID_EVERY)
 
     def fileno(self) -> int | None:
         """What to poll for hints, if anything; the same for all logs that share watches."""
@@ -124,9 +130,10 @@ class LogPipeline:
 
     def reconfigure(self, config: LogConfig) -> None:
         """Go on with other settings for the same path; counts stay."""
+        self._scanner.settle()
         self._count(self._scanner.take())
         if _scan_options(config) != _scan_options(self.config):
-            self._scanner = self._make_scanner(config)
+            self._scanner = self._make_scanner(config, self._scanner.chosen)
         self._follower.reconfigure(_limits(config), self._places.others(config.path, config.logs))
         self._share.budget.resize(config.max_rows)
         if config.max_rows != self.config.max_rows:
@@ -144,14 +151,16 @@ class LogPipeline:
         then, enters the totals only, like what is found in a new log, and the window begins after it."""
         for chunk in self._follower.read(now):
             self._leave_out(self._is_late(chunk.origin))
-            lines, rejected = self._scanner.scan(chunk.data)
-            if chunk.oversize is not None:
-                self._scanner.reject_oversize(chunk.oversize)
-                lines, rejected = lines + 1, rejected + 1
-            chunk.origin.counted(lines, rejected)
-            self._has_rejected |= rejected > 0
-            if lines:
+            self._reading = chunk.origin
+            if chunk.is_last:
+                self._scanner.settle()
+            if chunk.data:
                 self._line_read_at = now
+                self._learn_from(chunk.origin)
+                self._scanner.scan(chunk.data, chunk.origin)
+            if chunk.oversize is not None:
+                self._line_read_at = now
+                self._scanner.reject_oversize(chunk.oversize, chunk.origin)
             yield
         if self._late:
             self._leave_out(False)
@@ -162,14 +171,14 @@ class LogPipeline:
         was_found, self._is_found = self._is_found, self.state.waiting is None
         if self._is_found and not was_found:
             self._look_at_mount()
-        if self._has_rejected and self._rejects_said.allows(now):
-            self._count(self._scanner.take())
-            self._say_rejects()
+        self._say_rejects(now)
+        self._say_unfit(now)
 
     def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
         """What is to be committed: everything counted since the last entries, and how far files were read.
         `sequence` is the number of the report that the counts will be in, but for those that are left out;
         `at` is `now` in Unix nanoseconds."""
+        self._scanner.settle()  # no position may be moved past lines that wait
         changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
@@ -179,20 +188,23 @@ class LogPipeline:
         self._count(self._scanner.take())
         left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
         self._say_folds()
+        self._say_rejects(now)
+        self._say_unfit(now)
         sequence = sequence if self.is_counting else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
-        if not any(left_out):
+        if left_out == ({}, {}, NOTHING_BESIDE):
             return [entry]
         return [self._entry(0, now, at, *left_out, NO_CHANGES), entry]
 
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
+        beside = self.aggregator.total_beside
         changes = self._follower.everything()
         expected = tuple(each for each in changes.retired if each.number in self._expected)
         retired = tuple(each for each in changes.retired if each.number not in self._expected)
         changes = changes._replace(held=(*expected, *changes.held), retired=retired)
-        return self._entry(0, now, at, totals, rejects, changes)
+        return self._entry(0, now, at, totals, rejects, beside, changes)
 
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
@@ -222,6 +234,7 @@ class LogPipeline:
             pending=self.state.pending,
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
             waiting=self.state.waiting,
+            beside=self.aggregator.total_beside,
         )
 
     def losses(self, now: int) -> tuple[Loss, ...]:
@@ -234,11 +247,14 @@ class LogPipeline:
         self._follower.close()
         self._watcher.close()
 
-    def _make_scanner(self, config: LogConfig) -> Scanner:
-        options = _scan_options(config)
-        if config.format.is_auto:
-            return ChoosingScanner(options, self._count, self._say_choice)
-        return make_scanner(options, self._count)
+    def _make_scanner(self, config: LogConfig, chosen: str | None) -> LineCounter:
+        return LineCounter(_scan_options(config), self._count, self, chosen=chosen)
+
+    def _learn_from(self, generation: Generation) -> None:
+        """Lines that were there before our time may tell the format, too."""
+        if self._scanner.wants_former:
+            with suppress(OSError):
+                self._scanner.learn(generation.former(WAITING), generation)
 
     def _is_late(self, generation: Generation) -> bool:
         if self._before is not None and generation.reached_at <= self._before:
@@ -248,6 +264,7 @@ class LogPipeline:
     def _leave_out(self, leaves_out: bool) -> None:
         """Whether the lines that come now are left out of windows."""
         if leaves_out != self.aggregator.leaves_out:
+            self._scanner.settle()
             self._count(self._scanner.take())
             self.aggregator.leaves_out = leaves_out
 
@@ -264,6 +281,7 @@ class LogPipeline:
         at: int,
         counts: Mapping[Key, Counts],
         rejects: Mapping[str, int],
+        beside: Beside,
         changes: Changes,
     ) -> Entry:
         return Entry(
@@ -275,6 +293,8 @@ class LogPipeline:
             at=at,
             counts=counts,
             rejects=rejects,
+            beside=beside,
+            format=self._scanner.chosen,
             **changes._asdict(),
         )
 
@@ -286,9 +306,25 @@ class LogPipeline:
             text = f"{show_path(self.config.path)} is {MOUNTED_ALONE}"
             self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
-    def _say_choice(self, name: str, reason: str) -> None:
-        text = f"{show_path(self.config.path)} is read in the format {name}: {reason}"
-        self._notify(Notice(kinds.FORMAT_CHOSEN, text, self.config.name))
+    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+        """A format was chosen."""
+        text = f"{show_path(self.config.path)} is read in the format {name}"
+        if anew and self._reading:
+            place = f"byte {self._reading.offset} of {show_path(self._reading.name)}"
+            text += f" from {place} on, since most lines before were rejected"
+        self._notify(Notice(kinds.FORMAT_CHOSEN, f"{text}: {reason}", self.config.name))
+
+    def unfit(self, reason: str) -> None:
+        """None of the recent lines counted."""
+        self._unfit = reason
+
+    def _say_unfit(self, now: int) -> None:
+        reason, self._unfit = self._unfit, None
+        if reason and self._unfit_said.allows(now):
+            name = " ".join(" or ".join(self.config.format.texts).split())
+            text = f"no recent line of {show_path(self.config.path)} counts in the format {name}: {reason}"
+            text += "; qps-reporter explain shows how a line is understood, format = sets another format"
+            self._notify(Notice(kinds.FORMAT_UNFIT, text, self.config.name))
 
     def _say_folds(self) -> None:
         """Say what folds from now on, since rows are short: each once."""
@@ -299,13 +335,16 @@ class LogPipeline:
                 text = f"{path} has {len(self.aggregator.totals)} rows, and few of max_rows are left: {text}"
                 self._notify(Notice(kinds.ROWS_SHORT, text, self.config.name))
 
-    def _say_rejects(self) -> None:
+    def _say_rejects(self, now: int) -> None:
+        if not (self._scanner.has_rejected or self._unsaid) or not self._rejects_said.allows(now):
+            return
+        self._count(self._scanner.take())
         reasons = ", ".join(f"{reason} {lines}" for reason, lines in sorted(self._unsaid.items()))
         text = f"rejected {sum(self._unsaid.values())} lines of {show_path(self.config.path)} ({reasons})"
         if self._sample:
             text += f', for example ({self._sample.reason}): "{show(self._sample.line)}"'
         self._notify(Notice(kinds.REJECTED, text, self.config.name))
-        self._has_rejected, self._unsaid, self._sample = False, {}, None
+        self._unsaid, self._sample = {}, None
 
 
 def _scan_options(config: LogConfig) -> ScanOptions:
@@ -313,4 +352,6 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 
 
 def _limits(config: LogConfig) -> FollowLimits:
-    return FollowLimits(config.max_line, config.open_generations, config.quiet)
+    may_have_directives = config.format.is_w3c or config.format.is_auto
+    before = fields_before if may_have_directives else None
+    return FollowLimits(config.max_line, config.open_generations, config.quiet, before)

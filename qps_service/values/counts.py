@@ -37,6 +37,20 @@ class Counts(NamedTuple):
         return Counts(self.requests + other.requests, self.bytes + other.bytes)
 
 
+class Beside(NamedTuple):
+    """What is counted beside requests by their key and rejected lines by their reason."""
+
+    unmeasured: int = 0  # requests whose size the log does not tell; it is 0 in the sums
+    directives: int = 0  # lines that tell the format of those that follow: neither requests nor rejected
+
+    def plus(self, other: "Beside") -> "Beside":
+        """The sum of both."""
+        return Beside(self.unmeasured + other.unmeasured, self.directives + other.directives)
+
+
+NOTHING_BESIDE = Beside()
+
+
 class Sample(NamedTuple):
     """One rejected line, to show what is being rejected."""
 
@@ -45,7 +59,7 @@ class Sample(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """What a scanner found since it was last asked. `lines` = requests counted + lines rejected."""
+    """What a scanner found since it was last asked. `lines` = requests + rejects + directives."""
 
     lines: int
     # Method, target, status, requests, bytes. A target is what the log has, up to the query unless that is
@@ -56,7 +70,13 @@ class Scanned(NamedTuple):
     # Where times were asked for: requests by the first digit of their status, by the Unix second in which the
     # span of time began; None for requests whose time can't be read.
     times: Mapping[int | None, Sequence[int]] = MappingProxyType({})
-    unmeasured: int = 0  # requests whose size the log does not tell; it is 0 in the sums
+    unmeasured: int = 0  # as in Beside
+    directives: int = 0  # likewise
+
+    @property
+    def beside(self) -> Beside:
+        """What is counted beside the rows and the rejects."""
+        return Beside(self.unmeasured, self.directives)
 
     @property
     def counts(self) -> Mapping[Key, Counts]:

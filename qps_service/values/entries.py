@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.positions import IgnoredFile, Position
 
 # A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
@@ -43,6 +43,8 @@ class Entry(NamedTuple):
     forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
     ignored: tuple[IgnoredFile, ...] | None = None  # all of them; None if they are the same as before
     losses: tuple[Loss, ...] = ()
+    beside: Beside = NOTHING_BESIDE  # since the entry before
+    format: str | None = None  # what `auto` chose for the log; None where it chose nothing
 
 
 class Restored(NamedTuple):
@@ -62,4 +64,7 @@ class Restored(NamedTuple):
     rebooted: bool  # whether the machine was started anew since
     losses: tuple[Loss, ...]  # the latest, oldest first
     ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot
+    beside: Beside = NOTHING_BESIDE  # in total
+    window_beside: Beside = NOTHING_BESIDE
+    format: str | None = None  # as in Entry
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds

@@ -15,6 +15,13 @@ class Identity(NamedTuple):
     version: int | None
 
 
+class Directives(NamedTuple):
+    """What a text told of its own format so far (formats/w3c.py); nothing in most formats."""
+
+    lines: int = 0  # that are directives
+    last: bytes | None = None  # the one in force; empty where there is none, None where that is not known
+
+
 class Position(NamedTuple):
     """How far a generation has been consumed; enough to go on later, or to notice that one cannot."""
 
@@ -27,7 +34,7 @@ class Position(NamedTuple):
     marks: bytes = b""  # digests of what stands before fixed places up to `offset` (files/fingerprint.py)
     number: int = 0  # of the generation within its log, from 1; 0 before it is given one
     begun: int = 0  # what stands before this byte was there before our time, and is not counted
-    lines: int = 0  # read of it so far: requests and rejected ones
+    lines: int = 0  # read of it so far: requests, rejected ones and directives
     rejected: int = 0  # of these lines
     modified: int = 0  # st_mtime when it was last read, nanoseconds
     unended: int = 0  # how many more lines than newlines were read of it (following/generation.py tells why)
@@ -35,6 +42,8 @@ class Position(NamedTuple):
         b""  # digest and length of each of the last lines (files/recognition.py); empty where not known
     )
     owner: int | None = None  # uid of the file's owner when it was last read; None where not known
+    directives: int = 0  # of the lines, as in Directives
+    directive: bytes | None = None  # the last of these, likewise
 
 
 class IgnoredFile(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Loss
 
 
@@ -15,6 +15,7 @@ class Window(NamedTuple):
     ended: int  # CLOCK_BOOTTIME nanoseconds
     counts: Mapping[Key, Counts]
     rejects: Mapping[str, int]  # reason -> lines
+    beside: Beside = NOTHING_BESIDE
 
     @property
     def seconds(self) -> float:
@@ -46,6 +47,7 @@ class Report(NamedTuple):
     rejected: int
     rows: tuple[Row, ...]
     losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
+    beside: Beside = NOTHING_BESIDE
 
 
 class Standing(NamedTuple):
@@ -62,11 +64,13 @@ class Standing(NamedTuple):
     pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
     last_line_age: float | None  # seconds since this process last read a line; None before the first
     waiting: str | None = None  # why it is not followed; None if it is
+    beside: Beside = NOTHING_BESIDE  # since the ledger began
 
     @property
     def lines(self) -> int:
-        """Read in all: counted as requests, or rejected."""
-        return sum(counts.requests for counts in self.counts.values()) + sum(self.rejects.values())
+        """Read in all: counted as requests, rejected, or directives."""
+        requests = sum(counts.requests for counts in self.counts.values())
+        return requests + sum(self.rejects.values()) + self.beside.directives
 
 
 class Overview(NamedTuple):

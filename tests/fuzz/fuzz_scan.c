@@ -1,11 +1,11 @@
 /* Fuzzes the native scanner without Python: libFuzzer calls it with one input after another
    (scripts/campaign.sh fuzz scan).
 
-   An input is one byte that picks the format, one for the settings, one for where blocks are cut, and the
-   log. A format that is not among FORMATS is spelled out by the bytes before the log. Each input is counted
-   by every instruction set, cut in other places and with another seed, and without the cache of cores: all
-   must find the same. Each block has a heap of its own, as long as it is, so that ASan sees every byte that
-   is read behind it.
+   An input is one byte that picks the format, one for the settings, one for each further format of a list,
+   one for where blocks are cut, and the log. A format that is not among FORMATS is spelled out by the bytes
+   that follow. Each input is counted by every instruction set, cut in other places and with another seed, and
+   without the cache of cores: all must find the same. Each block has a heap of its own, as long as it is, so
+   that ASan sees every byte that is read behind it.
 
    Built with SCAN_SMALL, a few lines fill the table and the times, so that spills are the rule. */
 
@@ -124,15 +124,18 @@ static void spell_out(struct program *g, struct input *in)
     }
 }
 
-static void make_program(struct program *g, struct input *in)
+static void make_program(struct program *g, struct input *in, uint8_t settings, uint8_t number, int others)
 {
     static const size_t limits[] = {16, 64, 300, LINE_LIMIT};
     static const int64_t spans[] = {0, 1, 3600, INT64_MAX};
-    uint8_t number = next_byte(in), settings = next_byte(in);
     memset(g, 0, sizeof *g);
     g->keep_query = settings & 1;
     g->span = spans[settings >> 1 & 3];
     g->max_line = limits[settings >> 3 & 3];
+    if (others) {
+        g->next = malloc(sizeof *g);
+        make_program(g->next, in, settings, next_byte(in), others - 1);
+    }
     if (number % (FORMATS_LEN + 1) == FORMATS_LEN) {
         spell_out(g, in);
         return;
@@ -341,7 +344,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, data + size};
     struct program g;
     struct found expected, found;
-    make_program(&g, &in);
+    uint8_t number = next_byte(&in), settings = next_byte(&in);
+    make_program(&g, &in, settings, number, settings >> 5 & 3);
     size_t step = next_byte(&in) * 4U;
     run(&expected, &g, in, (struct way){plain, 0, 1, 0});
     for (int i = 0; i < LEVELS_LEN; i++) {

@@ -96,6 +96,7 @@ ABOUT_A_LOG = {
     kinds.RESTORED,
     kinds.LET_GO,
     kinds.FORMAT_CHOSEN,
+    kinds.FORMAT_UNFIT,
     kinds.ROWS_SHORT,
     kinds.REJECTED,
 }

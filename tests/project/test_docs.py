@@ -25,7 +25,7 @@ from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
-from qps_service.formats.presets import NAMES, ROLES, compile_format
+from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
@@ -148,8 +148,9 @@ def formats_wrong(pages: Pages) -> list[str]:
     for block in blocks(pages, "toml"):
         for log in tomllib.loads(block).get("log", {}).values():
             try:
-                compile_format(log.get("format", "default"))
-            except FormatError as error:
+                texts = log.get("format", "default")
+                as_list([compile_format(each) for each in ([texts] if isinstance(texts, str) else texts)])
+            except (FormatError, ValueError) as error:
                 problems.append(str(error))
     return problems
 
@@ -377,6 +378,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         [
             Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '$request $status$body_bytes_sent'\n```\n"),
             Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '\"%r\" %>s%O'\n```\n"),
+            Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = ['json', 'auto']\n```\n"),
         ],
     ),
     (

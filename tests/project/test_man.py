@@ -133,7 +133,7 @@ def settings_missing(pages: Pages) -> list[str]:
 def formats_missing(pages: Pages) -> list[str]:
     part, nginx = section(pages[FILE], "FORMATS"), section(pages[FILE], "nginx")
     names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", nginx, re.MULTILINE)]
-    presets = [name for name, text in PRESETS.items() if text not in part]
+    presets = [name for name, each in PRESETS.items() if not all(text in part for text in each.texts)]
     return names + presets + [name for name in FORMATS if not re.search(rf"^ +{name}\b", part, re.MULTILINE)]
 
 

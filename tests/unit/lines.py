@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from qps_service.formats.line import Piece
-from qps_service.formats.presets import Field, LogFormat, Member, compile_format
+from qps_service.formats.presets import PRESETS, Field, LogFormat, Member, as_list, compile_format
 
 # What a field of each role may hold: the usual first, and what is odd.
 _VALUES: dict[str | None, tuple[bytes, ...]] = {
@@ -31,6 +31,7 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
             b'GET /a" 200 b" HTTP/1.1',
             b'G"" - ""T /a"',
             b'G\\"T /\\\\ HTTP/1.1',
+            b"- http://x:80- -",
         ),
     ),
     "status": (
@@ -56,7 +57,9 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"24/Nov/2026:14:50:08 +0000", b"[24/Nov/2026:14:50:08 -0130]", b"2026-11-24T14:50:08.123+01:00"),
         *(b"2026-02-31 23:59:60Z", b"1795531808", b"1795531808.5", b"1795531808123", b"9" * 19, b"9" * 20),
         *(b"0", b"-", b"", b"1969-12-31T00:00:00", b"24/nov/2026:14:50:08", b"1970-01-01T00:00:00+99:99"),
-        b"1" * 70,
+        *(b"Tue Nov 24 14:50:08 2026", b"Tue Nov  4 14:50:08,5 UTC 2026", b"24/NOV/2026 14:50:08.123gmt"),
+        *(b"Tue, 24 Nov 2026 14:50:08 +02", b"2026-11-24\t14:50:08 Z", b"2026/11/24 14:50:08+0", b"[]"),
+        *(b"0000-11-24T14:50:08 2026", b"24-Nov/2026:14:50:08", b"[1795531808]", b"1" * 70),
     ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
@@ -70,6 +73,24 @@ _BITS = (
     *(b"0", b"9", b"?", b"#", b"%", b"-", b"|", b"]", b"HTTP/1.1", b"\\u0041", b"\\U0041", b"\\ud83d\\ude00"),
     *(b"\\udc00", b"{", b"}", b"[", b"]", b",", b":", b"null"),
 )
+# What stands around the fields of the combined family: the usual first.
+_BEFORE = (
+    *(b"1.2.3.4 - - ", b"::1 - jane doe ", b"", b"www.example.com:443 1.2.3.4 - - ", b"1.2.3.4\t-\t-\t"),
+    *(b"2026-11-24T14:50:08.1Z stdout F 1.2.3.4 - - ", b"Nov 24 host nginx[12]: 1.2.3.4 - - ", b"a [b] c "),
+    *(
+        b'1.2.3.4 - [x] "y" ',
+        b'1.2.3.4 - [x]  "y" 200 ',
+        b'1.2.3.4 - x] "y ',
+        b"[1] [",
+        b'1.2.3.4 - [x] \\"y" ',
+    ),
+    *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
+)
+_BEHIND = (
+    *(b"", b' "-" "curl/8.5"', b' "-" "My "quoted" agent"', b' "-" "x" 1 "r@docker" 1ms', b" ", b"\t5"),
+    *(b' "-" "[x] "GET / HTTP/1.1" 200 5"', b' "[a] "', b' "-" "Mozilla (cut', b"\\", b' "x" 404 7'),
+)
+_BLANKS = (b" ", b"  ", b"\t", b"", b" " * 70)
 _PATHS = (b"a", b"b", b"c", b"a.b", b"a.c", b"a.b.c", b"b.", b".a", b"")
 _ESCAPES = (
     *(rb"\u0041", rb"\U0041", rb"\u00e9", rb"\uD83D\udE00", rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\u0041"),
@@ -110,22 +131,39 @@ def _text_format(pieces: Sequence[Piece]) -> LogFormat:
     return LogFormat("drawn", tuple(pieces), (), is_lenient=False, roles=roles)
 
 
-_PRESETS = [compile_format(name) for name in ("default", "combined", "common", "json", "$uri $status")]
+# The third is one of a family's shapes, spelled out.
+_PRESETS = [
+    compile_format(text)
+    for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "$uri $status")
+]
+_LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
 
 
 def _format(random: Random) -> LogFormat:
+    """One format, or a list of them."""
+    if random.random() < 0.7:
+        return _single_format(random)
+    if random.random() < 0.2:
+        return random.choice(_LISTS)
+    formats = [_single_format(random) for _ in range(random.randint(2, 4))]
+    first = formats[0]
+    if first.pieces and random.random() < 0.5:  # one that is nearly the same reads some of its lines
+        formats.insert(
+            1, _format_of_text(random, [piece.role for piece in first.pieces if isinstance(piece, Field)])
+        )
+    return as_list(formats)
+
+
+def _single_format(random: Random) -> LogFormat:
     kind = random.random()
     if kind < 0.4:
         return random.choice(_PRESETS)
     return _format_of_text(random) if kind < 0.8 else _format_of_json(random)
 
 
-def _format_of_text(random: Random) -> LogFormat:
-    """Fields in any order between any literals."""
-    roles: list[str | None] = ["status", *[None] * random.randrange(3)]
-    roles += random.choice(["route", "request", "method route", "request method"]).split()
-    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
-    random.shuffle(roles)
+def _format_of_text(random: Random, roles: list[str | None] | None = None) -> LogFormat:
+    """Fields in any order, or of these roles in this order, between any literals."""
+    roles = roles or _roles(random)
     # Often one literal for all: then fields hold what ends others.
     one = random.choice(_LITERALS) if random.random() < 0.5 else None
     pieces: list[Piece] = []
@@ -136,6 +174,14 @@ def _format_of_text(random: Random) -> LogFormat:
     if random.random() < 0.3:
         pieces.append(one or _literal(random))
     return _text_format(pieces)
+
+
+def _roles(random: Random) -> list[str | None]:
+    roles: list[str | None] = ["status", *[None] * random.randrange(3)]
+    roles += random.choice(["route", "request", "method route", "request method"]).split()
+    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
+    random.shuffle(roles)
+    return roles
 
 
 def _literal(random: Random) -> bytes:
@@ -180,20 +226,34 @@ def _varied(line: bytes, number: int) -> bytes:
 
 def _line(random: Random, asked: Settings) -> bytes:
     """One line, or more where a newline gets into it."""
-    if asked.log_format.members:
-        line = _json(random, asked.log_format.members)
+    log_format = random.choice(asked.log_format.listed)
+    if log_format.is_combined:
+        line = _combined(random)
+    elif log_format.members:
+        line = _json(random, log_format.members)
     else:
         line = b"".join(
-            _value(random, piece.role) if isinstance(piece, Field) else piece
-            for piece in asked.log_format.pieces
+            _value(random, piece.role) if isinstance(piece, Field) else piece for piece in log_format.pieces
         )
     for _ in range(random.choice([0, 0, 0, 0, 1, 1, 2, 4])):
         line = _mutated(random, line, asked.max_line)
     return line
 
 
+def _combined(random: Random) -> bytes:
+    before, *blanks, behind = (_some(random, each) for each in (_BEFORE, _BLANKS, _BLANKS, _BLANKS, _BEHIND))
+    time, request, status, size = (_value(random, role) for role in ("time", "request", "status", "bytes"))
+    return b'%b[%b]%b"%b"%b%b%b%b%b' % (
+        *(before, time, blanks[0], request, blanks[1], status, blanks[2], size, behind),
+    )
+
+
 def _value(random: Random, role: str | None) -> bytes:
-    values = _VALUES[role]
+    return _some(random, _VALUES[role])
+
+
+def _some(random: Random, values: Sequence[bytes]) -> bytes:
+    """Mostly one of the usual ones."""
     return random.choice(values[:2] if random.random() < 0.8 else values)
 
 

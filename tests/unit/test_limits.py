@@ -34,10 +34,9 @@ from qps_service.following.held_text import part_of_held
 from qps_service.following.hints import Lost
 from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
 from qps_service.following.open_files import OpenFiles
-from qps_service.formats.detection import LINES, first_lines
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import LIST_LIMIT, as_list, compile_format
 from qps_service.notices.kinds import Notice
 from qps_service.outputs.statsd import pack
 from qps_service.scanning.options import ScanOptions
@@ -74,7 +73,7 @@ def log_config() -> LogConfig:
 
 
 def long_lines_are_rejected() -> None:
-    scanner = make_scanner(_scan_options(log_config()), print)
+    scanner = make_scanner(_scan_options(log_config())._replace(log_format=compile_format("default")), print)
     for size in (LINE, LINE + 1):
         line = b"1.2.3.4\tGET /%s\t200\t5"
         scanner.scan(line % (b"x" * (size - len(line) + 2)) + b"\n")
@@ -98,8 +97,10 @@ def formats_with_many_members_are_refused() -> None:
         compile_format(" ".join(["json", *times]))
 
 
-def few_lines_tell_the_format() -> None:
-    assert len(first_lines(b"a line\n" * 2 * LINES)) == LINES
+def long_lists_of_formats_are_refused() -> None:
+    assert len(as_list([compile_format("json")] * LIST_LIMIT).listed) == LIST_LIMIT
+    with pytest.raises(ValueError, match="expected 1 to 8 formats"):
+        as_list([compile_format("json")] * (LIST_LIMIT + 1))
 
 
 def samples_are_short() -> None:
@@ -322,7 +323,7 @@ test_promise, test_twin = promises(
     Promise(long_lines_are_rejected, None, [Doubled("max_line")]),
     Promise(deep_json_is_rejected, None, [Doubled("formats.json_members:DEPTH_LIMIT")]),
     Promise(formats_with_many_members_are_refused, None, [Doubled("formats.json_lines:MEMBERS_LIMIT")]),
-    Promise(few_lines_tell_the_format, None, [Doubled("formats.detection:LINES")]),
+    Promise(long_lists_of_formats_are_refused, None, [Doubled("formats.presets:LIST_LIMIT")]),
     Promise(samples_are_short, None, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
     Promise(further_routes_are_other, None, [Doubled("max_routes")]),
     Promise(long_routes_are_other, None, [Doubled("max_route")]),

@@ -32,7 +32,17 @@ _ROW = ("log", "method", "route", "status")
 # Family, what it is, its value (None: not known yet); of each log. Rejected lines are a counter beside these.
 LogNumbers = tuple[tuple[str, str, Callable[[Standing], float | None]], ...]
 COUNTERS: LogNumbers = (
-    ("lines", "Lines read: requests and rejected ones", lambda log: log.lines),
+    ("lines", "Lines read: requests, rejected ones and directives", lambda log: log.lines),
+    (
+        "directive_lines",
+        "Lines that told the format of others, as #Fields does",
+        lambda log: log.beside.directives,
+    ),
+    (
+        "requests_without_size",
+        "Requests whose response size the log does not tell",
+        lambda log: log.beside.unmeasured,
+    ),
     ("rotations", "Rotations of the log seen by this process", lambda log: log.rotations),
     ("possible_losses", "Times that lines may have been lost, told by this process", lambda log: log.losses),
     ("possible_loss_bytes", "How many bytes these had at most, where known", lambda log: log.loss_bytes),

@@ -1,4 +1,4 @@
-/* What Python hands over: the tuples that it makes of a LogFormat, from which a program is made.
+/* What Python hands over: the tuples that it makes of a LogFormat, from which programs are made.
 
    Whatever they hold, it ends in a program or in an exception. */
 
@@ -86,6 +86,41 @@ static int set_members(struct program *g, PyObject *members)
             PyErr_NoMemory();
             return -1;
         }
+    }
+    return 0;
+}
+
+/* ((head, fields, members, is_lenient, is_combined), ...): a program and those behind it, which have all else of the first
+   one. */
+static int set_programs(struct program *g, PyObject *programs)
+{
+    Py_ssize_t len = PyTuple_Size(programs);
+    if (!len) {
+        PyErr_SetString(PyExc_ValueError, "expected at least one program");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < len; i++) {
+        PyObject *head, *fields, *members;
+        if (i) {
+            struct program *first = g;
+            g = g->next = calloc(1, sizeof *g);
+            if (!g) {
+                PyErr_NoMemory();
+                return -1;
+            }
+            g->keep_query = first->keep_query;
+            g->max_line = first->max_line;
+            g->span = first->span;
+        }
+        PyObject *program = PyTuple_GetItem(programs, i);
+        if (!PyTuple_Check(program)) {
+            PyErr_SetString(PyExc_TypeError, "expected programs as tuples");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(program, "SO!O!pp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
+                              &g->is_lenient, &g->is_combined) ||
+            set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
+            return -1;
     }
     return 0;
 }

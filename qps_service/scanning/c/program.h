@@ -28,6 +28,13 @@ struct field {
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
+/* What stands around the request in most lines of the combined family, `] "` and `" 200 ` with any status, read
+   as little-endian words. */
+#define OPENING_MASK 0x0000000000ffffffULL
+#define OPENING_WORD 0x000000000022205dULL
+#define CLOSING_MASK 0x0000ff000000ffffULL
+#define CLOSING_WORD 0x0000200000002022ULL
+
 /* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
    request, `leads` of them, of the request, the status and the size. */
 enum { SHAPE_LIMIT = 16 };
@@ -45,7 +52,8 @@ struct member {
     enum role role;
 };
 
-/* A compiled LogFormat: `head` and fields for text, members for JSON. */
+/* A compiled LogFormat: `head` and fields for text, members for JSON. Of the combined family the roles of the
+   fields are all that counts (isa/combined.h). */
 struct program {
     struct literal head;
     struct field *fields;
@@ -53,7 +61,7 @@ struct program {
     struct member members[MEMBERS_LIMIT];
     size_t members_len;
     uint64_t members_by_first[256]; /* those whose path begins with a byte */
-    int is_lenient, keep_query;
+    int is_lenient, is_combined, keep_query;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
@@ -68,6 +76,7 @@ struct program {
     unsigned before, within;
     int is_quoted; /* isa/quoted.h can read its lines */
     struct shape shape;
+    struct program *next; /* that of the next format of a list, for lines which this one rejects; or NULL */
 };
 
 static int literal_set(struct literal *l, const void *bytes, size_t len)
@@ -118,8 +127,12 @@ static int add_member(struct program *g, enum role role, const void *path, size_
     return 0;
 }
 
+/* With those behind it, which are its own. */
 static void program_close(struct program *g)
 {
+    if (g->next)
+        program_close(g->next);
+    free(g->next);
     for (size_t i = 0; i < g->fields_len; i++)
         free(g->fields[i].literal.bytes);
     for (size_t i = 0; i < g->members_len; i++)
@@ -167,6 +180,9 @@ static int is_quoted(struct program *g)
 static void prepare(struct program *g)
 {
     size_t first = g->fields_len, last = 0;
+    if (g->next)
+        prepare(g->next);
+    g->within = 0;
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;
@@ -183,9 +199,9 @@ static void prepare(struct program *g)
     g->has_core = first < g->fields_len;
     g->core_first = first;
     g->core_last = last;
-    g->is_quoted = g->has_core && is_quoted(g);
+    g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
     /* The size must be all that comes after the core. */
-    if (!first || !g->has_core || g->head.len || g->span || g->max_line < STEP || last + 2 != g->fields_len ||
+    if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP || last + 2 != g->fields_len ||
         g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
@@ -214,13 +230,12 @@ static size_t match_blanks(const struct program *g, const uint8_t *p, const uint
 {
     for (size_t i = 0; i < g->fields_len; i++) {
         const uint8_t *start = p;
-        while (p < end && *p != ' ' && *p != '\t')
+        while (p < end && !is_blank(*p))
             p++;
         if (p == start)
             return i;
         fields[g->fields[i].role] = (struct span){start, (size_t)(p - start)};
-        while (p < end && (*p == ' ' || *p == '\t'))
-            p++;
+        p = skip_blanks(p, end);
     }
     return g->fields_len + (p < end);
 }

@@ -15,27 +15,137 @@
 #include "scanner.h"
 #include "values.h"
 
-static int number_of(const uint8_t *p, int digits, int *number)
+/* What is left to be read of a text. */
+struct text {
+    const uint8_t *p, *end;
+};
+
+struct date {
+    int year, month, day; /* year: -1 where it comes last */
+};
+
+/* Read one byte if it is one of these; whether it was. */
+static int take_byte(struct text *t, const char *bytes)
+{
+    int is_one = t->p < t->end && *t->p && strchr(bytes, *t->p);
+    t->p += is_one;
+    return is_one;
+}
+
+static int take_number(struct text *t, int digits, int *number)
 {
     *number = 0;
-    for (int i = 0; i < digits; i++) {
-        if (!is_digit(p[i]))
+    for (int i = 0; i < digits; i++, t->p++) {
+        if (t->p == t->end || !is_digit(*t->p))
             return 0;
-        *number = *number * 10 + (p[i] - '0');
+        *number = *number * 10 + (*t->p - '0');
     }
     return 1;
 }
 
-/* A zone such as +01:00 or +0100, or what is left; 0 if it is neither. Seconds are those ahead of UTC. */
-static int zone_of(const uint8_t *p, const uint8_t *end, int may_have_colon, int64_t *ahead)
+/* Read a word of small letters, which may be capitals in the text. */
+static int take_word(struct text *t, const char *word)
 {
-    int hours, minutes, colon = may_have_colon && end - p == 6 && p[3] == ':';
-    if (end - p != 5 + colon || (*p != '+' && *p != '-'))
+    size_t len = strlen(word);
+    if ((size_t)(t->end - t->p) < len)
         return 0;
-    if (!number_of(p + 1, 2, &hours) || !number_of(p + 3 + colon, 2, &minutes))
-        return 0;
-    *ahead = (hours * 60 + minutes) * (*p == '-' ? -60 : 60);
+    for (size_t i = 0; i < len; i++)
+        if ((t->p[i] | 32) != word[i] || !is_letter(t->p[i]))
+            return 0;
+    t->p += len;
     return 1;
+}
+
+static int take_month(struct text *t, int *month)
+{
+    static const char names[12][4] = {"jan", "feb", "mar", "apr", "may", "jun",
+                                      "jul", "aug", "sep", "oct", "nov", "dec"};
+    for (*month = 1; *month <= 12; ++*month)
+        if (take_word(t, names[*month - 1]))
+            return 1;
+    return 0;
+}
+
+/* Three letters, as of a day's name. */
+static int take_letters(struct text *t)
+{
+    for (int i = 0; i < 3; i++, t->p++)
+        if (t->p == t->end || !is_letter(*t->p))
+            return 0;
+    return 1;
+}
+
+/* 24/Nov/2026:, 24-Nov-2026 or Tue, 24 Nov 2026, and the blank behind */
+static int take_day_first(struct text *t, struct date *date)
+{
+    if (take_letters(&(struct text){t->p, t->end})) {
+        t->p += 3;
+        take_byte(t, ",");
+        if (!take_byte(t, " "))
+            return 0;
+    }
+    if (!take_number(t, 2, &date->day) || t->p == t->end)
+        return 0;
+    char by[2] = {(char)*t->p};
+    return take_byte(t, "-/ ") && take_month(t, &date->month) && take_byte(t, by) &&
+           take_number(t, 4, &date->year) && take_byte(t, ": ");
+}
+
+/* 2026-11-24T, and the like */
+static int take_year_first(struct text *t, struct date *date)
+{
+    if (!take_number(t, 4, &date->year) || t->p == t->end)
+        return 0;
+    char by[2] = {(char)*t->p};
+    return take_byte(t, "-/") && take_number(t, 2, &date->month) && take_byte(t, by) &&
+           take_number(t, 2, &date->day) && take_byte(t, "Tt \t");
+}
+
+/* Tue Nov 24, and the blank behind; the year comes last */
+static int take_month_first(struct text *t, struct date *date)
+{
+    if (!take_letters(t) || !take_byte(t, " ") || !take_month(t, &date->month) || !take_byte(t, " "))
+        return 0;
+    int digits = take_byte(t, " ") ? 1 : 2;
+    return take_number(t, digits, &date->day) && take_byte(t, " ");
+}
+
+/* 14:50:08.123 */
+static int take_clock(struct text *t, int64_t *seconds)
+{
+    int hour, minute, second;
+    if (!take_number(t, 2, &hour) || !take_byte(t, ":") || !take_number(t, 2, &minute) ||
+        !take_byte(t, ":") || !take_number(t, 2, &second) || hour > 23 || minute > 59 || second > 60)
+        return 0;
+    *seconds = hour * 3600 + minute * 60 + second;
+    if (t->end - t->p >= 2 && is_digit(t->p[1]) && take_byte(t, ".,"))
+        while (t->p < t->end && is_digit(*t->p))
+            t->p++;
+    return 1;
+}
+
+/* A zone, if there is one, such as UTC, Z, +01:00 or +0100, and the blank before it. Seconds are those ahead of
+   UTC. */
+static void take_zone(struct text *t, int64_t *ahead)
+{
+    struct text zone = *t, more;
+    int hours, minutes = 0;
+    *ahead = 0;
+    take_byte(&zone, " ");
+    if (take_word(&zone, "z") || take_word(&zone, "utc") || take_word(&zone, "gmt")) {
+        *t = zone;
+        return;
+    }
+    int is_behind = zone.p < zone.end && *zone.p == '-';
+    if (!take_byte(&zone, "+-") || !take_number(&zone, 2, &hours))
+        return;
+    *t = more = zone;
+    take_byte(&more, ":");
+    if (take_number(&more, 2, &minutes))
+        *t = more;
+    else
+        minutes = 0;
+    *ahead = (hours * 60 + minutes) * (is_behind ? -60 : 60);
 }
 
 /* Days from 1970-01-01 to the first of a month (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
@@ -47,59 +157,27 @@ static int64_t days_to(int year, int month)
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static int unix_time_of(int year, int month, int day, int hour, int minute, int second, int64_t ahead,
-                        int64_t *time)
+/* A date, by one of the ways to write it, and the time of day. */
+static int date_of(const uint8_t *p, const uint8_t *end, int64_t *time)
 {
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
-        second > 60)
-        return 0;
-    *time = (days_to(year, month) + day - 1) * 86400 + hour * 3600 + minute * 60 + second - ahead;
-    return 1;
-}
-
-/* 24/Nov/2026:14:50:08 +0000 */
-static int clf_of(const uint8_t *p, const uint8_t *end, int64_t *time)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int day, year, hour, minute, second, month = 0;
-    int64_t ahead = 0;
-    if (p < end && *p == '[')
-        p++;
-    if (p < end && end[-1] == ']')
-        end--;
-    if (end - p < 20 || p[2] != '/' || p[6] != '/' || p[11] != ':' || p[14] != ':' || p[17] != ':')
-        return 0;
-    while (month < 12 && memcmp(months + 3 * month, p + 3, 3))
-        month++;
-    if (!number_of(p, 2, &day) || !number_of(p + 7, 4, &year) || !number_of(p + 12, 2, &hour) ||
-        !number_of(p + 15, 2, &minute) || !number_of(p + 18, 2, &second))
-        return 0;
-    p += 20;
-    if (p < end && (*p != ' ' || !zone_of(p + 1, end, 0, &ahead)))
-        return 0;
-    return unix_time_of(year, month + 1, day, hour, minute, second, ahead, time);
-}
-
-/* 2026-11-24T14:50:08.123+01:00 */
-static int iso_of(const uint8_t *p, const uint8_t *end, int64_t *time)
-{
-    int year, month, day, hour, minute, second;
-    int64_t ahead = 0;
-    if (end - p < 19 || p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' ') || p[13] != ':' ||
-        p[16] != ':')
-        return 0;
-    if (!number_of(p, 4, &year) || !number_of(p + 5, 2, &month) || !number_of(p + 8, 2, &day) ||
-        !number_of(p + 11, 2, &hour) || !number_of(p + 14, 2, &minute) || !number_of(p + 17, 2, &second))
-        return 0;
-    p += 19;
-    if (end - p >= 2 && (*p == '.' || *p == ',') && is_digit(p[1]))
-        for (p++; p < end && is_digit(*p); p++)
-            ;
-    if (end - p == 1 && *p == 'Z')
-        p++;
-    if (p < end && !zone_of(p, end, 1, &ahead))
-        return 0;
-    return unix_time_of(year, month, day, hour, minute, second, ahead, time);
+    static int (*const ways[])(struct text *, struct date *) = {take_day_first, take_year_first,
+                                                                take_month_first};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct text t = {p, end};
+        struct date date = {-1, 0, 0};
+        int64_t seconds, ahead;
+        if (!ways[i](&t, &date) || !take_clock(&t, &seconds))
+            continue;
+        take_zone(&t, &ahead);
+        if (date.year < 0 && (!take_byte(&t, " ") || !take_number(&t, 4, &date.year)))
+            continue;
+        if (t.p != end || date.year < 1970 || date.month < 1 || date.month > 12 || date.day < 1 ||
+            date.day > 31)
+            continue;
+        *time = (days_to(date.year, date.month) + date.day - 1) * 86400 + seconds - ahead;
+        return 1;
+    }
+    return 0;
 }
 
 /* 1795531808.123, or a number of smaller units */
@@ -125,7 +203,9 @@ static int unix_of(const uint8_t *p, const uint8_t *end, int64_t *time)
 static int seconds_of(struct span text, int64_t *time)
 {
     const uint8_t *p = text.start, *end = p + text.len;
-    return unix_of(p, end, time) || clf_of(p, end, time) || iso_of(p, end, time);
+    p += p < end && *p == '[';
+    end -= p < end && end[-1] == ']';
+    return unix_of(p, end, time) || date_of(p, end, time);
 }
 
 /* Count a request at the time that this text states; -1 if that failed. */

@@ -26,6 +26,18 @@ static inline int is_word(uint8_t byte)
     return is_digit(byte) || is_letter(byte) || byte == '-' || byte == '+' || byte == '.';
 }
 
+static inline int is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static inline const uint8_t *skip_blanks(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && is_blank(*p))
+        p++;
+    return p;
+}
+
 /* Whether these are all bytes of an HTTP token, and some. */
 static int is_token(struct span text)
 {

@@ -19,6 +19,7 @@ from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, group_name, user_name
+from qps_service.formats.presets import AUTO_ORDER
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -83,9 +84,10 @@ def test_all_is_well(place: Path, capsys: Captured) -> None:
         "interval       90s\n"
         f"state          {place}/state\n"
         f"log            access: {place}/access.log\n"
-        "  format       default\n"
+        "  format       auto\n"
         f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes\n"
         f"  readable     yes, by user {ME}\n"
+        "  chosen       default: 1 of 1 lines fit default\n"
         "  first line   parses as GET /a 200, 512 bytes\n"
     )
 
@@ -117,7 +119,7 @@ PROBLEM = "  <-- problem"
 )
 def test_the_first_line(place: Path, capsys: Captured, text: bytes, answer: str) -> None:
     make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log")
+    status, lines = looked(capsys, "access.log", "--format", "default")
     assert (status, lines[-1]) == (int(PROBLEM in answer), f"  first line   {answer}")
 
 
@@ -235,15 +237,19 @@ COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 CHOSEN = "  chosen       "
 FOUND_OUT = {
     COMMON: [
-        CHOSEN + "common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+        CHOSEN + "combined: 1 of 1 lines fit combined",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
     GOOD + COMMON * 2 + b"cut off": [
-        CHOSEN + "common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
-        rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
-        "               but it fits the format default",
+        CHOSEN + "combined: 2 of 3 lines fit combined, 1 default",
+        "  first line   parses as GET /a 200, 7 bytes",
     ],
-    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, combined, common, default{PROBLEM}"],
+    # What it has now counts, and not what it began with.
+    GOOD * 3000 + COMMON * 1600: [
+        CHOSEN + "combined: 100 of 100 lines fit combined",
+        "  first line   parses as GET /a 200, 7 bytes",
+    ],
+    b"?\n": [f"{CHOSEN}none: none of 1 lines fits {', '.join(AUTO_ORDER)}{PROBLEM}"],
     b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
     b"": ["  first line   none yet"],
 }
@@ -263,10 +269,22 @@ def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> 
     assert lines[1] == "  format       log_format x '$uri ' '$status';"
 
 
+def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
+    make_log(place / "access.log", COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
+    status, lines = looked(capsys, "access.log", "--format", "common", "--format", "json")
+    assert status == 0
+    assert lines[1:3] == ["  format       common", "  or           json"]
+    assert lines[5:] == [
+        "  lines        3 of 5 are read by common",
+        "               1 of 5 are read by json",
+        "  first line   parses as GET /a 200, 7 bytes",
+    ]
+
+
 def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     (place / "access.log").unlink()
     status, lines = looked(capsys, "access.log")
-    assert lines[:2] == [f"log            access: {place}/access.log", "  format       default"]
+    assert lines[:2] == [f"log            access: {place}/access.log", "  format       auto"]
     assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
 
 
@@ -290,7 +308,7 @@ def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> N
     status, lines = looked(capsys, "--config", "two.toml")
     assert status == 1
     assert "rows           48000 of all logs, of which each has 12000 for itself, and up to 24000" in lines
-    assert [line.endswith(PROBLEM) for line in lines] == [False, False, False, True] + [False] * 5
+    assert [line.endswith(PROBLEM) for line in lines] == [False, False, False, True] + [False] * 6
 
 
 def test_a_path_that_is_no_text(place: Path, capsys: Captured) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from qps_service.cli import main
+from qps_service.errors import EXIT_NOTHING
 from qps_service.files.whole import BLOCK, Block, Whole
+from qps_service.formats.presets import AUTO_ORDER
 from qps_service.scanning.scanner import PURE_VARIABLE
 
 Captured = pytest.CaptureFixture[str]
@@ -51,8 +53,8 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: Captured) -> None:
     assert main(["summarize", str(log), str(other), "--output", "csv"]) == 0
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        f"qps-reporter: {log}: format default: 3 of 4 lines fit default, 0 json, 0 combined, 0 common",
-        f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
+        f"qps-reporter: {log}: format default: 3 of 3 lines fit default; 1 fit none",
+        f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined",
         "qps-reporter: rejected 1 lines (fields 1)",
     ]
     assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
@@ -68,8 +70,13 @@ def test_sizes_that_are_not_known_are_counted(log: Path, capsys: Captured) -> No
 
 def test_where_no_format_fits_all_is_rejected(log: Path, capsys: Captured) -> None:
     log.write_bytes(b"nothing\n" * 3)
-    document = json.loads(answer(capsys, log, "--output", "json"))
-    assert document["rejected"] == {"fields": 3}
+    assert main(["summarize", str(log), "--output", "json"]) == EXIT_NOTHING
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["rejected"] == {"fields": 3}
+    assert captured.err.splitlines() == [
+        f"qps-reporter: {log}: no format was found: none of 3 lines fits {', '.join(AUTO_ORDER)}",
+        "qps-reporter: all 3 lines were rejected: qps-reporter explain shows why, --format sets another",
+    ]
 
 
 def test_a_table_is_the_default(log: Path, capsys: Captured) -> None:
@@ -128,6 +135,9 @@ def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
     [
         ("--by=1m", "--by: the format default has no time"),
         ("--by=1m --format=default", "--by: the format default has no time"),
+        ("--by=1m --format=default --format=$uri", "--format: the format has no status"),
+        ("--by=1m --format=default --format=$uri|$status", "--by: the format default or $uri|$status has no"),
+        ("--format=json --format=auto", "--format: expected auto to stand alone"),
         ("--format=$x", "--format: "),
     ],
 )

@@ -1,5 +1,6 @@
 """Flags, environment, file and defaults: who wins, and what is said to what is wrong."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +17,10 @@ from qps_service.configuration.settings import LOG, SERVICE, Setting
 from qps_service.configuration.types import Config, GangliaConfig, LogConfig, PrometheusConfig
 from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.errors import ConfigError, UsageError
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import as_list, compile_format
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
+from tests.promised import Patches, Promise, promises
 from tests.unit.fresh import loaded_by, read_a_configuration
 
 WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
@@ -70,7 +72,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
             LogConfig(
                 name="access",
                 path=str(tmp_path / "logs/access.log.txt"),
-                format=compile_format("default"),
+                format=compile_format("auto"),
                 start=False,
                 max_routes=1000,
                 max_route=1024,
@@ -481,6 +483,62 @@ def test_the_configuration_makes_its_routes(write: Write) -> None:
     routes = load(flags, {}).logs[0].routes()
     targets = (b"/7?x", b"/a?x", b"/a?" + b"x" * 20)
     assert [*map(routes.of, targets)] == [b"/id", b"/a?x", b"other"]
+
+
+LISTED = as_list([compile_format(each) for each in ("[$time_local] $uri $status", "json")])
+
+
+def check_lists(load: Load, write: Write) -> None:
+    """Wherever they are set. One that is given alone is no list, and a text may begin like one."""
+    texts = ["[$time_local] $uri $status", "json"]
+    file = write(f"{ONE_LOG}format = {texts}")
+    assert load(file, {}).logs[0].format == LISTED
+    assert [each.text for each in load(file._replace(format=texts[::-1]), {}).logs[0].format.listed] == texts[
+        ::-1
+    ]
+    assert load(file._replace(format=["common"]), {}).logs[0].format == compile_format("common")
+    for text, expected in (
+        (json.dumps(texts), LISTED),
+        ('["common"]', compile_format("common")),
+        *((each, compile_format(each)) for each in (texts[0], "[1, 2] $uri $status", '["$uri"] $status')),
+    ):
+        assert load(file, {"QPS_REPORTER_FORMAT": text}).logs[0].format == expected
+
+
+test_promise, test_twin = promises(
+    Promise(
+        check_lists,
+        load,
+        {
+            "a variable is one format": Patches((loader, "_listed", str)),
+            "what begins like a list is one": Patches((loader, "_listed", lambda text: json.loads(text))),
+            "the first alone": lambda flags, environment: load(
+                flags if flags.format is None else flags._replace(format=flags.format[0]), environment
+            ),
+        },
+        caught=(ValueError,),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ([], ["format: expected 1 to 8 formats"]),
+        (["json"] * 9, ["format: expected 1 to 8 formats"]),
+        (["auto", "json"], ["format: expected auto to stand alone: it finds out by itself what lines are"]),
+        (
+            ["json", 7, "$uri"],
+            ["format[2]: expected a format with $names or", "format[3]: the format has no status"],
+        ),
+        ([["json"]], ["format: expected text or a number, got ['json']"]),
+        ("true", ["format: expected text or a number, got True"]),
+    ],
+)
+def test_problems_of_lists(write: Write, text: object, expected: list[str]) -> None:
+    found = [line for line in problems(write(f"{ONE_LOG}format = {text}")) if line.startswith("file")]
+    starts = [f"file.toml: log.access.{each}" for each in expected]
+    assert [line[: len(start)] for line, start in zip(found, starts, strict=True)] == starts
 
 
 def test_a_wrong_format_shows_the_place(write: Write) -> None:

@@ -114,7 +114,11 @@ def test_each_flag_reaches_the_configuration(key: str) -> None:
     add_configuration(parser)
     assert flags_of(parser.parse_args([])) == Flags()
     words = ["text"] if key == "log" else [f"--{key}", "text"]
-    assert flags_of(parser.parse_args(words)) == Flags(**{key: "text"})
+    setting = BY_KEY.get(key)
+    is_list = setting is not None and setting.join is not None
+    expected: list[str] | str = ["text"] if is_list else "text"
+    assert flags_of(parser.parse_args(words)) == Flags(**{key: expected})  # type: ignore[arg-type]
+    assert not is_list or flags_of(parser.parse_args(words * 2)).format == ["text", "text"]
 
 
 @pytest.mark.parametrize("key", [setting.key for setting in FLAGGED])

@@ -13,7 +13,7 @@ from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.methods import INVENTED_LIMIT
 from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.counting.rules import compile_match, make_rule
-from qps_service.values.counts import OTHER, Counts, Key, Scanned
+from qps_service.values.counts import NOTHING_BESIDE, OTHER, Beside, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
 from tests.promised import Promise, promises
@@ -69,17 +69,22 @@ def check_left_out(make: type[Aggregator]) -> None:
     begins anew after it, one that has something goes on."""
     counting = make("access", 100, MAX_ROUTES)
     counting.leaves_out = True
-    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(7, 70)}, {"fields": 2}))
+    some = scanned({Key(b"GET", b"/a", 200): Counts(7, 70)}, {"fields": 2})
+    counting.add(some._replace(unmeasured=4, directives=1))
     counting.leaves_out = False
     counting.begin_anew(130)
-    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1}))
+    some = scanned({Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1})
+    counting.add(some._replace(unmeasured=1, directives=3))
     counting.begin_anew(140)
-    assert counting.take_left_out() == ({Key(b"GET", b"/a", 200): Counts(7, 70)}, {"fields": 2})
-    assert counting.take_left_out() == ({}, {})
-    assert counting.take() == ({Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1})
+    left_out, counted = {Key(b"GET", b"/a", 200): Counts(7, 70)}, {Key(b"GET", b"/a", 200): Counts(1, 10)}
+    assert counting.take_left_out() == (left_out, {"fields": 2}, Beside(4, 1))
+    assert counting.take_left_out() == ({}, {}, NOTHING_BESIDE)
+    assert counting.take() == (counted, {"fields": 1}, Beside(1, 3))
     counting.begin_anew(145)
     window = counting.close_window(150)
-    assert window == Window("access", 130, 150, {Key(b"GET", b"/a", 200): Counts(1, 10)}, {"fields": 1})
+    assert window == Window("access", 130, 150, counted, {"fields": 1}, Beside(1, 3))
+    assert counting.close_window(150).beside == NOTHING_BESIDE
+    assert counting.total_beside == Beside(5, 4)
     assert dict(counting.totals) == {Key(b"GET", b"/a", 200): Counts(8, 80)}
     assert dict(counting.total_rejects) == {"fields": 3}
 
@@ -207,7 +212,7 @@ def check_names_are_for_good(
         else:
             route, requests = step
             counting.add(get(route, requests))
-            counts, _ = counting.take()
+            counts, *_ = counting.take()
             [(key, found)] = counts.items()
             assert found.requests == requests
             assert key.route in ((route,) if route in named else (route, OTHER))

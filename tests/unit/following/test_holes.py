@@ -94,7 +94,7 @@ class Reader:
                 if chunk.oversize is not None:
                     self._scanner.reject_oversize(chunk.oversize)
                     lines, rejected = lines + 1, rejected + 1
-                self.generation.counted(lines, rejected)
+                self.generation.counted(lines, rejected, self._scanner.directives)
             if not self.generation.is_behind:
                 break
 

@@ -1,4 +1,4 @@
-"""Which preset the first lines of a log fit, in words."""
+"""Which preset the lines of a log fit, in words."""
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -6,15 +6,23 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from qps_service.formats import detection
-from qps_service.formats.detection import LINES, ORDER, Choice, choose, first_lines, fits
-from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.formats.detection import VOTES, Choice, Votes, choose, fits
+from qps_service.formats.presets import AUTO_ORDER, PRESETS, compile_format
 from tests.promised import Patches, Promise, promises
 
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512'
 COMBINED = COMMON + b' "-" "curl/8"'
+VHOST = COMBINED.replace(b"1.2.3.4 -", b"1.2.3.4 www.example.org")
 DEFAULT = b"1.2.3.4\tGET /a\t200\t512"
 JSON = b'{"request":{"method":"GET","uri":"/a"},"status":200,"size":512}'
+FIELDS = b"#Fields: cs-method cs-uri-stem sc-status"
 TLS = COMBINED.replace(b"GET /a HTTP/1.1", rb"\x16\x03\x01")
+# What servers say of themselves in the same file.
+CADDY = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleaned","status":"ok"}'
+TRAEFIK = b'time="2026-11-24T14:50:08Z" level=info msg="Configuration loaded" status=200'
+GUNICORN = b"[2026-11-24 14:50:08 +0000] [7] [INFO] Listening at: http://127.0.0.1:8000 (7)"
+APACHE = b"[Tue Nov 24 14:50:08.123456 2026] [mpm_event:notice] [pid 7:tid 1] AH00489: Apache/2.4 configured"
+OWN = [CADDY, TRAEFIK, GUNICORN, APACHE]
 
 Choose = Callable[[Sequence[bytes]], Choice]
 
@@ -27,32 +35,34 @@ def check_choice(choose: Choose, case: Case) -> None:
     assert (choice.format.text if choice.format else None, choice.reason) == case[1:]
 
 
-NONE = "none of {} lines fits json, combined, common, default"
+NONE = f"none of {{}} lines fits {', '.join(AUTO_ORDER)}"
 CASES: list[Case] = [
-    ([COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
-    ([COMMON] * 2, "common", "2 of 2 lines fit common, 0 json, 0 combined, 0 default"),
-    ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default, 0 json, 0 combined, 0 common"),
-    ([JSON], "json", "1 of 1 lines fit json, 0 combined, 0 common, 0 default"),
-    ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json, 0 combined, 0 common, 0 default"),
+    ([COMBINED], "combined", "1 of 1 lines fit combined"),
+    ([COMMON] * 2, "combined", "2 of 2 lines fit combined"),
+    ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default"),
+    ([JSON], "json", "1 of 1 lines fit json"),
+    ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json"),
     (
         [COMMON, COMBINED, b"?", COMBINED, DEFAULT],
         "combined",
-        "2 of 5 lines fit combined, 0 json, 1 common, 1 default",
+        "3 of 4 lines fit combined, 1 default; 1 fit none",
     ),
-    ([COMMON, COMBINED], "combined", "1 of 2 lines fit combined, 0 json, 1 common, 0 default"),
-    ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 0 combined, 0 common, 1 default"),
+    ([VHOST] * 9 + [COMMON], "combined", "10 of 10 lines fit combined"),
+    ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 1 default"),
     # Who speaks no HTTP comes first on many a morning.
-    ([TLS], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
-    ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
-    (
-        [b"?"] * (LINES - 1) + [COMMON] + [COMBINED] * 9,
-        "common",
-        f"1 of {LINES} lines fit common, 0 json, 0 combined, 0 default",
-    ),
+    ([TLS], "combined", "1 of 1 lines fit combined"),
+    ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined"),
+    # A server's own messages have no vote, however many they are.
+    *(([own] * 500 + [COMMON] * 2, "combined", "2 of 2 lines fit combined; 500 fit none") for own in OWN),
+    ([b"#Software: x", FIELDS, b"GET /a 200", b"GET /a 2000"], "w3c", "3 of 3 lines fit w3c; 1 fit none"),
+    ([CADDY, JSON] * 2, "json", "2 of 2 lines fit json; 2 fit none"),
+    ([COMMON] * VOTES + [JSON] * 500, "combined", f"{VOTES} of {VOTES} lines fit combined"),
+    # A few odd lines do not outvote the others.
+    ([COMBINED] * 5 + [JSON] * 68, "json", "68 of 73 lines fit json, 5 combined"),
     ([], None, "there is no line yet"),
-    ([b"", b"\r"], None, "there is no line yet"),
+    ([b"", b"\r", b"\0\0\0"], None, "there is no line yet"),
     ([b"hello", b"world"], None, NONE.format(2)),
-    ([b"hello"] * 200, None, NONE.format(LINES)),
+    ([b"hello"] * 200, None, NONE.format(200)),
     ([b'{"hello": 1}'], None, NONE.format(1)),
     ([COMBINED.replace(b" 200 ", b" OK ")], None, NONE.format(1)),
     (f"{COMMON.decode()}\n".encode("utf-16").split(b"\n"), None, "it is in UTF-16, expected UTF-8"),
@@ -61,8 +71,9 @@ CASES: list[Case] = [
     ([b"BZh91AY"], None, "it is compressed with bzip2"),
     ([b"\x28\xb5\x2f\xfdx"], None, "it is compressed with zstd"),
     ([b"\x7fELF\0\0"], None, "it is binary"),
-    # After a power cut zeros may stand before a log that is sound.
-    ([b"\0\0\0", COMMON], "common", "1 of 2 lines fit common, 0 json, 0 combined, 0 default"),
+    # After a power cut zeros may stand before a log that is sound, or before each of its lines.
+    ([b"\0\0\0", COMMON], "combined", "1 of 1 lines fit combined"),
+    ([b"\0\0\0" + COMMON + b"\r", b"\0\xef\xbb\xbf" + COMMON], "combined", "2 of 2 lines fit combined"),
 ]
 
 
@@ -74,10 +85,21 @@ def with_blank_lines(lines: Sequence[bytes]) -> Choice:
     return choose([line or b"?" for line in lines])
 
 
+def by_the_first_vote(lines: Sequence[bytes]) -> Choice:
+    return choose([line for line in lines if choose([line]).format][:1])
+
+
+def where_most_fit_none(lines: Sequence[bytes]) -> Choice:
+    choice = choose(lines)
+    return Choice(None, "") if choice.reason.endswith(" 500 fit none") else choice
+
+
 TWINS: dict[int, object] = {
     5: by_the_first_line,
-    6: Patches((detection, "ORDER", ORDER[::-1])),
+    7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
     9: with_blank_lines,
+    10: where_most_fit_none,
+    17: by_the_first_vote,
 }
 test_promise, test_twin = promises(
     *(
@@ -88,7 +110,7 @@ test_promise, test_twin = promises(
 
 
 def test_every_preset_can_be_chosen() -> None:
-    assert set(ORDER) == set(PRESETS)
+    assert set(AUTO_ORDER) == {*PRESETS, "w3c"}
 
 
 @pytest.mark.parametrize(
@@ -98,17 +120,11 @@ def test_what_a_line_fits(line: bytes, names: list[str]) -> None:
     assert [name for name in PRESETS if fits(compile_format(name), line)] == names
 
 
-@pytest.mark.parametrize(
-    ("start", "lines"),
-    [
-        (b"", [b""]),
-        (b"a", [b"a"]),
-        (b"a\n", [b"a"]),
-        (b"a\nb", [b"a"]),  # it is cut off
-        (b"a\n\nb\n", [b"a", b"", b"b"]),
-        (b"a\n" * (LINES + 5), [b"a"] * LINES),
-        (b"a\n" * LINES + b"b", [b"a"] * LINES),
-    ],
-)
-def test_the_first_lines(start: bytes, lines: list[bytes]) -> None:
-    assert first_lines(start) == lines
+def test_votes_go_on_where_they_ended() -> None:
+    votes = Votes()
+    for line in (CADDY, COMMON, b"", JSON, JSON):
+        votes.add([line])
+    assert votes.choice() == choose([CADDY, COMMON, JSON, JSON])
+    assert (votes.number, votes.firsts) == (3, {"combined": COMMON, "json": JSON})
+    votes.add([COMMON] * VOTES)
+    assert (votes.number, votes.are_enough) == (VOTES, True)

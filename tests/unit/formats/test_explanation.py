@@ -11,7 +11,7 @@ from qps_service.cli import main
 from qps_service.formats import explanation
 from qps_service.formats.explanation import explain, walk
 from qps_service.formats.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
-from qps_service.formats.presets import LogFormat, compile_format
+from qps_service.formats.presets import LogFormat, as_list, compile_format
 from qps_service.values.counts import REASONS
 from tests.promised import Patches, Promise, promises
 
@@ -32,7 +32,7 @@ def said(capsys: Captured, *words: str) -> tuple[int, str]:
 def test_a_line_that_counts(capsys: Captured) -> None:
     assert said(capsys, COMMON) == (
         0,
-        "format common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default\n"
+        "format common: 1 of 1 lines fit common\n"
         "\n"
         "  $remote_addr      -        1.2.3.4\n"
         "  $remote_user      -        bob\n"
@@ -75,6 +75,28 @@ def test_what_decided_what_was_measured_and_what_was_ignored(capsys: Captured) -
         "  $http_user_agent  -        My\\x20\n"
         'ignored: quoted" agent"\n'
         'counts as GET /a" b 200, bytes unknown, at no time that can be read\n',
+    )
+
+
+def test_which_format_of_a_list_reads_a_line(capsys: Captured) -> None:
+    formats = ("--format", "$uri|$status", "--format", "log_format x\n'$uri '\n'$status';")
+    assert said(capsys, "/a|200", "/b 404", "/c 4x4", "/d", *formats) == (
+        1,
+        "\nread by format 1 of 2: $uri|$status\n"
+        "  $uri     route    /a\n"
+        "  $status  status   200\n"
+        "counts as - /a 200, bytes unknown\n"
+        "\nread by format 2 of 2: log_format x '$uri ' '$status';\n"
+        "  $uri     route    /b\n"
+        "  $status  status   404\n"
+        "counts as - /b 404, bytes unknown\n"
+        "\nrejected by format 2 of 2: log_format x '$uri ' '$status';\n"
+        "  $uri     route    /c\n"
+        "  $status  status   4x4\n"
+        f"rejected {STATUS}\n  /c 4x4\n     ^\n{NO_OTHER}"
+        "\nrejected by format 1 of 2: $uri|$status\n"
+        "  $uri  route    /d\nrejected (fields): expected `|` after $uri, found the end\n  /d\n    ^\n"
+        f"{NO_OTHER}",
     )
 
 
@@ -140,7 +162,7 @@ def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
     status, text = said(capsys, '{"a": "b"}')
-    first = "no format found: none of 1 lines fits json, combined, common, default; shown as json\n"
+    first = "no format found: none of 1 lines fits a format that has a name; shown as json\n"
     assert (status, text.startswith(first)) == (1, True)
 
 
@@ -158,6 +180,7 @@ FORMATS = [
     *(compile_format(name) for name in ("default", "combined", "common", "json")),
     compile_format('%h %t "%r" %>s%%'),
     compile_format("'$uri' | $status | $bytes_sent"),
+    as_list([compile_format("[$uri] $status"), compile_format("common"), compile_format("json")]),
 ]
 PIECES = (*"'| \"\\[]%\t-{},é", " | ", "GET /", "200", '"status":200')
 LINES = st.lists(st.sampled_from(PIECES), max_size=14).map(

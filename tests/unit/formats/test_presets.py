@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import TextReader, make_reader
-from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
+from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, as_list, compile_format
 from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
@@ -40,7 +40,7 @@ def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
         ("combined", COMBINED, COUNTED),
         ("common", COMBINED.partition(b' "http')[0], COUNTED),
         # A preset is nothing but its text: pasting that from nginx's configuration is the same.
-        (PRESETS["combined"], COMBINED, COUNTED),
+        (PRESETS["combined"].texts[0], COMBINED, COUNTED),
         ("$uri $status", b"/x 404", X_404),
         ("${uri}x$status", b"/x404", {"route": b"/", "status": b"404"}),
         ("$REQUEST_URI|$Status|", b"/x|404|", X_404),
@@ -65,7 +65,10 @@ def test_a_name_stays_the_formats_text(name: str) -> None:
     log_format = compile_format(name)
     assert log_format.text == name
     assert log_format.is_auto == (name == "auto")
-    assert name == "auto" or compile_format(PRESETS[name])._replace(text=name) == log_format
+    if name in PRESETS and name != "combined":
+        spelled = as_list([compile_format(each) for each in PRESETS[name].texts])
+        assert [each._replace(text=name) for each in spelled.listed] == list(log_format.listed)
+        assert log_format.texts == (name,)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,8 @@ EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ",
 
 test_refuses_and_names_the_place = refused(
     {
-        EXPECTED_NAMES: ["▸", "▸apache", "▸Combined"],
+        EXPECTED_NAMES: ["▸", "▸apache"],
+        f"{EXPECTED_NAMES}; did you mean combined?": ["▸Combined"],
         "expected a name after $": ["$route ▸$", "$route ▸${status", "▸$ uri"],
         "expected some text between two fields": ["$route▸$status"],
         "expected a format of one line": ["$route▸\n$status", "$route▸\r $status", "$route▸\\n$status"],

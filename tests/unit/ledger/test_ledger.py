@@ -15,7 +15,7 @@ from qps_service.ledger import rows as rows_module
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
-from qps_service.values.counts import REASONS, Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, REASONS, Beside, Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
@@ -28,16 +28,17 @@ from tests.promised import Patches, Promise, promises
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Entry]]:
     """Commits of one log, whose generations are read, let go and forgotten."""
-    read: dict[int, tuple[int, int]] = {1: (0, 0)}  # generation -> lines, rejected
+    read: dict[int, tuple[int, int, int]] = {1: (0, 0, 0)}  # generation -> lines, rejected, directives
     forgotten: set[int] = set()
     commits = []
     for _ in range(draw(st.integers(1, 6))):
         if draw(st.booleans()):
-            read[max(read) + 1] = 0, 0
+            read[max(read) + 1] = 0, 0, 0
         numbers = draw(st.lists(st.integers(0, 5), max_size=5))
-        rejected = draw(st.integers(0, 2))
+        rejected, directives = draw(st.integers(0, 2)), draw(st.integers(0, 2))
         into = draw(st.sampled_from(sorted(read.keys() - forgotten)))
-        read[into] = read[into][0] + len(numbers) + rejected, read[into][1] + rejected
+        lines = len(numbers) + rejected + directives
+        read[into] = read[into][0] + lines, read[into][1] + rejected, read[into][2] + directives
         known = {number: position(number, *read[number]) for number in sorted(read.keys() - forgotten)}
         closed = draw(st.sets(st.sampled_from(sorted(known)))) - {max(read)}
         gone = draw(st.sets(st.sampled_from(sorted(closed)))) if closed else set()
@@ -49,13 +50,14 @@ def histories(draw: st.DrawFn) -> list[list[Entry]]:
             held=tuple(each for number, each in known.items() if number not in closed),
             retired=tuple(each for number, each in known.items() if number in closed),
             forgotten=tuple(gone),
+            beside=Beside(draw(st.integers(0, len(numbers))), directives),
         )
         commits.append([told])
     return commits
 
 
-FIRST = entry([1, 1, 2], rejected=1, held=(position(1, 4, 1),))
-SECOND_ONE = entry([3], held=(position(2, 1),), retired=(position(1, 4, 1),), forgotten=(1,))
+FIRST = entry([1, 1, 2], rejected=1, held=(position(1, 6, 1, 2),), beside=Beside(1, 2))
+SECOND_ONE = entry([3], held=(position(2, 1),), retired=(position(1, 6, 1, 2),), forgotten=(1,))
 
 
 @settings(max_examples=40, deadline=None)
@@ -69,6 +71,7 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
         totals: Counter[Key] = Counter()
         window: Counter[Key] = Counter()
         rejected = window_rejected = 0
+        beside = window_beside = NOTHING_BESIDE
         sequence = 0
         lines: dict[int, int] = {}
         held: dict[int, bool] = {}
@@ -79,13 +82,15 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
                 counts = Counter({key: counts.requests for key, counts in each.counts.items()})
                 totals += counts
                 rejected += sum(each.rejects.values())
+                beside = beside.plus(each.beside)
                 if each.sequence:
                     window += counts
                     window_rejected += sum(each.rejects.values())
+                    window_beside = window_beside.plus(each.beside)
             ledger.commit(told, sequence=sequence + 1 if is_end else None)
             if is_end:
                 sequence += 1
-                window, window_rejected = Counter(), 0
+                window, window_rejected, window_beside = Counter(), 0, NOTHING_BESIDE
             restored = known(ledger, now=10**6 * SECOND, at=EPOCH + 10**6 * SECOND)
             assert ledger.sequence == sequence
             assert {key: counts.requests for key, counts in restored.totals.items()} == totals
@@ -93,6 +98,7 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
             assert restored.rejects == ({"fields": rejected} if rejected else {})
             assert {key: counts.requests for key, counts in restored.window.items()} == window
             assert restored.window_rejects == ({"fields": window_rejected} if window_rejected else {})
+            assert (restored.beside, restored.window_beside) == (beside, window_beside)
             for each in told:
                 lines |= {position.number: position.lines for position in (*each.held, *each.retired)}
                 held |= {position.number: True for position in each.held}
@@ -101,8 +107,11 @@ def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -
             kept = ledger.generations("access")
             assert {position.number: is_held for position, is_held in kept} == held
             assert restored.next_number == max(lines, default=0) + 1
-            read = sum(position.lines for position, _ in kept) + ledger.forgotten("access")[0]
-            assert read == sum(lines.values()) == sum(totals.values()) + rejected
+            gone, gone_rejected, gone_directives = ledger.forgotten("access")
+            read = sum(position.lines for position, _ in kept) + gone
+            assert read == sum(lines.values()) == sum(totals.values()) + rejected + beside.directives
+            assert sum(position.rejected for position, _ in kept) + gone_rejected == rejected
+            assert sum(position.directives for position, _ in kept) + gone_directives == beside.directives
             ledger.close()
 
 
@@ -120,29 +129,41 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
         unended=-1,
         tail=bytes(range(255, -1, -1)),
         owner=2**32 - 1,
+        directives=9,
+        directive=b"\0\xff",
     )
+    unknown, none = position(1, 1)._replace(directive=None), position(2, 2)._replace(directive=b"")
     ignored = (
         IgnoredFile(2**64 - 1, 2**64 - 1, None, 5),
         IgnoredFile(1, 2, 3, 2**62, size=0, modified=-1, digest=bytes(range(16))),
     )
     losses = (Loss(5, "what \udcff", "/\udcff", None), Loss(6, "", "/b", 0))
     ledger = opened(path)
-    first = entry([1], held=(odd,), retired=(position(1, 1), position(2, 2)))
+    first = entry([1], held=(odd,), retired=(unknown, none))
     ledger.commit([first._replace(path="/\udcfe", ignored=ignored, losses=losses)], sequence=None)
     ledger.commit([entry([1], held=(odd,))._replace(path="/\udcfe")], sequence=None)
     restored = known(ledger)
     assert restored.path == "/\udcfe"
     assert restored.held == (odd,)
-    assert restored.retired == (position(1, 1), position(2, 2))
+    assert restored.retired == (unknown, none)
     assert restored.ignored == ignored
     assert restored.losses == losses == tuple(ledger.losses("access"))
     assert ledger.logs() == ["access"]
     assert ledger.restore("other", now=0, at=0) is None
     assert ledger.generations("other") == []
-    assert ledger.forgotten("other") == (0, 0)
+    assert ledger.forgotten("other") == (0, 0, 0)
     ledger.commit([entry([], held=(odd,))._replace(ignored=())], sequence=None)
     again = known(ledger)
     assert again.ignored == ()
+    ledger.close()
+
+
+def test_the_format_that_was_chosen(path: Path) -> None:
+    """It is that of the last commit, also where that chose none."""
+    ledger = opened(path)
+    for chosen in (None, "w3c", "combined", None):
+        ledger.commit([entry([1])._replace(format=chosen)], sequence=None)
+        assert known(ledger).format == chosen
     ledger.close()
 
 
@@ -369,6 +390,8 @@ def check_files_at_rest_cost_nothing(path: Path, logs: int = 50) -> None:
     for held[7] in (
         here._replace(offset=51),
         here._replace(owner=0),
+        here._replace(directive=b"#Fields: b"),
+        here._replace(directive=None),
         here._replace(tail=bytes(8191) + b"\1"),
         here._replace(identity=here.identity._replace(version=1)),
         here,
@@ -405,7 +428,7 @@ def writes_at_once(writing: sqlite3.Connection, log: int, each: Entry) -> None:
     writing.execute("BEGIN IMMEDIATE")
 
 
-LOSING = ("_add_totals", "_add_window", "forget_positions", "put_positions", "add_rejects")
+LOSING = ("_add_totals", "_add_window", "forget_positions", "put_positions", "add_rejects", "add_beside")
 # SQLite goes on in floating point.
 PLAIN = "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qps_service.ledger import outbox
 from qps_service.ledger.outbox import Outbox, merge, thin
-from qps_service.values.counts import Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Key
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import SECOND, entry, key, position
@@ -26,6 +26,7 @@ class Effect:
     def __init__(self) -> None:
         self.totals: Counter[tuple[str, Key, str]] = Counter()
         self.rejects: Counter[str] = Counter()
+        self.beside: dict[str, Beside] = {}
         self.in_windows: Counter[str] = Counter()
         self.open: Counter[str] = Counter()
         self.positions: dict[tuple[str, int], tuple[Position, bool]] = {}
@@ -40,6 +41,7 @@ class Effect:
                 self.totals[each.log, row, "requests"] += counts.requests
                 self.totals[each.log, row, "bytes"] += counts.bytes
             self.rejects[each.log] += sum(each.rejects.values())
+            self.beside[each.log] = self.beside.get(each.log, NOTHING_BESIDE).plus(each.beside)
             if each.sequence:
                 self.in_windows[each.log] += requests
             if each.sequence > reported:
@@ -47,7 +49,9 @@ class Effect:
             for held, positions in ((True, each.held), (False, each.retired)):
                 self.positions |= {(each.log, each_.number): (each_, held) for each_ in positions}
             for number in each.forgotten:
-                self.forgotten[each.log] += self.positions.pop((each.log, number))[0].lines
+                gone, _ = self.positions.pop((each.log, number))
+                self.forgotten[each.log] += gone.lines
+                self.forgotten[f"{each.log}, directives"] += gone.directives
             if each.ignored is not None:
                 self.ignored[each.log] = each.ignored
             self.losses.setdefault(each.log, []).extend(each.losses)
@@ -97,6 +101,7 @@ def histories(draw: st.DrawFn) -> list[Commit]:
                     held=(position(max(read), read[max(read)]),),
                     retired=retired,
                     forgotten=forgotten,
+                    beside=Beside(what, 2 * what),
                 )._replace(
                     ignored=(IgnoredFile(1, now, None, 0),) if what == 3 else None,
                     losses=(Loss(now, "w", "/n", None),) if what == 4 else (),
@@ -117,6 +122,7 @@ def long_outage() -> list[Commit]:
             started=now * SECOND,
             ended=(now + 1) * SECOND,
             rejected=1,
+            beside=Beside(2, 3),
             held=held,
             retired=(position(1, 50),) if now == LIMIT // 2 + 1 else (),
             forgotten=(1,) if now == LIMIT else (),
@@ -172,7 +178,7 @@ def rotations(commits: int, each: int = 3) -> list[Commit]:
     told = []
     for now in range(commits):
         first = now * each
-        retired = tuple(position(number, 10, 1) for number in range(first, first + each))
+        retired = tuple(position(number, 10, 1, 2) for number in range(first, first + each))
         gone = tuple(number - MEMORY for number in range(first, first + each) if number >= MEMORY)
         held = (position(first + each, 5),)
         told.append(([entry([1], held=held, retired=retired, forgotten=gone)], True))
@@ -199,6 +205,11 @@ def counts_one(each: Entry, *arguments: Any) -> Entry:
     return thinned._replace(
         retired=tuple(some._replace(lines=min(10, some.lines)) for some in thinned.retired)
     )
+
+
+def directives_of_one(each: Entry, *arguments: Any) -> Entry:
+    thinned = thin(each, *arguments)
+    return thinned._replace(retired=tuple(some._replace(directives=2) for some in thinned.retired))
 
 
 def test_a_ledger_that_was_there_before_is_told_of_its_generations() -> None:
@@ -264,7 +275,7 @@ def test_half_of_a_merged_entry_cannot_have_been_written() -> None:
     assert waiting.written(2)
 
 
-PARTS = ("counts", "rejects", "retired", "forgotten", "ignored", "losses")
+PARTS = ("counts", "rejects", "beside", "retired", "forgotten", "ignored", "losses")
 LOST = {part: Patches((outbox, "merge", keeps(part))) for part in PARTS}
 BORDERS = {
     "moves counts into another window": Patches((Outbox, "_may_merge", lambda *_: True)),
@@ -274,6 +285,7 @@ THIN: dict[str, Callable[..., Entry]] = {
     "nothing": lambda each, *_: each,
     "forgets numbers of the ledger": lambda each, _, forgotten: thin(each, 0, forgotten),
     "counts one": counts_one,
+    "directives of one": directives_of_one,
     "keeps texts": lambda each, fresh, _: thin(each, fresh, ()),
 }
 THINNED = {name: Patches((outbox, "thin", twin)) for name, twin in THIN.items()}

@@ -16,7 +16,7 @@ from qps_service.configuration.settings import BY_KEY
 from qps_service.ledger import retention
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.history import History
 from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
 from tests.limits import Doubled, default_of
@@ -41,10 +41,9 @@ def add_window(
     """One more window, which ends at this Unix time."""
     sequence = ledger.sequence + 1
     end = ended - EPOCH
-    entries = [
-        entry(lines, sequence=sequence, started=end - length, ended=end, log=log, rejected=rejected)
-        for log in logs
-    ]
+    window = entry(lines, sequence=sequence, started=end - length, ended=end, rejected=rejected)
+    beside = Beside(len(lines), rejected)
+    entries = [window._replace(log=log, beside=beside) for log in logs]
     ledger.commit(entries, sequence=None if is_open else sequence)
 
 
@@ -69,7 +68,7 @@ def periods(ledger: Ledger) -> list[tuple[int, float, float]]:
 
 
 def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
-    """Requests and bytes in the history, by log and key; rejected lines by log."""
+    """Requests and bytes in the history, by log and key; rejected lines and what is beside by log."""
     found: Counter[tuple[Any, ...]] = Counter()
     for _, log, _, _, method, route, status, requests, size in windows(ledger):
         found[log, method, route, status, "requests"] += requests
@@ -77,6 +76,10 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
     query = "SELECT log, lines FROM period_reject JOIN period ON id = period"
     for log, lines in ledger.database.connection.execute(query):
         found[log, "rejected"] += lines
+    query = "SELECT log, unmeasured, directives FROM period"
+    for log, unmeasured, directives in ledger.database.connection.execute(query):
+        found[log, "unmeasured"] += unmeasured
+        found[log, "directives"] += directives
     return found
 
 

@@ -11,20 +11,23 @@ from typing import Any
 
 import pytest
 
+from qps_service.counting.aggregator import Aggregator
 from qps_service.ledger import database, schema
 from qps_service.ledger.database import COPY_LIMIT, Database, LedgerDamaged, LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import STEPS, VERSION
 from qps_service.ledger.writer import REOPEN
 from qps_service.notices import kinds
-from qps_service.values.counts import Counts
+from qps_service.values.counts import NOTHING_BESIDE, Counts
 from qps_service.values.entries import Restored
+from qps_service.values.reports import Overview, Standing
 from tests.ledgers import (
     BOOT,
     ROOT,
     SECOND,
     Keeper,
     die_in_a_step,
+    entry,
     known,
     locked,
     opened,
@@ -35,6 +38,7 @@ from tests.ledgers import (
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 from tests.samples import SAMPLES, load, sample_of
+from tests.unit.scraping import render
 
 OLDER = range(1, VERSION)
 VIEWS = ("totals", "windows", "rejects")
@@ -113,6 +117,24 @@ def check_one_shape(version: int, path: Path) -> None:
     assert shape(path) == shape(new)
 
 
+def check_reasons_that_are_no_more(path: Path) -> None:
+    """A ledger that has lines of them goes on, and so do their series."""
+    load(sample_of(3), path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        gone = [(reason, lines) for reason, lines in (("not_http", 5), ("bytes", 2))]
+        connection.executemany("INSERT INTO reject SELECT id, ?, ? FROM log", gone)
+    ledger = opened(path)
+    ledger.commit([entry([1], rejected=1)], sequence=None)
+    log = Aggregator("access", 0, 100, restored=known(ledger))
+    ledger.close()
+    counted = Standing("access", log.totals, log.total_rejects, 0, 0, 0, {}, 0, 0, None)
+    text = render(Overview((counted,), 0, 0, {}, "", ""))[0].decode()
+    series = dict(
+        re.findall(r'^qps_reporter_rejected_lines_total{log="access",reason="(\w+)"} (\S+)$', text, re.M)
+    )
+    assert series == {"fields": "4.0", "not_http": "5.0", "bytes": "2.0", "status": "0.0", "too_long": "0.0"}
+
+
 def begins_with_less(connection: sqlite3.Connection, version: int) -> None:
     schema.advance(connection, version)
     if not version:
@@ -139,6 +161,14 @@ def check_what_it_tells(restored: Restored) -> None:
     # What the first schema did not know.
     assert {(each.tail, each.owner) for each in (*restored.held, *restored.retired)} == {(b"", None)}
     assert {each[4:] for each in restored.ignored} == {(None, None, b"")}
+    # Nor the third.
+    assert (restored.format, restored.beside, restored.window_beside) == (
+        None,
+        NOTHING_BESIDE,
+        NOTHING_BESIDE,
+    )
+    of_files = {(each.directives, each.directive) for each in (*restored.held, *restored.retired)}
+    assert of_files == {(0, None)}
 
 
 def test_what_the_first_schema_knew_is_known(path: Path) -> None:
@@ -390,6 +420,16 @@ test_promise, test_twin = promises(
             label=f"schema {version}",
         )
         for version in OLDER
+    ),
+    Promise(
+        check_reasons_that_are_no_more,
+        None,
+        {
+            "forgets them in a step": with_one_more(
+                "DELETE FROM reject WHERE reason IN ('not_http', 'bytes');"
+            ),
+            "shows today's": Patches((Aggregator, "total_rejects", {"fields": 4})),
+        },
     ),
     Promise(check_a_table_to_come, None, [Patches((database, "tables", wants_all_tables))], (LedgerDamaged,)),
     Promise(

@@ -18,7 +18,7 @@ from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice
 from qps_service.service.state_directory import StateDirectory
-from qps_service.values.counts import Counts
+from qps_service.values.counts import Beside, Counts
 from qps_service.values.history import History
 from tests import broken_writers as broken
 from tests.ledgers import (
@@ -220,7 +220,7 @@ def check_books_balance(make: MakeWriter, path: Path, sick: Sick) -> None:
     known = [each.lines for each, _ in keeper.ledger.generations("access")]
     assert requests == lines + 1
     assert known == [10] * 4 + [1]
-    assert keeper.ledger.forgotten("access") == (lines - 40, 0)
+    assert keeper.ledger.forgotten("access") == (lines - 40, 0, 0)
     keeper.close()
 
 
@@ -529,9 +529,9 @@ def test_the_balance_of_a_new_ledger(path: Path) -> None:
     keeper.window(2)
     path.unlink()
     told = entry([9], sequence=2)
-    whole = entry([1, 2, 3, 9], sequence=0, rejected=2)
+    whole = entry([1, 2, 3, 9], sequence=0, rejected=2, beside=Beside(directives=3))
     assert keeper.writer.commit([told], sequence=2, whole=lambda: [whole])
-    assert keeper.ledger.forgotten("access") == (6, 2)
+    assert keeper.ledger.forgotten("access") == (9, 2, 3)
     keeper.close()
 
 

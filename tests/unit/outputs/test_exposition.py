@@ -7,7 +7,7 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.reports import Overview, Standing
 from tests.unit.scraping import render
 
@@ -30,9 +30,13 @@ STANDING = Standing(
     routes=8,
     pending=77,
     last_line_age=1.5,
+    beside=Beside(unmeasured=5, directives=40),
 )
 OVERVIEW = Overview(
-    logs=(STANDING, STANDING._replace(log="shop", counts={}, rejects={}, last_line_age=None)),
+    logs=(
+        STANDING,
+        STANDING._replace(log="shop", counts={}, rejects={}, last_line_age=None, beside=Beside(5)),
+    ),
     commits=10,
     commit_failures=1,
     output_failures={"stdout": 0, "textfile": 3},
@@ -81,6 +85,7 @@ def check_told(render: Render, *, openmetrics: bool) -> None:
         for log in ("access", "shop"):
             rejects[series("folded_requests_total", log=log, reason=reason)] = requests
     each = {
+        "requests_without_size_total": 5,
         "rotations_total": 4,
         "possible_losses_total": 2,
         "possible_loss_bytes_total": 99,
@@ -94,8 +99,10 @@ def check_told(render: Render, *, openmetrics: bool) -> None:
         row("response_bytes", "GET", "/", "200"): 500,
         row("response_bytes", "GET", "/", "007"): 0,
         row("response_bytes", "POST", "/a", "404"): 30,
-        series("lines_total", log="access"): 12,
+        series("lines_total", log="access"): 52,
         series("lines_total", log="shop"): 0,
+        series("directive_lines_total", log="access"): 40,
+        series("directive_lines_total", log="shop"): 0,
         **rejects,
         **{series(name, log=log): value for name, value in each.items() for log in ("access", "shop")},
         series("rows", log="access"): 3,

@@ -22,7 +22,7 @@ from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
 from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report, Row, Window
 from tests.limits import Doubled
@@ -51,7 +51,11 @@ LOSSES = (
 
 def window(counts: dict[Key, Counts]) -> Report:
     return make_report(
-        Window("access", 0, 3 * SECOND, counts, {"fields": 4}), sequence=7, at=AT, named=True, losses=LOSSES
+        Window("access", 0, 3 * SECOND, counts, {"fields": 4}, Beside(2, 5)),
+        sequence=7,
+        at=AT,
+        named=True,
+        losses=LOSSES,
     )
 
 
@@ -80,6 +84,8 @@ def has_all_that_was_counted(render: Render) -> None:
         "requests": requests,
         "rate": requests / 3,
         "rejected": 4,
+        "bytes_unknown": 2,
+        "directives": 5,
     }
     assert [tuple(loss.values()) for loss in losses] == [
         ("2026-11-24T18:37:36Z", AT - 60, r"/log/\xffaccess.log", "went away", None),

@@ -9,7 +9,7 @@ import pytest
 
 from qps_service.reporting import summary
 from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
-from qps_service.values.counts import Counts, Key
+from qps_service.values.counts import Beside, Counts, Key
 from tests.promised import Promise, promises
 
 TOTALS = {
@@ -52,10 +52,18 @@ def test_a_table_of_times() -> None:
 
 
 def test_sizes_that_are_not_known_are_told() -> None:
-    some = SUMMARY._replace(unmeasured=7)
+    some = SUMMARY._replace(beside=Beside(unmeasured=7))
     assert "\n\nbytes unknown: 7 of 1000 requests\n\nrejected" in render_table(some)
     assert json.loads(render_json(some))["bytes_unknown"] == 7
     assert "unknown" not in render_table(SUMMARY)
+
+
+def test_directives_are_lines_that_were_read() -> None:
+    some = SUMMARY._replace(beside=Beside(directives=4))
+    assert "\n\ndirectives: 4 lines\n\nrejected" in render_table(some)
+    document = json.loads(render_json(some))
+    assert (document["lines"], document["directives"]) == (1009, 4)
+    assert "directives" not in render_table(SUMMARY)
 
 
 def test_json_is_one_object() -> None:
@@ -66,6 +74,7 @@ def test_json_is_one_object() -> None:
         "bytes": 2**70 + 6100,
         "bytes_unknown": 0,
         "rejected": {"fields": 3, "status": 2},
+        "directives": 0,
         "rows": [
             {"method": "GET", "route": "/", "status": 200, "requests": 600, "bytes": 6000},
             {"method": "POST", "route": r"/a\x1b[2J,\xff", "status": 99, "requests": 300, "bytes": 2**70},

@@ -1,150 +1,577 @@
 """Format `auto` in a log that is followed: each line counts once, under the format that the lines tell."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
-from qps_service.notices.kinds import FORMAT_CHOSEN, Notice
-from qps_service.scanning.auto import ChoosingScanner
-from qps_service.service import pipeline as tail_module
-from qps_service.service.pipeline import LogPipeline
-from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises
+from qps_service.following.generation import Chunk
+from qps_service.following.resume import Resume
+from qps_service.formats.detection import Votes
+from qps_service.formats.presets import AUTO_ORDER
+from qps_service.ledger.ledger import Ledger
+from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
+from qps_service.notices.throttle import Throttle
+from qps_service.scanning import auto
+from qps_service.scanning.auto import FIRST, RECENT, LineCounter
+from qps_service.service import pipeline as pipeline_module
+from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
+from qps_service.values.entries import Entry
+from tests.ledgers import EPOCH, known, opened
+from tests.limits import Doubled
+from tests.promised import Patches, Promise, nothing, promises, twin
 
 SECOND = 10**9
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"
 COMMON = b'1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET / HTTP/1.1" 200 5\n'
-ROW = Key(b"GET", b"/", 200)
+JSON = b'{"level":"info","request":{"method":"GET","uri":"/"},"size":5,"status":200}\n'
+OWN = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleaned"}\n'
+JUNK = b"Nov 24 14:50:08 web kernel: something else\n"
 
 
 class Log:
-    """A log that is followed."""
+    """A log that is followed, with a ledger."""
 
-    tail_of: type[LogPipeline] = LogPipeline
+    make: type[LogPipeline] = LogPipeline
+    pipeline: LogPipeline
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, log_format: str, start: str, old: bytes) -> None:
+        """`old`: what the log has before anybody follows it."""
         self.path = root / "access.log"
-        self.path.touch()
+        self.path.write_bytes(old)
         self.now = 1000 * SECOND
         self.notices: list[Notice] = []
-        self.tail = self.tail_of(self.config(), self.now, self.notices.append)
+        self._flags = Flags(log=str(self.path), format=log_format, start=start)
+        self._ledger: Ledger = opened(root / "ledger.db")
+        self.restart()
         self.read()
+        self.commit()
 
-    def config(self, log_format: str = "auto") -> LogConfig:
-        return load(Flags(log=str(self.path), format=log_format), {}).logs[0]
+    def config(self, **changes: str) -> LogConfig:
+        return load(self._flags._replace(**changes), {}).logs[0]
 
-    def read(self, text: bytes = b"") -> None:
-        """Append, and let the tail read."""
+    def restart(self) -> None:
+        """What was not committed is lost, as with SIGKILL; the next process goes on."""
+        if hasattr(self, "pipeline"):
+            self.pipeline.close()
+        at = EPOCH + self.now
+        restored = self._ledger.restore("access", now=self.now, at=at)
+        resume = Resume.at(restored, self.now, at)
+        self.pipeline = self.make(self.config(), self.now, self.notices.append, resume=resume)
+
+    def write(self, text: bytes) -> None:
         with self.path.open("ab") as file:
             file.write(text)
+
+    def read(self, text: bytes = b"") -> None:
+        """Append, and read a second later."""
+        self.write(text)
         self.now += SECOND
-        for _ in self.tail.read(self.now):
+        for _ in self.pipeline.read(self.now):
             pass
 
-    def counts(self) -> tuple[dict[Key, Counts], dict[str, int]]:
-        """Requests and rejects of the window that ends now."""
-        self.tail.entries(1, self.now, 0)
-        window = self.tail.close_window(self.now)
-        return dict(window.counts), dict(window.rejects)
+    def commit(self) -> None:
+        """End a window."""
+        sequence = self._ledger.sequence + 1
+        entries = self.pipeline.entries(sequence, self.now, EPOCH + self.now)
+        self._ledger.commit(entries, sequence=sequence)
+        self.pipeline.release(committed=True)
+        self.pipeline.close_window(self.now)
 
-    def chosen(self) -> list[str]:
-        return [notice.text for notice in self.notices if notice.kind is FORMAT_CHOSEN]
+    def totals(self) -> tuple[int, int]:
+        """Requests and rejected lines in the ledger, which are those that were read of its generations."""
+        restored = known(self._ledger)
+        requests = sum(counts.requests for counts in restored.totals.values())
+        rejected = sum(restored.rejects.values())
+        positions = (*restored.held, *restored.retired)
+        assert sum(position.lines for position in positions) == requests + rejected
+        assert sum(position.rejected for position in positions) == rejected
+        return requests, rejected
+
+    def lines(self) -> list[int]:
+        """Read of each generation."""
+        restored = known(self._ledger)
+        positions = sorted((*restored.held, *restored.retired), key=lambda each: each.number)
+        return [position.lines for position in positions]
+
+    def said(self, kind: Kind = FORMAT_CHOSEN) -> list[str]:
+        """Since the last call, without the path."""
+        texts = [notice.text for notice in self.notices if notice.kind is kind]
+        self.notices[:] = [notice for notice in self.notices if notice.kind is not kind]
+        return [text.replace(str(self.path), "LOG") for text in texts]
+
+    def close(self) -> None:
+        self.pipeline.close()
+        self._ledger.close()
+
+
+Begin = Callable[..., Log]
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    log = Log(tmp_path)
-    yield log
-    log.tail.close()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Makes logs that were looked at once."""
+    logs: list[Log] = []
+
+    def make(log_format: str = "auto", start: str = "start", old: bytes = b"") -> Log:
+        root = tmp_path / str(len(logs))
+        root.mkdir()
+        logs.append(Log(root, log_format, start, old))
+        return logs[-1]
+
+    yield make
+    for log in logs:
+        log.close()
 
 
-def check_choosing(log: Log) -> None:
-    """Lines that nothing fits are rejected; the first that tell the format count, and it stays."""
-    log.read(b"hello\n")
-    log.read(b"hello\n" * 2)
-    assert log.chosen() == []
-    log.read(DEFAULT * 2 + b"hello\n")
-    said = "2 of 3 lines fit default, 0 json, 0 combined, 0 common"
-    assert log.chosen() == [f"{log.path} is read in the format default: {said}"]
-    log.read(COMMON + DEFAULT)
-    assert log.chosen() == [f"{log.path} is read in the format default: {said}"]
-    assert {notice.log for notice in log.notices} == {"access"}
-    assert log.counts() == ({ROW: Counts(3, 15)}, {"fields": 5})
+# --- lines wait, and count
 
 
-class ChoosesOnce(ChoosingScanner):  # what does not tell at once never does
-    def _choose(self, block: bytes) -> None:
-        super()._choose(block)
-        self._is_chosen = True
+def lines_wait_until_a_window_ends(begin: Begin) -> None:
+    """Or until enough of them tell; and then all that waited is counted by what they tell."""
+    log = begin()
+    log.read(OWN * 3)
+    log.read(JSON)
+    log.read(COMMON + JSON)
+    assert log.said() == []
+    assert log.pipeline._follower.changes().held[0].lines == 0
+    log.commit()
+    assert log.said() == ["LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none"]
+    assert log.totals() == (2, 4)
+    log.read(COMMON * 2 + JSON)
+    log.commit()
+    assert (log.said(), log.totals()) == ([], (3, 6))
 
 
-class ChoosesAlways(ChoosingScanner):  # each block has its own format
-    def _choose(self, block: bytes) -> None:
-        super()._choose(block)
-        self._is_chosen = False
+def enough_lines_are_waited_for_no_longer(begin: Begin) -> None:
+    """Nor is more kept in memory than is said."""
+    log = begin()
+    log.read(OWN * 50 + COMMON * 100 + JSON)
+    assert log.said() == ["LOG is read in the format combined: 100 of 100 lines fit combined; 50 fit none"]
+    log.commit()
+    assert log.totals() == (100, 51)
+    log = begin()
+    for _ in range(20):
+        log.read(OWN * 50 + JSON)
+    assert len(log.said()) == 1  # some 75 KB
 
 
-class ForgetsRejects(ChoosingScanner):  # what came before the choice is lost
-    def _choose(self, block: bytes) -> None:
-        self._scanner.take()
-        super()._choose(block)
+def what_came_first_is_not_lost(begin: Begin) -> None:
+    """However much of it there is, and whatever it is."""
+    log = begin()
+    log.read(OWN * 3 + JSON)
+    log.read(JSON)
+    log.commit()
+    assert log.totals() == (2, 3)
+    for first, rejected in [
+        (OWN * 150, 150),
+        (JUNK * 3000, 3000),
+        (b"\0" * 100_000, 0),
+        (b"\0" * 100_000 + b"\n" * 3, 3),
+        (b"x" * 100_000 + b"\n", 1),
+    ]:
+        log = begin()
+        log.read(first + JSON * 20_000 + b"\0\0\xef\xbb\xbf" + JSON[:-1] + b"\r\n")
+        log.commit()
+        assert log.totals() == (20_001, rejected)
+        assert len(log.said()) == 1
 
 
-class SkipsTheBlock(ChoosingScanner):  # the lines that tell the format don't count under it
-    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
-        scanned = self._scanner.scan(block)
-        self._choose(bytes(block))
-        return scanned
+def where_nothing_fits_it_goes_on_looking(begin: Begin) -> None:
+    log = begin()
+    log.read(JUNK * 20)
+    log.commit()
+    log.read(JUNK * 5000)
+    assert (log.said(), log.totals()) == ([], (0, 20))
+    log.commit()
+    log.read(JUNK + DEFAULT * 2)
+    log.commit()
+    assert log.said() == ["LOG is read in the format default: 2 of 2 lines fit default; 1 fit none"]
+    assert log.totals() == (2, 5021)
 
 
-def test_what_is_too_long_tells_nothing(log: Log) -> None:
-    log.read(b"x" * 100_000 + b"\n")
+def a_cut_file_gets_what_waited_of_it(begin: Begin) -> None:
+    """Its old text has a number of its own, and as many lines as were read of it."""
+    log = begin()
+    log.read(COMMON * 3)
+    log.path.write_bytes(DEFAULT * 2)
+    log.read()
+    log.commit()
+    assert log.lines() == [3, 2]
+    assert log.totals() == (3, 2)
+
+
+def rotated(log: Log) -> None:
+    """It gets a new file."""
+    log.path.rename(log.path.with_suffix(f".{len(os.listdir(log.path.parent))}"))
+    log.path.touch()
+
+
+STEPS: list[Callable[[Log], None]] = [
+    lambda log: log.read(OWN * 3),
+    lambda log: log.read(COMMON * 2 + COMMON[:10]),
+    lambda log: log.read(COMMON[10:]),
+    lambda log: log.commit(),
+    lambda log: log.read(COMMON * 4),
+    rotated,
+    lambda log: log.read(OWN + COMMON * 5),
+    lambda log: log.commit(),
+]
+
+
+def a_kill_while_lines_wait_loses_nothing(begin: Begin) -> None:
+    """Wherever it comes; nor does anything count twice."""
+    for killed in range(len(STEPS)):
+        for steps in (STEPS, STEPS[4:]):
+            log = begin()
+            for number, step in enumerate(steps):
+                step(log)
+                if number == killed:
+                    log.restart()
+            log.read()
+            log.commit()
+            assert log.totals() == ((12, 4) if steps is STEPS else (9, 1)), killed
+
+
+# --- what is chosen stays
+
+
+def a_restart_keeps_the_choice(begin: Begin) -> None:
+    log = begin()
     log.read(COMMON)
-    assert len(log.chosen()) == 1
-    assert log.counts() == ({ROW: Counts(1, 5)}, {"too_long": 1})
+    log.commit()
+    log.said()
+    log.restart()
+    log.read(JSON * 3 + COMMON)
+    log.commit()
+    assert (log.said(), log.totals()) == ([], (2, 3))
 
 
-def test_a_format_that_is_set_ends_the_choice(log: Log) -> None:
+def a_reload_keeps_the_choice(begin: Begin) -> None:
+    """Unless it sets another format."""
+    log = begin()
     log.read(DEFAULT)
-    log.tail.reconfigure(log.config("common"))
+    log.commit()
+    for changed in (log.config()._replace(max_routes=5), log.config()._replace(max_line=300)):
+        log.pipeline.reconfigure(changed)
+        log.read(COMMON + DEFAULT)
+        log.commit()
+    assert (len(log.said()), log.totals()) == (1, (3, 2))
+    log.read(DEFAULT)
+    log.pipeline.reconfigure(log.config(format="common"))
     log.read(COMMON)
-    log.tail.reconfigure(log.config("auto"))
+    log.commit()
+    log.pipeline.reconfigure(log.config(format="auto"))
     log.read(DEFAULT)
-    assert len(log.chosen()) == 2
-    assert log.counts() == ({ROW: Counts(3, 15)}, {})
+    log.commit()
+    assert (len(log.said()), log.totals()) == (1, (6, 2))
 
 
-def check_other_settings(log: Log) -> None:
-    """A reload that leaves the format as it is leaves the choice."""
+def test_a_choice_that_is_known_no_more_is_made_anew(begin: Begin) -> None:
+    log = begin()
+    log.read(COMMON)
+    log.commit()
+    log.pipeline._scanner.chosen = "of a later version"
+    log.commit()
+    log.restart()
+    log.read(JSON)
+    log.commit()
+    assert log.totals() == (2, 0)
+
+
+def what_was_there_before_tells_the_format(begin: Begin) -> None:
+    """From the first line on; unless that is of another kind."""
+    before = b"cut off: " + JUNK * 2000 + JSON * 50 + OWN
+    log = begin(start="end", old=before)
+    log.read(OWN)
+    assert log.said() == []
+    log.read(JSON)
+    said = log.said()
+    assert len(said) == 1
+    assert " is read in the format json: 50 of 50 lines fit json; " in said[0]
+    log.commit()
+    assert log.totals() == (1, 1)
+    log = begin(start="end", old=before)
+    log.read(OWN)
+    log.commit()
+    assert len(log.said()) == 1
+    log = begin(start="end", old=before)
+    log.read(COMMON)
+    log.read(COMMON * 2)
+    log.read(JSON)
+    log.commit()
+    assert log.said() == ["LOG is read in the format combined: 3 of 4 lines fit combined, 1 json"]
+
+
+def test_a_format_that_is_set_says_nothing(begin: Begin) -> None:
+    log = begin(log_format="default")
     log.read(DEFAULT)
-    log.tail.reconfigure(log.config()._replace(max_routes=5))
-    log.read(COMMON + DEFAULT)
-    assert len(log.chosen()) == 1
-    assert log.counts() == ({ROW: Counts(2, 10)}, {"fields": 1})
+    log.commit()
+    assert (log.said(), log.totals()) == ([], (1, 0))
 
 
-class ChoosesAnew(LogPipeline):  # whatever is set, the format is looked for again
+# --- what most lines fit no longer
+
+
+def a_log_that_changes_its_format_is_judged_anew(begin: Begin) -> None:
+    """It is said from where on, and that is so."""
+    log = begin()
+    log.read(COMMON * RECENT)
+    rotated(log)
+    log.said()
+    for _ in range(12):
+        log.read(JSON * 50)
+    log.commit()
+    said, read = log.said(), 11 * 50  # more than half of RECENT lines
+    place = f"from byte {read * len(JSON)} of LOG on, since most lines before were rejected"
+    assert said == [f"LOG is read in the format json {place}: 100 of 100 lines fit json"]
+    assert log.totals() == (RECENT + 50, read)
+
+
+def it_is_not_judged_anew_while_most_lines_count(begin: Begin) -> None:
+    """However many of another kind come now and then; nor for another format that counts no more. Nor do two
+    that take turns take each other's place again and again."""
+    log = begin()
+    for _ in range(50):
+        log.read(JSON * 40)
+        log.read(COMMON * 60)
+    assert len(log.said()) == 1
+    log = begin()
+    for _ in range(60):
+        log.read(JSON * 49)
+        log.read(COMMON * 51)
+    assert len(log.said()) <= 2
+    log = begin()
+    log.read(JSON * 100)
+    log.read((OWN * 9 + JSON) * 1000)
+    log.commit()
+    assert (len(log.said()), log.totals()) == (1, (1100, 9000))
+
+
+def that_nothing_fits_is_said(begin: Begin) -> None:
+    """With what would help, once an hour; in a format that is set, too."""
+    for log_format, lines, reason in [
+        ("auto", JUNK, f"none of {FIRST} lines fits {', '.join(AUTO_ORDER)}"),
+        ("common", JSON, f"{FIRST} of {FIRST} lines fit json"),
+        ("common", JUNK, f"none of {FIRST} lines fits {', '.join(AUTO_ORDER)}"),
+    ]:
+        log = begin(log_format=log_format)
+        log.read(lines * (FIRST - 1))
+        assert log.said(FORMAT_UNFIT) == []
+        log.read(lines)
+        log.commit()
+        assert log.said(FORMAT_UNFIT) == [UNFIT.format(log_format, reason)]
+        log.now += UNFIT_SAID_EVERY - 3 * SECOND
+        log.read(lines * FIRST)
+        log.commit()
+        assert log.said(FORMAT_UNFIT) == []
+        log.now += 2 * SECOND
+        log.read(lines * FIRST)
+        log.commit()
+        assert len(log.said(FORMAT_UNFIT)) == 1
+        assert log.totals() == (0, 3 * FIRST)
+
+
+def it_is_not_said_while_any_fits(begin: Begin) -> None:
+    """A server's own messages may be many, but not a thousand of them without a request."""
+    log = begin(log_format="json")
+    log.read(JSON)
+    for _ in range(9):
+        log.read(OWN * 111)
+    assert log.said(FORMAT_UNFIT) == []
+    for _ in range(2):
+        log.read(OWN * 500)
+    assert len(log.said(FORMAT_UNFIT)) == 1
+
+
+UNFIT = (
+    "no recent line of LOG counts in the format {}: {}; qps-reporter explain shows how a line is understood, "
+    "format = sets another format"
+)
+
+
+def rejects_are_said_after_the_last_commit_too(begin: Begin) -> None:
+    """With `--once` there is no look after it."""
+    log = begin()
+    log.read(JUNK)
+    log.commit()
+    assert len(log.said(REJECTED)) == 1
+
+
+# --- twins
+
+
+class SettlesLate(LogPipeline):
+    """Positions are taken while lines wait, which are counted right after."""
+
+    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
+        settle = self._scanner.settle
+        with patch.object(self._scanner, "settle"):
+            entries = super().entries(sequence, now, at)
+        settle()
+        return entries
+
+
+class ForgetsTheChoice(LogPipeline):
+    """Each process looks for itself."""
+
+    def _entry(self, *arguments: Any) -> Entry:
+        return super()._entry(*arguments)._replace(format=None)
+
+
+class ChoosesAnew(LogPipeline):
+    """Whatever is set, the format is looked for again."""
+
     def reconfigure(self, config: LogConfig) -> None:
         super().reconfigure(config)
-        self._scanner = self._make_scanner(config)
+        self._scanner = self._make_scanner(config, None)
 
 
-def test_other_formats_say_nothing(log: Log) -> None:
-    log.tail.reconfigure(log.config("default"))
-    log.read(DEFAULT)
-    assert log.chosen() == []
+class SaysAnotherPlace(LogPipeline):
+    """Where the block began."""
+
+    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+        if self._reading and anew:
+            self._reading.offset -= len(JSON)
+        super().chosen(name, reason, anew=anew)
+        if self._reading and anew:
+            self._reading.offset += len(JSON)
 
 
-CHOOSING = (ChoosesOnce, ChoosesAlways, ForgetsRejects, SkipsTheBlock)
+class SaysEach(LogPipeline):
+    """Nothing holds it back."""
+
+    def read(self, now: int) -> Iterator[None]:
+        self._unfit_said = Throttle(0)
+        yield from super().read(now)
+
+
+class SaysAtALook(LogPipeline):
+    """What a commit rejects is said at the next look."""
+
+    def _say_rejects(self, now: int) -> None:
+        if not self.is_committing:
+            super()._say_rejects(now)
+
+    is_committing = False
+
+    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
+        self.is_committing = True
+        entries = super().entries(sequence, now, at)
+        self.is_committing = False
+        return entries
+
+
+def rejects_what_was_looked_at(counter: LineCounter) -> None:
+    """As a scanner does that takes each block for itself."""
+    while counter._waiting and counter._waiting.blocks:
+        counter._count(*counter._waiting.blocks.pop(0))
+
+
+def counts_twice(counter: LineCounter) -> None:
+    for block in counter._waiting.blocks if counter._waiting else ():
+        counter._count(*block)
+
+
+def gives_up(counter: LineCounter) -> None:
+    counter._waiting = None
+
+
+def is_there(self: auto._Waiting, votes: Votes) -> bool:
+    return self.former is not None and votes.number > 0
+
+
+def following(make: type[LogPipeline]) -> Patches:
+    return Patches((Log, "make", make))
+
+
+def counting(name: str, method: str, **changes: Any) -> Patches:
+    return Patches((pipeline_module, "LineCounter", twin(LineCounter, name, method, **changes)))
+
+
+def set_to(name: str, value: object) -> Patches:
+    return Patches((auto, name, value))
+
+
+settles_each = counting("settles", "scan", then=LineCounter.settle)
+rejects_each = counting("rejects", "scan", then=rejects_what_was_looked_at)
+never_doubts = counting("never doubts", "_doubt", instead=nothing)
 
 test_promise, test_twin = promises(
     Promise(
-        check_choosing,
+        lines_wait_until_a_window_ends,
         None,
-        {each.__name__: Patches((tail_module, "ChoosingScanner", each)) for each in CHOOSING},
+        {
+            "settles each": settles_each,
+            "rejects each": rejects_each,
+            "counts twice": counting("twice", "settle", first=counts_twice),
+        },
     ),
-    Promise(check_other_settings, None, {"chooses anew": Patches((Log, "tail_of", ChoosesAnew))}),
+    Promise(
+        enough_lines_are_waited_for_no_longer,
+        None,
+        {"all wait": set_to("WAITING", 1 << 30)},
+    ),
+    Promise(what_came_first_is_not_lost, None, {"rejects each": rejects_each}),
+    Promise(where_nothing_fits_it_goes_on_looking, None, {"once": counting("once", "settle", then=gives_up)}),
+    Promise(
+        a_cut_file_gets_what_waited_of_it,
+        None,
+        {"is not told": Patches((Chunk, "is_last", False))},
+    ),
+    Promise(
+        a_kill_while_lines_wait_loses_nothing,
+        None,
+        {
+            "settles late": following(SettlesLate),
+            "commits what waits": counting("never", "settle", instead=nothing),
+        },
+    ),
+    Promise(a_restart_keeps_the_choice, None, {"forgets": following(ForgetsTheChoice)}),
+    Promise(a_reload_keeps_the_choice, None, {"chooses anew": following(ChoosesAnew)}),
+    Promise(
+        what_was_there_before_tells_the_format,
+        None,
+        {
+            "nothing before": counting("forgets", "learn", instead=nothing),
+            "whatever comes": Patches(
+                (auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former))
+            ),
+        },
+    ),
+    Promise(
+        a_log_that_changes_its_format_is_judged_anew,
+        None,
+        {"never doubts": never_doubts, "another place": following(SaysAnotherPlace)},
+    ),
+    Promise(
+        it_is_not_judged_anew_while_most_lines_count,
+        None,
+        {"doubts soon": set_to("RECENT", 10)},
+    ),
+    Promise(
+        that_nothing_fits_is_said,
+        None,
+        {"says each": following(SaysEach), "never": never_doubts},
+    ),
+    Promise(it_is_not_said_while_any_fits, None, {"soon": set_to("RECENT", FIRST)}),
+    Promise(rejects_are_said_after_the_last_commit_too, None, {"at a look": following(SaysAtALook)}),
+)
+
+
+# --- limits
+
+test_limits, test_limits_that_are_doubled = promises(
+    Promise(
+        enough_lines_are_waited_for_no_longer,
+        None,
+        [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")],
+    ),
+    Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
+    Promise(that_nothing_fits_is_said, None, [Doubled("service.pipeline:UNFIT_SAID_EVERY")]),
 )

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.build
 
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
+# Programs for lines that the one under test rejects.
+OTHERS = (
+    (b"!", ((2, False, b" "), (4, False, b"")), (), False, False),
+    (b"", (), ((4, b"s"), (2, b"r")), False, False),
+)
 
 Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int]
 Make = Callable[..., Any]
@@ -28,8 +33,12 @@ def make(small_module: ModuleType) -> Make:
     """Makes scanners for the default format, or what is asked."""
 
     def scanner(**asked: object) -> Any:
-        usual = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True, "max_line": 300}
-        usual |= {"spill": lambda taken: None, "keep_query": False, "span": 0}
+        program = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True}
+        program["is_combined"] = False
+        program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
+        programs = (tuple(program.values()), *OTHERS)
+        usual = {"programs": programs, "max_line": 300, "spill": lambda taken: None}
+        usual |= {"keep_query": False, "span": 0}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))
 
@@ -76,6 +85,13 @@ NO_MEMBERS: tuple[object, ...] = (
     ((4, b"status"),) * 65,
 )
 WRONG: dict[str, tuple[object, ...]] = {
+    "programs": (
+        "text",
+        (),
+        ("text",),
+        ((b"", FIELDS, ()),),
+        ((b"", FIELDS, (), True, False), (b"", (), (), True, False)),
+    ),
     "head": ("text", b"\n"),
     "fields": (*NO_FIELDS, *NO_ROLES, *NO_ORDER),
     "members": (((4, b"status"),),),
@@ -250,12 +266,14 @@ def test_nothing_leaks(make: Make) -> None:
 
     def everything() -> None:
         scanner = make(span=60)
-        scanner.scan(lines(40) + b"?\n")
+        scanner.scan(lines(40) + b'?\n!/a 200\n{"r":"/b","s":404}\n')
         scanner.reject_oversize(b"x")
         scanner.take()
         make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
         fails(fields=(), members=((4, b"a"), (7, b"b")))
+        wrong = (b"", (), ((4, b"a"), (7, b"b")), False, False)
+        fails(programs=((b"", FIELDS, (), True, False), *OTHERS, wrong))
         fails(level="none")
 
     blocks = []
@@ -270,7 +288,7 @@ def test_nothing_leaks(make: Make) -> None:
 def test_memory_that_is_not_there(make: Make, left: ctypes.c_long) -> None:
     """Each allocation fails once, and all after it; then the scanner goes on where it was."""
     made = scanned = 0
-    for number in range(1, 40):
+    for number in range(1, 50):
         left.value = number
         try:
             scanner = make(span=1)
@@ -290,7 +308,7 @@ def test_memory_that_is_not_there(make: Make, left: ctypes.c_long) -> None:
             left.value = -1
             scanned += 1
         requests(scanner.take())
-    assert 0 < made < 39
+    assert 0 < made < 49
     assert scanned
 
 

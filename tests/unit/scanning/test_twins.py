@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from qps_service.formats import json_members, line
 from qps_service.formats.json_lines import MEMBERS_LIMIT
-from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
+from qps_service.formats.line import ListReader, Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, native, pure
 from qps_service.scanning.native import NativeScanner
@@ -306,6 +306,8 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
         pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
         pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
+        pytest.param("ListReader", lambda readers: readers[0], id="a list is its first format"),
+        pytest.param("ListReader", lambda readers: ListReader(readers[::-1]), id="the last format counts"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(

@@ -365,7 +365,7 @@ def test_a_reader_that_is_gone_ends_it_quietly(tmp_path: Path) -> None:
 
 
 def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) -> None:
-    service = Service(tmp_path)
+    service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nformat = "default"\n')
     for second in range(130):
         service.write_at(second + 0.5, 1, b"\x1b[31mnonsense\n")
         service.write_at(second + 0.5, 1)

@@ -40,7 +40,7 @@ class Log:
         self.pipeline = pipeline(self.config(), self.now, self._notices.append)
 
     def config(self, **changes: object) -> LogConfig:
-        return load(Flags(log=str(self.path)), {}).logs[0]._replace(max_line=256, **changes)  # type: ignore[arg-type]
+        return load(Flags(log=str(self.path), format="default"), {}).logs[0]._replace(max_line=256, **changes)  # type: ignore[arg-type]
 
     def write(self, text: bytes) -> None:
         with self.path.open("ab") as file:
@@ -202,7 +202,7 @@ class Forgets(LogPipeline):
     def read(self, now: int) -> Iterator[None]:
         yield from super().read(now)
         self._count(self._scanner.take())
-        self._has_rejected, self._unsaid, self._sample = False, {}, None
+        self._unsaid, self._sample = {}, None
 
 
 test_promise, test_twin = promises(

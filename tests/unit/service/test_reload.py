@@ -58,7 +58,7 @@ def known(root: Path, log: str) -> tuple[int, int, str]:
         restored = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
         if restored is None:
             return 0, 0, ""
-        lines, _ = ledger.forgotten(log)
+        lines, *_ = ledger.forgotten(log)
         lines += sum(position.lines for position in (*restored.held, *restored.retired))
         return sum(counts.requests for counts in restored.totals.values()), lines, restored.path
 

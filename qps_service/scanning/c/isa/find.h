@@ -110,3 +110,13 @@ static inline const uint8_t *PER_ISA(find_either)(const uint8_t *p, const uint8_
     }
     return end;
 }
+
+/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. */
+static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped)
+{
+    if (!is_escaped)
+        return PER_ISA(find)(p, end, '"');
+    while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
+        p += 2;
+    return p < end ? p : end;
+}

@@ -145,11 +145,11 @@ static int PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t pr
     return 1;
 }
 
-/* Where the format's fields are in [p, end); 0 if that is not one object. Strings are decoded into s->text.
- */
-static int PER_ISA(json)(struct scanner *s, const uint8_t *p, const uint8_t *end, struct span *fields)
+/* Where the fields of the program g are in [p, end); 0 if that is not one object. Strings are decoded into
+   s->text. */
+static int PER_ISA(json)(struct scanner *s, const struct program *g, const uint8_t *p, const uint8_t *end,
+                         struct span *fields)
 {
-    const struct program *g = s->program;
     struct span found[MEMBERS_LIMIT];
     memset(found, 0, g->members_len * sizeof *found);
     struct PER_ISA(walk) w = {g, p, end, found, 0, 0};

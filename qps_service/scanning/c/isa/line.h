@@ -17,7 +17,7 @@
 #include "../table.h"
 #include "../timestamps.h"
 #include "../values.h"
-#include "json.h" /* and with it find.h */
+#include "combined.h" /* and with it json.h and find.h */
 
 /* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
 static inline int PER_ISA(match_some)(const struct field *f, const struct field *last, const uint8_t **start,
@@ -57,16 +57,6 @@ static inline int PER_ISA(has_literal)(const uint8_t *p, const uint8_t *end, con
     while ((p = PER_ISA(find)(p, end, *l->bytes)) < end && !starts_with(p, end, l))
         p++;
     return p < end;
-}
-
-/* The first quote in [p, end) that has no backslash before it, if those count; `end` if there is none. */
-static inline const uint8_t *PER_ISA(find_quote)(const uint8_t *p, const uint8_t *end, int is_escaped)
-{
-    if (!is_escaped)
-        return PER_ISA(find)(p, end, '"');
-    while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
-        p += 2;
-    return p < end ? p : end;
 }
 
 /* The request, or the route, that begins here, up to the first quote behind which a status can be read; that
@@ -168,7 +158,7 @@ static inline struct span PER_ISA(with_single_blanks)(struct span text, uint8_t 
     return (struct span){out, len};
 }
 
-/* Splits `GET /path HTTP/1.1`; where there is no method it has no bytes. */
+/* Splits `GET /path HTTP/1.1`; where there is no method, or `-`, it has no bytes. */
 static inline void PER_ISA(split_request)(struct span request, struct span *method, struct span *target)
 {
     const uint8_t *p = request.start, *end = p + request.len;
@@ -185,7 +175,7 @@ static inline void PER_ISA(split_request)(struct span request, struct span *meth
         if (is_version(version, end))
             stop = version > rest ? version - 1 : rest;
     }
-    *method = (struct span){p, (size_t)(blank - p)};
+    *method = (struct span){p, (size_t)(blank - p) * !(blank == p + 1 && *p == '-')};
     *target = (struct span){rest, (size_t)(stop - rest)};
 }
 
@@ -278,23 +268,21 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
-/* Count the line [p, end), which has no newline. `fields` is zeros at first: lines of text all have the same.
- */
-static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
-                                        struct span *fields)
+/* Count what the line [p, end) says by the program g; the reason why not. `fields` is zeros at first: lines
+   of text all have the same. Only the first program has cores: by another one the same bytes may say
+   something else. */
+static inline enum reason PER_ISA(line_by)(struct scanner *s, const struct program *g, const uint8_t *p,
+                                           const uint8_t *end, struct span *fields)
 {
-    const struct program *g = s->program;
-    if (end > p && end[-1] == '\r')
-        end--;
-    if ((size_t)(end - p) > g->max_line)
-        return TOO_LONG;
-    if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
-        p += 3;
     if (g->members_len) {
         memset(fields, 0, ROLES * sizeof *fields);
-        if (!PER_ISA(json)(s, p, end, fields) || !fields[STATUS].start ||
+        if (!PER_ISA(json)(s, g, p, end, fields) || !fields[STATUS].start ||
             !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
+    } else if (g->is_combined) {
+        enum reason reason = PER_ISA(match_combined)(p, end, fields);
+        if (reason != COUNTED)
+            return reason;
     } else {
         enum reason reason = PER_ISA(match)(g, p, end, fields);
         if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
@@ -311,5 +299,38 @@ static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, con
         if (reason != COUNTED)
             return reason;
     }
-    return PER_ISA(count)(s, fields, g->has_core);
+    return PER_ISA(count)(s, fields, g == s->program && g->has_core);
+}
+
+/* Count a line that the first program rejects for this reason by the first of the others that can; the reason
+   of the one that got furthest if none can. */
+static __attribute__((noinline)) enum reason PER_ISA(line_by_others)(struct scanner *s, enum reason reason,
+                                                                     const uint8_t *p, const uint8_t *end)
+{
+    for (const struct program *g = s->program->next; g; g = g->next) {
+        struct span fields[ROLES] = {{NULL, 0}};
+        enum reason other = PER_ISA(line_by)(s, g, p, end, fields);
+        if (other != BAD_FIELDS && other != BAD_STATUS)
+            return other;
+        if (other == BAD_STATUS)
+            reason = other;
+    }
+    return reason;
+}
+
+/* Count the line [p, end), which has no newline; the reason why not. `fields` is as line_by() wants it. */
+static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
+                                        struct span *fields)
+{
+    const struct program *g = s->program;
+    if (end > p && end[-1] == '\r')
+        end--;
+    if ((size_t)(end - p) > g->max_line)
+        return TOO_LONG;
+    if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
+        p += 3;
+    enum reason reason = PER_ISA(line_by)(s, g, p, end, fields);
+    if (g->next && (reason == BAD_FIELDS || reason == BAD_STATUS))
+        return PER_ISA(line_by_others)(s, reason, p, end);
+    return reason;
 }

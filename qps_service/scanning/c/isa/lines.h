@@ -84,7 +84,7 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
     const uint8_t *ends[LINES_AHEAD + STEP + GROUP], *from = p;
     const struct program *g = s->program;
     const struct shape shape = g->shape;
-    const int is_quoted = g->is_quoted;
+    const int is_quoted = g->is_quoted, is_combined = g->is_combined;
     const size_t max_line = g->max_line;
     while (p < end) {
         size_t found = 0;
@@ -100,7 +100,9 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
         for (size_t i = 0; i < found; p = ends[i++] + 1) {
             const uint8_t *stop = ends[i];
             enum reason reason = UNREAD;
-            if (is_quoted && (size_t)(stop - p) <= max_line && PER_ISA(match_quoted)(&shape, p, stop, fields))
+            if (is_quoted && (size_t)(stop - p) <= max_line &&
+                (is_combined ? PER_ISA(match_plain)(p, stop, fields)
+                             : PER_ISA(match_quoted)(&shape, p, stop, fields)))
                 reason = PER_ISA(count_quoted)(s, fields);
             if (reason == UNREAD)
                 reason = PER_ISA(line)(s, p, stop, fields);

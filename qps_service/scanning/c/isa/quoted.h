@@ -1,5 +1,5 @@
-/* Lines whose request is quoted, as in the combined format, where there is nothing odd up to their size.
-   Nothing behind that is looked at.
+/* Lines whose request is quoted, of the combined family or of a format like it, where there is nothing odd up
+   to their size. Nothing behind that is looked at.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -18,6 +18,20 @@
 #include "../values.h"
 #include "line.h" /* and with it find.h */
 
+/* The first quote in [p, end); NULL if there is none, or a backslash before it. */
+static inline const uint8_t *PER_ISA(plain_quote)(const uint8_t *p, const uint8_t *end)
+{
+    uint64_t quotes, backslashes;
+    do {
+        quotes = PER_ISA(equal)(p, '"');
+        backslashes = PER_ISA(equal)(p, '\\');
+        if (backslashes & (quotes ^ (quotes - 1))) /* all bits up to the first quote's */
+            return NULL;
+        p += PER_ISA(zeros)(quotes);
+    } while (!quotes && p < end);
+    return p < end ? p : NULL;
+}
+
 /* Where the fields of the line [p, end) are, if there is nothing odd up to its size; 0 for any other line,
    which may have the format's shape too. */
 static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p, const uint8_t *end,
@@ -35,16 +49,8 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
             fields[TIME] = (struct span){begin, (size_t)(p - begin)};
         p += h->parts[i].len;
     }
-    const uint8_t *quote = p;
-    uint64_t quotes, backslashes;
-    do {
-        quotes = PER_ISA(equal)(quote, '"');
-        backslashes = PER_ISA(equal)(quote, '\\');
-        if (backslashes & (quotes ^ (quotes - 1))) /* all bits up to the first quote's */
-            return 0;
-        quote += PER_ISA(zeros)(quotes);
-    } while (!quotes && quote < end);
-    if (quote >= end || (load64(quote) & h->parts[i].mask) != h->parts[i].word)
+    const uint8_t *quote = PER_ISA(plain_quote)(p, end);
+    if (!quote || (load64(quote) & h->parts[i].mask) != h->parts[i].word)
         return 0;
     fields[REQUEST] = (struct span){p, (size_t)(quote - p)};
     p = quote + h->parts[i++].len;
@@ -61,6 +67,44 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
     }
     fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
     return 1;
+}
+
+/* Likewise of the combined family: one blank between its fields, and a size. No `]` before the time's end may
+   be another time's. */
+static inline int PER_ISA(match_plain)(const uint8_t *p, const uint8_t *end, struct span *fields)
+{
+    const uint8_t *open = NULL;
+    if (p == end || end[-1] == '\r' || *p == 0xef)
+        return 0;
+    for (;; p++) {
+        uint64_t closings, opens;
+        do {
+            closings = PER_ISA(equal)(p, ']');
+            opens = PER_ISA(equal)(p, '[') & (closings ^ (closings - 1)); /* up to the first of those */
+            if (opens)
+                open = p + STEP - __builtin_clzll(opens);
+            p += PER_ISA(zeros)(closings);
+        } while (!closings && p < end);
+        if (p >= end || (load64(p) & OPENING_MASK) == OPENING_WORD)
+            break;
+        if (is_blank(p[1]))
+            return 0;
+    }
+    if (p + 3 > end || !open)
+        return 0;
+    fields[TIME] = (struct span){open, (size_t)(p - open)};
+    const uint8_t *start = p + 3, *quote = PER_ISA(plain_quote)(start, end);
+    if (!quote || (load64(quote) & CLOSING_MASK) != CLOSING_WORD)
+        return 0;
+    fields[REQUEST] = (struct span){start, (size_t)(quote - start)};
+    fields[STATUS] = (struct span){quote + 2, 3};
+    p = quote + 6;
+    if (p >= end)
+        return 0;
+    size_t len = PER_ISA(zeros)(PER_ISA(equal)(p, ' ') | PER_ISA(equal)(p, '\t'));
+    len = at_most(len, (size_t)(end - p));
+    fields[BYTES] = (struct span){p, len};
+    return len > 0;
 }
 
 /* Count what the fields of one line say, as count() does; the reason why not, or UNREAD for a line that has

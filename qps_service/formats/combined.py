@@ -1,0 +1,115 @@
+"""The combined family: lines with `[time] "request" status size` in them, whatever stands around that.
+
+    203.0.113.7 - bob [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512 "-" "curl/8.5"
+
+This is what Apache, nginx, lighttpd, Traefik, ingress-nginx, gunicorn and many more write, each with other fields
+before and behind. So nothing is asked of these: an address, an ident or a virtual host, a user with blanks, what
+syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a cut. Between
+two fields there may be several blanks or tabs.
+
+The time ends at the first `]` behind which a quote opens a request, and begins at the last `[` before that. A
+request ends at the first quote that has no backslash before it, and a status follows. Where none does that was no
+request yet, since a user may have brackets and quotes in its name. If no other one follows, it was: some
+servers escape no quote, and the first one behind which there is a status ends the request.
+
+A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from qps_service.formats.log_format import Field
+
+# As a line has them, for people.
+ADDRESS, ANYTHING = Field("address", None), Field("anything", None)
+COUNTED = (
+    Field("time", "time"),
+    Field("request", "request"),
+    Field("status", "status"),
+    Field("size", "bytes"),
+)
+TIME, REQUEST, STATUS, SIZE = COUNTED
+
+_OPEN = rb'\[([^\[]*?)\][ \t]++"'
+_BODY = rb'(?:[^"\\]++|\\.)*+'
+_CLOSE = rb'"[ \t]++([0-9]{3}|-1|[-0])(?![^ \t])(?:[ \t]++([^ \t]++))?'
+
+_STRICT = re.compile(_OPEN + b"(" + _BODY + b")" + _CLOSE, re.DOTALL)
+_OPENING = re.compile(_OPEN)
+_QUOTE = re.compile(rb'\\.|"', re.DOTALL)
+_CLOSING = re.compile(_CLOSE)
+# The first request there might be, with a status that is none.
+_ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
+_WORD = re.compile(rb"[^ \t]+")
+
+Found = tuple[Field, int, bytes]  # a field with its place and value
+Span = tuple[int, int]
+
+
+class CombinedReader:
+    """Finds what counts in a line of the family."""
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """Those that are there, name and value; None for a line that has another shape up to the status."""
+        found, _ = self.parts(line)
+        return [(field.name, text) for field, _, text in found] or None
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """Those that count, by their role, as far as they were found; None for a line that has another shape
+        up to the status."""
+        if strict := _STRICT.search(line):
+            time, request, status, size = strict.groups()
+        elif spans := _raw(line):
+            time, request, status = (line[start:end] for start, end in spans[:3])
+            size = line[slice(*spans[3])] if spans[3][0] >= 0 else None
+        else:
+            odd = _odd(line)
+            return {"status": odd[3], "route": b""} if odd else None
+        roles = {"time": time, "request": request, "status": status}
+        if size is not None:
+            roles["bytes"] = size
+        return roles
+
+    def parts(self, line: bytes) -> tuple[Sequence[Found], bytes]:
+        """Every field of a line that counts, as far as they are there; and what is left of the line."""
+        strict = _STRICT.search(line)
+        spans = [strict.span(group) for group in range(1, 5)] if strict else _raw(line)
+        if spans is None:
+            return (), line
+        there = [(field, *span) for field, span in zip(COUNTED, spans, strict=True) if span[0] >= 0]
+        counted = [(field, start, line[start:end]) for field, start, end in there]
+        return [*_before(line, spans[0]), *counted], line[there[-1][2] :]
+
+    def broken(self, line: bytes) -> tuple[Sequence[Found], str, int]:
+        """Of a line that does not count: what is there, what was expected next, and where."""
+        opening = _OPENING.search(line)
+        if opening is None:
+            return (), "expected `[`, a time, `]` and a request between quotes", len(line)
+        found = [*_before(line, opening.span(1)), (TIME, opening.start(1), opening[1])]
+        if odd := _odd(line):
+            found += [(REQUEST, odd.start(2), odd[2]), (STATUS, odd.start(3), odd[3])]
+        return found, "expected a quote that ends the request, a blank and a status", len(line)
+
+
+def _raw(line: bytes) -> Sequence[Span] | None:
+    """Where the fields that count are in a line that has a quote in its request; None for any other line."""
+    opening = _OPENING.search(line)
+    for quote in _QUOTE.finditer(line, opening.end()) if opening else ():
+        if opening and (closing := _CLOSING.match(line, quote.start())):
+            return opening.span(1), (opening.end(), quote.start()), closing.span(1), closing.span(2)
+    return None
+
+
+def _odd(line: bytes) -> re.Match[bytes] | None:
+    """The first request, if a status follows that is none."""
+    opening = _OPENING.search(line)
+    return _ODD.match(line, opening.start()) if opening else None
+
+
+def _before(line: bytes, time: Span) -> Iterator[Found]:
+    """What stands before the time, whose place this is."""
+    before = line[: time[0] - 1]
+    if word := _WORD.search(before):
+        yield ADDRESS, word.start(), word[0]
+        if rest := _WORD.search(before, word.end()):
+            yield ANYTHING, rest.start(), before[rest.start() :].rstrip(b" \t")
