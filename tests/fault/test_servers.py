@@ -174,7 +174,7 @@ test_promise, test_twin = promises(
 
 @pytest.mark.parametrize("log", LOGS, ids=str)
 def test_every_exception_is_one(log: Log, served: Served) -> None:
-    """Each is for a request by its name, has one reason, and is needed: other rows are expected without it."""
+    """Each is for a request by its name, has one reason, and is needed: other rows are expected without."""
     received = served.received[log.server]
     names = [name for nature in log.natures for name in nature.requests]
     assert len(names) == len(set(names))

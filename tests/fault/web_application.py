@@ -1,6 +1,6 @@
 """The application that gunicorn, uvicorn and hypercorn serve, once for each of Python's interfaces.
 
-`/status-404` is answered with that status, `/broken` by an error of its own, `/hold` when its client has gone,
+`/status-404` is answered with that status, `/broken` by an error of its own, `/hold` when its client is gone,
 and all else with 200.
 """
 
