@@ -372,13 +372,13 @@ class Origin:
         asked = b""
         while b"\r\n\r\n" not in asked and (got := connection.recv(1 << 16)):
             asked += got
-        path = asked.split(b" ")[1]
+        path = asked.split(b" ")[1] if asked else b"/broken"
         if path == b"/hold":
             self._held.release()
             assert self._gone.acquire(timeout=GUARD)
-            while self._notices and connection.recv(1 << 16):
-                pass
             with suppress(ConnectionError):
+                while self._notices and connection.recv(1 << 16):
+                    pass
                 connection.sendall(_answer_of(200))
             self._answered.release()
         elif path != b"/broken":
