@@ -113,6 +113,7 @@ ASKS = (
     _line("raw quote", "quotes", b'GET /raw"quote HTTP/1.1', b"GET", b'/raw"quote'),
     _line("forged", "quotes", b'GET /forged" 500 0 HTTP/1.1', b"GET", b'/forged" 500 0'),
     _line("forged query", "quotes", b'GET /forged-query?" 500 0 "x HTTP/1.1', b"GET", b"/forged-query"),
+    _plain("query quote", b"GET", b'/query-quote?a="', kind="quotes"),
     _plain("escaped quote", b"GET", b"/escaped%22quote", kind="quotes"),
     _plain("backslash quote", b"GET", b'/backslash\\"quote', kind="quotes"),
     _plain("backslash last", b"GET", b"/backslash\\", kind="quotes"),
