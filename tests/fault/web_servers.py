@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -289,15 +289,15 @@ def _ask_all(site: Site, origin: "Origin", process: subprocess.Popen[bytes], pro
 
     until(listens, f"{process.args!r} to listen")
     received: dict[str, list[int]] = {NOTHING.name: []}
-    late = []  # the server has to lose its patience; meanwhile others ask
-    for asked in sorted(ASKS, key=lambda asked: not asked.waits):
-        if not asked.waits or program.is_patient:
-            received[asked.name] = _ask(site.port, asked, origin)
-        else:
-            late.append((asked, _connect(site.port)))
-            late[-1][1].sendall(asked.sent)
-    for asked, connection in late:
-        with connection:
+    with ExitStack() as stack:
+        late = []  # the server has to lose its patience; meanwhile others ask
+        for asked in sorted(ASKS, key=lambda asked: not asked.waits):
+            if not asked.waits or program.is_patient:
+                received[asked.name] = _ask(site.port, asked, origin)
+            else:
+                late.append((asked, stack.enter_context(_connect(site.port))))
+                late[-1][1].sendall(asked.sent)
+        for asked, connection in late:
             received[asked.name] = receive(connection, asked)
     return received
 
@@ -308,7 +308,7 @@ def _connect(port: int) -> socket.socket:
 
 def _ask(port: int, asked: Ask, origin: "Origin") -> list[int]:
     with _connect(port) as connection:
-        with suppress(ConnectionError):  # it has said no before it had read all
+        with suppress(OSError):  # it has said no, and closed, before it had read all
             connection.sendall(asked.sent)
             if asked.ends:
                 connection.shutdown(socket.SHUT_WR)
