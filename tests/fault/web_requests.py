@@ -13,7 +13,6 @@ from itertools import takewhile
 from typing import NamedTuple
 
 HOST = b"shop.example"
-LIMIT = 30  # seconds after which a server that neither answers nor closes has failed
 LONG = b"/long/" + 100 * b"0123456789"  # its line is longer than syslog's 1,024 bytes
 LONGER = b"/longer/" + 700 * b"0123456789"  # all of them take some 8,000 bytes; as a route it is `other`
 LONGEST = b"/longest/" + 2_000 * b"0123456789"
