@@ -113,7 +113,7 @@ class _Counting:
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
         file = _File(path, self._require_time)
-        lines = LineCounter(self._options, self._add, file)
+        lines = LineCounter(self._options, self._add, file.say_choice)
         with closing(Whole(path)) as whole:
             try:
                 progress.begin(show_path(path), whole.size)
@@ -127,7 +127,7 @@ class _Counting:
                 with interrupts_held_back():
                     lines.settle()
                     self._add(lines.take())
-                    file.end(lines.why_none)
+                    file.end(lines)
 
     def summary(self) -> Summary:
         """All of it."""
@@ -156,26 +156,23 @@ class _File:
         self._require = require
         self.directives = Directives()
         self._lines = 0
-        self._unfit: str | None = None
 
     def counted(self, lines: int, _: int, directives: Directives) -> None:
         """So many of its next lines were counted."""
         self.directives = directives
         self._lines += lines
 
-    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+    def say_choice(self, name: str, reason: str, *, anew: bool) -> None:
         """Its lines have this format."""
         self._require(compile_format(name))
         self._say(f"{f'from line {self._lines + 1} on: ' if anew else ''}format {name}: {reason}")
 
-    def unfit(self, reason: str) -> None:
-        """None of its recent lines counts."""
-        self._unfit = self._unfit or f"the last lines up to line {self._lines} do not count: {reason}"
-
-    def end(self, why_none: str | None) -> None:
-        """All of it was read. `why_none`: why no format was found, if none was."""
-        if why_none or self._unfit:
-            self._say(f"no format was found: {why_none}" if why_none else str(self._unfit))
+    def end(self, counter: LineCounter) -> None:
+        """All of it was read."""
+        if counter.why_none:
+            self._say(f"no format was found: {counter.why_none}")
+        elif counter.why_unfit:
+            self._say(f"the last lines up to line {self._lines} do not count: {counter.why_unfit}")
 
     def _say(self, text: str) -> None:
         sys.stderr.write(f"qps-reporter: {show_path(self._path)}: {text}\n")

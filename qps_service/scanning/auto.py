@@ -29,6 +29,9 @@ FALLBACK = "combined"  # what most web servers write; lines that don't fit it ar
 # these are rejected.
 WAITING = 64 * 1024  # bytes
 RECENT = 1000  # lines; when most of these are rejected, the format is doubted
+# After a doubt in vain so many lines are let pass, more each time: what a server says of itself may be most
+# of a log for good, and judging it takes 30 times as long as counting it.
+_REST = 15 * RECENT  # lines, at most
 # Lines that are rejected before any counted, until that is said: more than servers say when they start.
 FIRST = 100
 _BLOCK_COST = 64  # bytes of memory for a block that waits, beside its text
@@ -48,13 +51,10 @@ class Origin(Protocol):
 
 
 class Say(Protocol):
-    """Who is told what was found out."""
+    """Is told of a choice."""
 
-    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+    def __call__(self, name: str, reason: str, *, anew: bool) -> None:
         """This format is used: for all that waited, or, `anew`, in place of another one from here on."""
-
-    def unfit(self, reason: str) -> None:
-        """None of the recent lines counts."""
 
 
 class _Judge(Protocol):
@@ -88,7 +88,9 @@ class LineCounter:
         self._scanner = make(options._replace(log_format=first), spill)
         self.why_none: str | None = None  # no format was found among the last lines that waited, if none was
         self.has_rejected = False  # lines, since the last `take`
+        self.why_unfit: str | None = None  # none of the recent lines counts, if none does
         self._recent = _Recent()
+        self._rest = self._rests = 0  # lines that are let pass before the next doubt; the last time
         self._has_counted = known is not None  # a request
         self._left: set[str] = set()  # formats that others took the place of
 
@@ -127,7 +129,7 @@ class LineCounter:
             self._waiting = _Waiting(self._judged, waiting.former)
         for text, origin in waiting.blocks:
             if self._count(text, origin) and choice.format is None:
-                self._say_unfit(choice.reason)
+                self._note_unfit(choice.reason)
 
     def reject_oversize(self, start: bytes, origin: Origin) -> None:
         """Count one line that was too long to be handed over."""
@@ -146,27 +148,32 @@ class LineCounter:
         lines, rejected = self._scanner.scan(block)
         origin.counted(lines, rejected, self._scanner.directives)
         self.has_rejected |= rejected > 0
-        self._has_counted |= rejected < lines
-        return self._recent.add(block, lines, rejected, RECENT if self._has_counted else FIRST)
+        if rejected < lines:
+            self._has_counted, self.why_unfit = True, None
+        self._rest -= lines
+        return self._rest < 0 and self._recent.add(
+            block, lines, rejected, RECENT if self._has_counted else FIRST
+        )
 
     def _doubt(self, directives: Directives) -> None:
         """Most of the recent lines were rejected."""
-        text = self._recent.text
-        choice = self._judged(text, directives).choice()
+        recent = self._recent
+        choice = self._judged(recent.text, directives).choice()
         other = choice.format if self.chosen else None
         if other and other.text != self.chosen:
-            counted = self._recent.lines - self._recent.rejected
+            counted = recent.lines - recent.rejected
             # Of two formats that take turns in one log, none is given up for the other again and again.
             least = 2 * counted if other.text in self._left else counted
-            if min(_counted(self._idle(other, directives), text), self._recent.rejected) > least:
+            if min(_counted(self._idle(other, directives), recent.text), recent.rejected) > least:
                 self._use(other, choice.reason, anew=True)
                 return
-        self._say_unfit(choice.reason)
+        self._note_unfit(choice.reason)
+        self._rest, self._rests = self._rests, min(2 * self._rests + RECENT, _REST)
 
-    def _say_unfit(self, reason: str) -> None:
-        recent, self._recent = self._recent, _Recent()
-        if recent.rejected == recent.lines:
-            self._say.unfit(reason)
+    def _note_unfit(self, reason: str) -> None:
+        if self._recent.rejected == self._recent.lines:
+            self.why_unfit = reason
+        self._recent = _Recent()
 
     def _use(self, log_format: LogFormat, reason: str, *, anew: bool) -> None:
         self._spill(self._scanner.take())
@@ -175,7 +182,8 @@ class LineCounter:
         self.chosen = log_format.text
         self._scanner = self._make(self._options._replace(log_format=log_format), self._spill)
         self._recent = _Recent()
-        self._say.chosen(log_format.text, reason, anew=anew)
+        self._rest = self._rests = 0
+        self._say(log_format.text, reason, anew=anew)
 
     def _judged(
         self, text: bytes, directives: Directives = _NO_DIRECTIVES, votes: "Votes | None" = None

@@ -104,7 +104,6 @@ class LogPipeline:
         self._sample: Sample | None = None
         self._rejects_said = Throttle(REJECTS_SAID_EVERY)
         self._reading: Generation | None = None  # whose lines are being counted
-        self._unfit: str | None = None  # why the format does not fit, if that is to be said
         self._unfit_said = Throttle(UNFIT_SAID_EVERY)
 
     def fileno(self) -> int | None:
@@ -248,7 +247,7 @@ class LogPipeline:
         self._watcher.close()
 
     def _make_scanner(self, config: LogConfig, chosen: str | None) -> LineCounter:
-        return LineCounter(_scan_options(config), self._count, self, chosen=chosen)
+        return LineCounter(_scan_options(config), self._count, self._say_choice, chosen=chosen)
 
     def _learn_from(self, generation: Generation) -> None:
         """Lines that were there before our time may tell the format, too."""
@@ -306,21 +305,16 @@ class LogPipeline:
             text = f"{show_path(self.config.path)} is {MOUNTED_ALONE}"
             self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
-    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
-        """A format was chosen."""
+    def _say_choice(self, name: str, reason: str, *, anew: bool) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}"
         if anew and self._reading:
             place = f"byte {self._reading.offset} of {show_path(self._reading.name)}"
             text += f" from {place} on, since most lines before were rejected"
         self._notify(Notice(kinds.FORMAT_CHOSEN, f"{text}: {reason}", self.config.name))
 
-    def unfit(self, reason: str) -> None:
-        """None of the recent lines counted."""
-        self._unfit = reason
-
     def _say_unfit(self, now: int) -> None:
-        reason, self._unfit = self._unfit, None
-        if reason and self._unfit_said.allows(now):
+        reason = self._scanner.why_unfit
+        if reason and self._line_read_at == now and self._unfit_said.allows(now):
             name = " ".join(" or ".join(self.config.format.texts).split())
             text = f"no recent line of {show_path(self.config.path)} counts in the format {name}: {reason}"
             text += "; qps-reporter explain shows how a line is understood, format = sets another format"

@@ -435,10 +435,10 @@ class ChoosesAnew(LogPipeline):
 class SaysAnotherPlace(LogPipeline):
     """Where the block began."""
 
-    def chosen(self, name: str, reason: str, *, anew: bool) -> None:
+    def _say_choice(self, name: str, reason: str, *, anew: bool) -> None:
         if self._reading and anew:
             self._reading.offset -= len(JSON)
-        super().chosen(name, reason, anew=anew)
+        super()._say_choice(name, reason, anew=anew)
         if self._reading and anew:
             self._reading.offset += len(JSON)
 
