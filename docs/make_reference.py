@@ -24,6 +24,7 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.formats import w3c  # noqa: E402
 from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
 from qps_service.formats.presets import PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
@@ -255,6 +256,14 @@ def members() -> str:
     return _table(("what", "members, in the order in which they are tried"), rows)
 
 
+def fields() -> str:
+    """The fields of the W3C format that count; two of them may be joined."""
+    by_role: dict[str, list[str]] = {}
+    for name, role in w3c.ROLES.items():
+        by_role.setdefault(role, []).append(" with ".join(map(_code, name.split())))
+    return _table(("what", "fields, the better first"), ((role, ", ".join(f)) for role, f in by_role.items()))
+
+
 def members_of_a_report() -> str:
     """What an object has, by its schema."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
@@ -296,6 +305,7 @@ PARTS: dict[str, Callable[[], str]] = {
         formats,
         names,
         members,
+        fields,
         members_of_a_report,
     )
 }

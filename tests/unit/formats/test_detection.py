@@ -61,6 +61,12 @@ CASES: list[Case] = [
     ([b"BZh91AY"], None, "it is compressed with bzip2"),
     ([b"\x28\xb5\x2f\xfdx"], None, "it is compressed with zstd"),
     ([b"\x7fELF\0\0"], None, "it is binary"),
+    ([b"#Software: IIS", b"GET /a 200"], "w3c", "its directives tell what is in its lines"),
+    (
+        [b"GET /a 200", b"#Fields: cs-method cs-uri sc-status"],
+        "w3c",
+        "its directives tell what is in its lines",
+    ),
     # After a power cut zeros may stand before a log that is sound.
     ([b"\0\0\0", COMMON], "common", "1 of 2 lines fit common, 0 json, 0 combined, 0 default"),
 ]
