@@ -274,6 +274,14 @@ def members() -> str:
     return _table(("what", "members, in the order in which they are tried"), rows)
 
 
+def fields() -> str:
+    """The fields of the W3C format that count; two of them may be joined."""
+    by_role: dict[str, list[str]] = {}
+    for name, role in w3c.ROLES.items():
+        by_role.setdefault(role, []).append(" with ".join(map(_code, name.split())))
+    return _table(("what", "fields, the better first"), ((role, ", ".join(f)) for role, f in by_role.items()))
+
+
 def members_of_a_report() -> str:
     """What an object has, by its schema."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
@@ -316,6 +324,7 @@ PARTS: dict[str, Callable[[], str]] = {
         presets,
         names,
         members,
+        fields,
         members_of_a_report,
     )
 }

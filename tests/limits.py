@@ -106,6 +106,13 @@ LIMITS = {
     "Objects and arrays within one another, in JSON": Limit(
         "formats.json_members:DEPTH_LIMIT", "test_limits"
     ),
+    "Length of a `#Fields` or other directive, in W3C logs": Limit(
+        "formats.w3c:DIRECTIVE_LIMIT", "scanning.test_w3c"
+    ),
+    "Fields of a line that `#Fields` names": Limit("formats.w3c:FIELDS_LIMIT", "scanning.test_w3c"),
+    "Where `#Fields` is looked for, if a log is not read from its start": Limit(
+        "formats.w3c:LOOK_BACK", "scanning.test_w3c"
+    ),
     "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
     "Formats in a list": Limit("formats.presets:LIST_LIMIT", "test_limits"),
     "Lines by which `auto` chooses": Limit("formats.detection:VOTES", "scanning.test_auto"),

@@ -32,7 +32,7 @@ LOOK_BACK = 1024 * 1024  # bytes
 _TIME = "date", "time"
 _ROUTES = ("cs-uri-stem", "cs-uri-query"), ("cs-uri-path", "cs-uri-query")
 # Of several with one role the first counts. `cs-uri` is the whole URI, perhaps with its query.
-_ROLES = {
+ROLES = {
     "cs-method": "method",
     **{name: "route" for pair in _ROUTES for name in (" ".join(pair), pair[0])},
     "cs-uri": "route",
@@ -42,7 +42,7 @@ _ROLES = {
     "timestamp": "time",  # CloudFront's, as Unix time
     "timestamp(ms)": "time",
 }
-_RANKS = {name: rank for rank, name in enumerate(_ROLES)}
+_RANKS = {name: rank for rank, name in enumerate(ROLES)}
 _NEEDED = {"route", "status"}
 _UNQUOTED = {"date", "time", "time-taken", "c-ip", "c-port", "s-ip", "s-port"}  # they have no blanks
 
@@ -64,7 +64,7 @@ Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 
 def unread() -> LogFormat:
     """The format of a log that is still to tell its fields."""
-    return LogFormat(NAME, (), (), is_lenient=False, roles=frozenset(_ROLES.values()), is_w3c=True)
+    return LogFormat(NAME, (), (), is_lenient=False, roles=frozenset(ROLES.values()), is_w3c=True)
 
 
 def is_directive(line: bytes) -> bool:
@@ -169,18 +169,18 @@ def rows_of(
     names = [name.decode("latin-1") for name in directive.partition(b":")[2].split()]
     number = len(names)
     del names[FIELDS_LIMIT:]
-    counted = [place for place, name in enumerate(names) if name.lower() in _ROLES]
+    counted = [place for place, name in enumerate(names) if name.lower() in ROLES]
     before = {name.lower() for name in names[: max(counted, default=0)]}
     joins = [_join(names, pair, separator, _target) for pair in _ROUTES if keep_query and _has(names, pair)]
     if wants_time and _has(names, _TIME):
         joins.append(_join(names, _TIME, separator, b"T".join))
-    fields = [Field(name, _ROLES.get(name.lower())) for name in names]
+    fields = [Field(name, ROLES.get(name.lower())) for name in names]
     pieces = [piece for field in fields for piece in (field, separator)][:-1]
     settled, roles = settle(pieces, lambda name: _RANKS[name.lower()])
     if not roles >= _NEEDED:
         return None
     log_format = LogFormat(NAME, settled, (), is_lenient=False, roles=roles)
-    return Rows(log_format, tuple(joins), separator, number, bool(before - _ROLES.keys() - _UNQUOTED))
+    return Rows(log_format, tuple(joins), separator, number, bool(before - ROLES.keys() - _UNQUOTED))
 
 
 def _has(names: Sequence[str], pair: tuple[str, str]) -> bool:

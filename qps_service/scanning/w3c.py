@@ -8,6 +8,7 @@ blocks scanned sets `directives` before, and takes them along after. Rows withou
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from qps_service.formats.w3c import (
     DIRECTIVE_LIMIT,
@@ -20,9 +21,18 @@ from qps_service.formats.w3c import (
     rows_of,
 )
 from qps_service.scanning.options import ScanOptions, Spill
-from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import FIELDS, SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
 from qps_service.values.positions import Directives
+
+
+class RowScanner(Protocol):
+    """What counts rows: a Scanner (scanner.py)."""
+
+    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+        """Count each line; how many there were, and how many of these were rejected."""
+
+    def take(self) -> Scanned:
+        """What was found since the last call."""
 
 
 class W3cScanner:
@@ -31,7 +41,7 @@ class W3cScanner:
     name = "w3c"
 
     def __init__(
-        self, options: ScanOptions, spill: Spill, make: Callable[[ScanOptions, Spill], Scanner]
+        self, options: ScanOptions, spill: Spill, make: Callable[[ScanOptions, Spill], RowScanner]
     ) -> None:
         """`make` makes the scanner of rows."""
         self.directives = Directives()
@@ -40,7 +50,7 @@ class W3cScanner:
         self._make = make
         self._by: tuple[bytes, bytes] | None = None  # the `#Fields` and the separator of what follows
         self._rows: Rows | None = None
-        self._scanner: Scanner | None = None
+        self._scanner: RowScanner | None = None
         self._number = 0  # of directives, since the last `take`
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:

@@ -217,6 +217,15 @@ def hoards() -> None:
     replace(Generation, counted=counts)
 
 
+def forgets_directives() -> None:
+    begin = Generation.__init__
+
+    def begins(self: Generation, source: Any, position: Position, **keywords: Any) -> None:
+        begin(self, source, position._replace(directive=b""), **keywords)
+
+    replace(Generation, __init__=begins)
+
+
 def forgets_everything() -> None:
     for path in site().glob("state/ledger.db*"):
         path.unlink()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,32 @@ def once(site: Site, *, status: int = 0) -> list[list[str]]:
 def sequence(site: Site) -> int:
     """Number of the last report in the ledger."""
     return site.query("SELECT name, value FROM meta WHERE name = 'sequence'")[0][1]
+
+
+# --- a log that tells its own format
+
+
+def check_its_own_format(make_site: MakeSite) -> None:
+    """Passes begin in the middle of a file, or behind a rotation: each row has the #Fields above it."""
+    site = make_site(more='format = "w3c"\n')
+    old, new = "#Fields: cs-method cs-uri-stem sc-status\n", "#Fields: sc-status cs-uri-stem cs-method\n"
+    for text in (f"{old}GET /0 200\n", "GET /1 200\n", f"GET /2 200\n{new}200 /3 GET\n"):
+        with site.log.open("a") as log:
+            log.write(text)
+        site.once()
+    with site.log.open("a") as log:
+        log.write("200 /4 GET\n")
+    site.rotate()
+    site.log.write_text(f"{old}GET /5 200\n")
+    site.once()
+    assert site.totals() == Counter({f"/{number}": 1 for number in range(6)}), site.stderr
+    assert site.query("SELECT reason, lines FROM rejects") == []
+    site.audit()
+
+
+test_its_own_format, test_forgotten_directives_are_noticed = promises(
+    MadePromise(check_its_own_format, broken.forgets_directives)
+)
 
 
 # --- what a pass tells

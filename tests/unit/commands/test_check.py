@@ -234,6 +234,7 @@ test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 
 
+W3C = b"#Version: 1.0\r\n#Fields: cs-method cs-uri sc-status sc-bytes\r\n"
 CHOSEN = "  chosen       "
 FOUND_OUT = {
     COMMON: [
@@ -252,6 +253,18 @@ FOUND_OUT = {
     b"?\n": [f"{CHOSEN}none: none of 1 lines fits {', '.join(AUTO_ORDER)}{PROBLEM}"],
     b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
     b"": ["  first line   none yet"],
+    W3C + b"GET /a?q 200 7\r\n": [
+        CHOSEN + "w3c: its directives tell what is in its lines",
+        "  first line   parses as GET /a 200, 7 bytes",
+    ],
+    W3C + b"GET /a OK 7\n": [
+        CHOSEN + "w3c: its directives tell what is in its lines",
+        f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',
+    ],
+    W3C + b"GET /a 20": [
+        CHOSEN + "w3c: its directives tell what is in its lines",
+        "  first line   none yet, but directives",
+    ],
 }
 
 

@@ -226,6 +226,7 @@ def test_what_cannot_be_is_refused(
     [
         ("$route", "the format has no status"),
         ("auto", "^--format auto is for reading: name a format to write$"),
+        ("w3c", "^--format w3c is for reading: name a format to write$"),
     ],
 )
 def test_a_wrong_format_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -68,6 +68,18 @@ def test_sizes_that_are_not_known_are_counted(log: Path, capsys: Captured) -> No
     assert capsys.readouterr().err.endswith("\nqps-reporter: bytes unknown: 3 of 6 requests\n")
 
 
+def test_each_file_is_read_by_its_own_fields(tmp_path: Path, capsys: Captured) -> None:
+    """Also one that has none, behind one that has some."""
+    fields = b"#Version: 1.0\n#Fields: cs-method cs-uri sc-status\n", b"#Fields: sc-status cs-uri cs-method\n"
+    texts = (fields[0] + b"GET /a 200\n", fields[1] + b"200 /b GET\n", b"GET /c 200\n")
+    files = [tmp_path / f"{number}" for number in range(3)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_bytes(text)
+    document = json.loads(answer(capsys, *files, "--format", "w3c", "--output", "json"))
+    assert [(row["route"], row["requests"]) for row in document["rows"]] == [("/a", 1), ("/b", 1)]
+    assert (document["lines"], document["directives"], document["rejected"]) == (6, 3, {"fields": 1})
+
+
 def test_where_no_format_fits_all_is_rejected(log: Path, capsys: Captured) -> None:
     log.write_bytes(b"nothing\n" * 3)
     assert main(["summarize", str(log), "--output", "json"]) == EXIT_NOTHING

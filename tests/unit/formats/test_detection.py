@@ -74,6 +74,12 @@ CASES: list[Case] = [
     # After a power cut zeros may stand before a log that is sound, or before each of its lines.
     ([b"\0\0\0", COMMON], "combined", "1 of 1 lines fit combined"),
     ([b"\0\0\0" + COMMON + b"\r", b"\0\xef\xbb\xbf" + COMMON], "combined", "2 of 2 lines fit combined"),
+    ([b"#Software: IIS", b"GET /a 200"], "w3c", "its directives tell what is in its lines"),
+    (
+        [b"GET /a 200", b"#Fields: cs-method cs-uri sc-status"],
+        "w3c",
+        "its directives tell what is in its lines",
+    ),
 ]
 
 

@@ -44,6 +44,35 @@ def test_a_line_that_counts(capsys: Captured) -> None:
     )
 
 
+def test_rows_below_the_directives_that_explain_them(capsys: Captured) -> None:
+    lines = (
+        "/b 404",
+        "#Fields: date time cs-uri sc-status",
+        "2026-11-24 10:00:00 /a?b 200",
+        "2026-11-24 10:00",
+    )
+    assert said(capsys, *lines, "--format", "w3c") == (
+        1,
+        "\n"
+        "rejected (fields): expected a #Fields line before it, with sc-status and cs-uri-stem\n"
+        f"{NO_OTHER}"
+        "\n"
+        "  #Fields: date time cs-uri sc-status\n"
+        "a directive, which counts as no request\n"
+        "\n"
+        "  date time  time     2026-11-24T10:00:00\n"
+        "  cs-uri     route    /a?b\n"
+        "  sc-status  status   200\n"
+        "counts as - /a 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n"
+        "\n"
+        "  date time  time     2026-11-24T10:00\n"
+        "rejected (fields): expected a blank after date time, found the end\n"
+        "  2026-11-24T10:00\n"
+        "                  ^\n"
+        f"{NO_OTHER}",
+    )
+
+
 def test_a_line_that_is_rejected(capsys: Captured) -> None:
     assert said(capsys, '::1 - - [now] "GET /" 20', "--format", "common") == (
         1,

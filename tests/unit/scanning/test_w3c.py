@@ -474,7 +474,8 @@ def by_the_end(read: Read, place: int) -> bytes:
 
 
 def by_all_of_it(read: Read, place: int) -> bytes:
-    return (re.findall(rb"(?m)^(?:\xef\xbb\xbf)?#Fields:.*", read(place, 0)) or [b""])[-1].removesuffix(b"\r")
+    fields: list[bytes] = re.findall(rb"(?m)^(?:\xef\xbb\xbf)?#Fields:.*", read(place, 0))
+    return fields[-1].removesuffix(b"\r") if fields else b""
 
 
 test_promise, test_twin = promises(

@@ -18,6 +18,7 @@ from qps_service.following.generation import Generation
 from qps_service.following.resume import InheritedFile, Resume
 from qps_service.formats import w3c
 from qps_service.ledger import ledger as ledger_module
+from qps_service.ledger import rows
 from qps_service.ledger.ledger import Ledger
 from qps_service.scanning.w3c import W3cScanner
 from qps_service.service import pipeline
@@ -323,7 +324,7 @@ def check_history(
 # --- broken twins
 
 
-PUT = ledger_module.put_positions
+PUT = rows.put_positions
 FIND = Generation._look_for_directive
 RESTART = Generation._restart
 COUNTED = Generation.counted
