@@ -34,7 +34,7 @@ LOSSES_TOLD = 10  # in one report, the latest
 # What happens where rows are short, in this order.
 _FOLDS = {
     METHODS: "further methods are counted as other, by route and status",
-    MAX_ROWS: "further routes are counted as other",
+    MAX_ROWS: "further routes, and further statuses of a route, are counted as other",
 }
 UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
