@@ -80,6 +80,7 @@ class Daemon:
         self._is_whole = True  # whether the last look came to all logs
         self._stopping = False
         self._reload_wanted = False
+        self.is_reporting = False  # whether the start is over, so that windows end
 
     def run(self) -> int:
         """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
@@ -158,6 +159,7 @@ class Daemon:
         self._pipelines.commit(now)
         self._pipelines.begin_windows(now)
         self._schedule = Schedule(self._clock.now(), self._config.interval)
+        self.is_reporting = True
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, at once when the log's files moved, or when
