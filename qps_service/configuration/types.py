@@ -33,7 +33,8 @@ class LogConfig(NamedTuple):
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
-        return Routes(self.rules, self.collapse, self.keep_query, self.max_route, limited)
+        given = (self.rules, self.collapse, self.keep_query, self.max_route)
+        return Routes(*given, limited, len(self.logs))
 
 
 MAX_ANSWER = 32 << 20  # bytes

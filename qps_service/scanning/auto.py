@@ -48,6 +48,11 @@ class ChoosingScanner:
         """What was found since the last call."""
         return self._scanner.take()
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that this takes so far."""
+        return self._scanner.held
+
     def _choose(self, block: bytes) -> None:
         from qps_service.formats.detection import choose, first_lines  # most logs are told their format
 

@@ -31,6 +31,9 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+# What scanners keep from one look to the next, over all logs: hundreds of them share it. A log that is alone keeps
+# all that it counts until the next commit.
+COUNTED_LIMIT = 16 << 20  # bytes
 # What happens where rows are short, in this order.
 _FOLDS = {
     METHODS: "further methods are counted as other, by route and status",
@@ -153,6 +156,8 @@ class LogPipeline:
             if lines:
                 self._line_read_at = now
             yield
+        if self._scanner.held > COUNTED_LIMIT // max(1, len(self.config.logs)):
+            self._count(self._scanner.take())
         if self._late:
             self._leave_out(False)
             self._late = {generation for generation in self._late if generation.is_behind}

@@ -196,6 +196,8 @@ static PyObject *scanner_take(PyObject *object, PyObject *none)
         return NULL;
     self->is_busy = 1;
     PyObject *taken = take(self);
+    if (taken)
+        scanner_shrink(&self->scanner);
     self->is_busy = 0;
     return taken;
 }
@@ -204,6 +206,13 @@ static PyObject *scanner_probes(PyObject *object, void *none)
 {
     (void)none;
     return PyLong_FromUnsignedLongLong(((Scanner *)object)->scanner.table.probes);
+}
+
+static PyObject *scanner_held(PyObject *object, void *none)
+{
+    (void)none;
+    const struct table *t = &((Scanner *)object)->scanner.table;
+    return PyLong_FromUnsignedLongLong(t->used * sizeof *t->entries + t->names_used);
 }
 
 static PyMethodDef scanner_methods[] = {
@@ -216,6 +225,7 @@ static PyMethodDef scanner_methods[] = {
 };
 
 static PyGetSetDef scanner_getset[] = {
+    {"held", scanner_held, NULL, "Bytes of what was counted since the last call of take().", NULL},
     {"probes", scanner_probes, NULL, "Slots of the table that were looked at in vain so far.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -69,6 +69,7 @@ typedef struct {
     PyObject_HEAD struct entry *entries;
     uint8_t *names;
     uint32_t len;
+    size_t names_len;
 } Rows;
 
 static Py_ssize_t rows_length(PyObject *object)
@@ -96,8 +97,9 @@ static PyObject *rows_item(PyObject *object, Py_ssize_t i)
 static void rows_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    free(((Rows *)object)->entries);
-    free(((Rows *)object)->names);
+    const Rows *self = (const Rows *)object;
+    free_large(self->entries, self->len * sizeof *self->entries);
+    free_large(self->names, self->names_len);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -130,6 +132,7 @@ static PyObject *take_rows(struct table *t, PyTypeObject *type)
     rows->entries = old.entries;
     rows->names = old.names;
     rows->len = old.used;
+    rows->names_len = old.names_used;
     return (PyObject *)rows;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bytes.h"
 #include "limits.h"
@@ -75,6 +76,22 @@ static inline int same(const uint8_t *one, const uint8_t *other, size_t len)
     return !differ;
 }
 
+/* The kernel takes back the pages within a block, whose bytes are not needed any more, and has zeros for them
+   if they are used again. free() alone may keep what it was given. */
+static void give_back(void *block, size_t len)
+{
+    const uintptr_t page = 4096; /* where it is more, the kernel refuses some, and nothing is lost */
+    uintptr_t from = ((uintptr_t)block + page - 1) & ~(page - 1), until = ((uintptr_t)block + len) & ~(page - 1);
+    if (block && from < until)
+        (void)madvise((void *)from, until - from, MADV_DONTNEED);
+}
+
+static void free_large(void *block, size_t len)
+{
+    give_back(block, len);
+    free(block);
+}
+
 static int table_resize(struct table *t, uint32_t room)
 {
     uint64_t slots = 2 * (uint64_t)room, *fresh = calloc(slots, sizeof *fresh);
@@ -103,6 +120,7 @@ static int table_fill(struct table *t)
         free(entries);
         return -1;
     }
+    give_back(entries, KEYS_LIMIT * sizeof *entries);
     t->names = names;
     t->names_room = KEY_BYTES_AT_FIRST;
     t->entries = entries;
@@ -126,6 +144,13 @@ static void table_clear(struct table *t)
 {
     memset(t->slots, 0, (t->slot_mask + 1) * sizeof *t->slots);
     t->used = t->names_used = 0;
+}
+
+/* An empty table has no more room than at first. */
+static void table_shrink(struct table *t)
+{
+    if (t->room > KEYS_AT_FIRST)
+        (void)table_resize(t, KEYS_AT_FIRST); /* without memory it stays as it is */
 }
 
 /* The key's entry; NULL if there is none, and *free_slot is where it would go. */

@@ -325,6 +325,30 @@ test_a_mount_is_said, test_a_mount_that_is_said_wrongly_is_caught = promises(
 )
 
 
+# --- many logs
+
+
+def check_many_logs_share_what_is_counted(make: type[LogPipeline], begin: Begin) -> None:
+    """Between two looks the scanners of hundreds of logs keep no more together than that of one may, and
+    nothing is counted twice for it."""
+    log, targets = begin(make), 1100
+    log.pipeline.reconfigure(log.config(logs=frozenset(map(str, range(256)))))
+    for _ in range(3):
+        log.write(b"".join(b"1.2.3.4\tGET /%d\t200\t5\n" % number for number in range(targets)))
+        log.read()
+        assert log.pipeline._scanner.held <= 16 * 1024 * 1024 // 256
+    assert sum(counts.requests for counts in log.window().counts.values()) == 3 * targets
+
+
+test_much_is_shared, test_much_that_each_has_is_caught = promises(
+    Promise(
+        check_many_logs_share_what_is_counted,
+        LogPipeline,
+        [Doubled("service.pipeline:COUNTED_LIMIT")],
+    )
+)
+
+
 # --- what was there before the process ended
 
 
