@@ -69,6 +69,8 @@ class LogPipeline:
         # When the last window that was closed began, nanoseconds; None before the first.
         self._before: int | None = None
         self.state = UNREAD  # after the last read
+        self._read_at = now  # up to when it was read
+        self._is_read = False  # since its last window
         self._notify = notify
         self._limited = limited
         self._files = files or Files()
@@ -163,6 +165,7 @@ class LogPipeline:
             self._late = {generation for generation in self._late if generation.is_behind}
             if not self._late:
                 self.aggregator.begin_anew(now)
+        self._read_at, self._is_read = now, True
         self.state = self._follower.state
         was_found, self._is_found = self._is_found, self.state.waiting is None
         if self._is_found and not was_found:
@@ -184,7 +187,7 @@ class LogPipeline:
         self._count(self._scanner.take())
         left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
         self._say_folds()
-        sequence = sequence if self.is_counting else 0
+        sequence = sequence if self.has_window else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
         if not any(left_out):
             return [entry]
@@ -204,14 +207,27 @@ class LogPipeline:
         self._follower.release(committed=committed)
         self.state = UNREAD if self.state is UNREAD else self._follower.state
 
-    def close_window(self, now: int) -> Window:
-        """The counts of all entries since the last call; the next window begins."""
-        # What was written before a new log's first window is as late as what was before a whole one.
-        started = self.aggregator.started if self.is_counting else self.aggregator.started - 1
-        if started < now:  # not one that began anew in this very look
+    @property
+    def has_window(self) -> bool:
+        """Whether a window can end: one is counted, and the log was read since it began."""
+        return self.is_counting and self._is_read
+
+    def begin_window(self, now: int) -> None:
+        """What was counted so far was written before the first window, which begins."""
+        self._before, self.is_counting, self._read_at = self.aggregator.started - 1, True, now
+        self.aggregator.close_window(now)
+
+    def close_window(self) -> Window:
+        """The counts of all entries since the last call, up to the last read; the next window begins."""
+        started, self._is_read = self.aggregator.started, False
+        if started < self._ended:  # not one that began anew in this very look
             self._before = started
-        self.is_counting = True
-        return self.aggregator.close_window(now)
+        return self.aggregator.close_window(self._ended)
+
+    @property
+    def _ended(self) -> int:
+        """When a window ends that ends now."""
+        return max(self._read_at, self.aggregator.started)
 
     def standing(self, now: int) -> Standing:
         """How the log stands, up to the last entry."""
@@ -276,8 +292,8 @@ class LogPipeline:
             path=self.config.path,
             sequence=sequence,
             started=self.aggregator.started,
-            ended=now,
-            at=at,
+            ended=self._ended,
+            at=at - (now - self._ended),
             counts=counts,
             rejects=rejects,
             **changes._asdict(),

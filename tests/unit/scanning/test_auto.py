@@ -47,7 +47,7 @@ class Log:
     def counts(self) -> tuple[dict[Key, Counts], dict[str, int]]:
         """Requests and rejects of the window that ends now."""
         self.tail.entries(1, self.now, 0)
-        window = self.tail.close_window(self.now)
+        window = self.tail.close_window()
         return dict(window.counts), dict(window.rejects)
 
     def chosen(self) -> list[str]:

@@ -181,16 +181,31 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     assert turns == names * (len(turns) // LOGS)
 
 
-def reports_whole_turns(tmp_path: Path) -> None:
-    """A line is in the window in which it was written, as long as a turn is shorter than a window."""
-    farm = Farm(tmp_path, LongLooks(0.3, start=1, end=40))
-    farm.write_at(8, *farm.logs)
-    farm.service.run(45)
-    by_window = [
-        sum(report.requests for report in farm.service.reports[at : at + LOGS])
-        for at in range(0, len(farm.service.reports), LOGS)
-    ]
-    assert by_window[:2] == [LOGS, 0] or by_window[:2] == [0, LOGS]
+def reports_in_time(tmp_path: Path) -> None:
+    """However long a look at all logs takes: a window of a log ends with the last look at it, so that its rate
+    is that of the writer, and one that was not looked at is in the next report."""
+    for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
+        root = tmp_path / str(took)
+        root.mkdir()
+        farm = Farm(root, LongLooks(took, start=1, end=80))
+        for second in range(1, 80):
+            farm.write_at(second, *farm.logs)
+        recorder, at = farm.service.recorder, []
+        emit = recorder.emit
+
+        def recorded(*given: Any) -> None:
+            at.append(farm.service.world.seconds)
+            emit(*given)
+
+        recorder.emit = recorded  # type: ignore[method-assign]
+        farm.service.run(100)
+        assert [round(seconds) // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
+        assert all(seconds % 10 <= 1 + took for seconds in at[:7])
+        for log in farm.logs:
+            reports = [report for report in farm.service.reports if report.log == log.stem]
+            assert sum(report.requests for report in reports) == 79
+            assert all(abs(each.requests - each.seconds) < 2 + 2 * took for each in reports if each.at < 5075)
+        assert len(farm.service.reports) < len(at) * LOGS or took < 1
 
 
 def answers_who_asks_in_a_turn_after_it(tmp_path: Path) -> None:
@@ -253,15 +268,23 @@ class BeginsAnew(Daemon):
         return super()._look()
 
 
-class ReportsAnyway(Daemon):
-    """In the middle of a turn, too."""
+class EndsAllWindows(Daemon):
+    """Whenever their logs were looked at."""
 
     def _look(self) -> int:
         now = super()._look()
-        if hasattr(self, "_schedule") and now >= self._schedule.deadline and self._unread:
-            self._pipelines.commit(now, report=True)
-            self._rate = self._report(now)
-            self._schedule.advance(now)
+        for pipeline in self._pipelines.followed:
+            pipeline._read_at, pipeline._is_read = now, True
+        return now
+
+
+class WaitsForAll(Daemon):
+    """No report comes in the middle of a turn."""
+
+    def _look(self) -> int:
+        now = super()._look()
+        while self.is_reporting and now >= self._schedule.deadline and self._unread:
+            now = super()._look()
         return now
 
 
@@ -314,7 +337,7 @@ test_promise, test_twin = promises(
         None,
         {**served_by(LooksAtAll, BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
     ),
-    Promise(reports_whole_turns, None, served_by(ReportsAnyway)),
+    Promise(reports_in_time, None, served_by(EndsAllWindows, WaitsForAll)),
     Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
     Promise(a_stop_in_a_turn_reads_all_logs, None, served_by(StopsWithTheTurn)),
     Promise(

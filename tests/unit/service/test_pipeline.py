@@ -54,7 +54,7 @@ class Log:
     def window(self) -> Window:
         """Commit, and end the window."""
         self.pipeline.entries(1, self.now, 0)
-        return self.pipeline.close_window(self.now)
+        return self.pipeline.close_window()
 
     def said(self) -> list[str]:
         """Since the last call."""
