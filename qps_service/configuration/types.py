@@ -27,6 +27,7 @@ class LogConfig(NamedTuple):
     quiet: int  # nanoseconds
     open_generations: int
     max_rows: int = MAX_ROWS  # of all logs together
+    retired: int = 1 << 62  # bytes of the ledger for files of it that were read and closed
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
     # Absolute paths of all logs; the others may be named like rotated files of this one.
     logs: frozenset[str] = frozenset()

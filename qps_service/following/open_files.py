@@ -34,6 +34,7 @@ class FollowLimits(NamedTuple):
     max_line: int  # bytes
     open_generations: int  # descriptors
     quiet: int  # nanoseconds without a byte after which an old generation may go
+    retired: int = 1 << 62  # bytes of the ledger, for those that went
 
 
 class Keeper(Protocol):
@@ -67,6 +68,7 @@ class OpenFiles:
         self.current: Generation | None = None
         self._limits = limits
         self._known_files = known_files
+        self._known_files.room = limits.retired
         self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
@@ -89,6 +91,7 @@ class OpenFiles:
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""
         self._limits = limits
+        self._known_files.room = limits.retired
         for generation in self._generations:
             generation.limit(limits.max_line)
 

@@ -334,4 +334,4 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 
 
 def _limits(config: LogConfig) -> FollowLimits:
-    return FollowLimits(config.max_line, config.open_generations, config.quiet)
+    return FollowLimits(config.max_line, config.open_generations, config.quiet, config.retired)
