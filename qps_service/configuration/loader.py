@@ -26,8 +26,8 @@ NAME_VARIABLE = "QPS_REPORTER_NAME"
 CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
 
 
-# What the ledger keeps of files that were read and closed takes so much of history.max_size: one in so many bytes, and
-# of these each log has an equal part. With the default that is enough for all 1,024 files of a log that is alone.
+# What the ledger keeps of files that were read and closed takes one in so many bytes of history.max_size, of
+# which each log has an equal part. With the default a log that is alone has room for all of its 1,024 files.
 RETIRED_PART = 4
 
 _TABLES = {

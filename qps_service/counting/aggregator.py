@@ -4,8 +4,8 @@ Promises: what goes in comes out exactly once, in the totals and, unless it is l
 window that an earlier process began is ended by this one; and memory stays bounded whatever the log's
 visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), all registered methods
 and a few others (`methods.py`), and no more rows than there is room for (`rows.py`), for good. What is
-counted while its route, method or status has no place is counted under a wider name, for good too. So once something is
-counted under its own name it always is, and the sum over all rows is always exact.
+counted while its route, method or status has no place is counted under a wider name, for good too. So once
+something is counted under its own name it always is, and the sum over all rows is always exact.
 """
 
 from collections import Counter

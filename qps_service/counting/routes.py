@@ -42,8 +42,8 @@ COLLAPSES = {
 
 # Of the cache, in each of its two generations: the last 4,096 to 8,192 targets that came anew, enough for
 # the routes of a site and the ids that are in use. An entry is some 200 bytes beside its text, so that both
-# bounds together keep the cache of a log below 3 MB, whatever `max_route` is. More logs than CACHES have no more
-# together than so many.
+# bounds together keep the cache of a log below 3 MB, whatever `max_route` is. More logs than CACHES have no
+# more together than so many.
 CACHE_ENTRIES = 4096
 CACHE_BYTES = 512 * 1024  # of text
 CACHES = 16

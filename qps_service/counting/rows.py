@@ -1,11 +1,11 @@
 """The rows of one log: which of them are told apart, when there are more than there is room for. Pure.
 
-Promises: there are no more rows than `max_rows`, but for those of two routes of each log that are always there
-(ALWAYS), which have one for each listed status at most. Where room is short, methods fold first: a further one
-is counted as the method OTHER of its route and status. So do statuses that no list has (statuses.py), as their
-class. Then no further route is admitted. A route that was admitted keeps its name for as many listed statuses as
-a server answers with; with no place left, a further one is counted under that status of the route OTHER. What
-was counted under a key is always counted under it.
+Promises: there are no more rows than `max_rows`, but for those of two routes of each log that are always
+there (ALWAYS), which have one for each listed status at most. Where room is short, methods fold first: a
+further one is counted as the method OTHER of its route and status. So do statuses that no list has
+(statuses.py), as their class. Then no further route is admitted. A route that was admitted keeps its name for
+as many listed statuses as servers answer with; with no place left, a further one is counted under that status
+of the route OTHER. What was counted under a key is always counted under it.
 
 **A route takes ROUTE_ROWS rows' places when it is admitted**, used or not (budget.py says how many places a
 row takes): METHOD_ROWS for rows that have a method, STATUS_ROWS for listed statuses, each of which may need a

@@ -5,8 +5,8 @@ by what there is for unpacking (unpacking.py); reading onward decompresses each 
 went to another file; a file that is damaged, cut off or still being written is never taken for one that ends:
 what comes before the damage is handed out up to its last whole line, and a read from there raises. A fault of
 the disk surfaces as it is, and the read can be tried again. However long a read takes, Files.working is
-called all the while; and how long is bounded by the text that is asked for: a file, or a part of one, that takes
-BARREN bytes without text for it is damaged. So whoever reads block by block comes back to other work.
+called all the while; and how long that is depends on the text that is asked for alone: what has BARREN bytes
+in a row without any is damaged. So whoever reads block by block comes back to other work.
 
 Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
 several members after one another, and zeros after the last, as tapes and block devices leave them.
@@ -28,8 +28,8 @@ _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
 _AHEAD = 64 * 1024  # bytes
-# Nothing that a compressing program writes has so many bytes without text: bzip2 has some before a block of 900 kB, xz
-# an index, a tape's end as many as its block has. Empty members take a second for 300,000.
+# Nothing that a compressing program writes has so many bytes without text: bzip2 has some before a block of
+# 900 kB, xz an index, a tape's end as many as its block has. 300,000 empty members take a second.
 BARREN = 16 * 1024 * 1024  # bytes in a row,
 _MEMBER = 4096  # as so many counts a member without text,
 _MADE_UP = 8  # and so many are made up for by each byte of text

@@ -19,8 +19,8 @@ from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
-# A retired generation keeps its prefix, marks and name: 2 KiB, up to 10. One that falls out becomes an ignored file:
-# that matters only if it then grows.
+# A retired generation keeps its prefix, marks and name: 2 KiB, up to 10. One that falls out becomes an
+# ignored file: that matters only if it then grows.
 RETIRED_LIMIT = 1024
 # So many are kept, however little room there is: what was rotated and compressed just now is among them.
 RETIRED_LEAST = 4

@@ -25,9 +25,9 @@ class Vanished(Generic[K]):
         """These were told by an earlier process."""
         self._left.update(dict.fromkeys(keys, WINDOWS))
 
-    def vanished(self, keys: Iterable[K], is_awaited: Callable[[K], bool] = lambda key: False) -> list[K]:
-        """Those to be told as 0 in a window that has these. `is_awaited`: of a log that has no report this time,
-        so that nothing is to be told of it."""
+    def vanished(self, keys: Iterable[K], is_awaited: Callable[[K], bool] = lambda _: False) -> list[K]:
+        """Those to be told as 0 in a window that has these. `is_awaited`: of a log that has no report this
+        time, so that nothing is to be told of it."""
         present = dict.fromkeys(keys, WINDOWS)
         awaited = {key: left for key, left in self._left.items() if is_awaited(key)}
         gone = [key for key in self._left if key not in present and key not in awaited][:LIMIT]

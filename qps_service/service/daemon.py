@@ -4,9 +4,9 @@ It wakes for hints about the log's directory, for signals, once a second to read
 and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
 is seen by the watchdog.
 
-A report is due by the clock, and waits for no log: where a look at all of them takes long, a log's window ends
-with the last look at that log, and its next one begins there. One that was not looked at since its last report
-is in the next one.
+A report is due by the clock, and waits for no log: where a look at all of them takes long, a log's window
+ends with the last look at that log, and its next one begins there. One that was not looked at since its last
+report is in the next one.
 
 A window is committed first and reported then: what is in the ledger was counted exactly once, and a
 report that a crash kept from being printed leaves a gap in the sequence numbers. No file is let go

@@ -31,8 +31,8 @@ REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
-# What scanners keep from one look to the next, over all logs: hundreds of them share it. A log that is alone keeps
-# all that it counts until the next commit.
+# What scanners keep from one look to the next, over all logs: hundreds of them share it. A log that is alone
+# keeps all that it counts until the next commit.
 COUNTED_LIMIT = 16 << 20  # bytes
 # What happens where rows are short, in this order.
 _FOLDS = {

@@ -28,8 +28,8 @@ from qps_service.values.counts import OTHER
 # Of one target, for all rules of its log: thousands of times what rules for a site take, and short enough
 # that nobody notices one.
 LIMIT = 50 * MILLISECOND  # nanoseconds of CPU time
-# What the rules of one target may take at no charge while no report is due: ten times of what rules for a site
-# take on a slow machine.
+# What the rules of one target may take at no charge while no report is due: ten times of what rules for a
+# site take on a slow machine.
 ORDINARY = 100_000  # nanoseconds of CPU time,
 ORDINARY_RULE = 5_000  # and so many for each rule
 # What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is

@@ -198,9 +198,9 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
         [log, _] = configured(history, tmp_path).logs
         known = KnownFiles()
         OpenFiles(_limits(log), known, Announcer("/log", "access", lambda _: None), None)
-        texts = {"prefix": b"p" * 1024, "marks": b"m" * 4096, "name": "/" + "n" * 3000}
         for number in range(1, 1024):
-            known.retire(place(number)._replace(**texts))
+            large = place(number)._replace(prefix=b"p" * 1024, marks=b"m" * 4096, name="/" + "n" * 3000)
+            known.retire(large)
         kept = [each.number for each in known.everything()[0]]
         assert most // 2 < len(kept) * (1024 + 4096 + 3001) < most
         assert kept == [*range(1024 - len(kept), 1024)]

@@ -98,8 +98,8 @@ static void scanner_clear(struct scanner *s)
     memset(s->untimed, 0, sizeof s->untimed);
 }
 
-/* Give back the memory that much traffic took, where nothing is counted now: of hundreds of logs each may have
-   had as much. */
+/* Give back the memory that much traffic took, where nothing is counted now: of hundreds of logs each may
+   have had as much. */
 static void scanner_shrink(struct scanner *s)
 {
     size_t room = s->program->max_line + SLACK;

@@ -81,7 +81,8 @@ static inline int same(const uint8_t *one, const uint8_t *other, size_t len)
 static void give_back(void *block, size_t len)
 {
     const uintptr_t page = 4096; /* where it is more, the kernel refuses some, and nothing is lost */
-    uintptr_t from = ((uintptr_t)block + page - 1) & ~(page - 1), until = ((uintptr_t)block + len) & ~(page - 1);
+    uintptr_t from = ((uintptr_t)block + page - 1) & ~(page - 1),
+              until = ((uintptr_t)block + len) & ~(page - 1);
     if (block && from < until)
         (void)madvise((void *)from, until - from, MADV_DONTNEED);
 }

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qps_service.counting.rows import ALWAYS
 from qps_service.counting.admission import Admission, SpaceSaving
 from qps_service.counting.budget import LONG, Budget
-from qps_service.counting.rows import ROUTE_ROWS, Rows
+from qps_service.counting.rows import ALWAYS, ROUTE_ROWS, Rows
 from qps_service.values.counts import OTHER
 from tests.promised import Promise, promises
 

@@ -100,9 +100,9 @@ def test_methods_fold_first() -> None:
 
 
 def check_statuses(make: Callable[[], Aggregator]) -> None:
-    """Where nothing is left, an admitted route keeps its name for as many listed statuses as each has room for,
-    whatever statuses a client made up before, and a method that has a row goes on with it. A further status is
-    that of the route OTHER, and one that no list has is its class."""
+    """Where nothing is left, an admitted route keeps its name for as many listed statuses as each has room
+    for, whatever statuses a client made up before, and a method that has a row goes on with it. A further
+    status is that of the route OTHER, and one that no list has is its class."""
     log = make()
     ask(log, b"GET", b"/help", 200)
     for status in range(600, 999):
@@ -115,8 +115,11 @@ def check_statuses(make: Callable[[], Aggregator]) -> None:
     for route in (b"/help", known):
         room = STATUS_ROWS - len({key.status for key in log.totals if key.route == route} & LISTED)
         named, others = LAST[:room], LAST[room:]
-        assert [ask(log, b"MOVE", route, each) for each in named] == [Key(OTHER, route, each) for each in named]
-        assert [ask(log, b"MOVE", route, each) for each in others] == [Key(OTHER, OTHER, each) for each in others]
+        expected = [
+            *(Key(OTHER, route, each) for each in named),
+            *(Key(OTHER, OTHER, each) for each in others),
+        ]
+        assert [ask(log, b"MOVE", route, status) for status in LAST] == expected
         assert ask(log, b"MOVE", route, 488).status == 400
         folded += len(others)
     assert (log.folded["invented"], log.folded["max_rows"]) == (invented + 2, scarce + folded)
@@ -138,7 +141,7 @@ def check_any_status(make: Callable[[], Aggregator]) -> None:
 
 
 def check_the_servers_own_routes_take_no_place(make: Callable[..., Aggregator]) -> None:
-    """What could not be read is told apart, whatever came before, and so is OTHER, which a client may ask for."""
+    """What could not be read is told apart, whatever came before; OTHER is OTHER, whoever calls it so."""
     log = make(routes=1)
     flood(log, SHORT)
     for status in (400, 408, 414):
@@ -274,7 +277,11 @@ test_promise, test_twin = promises(
     Promise(
         check_any_status,
         lambda: counting(),
-        {"all": without_room("key", names_all), "doubled": DOUBLED, "always": Patches((rows, "STATUS_ROWS", 1000))},
+        {
+            "all": without_room("key", names_all),
+            "doubled": DOUBLED,
+            "always": Patches((rows, "STATUS_ROWS", 1000)),
+        },
     ),
     Promise(
         check_the_servers_own_routes_take_no_place,

@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
 from qps_service.following.watcher import Watches
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import TakesReports
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
+from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit import daemons
@@ -181,24 +184,32 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     assert turns == names * (len(turns) // LOGS)
 
 
+class Moments(TakesReports):
+    """When reports come."""
+
+    name = "moments"
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.trouble = Trouble(lambda notice: None, "")
+        self.moments: list[float] = []
+        self._seconds = seconds
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self.moments.append(self._seconds())
+
+
 def reports_in_time(tmp_path: Path) -> None:
-    """However long a look at all logs takes: a window of a log ends with the last look at it, so that its rate
-    is that of the writer, and one that was not looked at is in the next report."""
+    """However long a look at all logs takes: a window of a log ends with the last look at it, so that its
+    rate is that of the writer, and one that was not looked at is in the next report."""
     for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
         root = tmp_path / str(took)
         root.mkdir()
-        farm = Farm(root, LongLooks(took, start=1, end=80))
+        output = Moments(lambda: farm.service.world.seconds)
+        farm = Farm(root, LongLooks(took, start=1, end=80), outputs=[output])
         for second in range(1, 80):
             farm.write_at(second, *farm.logs)
-        recorder, at = farm.service.recorder, []
-        emit = recorder.emit
-
-        def recorded(*given: Any) -> None:
-            at.append(farm.service.world.seconds)
-            emit(*given)
-
-        recorder.emit = recorded  # type: ignore[method-assign]
         farm.service.run(100)
+        at = output.moments
         assert [round(seconds) // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
         assert all(seconds % 10 <= 1 + took for seconds in at[:7])
         for log in farm.logs:
@@ -273,8 +284,8 @@ class EndsAllWindows(Daemon):
 
     def _look(self) -> int:
         now = super()._look()
-        for pipeline in self._pipelines.followed:
-            pipeline._read_at, pipeline._is_read = now, True
+        for each in self._pipelines.followed:
+            each._read_at, each._is_read = now, True
         return now
 
 
