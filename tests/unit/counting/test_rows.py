@@ -115,10 +115,7 @@ def check_statuses(make: Callable[[], Aggregator]) -> None:
     for route in (b"/help", known):
         room = STATUS_ROWS - len({key.status for key in log.totals if key.route == route} & LISTED)
         named, others = LAST[:room], LAST[room:]
-        expected = [
-            *(Key(OTHER, route, each) for each in named),
-            *(Key(OTHER, OTHER, each) for each in others),
-        ]
+        expected = [Key(OTHER, route if status in named else OTHER, status) for status in LAST]
         assert [ask(log, b"MOVE", route, status) for status in LAST] == expected
         assert ask(log, b"MOVE", route, 488).status == 400
         folded += len(others)

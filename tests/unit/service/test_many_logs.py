@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -189,13 +189,14 @@ class Moments(TakesReports):
 
     name = "moments"
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    world: World
+
+    def __init__(self) -> None:
         self.trouble = Trouble(lambda notice: None, "")
-        self.moments: list[float] = []
-        self._seconds = seconds
+        self.moments: list[float] = []  # seconds since the start
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        self.moments.append(self._seconds())
+        self.moments.append(self.world.seconds)
 
 
 def reports_in_time(tmp_path: Path) -> None:
@@ -204,8 +205,9 @@ def reports_in_time(tmp_path: Path) -> None:
     for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
         root = tmp_path / str(took)
         root.mkdir()
-        output = Moments(lambda: farm.service.world.seconds)
+        output = Moments()
         farm = Farm(root, LongLooks(took, start=1, end=80), outputs=[output])
+        output.world = farm.service.world
         for second in range(1, 80):
             farm.write_at(second, *farm.logs)
         farm.service.run(100)
