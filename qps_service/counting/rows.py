@@ -34,13 +34,13 @@ class _Route:
     def __init__(self, cost: int) -> None:
         self.cost = cost  # places that each row takes
         self.methods = 0  # rows that have a method
-        self.statuses: tuple[int, ...] = ()
-        self.listed = 0  # of these
+        self.statuses = 0  # a bit each
+        self.listed = 0  # how many of these
 
     @property
     def places(self) -> int:
         """What it takes."""
-        unlisted = len(self.statuses) - self.listed
+        unlisted = self.statuses.bit_count() - self.listed
         return self.cost * (max(METHOD_ROWS, self.methods) + max(STATUS_ROWS, self.listed) + unlisted)
 
 
@@ -83,7 +83,7 @@ class Rows:
         if found := self.keys.get((method, route, status)):
             return found
         known = self._route(route)
-        if status not in known.statuses:
+        if not known.statuses >> status & 1:
             if status not in LISTED and not self._has_plenty(known.cost):
                 return self.key(method, route, class_of(status))
             is_short = known.listed >= STATUS_ROWS and known.cost > self._share.room
@@ -108,8 +108,8 @@ class Rows:
         route = self._route(key.route)
         before = route.places
         route.methods += key.method != OTHER
-        if key.status not in route.statuses:
-            route.statuses += (key.status,)
+        if not route.statuses >> key.status & 1:
+            route.statuses |= 1 << key.status
             route.listed += key.status in LISTED
         self._share.take(route.places - before)
         self.keys[key] = key
