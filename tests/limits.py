@@ -166,7 +166,9 @@ LIMITS = {
     "Part of `history.max_size` for these files, of all logs": Limit(
         "configuration.loader:RETIRED_PART", "test_limits", lambda part: 1 / part
     ),
-    "Files for which that part is always enough": Limit(f"{FOLLOWING}known_files:RETIRED_LEAST", "test_limits"),
+    "Files for which that part is always enough": Limit(
+        f"{FOLLOWING}known_files:RETIRED_LEAST", "test_limits"
+    ),
     "Files beside a log that are not its own": Limit(
         f"{FOLLOWING}ignored_files:IGNORED_LIMIT", "following.test_ignored_files"
     ),

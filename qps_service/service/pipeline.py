@@ -70,7 +70,8 @@ class LogPipeline:
         self._before: int | None = None
         self.state = UNREAD  # after the last read
         self._read_at = now  # up to when it was read
-        self._is_read = False  # since its last window
+        # Since its last window. What an earlier process left is the beginning of one.
+        self._is_read = self.is_counting
         self._notify = notify
         self._limited = limited
         self._files = files or Files()

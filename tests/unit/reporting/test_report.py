@@ -56,9 +56,17 @@ def check_sample(render: Callable[[Report], str], berlin: None) -> None:
 
 def test_no_route_reads_as_a_line_of_ours() -> None:
     """Whatever a client asks for: the total is the last row, and a possible loss is none."""
-    asked = {Key(b"GET", route, 400): Counts(10, 0) for route in (b"total", b"possible loss", b"-", b"/total")}
+    asked = {
+        Key(b"GET", route, 400): Counts(10, 0) for route in (b"total", b"possible loss", b"-", b"/total")
+    }
     rows = render_text(report_of(asked)).splitlines()[2:-1]
-    assert rows == ["-\t400\t1", "/total\t400\t1", r"\x70ossible loss	400	1", r"\x74otal	400	1", "total\t-\t4"]
+    assert rows == [
+        "-\t400\t1",
+        "/total\t400\t1",
+        r"\x70ossible loss	400	1",
+        r"\x74otal	400	1",
+        "total\t-\t4",
+    ]
 
 
 def with_methods(report: Report) -> str:
