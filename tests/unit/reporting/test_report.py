@@ -56,17 +56,10 @@ def check_sample(render: Callable[[Report], str], berlin: None) -> None:
 
 def test_no_route_reads_as_a_line_of_ours() -> None:
     """Whatever a client asks for: the total is the last row, and a possible loss is none."""
-    asked = {
-        Key(b"GET", route, 400): Counts(10, 0) for route in (b"total", b"possible loss", b"-", b"/total")
-    }
-    rows = render_text(report_of(asked)).splitlines()[2:-1]
-    assert rows == [
-        "-\t400\t1",
-        "/total\t400\t1",
-        r"\x70ossible loss	400	1",
-        r"\x74otal	400	1",
-        "total\t-\t4",
-    ]
+    routes = (b"total", b"possible loss", b"-", b"/total")
+    report = report_of({Key(b"GET", route, 400): Counts(10, 0) for route in routes})
+    rows = [line.split("\t") for line in render_text(report).splitlines()[2:-1]]
+    assert [row[0] for row in rows] == ["-", "/total", r"\x70ossible loss", r"\x74otal", "total"]
 
 
 def with_methods(report: Report) -> str:
