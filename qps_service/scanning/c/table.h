@@ -87,12 +87,6 @@ static void give_back(void *block, size_t len)
         (void)madvise((void *)from, until - from, MADV_DONTNEED);
 }
 
-static void free_large(void *block, size_t len)
-{
-    give_back(block, len);
-    free(block);
-}
-
 static int table_resize(struct table *t, uint32_t room)
 {
     uint64_t slots = 2 * (uint64_t)room, *fresh = calloc(slots, sizeof *fresh);
@@ -111,8 +105,9 @@ static int table_resize(struct table *t, uint32_t room)
     return 0;
 }
 
-/* Room for entries and their names; what there was before belongs to somebody else. */
-static int table_fill(struct table *t)
+/* Room for entries and their names; what there was before belongs to somebody else. It takes memory as it is
+   used, if it rests: else what was just free is there again, at no cost. */
+static int table_fill(struct table *t, int rests)
 {
     uint8_t *names = calloc(1, KEY_BYTES_AT_FIRST + SLACK);
     struct entry *entries = malloc(KEYS_LIMIT * sizeof *entries);
@@ -121,7 +116,8 @@ static int table_fill(struct table *t)
         free(entries);
         return -1;
     }
-    give_back(entries, KEYS_LIMIT * sizeof *entries);
+    if (rests)
+        give_back(entries, KEYS_LIMIT * sizeof *entries);
     t->names = names;
     t->names_room = KEY_BYTES_AT_FIRST;
     t->entries = entries;
@@ -131,7 +127,7 @@ static int table_fill(struct table *t)
 static int table_open(struct table *t, const uint8_t *seed)
 {
     memcpy(t->seed, seed, sizeof t->seed);
-    return table_fill(t) < 0 || table_resize(t, KEYS_AT_FIRST) < 0 ? -1 : 0;
+    return table_fill(t, 1) < 0 || table_resize(t, KEYS_AT_FIRST) < 0 ? -1 : 0;
 }
 
 static void table_close(struct table *t)
