@@ -125,6 +125,10 @@ LIMITS = {
     "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),
     "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", "files.test_compressed", _memory),
     "Memory to unpack files, of all logs together": Limit("files.unpacking:LIMIT", "files.test_unpacking"),
+    "Part of a compressed file that holds no text": Limit("files.compressed:BARREN", "files.test_compressed"),
+    "What is counted and not yet taken over, of all logs, memory": Limit(
+        "service.pipeline:COUNTED_LIMIT", "service.test_pipeline"
+    ),
     "Time between two looks": Limit("service.daemon:TICK", "service.test_many_logs"),
     "Time of a look after which no further log is begun": Limit(
         "service.daemon:TURN", "service.test_many_logs"
@@ -136,7 +140,7 @@ LIMITS = {
     "Places for rows, of all logs together": Limit("max_rows", "counting.test_rows"),
     "Text of a route that a place has room for": Limit("counting.rows:LONG", "counting.test_rows"),
     "Rows with a method that a route has room for": Limit("counting.rows:METHOD_ROWS", "counting.test_rows"),
-    "Statuses that a route has room for": Limit("counting.rows:STATUS_ROWS", "counting.test_rows"),
+    "Listed statuses that a route has room for": Limit("counting.rows:STATUS_ROWS", "counting.test_rows"),
     "Methods that are not registered": Limit("counting.methods:INVENTED_LIMIT", "counting.test_methods"),
     "Length of such a method": Limit("counting.methods:INVENTED_LENGTH", "counting.test_methods"),
     "Targets of a log whose routes are remembered": Limit(
@@ -145,10 +149,9 @@ LIMITS = {
     "Text of these targets and routes, memory": Limit(
         "counting.routes:CACHE_BYTES", "counting.test_routes", lambda size: 2 * size
     ),
+    "Logs that have so much of both": Limit("counting.routes:CACHES", "counting.test_routes"),
     "Rules of a log, on one target": Limit("service.rule_time:LIMIT", "service.test_rule_time"),
-    "Rules of all logs, beyond 100 µs and 5 µs a rule for each target": Limit(
-        "service.rule_time:BUDGET", "service.test_rule_time"
-    ),
+    "Rules of all logs": Limit("service.rule_time:BUDGET", "service.test_rule_time"),
     "Routes that `summarize` tells apart": Limit("commands.summarize:MAX_ROUTES", "test_limits"),
     # The ledger
     "Size of the file, with its history": Limit("history.max_size", "ledger.test_retention"),
@@ -173,6 +176,12 @@ LIMITS = {
     "Files of a log that are open, with rotated ones": Limit("open_generations", "test_limits"),
     "Time without a write, where writers cannot be seen": Limit("quiet", "test_limits"),
     "Files of a log that were read and closed": Limit(f"{FOLLOWING}known_files:RETIRED_LIMIT", "test_limits"),
+    "Part of `history.max_size` for these files, of all logs": Limit(
+        "configuration.loader:RETIRED_PART", "test_limits", lambda part: 1 / part
+    ),
+    "Files for which that part is always enough": Limit(
+        f"{FOLLOWING}known_files:RETIRED_LEAST", "test_limits"
+    ),
     "Files beside a log that are not its own": Limit(
         f"{FOLLOWING}ignored_files:IGNORED_LIMIT", "following.test_ignored_files"
     ),

@@ -26,6 +26,10 @@ NAME_VARIABLE = "QPS_REPORTER_NAME"
 CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
 
 
+# What the ledger keeps of files that were read and closed takes one in so many bytes of history.max_size, of
+# which each log has an equal part. With the default a log that is alone has room for all of its 1,024 files.
+RETIRED_PART = 4
+
 _TABLES = {
     **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
     **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
@@ -101,10 +105,15 @@ class _Loader:
         if self._problems:
             raise ConfigError(self._problems)
         every = frozenset(paths)
+        common = {
+            "max_rows": values["max_rows"],
+            "logs": every,
+            "retired": history["max_size"] // RETIRED_PART // max(1, len(logs)),
+        }
         return Config(
             **values,
             history=History(**history),
-            logs=tuple(LogConfig(**each, max_rows=values["max_rows"], logs=every) for each in logs),
+            logs=tuple(LogConfig(**each, **common) for each in logs),
             source=self._source,
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )

@@ -27,13 +27,15 @@ class LogConfig(NamedTuple):
     quiet: int  # nanoseconds
     open_generations: int
     max_rows: int = MAX_ROWS  # of all logs together
+    retired: int = 1 << 62  # bytes of the ledger for files of it that were read and closed
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
     # Absolute paths of all logs; the others may be named like rotated files of this one.
     logs: frozenset[str] = frozenset()
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
-        return Routes(self.rules, self.collapse, self.keep_query, self.max_route, limited)
+        given = (self.rules, self.collapse, self.keep_query, self.max_route)
+        return Routes(*given, limited, len(self.logs))
 
 
 MAX_ANSWER = 32 << 20  # bytes

@@ -8,5 +8,6 @@ Pure. What goes in comes out once, in one window and in the totals.
 - `ambiguity`: whether a rule's pattern can take very long, and on what
 - `admission`: which routes are told apart, and which are `other`
 - `methods`: which methods are
+- `statuses`: which statuses are for certain
 - `rows`: which rows are, in the log's share of the process's `budget`
 """

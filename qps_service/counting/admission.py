@@ -21,8 +21,8 @@ counter for certain, as long as their text together is no longer than what the s
 from collections.abc import Iterable
 
 from qps_service.counting.budget import LONG
-from qps_service.counting.rows import ROUTE_ROWS, Rows
-from qps_service.values.counts import MAX_ROUTES, MAX_ROWS, OTHER
+from qps_service.counting.rows import ALWAYS, ROUTE_ROWS, Rows
+from qps_service.values.counts import FOLDS, MAX_ROUTES, MAX_ROWS, OTHER
 
 
 class SpaceSaving:
@@ -112,11 +112,10 @@ class Admission:
 
     def __init__(self, places: int, admitted: Iterable[bytes] = (), rows: Rows | None = None) -> None:
         """`admitted` hold places already, be they more than there are. Without `rows` all have room."""
-        # Each name to itself: what is kept is one object, however many rows it is in. OTHER takes no place.
-        self.names: dict[bytes, bytes] = {OTHER: OTHER}
+        # Each name to itself: what is kept is one object, however many rows it is in. ALWAYS take no places.
+        self.names: dict[bytes, bytes] = dict(zip(ALWAYS, ALWAYS, strict=True))
         self.names.update((route, route) for route in admitted)
-        # Requests that OTHER got so far, because their route had no place, or there was no room for its rows.
-        self.folded = dict.fromkeys((MAX_ROUTES, MAX_ROWS), 0)
+        self.folded = dict.fromkeys(FOLDS, 0)  # requests that a wider name got so far, by reason
         self._rows = rows
         self._summary = SpaceSaving(places)
         self.places = places
@@ -134,7 +133,7 @@ class Admission:
     @property
     def admitted(self) -> int:
         """How many routes are."""
-        return len(self.names) - 1
+        return len(self.names) - len(ALWAYS)
 
     def offer(self, route: bytes, requests: int) -> bytes:
         """The name for these requests of a route that is not in `names`: its own if that admits it."""

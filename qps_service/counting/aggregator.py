@@ -4,8 +4,8 @@ Promises: what goes in comes out exactly once, in the totals and, unless it is l
 window that an earlier process began is ended by this one; and memory stays bounded whatever the log's
 visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), all registered methods
 and a few others (`methods.py`), and no more rows than there is room for (`rows.py`), for good. What is
-counted while its route or method has no place is counted under OTHER, for good too. So once something is
-counted under its own name it always is, and the sum over all rows is always exact.
+counted while its route, method or status has no place is counted under a wider name, for good too. So once
+something is counted under its own name it always is, and the sum over all rows is always exact.
 """
 
 from collections import Counter
@@ -17,7 +17,16 @@ from qps_service.counting.budget import Budget, Share
 from qps_service.counting.methods import Methods
 from qps_service.counting.routes import Routes
 from qps_service.counting.rows import Rows
-from qps_service.values.counts import INVENTED, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Scanned
+from qps_service.values.counts import (
+    INVENTED,
+    MAX_ROWS,
+    METHODS,
+    NOTHING_BESIDE,
+    Beside,
+    Counts,
+    Key,
+    Scanned,
+)
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
 
@@ -44,8 +53,8 @@ class Aggregator:
         self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
         self._rows = Rows(share or Budget().join(), self._totals)
         self._methods = Methods(key.method for key in self._totals)
-        self._folded = dict.fromkeys((METHODS, INVENTED), 0)  # requests
         self._admission = Admission(max_routes, (key.route for key in self._totals), self._rows)
+        self._folded = self._admission.folded  # requests
         self._window: dict[Key, Counts] = dict(restored.window) if restored else {}
         self._rejects: Counter[str] = Counter(restored.window_rejects if restored else {})
         self._total_rejects: Counter[str] = Counter(restored.rejects if restored else {})
@@ -140,8 +149,9 @@ class Aggregator:
 
     @property
     def folded(self) -> Mapping[str, int]:
-        """Requests added so far, by this process, that were counted under OTHER, by reason (one of FOLDS)."""
-        return {**self._admission.folded, **self._folded}
+        """Requests added so far, by this process, that were counted under a wider name, by reason (one of
+        FOLDS)."""
+        return dict(self._folded)
 
     def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
         counts = {key: Counts(*sums) for key, sums in tally.sums.items()}
@@ -155,8 +165,10 @@ class Aggregator:
         """What these are counted under, where they may need a new row, or have none."""
         name = self._methods.of(method)
         key = self._rows.key(name, route, status)
-        if name != method:
+        if name != method or key.status != status:
             self._folded[INVENTED] += requests
+        elif key.route != route:
+            self._folded[MAX_ROWS] += requests
         elif key.method != method:
             self._folded[METHODS] += requests
         return key

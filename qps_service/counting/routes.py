@@ -42,9 +42,11 @@ COLLAPSES = {
 
 # Of the cache, in each of its two generations: the last 4,096 to 8,192 targets that came anew, enough for
 # the routes of a site and the ids that are in use. An entry is some 200 bytes beside its text, so that both
-# bounds together keep the cache of a log below 3 MB, whatever `max_route` is.
+# bounds together keep the cache of a log below 3 MB, whatever `max_route` is. More logs than CACHES have no
+# more together than so many.
 CACHE_ENTRIES = 4096
 CACHE_BYTES = 512 * 1024  # of text
+CACHES = 16
 
 _PLAIN = re.compile(rb"/[^%?#]*+")  # its own route, without rules and collapses
 _QUERY = re.compile(rb"[?#]")
@@ -74,9 +76,12 @@ class Routes:
         keep_query: bool = False,
         max_route: int = 1024,
         limited: Limited = apply_all,
+        logs: int = 1,
     ) -> None:
         """`collapses` are some of COLLAPSES; `max_route` is bytes; `limited` applies rules within its
-        time."""
+        time; `logs` is how many logs there are."""
+        part = max(logs / CACHES, 1)
+        self._entries, self._bytes = CACHE_ENTRIES // part, CACHE_BYTES // part
         self._rules = tuple(rules)
         self._collapse = _segments(collapses) if collapses else None
         self._keep_query = keep_query
@@ -105,7 +110,7 @@ class Routes:
         route = self._old.get(target) or self._derive(target)
         if route is None:
             return OTHER  # this time
-        if len(self._young) >= CACHE_ENTRIES or self._size >= CACHE_BYTES:
+        if len(self._young) >= self._entries or self._size >= self._bytes:
             self._old, self._young, self._size = self._young, {}, 0
         self._young[target] = route
         self._size += len(target) + len(route)

@@ -1,42 +1,47 @@
 """The rows of one log: which of them are told apart, when there are more than there is room for. Pure.
 
-Promises: where room is short, methods fold first: a further one is counted as the method OTHER of its route
-and status; then no further route is admitted. A route that was admitted keeps its name, for each status that
-the server answers with: there are places for that from the beginning. What was counted under a key is always
-counted under it.
+Promises: there are no more rows than `max_rows`, but for those of two routes of each log that are always
+there (ALWAYS), which have one for each listed status at most. Where room is short, methods fold first: a
+further one is counted as the method OTHER of its route and status. So do statuses that no list has
+(statuses.py), as their class. Then no further route is admitted. A route that was admitted keeps its name for
+as many listed statuses as servers answer with; with no place left, a further one is counted under that status
+of the route OTHER. What was counted under a key is always counted under it.
 
 **A route takes ROUTE_ROWS rows' places when it is admitted**, used or not (budget.py says how many places a
-row takes): METHOD_ROWS for rows that have a method, STATUS_ROWS for statuses, each of which may need a row
-with the method OTHER. A further row with a method takes places where no more than half of the log's room is
-held. A further status always takes them, also where there are none left: a server that answers one route with
-more than STATUS_ROWS is the only way beyond the bound. Which statuses there are, a client decides only where
-the server writes its quotes into the log as they are.
+row takes): METHOD_ROWS for rows that have a method, STATUS_ROWS for listed statuses, each of which may need a
+row with the method OTHER. A further row with a method, and a status that is not listed, take places where no
+more than half of the log's room is held; a further listed status wherever there is one left.
 """
 
 from collections.abc import Iterable
 
 from qps_service.counting.budget import LONG, Share
-from qps_service.values.counts import OTHER, Key
+from qps_service.counting.statuses import LISTED, class_of
+from qps_service.values.counts import OTHER, UNREAD, Key
 
 METHOD_ROWS = 3
 STATUS_ROWS = 9
 ROUTE_ROWS = METHOD_ROWS + STATUS_ROWS
+ALWAYS = (OTHER, UNREAD)
 _PRINTABLE = bytes(range(0x20, 0x7F)).replace(b"\\", b"")
 
 
 class _Route:
     """An admitted one."""
 
-    __slots__ = ("cost", "methods", "statuses")
+    __slots__ = ("cost", "listed", "methods", "statuses")
 
     def __init__(self, cost: int) -> None:
         self.cost = cost  # places that each row takes
         self.methods = 0  # rows that have a method
-        self.statuses: tuple[int, ...] = ()
+        self.statuses = 0  # a bit each
+        self.listed = 0  # how many of these
 
-    def places(self, methods: int, statuses: int) -> int:
-        """What it takes with so many."""
-        return self.cost * (max(METHOD_ROWS, methods) + max(STATUS_ROWS, statuses))
+    @property
+    def places(self) -> int:
+        """What it takes."""
+        unlisted = self.statuses.bit_count() - self.listed
+        return self.cost * (max(METHOD_ROWS, self.methods) + max(STATUS_ROWS, self.listed) + unlisted)
 
 
 class Rows:
@@ -47,10 +52,8 @@ class Rows:
         self.keys: dict[tuple[bytes, bytes, int], Key] = {}  # each to itself, so that one object is kept
         self._share = share
         self._routes: dict[bytes, _Route] = {}
-        self._add_route(OTHER)
+        self._route(OTHER)
         for key in known:
-            if key.route not in self._routes:
-                self._add_route(key.route)
             self._add(key)
 
     @property
@@ -72,31 +75,43 @@ class Rows:
         """Tell this route apart from now on; False if there is no room for it."""
         if ROUTE_ROWS * _cost(route) > self._share.room:
             return False
-        self._add_route(route)
+        self._route(route)
         return True
 
     def key(self, method: bytes, route: bytes, status: int) -> Key:
-        """What a request is counted under whose route is admitted, or OTHER."""
+        """What a request is counted under whose route is admitted, or one of ALWAYS."""
         if found := self.keys.get((method, route, status)):
             return found
-        if method != OTHER:
-            known, held = self._routes[route], self._share.held
-            places = known.cost if known.methods >= METHOD_ROWS else 0
-            if places and held + places > self._share.room - places:
-                return self.key(OTHER, route, status)
+        known = self._route(route)
+        if not known.statuses >> status & 1:
+            if status not in LISTED and not self._has_plenty(known.cost):
+                return self.key(method, route, class_of(status))
+            is_short = known.listed >= STATUS_ROWS and known.cost > self._share.room
+            if is_short and route not in ALWAYS:
+                return self.key(method, OTHER, status)
+        if method != OTHER and known.methods >= METHOD_ROWS and not self._has_plenty(known.cost):
+            return self.key(OTHER, route, status)
         return self._add(Key(method, route, status))
 
-    def _add_route(self, route: bytes) -> None:
-        self._routes[route] = made = _Route(_cost(route))
-        self._share.take(made.places(0, 0))
+    def _has_plenty(self, places: int) -> bool:
+        """Whether no more than half of the room is held with these."""
+        return self._share.held + places <= self._share.room - places
+
+    def _route(self, route: bytes) -> _Route:
+        known = self._routes.get(route)
+        if known is None:
+            self._routes[route] = known = _Route(_cost(route))
+            self._share.take(known.places)
+        return known
 
     def _add(self, key: Key) -> Key:
-        route = self._routes[key.route]
-        before = route.places(route.methods, len(route.statuses))
+        route = self._route(key.route)
+        before = route.places
         route.methods += key.method != OTHER
-        if key.status not in route.statuses:
-            route.statuses += (key.status,)
-        self._share.take(route.places(route.methods, len(route.statuses)) - before)
+        if not route.statuses >> key.status & 1:
+            route.statuses |= 1 << key.status
+            route.listed += key.status in LISTED
+        self._share.take(route.places - before)
         self.keys[key] = key
         return key
 

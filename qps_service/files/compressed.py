@@ -5,7 +5,8 @@ by what there is for unpacking (unpacking.py); reading onward decompresses each 
 went to another file; a file that is damaged, cut off or still being written is never taken for one that ends:
 what comes before the damage is handed out up to its last whole line, and a read from there raises. A fault of
 the disk surfaces as it is, and the read can be tried again. However long a read takes, Files.working is
-called all the while.
+called all the while; and how long that is depends on the text that is asked for alone: what has BARREN bytes
+in a row without any is damaged. So whoever reads block by block comes back to other work.
 
 Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library is installed; each with
 several members after one another, and zeros after the last, as tapes and block devices leave them.
@@ -27,6 +28,11 @@ _PIECE = 64 * 1024  # bytes of text handed on at once
 _BEHIND = 64 * 1024  # bytes of text kept before the last read: small steps back cost nothing
 # A line is handed out once its end is known to be sound; one that is longer, which may never end, at once.
 _AHEAD = 64 * 1024  # bytes
+# Nothing that a compressing program writes has so many bytes without text: bzip2 has some before a block of
+# 900 kB, xz an index, a tape's end as many as its block has. 300,000 empty members take a second.
+BARREN = 16 * 1024 * 1024  # bytes in a row,
+_MEMBER = 4096  # as so many counts a member without text,
+_MADE_UP = 8  # and so many are made up for by each byte of text
 _BUFFERS = 512 * 1024  # bytes that each file takes beside its compression's window
 
 
@@ -205,7 +211,9 @@ class Stream:
         self._fed = 0  # bytes of these
         self._member: Any = None  # None between two
         self._has_begun = False
+        self._has_text = False  # whether the member has
         self._has_more = False  # text, without being fed
+        self._barren = 0  # bytes that held no text
         self._damage: str | None = None
 
     def piece(self) -> bytes:
@@ -233,10 +241,13 @@ class Stream:
 
     def _feed(self) -> bytes:
         """The text of what was taken, or of a part of that."""
-        text = bytearray()
+        text, before = bytearray(), self._fed
         try:
             while len(text) < _PIECE and (self._has_more or self._fed < len(self._taken)):
                 text += self._feed_slice()
+            self._barren = max(0, self._barren + self._fed - before - _MADE_UP * len(text))
+            if self._barren > BARREN:
+                self._damage = f"more than {BARREN >> 20} MiB of it hold no text"
         except self._format.error as error:
             self._damage = f"the decompressor gave up: {error}"
             if self._format.beyond in str(error):
@@ -248,14 +259,18 @@ class Stream:
         self._fed += len(data)
         if self._member is None:
             data = data.lstrip(b"\0") if self._has_begun else data
-            if not data:
+            if not data:  # and nothing but zeros may follow, for long
+                rest = self._taken[self._fed :]
+                self._fed += len(rest) - len(rest.lstrip(b"\0"))
                 return b""
             self._member = self._format.begin()
-            self._has_begun = True
+            self._has_begun, self._has_text = True, False
         limit = self._format.limit
         text: bytes = self._member.decompress(data) if limit is None else self._member.decompress(data, limit)
         self._has_more = len(text) == limit
+        self._has_text |= bool(text)
         if self._member.eof:
+            self._barren += 0 if self._has_text else _MEMBER
             self._fed -= len(self._member.unused_data)
             self._member = None
             self._has_more = False

@@ -5,6 +5,7 @@ by its text, so that it is never counted twice; a generation that was open when 
 is expected until it is found or known to be gone; memory is bounded.
 """
 
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -18,9 +19,12 @@ from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
-# A retired generation keeps its prefix and marks (2 KiB). One that falls out becomes an ignored file: that
-# matters only if it then grows.
+# A retired generation keeps its prefix, marks and name: 2 KiB, up to 10. One that falls out becomes an
+# ignored file: that matters only if it then grows.
 RETIRED_LIMIT = 1024
+# So many are kept, however little room there is: what was rotated and compressed just now is among them.
+RETIRED_LEAST = 4
+_RETIRED_BYTES = 256  # in the ledger, beside texts and name
 _START = 64  # bytes
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
@@ -56,6 +60,8 @@ class KnownFiles:
         """`expecting`: whether the generations that were open are still to be found."""
         self.next_number = restored.next_number if restored else 1
         self._first_number = 1 if expecting else self.next_number  # of the log at the present path
+        self.room = 1 << 62  # bytes of the ledger that retired generations may take
+        self._taken = 0  # of these
         self._retired: OrderedDict[int, Position] = OrderedDict()  # by number, oldest first
         self._numbers: dict[tuple[int, int], int] = {}  # device and inode -> number
         self._inodes: Counter[int] = Counter()  # inode -> of how many of these
@@ -87,8 +93,9 @@ class KnownFiles:
         position = position._replace(tail=b"")  # a thousand of them would take as many times 12 KB
         self._put(position)
         self._newly_retired[position.number] = position
-        while len(self._retired) > RETIRED_LIMIT:
+        while len(self._retired) > (RETIRED_LEAST if self._taken > self.room else RETIRED_LIMIT):
             number, oldest = self._retired.popitem(last=False)
+            self._taken -= _size_of(oldest)
             self._drop(oldest)
             self._newly_retired.pop(number, None)
             self._expected.discard(number)
@@ -100,6 +107,7 @@ class KnownFiles:
         """It is being read again."""
         known = self._retired.pop(position.number, None)
         if known:
+            self._taken -= _size_of(known)
             self._drop(known)
         self._expected.discard(position.number)
         self._newly_retired.pop(position.number, None)
@@ -261,6 +269,9 @@ class KnownFiles:
         return tuple(self._retired.values()), self.ignored.all()
 
     def _put(self, position: Position) -> None:
+        if known := self._retired.get(position.number):
+            self._taken -= _size_of(known)
+        self._taken += _size_of(position)
         self._retired[position.number] = position
         self._inodes[position.identity.inode] += position.identity[:2] not in self._numbers
         self._numbers[position.identity[:2]] = position.number
@@ -293,6 +304,12 @@ class KnownFiles:
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
+
+
+def _size_of(position: Position) -> int:
+    """Bytes that a retired one takes in the ledger, about."""
+    texts = len(position.prefix) + len(position.marker) + len(position.marks)
+    return _RETIRED_BYTES + texts + len(os.fsencode(position.name))
 
 
 def is_same_time(read: int, modified: int | None) -> bool:

@@ -36,6 +36,7 @@ class FollowLimits(NamedTuple):
     quiet: int  # nanoseconds without a byte after which an old generation may go
     # Finds the directive that is in force at an offset of a text; None where lines have no directives.
     directive_before: Callable[[Read, int], bytes] | None = None
+    retired: int = 1 << 62  # bytes of the ledger, for those that went
 
 
 class Keeper(Protocol):
@@ -69,6 +70,7 @@ class OpenFiles:
         self.current: Generation | None = None
         self._limits = limits
         self._known_files = known_files
+        self._known_files.room = limits.retired
         self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
@@ -91,6 +93,7 @@ class OpenFiles:
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""
         self._limits = limits
+        self._known_files.room = limits.retired
         for generation in self._generations:
             generation.limit(limits.max_line, limits.directive_before)
 

@@ -49,8 +49,10 @@ class Renderer:
         if self._fading is None:
             self._fading = Vanished()
             self._fading.remember((log.log, key) for log in overview.logs for key in log.counts)
+        awaited = {log.log for log in overview.logs} - {report.log for report in reports}
         vanished = self._fading.vanished(
-            (report.log, Key(*row[:3])) for report in reports for row in report.rows
+            ((report.log, Key(*row[:3])) for report in reports for row in report.rows),
+            is_awaited=lambda key: key[0] in awaited,
         )
         told = chain.from_iterable(map(self._report, reports))
         return chain(told, (self._line(*self._of_key(log, key), "rate", "0|g") for log, key in vanished))

@@ -4,7 +4,7 @@ Promise: no gauge stays at the last rate that its route had, though receivers ke
 told; and memory is bounded, whatever an attacker asks for.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 # Datagrams get lost; this many in a row hardly do.
@@ -25,10 +25,12 @@ class Vanished(Generic[K]):
         """These were told by an earlier process."""
         self._left.update(dict.fromkeys(keys, WINDOWS))
 
-    def vanished(self, keys: Iterable[K]) -> list[K]:
-        """Those to be told as 0 in a window that has these."""
+    def vanished(self, keys: Iterable[K], is_awaited: Callable[[K], bool] = lambda _: False) -> list[K]:
+        """Those to be told as 0 in a window that has these. `is_awaited`: of a log that has no report this
+        time, so that nothing is to be told of it."""
         present = dict.fromkeys(keys, WINDOWS)
-        gone = [key for key in self._left if key not in present][:LIMIT]
+        awaited = {key: left for key, left in self._left.items() if is_awaited(key)}
+        gone = [key for key in self._left if key not in present and key not in awaited][:LIMIT]
         fading = {key: left for key in gone if (left := self._left[key] - 1)}
-        self._left = fading | present
+        self._left = awaited | fading | present
         return gone

@@ -10,7 +10,7 @@ The text, with tabs where <TAB> stands:
     (empty line)
 
 While a loss is recent, a line for each stands after the total: `possible loss`, the number of bytes at
-most or `unknown`, and what happened.
+most or `unknown`, and what happened. A route that is called as these lines are has its first letter escaped.
 """
 
 import time
@@ -22,6 +22,7 @@ from qps_service.values.entries import Loss
 from qps_service.values.reports import Report
 
 RULE = "=" * 29
+_OURS = {b"total": "\\x74otal", b"possible loss": "\\x70ossible loss"}
 
 
 def text_lines(report: Report) -> Iterator[str]:
@@ -29,7 +30,7 @@ def text_lines(report: Report) -> Iterator[str]:
     date = time.ctime(report.at)
     yield f"{date} {show(report.log.encode())}\n{RULE}\n" if report.named else f"{date}\n{RULE}\n"
     for (route, status), rate in rates(report).items():
-        yield f"{show(route)}\t{status:03d}\t{format_rate(rate)}\n"
+        yield f"{_OURS.get(route) or show(route)}\t{status:03d}\t{format_rate(rate)}\n"
     yield f"total\t-\t{format_rate(report.rate)}\n"
     for loss in report.losses:
         yield f"{_render_loss(loss)}\n"

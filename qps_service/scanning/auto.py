@@ -142,6 +142,11 @@ class LineCounter:
         self.has_rejected = False
         return self._scanner.take()
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that what was counted takes so far."""
+        return self._scanner.held
+
     def _count(self, block: bytes | memoryview, origin: Origin) -> bool:
         """Count each line; whether the format is to be doubted."""
         self._scanner.directives = origin.directives

@@ -49,6 +49,12 @@ class NativeScanner:
         probes: int = self._native.probes
         return probes
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that what was found takes so far."""
+        held: int = self._native.held
+        return held
+
     def take(self) -> Scanned:
         """What was found since the last call."""
         return _scanned(self._native.take())

@@ -35,6 +35,8 @@ TIMES_LIMIT = 4096  # spans of time; more than there are minutes in two days
 # The memory for both is mostly less than one MB; it is three times _CORE_BYTES_LIMIT at most, and a block.
 _CORES_LIMIT = 16 * 1024
 _CORE_BYTES_LIMIT = 4 * 1024 * 1024
+_CORES_KEPT = 1024  # when what was counted is taken: of hundreds of logs each may have had more
+_ENTRY = 300  # bytes of memory, about, that each takes beside its text
 _ALONE = 4  # lines; fewer are read sooner one by one
 
 
@@ -67,10 +69,18 @@ class PureScanner:
     def take(self) -> Scanned:
         """What was found since the last call."""
         self._settle()
+        if self._cores:
+            self._cores.forget()
         rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
         scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times, self._unmeasured)
         self._clear()
         return scanned
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that what was found takes so far, with the cores that are remembered."""
+        cores, size = self._cores.held if self._cores else (0, 0)
+        return _ENTRY * (len(self._requests) + cores) + self._key_bytes + size
 
     def _clear(self) -> None:
         self._lines = 0
@@ -214,6 +224,16 @@ class _Cores:
     def is_full(self) -> bool:
         """Whether it is time to settle."""
         return len(self._known) > _CORES_LIMIT or self._bytes > _CORE_BYTES_LIMIT
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many are known, and their bytes."""
+        return len(self._known), self._bytes
+
+    def forget(self) -> None:
+        """Those that are known, if they are many; all is settled."""
+        if len(self._known) > _CORES_KEPT or self._bytes > _ENTRY * _CORES_KEPT:
+            self._known, self._counts, self._bytes = {}, Counter(), 0
 
     def settle(self) -> list[tuple[Request, int]]:
         """What was counted since the last call: requests, and how often they came."""

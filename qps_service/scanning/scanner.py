@@ -31,6 +31,10 @@ class Scanner(Protocol):
     def take(self) -> Scanned:
         """What was found since the last call."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that this takes so far."""
+
 
 def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     """The scanner that is used here."""

@@ -131,6 +131,7 @@ def assembled(
             scanner=describe(host.environment),
         )
         rule_time.working = daemon.alive
+        rule_time.is_reporting = lambda: daemon.is_reporting
         yield daemon
     finally:
         writer.close()

@@ -4,6 +4,10 @@ It wakes for hints about the log's directory, for signals, once a second to read
 and for the watchdog: never for a write to the log. Everything runs in one thread, so whatever hangs
 is seen by the watchdog.
 
+A report is due by the clock, and waits for no log: where a look at all of them takes long, a log's window
+ends with the last look at that log, and its next one begins there. One that was not looked at since its last
+report is in the next one.
+
 A window is committed first and reported then: what is in the ledger was counted exactly once, and a
 report that a crash kept from being printed leaves a gap in the sequence numbers. No file is let go
 before the ledger has what was in it. From the last commit on no signal is heard: what is left takes a second
@@ -80,6 +84,7 @@ class Daemon:
         self._is_whole = True  # whether the last look came to all logs
         self._stopping = False
         self._reload_wanted = False
+        self.is_reporting = False  # whether the start is over, so that windows end
 
     def run(self) -> int:
         """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
@@ -95,10 +100,11 @@ class Daemon:
                 if self._reload_wanted:
                     self._reload()
                     continue
-                if now >= self._schedule.deadline and not (self._stopping or self._unread):
-                    self._pipelines.commit(now, report=True)
-                    self._rate = self._report(now)
-                    self._schedule.advance(now)
+                due = now if self._is_whole else self._looked
+                if due >= self._schedule.deadline and not self._stopping:
+                    self._pipelines.commit(due, report=True)
+                    self._rate = self._report(due)
+                    self._schedule.advance(due)
                     self._supervisor.status(self.status())
                 self._pipelines.begin_windows(now)
             for pipeline in self._pipelines.followed:
@@ -158,6 +164,7 @@ class Daemon:
         self._pipelines.commit(now)
         self._pipelines.begin_windows(now)
         self._schedule = Schedule(self._clock.now(), self._config.interval)
+        self.is_reporting = True
 
     def _wait(self) -> None:
         """Sleep until a look is due: by the clock, by a signal, at once when the log's files moved, or when
@@ -275,9 +282,9 @@ class Daemon:
         named = len(self._config.logs) > 1
         reports = []
         for pipeline in self._pipelines.followed:
-            if not pipeline.is_counting:
+            if not pipeline.has_window:
                 continue
-            window, losses = pipeline.close_window(now), pipeline.losses(now)
+            window, losses = pipeline.close_window(), pipeline.losses(now)
             report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
             reports.append(report)
         self._outputs.emit(reports, self._overview(now), now)

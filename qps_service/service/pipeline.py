@@ -34,10 +34,13 @@ UNFIT_SAID_EVERY = 3600 * SECOND  # nanoseconds
 # How long a report goes on telling of a loss: long enough to be seen by whoever looks at reports at all.
 LOSS_RECENT = 600 * SECOND  # nanoseconds
 LOSSES_TOLD = 10  # in one report, the latest
+# What scanners keep from one look to the next, over all logs: hundreds of them share it. A log that is alone
+# keeps all that it counts until the next commit.
+COUNTED_LIMIT = 16 << 20  # bytes
 # What happens where rows are short, in this order.
 _FOLDS = {
     METHODS: "further methods are counted as other, by route and status",
-    MAX_ROWS: "further routes are counted as other",
+    MAX_ROWS: "further routes, and further statuses of a route, are counted as other",
 }
 UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
@@ -69,6 +72,9 @@ class LogPipeline:
         # When the last window that was closed began, nanoseconds; None before the first.
         self._before: int | None = None
         self.state = UNREAD  # after the last read
+        self._read_at = now  # up to when it was read
+        # Since its last window. What an earlier process left is the beginning of one.
+        self._is_read = self.is_counting
         self._notify = notify
         self._limited = limited
         self._files = files or Files()
@@ -161,11 +167,14 @@ class LogPipeline:
                 self._line_read_at = now
                 self._scanner.reject_oversize(chunk.oversize, chunk.origin)
             yield
+        if self._scanner.held > COUNTED_LIMIT // max(1, len(self.config.logs)):
+            self._count(self._scanner.take())
         if self._late:
             self._leave_out(False)
             self._late = {generation for generation in self._late if generation.is_behind}
             if not self._late:
                 self.aggregator.begin_anew(now)
+        self._read_at, self._is_read = now, True
         self.state = self._follower.state
         was_found, self._is_found = self._is_found, self.state.waiting is None
         if self._is_found and not was_found:
@@ -189,7 +198,7 @@ class LogPipeline:
         self._say_folds()
         self._say_rejects(now)
         self._say_unfit(now)
-        sequence = sequence if self.is_counting else 0
+        sequence = sequence if self.has_window else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
         if left_out == ({}, {}, NOTHING_BESIDE):
             return [entry]
@@ -210,14 +219,27 @@ class LogPipeline:
         self._follower.release(committed=committed)
         self.state = UNREAD if self.state is UNREAD else self._follower.state
 
-    def close_window(self, now: int) -> Window:
-        """The counts of all entries since the last call; the next window begins."""
-        # What was written before a new log's first window is as late as what was before a whole one.
-        started = self.aggregator.started if self.is_counting else self.aggregator.started - 1
-        if started < now:  # not one that began anew in this very look
+    @property
+    def has_window(self) -> bool:
+        """Whether a window can end: one is counted, and the log was read since it began."""
+        return self.is_counting and self._is_read
+
+    def begin_window(self, now: int) -> None:
+        """What was counted so far was written before the first window, which begins."""
+        self._before, self.is_counting, self._read_at = self.aggregator.started - 1, True, now
+        self.aggregator.close_window(now)
+
+    def close_window(self) -> Window:
+        """The counts of all entries since the last call, up to the last read; the next window begins."""
+        started, self._is_read = self.aggregator.started, False
+        if started < self._ended:  # not one that began anew in this very look
             self._before = started
-        self.is_counting = True
-        return self.aggregator.close_window(now)
+        return self.aggregator.close_window(self._ended)
+
+    @property
+    def _ended(self) -> int:
+        """When a window ends that ends now."""
+        return max(self._read_at, self.aggregator.started)
 
     def standing(self, now: int) -> Standing:
         """How the log stands, up to the last entry."""
@@ -288,8 +310,8 @@ class LogPipeline:
             path=self.config.path,
             sequence=sequence,
             started=self.aggregator.started,
-            ended=now,
-            at=at,
+            ended=self._ended,
+            at=at - (now - self._ended),
             counts=counts,
             rejects=rejects,
             beside=beside,
@@ -348,4 +370,4 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 def _limits(config: LogConfig) -> FollowLimits:
     may_have_directives = config.format.is_w3c or config.format.is_auto
     before = fields_before if may_have_directives else None
-    return FollowLimits(config.max_line, config.open_generations, config.quiet, before)
+    return FollowLimits(config.max_line, config.open_generations, config.quiet, before, config.retired)

@@ -87,7 +87,7 @@ class Pipelines:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
         With `report`, that ends the windows."""
         sequence, at = self._writer.sequence + 1, unix_at(self._clock, now)
-        ends = report and any(pipeline.is_counting for pipeline in self.followed)
+        ends = report and any(pipeline.has_window for pipeline in self.followed)
         committed = self._writer.commit(
             [entry for pipeline in self.followed for entry in pipeline.entries(sequence, now, at)],
             sequence=sequence if ends else None,
@@ -112,7 +112,7 @@ class Pipelines:
         if new:
             self.commit(now)
         for pipeline in new:
-            pipeline.close_window(self._clock.now())
+            pipeline.begin_window(self._clock.now())
 
     def leaving(self, logs: Iterable[LogConfig]) -> list[LogPipeline]:
         """Pipelines of logs that are not among these."""

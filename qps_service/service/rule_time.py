@@ -1,9 +1,9 @@
 """How long route rules may take: of one target, and of all that come.
 
 `re` has no bound of its own, and whoever sends requests chooses what it works on. Promises: the rules of one
-target end after LIMIT of CPU time; what the targets of all logs take, beyond what rules ordinarily take,
-stays below a fifth of the time; and rules that take no more than is ordinary are never without time, however
-much there is to catch up with, since it is not charged for.
+target end after LIMIT of CPU time; what the targets of all logs take stays below a fifth of the time; and as
+long as no report is due, since the service starts and reads what it finds, rules that take no more than is
+ordinary are never without time, however much there is: that is not charged for then.
 
 A target on which rules were ended is OTHER, and remembered as that. A target that came while there was no
 time is OTHER that once: it has its route when it comes again. Both are said. Paths are slow by their length,
@@ -28,8 +28,8 @@ from qps_service.values.counts import OTHER
 # Of one target, for all rules of its log: thousands of times what rules for a site take, and short enough
 # that nobody notices one.
 LIMIT = 50 * MILLISECOND  # nanoseconds of CPU time
-# What the rules of one target may take at no charge: ten times of what rules for a site take on a slow
-# machine. More would let a flood of targets that are as slow as that take a whole core.
+# What the rules of one target may take at no charge while no report is due: ten times of what rules for a
+# site take on a slow machine.
 ORDINARY = 100_000  # nanoseconds of CPU time,
 ORDINARY_RULE = 5_000  # and so many for each rule
 # What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is
@@ -115,6 +115,7 @@ class RuleTime:
     def __init__(self, limit: Limit, clock: Callable[[], int], notify: Notify) -> None:
         """`clock` tells nanoseconds that pass."""
         self.working = nobody_waits  # called again and again while rules are applied
+        self.is_reporting: Callable[[], bool] = lambda: True  # whether a report may be due
         self._limit = limit
         self._clock = clock
         self._notify = notify
@@ -127,13 +128,17 @@ class RuleTime:
 
     def __call__(self, rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
         """The route; OTHER where that took too long; None where no time is left."""
-        is_spent = self._left <= (RESERVE if 2 * len(route) > self._shortest else 0)
-        if is_spent and not self._begin_anew(self._clock()):
+        is_long = 2 * len(route) > self._shortest
+        is_spent = self._left <= (RESERVE if is_long else 0)
+        if is_spent and not self._begin_anew(now := self._clock()):
+            if self._spent.is_news(now):
+                self._say_spent(is_long=is_long)
             return None
         made, took = self._limit(apply_all, rules, route, max_route)
         self._unsigned += took
-        if took > ORDINARY + ORDINARY_RULE * len(rules):
-            self._charge(took, rules, route, is_ended=made is None)
+        self._left -= took if self.is_reporting() else max(0, took - ORDINARY - ORDINARY_RULE * len(rules))
+        if took > self._worst[0] or took >= SLOW:
+            self._note(took, rules, route, is_ended=made is None)
         if self._unsigned >= SIGN_AFTER:
             self._unsigned = 0
             self.working()
@@ -146,21 +151,19 @@ class RuleTime:
         self._shortest, self._worst = ENDLESS, (0, (), b"")
         return True
 
-    def _charge(self, took: int, rules: Sequence[Rule], route: bytes, *, is_ended: bool) -> None:
-        """For a target that was out of the ordinary; say what is to be said of it."""
-        now = self._clock()
-        self._begin_anew(now)
-        self._left -= took - ORDINARY - ORDINARY_RULE * len(rules)
+    def _note(self, took: int, rules: Sequence[Rule], route: bytes, *, is_ended: bool) -> None:
+        """A target that was slow, or slower than those before; say that it was ended, if it was."""
         if took >= SLOW:
             self._shortest = min(self._shortest, len(route))
         self._worst = max(self._worst, (took, rules, route), key=itemgetter(0))
-        if is_ended and self._ended.is_news(now):
+        if is_ended and self._ended.is_news(self._clock()):
             self._say(f"{self._slowest(rules, route)} and was ended; that target is counted under other")
-        if self._left <= RESERVE and self._spent.is_news(now):
-            slowest = self._slowest(*self._worst[1:])
-            left = "for the rest of them, long targets that are not known yet are counted under other"
-            given = f"{(BUDGET - RESERVE) / SECOND:g} s of {PERIOD // SECOND} s"
-            self._say(f"rules took {given}: {left}; {slowest}")
+
+    def _say_spent(self, *, is_long: bool) -> None:
+        targets = "long targets" if is_long else "targets"
+        given = f"{(BUDGET - RESERVE if is_long else BUDGET) / SECOND:g} s of {PERIOD // SECOND} s"
+        left = f"for the rest of them, {targets} that are not known yet are counted under other"
+        self._say(f"rules took {given}: {left}; {self._slowest(*self._worst[1:])}")
 
     def _slowest(self, rules: Sequence[Rule], route: bytes) -> str:
         """Which rule takes most of the time of a target that is known to be slow."""

@@ -11,10 +11,13 @@ FIELDS = "fields"  # it does not have the format's shape up to the status
 STATUS = "status"  # it is neither three digits nor what stands for none
 REASONS = (FIELDS, STATUS, TOO_LONG)
 
-OTHER = b"other"  # the name of what is not told apart; no path is called so, it would begin with a slash
+# The name of what is not told apart. No path is called so, it would begin with a slash; what a client does
+# call so is not told apart, either.
+OTHER = b"other"
+UNREAD = b"-"  # the method and the route of what the server could not read
 
-# Why a request is counted under OTHER: its route, since max_routes are told apart, or since there is no room
-# for its rows; its method, since there is no room, or since it is an invented one.
+# Why a request is counted under a wider name: its route, since max_routes are told apart, or since there is
+# no room for its rows; its method, since there is no room; its method or status, since it is invented.
 MAX_ROUTES, MAX_ROWS, METHODS, INVENTED = FOLDS = ("max_routes", "max_rows", "methods", "invented")
 
 

@@ -59,7 +59,7 @@ class Standing(NamedTuple):
     rotations: int  # seen by this process
     losses: int  # possible ones, told by this process
     loss_bytes: int  # how many bytes they had at most, where that is known
-    folded: Mapping[str, int]  # requests that OTHER got in this process, by reason (one of FOLDS)
+    folded: Mapping[str, int]  # requests that a wider name got in this process, by reason (one of FOLDS)
     routes: int  # told apart
     pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
     last_line_age: float | None  # seconds since this process last read a line; None before the first

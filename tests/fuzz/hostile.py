@@ -45,7 +45,7 @@ class Reading:
 
     def found(self) -> dict[str, object]:
         """What was counted."""
-        window = self.tail.close_window(self._now)
+        window = self.tail.close_window()
         requests: dict[str, int] = {}
         for key, counts in window.counts.items():
             requests[key.route.decode()] = requests.get(key.route.decode(), 0) + counts.requests

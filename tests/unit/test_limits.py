@@ -192,6 +192,28 @@ def few_closed_files_are_remembered() -> None:
     assert known.take_forgotten() == (1, 2, 3, 4, 5)
 
 
+def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
+    """A quarter of it, for all logs; whatever the room, the last ones are remembered."""
+    for size, most in (("1MiB", 131072), ("64MiB", 8 << 20)):
+        history = f'[log.other]\npath = "/other"\n[history]\nmax_size = "{size}"\n'
+        [log, _] = configured(history, tmp_path).logs
+        known = KnownFiles()
+        OpenFiles(_limits(log), known, Announcer("/log", "access", lambda _: None), None)
+        for number in range(1, 1024):
+            large = place(number)._replace(prefix=b"p" * 1024, marks=b"m" * 4096, name="/" + "n" * 3000)
+            known.retire(large)
+        kept = [each.number for each in known.everything()[0]]
+        assert most // 2 < len(kept) * (1024 + 4096 + 3001) < most
+        assert kept == [*range(1024 - len(kept), 1024)]
+        assert set(known.take_forgotten()) == {*range(1, 1024)} - {*kept}
+        known.room = 0
+        known.retire(place(1024))
+        assert [each.number for each in known.everything()[0]] == [1021, 1022, 1023, 1024]
+        for each in known.everything()[0]:
+            known.reopened(each)
+        assert known._taken == 0
+
+
 class CountsLooks(Files):
     """At what is beside the log."""
 
@@ -331,6 +353,11 @@ test_promise, test_twin = promises(
     Promise(few_rotated_files_stay_open, None, [Doubled("open_generations")]),
     Promise(quiet_files_are_closed, None, [Doubled("quiet")]),
     Promise(few_closed_files_are_remembered, None, [Doubled("following.known_files:RETIRED_LIMIT")]),
+    Promise(
+        closed_files_have_a_part_of_the_ledger,
+        None,
+        [Doubled("configuration.loader:RETIRED_PART", to=2), Doubled("following.known_files:RETIRED_LEAST")],
+    ),
     Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
     Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
     Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),

@@ -48,11 +48,13 @@ class LiveSeries:
 
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         """Take in a window's reports, and the totals with them."""
-        reported = {report.log for report in reports}
+        reported, standings = {report.log for report in reports}, tuple(standings)
         totals = {standing.log: standing for standing in standings if standing.log in reported}
+        awaited = {standing.log for standing in standings} - reported  # they have a report another time
         for series in self:
-            series.rate = 0.0
-            series.idle += 1
+            if series.log not in awaited:
+                series.rate = 0.0
+                series.idle += 1
         for report in reports:
             self._series_of(report.log).rate = report.rate
             for (route, status), rate in rates(report).items():
@@ -60,7 +62,7 @@ class LiveSeries:
             if report.log in totals and report.log not in self._logs:
                 for key in totals[report.log].counts:
                     self._series_of(report.log, key.route, key.status)
-        self._logs = reported
+        self._logs = reported | (self._logs & awaited)
         self._series = {key: series for key, series in self._series.items() if series.idle <= ZEROS}
         self._sum(totals)
 

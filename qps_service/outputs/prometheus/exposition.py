@@ -111,7 +111,7 @@ class Families:
 
     def _folded(self) -> Metric:
         """Likewise."""
-        text = "Requests whose route or method was counted as other by this process, by reason"
+        text = "Requests that this process counted under a wider route, method or status, by reason"
         family = _counter("folded_requests", text, "log", "reason")
         for log in self._overview.logs:
             for reason in FOLDS:

@@ -18,6 +18,8 @@
 static int scan_block(struct scanner *s, lines_function lines, const uint8_t *block, size_t len)
 {
     s->block_lines = s->block_rejects = 0;
+    if (is_past(s->number))
+        begin_round(s);
     if (!len)
         return 0;
     size_t whole = len > SLACK ? len - SLACK : 0;

@@ -3,7 +3,10 @@
    Most lines differ from others in address, time and size only. A core is what a line has from its first
    field that says what to count it under to its last, such as `GET /help HTTP/1.1" 200`. Two lines of one
    format whose cores are the same bytes count for the same entry, since a line is read from left to right: so
-   one of them need be taken apart. Where the cache misses, that costs time and nothing else. */
+   one of them need be taken apart. Where the cache misses, that costs time and nothing else.
+
+   One cache is for all scanners of a process: of hundreds of logs each would fill its own. A core is of the
+   round of its scanner, and no two scanners ever have one round at a time. Python lets one thread scan. */
 
 #pragma once
 
@@ -19,8 +22,8 @@
 enum { CORE_LEAST = 8, CORE_LIMIT = STEP };
 
 /* A tag has, from its lowest bit on: the core's length; for a request that is a core without what follows
-   whether its query was left out, and the three bytes of its status; and the round in which its entry was
-   made. */
+   whether its query was left out, and the three bytes of its status; and the last ROUNDS_BITS of the round in
+   which its entry was made. */
 enum { TAG_IS_CUT = 1 << 8, TAG_STATUS_SHIFT = 9, TAG_ROUND_SHIFT = 33 };
 
 struct core {
@@ -28,6 +31,30 @@ struct core {
     struct entry *entry;
     uint64_t tag; /* 0 where there is none */
 };
+
+static struct core all_cores[1 << CORES_BITS];
+static uint64_t rounds; /* the last one that was begun */
+
+/* The next round: no core that is there fits it. Those of long ago, which would fit again, are emptied. */
+static uint64_t next_round(void)
+{
+    if (!(++rounds & ((1ULL << ROUNDS_BITS) - 1))) {
+        memset(all_cores, 0, sizeof all_cores);
+        rounds++;
+    }
+    return rounds;
+}
+
+/* Whether the cache was emptied since this round began: others may have it by now. */
+static inline int is_past(uint64_t round)
+{
+    return (round ^ rounds) >> ROUNDS_BITS != 0;
+}
+
+static inline uint64_t round_tag(uint64_t round)
+{
+    return (round & ((1ULL << ROUNDS_BITS) - 1)) << TAG_ROUND_SHIFT;
+}
 
 /* As many ones from CORE_LIMIT - n on as n, and zeros. */
 #define ONES 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff

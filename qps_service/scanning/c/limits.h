@@ -20,11 +20,12 @@ enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1 };
 #endif
 
 /* 1 << CORES_BITS cores in the cache; LINES_AHEAD lines that are found before they are read; SIZES_WAITING
-   sizes before they are added: of digits of 9 at most, for whose sums 16 bits are enough. */
+   sizes before they are added: of digits of 9 at most, for whose sums 16 bits are enough; 1 << ROUNDS_BITS
+   rounds until the cache is emptied. */
 #if !defined SCAN_SMALL
-enum { CORES_BITS = 14, LINES_AHEAD = 128, SIZES_WAITING = 4096 };
+enum { CORES_BITS = 14, LINES_AHEAD = 128, SIZES_WAITING = 4096, ROUNDS_BITS = 31 };
 #else
-enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2 };
+enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2, ROUNDS_BITS = 2 };
 #endif
 
 /* Bytes of a line: an empty table takes the key of any. */

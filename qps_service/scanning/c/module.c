@@ -27,10 +27,11 @@ typedef struct {
     int is_busy;
 } Scanner;
 
-/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured).
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured). `rests`:
+   whether this is not in the midst of a block.
 
    What fails does so before the rows are taken, so that nothing is lost. */
-static PyObject *take(Scanner *self)
+static PyObject *take(Scanner *self, int rests)
 {
     struct scanner *s = &self->scanner;
     PyObject *names = NULL, *type = NULL, *rejects = NULL, *times = NULL, *sample = NULL;
@@ -46,7 +47,7 @@ static PyObject *take(Scanner *self)
         (type = PyObject_GetAttrString(module, "Rows")) && (rejects = reasons_of(s, names)) &&
         (times = times_of(s)) && (sample = sample_of(s, names)) &&
         (taken = Py_BuildValue("(KOOOOK)", lines, Py_None, rejects, sample, times, s->unmeasured)) &&
-        (rows = take_rows(&s->table, (PyTypeObject *)type))) {
+        (rows = take_rows(&s->table, (PyTypeObject *)type, rests))) {
         PyTuple_SetItem(taken, 1, rows);
         scanner_clear(s);
     } else {
@@ -63,7 +64,7 @@ static PyObject *take(Scanner *self)
 static int spill(struct scanner *s)
 {
     Scanner *self = (Scanner *)((char *)s - offsetof(Scanner, scanner));
-    PyObject *taken = take(self),
+    PyObject *taken = take(self, 0),
              *done = taken ? PyObject_CallFunctionObjArgs(self->spill, taken, NULL) : NULL;
     Py_XDECREF(taken);
     Py_XDECREF(done);
@@ -191,7 +192,9 @@ static PyObject *scanner_take(PyObject *object, PyObject *none)
     if (!is_idle(self))
         return NULL;
     self->is_busy = 1;
-    PyObject *taken = take(self);
+    PyObject *taken = take(self, 1);
+    if (taken)
+        scanner_shrink(&self->scanner);
     self->is_busy = 0;
     return taken;
 }
@@ -200,6 +203,13 @@ static PyObject *scanner_probes(PyObject *object, void *none)
 {
     (void)none;
     return PyLong_FromUnsignedLongLong(((Scanner *)object)->scanner.table.probes);
+}
+
+static PyObject *scanner_held(PyObject *object, void *none)
+{
+    (void)none;
+    const struct table *t = &((Scanner *)object)->scanner.table;
+    return PyLong_FromUnsignedLongLong(t->used * sizeof *t->entries + t->names_used);
 }
 
 static PyMethodDef scanner_methods[] = {
@@ -212,6 +222,7 @@ static PyMethodDef scanner_methods[] = {
 };
 
 static PyGetSetDef scanner_getset[] = {
+    {"held", scanner_held, NULL, "Bytes of what was counted since the last call of take().", NULL},
     {"probes", scanner_probes, NULL, "Slots of the table that were looked at in vain so far.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -69,6 +69,8 @@ typedef struct {
     PyObject_HEAD struct entry *entries;
     uint8_t *names;
     uint32_t len;
+    size_t names_len;
+    int rests; /* whether its memory goes back to the kernel */
 } Rows;
 
 static Py_ssize_t rows_length(PyObject *object)
@@ -96,8 +98,13 @@ static PyObject *rows_item(PyObject *object, Py_ssize_t i)
 static void rows_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    free(((Rows *)object)->entries);
-    free(((Rows *)object)->names);
+    const Rows *self = (const Rows *)object;
+    if (self->rests) {
+        give_back(self->entries, self->len * sizeof *self->entries);
+        give_back(self->names, self->names_len);
+    }
+    free(self->entries);
+    free(self->names);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -117,19 +124,21 @@ static PyType_Spec rows_spec = {
     .slots = rows_slots,
 };
 
-/* The table's entries, which it has no longer. */
-static PyObject *take_rows(struct table *t, PyTypeObject *type)
+/* The table's entries, which it has no longer; whether it rests then, or is used at once. */
+static PyObject *take_rows(struct table *t, PyTypeObject *type, int rests)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct table old = *t;
     Rows *rows = (Rows *)allocate(type, 0);
-    if (!rows || table_fill(t) < 0) {
+    if (!rows || table_fill(t, rests) < 0) {
         Py_XDECREF((PyObject *)rows);
         return rows ? PyErr_NoMemory() : NULL;
     }
     rows->entries = old.entries;
     rows->names = old.names;
     rows->len = old.used;
+    rows->names_len = old.names_used;
+    rows->rests = rests;
     return (PyObject *)rows;
 }
 

@@ -31,8 +31,8 @@ struct time_span {
 struct scanner {
     struct program *program;
     struct table table;
-    struct core *cores; /* 1 << CORES_BITS; pages that are never needed are never there */
-    uint64_t round;     /* how often everything was taken, above the bits of a core's length */
+    uint64_t number; /* of the round: what was counted since everything was taken */
+    uint64_t round;  /* as tags have it */
     uint64_t rejects[REASONS];
     uint64_t unmeasured; /* requests whose size is not known */
     /* Of the block that is being scanned, whatever is spilled meanwhile. */
@@ -56,6 +56,12 @@ struct scanner {
     int (*spill)(struct scanner *); /* takes over and clears what was counted; -1 if that failed */
 };
 
+static void begin_round(struct scanner *s)
+{
+    s->number = next_round();
+    s->round = round_tag(s->number);
+}
+
 /* A scanner for a complete program. All of it was zeros. */
 static int scanner_open(struct scanner *s, struct program *g, const uint8_t *seed,
                         int (*spill)(struct scanner *))
@@ -64,18 +70,16 @@ static int scanner_open(struct scanner *s, struct program *g, const uint8_t *see
     prepare(g);
     s->program = g;
     s->spill = spill;
-    s->round = 1ULL << TAG_ROUND_SHIFT;
+    begin_round(s);
     s->scratch = calloc(2, room);
     s->blanks = calloc(1, room);
     s->text = calloc(ROLES, room);
-    s->cores = calloc(1 << CORES_BITS, sizeof *s->cores);
-    return s->scratch && s->blanks && s->text && s->cores ? table_open(&s->table, seed) : -1;
+    return s->scratch && s->blanks && s->text ? table_open(&s->table, seed) : -1;
 }
 
 static void scanner_close(struct scanner *s)
 {
     free(s->times);
-    free(s->cores);
     free(s->scratch);
     free(s->blanks);
     free(s->text);
@@ -86,12 +90,26 @@ static void scanner_close(struct scanner *s)
 static void scanner_clear(struct scanner *s)
 {
     table_clear(&s->table);
-    s->round += 1ULL << TAG_ROUND_SHIFT;
+    begin_round(s);
     memset(s->rejects, 0, sizeof s->rejects);
     s->unmeasured = 0;
     s->has_sample = 0;
     s->times_len = s->last_time = 0;
     memset(s->untimed, 0, sizeof s->untimed);
+}
+
+/* Give back the memory that much traffic took, where nothing is counted now: of hundreds of logs each may
+   have had as much. */
+static void scanner_shrink(struct scanner *s)
+{
+    size_t room = s->program->max_line + SLACK;
+    table_shrink(&s->table);
+    give_back(s->scratch, 2 * room);
+    give_back(s->blanks, room);
+    give_back(s->text, ROLES * room);
+    free(s->tail);
+    s->tail = NULL;
+    s->tail_room = 0;
 }
 
 static void reject(struct scanner *s, enum reason reason, const uint8_t *line, size_t len)

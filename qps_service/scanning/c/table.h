@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bytes.h"
 #include "limits.h"
@@ -75,6 +76,17 @@ static inline int same(const uint8_t *one, const uint8_t *other, size_t len)
     return !differ;
 }
 
+/* The kernel takes back the pages within a block, whose bytes are not needed any more, and has zeros for them
+   if they are used again. free() alone may keep what it was given. */
+static void give_back(void *block, size_t len)
+{
+    const uintptr_t page = 4096; /* where it is more, the kernel refuses some, and nothing is lost */
+    uintptr_t from = ((uintptr_t)block + page - 1) & ~(page - 1),
+              until = ((uintptr_t)block + len) & ~(page - 1);
+    if (block && from < until)
+        (void)madvise((void *)from, until - from, MADV_DONTNEED);
+}
+
 static int table_resize(struct table *t, uint32_t room)
 {
     uint64_t slots = 2 * (uint64_t)room, *fresh = calloc(slots, sizeof *fresh);
@@ -93,8 +105,9 @@ static int table_resize(struct table *t, uint32_t room)
     return 0;
 }
 
-/* Room for entries and their names; what there was before belongs to somebody else. */
-static int table_fill(struct table *t)
+/* Room for entries and their names; what there was before belongs to somebody else. It takes memory as it is
+   used, if it rests: else what was just free is there again, at no cost. */
+static int table_fill(struct table *t, int rests)
 {
     uint8_t *names = calloc(1, KEY_BYTES_AT_FIRST + SLACK);
     struct entry *entries = malloc(KEYS_LIMIT * sizeof *entries);
@@ -103,6 +116,8 @@ static int table_fill(struct table *t)
         free(entries);
         return -1;
     }
+    if (rests)
+        give_back(entries, KEYS_LIMIT * sizeof *entries);
     t->names = names;
     t->names_room = KEY_BYTES_AT_FIRST;
     t->entries = entries;
@@ -112,7 +127,7 @@ static int table_fill(struct table *t)
 static int table_open(struct table *t, const uint8_t *seed)
 {
     memcpy(t->seed, seed, sizeof t->seed);
-    return table_fill(t) < 0 || table_resize(t, KEYS_AT_FIRST) < 0 ? -1 : 0;
+    return table_fill(t, 1) < 0 || table_resize(t, KEYS_AT_FIRST) < 0 ? -1 : 0;
 }
 
 static void table_close(struct table *t)
@@ -126,6 +141,13 @@ static void table_clear(struct table *t)
 {
     memset(t->slots, 0, (t->slot_mask + 1) * sizeof *t->slots);
     t->used = t->names_used = 0;
+}
+
+/* An empty table has no more room than at first. */
+static void table_shrink(struct table *t)
+{
+    if (t->room > KEYS_AT_FIRST)
+        (void)table_resize(t, KEYS_AT_FIRST); /* without memory it stays as it is */
 }
 
 /* The key's entry; NULL if there is none, and *free_slot is where it would go. */

@@ -83,6 +83,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
                 open_generations=512,
                 rules=(),
                 logs=frozenset({str(tmp_path / "logs/access.log.txt")}),
+                retired=16 << 20,
             ),
         ),
         source=None,
@@ -130,9 +131,10 @@ def test_a_file_with_everything(write: Write) -> None:
         open_generations=3,
         rules=(rule("^/shop/(?P<what>[^/]+)", r"/shop/\g<what>"), rule("^/old/", "/old")),
         logs=frozenset({"/var/log/api.log", "/var/log/web.log"}),
+        retired=128 << 10,
     )
     (alone,) = load(Flags(log="/var/log/api.log"), {}).logs
-    api = alone._replace(logs=web.logs)
+    api = alone._replace(logs=web.logs, retired=web.retired)
     assert load(flags, {}) == Config(
         2_500_000_000, "/var/lib/x", History(0, 1 << 20), (web, api), "file.toml"
     )

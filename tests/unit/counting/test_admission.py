@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission, SpaceSaving
 from qps_service.counting.budget import LONG, Budget
-from qps_service.counting.rows import ROUTE_ROWS, Rows
+from qps_service.counting.rows import ALWAYS, ROUTE_ROWS, Rows
 from qps_service.values.counts import OTHER
 from tests.promised import Promise, promises
 
@@ -154,7 +154,7 @@ def test_a_price_can_be_paid_at_once() -> None:
 
 def test_places_that_are_taken_already() -> None:
     admission = Admission(4, [b"/a", b"/b", OTHER, b"/a"])
-    assert (admission.admitted, set(admission.names)) == (2, {OTHER, b"/a", b"/b"})
+    assert (admission.admitted, set(admission.names)) == (2, {*ALWAYS, b"/a", b"/b"})
     assert first_cost(admission, b"/c") == 4
     crowded = Admission(1, [b"/a", b"/b"])
     assert crowded.offer(b"/c", 1000) == OTHER
@@ -241,7 +241,7 @@ def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes
             assert free > 0
             assert true[route] >= 4 ** ((admission.places // free).bit_length() - 1)
             named.add(route)
-    assert named == admission.names.keys() - {OTHER}
+    assert named == admission.names.keys() - {*ALWAYS}
     assert (admission.admitted, folds(admission)) == (len(named), folded)
     assert len(admission._summary._counters) <= admission.places
 
@@ -249,7 +249,7 @@ def check_who_is_in_stays_in(make: type[Admission], offers: Sequence[tuple[bytes
 class Evicts(Admission):  # who comes last takes the place of who came first
     def offer(self, route: bytes, requests: int) -> bytes:
         if self.admitted == self.places:
-            del self.names[next(name for name in self.names if name != OTHER)]
+            del self.names[next(name for name in self.names if name not in ALWAYS)]
             self.reprice()
         return super().offer(route, requests)
 

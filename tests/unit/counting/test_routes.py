@@ -343,6 +343,16 @@ def check_cache_is_bounded(make: type[Routes]) -> None:
         assert sum(len(one) + len(two) for one, two in kept.items()) <= 2 * (CACHE_BYTES + 2 * 65536)
 
 
+def check_many_logs_share_the_caches(make: type[Routes]) -> None:
+    """Of a hundred logs each has a part of what sixteen may have."""
+    caches = [make([rule("^/x", "/x")], logs=logs) for logs in (1, 16, 100)]
+    for number in range(CACHE_ENTRIES):
+        for cache in caches:
+            cache.of(b"/%d" % number)
+    assert [len(cache._young) for cache in caches[:2]] == [CACHE_ENTRIES] * 2
+    assert len({**caches[2]._young, **caches[2]._old}) <= 2 * CACHE_ENTRIES * 16 // 100
+
+
 def test_what_needs_no_thought_needs_no_cache() -> None:
     routes = Routes()
     for number in range(100):
@@ -364,4 +374,5 @@ test_promise, test_twin = promises(
             Doubled("counting.routes:CACHE_BYTES"),
         ],
     ),
+    Promise(check_many_logs_share_the_caches, Routes, [Doubled("counting.routes:CACHES")]),
 )

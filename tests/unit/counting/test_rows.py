@@ -1,14 +1,15 @@
-"""Rows and bytes of names are bounded; where they are short, methods fold, then routes; no status does."""
+"""Rows and bytes of names are bounded; where they are short, methods fold, then routes and statuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
-from qps_service.counting import budget, rows
+from qps_service.counting import admission, budget, rows
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
 from qps_service.counting.rows import ROUTE_ROWS, STATUS_ROWS, Rows
+from qps_service.counting.statuses import LISTED
 from qps_service.text.escape import show
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.entries import Restored
@@ -19,6 +20,7 @@ MAX_ROWS = default_of("max_rows")
 PLACES = 960  # 80 short routes
 METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"COPY", b"MOVE"]
 STATUSES = range(400, 400 + STATUS_ROWS)
+LAST = (500, 502, 503, 504, 505, 506, 507, 508, 510, 511)
 
 
 def counting(restored: Aggregator | None = None, places: int = PLACES, routes: int = 1000) -> Aggregator:
@@ -38,10 +40,10 @@ def ask(log: Aggregator, method: bytes, route: bytes, status: int, requests: int
     return key
 
 
-def flood(log: Aggregator, routes: list[bytes]) -> int:
+def flood(log: Aggregator, routes: list[bytes], statuses: Iterable[int] = STATUSES) -> int:
     """Whatever a client can ask of a server, by which all routes are told apart that may be; the requests."""
     lines = [(b"GET", route, 404, 1024, 0) for route in routes]
-    lines += [(each, route, status, 1, 0) for status in STATUSES for each in METHODS for route in routes]
+    lines += [(each, route, status, 1, 0) for status in statuses for each in METHODS for route in routes]
     log.add(Scanned(0, lines, {}, None))
     log.take()
     return sum(row[3] for row in lines)
@@ -98,21 +100,51 @@ def test_methods_fold_first() -> None:
 
 
 def check_statuses(make: Callable[[], Aggregator]) -> None:
-    """Where nothing is left, an admitted route keeps its name for each status, and a method that has a row
-    goes on with it; a further one is OTHER of that route and status."""
+    """Where nothing is left, an admitted route keeps its name for as many listed statuses as each has room
+    for, whatever statuses a client made up before, and a method that has a row goes on with it. A further
+    status is that of the route OTHER, and one that no list has is its class."""
     log = make()
     ask(log, b"GET", b"/help", 200)
-    flood(log, SHORT)
+    for status in range(600, 999):
+        assert ask(log, b"GET", b"/help", status).route == b"/help"
+    flood(log, SHORT, STATUSES[:5])
+    log._rows._share.take(log._rows.room)  # as what is left to another log
     assert ask(log, b"GET", b"/help", 200) == Key(b"GET", b"/help", 200)
     known = [key for key in log.totals if key.route not in (b"/help", OTHER)][-1].route
-    for status in range(500, 540):
-        for method in METHODS:
-            key = ask(log, method, known, status)
-            assert (key.route, key.status) == (known, status)
-    assert len([key for key in log.totals if key.route == known and key.status >= 500]) == 40
+    invented, scarce, folded = log.folded["invented"], log.folded["max_rows"], 0
+    for route in (b"/help", known):
+        room = STATUS_ROWS - len({key.status for key in log.totals if key.route == route} & LISTED)
+        named, others = LAST[:room], LAST[room:]
+        expected = [Key(OTHER, route if status in named else OTHER, status) for status in LAST]
+        assert [ask(log, b"MOVE", route, status) for status in LAST] == expected
+        assert ask(log, b"MOVE", route, 488).status == 400
+        folded += len(others)
+    assert (log.folded["invented"], log.folded["max_rows"]) == (invented + 2, scarce + folded)
     before = set(log.totals)
     flood(log, [b"/other" + route for route in SHORT])
     assert {key.route for key in log.totals} == {key.route for key in before}
+
+
+def check_any_status(make: Callable[[], Aggregator]) -> None:
+    """A client who chooses them has no more rows than there are places, but for the listed ones of OTHER."""
+    log = make()
+    lines = [(b"GET", route, status, 1, 0) for route in SHORT for status in range(1000)]
+    log.add(Scanned(0, lines, {}, None))
+    log.take()
+    assert sum(counts.requests for counts in log.totals.values()) == len(lines)
+    named = [key for key in log.totals if key.route != OTHER]
+    assert PLACES // 4 < len(named) <= PLACES
+    assert len(log.totals) - len(named) <= len(LISTED) + 3
+
+
+def check_the_servers_own_routes_take_no_place(make: Callable[..., Aggregator]) -> None:
+    """What could not be read is told apart, whatever came before; OTHER is OTHER, whoever calls it so."""
+    log = make(routes=1)
+    flood(log, SHORT)
+    for status in (400, 408, 414):
+        assert ask(log, b"-", b"-", status) == Key(b"-", b"-", status)
+    assert ask(log, OTHER, OTHER, 400) == Key(OTHER, OTHER, 400)
+    assert log.routes == 1
 
 
 def check_older(make: Callable[[Aggregator], Aggregator]) -> None:
@@ -193,7 +225,7 @@ def folds_all(table: Rows, method: bytes, route: bytes, status: int) -> Key:
 
 
 def admits_all(table: Rows, route: bytes) -> bool:
-    table._add_route(route)
+    table._route(route)
     return True
 
 
@@ -232,7 +264,26 @@ test_promise, test_twin = promises(
     Promise(
         check_statuses,
         lambda: counting(),
-        {"statuses fold": without_room("key", folds_all), "all": without_room("key", names_all)},
+        {
+            "statuses fold": without_room("key", folds_all),
+            "all": without_room("key", names_all),
+            "any status counts as listed": Patches((rows, "LISTED", range(1000))),
+            "none does": Patches((rows, "LISTED", range(0, 1000, 100))),
+        },
+    ),
+    Promise(
+        check_any_status,
+        lambda: counting(),
+        {
+            "all": without_room("key", names_all),
+            "doubled": DOUBLED,
+            "always": Patches((rows, "STATUS_ROWS", 1000)),
+        },
+    ),
+    Promise(
+        check_the_servers_own_routes_take_no_place,
+        counting,
+        {"as any": Patches((rows, "ALWAYS", (OTHER,)), (admission, "ALWAYS", (OTHER,)))},
     ),
     Promise(
         check_older,

@@ -211,6 +211,26 @@ def check_hole(suffix: str) -> None:
         assert len(files.taken) < 10 * number
 
 
+def check_barren(trap: str) -> None:
+    """What has hardly any text for its size is damaged: the way to the next text is bounded. What a tape or
+    thousands of rotations leave is not."""
+    pack, large = PACKERS[".gz"], TEXT * 3
+    few, many = {
+        "zeros": (bytes(15 * MIB), bytes(17 * MIB)),
+        "empty members": (pack(b"") * 3500, pack(b"") * 8000),
+        "some text": (bytes(12 * MIB) + pack(large) + bytes(12 * MIB), (bytes(12 * MIB) + pack(SMALL)) * 2),
+    }[trap]
+    files = Counting()
+    for between, expected, wrong in (
+        (few, SMALL + (large if trap == "some text" else b"") + SMALL, None),
+        (many, SMALL + (SMALL if trap == "some text" else b""), "more than 16 MiB of it hold no text"),
+    ):
+        with opened(pack(SMALL) + between + pack(SMALL), ".gz", files=files) as packed:
+            found, damage = follow(packed)
+        check_same(found, expected)
+        assert damage == wrong
+
+
 class OneMember(packed_module.Stream):  # takes the end of a member for the end of the text
     def _feed_slice(self) -> bytes:
         if self._has_begun and self._member is None:
@@ -550,6 +570,22 @@ def rows(suffix: str) -> Iterator[Promise]:
 
 test_promise, test_twin = promises(
     *(row for suffix in PACKERS for row in rows(suffix)),
+    *(
+        Promise(
+            check_barren,
+            None,
+            {
+                "doubled": Doubled("files.compressed:BARREN"),
+                **{f"{what[1:]} {value}": Patches((packed_module, what, value)) for what, value in patches},
+            },
+            trap=trap,
+        )
+        for trap, patches in {
+            "zeros": [],
+            "empty members": [("_MEMBER", 0)],
+            "some text": [("_MADE_UP", 0), ("_MADE_UP", 1 << 20)],
+        }.items()
+    ),
     Promise(check_window, None, [], suffix=".xz", window=26, allowed=True),
     Promise(check_window, None, [FREE_XZ], suffix=".xz", window=27, allowed=False),
     Promise(check_window, None, [], suffix=".zst", window=27, allowed=True),

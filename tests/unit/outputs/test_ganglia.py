@@ -375,6 +375,23 @@ def a_vanished_route_is_zero_and_then_forgotten(make: Make) -> None:
     assert (site.shown()["qps_access_a_200"], site.shown()["qps_access_a_200_count"]) == ("0.1", "6")
 
 
+def without_a_report_nothing_vanishes(make: Make) -> None:
+    """A log that is followed, and has no report this time, keeps its rates."""
+    site = Site(make)
+    site.window({(b"/a", 200): 5})
+    for _ in range(ZEROS + 2):
+        site.windows({})
+    assert site.shown()["qps_access_a_200"] == "0.5"
+    site.window({})
+    assert site.shown()["qps_access_a_200"] == "0.0"
+
+
+class NeverWaits(LiveSeries):  # tells of those that have a report
+    def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
+        reported = {report.log for report in reports}
+        super().update(reports, [each for each in standings if each.log in reported])
+
+
 class StopsAtOnce(LiveSeries):  # tells of what had requests alone
     def update(self, reports: Sequence[Report], standings: Iterable[Standing]) -> None:
         super().update(reports, standings)
@@ -596,6 +613,7 @@ test_promise, test_twin = promises(
         a_vanished_route_is_zero_and_then_forgotten, GangliaOutput, [broken(StopsAtOnce), broken(NeverStops)]
     ),
     Promise(the_next_process_takes_over, GangliaOutput, [broken(Newborn)], caught=(KeyError,)),
+    Promise(without_a_report_nothing_vanishes, GangliaOutput, [broken(NeverWaits)], caught=(KeyError,)),
     *(
         Promise(
             check,

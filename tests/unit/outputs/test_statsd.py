@@ -112,6 +112,22 @@ def is_zero_after_a_restart(kind: Windows) -> None:
     assert rates(renderer, {ROOT: Counts(20, 0)}, known)[1:] == []
 
 
+def is_kept_without_a_report(kind: Windows) -> None:
+    """Of a log that has no report this time nothing is told; what it had is 0 when it has one again."""
+    renderer, waits = kind("qps", tags=False), overview(standing({}))
+    assert len(rates(renderer, {HELP: Counts(10, 0)})) == 1
+    for _ in range(2 * WINDOWS):
+        assert list(renderer.lines([], waits)) == []
+    assert rates(renderer, {}, {HELP: Counts(10, 0)}) == ["qps.access.GET._help.200.rate:0|g"]
+
+
+class NeverWaits(Renderer):
+    def lines(self, reports: Any, overview: Any) -> Iterator[str]:
+        logs = {report.log for report in reports}
+        told = overview._replace(logs=tuple(log for log in overview.logs if log.log in logs))
+        return super().lines(reports, told)
+
+
 class NeverZero(Renderer):
     def lines(self, *arguments: Any) -> Iterator[str]:
         return (line for line in super().lines(*arguments) if ":0|g" not in line)
@@ -132,6 +148,7 @@ class Newborn(Renderer):
 test_promise, test_twin = promises(
     Promise(is_zero_for_a_while, Renderer, [NeverZero, ForEver], caught=(IndexError,)),
     Promise(is_zero_after_a_restart, Renderer, [Newborn]),
+    Promise(is_kept_without_a_report, Renderer, [NeverWaits]),
 )
 
 

@@ -54,6 +54,14 @@ def check_sample(render: Callable[[Report], str], berlin: None) -> None:
     assert render(report_of(COUNTS)) == SAMPLE
 
 
+def test_no_route_reads_as_a_line_of_ours() -> None:
+    """Whatever a client asks for: the total is the last row, and a possible loss is none."""
+    routes = (b"total", b"possible loss", b"-", b"/total")
+    report = report_of({Key(b"GET", route, 400): Counts(10, 0) for route in routes})
+    rows = [line.split("\t") for line in render_text(report).splitlines()[2:-1]]
+    assert [row[0] for row in rows] == ["-", "/total", r"\x70ossible loss", r"\x74otal", "total"]
+
+
 def with_methods(report: Report) -> str:
     lines = render_text(report).splitlines(keepends=True)
     rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]

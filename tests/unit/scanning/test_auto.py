@@ -81,7 +81,7 @@ class Log:
         entries = self.pipeline.entries(sequence, self.now, EPOCH + self.now)
         self._ledger.commit(entries, sequence=sequence)
         self.pipeline.release(committed=True)
-        self.pipeline.close_window(self.now)
+        self.pipeline.close_window()
 
     def totals(self) -> tuple[int, int]:
         """Requests and rejected lines in the ledger, which are those that were read of its generations."""

@@ -146,6 +146,20 @@ def test_many_bytes_end_fields(make: Make) -> None:
     assert list(scanner.take()[1]) == [(b"-", b"b", 200, 3, 0)]
 
 
+def test_scanners_that_share_a_cache(make: Make) -> None:
+    """Each counts its own lines, however often others begin anew meanwhile: the small module's cache is empty
+    every fourth time."""
+    scanners = [make() for _ in range(3)]
+    found = [0] * len(scanners)
+    for number in range(200):
+        for at, scanner in enumerate(scanners):
+            assert scanner.scan(lines(3 + at)) == (3 + at, 0)
+        taken = number * 7 % 11 % len(scanners)
+        found[taken] += requests(scanners[taken].take())
+    for at, scanner in enumerate(scanners):
+        assert found[at] + requests(scanner.take()) == 200 * (3 + at)
+
+
 def test_a_spill_that_comes_back(make: Make) -> None:
     """It is refused, whatever it wants; the scanner goes on."""
     refused: list[object] = []

@@ -95,7 +95,7 @@ class EatsTheLastWindow(Daemon):
         if self._stopping:
             for pipeline in self._pipelines.followed:
                 pipeline.entries(0, 0, 0)
-                pipeline.close_window(self._clock.now())
+                pipeline.close_window()
 
 
 class ReadyFirst(Daemon):

@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
 from qps_service.following.watcher import Watches
+from qps_service.notices.trouble import Trouble
+from qps_service.outputs.base import TakesReports
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
+from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit import daemons
@@ -181,16 +184,41 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     assert turns == names * (len(turns) // LOGS)
 
 
-def reports_whole_turns(tmp_path: Path) -> None:
-    """A line is in the window in which it was written, as long as a turn is shorter than a window."""
-    farm = Farm(tmp_path, LongLooks(0.3, start=1, end=40))
-    farm.write_at(8, *farm.logs)
-    farm.service.run(45)
-    by_window = [
-        sum(report.requests for report in farm.service.reports[at : at + LOGS])
-        for at in range(0, len(farm.service.reports), LOGS)
-    ]
-    assert by_window[:2] == [LOGS, 0] or by_window[:2] == [0, LOGS]
+class Moments(TakesReports):
+    """When reports come."""
+
+    name = "moments"
+
+    world: World
+
+    def __init__(self) -> None:
+        self.trouble = Trouble(lambda notice: None, "")
+        self.moments: list[float] = []  # seconds since the start
+
+    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
+        self.moments.append(self.world.seconds)
+
+
+def reports_in_time(tmp_path: Path) -> None:
+    """However long a look at all logs takes: a window of a log ends with the last look at it, so that its
+    rate is that of the writer, and one that was not looked at is in the next report."""
+    for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
+        root = tmp_path / str(took)
+        root.mkdir()
+        output = Moments()
+        farm = Farm(root, LongLooks(took, start=1, end=80), outputs=[output])
+        output.world = farm.service.world
+        for second in range(1, 80):
+            farm.write_at(second, *farm.logs)
+        farm.service.run(100)
+        at = output.moments
+        assert [round(seconds) // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
+        assert all(seconds % 10 <= 1 + took for seconds in at[:7])
+        for log in farm.logs:
+            reports = [report for report in farm.service.reports if report.log == log.stem]
+            assert sum(report.requests for report in reports) == 79
+            assert all(abs(each.requests - each.seconds) < 2 + 2 * took for each in reports if each.at < 5075)
+        assert len(farm.service.reports) < len(at) * LOGS or took < 1
 
 
 def answers_who_asks_in_a_turn_after_it(tmp_path: Path) -> None:
@@ -253,15 +281,23 @@ class BeginsAnew(Daemon):
         return super()._look()
 
 
-class ReportsAnyway(Daemon):
-    """In the middle of a turn, too."""
+class EndsAllWindows(Daemon):
+    """Whenever their logs were looked at."""
 
     def _look(self) -> int:
         now = super()._look()
-        if hasattr(self, "_schedule") and now >= self._schedule.deadline and self._unread:
-            self._pipelines.commit(now, report=True)
-            self._rate = self._report(now)
-            self._schedule.advance(now)
+        for each in self._pipelines.followed:
+            each._read_at, each._is_read = now, True
+        return now
+
+
+class WaitsForAll(Daemon):
+    """No report comes in the middle of a turn."""
+
+    def _look(self) -> int:
+        now = super()._look()
+        while self.is_reporting and now >= self._schedule.deadline and self._unread:
+            now = super()._look()
         return now
 
 
@@ -314,7 +350,7 @@ test_promise, test_twin = promises(
         None,
         {**served_by(LooksAtAll, BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
     ),
-    Promise(reports_whole_turns, None, served_by(ReportsAnyway)),
+    Promise(reports_in_time, None, served_by(EndsAllWindows, WaitsForAll)),
     Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
     Promise(a_stop_in_a_turn_reads_all_logs, None, served_by(StopsWithTheTurn)),
     Promise(

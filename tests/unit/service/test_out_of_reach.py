@@ -381,9 +381,9 @@ class ForgetsTheBacklog(LogPipeline):  # after its first part
 
 
 class CountsTheEmptyWindow(LogPipeline):  # as one that was missed
-    def close_window(self, now: int) -> Window:
+    def close_window(self) -> Window:
         started = self.aggregator.started
-        window = super().close_window(now)
+        window = super().close_window()
         self._before = started
         return window
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.service.pipeline import LOSS_RECENT, LOSSES_TOLD, LogPipeline
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import PossibleLoss, Restored
+from qps_service.values.entries import Entry, PossibleLoss, Restored
 from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
@@ -54,7 +55,7 @@ class Log:
     def window(self) -> Window:
         """Commit, and end the window."""
         self.pipeline.entries(1, self.now, 0)
-        return self.pipeline.close_window(self.now)
+        return self.pipeline.close_window()
 
     def said(self) -> list[str]:
         """Since the last call."""
@@ -322,6 +323,71 @@ test_a_mount_is_said, test_a_mount_that_is_said_wrongly_is_caught = promises(
             twin(LogPipeline, "silent", "_look_at_mount", instead=nothing),
         ],
     )
+)
+
+
+# --- many logs
+
+
+def check_many_logs_share_what_is_counted(make: type[LogPipeline], begin: Begin) -> None:
+    """Between two looks the scanners of hundreds of logs keep no more together than that of one may, and
+    nothing is counted twice for it."""
+    log, targets = begin(make), 1100
+    log.pipeline.reconfigure(log.config(logs=frozenset(map(str, range(256)))))
+    for _ in range(3):
+        log.write(b"".join(b"1.2.3.4\tGET /%d\t200\t5\n" % number for number in range(targets)))
+        log.read()
+        assert log.pipeline._scanner.held <= 16 * 1024 * 1024 // 256
+    assert sum(counts.requests for counts in log.window().counts.values()) == 3 * targets
+
+
+test_much_is_shared, test_much_that_each_has_is_caught = promises(
+    Promise(
+        check_many_logs_share_what_is_counted,
+        LogPipeline,
+        [Doubled("service.pipeline:COUNTED_LIMIT")],
+    )
+)
+
+
+# --- windows of what is not read
+
+
+def check_unread(make: type[LogPipeline], begin: Begin) -> None:
+    """What is committed of a log before it is read once more belongs to no window, and its window has no
+    length; but for one that an earlier process began, which goes on from there."""
+    log = begin(make)
+    log.pipeline.begin_window(log.now)
+    log.write(GOOD)
+    log.read()
+    [entry] = log.pipeline.entries(7, log.now + 5 * SECOND, 100 * SECOND)
+    assert (entry.sequence, entry.ended, entry.at) == (7, log.now, 95 * SECOND)
+    assert log.pipeline.close_window().seconds == 1
+    [entry] = log.pipeline.entries(8, log.now + 9 * SECOND, 104 * SECOND)
+    assert (entry.sequence, entry.started, entry.ended) == (0, log.now, log.now)
+    assert not log.pipeline.has_window
+    began = Restored(str(log.path), (), (), 1, (), {}, {}, {}, {}, log.now, 0, False, ())
+    known = resume.Resume.at(began, log.now + 3 * SECOND, 0)
+    other = make(log.config(), log.now + 3 * SECOND, lambda _: None, resume=known)
+    [entry] = other.entries(7, log.now + 4 * SECOND, 0)
+    assert (entry.sequence, entry.ended - entry.started) == (7, 3 * SECOND)
+    other.close()
+
+
+class EndsNow(LogPipeline):  # whenever it was read
+    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
+        self._read_at, self._is_read = now, True
+        return super().entries(sequence, now, at)
+
+
+class ForgetsTheBeginning(LogPipeline):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._is_read = False
+
+
+test_unread, test_unread_otherwise = promises(
+    Promise(check_unread, LogPipeline, [EndsNow, ForgetsTheBeginning])
 )
 
 

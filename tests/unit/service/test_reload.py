@@ -517,12 +517,12 @@ class BeginsAtOnce(Pipelines):
         for pipeline in self.followed:
             if not pipeline.is_counting:
                 self.commit(now)
-                pipeline.close_window(now)
+                pipeline.begin_window(now)
 
 
 class NumbersEach(Pipelines):
     def commit(self, now: int, *, report: bool = False) -> bool:
-        if report and not any(pipeline.is_counting for pipeline in self.followed):
+        if report and not any(pipeline.has_window for pipeline in self.followed):
             self._writer._sequence += 1
         return super().commit(now, report=report)
 

@@ -54,7 +54,8 @@ def what_folds_is_said_once(pipeline: type[LogPipeline], tmp_path: Path) -> None
     path = f"{tmp_path}/a.log has "
     few = " rows, and few of max_rows are left: further "
     said = [text.partition(path)[2].partition(few)[2] for text in shop.said("rows_short")]
-    methods, routes = "methods are counted as other, by route and status", "routes are counted as other"
+    methods = "methods are counted as other, by route and status"
+    routes = "routes, and further statuses of a route, are counted as other"
     assert said == [methods, routes, methods, routes]
     assert {notice.log for notice in shop.notices if notice.kind.name == "rows_short"} == {"a"}
 

@@ -149,9 +149,11 @@ class Told:
         self.now = 0
         self.spent = 0  # nanoseconds of CPU time
         self.signs = 0
+        self.is_reporting = True
         self.notices: list[Notice] = []
         self.rule_time = make(self, lambda: self.now, self.notices.append)
         self.rule_time.working = self.sign
+        self.rule_time.is_reporting = lambda: self.is_reporting
 
     def sign(self) -> None:
         self.signs += 1
@@ -178,12 +180,13 @@ def targets(milliseconds: int, count: int, first: int = 0) -> list[bytes]:
 
 def check_share(make: type[RuleTime]) -> None:
     """A fifth of the time, for all logs, whatever each target takes; then nothing until the next period."""
-    for took in (1, 10, 50):
+    for took in (0, 1, 10, 50):
         told = Told(make)
         for period in range(3):
             told.now, told.spent = period * 2 * PERIOD, 0
-            for one, two in zip(targets(took, 1000), targets(took, 1000), strict=True):
-                told.now += MILLISECOND
+            count = 1000 if took else BUDGET // ORDINARY
+            for one, two in zip(targets(took, count), targets(took, count), strict=True):
+                told.now += PERIOD // 5 // count
                 told.of(one)
                 told.of(two, (SLOW,))
             assert 0.7 * BUDGET < told.spent < 1.2 * BUDGET
@@ -194,8 +197,9 @@ def check_share(make: type[RuleTime]) -> None:
 
 
 def check_the_ordinary_is_free(make: type[RuleTime]) -> None:
-    """However many there are at once: a start may read gigabytes."""
+    """However many there are at once while no report is due: a start may read gigabytes."""
     told = Told(make)
+    told.is_reporting = False
     for target in targets(0, 12_000):
         assert told.of(target) is not None
     assert told.spent > BUDGET
@@ -285,6 +289,7 @@ def check_notices(make: type[RuleTime]) -> None:
 def check_signs(make: type[RuleTime]) -> None:
     """For each second of CPU, be it free or not: tens of thousands of rows are counted at once."""
     told = Told(make)
+    told.is_reporting = False
     for target in targets(0, 30_000):
         told.of(target)
     assert told.signs == told.spent // SECOND == 3
@@ -310,7 +315,15 @@ def test_the_limit_and_the_share_together() -> None:
 
 
 NEVER_AGAIN = twin(RuleTime, "never again", "_begin_anew", instead=lambda *_: False)
-NOTHING_IS_CHARGED = twin(RuleTime, "nothing is charged", "_charge", instead=lambda *_, **__: None)
+NOTHING_IS_CHARGED = twin(
+    RuleTime, "nothing is charged", "__call__", first=lambda self: vars(self).update(_left=BUDGET)
+)
+THE_ORDINARY_IS_FREE = twin(
+    RuleTime,
+    "the ordinary is free",
+    "__call__",
+    first=lambda self: vars(self).update(is_reporting=lambda: False),
+)
 
 
 class EachLogHasItsOwn(RuleTime):
@@ -343,6 +356,7 @@ test_promise, test_twin = promises(
         {
             "never again": NEVER_AGAIN,
             "nothing is charged": NOTHING_IS_CHARGED,
+            "the ordinary is free": THE_ORDINARY_IS_FREE,
             "each log has its own": EachLogHasItsOwn,
             "twice as much": Doubled("service.rule_time:BUDGET"),
         },

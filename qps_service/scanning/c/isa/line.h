@@ -251,7 +251,7 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
         start = fields[g->fields[g->core_first].role].start;
         len = (size_t)(last->start + last->len - start);
         if (len >= CORE_LEAST && len <= CORE_LIMIT) {
-            core = core_at(s->cores, s->table.seed, start, len, 0);
+            core = core_at(all_cores, s->table.seed, start, len, 0);
             is_known = core->tag == (s->round | len) && !PER_ISA(differ)(start, len, core->bytes);
         }
     }

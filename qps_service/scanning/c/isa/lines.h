@@ -53,7 +53,7 @@ static int PER_ISA(delimited_lines)(struct scanner *s, const uint8_t *p, const u
     const unsigned before = g->before, within = g->within;
     const int is_default = before == 1 && within == 2; /* for this the compiler needs no loops */
     const uint8_t delimiter = g->delimiter;
-    struct core *cores = s->cores;
+    struct core *cores = all_cores;
     const uint64_t *seed = s->table.seed;
     uint64_t round = s->round;
     for (const uint8_t *stop; p < end; p = stop + 1) {

@@ -123,7 +123,7 @@ static inline enum reason PER_ISA(count_quoted)(struct scanner *s, const struct 
     uint64_t more =
         (load64(fields[STATUS].start) & 0xffffff) << TAG_STATUS_SHIFT | (len < whole ? TAG_IS_CUT : 0);
     int has_core = len >= CORE_LEAST && (len == whole || cuts);
-    struct core *core = core_at(s->cores, s->table.seed, start, has_core ? len : CORE_LEAST, more);
+    struct core *core = core_at(all_cores, s->table.seed, start, has_core ? len : CORE_LEAST, more);
     struct entry *e = core->entry;
     if (!has_core || (core->tag ^ (s->round | more | len)) | PER_ISA(differ)(start, len, core->bytes)) {
         enum reason reason;
