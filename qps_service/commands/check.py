@@ -103,11 +103,16 @@ def _source(config: Config) -> list[Answer]:
     if config.source is None:
         return [("configuration", "no file", True)]
     files = Files()
-    try:
-        files.close(files.open(config.source))
-    except OSError as error:
-        return [("configuration", f"{config.source}: {explain(error)}", False)]
-    return [("configuration", config.source, True)]
+    answers: list[Answer] = []
+    for path in (config.source, *(each.path for each in config.fragments)):
+        what = "" if answers else "configuration"
+        try:
+            files.close(files.open(path))
+        except OSError as error:
+            answers.append((what, f"{show_path(path)}: {explain(error)}", False))
+        else:
+            answers.append((what, show_path(path), True))
+    return answers
 
 
 def _rows(config: Config) -> list[Answer]:

@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     forgotten: tuple[int, ...] = ()  # numbers of generations that are not to be remembered any longer
     ignored: tuple[IgnoredFile, ...] | None = None  # all of them; None if they are the same as before
     losses: tuple[Loss, ...] = ()
+    was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
 
 
 class Restored(NamedTuple):
@@ -63,3 +64,4 @@ class Restored(NamedTuple):
     losses: tuple[Loss, ...]  # the latest, oldest first
     ended: int = 0  # when it was at `at`, CLOCK_BOOTTIME nanoseconds of that boot
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
+    was: str | None = None  # the name that it has in the ledger, where that is its former one

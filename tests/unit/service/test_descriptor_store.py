@@ -45,9 +45,8 @@ def keeps_and_drops_by_name(supervisor: type[Supervisor]) -> None:
 def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore]) -> None:
     """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
     told: list[str] = []
-    kept = store(
-        Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], {"access", "other"}
-    )
+    names = {"access": "access", "other": "other"}
+    kept = store(Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], names)
     first, second = position(1, 3), position(2, 3)
     kept.of("access").keep(7, first)
     kept.of("access").keep(8, second)

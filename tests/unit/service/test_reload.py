@@ -12,6 +12,7 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.following.log_places import LogPlaces
+from qps_service.following.resume import Resume
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
@@ -194,8 +195,9 @@ class LooksUpFirst(Pipelines):
             self._early = {log.name: self._writer.restore(log.name, now=0, at=0) for log in logs}
         return super().leaving(logs)
 
-    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
-        return super()._join(log, getattr(self, "_early", {log.name: restored})[log.name], now, at)
+    def _join(self, log: LogConfig, resume: Resume, now: int) -> LogPipeline:
+        early = getattr(self, "_early", {log.name: resume.restored})
+        return super()._join(log, resume._replace(restored=early[log.name]), now)
 
 
 class TellsLater(Pipelines):
