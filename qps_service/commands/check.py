@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config_only:
         return EXIT_OK
     CPU_LIMIT.install()
-    user = _service_user()
+    user = service_user()
     well = _print(as_user(user, partial(_source, config)))
     _print([("interval", format_duration(config.interval), True)])
     well &= _print(as_user(user, partial(_state, config)))
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
-            answers += _hidden(log.path)
+            answers += hidden(log.path)
         well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
     return EXIT_OK if well else EXIT_PROBLEM
 
@@ -148,10 +148,10 @@ def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer
         seen = None
     if seen and not seen.regular:
         leads += f": {explain(NotRegularError(seen.mode))}"
-    return [("output", leads, not seen or seen.regular), *(_hidden(path) if user else ())]
+    return [("output", leads, not seen or seen.regular), *(hidden(path) if user else ())]
 
 
-def _hidden(path: str) -> Iterator[Answer]:
+def hidden(path: str) -> Iterator[Answer]:
     real = os.path.realpath(path)
     for directory, setting in HIDDEN.items():
         if os.path.commonpath([directory, real]) == directory:
@@ -159,7 +159,7 @@ def _hidden(path: str) -> Iterator[Answer]:
             yield "  sandbox", f"{how}, unless a drop-in says otherwise", True
 
 
-def _service_user() -> pwd.struct_passwd | None:
+def service_user() -> pwd.struct_passwd | None:
     """The user to look as, if it is another and we may become it."""
     if os.geteuid() == 0:
         with suppress(KeyError):

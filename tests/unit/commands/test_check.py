@@ -519,4 +519,4 @@ def test_rights_that_cannot_be_given_up_are_not_used(
 def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:
     monkeypatch.setattr(check, "SERVICE_USER", pwd.getpwuid(0).pw_name)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert check._service_user() is None
+    assert check.service_user() is None
