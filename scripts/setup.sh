@@ -54,12 +54,14 @@ for package in "${packages[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
 done
 
-# nginx's package would start a web server, now and at each boot, those of carbon, Ganglia and mtail daemons, and
+# The packages of web servers would start them, now and at each boot, those of carbon, Ganglia and mtail daemons, and
 # gawk's would become the system's awk: their programs alone are enough, with the libraries that may be missing.
 unpack=()
 case $purpose in
 test)
     folder=.cache/servers unpack=(nginx ganglia-monitor gmetad)
+    unpack+=(apache2-bin libapr1 libaprutil1 lighttpd caddy)
+    unpack+=(haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0)
     unpack+=(graphite-carbon python3-whisper python3-cachetools python3-twisted python3-attr python3-automat)
     unpack+=(python3-constantly python3-hyperlink python3-idna python3-incremental python3-six)
     unpack+=(python3-typing-extensions python3-zope.interface)

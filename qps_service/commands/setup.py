@@ -1,9 +1,10 @@
-"""`qps-reporter setup`: finds the logs of this machine's web servers, and writes a file of conf.d if it is told to."""
+"""`qps-reporter setup`: finds the logs of this machine's web servers, and names them in conf.d."""
 
 import argparse
 import glob
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -46,11 +47,11 @@ examples:
   qps-reporter setup --write && systemctl reload qps-reporter
   nginx -T | qps-reporter setup --nginx-dump -    of an nginx that can't be read from here
 
-It reads the configuration of nginx and Apache, and looks at lines where other servers customarily write. It runs
-nothing but `nginx -V` and `apache2ctl -V`, which tell the paths that are built in, and changes nothing. What it
-finds goes to standard error, the tables go to standard output. With --write they go into
-/etc/qps-reporter/conf.d/50-setup.toml, which is replaced as a whole, and the difference is printed. A log keeps the
-name that it has there; one that another file of the configuration names is left to that.
+It reads the configuration of nginx and Apache, and looks at lines where other servers customarily write.
+It runs nothing but "nginx -V" and "apache2ctl -V", which tell the paths that are built in, and changes
+nothing. What it finds goes to standard error, the tables go to standard output. With --write they go into
+/etc/qps-reporter/conf.d/50-setup.toml, which is replaced as a whole, and the difference is printed. A log
+keeps the name that it has there; one that another file of the configuration names is left to that.
 Exits 0, or 1 if no log was found, or a file could not be read or understood; 2 if the command line is wrong.
 """
 
@@ -99,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nginx-dump",
         metavar="FILE",
-        help="what `nginx -T` printed, in place of the files of this machine's nginx; - is standard input",
+        help="what nginx -T printed, in place of the files of this machine's nginx; - is standard input",
     )
     parser.add_argument(
         "--config",
@@ -125,11 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not is_whole:
         tables += _kept(known, tables, others)
     if not tables:
-        _say(
-            "setup: no log was found that is not named already"
-            if found
-            else "setup: no web server's log was found"
-        )
+        what = "log was found that is not named already" if found else "web server's log was found"
+        _say(f"setup: no {what}")
         return EXIT_OK if found and is_whole else EXIT_PROBLEM
     names = {str(value["path"]): name for name, value in known.items()}
     taken = [name for each in others for name in _logs(each)]
@@ -187,15 +185,11 @@ def _kept(
     known: Mapping[str, Mapping[str, str]], tables: Iterable[Table], others: Iterable[TomlFile]
 ) -> list[Table]:
     """What our file has, and what was not found this time: not all could be read."""
-    present = {table.path for table in tables} | {
-        table.get("path") for each in others for table in _logs(each).values()
-    }
+    present = {table.path for table in tables}
+    present |= {str(table.get("path")) for each in others for table in _logs(each).values()}
     remark = "kept: not all that names logs could be read"
-    return [
-        Table(each["path"], remark, each.get("format"))
-        for each in known.values()
-        if each["path"] not in present
-    ]
+    left = [each for each in known.values() if each["path"] not in present]
+    return [Table(each["path"], remark, each.get("format")) for each in left]
 
 
 # --- what the servers say
@@ -219,10 +213,9 @@ def _found(dump: str | None) -> tuple[list[Candidate], bool]:
         for problem in findings.problems:
             is_whole = False
             _say(f"  problem: {show_path(problem.place)}: {show_path(problem.text)}")
-        for path, log in findings.logs.items():
-            found.setdefault(
-                os.path.normpath(path), Candidate(server, log._replace(path=os.path.normpath(path)))
-            )
+        for written, log in findings.logs.items():
+            path = os.path.normpath(written)
+            found.setdefault(path, Candidate(server, log._replace(path=path)))
     real = {os.path.realpath(path) for path in found}
     for server, path in candidates(disk, servers):
         if os.path.realpath(path) in real:
@@ -379,7 +372,7 @@ def _format(log: FoundLog) -> tuple[str | None, str, bool]:
             if not is_told_by_lines(text):
                 needed.append(text)
         except FormatError as error:
-            problems.append(f"{show_path(text)}: {error.brief}")
+            problems.append(f"{_brief(text)}: {error.brief}")
     if problems:
         return (
             by_lines,
@@ -387,13 +380,22 @@ def _format(log: FoundLog) -> tuple[str | None, str, bool]:
             False,
         )
     if not needed:
-        stated = f", as the configuration says ({show_path(log.formats[0])})" if log.formats else ""
+        stated = f", as the configuration says ({_brief(log.formats[0])})" if log.formats else ""
         return by_lines, f"{choice.format.text if choice.format else AUTO}{stated}; {choice.reason}", True
     fitting = sum(fits(compile_format(needed[0]), line) for line in lines)
-    said = f"{show_path(needed[0])}; {fitting} of {len(lines)} lines fit it"
+    said = f"{_brief(needed[0])}; {fitting} of {len(lines)} lines fit it"
     if len(log.formats) > 1:
         said += f"; servers write there in {len(log.formats)} formats, and lines of others are rejected"
     return needed[0], said, True
+
+
+def _brief(text: str) -> str:
+    """A format's name, or its text."""
+    nginx_name = re.match(r"log_format (\S+)", text)
+    apache_name = re.fullmatch(r'LogFormat ".*" (\S+)', text)
+    if nginx_name:
+        return show_path(f"log_format {nginx_name[1]}")
+    return show_path(f"LogFormat {apache_name[1]}") if apache_name else show_path(text.replace("\\", ""))
 
 
 def _last_lines(path: str) -> list[bytes]:

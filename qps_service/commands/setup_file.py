@@ -1,4 +1,4 @@
-"""The file of conf.d that `qps-reporter setup` owns: names for logs, its text, what changes, and how it is written."""
+"""The file of conf.d that `qps-reporter setup` owns: names for logs, its text, its changes, its writing."""
 
 import os
 import re
@@ -30,7 +30,7 @@ class Table(NamedTuple):
 def named(tables: Iterable[Table], known: Mapping[str, str], taken: Collection[str]) -> dict[str, Table]:
     """A name for each: that of `known`, by path, and otherwise a new one, that is not among `taken`."""
     tables = list(tables)
-    kept = {table.path: known[table.path] for table in tables if table.path in known}
+    kept = {each.path: known[each.path] for each in tables if known.get(each.path, "") not in ("", *taken)}
     used = {*taken, *kept.values()}
     names: dict[str, Table] = {}
     for table in tables:
@@ -47,8 +47,8 @@ def named(tables: Iterable[Table], known: Mapping[str, str], taken: Collection[s
 
 
 def name_of(path: str) -> str:
-    """What tells a log from others: shop for /var/log/nginx/shop.access.log and /srv/shop/logs/access.log, nginx for
-    /var/log/nginx/access.log."""
+    """What tells a log from others: shop for /var/log/nginx/shop.access.log and /srv/shop/logs/access.log,
+    nginx for /var/log/nginx/access.log."""
     *directories, base = path.strip("/").split("/")
     words = [
         os.path.splitext(base)[0],
@@ -84,11 +84,11 @@ def difference(path: str, before: str | None, after: str) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """Replace the file as a whole, with its directory if that is not there. Raises OSError; then it is as it was."""
+    """Replace the file as a whole; its directory is made if need be. Raises OSError; then it is as it was."""
     directory = os.path.dirname(path)
     with suppress(FileExistsError):
         os.mkdir(directory)
-        os.chmod(directory, 0o755)  # whatever the umask
+        os.chmod(directory, 0o755)  # noqa: S103  whatever the umask: the service reads it
     descriptor, temporary = tempfile.mkstemp(prefix=f".{NAME}.", dir=directory)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:

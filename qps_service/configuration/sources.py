@@ -2,8 +2,8 @@
 
 A file named qps-reporter.toml has a directory conf.d beside it. Its files *.toml are read after the file, in
 the order of their names' bytes; hidden ones, as editors leave them, are not. Any other file, that of an
-instance or one that is tried, stands alone. A key at the top, or a table, is set by one file alone: where the last one
-won, nobody would see it in the file that they look at.
+instance or one that is tried, stands alone. A key at the top, or a table, is set by one file alone: where the
+last one won, nobody would see it in the file that they look at.
 """
 
 import os

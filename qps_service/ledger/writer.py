@@ -109,7 +109,7 @@ class LedgerWriter:
         self._pending = Outbox(self._ledger.number)
 
     def restore(self, log: str, *, now: int, at: int, was: str | None = None) -> Restored | None:
-        """What the ledger knows of a log, or of the log that `was` names if there is none of this name; None if
+        """What the ledger knows of a log, or of the one named `was` if there is none of this name; None if
         nothing. `now` is CLOCK_BOOTTIME, `at` Unix time, both in nanoseconds. Raises LedgerUnreadableError
         where that can't be told."""
         if self._ledger is None or not self._has_begun:

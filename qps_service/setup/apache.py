@@ -1,11 +1,13 @@
-"""The access logs of Apache's httpd: config.c and util.c for the language, mod_log_config.c for what it means.
+"""The access logs of Apache's httpd: config.c and util.c for the language, mod_log_config.c for what it
+means.
 
-- A virtual host that has a CustomLog or a TransferLog has no other's but the GlobalLogs; one without has those of
-  the main server. That one gets requests only where no virtual host takes all of an address.
+- A virtual host that has a CustomLog or a TransferLog has no other's but the GlobalLogs; one without has
+  those of the main server. That one gets requests only where no virtual host takes all of an address.
 - A LogFormat is looked up when all is read: that of the virtual host before the main server's.
-- `Define`, `<IfDefine>`, `<IfModule>` and `Include` go by what stands before them. Which modules are loaded tells
-  LoadModule; how the server was started (`-D`) nothing tells.
-- Includes and logs are relative to ServerRoot. `${NAME}` is a Define's, or of the file envvars, as Debian has it.
+- `Define`, `<IfDefine>`, `<IfModule>` and `Include` go by what stands before them. Which modules are loaded
+  tells LoadModule; how the server was started (`-D`) nothing tells.
+- Includes and logs are relative to ServerRoot. `${NAME}` is a Define's, or of the file envvars, as Debian
+  has it.
 """
 
 import os.path
@@ -165,7 +167,7 @@ class _Configuration:
                     return
                 _, server = sections.pop()
             elif section:
-                arguments = words_of(self._resolved(section[3], line.place))
+                arguments = words_of(self._resolved(section[3]))
                 if kind == "macro":
                     macro = []
                     if arguments:
@@ -195,7 +197,7 @@ class _Configuration:
         return True
 
     def _directive(self, line: _Line, above: tuple[str, ...], server: _Server) -> None:
-        name, *arguments = words_of(self._resolved(line.text, line.place)) or [""]
+        name, *arguments = words_of(self._resolved(line.text)) or [""]
         first, second, third = (*arguments, "", "", "")[:3]
         kind = name.lower()
         if not arguments:
@@ -259,7 +261,7 @@ class _Configuration:
         if lines:
             self._take(lines, (*above, place), server)
 
-    def _resolved(self, text: str, place: str) -> str:
+    def _resolved(self, text: str) -> str:
         def value(found: re.Match[str]) -> str:
             known = self._defined.get(found[1]) or self._environment.get(found[1])
             return found[0] if known is None else known

@@ -1,7 +1,7 @@
 """Whether the lines of a log tell its format, or the configuration has to say it.
 
-Lines are made of the format as its server would write them, and `auto` is asked about them: where it reads out of
-each what the format says, nobody needs to keep a format in two places.
+Lines are made of the format as its server would write them, and `auto` is asked about them: where it reads
+out of each what the format says, nobody needs to keep a format in two places.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def _lines(log_format: LogFormat) -> Iterator[bytes]:
 def _value(field: Field, number: int) -> bytes:
     if field.name in _NAMES:
         return _NAMES[field.name]
-    if field.role in _ROLES:
+    if field.role is not None and field.role in _ROLES:
         return _ROLES[field.role][number]
     agent_like = field.name.endswith(("i", "user_agent", "referer", "user"))
     return _OTHERS[number] if agent_like else _OTHERS[0]

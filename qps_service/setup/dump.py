@@ -2,8 +2,9 @@
 
     # configuration file /etc/nginx/nginx.conf:
 
-An administrator makes it, for a server that can't be read from here, such as one in a container: nginx opens and
-creates its logs for that, so that this program does not. The first file is the one that the others belong to.
+An administrator makes it, for a server that can't be read from here, such as one in a container: nginx
+opens and creates its logs for that, so that this program does not. The first file is the one that the
+others belong to.
 """
 
 import errno
@@ -36,7 +37,7 @@ class Dump:
         parts = pattern.split("/")
         return sorted(path for path in self._texts if _fits(path.split("/"), parts))
 
-    def files_below(self, path: str) -> list[str] | None:
+    def files_below(self, path: str) -> list[str] | None:  # noqa: ARG002  it is a Reader
         """A dump has no directories."""
         return None
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-# Files that are read for one server: a thousand vhosts, with some files each. More are a mistake, or a file that
-# two others include, and these two others.
+# Files that are read for one server: a thousand vhosts, with some files each. More are a mistake, or a file
+# that two others include, and these two others.
 FILES = 10_000
 # Of files that include each other, and of blocks within each other: ten times what anybody writes.
 DEPTH = 100

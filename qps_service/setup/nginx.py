@@ -1,7 +1,7 @@
 """The access logs of nginx: ngx_conf_file.c for the language, ngx_http_log_module.c for what it means.
 
-- A level (http, server, location, `if` in one) that has an `access_log` of its own has no other's; `off` among
-  them is none at all. Where no level has one, it is what was built in.
+- A level (http, server, location, `if` in one) that has an `access_log` of its own has no other's; `off`
+  among them is none at all. Where no level has one, it is what was built in.
 - A request ends in the location that it was found to belong to, or in its server where it fits none. Where
   `location /` takes all of them, a log that the server alone has gets bad requests only, and is left out.
 - Includes are relative to the configuration file's directory, logs to the prefix.
@@ -187,7 +187,7 @@ def _evaluate(directives: tuple[Directive, ...], paths: NginxPaths, findings: Fi
     for log in shadowed:
         path = os.path.join(paths.prefix, log.arguments[0]) if log.arguments else ""
         if path and path not in findings.logs and not _unfollowed(log):
-            why = "every request belongs to a location with a log of its own: only bad requests are written here"
+            why = "every request belongs to a location with a log of its own: it gets bad requests only"
             findings.leave_out(path, why, log.place)
 
 
