@@ -16,6 +16,7 @@ EPILOG = """\
 examples:
   qps-reporter simulate -o /tmp/access.log &
   qps-reporter run /tmp/access.log
+  qps-reporter setup --write
   qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter audit --state /var/lib/qps-reporter

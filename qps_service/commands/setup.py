@@ -14,17 +14,17 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from qps_service.commands import answer, setup_file
-from qps_service.commands.check import Answer, as_user, hidden, service_user
-from qps_service.commands.setup_file import Table
-from qps_service.configuration import loader
+from qps_service.commands import answer
+from qps_service.configuration import loader, setup_file
 from qps_service.configuration.settings import BY_KEY
+from qps_service.configuration.setup_file import Table
 from qps_service.configuration.sources import MAIN, directory_of, fragments_of
 from qps_service.configuration.toml_file import TomlFile, read
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, FormatError, UsageError
 from qps_service.files.kernel import Files, NotRegularError, explain, user_name
 from qps_service.formats.detection import choose, fits
 from qps_service.formats.presets import AUTO, compile_format
+from qps_service.service.own_user import Answer, as_user, hidden, service_user
 from qps_service.setup import apache, nginx
 from qps_service.setup.built_in import (
     DEBIAN_APACHE,
@@ -45,7 +45,7 @@ EPILOG = """\
 examples:
   qps-reporter setup                              say what is found, and print the tables for it
   qps-reporter setup --write && systemctl reload qps-reporter
-  nginx -T | qps-reporter setup --nginx-dump -    of an nginx that can't be read from here
+  qps-reporter setup --nginx-dump dump.txt        what nginx -T printed, where nginx can't be read from here
 
 It reads the configuration of nginx and Apache, and looks at lines where other servers customarily write.
 It runs nothing but "nginx -V" and "apache2ctl -V", which tell the paths that are built in, and changes

@@ -61,7 +61,9 @@ def _explained(error: str, lines: list[str]) -> str:
     """What tomllib says, and what it does not."""
     found = _PLACE.search(error)
     if found is None:
-        return error
+        number = _whole(lines, len(lines))  # what stands behind these lines has no end
+        hint = _hint(lines[number]) if number < len(lines) else None
+        return f"{error}; line {number + 1}: {hint}" if hint else error
     number = int(found[1])
     if error.startswith(_REPEATED) and (what := _repeated(lines, number)):
         return f"{what}{found[0]}"

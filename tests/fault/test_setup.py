@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from qps_service.cli import main
-from qps_service.commands import check, setup
+from qps_service.commands import setup
 from qps_service.formats.detection import choose, fits
 from qps_service.formats.presets import compile_format
+from qps_service.service import own_user
 from qps_service.setup import apache, nginx
 from tests.fault.server_sites import APACHE_SITES, NGINX_SITES, Site, ask, served
 from tests.promised import Patches, Promise, nothing, promises
@@ -46,7 +47,7 @@ def names_what_is_written_to(site: Site, tmp_path: Path, monkeypatch: Monkey, ca
         for each in site.asks:
             ask(port, each)
     monkeypatch.setenv("PATH", says(root, site))
-    monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
+    monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
     assert main(["setup", "--config", str(tmp_path / "qps-reporter.toml")]) == 0
     printed = capsys.readouterr()
     named = {table["path"]: table for table in tomllib.loads(printed.out)["log"].values()}
