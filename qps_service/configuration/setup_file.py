@@ -16,7 +16,8 @@ HEAD = """\
 # Names of logs stay. To set more for a log, move its table into another file of this directory.
 """
 # Words of a path that tell logs of one server from others, but no servers apart.
-_COMMON = re.compile(r"(?:^|[._-])(?:access|log|logs|other_vhosts|ssl_access|ssl)(?=$|[._-])")
+_WORDS = "(?:access|logs?|other_vhosts|ssl)"
+_COMMON = re.compile(rf"^{_WORDS}(?:[._-]|$)|[._-]{_WORDS}$")
 
 
 class Table(NamedTuple):
