@@ -218,7 +218,7 @@ def test_no_log_is_what_is_no_file(site: Path, capsys: Captured) -> None:
     left = [line for line in printed.err.splitlines() if line.startswith("  left out: ")]
     assert left == [
         f"  left out: {site}/log/shop.access.log: it is not a regular file (crw-rw-rw-)",
-        f"  left out: {site}/log/d: is a directory",
+        f"  left out: {site}/log/d: it is not a regular file (drwx------)",
         f"  left out: {site}/log/\\xff: its name is no UTF-8, and TOML has no other",
     ]
 
