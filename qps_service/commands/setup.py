@@ -59,6 +59,7 @@ SYSTEM = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where servers' programs are, beside PATH
 )
 PATIENCE = 10  # seconds for a server to say what is built into it
+LARGEST = 16 << 20  # bytes of a configuration file: nobody writes a thousandth of it
 END = 64 << 10  # bytes of a log that are looked at, at its end
 LINES = 100  # of these
 
@@ -75,8 +76,11 @@ class Disk:
 
     def read(self, path: str) -> str:
         """The text of a file. Raises OSError."""
-        if not stat.S_ISREG(os.stat(path).st_mode):  # no pipe is waited for
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # no pipe is waited for
             raise OSError("it is no regular file")
+        if status.st_size > LARGEST:
+            raise OSError(f"it has more than {LARGEST >> 20} MiB")
         with open(path, "rb") as file:
             return file.read().decode(errors="surrogateescape")
 

@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from qps_service.setup.built_in import ApachePaths
-from qps_service.setup.found import DEPTH, Findings, Reader, as_place, device
+from qps_service.setup.found import DEPTH, FILES, Findings, Reader, as_place, device
 
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*+)"?|'((?:\\.|[^'\\])*+)'?|(\S+))""", re.DOTALL)
-_SECTION = re.compile(r"<\s*(/?)(\w+)\s*(.*?)\s*>?\s*", re.DOTALL)
-_VARIABLE = re.compile(r"\$\{([^}:]*)\}")
+_VARIABLE = re.compile(r"\$\{([^${}:]*+)\}")
 _ENVIRONMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)")
 _GLOB = re.compile(r"[*?\[]")
 _CLF = '%h %l %u %t "%r" %>s %b'  # mod_log_config.c, DEFAULT_LOG_FORMAT
@@ -32,6 +31,12 @@ _ROTATORS = ("rotatelogs", "rotatelogs2", "cronolog")
 class _Line(NamedTuple):
     text: str
     place: str
+
+
+class _Section(NamedTuple):
+    closes: bool
+    kind: str
+    arguments: str
 
 
 class _Log(NamedTuple):
@@ -88,6 +93,15 @@ def _unescaped(text: str, quote: str) -> str:
     )
 
 
+def _section(text: str) -> _Section | None:
+    """What a line opens or closes, if it does."""
+    if not text.startswith("<"):
+        return None
+    inside = text[1:].strip().removesuffix(">").strip()
+    kind, *rest = inside.removeprefix("/").split(None, 1) or [""]
+    return _Section(inside.startswith("/"), kind.lower(), rest[0] if rest else "")
+
+
 def lines_of(text: str, path: str) -> Iterator[_Line]:
     """What stands on a line of its own, or goes on behind a backslash at its end."""
     parts: list[str] = []
@@ -133,6 +147,7 @@ class _Configuration:
         self._defined: dict[str, str] = {}
         self._environment = _environment(paths, reader)
         self._modules = {f"mod_{name}.c" for name in _MODULES} | {f"{name}_module" for name in _MODULES}
+        self._uses = 0  # of macros
         self._macros: dict[str, tuple[Sequence[str], list[_Line]]] = {}
 
     def read(self, path: str, above: tuple[str, ...], place: str, server: _Server | None = None) -> None:
@@ -147,27 +162,25 @@ class _Configuration:
         skipped: list[str] = []  # sections that do not apply, the outermost first
         macro: list[_Line] | None = None
         for line in lines:
-            section = _SECTION.fullmatch(line.text) if line.text.startswith("<") else None
-            kind = section[2].lower() if section else ""
+            section = _section(line.text)
+            kind = section.kind if section else ""
             if macro is not None:
-                if section and section[1] and kind == "macro":
+                if section and section.closes and kind == "macro":
                     macro = None
                 else:
                     macro.append(line)
             elif skipped:
-                if section and not section[1]:
+                if section and not section.closes:
                     skipped.append(kind)
                 elif section and kind == skipped[-1]:
                     skipped.pop()
-            elif section and section[1]:
+            elif section and section.closes:
                 if not sections or sections[-1][0] != kind:
-                    self._findings.problem(
-                        line.place, f"expected no </{section[2]}> here; the rest is not read"
-                    )
+                    self._findings.problem(line.place, f"expected no </{kind}> here; the rest is not read")
                     return
                 _, server = sections.pop()
             elif section:
-                arguments = words_of(self._resolved(section[3]))
+                arguments = words_of(self._resolved(section.arguments))
                 if kind == "macro":
                     macro = []
                     if arguments:
@@ -249,8 +262,10 @@ class _Configuration:
         if lines is None:
             self._findings.problem(place, f"no macro is named {name}")
             return
-        if len(above) >= DEPTH:
-            self._findings.problem(place, f"macros use each other {DEPTH} deep")
+        self._uses += 1
+        if len(above) >= DEPTH or self._uses > FILES:
+            if self._uses <= FILES + 1:
+                self._findings.problem(place, f"macros are used more than {FILES} times, or {DEPTH} deep")
             return
         given = dict(zip(parameters, values, strict=False))
         if given:

@@ -153,7 +153,7 @@ class _Loader:
                 for included in self._reader.matches(path) if _GLOB.search(path) else [path]:
                     yield from self.load(included, above, each.place)
             elif each.block is not None:
-                yield each._replace(block=tuple(self._expanded(each.block, above)))
+                yield each._replace(block=tuple(self._expanded(each.block, (*above, each.place))))
             else:
                 yield each
 
