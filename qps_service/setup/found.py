@@ -55,6 +55,7 @@ class Findings:
         self.logs: dict[str, FoundLog] = {}
         self.left_out: list[LeftOut] = []
         self.problems: list[Problem] = []
+        self._said: dict[Problem, Problem] = {}
         self.files: list[str] = []  # that were read
 
     def log(self, path: str, log_format: str | None, served: str, place: str, notes: Iterable[str]) -> None:
@@ -72,8 +73,9 @@ class Findings:
             self.left_out.append(left)
 
     def problem(self, place: str, text: str) -> None:
-        """Go on without this."""
-        self.problems.append(Problem(place, text))
+        """Go on without this, which is said once."""
+        if self._said.setdefault(problem := Problem(place, text), problem) is problem:
+            self.problems.append(problem)
 
     def read(self, reader: Reader, path: str, above: tuple[str, ...], place: str) -> str | None:
         """A configuration file, that `above` led to; None where there is nothing to be had of it."""
