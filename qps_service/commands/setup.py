@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     is_whole &= is_good and is_known
     if not is_whole:
         tables += _kept(known, tables, others)
-    if not tables:
+    if not tables and (before is None or not found):
         what = "log was found that is not named already" if found else "web server's log was found"
         _say(f"setup: no {what}")
         return EXIT_OK if found and is_whole else EXIT_PROBLEM

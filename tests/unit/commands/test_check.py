@@ -99,6 +99,22 @@ def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Ca
     assert lines[3] == f"log            web: {place}/access.log"
 
 
+def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
+    """All that were read, in their order."""
+    main_file = place / "qps-reporter.toml"
+    (place / "conf.d").mkdir()
+    for path in (main_file, place / "conf.d" / "20.toml"):
+        path.write_text("")
+    (place / "conf.d" / "10.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
+    assert main(["check", "--config", str(main_file)]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        f"configuration  {main_file}",
+        f"               {place}/conf.d/10.toml",
+        f"               {place}/conf.d/20.toml",
+        "interval       10s",
+    ]
+
+
 PROBLEM = "  <-- problem"
 
 
@@ -171,6 +187,11 @@ def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
 
 test_rules, test_rules_without_a_word_are_caught = promises(
     Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
+    Promise(
+        check_the_files_of_the_configuration,
+        None,
+        {"the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))},
+    ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )
 

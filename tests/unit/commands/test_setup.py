@@ -141,6 +141,11 @@ def check_what_others_name_is_left_to_them(site: Path, capsys: Captured) -> None
     said = f"  left out: {site}/log/access.log: it is log shop of {site}/qps/conf.d/10-mine.toml"
     assert said in capsys.readouterr().err.splitlines()
     assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
+    mine += f'[log.more]\npath = "{site}/log/shop.access.log"\n'
+    (site / "qps" / "conf.d" / "10-mine.toml").write_text(mine)
+    assert ran(site, "--write") == 0
+    assert tomllib.loads(own(site).read_text()) == {}
+    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
 
 
 def check_what_could_not_be_read_takes_nothing_away(site: Path, capsys: Captured) -> None:
