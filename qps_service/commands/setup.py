@@ -125,8 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     known, is_known = _known(own)
     found, is_whole = _found(arguments.nginx_dump)
     user = service_user()
-    tables, is_good = _tables(found, others, user)
-    is_whole &= is_good and is_known
+    tables = _tables(found, others, user)
+    is_whole &= is_known
     if not is_whole:
         tables += _kept(known, tables, others)
     if not tables and (before is None or not found):
@@ -290,9 +290,8 @@ def _said(program: str) -> str:
 
 def _tables(
     found: Iterable[Candidate], others: Iterable[TomlFile], user: pwd.struct_passwd | None
-) -> tuple[list[Table], bool]:
-    """A table for each log that can be followed and no other file names, and whether all formats were
-    understood."""
+) -> list[Table]:
+    """A table for each log that can be followed and counted, and no other file names."""
     named = {
         os.path.realpath(path): (name, file.path)
         for file in others
@@ -311,15 +310,17 @@ def _tables(
             named[real] = (path, "")
             followed.append(each)
     readable = as_user(user, partial(_readable, [each.log.path for each in followed]))
-    tables, is_good = [], True
+    tables = []
     for (server, log), (_, how, _) in zip(followed, readable, strict=True):
+        chosen, said, is_counted = _format(log)
+        if not is_counted:
+            _say(f"  left out: {show_path(log.path)}: {said}")
+            continue
         _say(f"{show_path(log.path)}")
         served = ", ".join(map(show_path, log.served))
         _say(
             f"  written by    {server}" + (f" for {served}" if served else "") + f" ({show_path(log.place)})"
         )
-        chosen, said, is_understood = _format(log)
-        is_good &= is_understood
         _say(f"  format        {said}")
         for note in log.notes:
             _say(f"  note          {show_path(note)}")
@@ -328,7 +329,7 @@ def _tables(
             _say(f"  sandbox       {text}")
         names = ", ".join(log.served[:3]) + (" and others" if len(log.served) > 3 else "")
         tables.append(Table(log.path, show_path(f"{server}: {names}" if names else server), chosen))
-    return tables, is_good
+    return tables
 
 
 def _objection(path: str) -> str | None:
@@ -363,12 +364,11 @@ def _readable(paths: Iterable[str]) -> list[Answer]:
 
 
 def _format(log: FoundLog) -> tuple[str | None, str, bool]:
-    """What `format` is to be, if it has to be said; what it is in words; whether all of it was understood."""
+    """What `format` is to be, if it has to be said; what it is in words; whether its lines can be counted."""
     by_lines = AUTO if BY_KEY["format"].default != AUTO else None
-    try:
+    lines: list[bytes] = []
+    with suppress(OSError):
         lines = _last_lines(log.path)
-    except OSError:
-        lines = []
     choice = choose(lines)
     needed, problems = [], []
     for text in log.formats:
@@ -377,20 +377,16 @@ def _format(log: FoundLog) -> tuple[str | None, str, bool]:
                 needed.append(text)
         except FormatError as error:
             problems.append(f"{_brief(text)}: {error.brief}")
+    if needed:
+        fitting = sum(fits(compile_format(needed[0]), line) for line in lines)
+        said = f"{_brief(needed[0])}; {fitting} of {len(lines)} lines fit it"
+        if len(log.formats) > 1:
+            said += f"; servers write there in {len(log.formats)} formats, and lines of others are rejected"
+        return needed[0], said, True
     if problems:
-        return (
-            by_lines,
-            f"the lines are to tell it ({choice.reason}); not understood: {'; '.join(problems)}",
-            False,
-        )
-    if not needed:
-        stated = f", as the configuration says ({_brief(log.formats[0])})" if log.formats else ""
-        return by_lines, f"{choice.format.text if choice.format else AUTO}{stated}; {choice.reason}", True
-    fitting = sum(fits(compile_format(needed[0]), line) for line in lines)
-    said = f"{_brief(needed[0])}; {fitting} of {len(lines)} lines fit it"
-    if len(log.formats) > 1:
-        said += f"; servers write there in {len(log.formats)} formats, and lines of others are rejected"
-    return needed[0], said, True
+        return by_lines, f"{'; '.join(problems)}; {choice.reason}", choice.format is not None
+    stated = f", as the configuration says ({_brief(log.formats[0])})" if log.formats else ""
+    return by_lines, f"{choice.format.text if choice.format else AUTO}{stated}; {choice.reason}", True
 
 
 def _brief(text: str) -> str:

@@ -248,6 +248,18 @@ def test_a_hostile_configuration_has_no_logs(site: Path, text: str) -> None:
     assert ran(site) == 1
 
 
+def test_a_log_without_status_is_left_out(site: Path, capsys: Captured) -> None:
+    """As ssl_request_log, which Red Hat's Apache writes beside the others."""
+    more = f"log_format none '$time_local $request_uri'; server {{ access_log {site}/log/none.log none; }}"
+    (site / "nginx.conf").write_text(CONF.format(site, more))
+    assert ran(site) == 0
+    printed = capsys.readouterr()
+    assert names(printed.out) == {"access.log": "web", "shop.access.log": "shop"}
+    said = "log_format none: the format has no status: expected $status (character 42); "
+    said += "there is no line yet"
+    assert f"  left out: {site}/log/none.log: {said}" in printed.err.splitlines()
+
+
 # --- a dump
 
 
