@@ -46,6 +46,7 @@ _KINDS = {
     "HOST": "a name or an address",
     "LIST": "a list of words",
     "LOG": "a path",
+    "NAME": "a name",
     "REGEX": "a regular expression",
     "TEMPLATE": "a template",
     "TEXT": "names with dots between",

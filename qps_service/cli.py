@@ -10,12 +10,13 @@ from typing import Any
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "check", "explain", "audit", "summarize", "simulate")
+COMMANDS = ("run", "setup", "check", "explain", "audit", "summarize", "simulate")
 
 EPILOG = """\
 examples:
   qps-reporter simulate -o /tmp/access.log &
   qps-reporter run /tmp/access.log
+  qps-reporter setup --write
   qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter audit --state /var/lib/qps-reporter

@@ -160,8 +160,11 @@ fi
 
 if [[ $action != install ]]; then
     uninstall
+    exit
 elif [[ -z $venv ]] && is_debian; then
     install_package
 else
     install_venv
 fi
+[[ -n $upgrade ]] || say "to find and name the logs of this machine's web servers:" \
+    "qps-reporter setup --write && systemctl reload qps-reporter"

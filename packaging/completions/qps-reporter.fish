@@ -50,8 +50,8 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run check explain audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --output --output-file --rate --rotation --routes --seed --start --state --top --truth -o -r
+set -g _shtab_qps_reporter_commands run setup check explain audit summarize simulate
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --nginx-dump --output --output-file --rate --rotation --routes --seed --start --state --top --truth -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -69,6 +69,11 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l start -xka "end s
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l once -d 'read from where the ledger ends to the end of the log, report, exit; needs --state'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l json -d 'reports on stdout as JSON, one object a line, in place of the text'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow (default: those of the configuration)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a setup -d 'Find the access logs of this machine'"'"'s web servers, and name them in the configuration.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using setup' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using setup' -l write -d 'write conf.d/50-setup.toml, and print the difference'
+complete -c qps-reporter -n '_shtab_qps_reporter_using setup' -l nginx-dump -xka "(__fish_complete_path (commandline -ct))" -d 'what nginx -T printed, in place of the files of this machine'"'"'s nginx; - is standard input'
+complete -c qps-reporter -n '_shtab_qps_reporter_using setup' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file that conf.d stands beside (default: /etc/qps-reporter/qps-reporter.toml)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a check -d 'Say what is configured, and whether each log can be read and understood.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file (default, without LOG: /etc/qps-reporter/qps-reporter.toml)'

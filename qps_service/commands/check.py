@@ -1,13 +1,11 @@
 """`qps-reporter check`: what is configured, and whether it can work."""
 
 import argparse
-import grp
 import os
 import pwd
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
@@ -29,6 +27,7 @@ from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
+from qps_service.service.own_user import Answer, as_user, hidden, service_user
 from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
@@ -48,23 +47,10 @@ Run as root, it looks with the rights of the service's user, _qps-reporter, wher
 Exits 0 if all is well, 1 if there is a problem, 2 if the command line is wrong.
 """
 
-SERVICE_USER = "_qps-reporter"
-LOG_GROUP = "adm"  # the unit's SupplementaryGroups=
-# What the unit's sandbox hides from the service, and by which setting.
-HIDDEN = {
-    "/home": "ProtectHome=",
-    "/root": "ProtectHome=",
-    "/run/user": "ProtectHome=",
-    "/tmp": "PrivateTmp=",  # noqa: S108  nothing is written there
-    "/var/tmp": "PrivateTmp=",  # noqa: S108  likewise
-}
-
 KIB = 1024  # bytes of the routes that rules are tried on
 SHOWN = 20  # bytes of one that are shown
 ENDED = LIMIT * 3 // 4  # nanoseconds of CPU time: the kernel, which ends what takes too long, counts in ticks
 CPU_LIMIT = CpuLimit()
-
-Answer = tuple[str, str, bool]  # what, how it is, whether that is well
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config_only:
         return EXIT_OK
     CPU_LIMIT.install()
-    user = _service_user()
+    user = service_user()
     well = _print(as_user(user, partial(_source, config)))
     _print([("interval", format_duration(config.interval), True)])
     well &= _print(as_user(user, partial(_state, config)))
@@ -93,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
-            answers += _hidden(log.path)
+            answers += hidden(log.path)
         well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
     return EXIT_OK if well else EXIT_PROBLEM
 
@@ -109,11 +95,16 @@ def _source(config: Config) -> list[Answer]:
     if config.source is None:
         return [("configuration", "no file", True)]
     files = Files()
-    try:
-        files.close(files.open(config.source))
-    except OSError as error:
-        return [("configuration", f"{config.source}: {explain_error(error)}", False)]
-    return [("configuration", config.source, True)]
+    answers: list[Answer] = []
+    for path in (config.source, *(each.path for each in config.fragments)):
+        what = "" if answers else "configuration"
+        try:
+            files.close(files.open(path))
+        except OSError as error:
+            answers.append((what, f"{show_path(path)}: {explain_error(error)}", False))
+        else:
+            answers.append((what, show_path(path), True))
+    return answers
 
 
 def _rows(config: Config) -> list[Answer]:
@@ -149,23 +140,7 @@ def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer
         seen = None
     if seen and not seen.regular:
         leads += f": {explain_error(NotRegularError(seen.mode))}"
-    return [("output", leads, not seen or seen.regular), *(_hidden(path) if user else ())]
-
-
-def _hidden(path: str) -> Iterator[Answer]:
-    real = os.path.realpath(path)
-    for directory, setting in HIDDEN.items():
-        if os.path.commonpath([directory, real]) == directory:
-            how = f"{directory} is hidden from the service by {setting} of its unit"
-            yield "  sandbox", f"{how}, unless a drop-in says otherwise", True
-
-
-def _service_user() -> pwd.struct_passwd | None:
-    """The user to look as, if it is another and we may become it."""
-    if os.geteuid() == 0:
-        with suppress(KeyError):
-            return pwd.getpwnam(SERVICE_USER)
-    return None
+    return [("output", leads, not seen or seen.regular), *(hidden(path) if user else ())]
 
 
 def _log(log: LogConfig) -> list[Answer]:
@@ -281,38 +256,3 @@ def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
 
 def _none_to_spill(scanned: Scanned) -> None:
     """One line is not too much to keep."""
-
-
-def as_user(user: pwd.struct_passwd | None, look: Callable[[], list[Answer]]) -> list[Answer]:
-    """What `look` answers with the rights of `user` (None: our own). It runs in a child that gives
-    ours up: no calculation from modes could respect every access list."""
-    if user is None:
-        return look()
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = EXIT_PROBLEM
-        try:
-            os.close(read_end)
-            os.setgroups(_groups_of(user))
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-            with os.fdopen(write_end, "w") as pipe:
-                pipe.writelines(f"{what}\0{how}\0{well:d}\n" for what, how, well in look())
-            status = EXIT_OK
-        finally:
-            os._exit(status)
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        answers = [line.rstrip("\n").split("\0") for line in pipe]
-    _, status = os.waitpid(child, 0)
-    if status:
-        return [("  look", f"could not be taken as user {user.pw_name}", False)]
-    return [(what, how, well == "1") for what, how, well in answers]
-
-
-def _groups_of(user: pwd.struct_passwd) -> list[int]:
-    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
-    with suppress(KeyError):
-        groups.add(grp.getgrnam(LOG_GROUP).gr_gid)
-    return sorted(groups)

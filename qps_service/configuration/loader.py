@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from qps_service.configuration.outputs import OUTPUTS
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
-from qps_service.configuration.types import Config, LogConfig, OutputConfig
+from qps_service.configuration.sources import Sources, read_all
+from qps_service.configuration.types import Config, Fragment, LogConfig, OutputConfig, file_of
 from qps_service.counting.ambiguity import exponential
 from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
@@ -21,6 +22,8 @@ from qps_service.text.escape import show
 from qps_service.values.history import History
 
 DEFAULT_FILE = "/etc/qps-reporter/qps-reporter.toml"
+# What is followed where no file names a log: what the configuration file of earlier packages named.
+BUILT_IN: Mapping[str, Any] = {"access": {"path": "/var/log/access.log"}}
 LOG_VARIABLE = "QPS_REPORTER_LOG"
 NAME_VARIABLE = "QPS_REPORTER_NAME"
 CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
@@ -56,36 +59,24 @@ def load(flags: Flags, environment: Mapping[str, str]) -> Config:
         source = DEFAULT_FILE
     if source is None and log is None:
         raise UsageError(f"nothing to follow: name a LOG, or write {DEFAULT_FILE}")
-    return _Loader(flags, environment, source).load(_read(source) if source else {}, log)
-
-
-def _read(path: str) -> dict[str, Any]:
-    import tomllib  # 0.8 MB that a service without a file does not need
-
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}"]) from error
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, no UTF-8, endless numbers or nesting
-        text = re.sub(r"Cannot declare \((.+)\) twice", _twice, str(error))
-        raise ConfigError([f"{path}: {text}"]) from error
-
-
-def _twice(found: re.Match[str]) -> str:
-    """tomllib shows the table's name as Python's tuple."""
-    name = ".".join(re.findall("'([^']*)'", found[1]))
-    return f"the table [{name}] stands there twice"
+    sources = read_all(source) if source else Sources({}, ())
+    return _Loader(flags, environment, source, sources.fragments).load(sources.table, log)
 
 
 class _Loader:
     """Collects problems on the way."""
 
-    def __init__(self, flags: Flags, environment: Mapping[str, str], source: str | None) -> None:
+    def __init__(
+        self,
+        flags: Flags,
+        environment: Mapping[str, str],
+        source: str | None,
+        fragments: tuple[Fragment, ...],
+    ) -> None:
         self._flags = flags
         self._environment = environment
         self._source = source
-        self._in_file = f"{source}: " if source else ""
+        self._fragments = fragments
         self._problems: list[str] = []
 
     def load(self, table: dict[str, Any], log: str | None) -> Config:
@@ -100,6 +91,7 @@ class _Loader:
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
             self._problem("log", f"{path} is given more than once")
+        self._refuse_former_names([(each["name"], each["was"]) for each in logs if each["was"]], logs)
         if any(problem.startswith("--") for problem in self._problems):
             raise UsageError("\n".join(self._problems))
         if self._problems:
@@ -115,6 +107,7 @@ class _Loader:
             history=History(**history),
             logs=tuple(LogConfig(**each, **common) for each in logs),
             source=self._source,
+            fragments=self._fragments,
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )
 
@@ -149,7 +142,7 @@ class _Loader:
             self._problem("log", "expected tables, as [log.access]")
             return []
         if not tables and log is None:
-            self._problem("log", "expected at least one table, as [log.access]")
+            tables = BUILT_IN
         name = self._flags.name or self._environment.get(NAME_VARIABLE)
         if len(tables) > 1 and (log or name):
             what = "LOG" if log else "--name"
@@ -168,6 +161,19 @@ class _Loader:
             self._problem(f"{where}path", "expected a path, got none")
         rules = self._rules(entry.get("route", []), f"{where}route")
         return {"name": self._name(key), **values, "rules": rules}
+
+    def _refuse_former_names(
+        self, named: Sequence[tuple[str, str]], logs: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Totals go on under one name, and a log that is followed has its own."""
+        names, former = [each["name"] for each in logs], [was for _, was in named]
+        for name, was in named:
+            if was in names:
+                self._problem(f"log.{name}.was", f"expected a name that no log has now, got {was!r}")
+            elif former.count(was) > 1:
+                self._problem(
+                    f"log.{name}.was", f"expected a name that one log had, got {was!r} more than once"
+                )
 
     def _rules(self, tables: Any, where: str) -> tuple[Rule, ...]:
         if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
@@ -197,7 +203,7 @@ class _Loader:
             return None
 
     def _name(self, key: str) -> str:
-        origin, name = f"{self._in_file}log", key
+        origin, name = self._place(f"log.{key}", "log"), key
         if variable := self._environment.get(NAME_VARIABLE):
             origin, name = NAME_VARIABLE, variable
         if flag := self._flags.name:
@@ -216,7 +222,7 @@ class _Loader:
         for origin, raw in (
             (f"--{setting.key}", flag),
             (setting.variable, variable),
-            (f"{self._in_file}{where}{setting.key}", table.get(setting.key)),
+            (self._place(f"{where}{setting.key}"), table.get(setting.key)),
             ("default", setting.default),
         ):
             if raw is None:
@@ -264,7 +270,12 @@ class _Loader:
 
     def _problem(self, where: str, text: str) -> None:
         """A problem of the file; `where` is a key path."""
-        self._problems.append(f"{self._in_file}{where}: {text}")
+        self._problems.append(f"{self._place(where)}: {text}")
+
+    def _place(self, where: str, shown: str | None = None) -> str:
+        """The file that has this key path, and the path."""
+        file = file_of(where, self._source, self._fragments)
+        return f"{file}: {shown or where}" if file else shown or where
 
 
 def _made(config: type[OutputConfig], own: Mapping[str, Any], service: Mapping[str, Any]) -> OutputConfig:

@@ -13,6 +13,7 @@ from qps_service.configuration.parsers import (
     duration,
     number,
     parse_collapse,
+    parse_name,
     parse_path,
     parse_query,
     parse_start,
@@ -171,6 +172,14 @@ LOG = (
         "512",
         "N",
         "how many rotated files are kept open at most, while they may still be written to",
+    ),
+    Setting(
+        "was",
+        parse_name,
+        None,
+        "NAME",
+        "the name that the log had before: where the ledger has no log of the new name, the totals of the "
+        "old one go on under it",
     ),
 )
 

@@ -3,6 +3,7 @@
 settings.py says what each can be and is by default, loader.py makes them.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from qps_service.counting.budget import MAX_ROWS
@@ -31,6 +32,7 @@ class LogConfig(NamedTuple):
     rules: tuple[Rule, ...] = ()  # in the order in which they are applied
     # Absolute paths of all logs; the others may be named like rotated files of this one.
     logs: frozenset[str] = frozenset()
+    was: str | None = None  # its name before, under which the ledger may have its totals
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
@@ -92,6 +94,13 @@ class TextfileConfig(NamedTuple):
 OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
 
 
+class Fragment(NamedTuple):
+    """A file of conf.d."""
+
+    path: str
+    sets: tuple[str, ...]  # keys at its top and tables, such as log.access
+
+
 class Config(NamedTuple):
     """Everything that can be set."""
 
@@ -102,3 +111,16 @@ class Config(NamedTuple):
     source: str | None  # the file it was read from
     outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal
     max_rows: int = MAX_ROWS  # of all logs together
+    fragments: tuple[Fragment, ...] = ()  # read after `source`, in this order
+
+    def file_of(self, where: str) -> str | None:
+        """The file in which this key path stands, or would."""
+        return file_of(where, self.source, self.fragments)
+
+
+def file_of(where: str, source: str | None, fragments: Iterable[Fragment]) -> str | None:
+    """The fragment that sets this key path, or what holds it; `source` if none does."""
+    for fragment in fragments:
+        if any(f"{where}.".startswith(f"{part}.") for part in fragment.sets):
+            return fragment.path
+    return source

@@ -94,6 +94,10 @@ class Files:
         """Give the descriptor back."""
         os.close(descriptor)
 
+    def duplicate(self, descriptor: int) -> int:
+        """Another descriptor of the same open file."""
+        return os.dup(descriptor)
+
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the file."""
         return os.pread(descriptor, size, offset)

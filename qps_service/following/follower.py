@@ -31,7 +31,7 @@ from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Hint
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
-from qps_service.following.resume import NOTHING_KNOWN, Resume
+from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
 from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
 from qps_service.text.units import SECOND
@@ -184,6 +184,10 @@ class Follower:
     def release(self, *, committed: bool) -> None:
         """Let finished files go, now that what was in them is in the ledger, or can't be put there."""
         self._held.release(committed=committed)
+
+    def hand_over(self) -> tuple[InheritedFile, ...]:
+        """Every open file once more, for a follower that goes on with it."""
+        return tuple(self._held.hand_over(self._files))
 
     def close(self) -> None:
         """Let every file go."""

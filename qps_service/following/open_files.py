@@ -14,12 +14,14 @@ from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
 from qps_service.files.fingerprint import Read, begins_alike
+from qps_service.files.kernel import Files
 from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import KnownFiles, Resemblance
+from qps_service.following.resume import InheritedFile
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
 
@@ -240,6 +242,12 @@ class OpenFiles:
         held = tuple(generation.position for generation in self._generations)
         retired, ignored = self._known_files.everything()
         return Changes(held, retired, (), ignored)
+
+    def hand_over(self, files: Files) -> Iterator[InheritedFile]:
+        """Every open file once more."""
+        for generation in self._generations:
+            if generation.source.descriptor is not None:
+                yield InheritedFile(files.duplicate(generation.source.descriptor), generation.position.begun)
 
     def close(self) -> None:
         """Let every file go."""

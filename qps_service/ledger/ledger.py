@@ -206,6 +206,12 @@ class Ledger:
 
     def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]
+        if entry.was:
+            writing.execute(
+                """UPDATE log SET name = ?1 WHERE name = ?2
+                   AND NOT EXISTS (SELECT 1 FROM log WHERE name = ?1)""",
+                (entry.log, entry.was),
+            )
         (log,) = writing.execute(
             """INSERT INTO log (name, path, boot, started, ended, at, passed, sequence, next_number, format)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

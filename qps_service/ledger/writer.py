@@ -108,15 +108,22 @@ class LedgerWriter:
         self._sequence = self._ledger.sequence
         self._pending = Outbox(self._ledger.number)
 
-    def restore(self, log: str, *, now: int, at: int) -> Restored | None:
-        """What the ledger knows of a log; None if nothing. `now` is CLOCK_BOOTTIME, `at` Unix time, both in
-        nanoseconds. Raises LedgerUnreadableError where that can't be told."""
+    def restore(self, log: str, *, now: int, at: int, was: str | None = None) -> Restored | None:
+        """What the ledger knows of a log, or of the one named `was` if there is none of this name; None if
+        nothing. `now` is CLOCK_BOOTTIME, `at` Unix time, both in nanoseconds. Raises LedgerUnreadableError
+        where that can't be told."""
         if self._ledger is None or not self._has_begun:
             return None
-        if any(entry.log == log for entry in self._pending.entries):
-            raise LedgerUnreadableError(self._ledger.path, f"it lacks what was counted of {log} since")
+        for entry in self._pending.entries:
+            if entry.log in (log, was):
+                raise LedgerUnreadableError(
+                    self._ledger.path, f"it lacks what was counted of {entry.log} since"
+                )
         try:
             restored = self._ledger.restore(log, now=now, at=at)
+            if restored is None and was is not None:
+                former = self._ledger.restore(was, now=now, at=at)
+                restored = former and former._replace(was=was)
         except LedgerError as error:
             raise LedgerUnreadableError(self._ledger.path, str(error)) from error
         if restored:

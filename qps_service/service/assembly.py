@@ -98,7 +98,10 @@ def assembled(
     # They stay open for all of its life: a reload may bring the output that serves them.
     inherited = [descriptor for descriptor, name in host.handed if name == LISTENER]
     kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
-    store = DescriptorStore(supervisor, kept, {log.name for log in config.logs})
+    names = {log.was: log.name for log in config.logs if log.was} | {
+        log.name: log.name for log in config.logs
+    }
+    store = DescriptorStore(supervisor, kept, names)
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
@@ -150,7 +153,7 @@ def _pipelines_with(
         if resume.restored is None or resume.restored.path != log.path:
             store.drop(log.name)
         keeper = store.of(log.name) if keeps else None
-        resume = resume._replace(handed=tuple(store.take(log.name)))
+        resume = resume._replace(handed=(*resume.handed, *store.take(log.name)))
         return LogPipeline(
             *(log, now, notify, Files(working, unpacking)),
             watches=watches,

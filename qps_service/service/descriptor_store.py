@@ -2,7 +2,7 @@
 nobody runs is still there for the next process."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from qps_service.following.resume import InheritedFile
 from qps_service.service.systemd import Supervisor, parse_stored_name, stored_name
@@ -14,17 +14,23 @@ class DescriptorStore:
     of it begins."""
 
     def __init__(
-        self, supervisor: Supervisor, handed: Iterable[tuple[int, str]], logs: Collection[str]
+        self, supervisor: Supervisor, handed: Iterable[tuple[int, str]], logs: Mapping[str, str]
     ) -> None:
-        """`handed`: descriptors and their names; those of no log in `logs` are closed."""
+        """`handed`: descriptors and their names; those of no log in `logs` are closed. `logs`: the names of
+        logs, those that they had before among them, and by which each goes now."""
         self._supervisor = supervisor
-        self._kept: dict[str, dict[tuple[int, int], str]] = {log: {} for log in logs}
-        self._handed: dict[str, list[InheritedFile]] = {log: [] for log in logs}
+        self._kept: dict[str, dict[tuple[int, int], str]] = {log: {} for log in logs.values()}
+        self._handed: dict[str, list[InheritedFile]] = {log: [] for log in logs.values()}
         for descriptor, name in handed:
             parsed = parse_stored_name(name)
             if parsed and parsed.log in logs:
-                self._kept[parsed.log][parsed.device, parsed.inode] = name
-                self._handed[parsed.log].append(InheritedFile(descriptor, parsed.begun))
+                log, key = logs[parsed.log], (parsed.device, parsed.inode)
+                self._handed[log].append(InheritedFile(descriptor, parsed.begun))
+                self._kept[log][key] = name
+                if log != parsed.log:
+                    self._kept[log][key] = stored_name(log, parsed.begun, *key)
+                    supervisor.keep(descriptor, self._kept[log][key])
+                    supervisor.drop(name)
             else:
                 os.close(descriptor)
                 supervisor.drop(name)

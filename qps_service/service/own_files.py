@@ -12,6 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.sources import directory_of
 from qps_service.configuration.types import Config
 from qps_service.errors import ConfigError
 from qps_service.files.kernel import Files
@@ -38,7 +39,6 @@ class Place(NamedTuple):
 def apart(config: Config, streams: Sequence[str] = ()) -> Config:
     """The same, if its outputs are apart from all else, and so are those of STREAMS that are given. Raises
     ConfigError."""
-    in_file = f"{config.source}: " if config.source else ""
     logs = {log.name: _place(log.path) for log in config.logs}
     paths = {kind_of(each).name: getattr(each, "path", None) for each in config.outputs}
     written = {f"output.{name}.path": path for name, path in paths.items() if path is not None}
@@ -52,9 +52,11 @@ def apart(config: Config, streams: Sequence[str] = ()) -> Config:
 
     for where, place in places.items():
         others = (f"that of {each}" for each in places if each != where and place.is_same(places[each]))
-        refuse(in_file + where, written[where], _own(place, config), _logs(place, config, logs), others)
+        refuse(
+            _in_file(config, where), written[where], _own(place, config), _logs(place, config, logs), others
+        )
     for log in config.logs:
-        refuse(f"{in_file}log.{log.name}.path", log.path, _own(logs[log.name], config))
+        refuse(_in_file(config, f"log.{log.name}.path"), log.path, _own(logs[log.name], config))
     for name in streams:
         place = _place(STREAMS[name])
         if place.file:
@@ -64,15 +66,28 @@ def apart(config: Config, streams: Sequence[str] = ()) -> Config:
     return config
 
 
+def _in_file(config: Config, where: str) -> str:
+    file = config.file_of(where)
+    return f"{file}: {where}" if file else where
+
+
 def _own(place: Place, config: Config) -> Iterator[str]:
-    """What the service keeps that this leads into: the configuration; the ledger, what SQLite lays beside it,
-    or one that was set aside."""
+    """What the service keeps that this leads into: the configuration and its directory; the ledger, what
+    SQLite lays beside it, or one that was set aside."""
     if config.state is not None:
         directory = _directory(config.state)
         names = [name for at, name in place.names if at == directory]
         if any(name.startswith(LEDGER) for name in chain(names, _aliases(place, config.state))):
             yield "the ledger's"
-    if config.source is not None and place.is_same(_place(os.path.abspath(config.source))):
+    if config.source is None:
+        return
+    source = os.path.abspath(config.source)
+    files = (source, *(os.path.abspath(each.path) for each in config.fragments))
+    fragments = directory_of(source)
+    at = _directory(fragments) if fragments else None
+    if any(place.is_same(_place(each)) for each in files) or any(
+        directory == at for directory, _ in place.names
+    ):
         yield "the configuration"
 
 

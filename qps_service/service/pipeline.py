@@ -13,7 +13,7 @@ from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
 from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
-from qps_service.following.resume import NOTHING_KNOWN, Resume
+from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
@@ -262,6 +262,10 @@ class LogPipeline:
         """The recent ones."""
         return tuple(loss for told_at, loss in self._losses if now - told_at <= LOSS_RECENT)
 
+    def hand_over(self) -> tuple[InheritedFile, ...]:
+        """Everything open once more, for a pipeline that goes on with it."""
+        return self._follower.hand_over()
+
     def close(self) -> None:
         """Let go of everything open, and of its places."""
         self._share.budget.leave(self._share)
@@ -316,6 +320,7 @@ class LogPipeline:
             rejects=rejects,
             beside=beside,
             format=self._scanner.chosen,
+            was=self.config.was,
             **changes._asdict(),
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from qps_service.configuration.types import LogConfig
-from qps_service.following.resume import Resume
+from qps_service.following.resume import InheritedFile, Resume
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
@@ -19,7 +19,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.service.process import Clock, unix_at
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
-from qps_service.values.entries import Entry, Restored
+from qps_service.values.entries import Entry
 
 
 class MakePipeline(Protocol):
@@ -128,8 +128,15 @@ class Pipelines:
         """Follow these, and no others; of those that leave, the ledger must have everything. Raises
         LedgerUnreadableError, and then nothing has changed."""
         at = unix_at(self._clock, now)
-        restored = {log.name: self._writer.restore(log.name, now=now, at=at) for log in self.arriving(logs)}
+        restored = {
+            log.name: self._writer.restore(log.name, now=now, at=at, was=log.was)
+            for log in self.arriving(logs)
+        }
+        former = {(each.was, each.path): name for name, each in restored.items() if each}
+        handed: dict[str, tuple[InheritedFile, ...]] = {}
         for pipeline in self.leaving(logs):
+            if name := former.get(_key(pipeline.config)):
+                handed[name] = pipeline.hand_over()
             self._leave(pipeline, now, at)
         staying = {_key(pipeline.config): pipeline for pipeline in self.followed}
         self.followed = []
@@ -137,24 +144,29 @@ class Pipelines:
             known = staying.get(_key(log))
             if known:
                 known.reconfigure(log)
-            self.followed.append(known or self._join(log, restored[log.name], now, at))
+            if known is None:
+                resume = Resume.at(restored[log.name], now, at)._replace(handed=handed.get(log.name, ()))
+                known = self._join(log, resume, now)
+            self.followed.append(known)
 
     def close(self) -> None:
         """Let every file go."""
         for pipeline in self.followed:
             pipeline.close()
 
-    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
-        if restored:
-            self._gone.pop(log.name, None)
+    def _join(self, log: LogConfig, resume: Resume, now: int) -> LogPipeline:
+        if restored := resume.restored:
+            self._gone.pop(restored.was or log.name, None)
             past = max(0, now - restored.started) // SECOND
             path, before = show_path(log.path), show_path(restored.path)
             how = f"going on with {path} where the ledger ends"
-            if log.path != restored.path:
+            if restored.was:
+                how = f"log {log.name} was {restored.was}, whose totals go on; {how}"
+            elif log.path != restored.path:
                 how = f"log {log.name} is now {path}, and was {before}: its counts go on"
             text = f"{how}, {past} s after the last report"
             self._notify(Notice(kinds.RESTORED, text, log.name))
-        return self._make_pipeline(log, now, Resume.at(restored, now, at), self._working)
+        return self._make_pipeline(log, now, resume, self._working)
 
     def _leave(self, pipeline: LogPipeline, now: int, at: int) -> None:
         name, entry = pipeline.config.name, pipeline.everything(now, at)

@@ -45,6 +45,7 @@ class Entry(NamedTuple):
     losses: tuple[Loss, ...] = ()
     beside: Beside = NOTHING_BESIDE  # since the entry before
     format: str | None = None  # what `auto` chose for the log; None where it chose nothing
+    was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
 
 
 class Restored(NamedTuple):
@@ -68,3 +69,4 @@ class Restored(NamedTuple):
     window_beside: Beside = NOTHING_BESIDE
     format: str | None = None  # as in Entry
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
+    was: str | None = None  # the name that it has in the ledger, where that is its former one

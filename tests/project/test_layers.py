@@ -20,18 +20,20 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *("calendar", "collections", "csv", "difflib", "enum", "functools", "io", "itertools", "json", "re"),
-    *("textwrap", "types"),
+    *("calendar", "collections", "csv", "difflib", "enum", "errno", "fnmatch", "functools", "io"),
+    *("itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
 
 # Who opens what is not a log that is followed: the configuration, gmond's, the lock, the watched directory,
-# the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file.
-# process.py reads its own pipe.
+# the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file, other
+# servers' configuration and the file that is made of it.
+# process.py and own_user.py read their own pipes.
 OPENERS = {
-    *("files.kernel", "files.whole", "configuration.loader", "following.watcher", "ledger.database"),
-    *("service.state_directory", "service.process", "simulation.log_file", "commands.simulate"),
+    *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
+    *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),
+    *("service.process", "service.own_user", "simulation.log_file", "commands.simulate", "commands.setup"),
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {

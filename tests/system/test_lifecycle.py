@@ -15,7 +15,7 @@ import pytest
 from qps_service.ledger.schema import VERSION as SCHEMA
 from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
-from tests.system.image import ROOT, GuestError
+from tests.system.image import ROOT
 from tests.system.package import NEXT, OLDER, VERSION, Package, Packages
 from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, is_report, lines, requests, totals
 
@@ -147,37 +147,34 @@ def test_installed_it_runs_and_explains_what_it_waits_for_and_reports_the_first_
     assert LOG in machine.show("StatusText")
 
 
-def readme() -> str:
-    """What README says to write for a web server."""
-    _, _, text = (ROOT / "README.md").read_text().partition("## Install")
-    block = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert block is not None
-    assert len(block[1].splitlines()) == 3
-    return block[1]
+SETUP = "/etc/qps-reporter/conf.d/50-setup.toml"
 
 
 @on_one
-def test_beside_nginx_it_touches_nothing_and_three_lines_are_enough(machine: Server) -> None:
+def test_beside_nginx_it_touches_nothing_and_setup_is_enough(machine: Server) -> None:
     guest = machine.guest
     guest.install("nginx", "curl")
     guest.systemctl("start", "nginx")
     sums = ("sh", "-c", "find /etc/nginx /var/log/nginx -type f -exec sha256sum {} + | sort")
     before = guest.run(*sums).stdout
     machine.install()
-    assert guest.run(*sums).stdout == before
     shipped = guest.path(CONFIGURATION).read_text()
-    machine.configure(shipped + readme())
-    with pytest.raises(GuestError):
-        machine.reload()
-    table = re.compile(r'^\[log\.access\]$.*?^path = "/var/log/access\.log"$', re.MULTILINE | re.DOTALL)
-    assert table.search(shipped)
-    machine.configure(table.sub(readme(), shipped))
+    found = guest.run("qps-reporter", "setup").stdout
+    assert not guest.path(SETUP).exists()
+    guest.run("sh", "-c", "umask 077; qps-reporter setup --write")
+    assert guest.run(*sums).stdout == before
+    assert guest.path(SETUP).read_text() == found
+    assert guest.run("stat", "--format=%a %U", SETUP).stdout.split() == ["644", "root"]
     machine.reload()
     assert guest.run("qps-reporter", "check").returncode == 0
     for path in ("/", "/", "/missing?from=mail"):
         guest.run("curl", "--silent", f"http://127.0.0.1{path}")
     machine.stop()
     assert by_row(machine) == {("GET", "/", 200): 2, ("GET", "/missing", 404): 1}
+    # Nobody is asked, and nothing of it is lost.
+    machine.install(NEXT)
+    assert guest.path(CONFIGURATION).read_text() == shipped
+    assert guest.path(SETUP).read_text() == found
     machine.remove("purge", "nginx", "curl")
 
 
@@ -309,6 +306,22 @@ def test_an_upgrade_that_forgets_an_older_ledgers_files_is_noticed(machine: Serv
 
     with pytest.raises(AssertionError):
         check_an_older_ledger(machine, older, change)
+
+
+@on_one
+def test_a_log_that_only_the_older_configuration_named_goes_on(machine: Server, older: str) -> None:
+    """Nobody edited the file, so that its package's new one, which names no log, takes its place unasked."""
+    machine.install(older)
+    named = machine.guest.path(CONFIGURATION).read_text()
+    machine.append("")
+    machine.append(lines(5))
+    machine.install(VERSION)
+    text = machine.guest.path(CONFIGURATION).read_text()
+    assert "\n[log.access]\n" in named
+    assert "\n[log." not in text
+    machine.append(lines(3))
+    machine.stop()
+    assert by_row(machine) == {("GET", "/", 200): 8}
 
 
 @on_one
@@ -458,6 +471,7 @@ def test_purged_it_leaves_nothing(machine: Server) -> None:
     machine.append(lines(5))
     edit(machine)
     machine.guest.run("cp", CONFIGURATION, "/etc/qps-reporter/shop.toml")
+    machine.guest.write(SETUP, '[log.web]\npath = "/var/log/web.log"\n')
     machine.guest.systemctl("enable", "--now", "qps-reporter@shop.service")
     machine.remove("purge")
     # The administrator's own file.

@@ -20,6 +20,7 @@ from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, group_name, user_name
 from qps_service.formats.presets import AUTO_ORDER
+from qps_service.service import own_user
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -40,8 +41,8 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
     path.chmod(0o755)
     monkeypatch.chdir(path)
     monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
-    monkeypatch.setattr(check, "SERVICE_USER", "no-such-user")
-    monkeypatch.setattr(check, "HIDDEN", {})
+    monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
+    monkeypatch.setattr(own_user, "HIDDEN", {})
     for name in [each for each in os.environ if each.startswith(("QPS_REPORTER_", "STATE_DIRECTORY"))]:
         monkeypatch.delenv(name)
     make_log(path / "access.log")
@@ -51,7 +52,7 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
 
 @pytest.fixture
 def nobody(place: Path, monkeypatch: Monkey) -> None:
-    monkeypatch.setattr(check, "SERVICE_USER", OTHER_USER)
+    monkeypatch.setattr(own_user, "SERVICE_USER", OTHER_USER)
 
 
 def as_nobody(test: Test) -> Test:
@@ -98,6 +99,22 @@ def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Ca
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"configuration  {place}/default.toml"
     assert lines[3] == f"log            web: {place}/access.log"
+
+
+def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
+    """All that were read, in their order."""
+    main_file = place / "qps-reporter.toml"
+    (place / "conf.d").mkdir()
+    for path in (main_file, place / "conf.d" / "20.toml"):
+        path.write_text("")
+    (place / "conf.d" / "10.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
+    assert main(["check", "--config", str(main_file)]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        f"configuration  {main_file}",
+        f"               {place}/conf.d/10.toml",
+        f"               {place}/conf.d/20.toml",
+        "interval       10s",
+    ]
 
 
 PROBLEM = "  <-- problem"
@@ -172,6 +189,11 @@ def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
 
 test_rules, test_rules_without_a_word_are_caught = promises(
     Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
+    Promise(
+        check_the_files_of_the_configuration,
+        None,
+        {"the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))},
+    ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )
 
@@ -336,8 +358,7 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
     assert main(["check", "--config", "bad.toml"]) == 1
     assert capsys.readouterr() == (
         "",
-        "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n"
-        "qps-reporter: bad.toml: log: expected at least one table, as [log.access]\n",
+        "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n",
     )
     assert main(["check"]) == 2
     said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
@@ -460,7 +481,7 @@ def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured,
     (place / "file.toml").write_text(
         '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
     )
-    monkeypatch.setattr(check, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
+    monkeypatch.setattr(own_user, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
     assert main(["check", "access.log", "--config", "file.toml"]) == 0
     hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
     assert capsys.readouterr().out.splitlines()[3:6] == [
@@ -476,7 +497,7 @@ def test_root_is_told_what_the_units_sandbox_hides(
     place: Path, capsys: Captured, monkeypatch: Monkey, hidden: bool
 ) -> None:
     hiding = str(place) if hidden else f"{place}-other"
-    monkeypatch.setattr(check, "HIDDEN", {hiding: "ProtectHome="})
+    monkeypatch.setattr(own_user, "HIDDEN", {hiding: "ProtectHome="})
     status, lines = looked(capsys, "access.log")
     told = [line for line in lines if "sandbox" in line]
     assert status == 0
@@ -497,12 +518,12 @@ def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys:
 @pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
 def test_the_unit_hides_what_check_says(directory: str) -> None:
     unit = (Path(__file__).parents[3] / "packaging" / "systemd" / "qps-reporter.service").read_text()
-    assert f"\n{check.HIDDEN[directory]}yes\n" in unit
+    assert f"\n{own_user.HIDDEN[directory]}yes\n" in unit
 
 
 @pytest.mark.parametrize(
     ("text", "status"),
-    [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 1)],
+    [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 0)],
 )
 def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: str, status: int) -> None:
     (place / "some.toml").write_text(text)
@@ -520,9 +541,9 @@ def test_the_units_group_counts_and_roots_groups_do_not(
     group = grp.getgrgid(1)  # any that `nobody` is not in
     make_log(place / "access.log", mode=0o640)
     os.chown(place / "access.log", 0, group.gr_gid)
-    monkeypatch.setattr(check, "LOG_GROUP", group.gr_name)
+    monkeypatch.setattr(own_user, "LOG_GROUP", group.gr_name)
     assert looked(capsys, "access.log")[0] == 0
-    monkeypatch.setattr(check, "LOG_GROUP", "no-such-group")
+    monkeypatch.setattr(own_user, "LOG_GROUP", "no-such-group")
     ours = os.getgroups()
     os.setgroups([*ours, group.gr_gid])
     try:
@@ -548,6 +569,6 @@ def test_rights_that_cannot_be_given_up_are_not_used(
 
 
 def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:
-    monkeypatch.setattr(check, "SERVICE_USER", pwd.getpwuid(0).pw_name)
+    monkeypatch.setattr(own_user, "SERVICE_USER", pwd.getpwuid(0).pw_name)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert check._service_user() is None
+    assert own_user.service_user() is None

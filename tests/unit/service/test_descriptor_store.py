@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,9 +45,8 @@ def keeps_and_drops_by_name(supervisor: type[Supervisor]) -> None:
 def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore]) -> None:
     """All that is kept of a log is dropped, and nothing of another; the same files can be kept once more."""
     told: list[str] = []
-    kept = store(
-        Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], {"access", "other"}
-    )
+    names = {"access": "access", "other": "other"}
+    kept = store(Supervisor(lambda text, _: told.append(text.partition("\n")[0]), None), [], names)
     first, second = position(1, 3), position(2, 3)
     kept.of("access").keep(7, first)
     kept.of("access").keep(8, second)
@@ -59,6 +58,34 @@ def keeps_nothing_of_a_log_that_went(store: type[DescriptorStore]) -> None:
     kept.of("access").keep(7, first)
     kept.of("other").drop(first)
     assert told[5:] == ["FDSTORE=1", "FDSTOREREMOVE=1"]
+
+
+def keeps_a_file_under_its_logs_new_name(store: type[DescriptorStore], handed: list[int]) -> None:
+    """Before the old one is dropped, so that no moment is without it."""
+    told: list[tuple[str, list[int]]] = []
+    files = [(handed[0], "old@0@1-2"), (handed[1], "new@5@1-3"), (handed[2], "gone@0@1-4")]
+    kept = store(
+        Supervisor(lambda text, fds: told.append((text, list(fds))), None),
+        files,
+        {"old": "new", "new": "new"},
+    )
+    assert told == [
+        ("FDSTORE=1\nFDNAME=new@0@1-2", [handed[0]]),
+        ("FDSTOREREMOVE=1\nFDNAME=old@0@1-2", []),
+        ("FDSTOREREMOVE=1\nFDNAME=gone@0@1-4", []),
+    ]
+    assert [(each.descriptor, each.begun) for each in kept.take("new")] == [(handed[0], 0), (handed[1], 5)]
+    kept.drop("new")
+    assert [text.partition("=")[2] for text, _ in told[3:]] == ["1\nFDNAME=new@0@1-2", "1\nFDNAME=new@5@1-3"]
+
+
+class KnowsOneName(DescriptorStore):
+    """What has another is dropped."""
+
+    def __init__(
+        self, supervisor: Supervisor, handed: Iterable[tuple[int, str]], logs: Mapping[str, str]
+    ) -> None:
+        super().__init__(supervisor, handed, {name: now for name, now in logs.items() if name == now})
 
 
 class BelievesItKept(DescriptorStore):
@@ -227,6 +254,7 @@ StaysInTheStore = twin(
 test_promise, test_twin = promises(
     Promise(keeps_and_drops_by_name, Supervisor, [KeepsNothing, KeepsNameless, DropsAll]),
     Promise(keeps_nothing_of_a_log_that_went, DescriptorStore, [StaysInTheStore, BelievesItKept]),
+    Promise(keeps_a_file_under_its_logs_new_name, DescriptorStore, [KnowsOneName]),
     Promise(
         a_name_tells_its_file,
         stored_name,

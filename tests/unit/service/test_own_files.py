@@ -142,6 +142,22 @@ def a_log_is_not_its_own_ledger(site: Path) -> None:
     ]
 
 
+def what_is_read_with_the_configuration_is_refused(site: Path) -> None:
+    """Its files, and what would be one; the file is named that has the fault."""
+    (site / "conf.d").mkdir()
+    (site / "conf.d" / "1.toml").write_text(f'[log.a]\npath = "{site}/logs/access.log"\n')
+    (site / "qps-reporter.toml").touch()
+    (site / "out" / "reports").hardlink_to(site / "conf.d" / "1.toml")
+    (site / "out" / "more").symlink_to("../conf.d")
+    for path in ("qps-reporter.toml", "conf.d/1.toml", "conf.d/new.toml", "out/reports", "out/more/new"):
+        (site / "conf.d" / "2.toml").write_text(f'[output.json]\npath = "{site}/{path}"\n')
+        with pytest.raises(ConfigError) as caught:
+            apart(load(Flags(config=str(site / "qps-reporter.toml")), {}))
+        [problem] = caught.value.problems
+        said = f"output.json.path: expected another file, got {SOURCE}: {site}/{path}"
+        assert problem == f"{site}/conf.d/2.toml: {said}"
+
+
 def standard_streams_are_apart(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a shell has them lead into: `run access.log >> access.log`."""
     for name, what in (("logs/access.log", LOG), ("logs/access.log.1", A_FILE), ("state/ledger.db", LEDGER)):
@@ -187,6 +203,14 @@ test_apart, test_apart_twin = promises(
     Promise(is_taken, None, {"any name": Patches((own_files, "LEDGER", ""))}),
     Promise(two_outputs_are_apart, None, {"by name": Patches((own_files, "_place", by_name_alone))}),
     Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_own", lambda *_: ()))}),
+    Promise(
+        what_is_read_with_the_configuration_is_refused,
+        None,
+        {
+            "no directory": Patches((own_files, "directory_of", lambda _: None)),
+            "by name": Patches((own_files, "_place", by_name_alone)),
+        },
+    ),
     Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_logs", lambda *_: ()))}),
 )
 

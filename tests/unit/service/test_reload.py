@@ -12,6 +12,7 @@ from qps_service.errors import LedgerUnreadableError
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.following.log_places import LogPlaces
+from qps_service.following.resume import Resume
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
@@ -19,8 +20,9 @@ from qps_service.service import pipeline as module
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
-from qps_service.values.entries import Restored
+from qps_service.values.entries import Entry, Restored
 from tests.promised import Patches, Promise, promises, twin
+from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
 Patch = pytest.MonkeyPatch
@@ -194,8 +196,9 @@ class LooksUpFirst(Pipelines):
             self._early = {log.name: self._writer.restore(log.name, now=0, at=0) for log in logs}
         return super().leaving(logs)
 
-    def _join(self, log: LogConfig, restored: Restored | None, now: int, at: int) -> LogPipeline:
-        return super()._join(log, getattr(self, "_early", {log.name: restored})[log.name], now, at)
+    def _join(self, log: LogConfig, resume: Resume, now: int) -> LogPipeline:
+        early = getattr(self, "_early", {log.name: resume.restored})
+        return super()._join(log, resume._replace(restored=early[log.name]), now)
 
 
 class TellsLater(Pipelines):
@@ -217,6 +220,91 @@ class ReportsAfterwards(Daemon):
         report, self._report = self._report, lambda now: 0  # type: ignore[method-assign]
         super()._apply(config)
         self._report = report  # type: ignore[method-assign]
+
+
+# --- a log that gets another name
+
+
+def renamed(log: Path, name: str = "shop", was: str = "access") -> str:
+    return f'{toml((name, log))}was = "{was}"\n'
+
+
+def a_name_takes_its_totals_along(tmp_path: Path) -> None:
+    """At a reload, with what is in a file that is deleted and still written to; and the ledger that is begun
+    anew behind it has them under the new name alone."""
+    log, old = tmp_path / "access.log", tmp_path / "access.log.1"
+    service = served(tmp_path, toml(("access", log)))
+    service.write(3)
+    writer = log.open("ab", buffering=0)
+    service.world.at(2, lambda: log.rename(old))
+    service.world.at(3, lambda: service.write(1))
+    service.world.at(4, old.unlink)
+    service.reload_at(5, renamed(log))
+    service.world.at(6, lambda: writer.write(LINE * 4))
+    service.world.at(8, lambda: unlink(tmp_path))
+    service.reload_at(10, renamed(log))  # and not again
+    service.write_at(12, 2)
+    service.run(15)
+    writer.close()
+    assert counted(tmp_path, "shop", "access") == [10, 0]
+    assert service.said("possible_loss") == []
+    [said] = service.said("restored")
+    assert said.startswith("log shop was access, whose totals go on; ")
+
+
+def a_name_takes_its_totals_along_at_a_start(tmp_path: Path) -> None:
+    """Also where the next commit takes long to come; history and losses are of the same log."""
+    log = tmp_path / "access.log"
+    service = served(tmp_path, toml(("access", log), interval="1s"))
+    service.write_at(1.5, 3)
+    service.run(4)
+    service = served(tmp_path, renamed(log))
+    service.write(2)
+    service.run(2)
+    served(tmp_path, renamed(log)).run(2)
+    assert counted(tmp_path, "shop", "access") == [5, 0]
+    with opened(tmp_path) as ledger:
+        assert ledger.logs() == ["shop"]
+        [(requests,)] = ledger.database.connection.execute(
+            "SELECT sum(requests) FROM windows WHERE log = 'shop'"
+        )
+    assert requests == 5
+
+
+def a_name_that_is_known_goes_on_with_its_own(tmp_path: Path) -> None:
+    """Two logs do not become one."""
+    log, other = tmp_path / "access.log", tmp_path / "other.log"
+    service = served(tmp_path, toml(("access", log), ("shop", other)))
+    service.write(3)
+    service.write(4, path=other)
+    service.reload_at(5, renamed(other))
+    service.write_at(6, 1, path=other)
+    service.run(8)
+    assert counted(tmp_path, "access", "shop") == [3, 5]
+
+
+class ForgetsNames(LedgerWriter):
+    def restore(self, log: str, *, was: str | None = None, **when: int) -> Restored | None:
+        return super().restore(log, was=None if was else was, **when)
+
+
+class KeepsBoth(Pipelines):
+    """A ledger that is begun anew has it under its former name, too."""
+
+    def _join(self, *arguments: Any) -> LogPipeline:
+        gone = dict(self._gone)
+        pipeline = super()._join(*arguments)
+        self._gone = gone
+        return pipeline
+
+
+restore = Ledger.restore
+FORGETS = Patches((daemons, "LedgerWriter", ForgetsNames))
+TAKES_OVER = Patches(
+    (Ledger, "restore", lambda self, log, **when: None if log == "shop" else restore(self, log, **when))
+)
+LETS_GO = Patches((LogPipeline, "hand_over", lambda _: ()))
+ADDS = Patches((module, "Entry", lambda **fields: Entry(**{**fields, "was": None})))
 
 
 # --- refusals
@@ -635,6 +723,13 @@ test_promise, test_twin = promises(
     Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),
     Promise(the_ledger_knows_where_a_log_begins, None, served_by(TellsLater)),
     Promise(counts_enter_a_window_that_is_reported, None, served_by(ReportsAfterwards)),
+    Promise(
+        a_name_takes_its_totals_along,
+        None,
+        {"forgets": FORGETS, "lets go": LETS_GO, **served_by(KeepsBoth)},
+    ),
+    Promise(a_name_takes_its_totals_along_at_a_start, None, {"forgets": FORGETS, "adds another": ADDS}),
+    Promise(a_name_that_is_known_goes_on_with_its_own, None, {"takes over": TAKES_OVER}),
     Promise(what_systemd_keeps_goes_with_its_log, None, served_by(LeavesNothing)),
     Promise(nothing_changes_while_the_ledger_takes_nothing, None, served_by(GoesOn)),
     Promise(a_last_report_that_fails_changes_nothing, None, served_by(GoesOn)),

@@ -1,0 +1,411 @@
+"""`qps-reporter setup`: finds the logs of this machine's web servers, and names them in conf.d."""
+
+import argparse
+import glob
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+from qps_service.commands import answer
+from qps_service.configuration import loader, setup_file
+from qps_service.configuration.settings import BY_KEY
+from qps_service.configuration.setup_file import Table
+from qps_service.configuration.sources import MAIN, directory_of, fragments_of
+from qps_service.configuration.toml_file import TomlFile, read
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, FormatError, UsageError
+from qps_service.files.kernel import Files, NotRegularError, explain, user_name
+from qps_service.formats.detection import choose, fits
+from qps_service.formats.presets import AUTO, compile_format
+from qps_service.service.own_user import Answer, as_user, hidden, service_user
+from qps_service.setup import apache, nginx
+from qps_service.setup.built_in import (
+    DEBIAN_APACHE,
+    DEBIAN_NGINX,
+    REDHAT_APACHE,
+    ApachePaths,
+    apache_paths,
+    nginx_paths,
+)
+from qps_service.setup.choosing import is_told_by_lines
+from qps_service.setup.customary import candidates
+from qps_service.setup.dump import Dump
+from qps_service.setup.found import Findings, FoundLog
+from qps_service.text.escape import show_path
+
+HELP = "find the access logs of this machine's web servers, and name them in the configuration"
+EPILOG = """\
+examples:
+  qps-reporter setup                              say what is found, and print the tables for it
+  qps-reporter setup --write && systemctl reload qps-reporter
+  qps-reporter setup --nginx-dump dump.txt        what nginx -T printed, where nginx can't be read from here
+
+It reads the configuration of nginx and Apache, and looks at lines where other servers customarily write.
+It runs nothing but "nginx -V" and "apache2ctl -V", which tell the paths that are built in, and changes
+nothing. What it finds goes to standard error, the tables go to standard output. With --write they go into
+/etc/qps-reporter/conf.d/50-setup.toml, which is replaced as a whole, and the difference is printed. A log
+keeps the name that it has there; one that another file of the configuration names is left to that.
+Exits 0, or 1 if no log was found, or a file could not be read or understood; 2 if the command line is wrong.
+"""
+
+SYSTEM = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where servers' programs are, beside PATH
+)
+PATIENCE = 10  # seconds for a server to say what is built into it
+LARGEST = 16 << 20  # bytes of a configuration file: nobody writes a thousandth of it
+END = 64 << 10  # bytes of a log that are looked at, at its end
+LINES = 100  # of these
+
+
+class Candidate(NamedTuple):
+    """A log that may be named."""
+
+    server: str
+    log: FoundLog
+
+
+class Disk:
+    """This machine's files, for `setup.found.Reader`."""
+
+    def read(self, path: str) -> str:
+        """The text of a file. Raises OSError."""
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # no pipe is waited for
+            raise OSError("it is no regular file")
+        if status.st_size > LARGEST:
+            raise OSError(f"it has more than {LARGEST >> 20} MiB")
+        with open(path, "rb") as file:
+            return file.read().decode(errors="surrogateescape")
+
+    def matches(self, pattern: str) -> list[str]:
+        """The paths that fit a pattern."""
+        return sorted(glob.glob(pattern), key=os.fsencode)
+
+    def files_below(self, path: str) -> list[str] | None:
+        """All files below a directory."""
+        if not os.path.isdir(path):
+            return None
+        found = [os.path.join(at, name) for at, _, names in os.walk(path) for name in names]
+        return sorted(found, key=os.fsencode)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.add_argument(
+        "--write", action="store_true", help="write conf.d/50-setup.toml, and print the difference"
+    )
+    parser.add_argument(
+        "--nginx-dump",
+        metavar="FILE",
+        help="what nginx -T printed, in place of the files of this machine's nginx; - is standard input",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"the configuration file that conf.d stands beside (default: {loader.DEFAULT_FILE})",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say what was found, and print or write it; the exit status."""
+    main = arguments.config or os.environ.get(loader.CONFIG_VARIABLE) or loader.DEFAULT_FILE
+    directory = directory_of(main)
+    if directory is None:
+        raise UsageError(f"{main}: conf.d stands beside a file named {MAIN} alone; name that with --config")
+    own = os.path.join(directory, setup_file.NAME)
+    others = _other_files(main, own)
+    before = _text(own)
+    known, is_known = _known(own)
+    found, is_whole = _found(arguments.nginx_dump)
+    user = service_user()
+    tables = _tables(found, others, user)
+    is_whole &= is_known
+    if not is_whole:
+        tables += _kept(known, tables, others)
+    if not tables and (before is None or not found):
+        what = "log was found that is not named already" if found else "web server's log was found"
+        _say(f"setup: no {what}")
+        return EXIT_OK if found and is_whole else EXIT_PROBLEM
+    names = {str(value["path"]): name for name, value in known.items()}
+    taken = [name for each in others for name in _logs(each)]
+    text = setup_file.text_of(setup_file.named(tables, names, taken))
+    if not arguments.write:
+        answer(text)
+        _say(f"setup: nothing was written; qps-reporter setup --write writes this into {own}")
+    elif text == before:
+        _say(f"setup: {own} is as it should be")
+    else:
+        setup_file.write(own, text)
+        answer(setup_file.difference(own, before, text))
+        _say(f"setup: wrote {own}; now: qps-reporter check && systemctl reload qps-reporter")
+    return EXIT_OK if is_whole else EXIT_PROBLEM
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+# --- what is configured already
+
+
+def _other_files(main: str, own: str) -> list[TomlFile]:
+    paths = [main] if os.path.exists(main) else []
+    return [read(path) for path in (*paths, *fragments_of(main)) if path != own]
+
+
+def _text(path: str) -> str | None:
+    with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+    return None
+
+
+def _known(own: str) -> tuple[dict[str, Mapping[str, str]], bool]:
+    """The logs that our own file has, and whether it could be read."""
+    if not os.path.exists(own):
+        return {}, True
+    try:
+        tables = _logs(read(own))
+    except ConfigError as error:
+        _say(f"setup: {error}; it is written anew, and logs get new names")
+        return {}, False
+    return {name: table for name, table in tables.items() if isinstance(table.get("path"), str)}, True
+
+
+def _logs(file: TomlFile) -> dict[str, dict[str, str]]:
+    tables = file.table.get("log", {})
+    if not isinstance(tables, dict):
+        return {}
+    return {name: table for name, table in tables.items() if isinstance(table, dict)}
+
+
+def _kept(
+    known: Mapping[str, Mapping[str, str]], tables: Iterable[Table], others: Iterable[TomlFile]
+) -> list[Table]:
+    """What our file has, and what was not found this time: not all could be read."""
+    present = {table.path for table in tables}
+    present |= {str(table.get("path")) for each in others for table in _logs(each).values()}
+    remark = "kept: not all that names logs could be read"
+    left = [each for each in known.values() if each["path"] not in present]
+    return [Table(each["path"], remark, each.get("format")) for each in left]
+
+
+# --- what the servers say
+
+
+def _found(dump: str | None) -> tuple[list[Candidate], bool]:
+    """The logs, and whether all could be read."""
+    disk = Disk()
+    found: dict[str, Candidate] = {}
+    servers = set()
+    is_whole = True
+    for server, look in (("nginx", partial(_nginx, dump)), ("Apache", _apache)):
+        findings = look(disk)
+        if findings is None:
+            continue
+        servers.add(server)
+        first, *more = findings.files or ["nothing"]
+        _say(f"{server}: {show_path(first)}" + (f" and {len(more)} more files" if more else ""))
+        for left in findings.left_out:
+            _say(f"  left out: {show_path(left.what)}: {show_path(left.why)} ({show_path(left.place)})")
+        for problem in findings.problems:
+            is_whole = False
+            _say(f"  problem: {show_path(problem.place)}: {show_path(problem.text)}")
+        for written, log in findings.logs.items():
+            path = os.path.normpath(written)
+            found.setdefault(path, Candidate(server, log._replace(path=path)))
+    real = {os.path.realpath(path) for path in found}
+    for server, path in candidates(disk, servers):
+        if os.path.realpath(path) in real:
+            continue
+        with suppress(OSError):
+            if choose(_last_lines(path)).format:
+                found[path] = Candidate(server, FoundLog(path, (), (), path))
+    return list(found.values()), is_whole
+
+
+def _nginx(dump: str | None, disk: Disk) -> Findings | None:
+    paths = nginx_paths(_said("nginx"))
+    if dump is None:
+        if paths is None and not os.path.exists(DEBIAN_NGINX.configuration):
+            return None
+        return nginx.find_logs(paths or DEBIAN_NGINX, disk)
+    text = _dumped(dump)
+    dumped = Dump(text)
+    if dumped.first is None:
+        raise UsageError(
+            '--nginx-dump: expected what "nginx -T" prints, with "# configuration file PATH:" in it'
+        )
+    paths = nginx_paths(text) or paths or DEBIAN_NGINX
+    return nginx.find_logs(paths._replace(configuration=dumped.first), dumped)
+
+
+def _dumped(path: str) -> str:
+    if path == "-":
+        return sys.stdin.buffer.read().decode(errors="surrogateescape")
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode(errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"--nginx-dump: {path}: {error.strerror}") from error
+
+
+def _apache(disk: Disk) -> Findings | None:
+    paths: Iterable[ApachePaths | None] = (apache_paths(_said("apache2ctl")), DEBIAN_APACHE, REDHAT_APACHE)
+    for each in paths:
+        if each and os.path.exists(each.configuration):
+            return apache.find_logs(each, disk)
+    return None
+
+
+def _said(program: str) -> str:
+    """What it says of itself; empty if it is not there."""
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM}")
+    if path is None:
+        return ""
+    environment = {"PATH": SYSTEM, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            [path, "-V"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            env=environment,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _say(f"setup: {path} -V: {error}")
+        return ""
+    return (done.stdout + b"\n" + done.stderr).decode(errors="surrogateescape")
+
+
+# --- what is to be named
+
+
+def _tables(
+    found: Iterable[Candidate], others: Iterable[TomlFile], user: pwd.struct_passwd | None
+) -> list[Table]:
+    """A table for each log that can be followed and counted, and no other file names."""
+    named = {
+        os.path.realpath(path): (name, file.path)
+        for file in others
+        for name, table in _logs(file).items()
+        if isinstance(path := table.get("path"), str)
+    }
+    followed: list[Candidate] = []
+    for each in found:
+        path, shown = each.log.path, show_path(each.log.path)
+        if before := named.get(real := os.path.realpath(path)):
+            name, file = before
+            _say(f"  left out: {shown}: it is log {name}" + (f" of {file}" if file else ""))
+        elif why := _objection(path):
+            _say(f"  left out: {shown}: {why}")
+        else:
+            named[real] = (path, "")
+            followed.append(each)
+    readable = as_user(user, partial(_readable, [each.log.path for each in followed]))
+    tables = []
+    for (server, log), (_, how, _) in zip(followed, readable, strict=True):
+        chosen, said, is_counted = _format(log)
+        if not is_counted:
+            _say(f"  left out: {show_path(log.path)}: {said}")
+            continue
+        _say(f"{show_path(log.path)}")
+        served = ", ".join(map(show_path, log.served))
+        _say(
+            f"  written by    {server}" + (f" for {served}" if served else "") + f" ({show_path(log.place)})"
+        )
+        _say(f"  format        {said}")
+        for note in log.notes:
+            _say(f"  note          {show_path(note)}")
+        _say(f"  readable      {how}")
+        for _, text, _ in hidden(log.path) if user else ():
+            _say(f"  sandbox       {text}")
+        names = ", ".join(log.served[:3]) + (" and others" if len(log.served) > 3 else "")
+        tables.append(Table(log.path, show_path(f"{server}: {names}" if names else server), chosen))
+    return tables
+
+
+def _objection(path: str) -> str | None:
+    """Why a path can't be followed, or named; None if it can."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is no UTF-8, and TOML has no other"
+    with suppress(OSError):
+        seen = Files().stat(path)
+        if not seen.regular:
+            return explain(NotRegularError(seen.mode))
+    return None
+
+
+def _readable(paths: Iterable[str]) -> list[Answer]:
+    """Whether the current user can read each."""
+    files, user = Files(), user_name(os.geteuid())
+    answers = []
+    for path in paths:
+        seen = None
+        try:
+            seen = files.stat(path)
+            files.close(files.open(path))
+        except FileNotFoundError:
+            answers.append(("", "it is not there yet, and is waited for", True))
+        except OSError as error:
+            answers.append(("", f"no, by user {user}: {explain(error, seen)}", False))
+        else:
+            answers.append(("", f"yes, by user {user}", True))
+    return answers
+
+
+def _format(log: FoundLog) -> tuple[str | None, str, bool]:
+    """What `format` is to be, if it has to be said; what it is in words; whether its lines can be counted."""
+    by_lines = AUTO if BY_KEY["format"].default != AUTO else None
+    lines: list[bytes] = []
+    with suppress(OSError):
+        lines = _last_lines(log.path)
+    choice = choose(lines)
+    needed, problems = [], []
+    for text in log.formats:
+        try:
+            if not is_told_by_lines(text):
+                needed.append(text)
+        except FormatError as error:
+            problems.append(f"{_brief(text)}: {error.brief}")
+    if needed:
+        fitting = sum(fits(compile_format(needed[0]), line) for line in lines)
+        said = f"{_brief(needed[0])}; {fitting} of {len(lines)} lines fit it"
+        if len(log.formats) > 1:
+            said += f"; servers write there in {len(log.formats)} formats, and lines of others are rejected"
+        return needed[0], said, True
+    if problems:
+        return by_lines, f"{'; '.join(problems)}; {choice.reason}", choice.format is not None
+    stated = f", as the configuration says ({_brief(log.formats[0])})" if log.formats else ""
+    return by_lines, f"{choice.format.text if choice.format else AUTO}{stated}; {choice.reason}", True
+
+
+def _brief(text: str) -> str:
+    """A format's name, or its text."""
+    nginx_name = re.match(r"log_format (\S+)", text)
+    apache_name = re.fullmatch(r'LogFormat ".*" (\S+)', text)
+    if nginx_name:
+        return show_path(f"log_format {nginx_name[1]}")
+    return show_path(f"LogFormat {apache_name[1]}") if apache_name else show_path(text.replace("\\", ""))
+
+
+def _last_lines(path: str) -> list[bytes]:
+    """The whole lines at the end of a log. Raises OSError."""
+    files = Files()
+    descriptor = files.open(path)
+    try:
+        size = files.fstat(descriptor).size
+        data = files.read(descriptor, END, max(0, size - END))
+    finally:
+        files.close(descriptor)
+    lines = data.split(b"\n")[:-1]
+    return [line for line in (lines[1:] if size > END else lines)[-LINES:] if line.strip()]
