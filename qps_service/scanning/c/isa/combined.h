@@ -39,8 +39,9 @@ static inline int PER_ISA(match_closing)(const uint8_t *start, const uint8_t *qu
 /* Where the fields of the line [p, end) are. The reason why it is no request, or COUNTED. */
 static enum reason PER_ISA(match_combined)(const uint8_t *p, const uint8_t *end, struct span *fields)
 {
-    const uint8_t *first = NULL, *open = NULL, *quote;
+    const uint8_t *open = NULL, *start = NULL, *quote; /* start: of the request, if no other has an answer */
     struct span time = {NULL, 0};
+    int is_unanswered = 0;
     for (; (p = PER_ISA(find_either)(p, end, '[', ']')) < end; p++) {
         if (*p == '[') {
             open = p + 1;
@@ -52,19 +53,23 @@ static enum reason PER_ISA(match_combined)(const uint8_t *p, const uint8_t *end,
         fields[TIME] = (struct span){open, (size_t)(p - open)};
         p = opening;
         quote = PER_ISA(find_quote)(p + 1, end, 1);
-        if (quote < end && PER_ISA(match_closing)(p + 1, quote, end, fields))
+        int is_request = quote < end && PER_ISA(match_closing)(p + 1, quote, end, fields);
+        if (is_request && fields[STATUS].len == 3)
             return COUNTED;
-        time = first ? time : fields[TIME];
-        first = first ? first : p + 1;
+        if (!start || (is_request && !is_unanswered)) {
+            start = p + 1;
+            time = fields[TIME];
+        }
+        is_unanswered |= is_request;
     }
-    if (!first)
+    if (!start)
         return BAD_FIELDS;
     fields[TIME] = time;
-    for (quote = first; (quote = PER_ISA(find_quote)(quote, end, 1)) < end; quote++)
-        if (PER_ISA(match_closing)(first, quote, end, fields))
+    for (quote = start; (quote = PER_ISA(find_quote)(quote, end, 1)) < end; quote++)
+        if (PER_ISA(match_closing)(start, quote, end, fields))
             return COUNTED;
     /* What stands where the status would, if it is not the end of the line. */
-    quote = PER_ISA(find_quote)(first, end, 1);
+    quote = PER_ISA(find_quote)(start, end, 1);
     if (quote == end)
         return BAD_FIELDS;
     p = skip_blanks(quote + 1, end);
