@@ -2,15 +2,15 @@
 
     203.0.113.7 - bob [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512 "-" "curl/8.5"
 
-This is what Apache, nginx, lighttpd, Traefik, ingress-nginx, gunicorn and many more write, each with other fields
-before and behind. So nothing is asked of these: an address, an ident or a virtual host, a user with blanks, what
-syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a cut. Between
-two fields there may be several blanks or tabs.
+This is what Apache, nginx, lighttpd, Traefik, ingress-nginx, gunicorn and many more write, each with other
+fields before and behind. So nothing is asked of these: an address, an ident or a virtual host, a user with
+blanks, what syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a
+cut. Between two fields there may be several blanks or tabs.
 
 A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows it.
-The time ends at a `]` behind which a quote opens the request, and begins at the last `[` before that. The request
-ends at the first quote that has no backslash before it, and the status follows. Brackets and quotes may stand
-elsewhere too, in a user's name or in what Twisted puts before a line, `[HTTPChannel,0,127.0.0.1] "127.0.0.1" - -`.
+The time ends at a `]` behind which a quote opens the request, and begins at the last `[` before that. The
+request ends at the first quote that has no backslash before it, and the status follows. Brackets and quotes
+may stand elsewhere too: in a user's name, or before a line, as in Twisted's `[HTTPChannel,0,::1] "::1" - -`.
 So what counts is, of all that look so,
 
 1. the first with a status of three digits;
