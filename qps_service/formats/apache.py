@@ -1,5 +1,5 @@
-"""Apache's `LogFormat` strings (mod_log_config, mod_logio, mod_ssl), and those of Tomcat's access log, which are
-like them.
+"""Apache's `LogFormat` strings (mod_log_config, mod_logio, mod_ssl), and those of Tomcat's access log, which
+are like them.
 
     %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"
     "%h %l %u %t \\"%r\\" %>s %b"

@@ -7,7 +7,7 @@ fields before and behind. So nothing is asked of these: an address, an ident or 
 blanks, what syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a
 cut. Between two fields there may be several blanks or tabs.
 
-A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows it.
+A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows.
 The time ends at a `]` behind which a quote opens the request, and begins at the last `[` before that. The
 request ends at the first quote that has no backslash before it, and the status follows. Brackets and quotes
 may stand elsewhere too: in a user's name, or before a line, as in Twisted's `[HTTPChannel,0,::1] "::1" - -`.
@@ -91,7 +91,7 @@ class CombinedReader:
         """Of a line that does not count: what is there, what was expected next, and where."""
         opening = _OPENING.search(line)
         if opening is None:
-            return (), 'expected `[`, a time, `]` and a request between quotes', len(line)
+            return (), "expected `[`, a time, `]` and a request between quotes", len(line)
         found = [*_before(line, opening.span(1)), (TIME, opening.start(1), opening[1])]
         if odd := _odd(line):
             found += [(REQUEST, odd.start(2), odd[2]), (STATUS, odd.start(3), odd[3])]

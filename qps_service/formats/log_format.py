@@ -44,7 +44,9 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
-    is_combined: bool = False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    is_combined: bool = (
+        False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    )
 
     @property
     def is_auto(self) -> bool:

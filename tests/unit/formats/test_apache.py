@@ -101,8 +101,8 @@ def test_every_directive_is_read(tag: str) -> None:
 
 
 ONE_OF = (
-    "expected % and one of a, A, b, B, c, C, D, e, f, F, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, S, "
-    "t, T, u, U, v, V, x, X, ^FB, ^ti, ^to; got "
+    "expected % and one of a, A, b, B, c, C, D, e, f, F, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, "
+    "S, t, T, u, U, v, V, x, X, ^FB, ^ti, ^to; got "
 )
 test_refuses_and_names_the_place_in_what_was_pasted = refused(
     {

@@ -1,5 +1,5 @@
-/* Lines of the combined family, whatever stands around `[time] "request" status size`: the twin of combined.py,
-   which says what such a line means.
+/* Lines of the combined family, whatever stands around `[time] "request" status size`: the twin of
+   combined.py, which says what such a line means.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -18,8 +18,8 @@ static inline struct span PER_ISA(word)(const uint8_t *p, const uint8_t *end)
     return (struct span){p, (size_t)(PER_ISA(find_either)(p, end, ' ', '\t') - p)};
 }
 
-/* Where the request, the status and the size are, if this quote ends the request that begins at `start`: then a
-   status follows. */
+/* Where the request, the status and the size are, if this quote ends the request that begins at `start`: then
+   a status follows. */
 static inline int PER_ISA(match_closing)(const uint8_t *start, const uint8_t *quote, const uint8_t *end,
                                          struct span *fields)
 {
