@@ -216,6 +216,22 @@ def backup_beside_what_is_awaited(make: Make) -> None:
     rig.check(losses=[])
 
 
+def backup_made_meanwhile_beside_what_is_awaited(make: Make) -> None:
+    """It is made while nobody runs, and has what was read; what is awaited has more, and is compressed."""
+    rig, old = begun(make)
+    rig.look()
+    rig.stop()
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    old.lines(2)
+    archive = rig.path.parent / "archive"
+    archive.mkdir()
+    rig.path.rename(archive / "access.log.1")
+    pack(archive / "access.log.1")
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
 def empty_under_another_name(make: Make) -> None:
     """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
     rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))
