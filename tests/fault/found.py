@@ -274,3 +274,15 @@ def mirror_that_is_rotated_at_once(make: Make) -> None:
     rig.writer().lines(1)
     rig.look()
     rig.check(losses=[])
+
+
+def mirror_that_is_rotated_and_compressed(make: Make) -> None:
+    """While nobody runs a mirror with a later line takes the log's place; systemd holds what it replaced."""
+    rig, _ = begun(make, store=True)
+    rig.stop()
+    mirror(rig, 1)
+    rig.rotate()
+    pack(rig.beside("access.log.1"))
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])

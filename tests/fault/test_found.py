@@ -93,6 +93,7 @@ TWINS = {
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.mirror_that_is_rotated_and_compressed: GoesOnNowhereElse,
     found.backup_made_meanwhile_beside_what_is_awaited: GoesOnInACopy,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
