@@ -29,7 +29,7 @@ from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.formats.presets import ALIASES, COMBINED, PRESETS  # noqa: E402
 from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 DOCUTILS = {
@@ -110,9 +110,9 @@ def settings_of_outputs() -> str:
 
 
 def formats() -> str:
-    """The presets, spelled out."""
-    rows = ((name, "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items())
-    return _definitions((f"**{name}**", text) for name, text in rows)
+    """The presets, spelled out, and the other names of one."""
+    rows = [(f"**{name}**", "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items()]
+    return _definitions([*rows, *((f"**{name}**", f"as **{COMBINED}**") for name in ALIASES)])
 
 
 def names() -> str:

@@ -45,6 +45,7 @@ ROLES = {
     "msec": "time",
 }
 NEEDED = {"route": "$route or $request", "status": "$status"}
+APART = "$request_method $request_uri"
 
 _ORDER = {name: rank for rank, name in enumerate(ROLES)}
 # A digit may come first: nginx has its regular expressions' $1.
@@ -89,7 +90,7 @@ def read(text: str, *, lenient: bool = False) -> LogFormat:
         else:
             pieces.field(Field(name, ROLES.get(name)), place)
         place = end
-    read = pieces.finish(lambda name: _ORDER[name], NEEDED, lenient=lenient)
+    read = pieces.finish(lambda name: _ORDER[name], NEEDED, APART, lenient=lenient)
     return read._replace(others=tuple(_without_or_with_more(read)))
 
 

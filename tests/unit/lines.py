@@ -84,13 +84,19 @@ _BEFORE = (
         b"[1] [",
         b'1.2.3.4 - [x] \\"y" ',
     ),
+    *(
+        b'1.2.3.4 - [x] "y" - ',
+        b'[a] "b] "c" x y ',
+        b'[HTTPChannel,0,::1] "::1" - - ',
+        b'[a] "b" -1 [c] "d" 0 ',
+    ),
     *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
 )
 _BEHIND = (
     *(b"", b' "-" "curl/8.5"', b' "-" "My "quoted" agent"', b' "-" "x" 1 "r@docker" 1ms', b" ", b"\t5"),
     *(b' "-" "[x] "GET / HTTP/1.1" 200 5"', b' "[a] "', b' "-" "Mozilla (cut', b"\\", b' "x" 404 7'),
 )
-_BLANKS = (b" ", b"  ", b"\t", b"", b" " * 70)
+_BLANKS = (b" ", b" ", b"  ", b"\t", b"", b" " * 70)
 _PATHS = (b"a", b"b", b"c", b"a.b", b"a.c", b"a.b.c", b"b.", b".a", b"")
 _ESCAPES = (
     *(rb"\u0041", rb"\U0041", rb"\u00e9", rb"\uD83D\udE00", rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\u0041"),

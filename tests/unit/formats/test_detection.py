@@ -43,7 +43,7 @@ CASES: list[Case] = [
     ([JSON], "json", "1 of 1 lines fit json"),
     ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json"),
     (
-        [COMMON, COMBINED, b"?", COMBINED, DEFAULT],
+        [DEFAULT, COMBINED, b"?", COMMON],
         "combined",
         "3 of 4 lines fit combined, 1 default; 1 fit none",
     ),

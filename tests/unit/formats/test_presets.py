@@ -70,6 +70,9 @@ def test_a_name_stays_the_formats_text(name: str) -> None:
         spelled = as_list([compile_format(each) for each in PRESETS[name].texts])
         assert [each._replace(text=name) for each in spelled.listed] == list(log_format.listed)
         assert log_format.texts == (name,)
+    if log_format.is_combined:
+        spelled = compile_format(PRESETS["combined"].texts[0])
+        assert (log_format.written, spelled.is_combined) == (spelled.written, False)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,9 @@ def test_the_default_alone_also_takes_blanks_for_its_tabs(line: bytes, matches: 
     assert [name for name in NAMES if compile_format(name).is_lenient] == ["default"]
 
 
-QUOTES = "expected quotes around the request: it has blanks in it, and a blank would end it"
+QUOTES = (
+    "expected quotes around the request, or {} in its place: it has blanks in it, and a blank would end it"
+)
 EXPECTED_NAMES = "expected a format with $names or %directives, or one of " + ", ".join(NAMES)
 
 
@@ -104,7 +109,11 @@ test_refuses_and_names_the_place = refused(
         "expected UTF-8": ["$route ▸\udcff$status"],
         "the format has no status: expected $status": ["$route $host▸", "$route $host▸\n"],
         "the format has no route: expected $route or $request": ["$status $host▸"],
-        QUOTES: ["$host ▸$request $status", "%h ▸%r %>s", "$status ▸$request "],
+        QUOTES.format("$request_method $request_uri"): [
+            *("$host ▸$request $status", "$status ▸$request ", "$host ▸$request   $status"),
+            *("'$host $time_local ' '▸$request ' '$status'", 'x"▸$request $status"'),
+        ],
+        QUOTES.format("%m %U%q"): ["%h ▸%r %>s", 'LogFormat "%h ▸%r %>s" x'],
     }
 )
 
@@ -112,7 +121,10 @@ test_refuses_and_names_the_place = refused(
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("$request  $status", b"GET /a HTTP/1.1  200"),
+        (r"$request\t$status", b"GET /a HTTP/1.1\t200"),
+        (r"$request \t $status", b"GET /a HTTP/1.1 \t 200"),
+        ('"$request" $status', b'"GET /a HTTP/1.1" 200'),
+        ("$request|$status", b"GET /a HTTP/1.1|200"),
         ("$request [$host] $status", b"GET /a HTTP/1.1 [x] 200"),
         ("$status $request", b"200 GET /a HTTP/1.1"),
         ("'$request' $status", b"'GET /a HTTP/1.1' 200"),
@@ -220,7 +232,7 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
 
 @pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])
 @pytest.mark.parametrize(
-    "text", ["combined", r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
+    "text", [PRESETS["combined"], r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
 )
 def test_quotes_behind_a_backslash_do_not_end_a_quoted_field(text: str, quoted: bytes) -> None:
     """Apache writes them so (mod_log_config), nginx as \\x22."""
