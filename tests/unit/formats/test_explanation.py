@@ -19,7 +19,7 @@ Captured = pytest.CaptureFixture[str]
 
 LIMIT = 64 * 1024
 NO_OTHER = "no other format with a name fits it\n"
-SPELLED = PRESETS["combined"]
+SPELLED = PRESETS["combined"].texts[0]
 COMMON = '1.2.3.4 - bob [24/Nov/2026:14:50:08 +0100] "GET /a?b HTTP/1.1" 200 512'
 
 
@@ -226,7 +226,7 @@ def test_a_wrong_format_shows_the_place(capsys: Captured) -> None:
 
 
 FORMATS = [
-    *(compile_format(text) for text in ("default", "combined", PRESETS["combined"], "json")),
+    *(compile_format(text) for text in ("default", "combined", PRESETS["combined"].texts[0], "json")),
     compile_format('%h %t "%r" %>s%%'),
     compile_format("'$uri' | $status | $bytes_sent"),
     as_list([compile_format("[$uri] $status"), compile_format("common"), compile_format("json")]),

@@ -232,7 +232,7 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
 
 @pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])
 @pytest.mark.parametrize(
-    "text", [PRESETS["combined"], r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
+    "text", [PRESETS["combined"].texts[0], r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
 )
 def test_quotes_behind_a_backslash_do_not_end_a_quoted_field(text: str, quoted: bytes) -> None:
     """Apache writes them so (mod_log_config), nginx as \\x22."""

@@ -117,7 +117,7 @@ def check_memory_of_a_line(make: MakeScanner) -> None:
     start = COMBINED.partition(b"%b")[0]
     for odd in (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /", b'[x] "', b"] "):
         line = start + b"GET /" + odd * (MEMORY_LINE // len(odd))
-        for text in ("combined", PRESETS["combined"]):
+        for text in ("combined", PRESETS["combined"].texts[0]):
             scanner = make(compile_format(text), len(line))
             tracemalloc.start()
             try:

@@ -187,7 +187,7 @@ HAPROXY = '$pre haproxy[$pid]: $client [$t] $fe $be $timers $status $bytes_sent 
 PROXIED = b"Nov 24 10:00:01 lb haproxy[9]: 192.0.2.7:1 [x] web app/a1 0/0/1/2/3 "
 UVICORN = '$level $client - "$request" $status $reason'
 S3 = '$owner "$request" $status $error $bytes_sent $rest'
-SPELLED = PRESETS["combined"]
+SPELLED = PRESETS["combined"].texts[0]
 VHOST = '"$request_method $request_uri" $status $bytes_sent'
 # Format, line, and what it counts as with its size, None where that is unknown; or why it is rejected.
 BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
