@@ -111,7 +111,9 @@ def settings_of_outputs() -> str:
 
 def formats() -> str:
     """The presets, spelled out, and the other names of one."""
-    rows = [(f"**{name}**", "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items()]
+    rows = [
+        (f"**{name}**", "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items()
+    ]
     return _definitions([*rows, *((f"**{name}**", f"as **{COMBINED}**") for name in ALIASES)])
 
 

@@ -34,6 +34,10 @@ class RowScanner(Protocol):
     def take(self) -> Scanned:
         """What was found since the last call."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that this takes so far."""
+
 
 class W3cScanner:
     """Counts rows by a scanner of text; `take` hands the counts over and starts anew."""
@@ -74,6 +78,11 @@ class W3cScanner:
         taken = self._scanner.take() if self._scanner else Scanned(0, (), {}, None)
         number, self._number = self._number, 0
         return taken._replace(lines=taken.lines + number, directives=number)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that what was counted takes so far."""
+        return self._scanner.held if self._scanner else 0
 
     def _take_in(self, line: bytes) -> tuple[int, int]:
         """A directive, or nothing."""
