@@ -276,15 +276,15 @@ FOUND_OUT = {
     b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
     b"": ["  first line   none yet"],
     W3C + b"GET /a?q 200 7\r\n": [
-        CHOSEN + "w3c: its directives tell what is in its lines",
+        CHOSEN + "w3c: 3 of 3 lines fit w3c",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
     W3C + b"GET /a OK 7\n": [
-        CHOSEN + "w3c: its directives tell what is in its lines",
+        CHOSEN + "w3c: 2 of 2 lines fit w3c; 1 fit none",
         f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',
     ],
     W3C + b"GET /a 20": [
-        CHOSEN + "w3c: its directives tell what is in its lines",
+        CHOSEN + "w3c: 2 of 2 lines fit w3c",
         "  first line   none yet, but directives",
     ],
 }
