@@ -12,7 +12,7 @@ from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, req
 from qps_service.formats.presets import LogFormat, compile_format
 
 LINES = 100  # looked at: enough to see past a few odd ones
-ORDER = ("json", "combined", "common", "default")  # the more specific first
+ORDER = ("json", "ltsv", "combined", "common", "default")  # the more specific first
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 

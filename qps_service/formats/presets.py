@@ -3,6 +3,7 @@
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
+    ltsv route=uri                                                  labels and values (ltsv.py)
     combined                                                        a name for one of those
     auto                                                            the first lines tell (detection.py)
 
@@ -13,7 +14,7 @@ time for a hostile line proportional to its length. `line.py` has the whole of i
 """
 
 from qps_service.errors import FormatError
-from qps_service.formats import json_lines, nginx
+from qps_service.formats import json_lines, ltsv, nginx
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
@@ -27,6 +28,7 @@ PRESETS = {
     "combined": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"',
     json_lines.NAME: json_lines.TEXT,
+    ltsv.NAME: ltsv.TEXT,
 }
 AUTO = "auto"
 NAMES = (*PRESETS, AUTO)
@@ -42,6 +44,8 @@ def compile_format(text: str) -> LogFormat:
 def _read(text: str) -> LogFormat:
     if json_lines.is_named(text):
         return json_lines.read(text)
+    if ltsv.is_ltsv(text):
+        return ltsv.read(text)
     if "%" in text or "logformat" in text.lower():
         from qps_service.formats import apache  # a few formats need it
 

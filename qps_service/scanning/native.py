@@ -35,6 +35,7 @@ class NativeScanner:
             fields=fields,
             members=tuple((_ROLES.index(member.role), member.path) for member in log_format.members),
             is_lenient=log_format.is_lenient,
+            is_ltsv=log_format.is_ltsv,
             max_line=options.max_line,
             spill=lambda taken: spill(_scanned(taken)),
             keep_query=options.keep_query,

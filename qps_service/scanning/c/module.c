@@ -89,17 +89,17 @@ static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
 
 static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"head",       "fields", "members", "is_lenient", "max_line", "spill",
-                            "keep_query", "span",   "seed",    "level",      NULL};
+    static char *names[] = {"head",  "fields",     "members", "is_lenient", "is_ltsv", "max_line",
+                            "spill", "keep_query", "span",    "seed",       "level",   NULL};
     PyObject *head, *fields, *members, *spill_to, *seed_object;
-    int is_lenient, keep_query;
+    int is_lenient, is_ltsv, keep_query;
     Py_ssize_t max_line, seed_len;
     long long span;
     char *seed;
     const char *level = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!pnOpLS|z", names, &head, &PyTuple_Type, &fields,
-                                     &PyTuple_Type, &members, &is_lenient, &max_line, &spill_to, &keep_query,
-                                     &span, &seed_object, &level) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!ppnOpLS|z", names, &head, &PyTuple_Type, &fields,
+                                     &PyTuple_Type, &members, &is_lenient, &is_ltsv, &max_line, &spill_to,
+                                     &keep_query, &span, &seed_object, &level) ||
         PyBytes_AsStringAndSize(seed_object, &seed, &seed_len) < 0)
         return NULL;
     if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > LINE_LIMIT || span < 0)
@@ -113,6 +113,7 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_INCREF(spill_to);
     self->spill = spill_to;
     self->program.is_lenient = is_lenient;
+    self->program.is_ltsv = is_ltsv;
     self->program.keep_query = keep_query;
     self->program.max_line = (size_t)max_line;
     self->program.span = span;
