@@ -13,6 +13,7 @@ from qps_service.formats.line import (
     Request,
     TextReader,
     Unwrapping,
+    begins_with_field,
     patterns_of,
     plain_reader,
     request_of,
@@ -61,7 +62,8 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
         fault = Fault(f"expected {max_line} bytes at most")
         return Explanation(b"", raw[:max_line], (), b"", None, None, rejected.args[0], fault)
     reader = plain_reader(log_format)
-    roles, line, around = Unwrapping(reader).read(line)
+    is_open = begins_with_field(log_format.pieces)
+    roles, line, around = Unwrapping(reader, begins_with_field=is_open).read(line)
     try:
         request = request_of(roles, keep_query=False)
     except Rejected as rejected:
@@ -118,7 +120,7 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
     else:
         whole, what = object_of(line), "members"
         if whole is None:
-            return (), Fault("expected a JSON object: `{` and a name in quotes", 0)
+            return (), Fault("expected a JSON object", 0)
         found, cut = whole.members, whole.cut
     roles = paths_of(log_format.members, found, cut)
     if "request" in roles:

@@ -21,7 +21,8 @@ The customary names are first those of servers, then those of loggers and of peo
 - Echo for Go (`bytes_out`), Tomcat's JsonAccessLogValve (`statusCode`), Serilog for .NET (`StatusCode`),
   Fastly and json-logging for Python (`response_status`), Dropwizard (`contentLength`),
   logstash-logback-encoder (`content_length`), HAProxy as its users have it (`http_request`, `http_method`,
-  `http_status_code`), morgan (`url`), and who logs by hand (`http_status`, `code`, `length`).
+  `http_status_code`), Fluentd's and Fluent Bit's parsers of apache2 and nginx (`code`), morgan (`url`), and
+  who logs by hand (`http_status`, `length`).
 """
 
 import re
@@ -44,7 +45,8 @@ CANDIDATES: Candidates = {
     "request": ("request", "http_request"),
     "status": (
         *("status", "DownstreamStatus", "response_code", "status_code", "response.status"),
-        *("http.response.status_code", "http.response.status", "res.statusCode", "statusCode", "StatusCode"),
+        *("response.status_code", "http.response.status_code", "http.response.status", "res.statusCode"),
+        *("statusCode", "StatusCode"),
         *("response_status", "http_status", "http_status_code", "code"),
     ),
     "bytes": (

@@ -72,7 +72,7 @@ class Reader(Protocol):
 
 def make_reader(log_format: LogFormat) -> Reader:
     """What reads lines of this format."""
-    return Unwrapping(plain_reader(log_format))
+    return Unwrapping(plain_reader(log_format), begins_with_field=begins_with_field(log_format.pieces))
 
 
 def plain_reader(log_format: LogFormat) -> Reader:
@@ -91,19 +91,29 @@ class Reading(NamedTuple):
 
 
 class Unwrapping:
-    """Reads a line as it stands, or else what is left where what is around it was taken off."""
+    """Reads a line as it stands, or else what is left where what is around it was taken off. The other way
+    round if it is an object, and a format of text begins with a field, which would take any start."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, begins_with_field: bool) -> None:
         self._reader = reader
+        self._begins_with_field = begins_with_field
 
     def read(self, line: bytes) -> Reading:
         """How a line is read."""
+        is_first = self._begins_with_field and line.startswith(b"{")
+        inner = self._unwrapped(line) if is_first else None
+        if inner:
+            return inner
         roles = self._reader.roles(line)
-        if why_rejected(roles) and (wrapped := unwrap(line)):
-            inner = self._reader.roles(wrapped.line)
-            if not why_rejected(inner):
-                return Reading(inner, *wrapped)
-        return Reading(roles, line, b"")
+        inner = self._unwrapped(line) if why_rejected(roles) and not is_first else None
+        return inner or Reading(roles, line, b"")
+
+    def _unwrapped(self, line: bytes) -> Reading | None:
+        """What is left, if that is a request."""
+        if wrapped := unwrap(line):
+            roles = self._reader.roles(wrapped.line)
+            return None if why_rejected(roles) else Reading(roles, *wrapped)
+        return None
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """As of a reader."""
@@ -351,6 +361,11 @@ class _Blanks:
 def _groups(fields: Sequence[Field], match: re.Match[bytes]) -> list[tuple[Field, int, bytes]]:
     found = [(group, field) for group, field in enumerate(fields, 1) if match[group] is not None]
     return [(field, match.start(group), match[group]) for group, field in found]
+
+
+def begins_with_field(pieces: Sequence[Piece]) -> bool:
+    """Whether nothing tells where a line of text begins."""
+    return bool(pieces) and isinstance(pieces[0], Field)
 
 
 def status_place(pieces: Sequence[Piece]) -> int:

@@ -78,8 +78,8 @@ class LtsvReader:
         self._members = members
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """All of them; None for a line that has anything else."""
-        if not all(b":" in field for field in line.split(b"\t")):
+        """All of them; None for a line that has anything else but tabs."""
+        if not all(b":" in field for field in line.split(b"\t") if field):
             return None
         return [(label.decode(errors="backslashreplace"), text) for label, text in values_of(line).items()]
 

@@ -105,7 +105,7 @@ static const uint8_t *behind_header(const uint8_t *p, const uint8_t *end)
     if (data > p || p == end || *p != '[')
         return data > p ? data : NULL;
     for (; p + 1 < end; p++)
-        if (p[0] == ']' && p[1] == ' ')
+        if (p[0] == ']' && p[1] == ' ' && p[-1] != '\\')
             return p + 2;
     return NULL;
 }

@@ -235,15 +235,15 @@ COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 CHOSEN = "  chosen       "
 FOUND_OUT = {
     COMMON: [
-        CHOSEN + "common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default",
+        CHOSEN + "common: 1 of 1 lines fit common, 0 json, 0 ltsv, 0 combined, 0 default",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
     GOOD + COMMON * 2 + b"cut off": [
-        CHOSEN + "common: 2 of 3 lines fit common, 0 json, 0 combined, 1 default",
+        CHOSEN + "common: 2 of 3 lines fit common, 0 json, 0 ltsv, 0 combined, 1 default",
         rf'  first line   is rejected (fields): "1.2.3.4\x09GET /a?q\x09200\x09512"{PROBLEM}',
         "               but it fits the format default",
     ],
-    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, combined, common, default{PROBLEM}"],
+    b"?\n": [f"{CHOSEN}none: none of 1 lines fits json, ltsv, combined, common, default{PROBLEM}"],
     b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
     b"": ["  first line   none yet"],
 }

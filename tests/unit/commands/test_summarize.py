@@ -51,8 +51,10 @@ def test_the_format_is_found_out_and_said(log: Path, capsys: Captured) -> None:
     assert main(["summarize", str(log), str(other), "--output", "csv"]) == 0
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        f"qps-reporter: {log}: format default: 3 of 4 lines fit default, 0 json, 0 combined, 0 common",
-        f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, 0 json, 0 common, 0 default",
+        f"qps-reporter: {log}: format default: 3 of 4 lines fit default, "
+        "0 json, 0 ltsv, 0 combined, 0 common",
+        f"qps-reporter: {other}: format combined: 3 of 3 lines fit combined, "
+        "0 json, 0 ltsv, 0 common, 0 default",
         "qps-reporter: rejected 1 lines (fields 1)",
     ]
     assert captured.out.splitlines()[1:] == ["GET,/help,200,3,30", "GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]

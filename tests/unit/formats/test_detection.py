@@ -27,27 +27,27 @@ def check_choice(choose: Choose, case: Case) -> None:
     assert (choice.format.text if choice.format else None, choice.reason) == case[1:]
 
 
-NONE = "none of {} lines fits json, combined, common, default"
+NONE = "none of {} lines fits json, ltsv, combined, common, default"
 CASES: list[Case] = [
-    ([COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
-    ([COMMON] * 2, "common", "2 of 2 lines fit common, 0 json, 0 combined, 0 default"),
-    ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default, 0 json, 0 combined, 0 common"),
-    ([JSON], "json", "1 of 1 lines fit json, 0 combined, 0 common, 0 default"),
-    ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json, 0 combined, 0 common, 0 default"),
+    ([COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 ltsv, 0 common, 0 default"),
+    ([COMMON] * 2, "common", "2 of 2 lines fit common, 0 json, 0 ltsv, 0 combined, 0 default"),
+    ([DEFAULT + b"\r"], "default", "1 of 1 lines fit default, 0 json, 0 ltsv, 0 combined, 0 common"),
+    ([JSON], "json", "1 of 1 lines fit json, 0 ltsv, 0 combined, 0 common, 0 default"),
+    ([b"\xef\xbb\xbf" + JSON], "json", "1 of 1 lines fit json, 0 ltsv, 0 combined, 0 common, 0 default"),
     (
         [COMMON, COMBINED, b"?", COMBINED, DEFAULT],
         "combined",
-        "2 of 5 lines fit combined, 0 json, 1 common, 1 default",
+        "2 of 5 lines fit combined, 0 json, 0 ltsv, 1 common, 1 default",
     ),
-    ([COMMON, COMBINED], "combined", "1 of 2 lines fit combined, 0 json, 1 common, 0 default"),
-    ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 0 combined, 0 common, 1 default"),
+    ([COMMON, COMBINED], "combined", "1 of 2 lines fit combined, 0 json, 0 ltsv, 1 common, 0 default"),
+    ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 0 ltsv, 0 combined, 0 common, 1 default"),
     # Who speaks no HTTP comes first on many a morning.
-    ([TLS], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
-    ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 common, 0 default"),
+    ([TLS], "combined", "1 of 1 lines fit combined, 0 json, 0 ltsv, 0 common, 0 default"),
+    ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined, 0 json, 0 ltsv, 0 common, 0 default"),
     (
         [b"?"] * (LINES - 1) + [COMMON] + [COMBINED] * 9,
         "common",
-        f"1 of {LINES} lines fit common, 0 json, 0 combined, 0 default",
+        f"1 of {LINES} lines fit common, 0 json, 0 ltsv, 0 combined, 0 default",
     ),
     ([], None, "there is no line yet"),
     ([b"", b"\r"], None, "there is no line yet"),
@@ -62,7 +62,7 @@ CASES: list[Case] = [
     ([b"\x28\xb5\x2f\xfdx"], None, "it is compressed with zstd"),
     ([b"\x7fELF\0\0"], None, "it is binary"),
     # After a power cut zeros may stand before a log that is sound.
-    ([b"\0\0\0", COMMON], "common", "1 of 2 lines fit common, 0 json, 0 combined, 0 default"),
+    ([b"\0\0\0", COMMON], "common", "1 of 2 lines fit common, 0 json, 0 ltsv, 0 combined, 0 default"),
 ]
 
 

@@ -32,7 +32,7 @@ def said(capsys: Captured, *words: str) -> tuple[int, str]:
 def test_a_line_that_counts(capsys: Captured) -> None:
     assert said(capsys, COMMON) == (
         0,
-        "format common: 1 of 1 lines fit common, 0 json, 0 combined, 0 default\n"
+        "format common: 1 of 1 lines fit common, 0 json, 0 ltsv, 0 combined, 0 default\n"
         "\n"
         "  $remote_addr      -        1.2.3.4\n"
         "  $remote_user      -        bob\n"
@@ -117,10 +117,48 @@ def test_each_end(capsys: Captured, asked: tuple[str, str], ending: str) -> None
     assert status == (0 if counts else 1)
 
 
-def test_the_place_in_an_object_that_is_none(capsys: Captured) -> None:
-    status, text = said(capsys, '{"status" 200}', "--format", "json")
-    shown = f"expecting ':' delimiter\n  {{\"status\" 200}}\n            ^\n{NO_OTHER}"
-    assert (status, text) == (1, f"\nrejected (fields): expected a JSON object: {shown}")
+def test_what_was_taken_off_and_what_stands_behind(capsys: Captured) -> None:
+    line = r'{"log":"1.2.3.4\tGET /a\t200\t5\n","stream":"stdout"}'
+    assert said(capsys, line, "--format", "default") == (
+        0,
+        '\nread without: {"log":\n'
+        "  $ip_address      -        1.2.3.4\n"
+        "  $method          method   GET\n"
+        "  $route           route    /a\n"
+        "  $status_code     status   200\n"
+        "  $response_bytes  bytes    5\n"
+        "counts as GET /a 200, 5 bytes\n",
+    )
+    line = 'web-1  | {"status":200.0,"t":0.1 : -, "uri":"/a"b","size":512'
+    assert said(capsys, line, "--format", "json") == (
+        0,
+        "\nread without: web-1\\x20\\x20|\\x20\n"
+        "  status  status   200.0\n"
+        "  t       -        0.1 : -\n"
+        '  uri     route    /a"b\n'
+        "  size    -        512\n"
+        'counts as - /a"b 200, bytes unknown\n',
+    )
+    assert said(capsys, '{"code":200,"url":"/"}, then', "--format", "json")[1].endswith(
+        "ignored: ,\\x20then\ncounts as - / 200, bytes unknown\n"
+    )
+
+
+def test_labels(capsys: Captured) -> None:
+    status, text = said(
+        capsys, "time:[24/Nov/2026:10:00:00 +0000]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:x:y"
+    )
+    assert (status, text) == (
+        0,
+        "format ltsv: 1 of 1 lines fit ltsv, 0 json, 0 combined, 0 common, 0 default\n\n"
+        "  time    time     [24/Nov/2026:10:00:00 +0000]\n"
+        "  req     request  GET /a:b HTTP/1.1\n"
+        "  status  status   200\n"
+        "  ua      -        x:y\n"
+        "counts as GET /a:b 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n",
+    )
+    status, text = said(capsys, "status:200", "--format", "ltsv")
+    assert "expected a route: one of the labels uri, request_uri, path, url, req, request\n" in text
 
 
 def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +178,7 @@ def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
     status, text = said(capsys, '{"a": "b"}')
-    first = "no format found: none of 1 lines fits json, combined, common, default; shown as json\n"
+    first = "no format found: none of 1 lines fits json, ltsv, combined, common, default; shown as json\n"
     assert (status, text.startswith(first)) == (1, True)
 
 

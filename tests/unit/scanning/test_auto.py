@@ -67,7 +67,7 @@ def check_choosing(log: Log) -> None:
     log.read(b"hello\n" * 2)
     assert log.chosen() == []
     log.read(DEFAULT * 2 + b"hello\n")
-    said = "2 of 3 lines fit default, 0 json, 0 combined, 0 common"
+    said = "2 of 3 lines fit default, 0 json, 0 ltsv, 0 combined, 0 common"
     assert log.chosen() == [f"{log.path} is read in the format default: {said}"]
     log.read(COMMON + DEFAULT)
     assert log.chosen() == [f"{log.path} is read in the format default: {said}"]

@@ -344,6 +344,15 @@ static int PER_ISA(unwrap)(struct scanner *s, const uint8_t **p, const uint8_t *
     return 1;
 }
 
+/* Count what is left of the line [p, end) where what is around it was taken off, if that is a request;
+   `reason` if not. */
+static enum reason PER_ISA(inner)(struct scanner *s, const uint8_t *p, const uint8_t *end,
+                                  struct span *fields, enum reason reason)
+{
+    enum reason inner = PER_ISA(unwrap)(s, &p, &end) ? PER_ISA(read)(s, p, end, fields) : reason;
+    return inner == COUNTED || inner == FAILED ? inner : reason;
+}
+
 /* Count the line [p, end), which has no newline. `fields` is zeros at first: lines of text all have the same.
  */
 static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, const uint8_t *end,
@@ -355,10 +364,13 @@ static inline enum reason PER_ISA(line)(struct scanner *s, const uint8_t *p, con
         return TOO_LONG;
     if (*p == 0xef && end - p >= 3 && p[1] == 0xbb && p[2] == 0xbf)
         p += 3;
-    enum reason reason = PER_ISA(read)(s, p, end, fields);
-    if ((reason == BAD_FIELDS || reason == BAD_STATUS) && PER_ISA(unwrap)(s, &p, &end)) {
-        enum reason inner = PER_ISA(read)(s, p, end, fields);
-        reason = inner == COUNTED || inner == FAILED ? inner : reason;
-    }
+    /* A format that begins with a field would take an object for what is in that. */
+    const struct program *g = s->program;
+    int is_first = *p == '{' && g->fields_len && !g->head.len;
+    enum reason reason = is_first ? PER_ISA(inner)(s, p, end, fields, UNREAD) : UNREAD;
+    if (reason == UNREAD)
+        reason = PER_ISA(read)(s, p, end, fields);
+    if (!is_first && (reason == BAD_FIELDS || reason == BAD_STATUS))
+        reason = PER_ISA(inner)(s, p, end, fields, reason);
     return reason;
 }

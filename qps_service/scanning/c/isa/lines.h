@@ -60,7 +60,7 @@ static int PER_ISA(delimited_lines)(struct scanner *s, const uint8_t *p, const u
         uint64_t newlines = PER_ISA(equal)(p, '\n');
         stop = p + PER_ISA(zeros)(newlines);
         s->block_lines++;
-        if (newlines &&
+        if (newlines && *p != '{' &&
             (is_default ? PER_ISA(delimited)(p, stop, 1, 2, delimiter, cores, seed, round)
                         : PER_ISA(delimited)(p, stop, before, within, delimiter, cores, seed, round)))
             continue;
@@ -100,7 +100,8 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
         for (size_t i = 0; i < found; p = ends[i++] + 1) {
             const uint8_t *stop = ends[i];
             enum reason reason = UNREAD;
-            if (is_quoted && (size_t)(stop - p) <= max_line && PER_ISA(match_quoted)(&shape, p, stop, fields))
+            if (is_quoted && *p != '{' && (size_t)(stop - p) <= max_line &&
+                PER_ISA(match_quoted)(&shape, p, stop, fields))
                 reason = PER_ISA(count_quoted)(s, fields);
             if (reason == UNREAD)
                 reason = PER_ISA(line)(s, p, stop, fields);
