@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, wrap
 
 from prometheus_client.core import Metric
 
@@ -24,7 +24,7 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
+from qps_service.formats import json_lines, ltsv  # noqa: E402
 from qps_service.formats.presets import PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
@@ -239,7 +239,7 @@ def _tag(route: bytes) -> str:
 
 def formats() -> str:
     """The presets, spelled out."""
-    parts = [f"`{name}`:\n\n{_block(text)}" for name, text in PRESETS.items() if name not in ("json", "auto")]
+    parts = [f"`{name}`:\n\n{_block(text)}" for name, text in PRESETS.items() if name not in ("json", "ltsv")]
     return "\n".join(parts)
 
 
@@ -250,9 +250,23 @@ def names() -> str:
 
 
 def members() -> str:
-    """The customary names of JSON's members."""
-    rows = ((role, ", ".join(map(_code, paths))) for role, paths in CANDIDATES.items())
-    return _table(("what", "members, in the order in which they are tried"), rows)
+    """The customary names of JSON's members, in the order in which they are tried."""
+    return _candidates(json_lines.CANDIDATES)
+
+
+def labels() -> str:
+    """The customary labels of LTSV, likewise."""
+    return _candidates(ltsv.CANDIDATES)
+
+
+def _candidates(candidates: json_lines.Candidates) -> str:
+    lines = (f"- {role}: {', '.join(map(_code, paths))}" for role, paths in candidates.items())
+    return (
+        "\n".join(
+            "\n".join(wrap(each, 100, subsequent_indent="  ", break_on_hyphens=False)) for each in lines
+        )
+        + "\n"
+    )
 
 
 def members_of_a_report() -> str:
@@ -296,6 +310,7 @@ PARTS: dict[str, Callable[[], str]] = {
         formats,
         names,
         members,
+        labels,
         members_of_a_report,
     )
 }

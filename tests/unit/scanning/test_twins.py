@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service.formats import json_members, line
+from qps_service.formats import json_members, line, named_fields, wrapping
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
@@ -306,12 +306,18 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
         pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
         pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
+        pytest.param("_ON", re.compile(b"[,}]"), id="any comma goes on"),
+        pytest.param("_WHOLE", re.compile(rb"([0-9]{3})\.[0-9]+"), id="a status may have any fraction"),
+        pytest.param("values_of", lambda line: {}, id="no labels"),
+        pytest.param("MEMBER", b"stream", id="another member has the line"),
+        pytest.param("_PREFIXES", [re.compile(b"[^ ]* ")], id="a word is a prefix"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(
     name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line if hasattr(line, name) else json_members, name, broken)
+    module = next(each for each in (line, named_fields, wrapping, json_members) if hasattr(each, name))
+    monkeypatch.setattr(module, name, broken)
     assert caught(partial(check_alike, native_scanner))
 
 

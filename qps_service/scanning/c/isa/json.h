@@ -8,6 +8,7 @@
 
 #include "../bytes.h"
 #include "../limits.h"
+#include "../named_fields.h"
 #include "../program.h"
 #include "../values.h"
 #include "find.h"
