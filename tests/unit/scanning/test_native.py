@@ -28,7 +28,14 @@ def make(small_module: ModuleType) -> Make:
     """Makes scanners for the default format, or what is asked."""
 
     def scanner(**asked: object) -> Any:
-        usual = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True, "max_line": 300}
+        usual = {
+            "head": b"",
+            "fields": FIELDS,
+            "members": (),
+            "is_lenient": True,
+            "is_ltsv": False,
+            "max_line": 300,
+        }
         usual |= {"spill": lambda taken: None, "keep_query": False, "span": 0}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))

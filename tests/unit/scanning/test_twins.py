@@ -306,8 +306,6 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
         pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
         pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
-        pytest.param("_ON", re.compile(b"[,}]"), id="any comma goes on"),
-        pytest.param("_WHOLE", re.compile(rb"([0-9]{3})\.[0-9]+"), id="a status may have any fraction"),
         pytest.param("values_of", lambda line: {}, id="no labels"),
         pytest.param("MEMBER", b"stream", id="another member has the line"),
         pytest.param("_PREFIXES", [re.compile(b"[^ ]* ")], id="a word is a prefix"),
