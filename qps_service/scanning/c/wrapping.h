@@ -71,14 +71,14 @@ static const uint8_t *behind_compose(const uint8_t *p, const uint8_t *end)
         if (p == color)
             return NULL;
     }
-    const uint8_t *name = p;
+    if (p == end || !(is_digit(*p) || is_letter(*p)))
+        return NULL;
     while (p < end && (is_word_byte(*p) || *p == '_') && *p != '+')
         p++;
-    if (p == name)
-        return NULL;
+    const uint8_t *blanks = p;
     while (p < end && *p == ' ')
         p++;
-    if (p == end || *p != '|')
+    if (p == blanks || p == end || *p != '|')
         return NULL;
     p = behind(p + 1, end, "\x1b[0m");
     return p < end && *p == ' ' ? behind(p + 1, end, "\x1b[0m") : NULL;

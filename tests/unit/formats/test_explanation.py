@@ -140,7 +140,7 @@ def test_what_was_taken_off_and_what_stands_behind(capsys: Captured) -> None:
         'counts as - /a"b 200, bytes unknown\n',
     )
     assert said(capsys, '{"code":200,"url":"/"}, then', "--format", "json")[1].endswith(
-        "ignored: ,\\x20then\ncounts as - / 200, bytes unknown\n"
+        "ignored: , then\ncounts as - / 200, bytes unknown\n"
     )
 
 

@@ -238,7 +238,16 @@ AROUND: list[Row] = [
         "fields",
         *(
             odd + TEXTS[0][1]
-            for odd in (b"odd ", b"a b c d e f g: ", b"a b:", b"web-1  |x", b"\x1b[36web | ", b"<1>")
+            for odd in (
+                b"odd ",
+                b"a b c d e f g: ",
+                b"a b:",
+                b"web-1  |x",
+                b"web-1| ",
+                b"-web | ",
+                b"\x1b[36web | ",
+                b"<1>",
+            )
         ),
         *(
             odd + TEXTS[0][1]
