@@ -196,8 +196,9 @@ FORMATS = [
     *(compile_format(name) for name in ("default", "combined", "common", "json")),
     compile_format('%h %t "%r" %>s%%'),
     compile_format("'$uri' | $status | $bytes_sent"),
+    compile_format("ltsv"),
 ]
-PIECES = (*"'| \"\\[]%\t-{},é", " | ", "GET /", "200", '"status":200')
+PIECES = (*"'| \"\\[]%\t-{},é", " | ", "GET /", "200", '"status":200', "status:200", "\treq:", '{"log":"')
 LINES = st.lists(st.sampled_from(PIECES), max_size=14).map(
     lambda pieces: "".join(pieces).encode()
 ) | st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
@@ -218,6 +219,9 @@ def outcome(roles: Mapping[str, bytes] | None) -> tuple[Request | None, str | No
 @example(log_format=FORMATS[3], line=b"[" * 5000)
 @example(log_format=FORMATS[3], line=b"[" + b"1" * 5000)
 @example(log_format=FORMATS[5], line=b"'/a' | 200 | 5")
+@example(log_format=FORMATS[5], line=b"web-1  | '/a' | 200 | 5")
+@example(log_format=FORMATS[0], line=rb'{"log":"1\tGET /\t200\t5\n"}')
+@example(log_format=FORMATS[6], line=b"web-1  | status:200\treq:GET /")
 def check_agreement(log_format: LogFormat, line: bytes) -> None:
     """The fields, the reason and the request are those of the reader; a place is one of the line."""
     found = explain(log_format, line, LIMIT)
@@ -228,13 +232,14 @@ def check_agreement(log_format: LogFormat, line: bytes) -> None:
         assert [(part.name, part.value) for part in found.parts] == list(fields)
     assert (found.request, found.reason) == outcome(reader.roles(trimmed))
     assert (found.fault is None) == (found.reason is None)
-    assert trimmed.endswith(found.ignored)
+    assert found.line.endswith(found.ignored)
+    assert trimmed.startswith(found.around)
     if found.fault and found.fault.place is not None:
         assert 0 <= found.fault.place <= len(trimmed)
     for part in found.parts:
-        assert part.start is None or trimmed[part.start : part.start + len(part.value)] == part.value
+        assert part.start is None or found.line[part.start : part.start + len(part.value)] == part.value
     if log_format.pieces and not log_format.is_lenient:
-        assert (walk(log_format, trimmed)[1] is None) == (fields is not None)
+        assert (walk(log_format, found.line)[1] is None) == (fields is not None)
 
 
 def greedy(pieces: Sequence[Piece]) -> list[bytes]:

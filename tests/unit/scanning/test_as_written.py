@@ -9,6 +9,7 @@ import pytest
 
 from qps_service.formats import json_lines, json_members, line, named_fields, presets, wrapping
 from qps_service.formats.log_format import DECIDING
+from qps_service.scanning import pure
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import MakeScanner, pure_scanner
 from tests.unit.scanning.test_scanners import check_decides
@@ -349,6 +350,7 @@ TWINS = {
     },
     "around": {
         "nothing is taken off": Patches((line, "unwrap", lambda written: None)),
+        "a field takes docker's object": Patches((pure, "begins_with_field", lambda pieces: False)),
         "docker's stream is the line": Patches((wrapping, "MEMBER", b"stream")),
         "an object begins anywhere": Patches((wrapping, "_OBJECT", re.compile(rb'[^{]*\{"'))),
         **{
