@@ -38,6 +38,7 @@ static inline __attribute__((always_inline)) int PER_ISA(delimited)(const uint8_
         return 0;
     const struct core *core = core_at(cores, seed, start, len, 0);
     uint64_t differ = (core->tag ^ (round | len)) | PER_ISA(differ)(start, len, core->bytes);
+    differ |= *p == '{'; /* an object may be around a line */
     if (differ || size_len - 1 >= 8 || !digits_of(stop + 1, size_len, &digits))
         return 0;
     count_digits(core->entry, digits);
@@ -60,7 +61,7 @@ static int PER_ISA(delimited_lines)(struct scanner *s, const uint8_t *p, const u
         uint64_t newlines = PER_ISA(equal)(p, '\n');
         stop = p + PER_ISA(zeros)(newlines);
         s->block_lines++;
-        if (newlines && *p != '{' &&
+        if (newlines &&
             (is_default ? PER_ISA(delimited)(p, stop, 1, 2, delimiter, cores, seed, round)
                         : PER_ISA(delimited)(p, stop, before, within, delimiter, cores, seed, round)))
             continue;
