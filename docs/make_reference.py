@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, wrap
 
 from prometheus_client.core import Metric
 
@@ -24,8 +24,7 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats import w3c  # noqa: E402
-from qps_service.formats.json_lines import CANDIDATES  # noqa: E402
+from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
 from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
@@ -254,7 +253,7 @@ def presets() -> str:
     """The presets, each with a line and spelled out."""
     parts = []
     for name, each in PRESETS.items():
-        if name == "json":  # it has a part of its own
+        if name in ("json", "ltsv"):  # they have parts of their own
             continue
         source = f" ([source]({each.source}))" if each.source else ""
         what = "A list" if len(each.texts) > 1 else "The format"
@@ -270,9 +269,23 @@ def names() -> str:
 
 
 def members() -> str:
-    """The customary names of JSON's members."""
-    rows = ((role, ", ".join(map(_code, paths))) for role, paths in CANDIDATES.items())
-    return _table(("what", "members, in the order in which they are tried"), rows)
+    """The customary names of JSON's members, in the order in which they are tried."""
+    return _candidates(json_lines.CANDIDATES)
+
+
+def labels() -> str:
+    """The customary labels of LTSV, likewise."""
+    return _candidates(ltsv.CANDIDATES)
+
+
+def _candidates(candidates: json_lines.Candidates) -> str:
+    lines = (f"- {role}: {', '.join(map(_code, paths))}" for role, paths in candidates.items())
+    return (
+        "\n".join(
+            "\n".join(wrap(each, 100, subsequent_indent="  ", break_on_hyphens=False)) for each in lines
+        )
+        + "\n"
+    )
 
 
 def fields() -> str:
@@ -326,6 +339,7 @@ PARTS: dict[str, Callable[[], str]] = {
         names,
         members,
         fields,
+        labels,
         members_of_a_report,
     )
 }

@@ -98,6 +98,8 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     names = [title(log_format, part.name) for part in found.parts]
     shown = [show(name.encode()) for name in names]
     width = max(map(len, shown), default=0)
+    if found.around:
+        yield f"read without: {show(found.around)}"
     for name, part in zip(shown, found.parts, strict=True):
         yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}"
     if found.request:

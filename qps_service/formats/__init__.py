@@ -4,9 +4,10 @@ Pure. `line` is the reference that every scanner follows, slowly and readably; r
 
 - `presets`: a format's text, or its name, to a `LogFormat`
 - `log_format`: what a format is: fields, literals, members
-- `nginx`, `apache`, `json_lines`: the languages of formats; `source_text` is what they share
-- `line`, `combined`, `json_members`, `timestamps`: what a line, one of the combined family, an object of JSON
-  and a time mean
+- `nginx`, `apache`, `json_lines`, `ltsv`: the languages of formats; `source_text` is what the first two share
+- `line`, `combined`, `named_fields`, `json_members`, `timestamps`: what a line, one of the combined family,
+  labels, an object of JSON and a time mean
+- `wrapping`: what others put around a line
 - `detection`: which format a log has, by its lines
 - `explanation`: what decides about a line, for people
 """

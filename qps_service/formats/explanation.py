@@ -3,25 +3,27 @@
 What counts is decided by qps_service.formats.line; here stands only what is said about it.
 """
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from qps_service.formats.combined import CombinedReader
-from qps_service.formats.json_members import members_of
+from qps_service.formats.json_members import object_of
 from qps_service.formats.line import (
-    DECIDING,
     ListReader,
     Rejected,
     Request,
     TextReader,
+    Unwrapping,
+    begins_with_field,
     make_reader,
     patterns_of,
+    plain_reader,
     request_of,
     time_of,
     trim,
 )
+from qps_service.formats.named_fields import paths_of, values_of
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import rows_of, separator_of, unread
@@ -47,6 +49,7 @@ class Fault(NamedTuple):
 class Explanation(NamedTuple):
     """All that is to be said of a line."""
 
+    around: bytes  # what was taken off, since the line can't be read with it
     line: bytes  # what is looked at of it
     parts: tuple[Part, ...]  # as far as they were found
     ignored: bytes  # what stands behind these in a line that counts
@@ -63,12 +66,14 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
         line = trim(raw, max_line)
     except Rejected as rejected:
         fault = Fault(f"expected {max_line} bytes at most")
-        return Explanation(raw[:max_line], (), b"", None, None, rejected.args[0], fault)
-    reader = make_reader(log_format)
-    if isinstance(reader, ListReader):
-        number, _ = reader.understand(line)
+        return Explanation(b"", raw[:max_line], (), b"", None, None, rejected.args[0], fault)
+    if log_format.others:
+        reader = make_reader(log_format)
+        number = reader.understand(line)[0] if isinstance(reader, ListReader) else 0
         return explain(log_format.listed[number], raw, max_line)._replace(number=number)
-    roles = reader.roles(line)
+    reader = plain_reader(log_format)
+    is_open = begins_with_field(log_format.pieces)
+    roles, line, around = Unwrapping(reader, begins_with_field=is_open).read(line)
     try:
         request = request_of(roles, keep_query=False)
     except Rejected as rejected:
@@ -77,13 +82,16 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
         if reason == STATUS:
             place = next((part.start for part in parts if part.role == "status"), None)
             found = Fault("expected three digits, or 0, -1 or - where nothing was answered", place)
-        return Explanation(line, parts, b"", None, None, reason, found)
+        return Explanation(around, line, parts, b"", None, None, reason, found)
     if isinstance(reader, TextReader | CombinedReader):
         fields, ignored = reader.parts(line)
         parts = _parts(fields)
     else:
-        parts, ignored = _json(log_format, line)[0], b""
-    return Explanation(line, parts, ignored, request, time_of(roles), None, None)
+        parts, ignored = _named(log_format, line)[0], b""
+        if not log_format.is_ltsv and (found_object := object_of(line)):
+            around += line[: found_object.start]
+            ignored = line[found_object.end :]
+    return Explanation(around, line, parts, ignored, request, time_of(roles), None, None)
 
 
 def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
@@ -91,7 +99,7 @@ def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault
     if log_format.is_combined:
         fields, expected, place = CombinedReader().broken(line)
         return _parts(fields), Fault(expected, place)
-    return _json(log_format, line) if log_format.members else walk(log_format, line)
+    return _named(log_format, line) if log_format.members else walk(log_format, line)
 
 
 def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
@@ -104,7 +112,7 @@ def explain_row(fields: bytes, raw: bytes, max_line: int) -> tuple[LogFormat, Ex
     if rows:
         return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line)
     fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
-    return unread(), Explanation(raw[:max_line], (), b"", None, None, FIELDS, fault)
+    return unread(), Explanation(b"", raw[:max_line], (), b"", None, None, FIELDS, fault)
 
 
 def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
@@ -136,15 +144,18 @@ def title(log_format: LogFormat, name: str) -> str:
     return name if is_bare else f"${name}"
 
 
-def _json(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
-    found = members_of(line)
-    if found is None:
-        return (), _json_fault(line)
-    roles: dict[str, bytes] = {}  # by role, the path that gives it
-    for is_null in (False, True):
-        for path, role in log_format.members:
-            if path in found and (found[path] is None) == is_null and (role in DECIDING or not is_null):
-                roles.setdefault("route" if is_null and role == "request" else role, path)
+def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
+    """Members or labels, and what lacks, if anything."""
+    found: Mapping[bytes, bytes | None]
+    cut = None
+    if log_format.is_ltsv:
+        found, what = values_of(line), "labels"
+    else:
+        whole, what = object_of(line), "members"
+        if whole is None:
+            return (), Fault("expected a JSON object", 0)
+        found, cut = whole.members, whole.cut
+    roles = paths_of(log_format.members, found, cut)
     if "request" in roles:
         roles.pop("method", None)
         roles.pop("route", None)
@@ -156,18 +167,8 @@ def _json(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault |
     for role, others in (("status", ()), ("route", ("request",))):
         if not {role, *others} & roles.keys():
             paths = [each.path.decode() for each in log_format.members if each.role in (role, *others)]
-            return parts, Fault(f"expected a {role}: one of the members {', '.join(paths)}")
+            return parts, Fault(f"expected a {role}: one of the {what} {', '.join(paths)}")
     return parts, None
-
-
-def _json_fault(line: bytes) -> Fault:
-    try:
-        json.loads(line.decode("latin-1"), strict=False)  # a character is a byte then
-    except json.JSONDecodeError as error:
-        return Fault(f"expected a JSON object: {error.msg[0].lower()}{error.msg[1:]}", error.pos)
-    except (RecursionError, ValueError):  # nested too deep; a number of too many digits
-        pass
-    return Fault("expected a JSON object", 0)
 
 
 def _common(line: bytes, place: int, literal: bytes) -> int:

@@ -5,7 +5,7 @@
 
 A member is named by the names on the way to it, with dots between. Without names the customary ones are
 looked for. Who names a role's member wants no other for it; several of one role are tried in their order.
-The customary names are those of
+The customary names are first those of servers, then those of loggers and of people, the plainest last:
 
 - Caddy: https://caddyserver.com/docs/caddyfile/directives/log (`request` is an object there);
 - Traefik: pkg/middlewares/accesslog/logdata.go, https://doc.traefik.io/traefik/observability/access-logs/
@@ -14,48 +14,94 @@ The customary names are those of
   https://nginx.org/en/docs/http/ngx_http_log_module.html;
 - Envoy as Istio and Envoy Gateway set it up: https://istio.io/latest/docs/tasks/observability/logs/access-log/
   and https://gateway.envoyproxy.io/docs/tasks/observability/proxy-accesslog/ (`bytes_received` is the
-  request's size, and so not among them).
+  request's size, and so not among them);
+- Kong and APISIX: https://developer.konghq.com/plugins/file-log/ (`response` is an object);
+- the Elastic Common Schema, and OpenTelemetry: https://www.elastic.co/guide/en/ecs/current/ecs-http.html;
+- Docker's registry (`http.request.uri`), and Node's pino-http (`req` and `res` are objects);
+- Echo for Go (`bytes_out`), Tomcat's JsonAccessLogValve (`statusCode`), Serilog for .NET (`StatusCode`),
+  Fastly and json-logging for Python (`response_status`), Dropwizard (`contentLength`),
+  logstash-logback-encoder (`content_length`), HAProxy as its users have it (`http_request`, `http_method`,
+  `http_status_code`), Fluentd's and Fluent Bit's parsers of apache2 and nginx (`code`), morgan (`url`), and
+  who logs by hand (`http_status`, `length`).
 """
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 
 from qps_service.errors import FormatError
 from qps_service.formats.log_format import LogFormat, Member
 
 NAME = "json"
-CANDIDATES = {
-    "method": ("request.method", "RequestMethod", "request_method", "method"),
-    "route": ("request.uri", "RequestPath", "request_uri", "x-envoy-origin-path", "path", "uri"),
-    "request": ("request",),
-    "status": ("status", "DownstreamStatus", "response_code", "status_code"),
-    "bytes": ("size", "DownstreamContentSize", "body_bytes_sent", "bytes_sent", "response_bytes"),
-    "time": ("ts", "StartUTC", "start_time", "time_iso8601", "time_local", "msec", "@timestamp", "time"),
+Candidates = Mapping[str, Sequence[str]]  # by role, the names of its members
+CANDIDATES: Candidates = {
+    "method": (
+        *("request.method", "RequestMethod", "request_method", "method"),
+        *("http.request.method", "req.method", "http_method"),
+    ),
+    "route": (
+        *("request.uri", "RequestPath", "request_uri", "x-envoy-origin-path", "path", "uri"),
+        *("url.original", "url.path", "http.request.uri", "req.url", "url"),
+    ),
+    "request": ("request", "http_request"),
+    "status": (
+        *("status", "DownstreamStatus", "response_code", "status_code", "response.status"),
+        *("response.status_code", "http.response.status_code", "http.response.status", "res.statusCode"),
+        *("statusCode", "StatusCode"),
+        *("response_status", "http_status", "http_status_code", "code"),
+    ),
+    "bytes": (
+        *("size", "DownstreamContentSize", "body_bytes_sent", "bytes_sent", "response_bytes"),
+        *("response.size", "http.response.body.bytes", "bytes_out", "response_size"),
+        *("content_length", "contentLength", "bytes", "length"),
+    ),
+    "time": (
+        *("ts", "StartUTC", "start_time", "time_iso8601", "time_local", "msec", "@timestamp", "time"),
+        *("started_at", "timestamp"),
+    ),
 }
-TEXT = " ".join((NAME, *(f"{role}={path}" for role, paths in CANDIDATES.items() for path in paths)))
-
 MEMBERS_LIMIT = 64  # the native scanner has a bit of one word for each
 
-_SHAPE = re.compile(rf"\s*{NAME}(?:\s[^$%]*)?")
 # One way to a request rules the others out: whoever names it would be surprised by another that wins.
 _INSTEAD = {"request": {"method", "route"}, "method": {"request"}, "route": {"request"}}
 
 
-def is_named(text: str) -> bool:
+def text_of(name: str, candidates: Candidates) -> str:
+    """A format that spells out its customary names."""
+    return " ".join((name, *(f"{role}={path}" for role, paths in candidates.items() for path in paths)))
+
+
+TEXT = text_of(NAME, CANDIDATES)
+
+
+def is_named(text: str, name: str = NAME) -> bool:
     """Whether it is the word, alone or with names of members behind it."""
-    return _SHAPE.fullmatch(text) is not None
+    return re.fullmatch(rf"\s*{name}(?:\s[^$%]*)?", text) is not None
 
 
 def read(text: str) -> LogFormat:
     """The format of such a text. Raises FormatError."""
+
+    def is_path(path: str) -> bool:
+        return '"' not in path and all(path.split("."))
+
+    members = members_of(text, CANDIDATES, is_path, "the names on the way to a member, with dots between")
+    return LogFormat(text, (), members, is_lenient=False, roles=frozenset(member.role for member in members))
+
+
+def members_of(
+    text: str, candidates: Candidates, is_path: Callable[[str], bool], expected: str
+) -> tuple[Member, ...]:
+    """The members that such a text names, or else the customary ones. `expected` says what `is_path` wants.
+    Raises FormatError."""
     given: dict[str, list[str]] = {}
     for word in list(re.finditer(r"\S+", text))[1:]:
         role, equals, path = word[0].partition("=")
-        if not equals or role not in CANDIDATES:
-            expected = ", ".join(f"{each}=" for each in CANDIDATES)
-            raise FormatError(text, word.start(), f"expected one of {expected} and a member's name")
+        if not equals or role not in candidates:
+            roles = ", ".join(f"{each}=" for each in candidates)
+            raise FormatError(text, word.start(), f"expected one of {roles} and a member's name")
         place = word.start() + len(role) + 1
-        if not path or '"' in path or not all(path.split(".")):
-            raise FormatError(text, place, "expected the names on the way to a member, with dots between")
+        if not path or not is_path(path):
+            raise FormatError(text, place, f"expected {expected}")
         try:
             path.encode()
         except UnicodeEncodeError as error:
@@ -64,10 +110,10 @@ def read(text: str) -> LogFormat:
     ruled_out = {other for role in given for other in _INSTEAD.get(role, ())} - given.keys()
     members = tuple(
         Member(path.encode(), role)
-        for role, paths in CANDIDATES.items()
+        for role, paths in candidates.items()
         if role not in ruled_out
         for path in given.get(role, paths)
     )
     if len(members) > MEMBERS_LIMIT:
         raise FormatError(text, len(text), f"expected {MEMBERS_LIMIT} members at most, got {len(members)}")
-    return LogFormat(text, (), members, is_lenient=False, roles=frozenset(member.role for member in members))
+    return members

@@ -1,103 +1,189 @@
-"""The members of a line of JSON (RFC 8259), found by the names on the way to them.
+"""The members of an object of JSON (RFC 8259), found by the names on the way to them, as servers write it.
 
-It is read more leniently than the RFC wants: bytes of any kind may stand in strings, as may escapes that JSON
-does not know, and any word is a value. Names are taken as they stand, with dots between: `request.uri` is the
-member `uri` of `request`, or one that is called so.
+The object begins at the first brace with a quoted name behind it, be it in the midst of a line. It is read
+more leniently than the RFC wants: bytes of any kind may stand in strings, as may escapes that JSON does not
+know, and any word is a value. Names are taken as they stand, with dots between: `request.uri` is the member
+`uri` of `request`, or one that is called so.
+
+What is no JSON is passed over. The walk goes on behind the next comma that has a quote behind it, or at the
+next brace that closes: one behind which stands a comma, a brace, a bracket or nothing, and for the outermost
+object nothing. So where a value is no JSON it is the text up to there: an empty one, a path without quotes, a
+string with quotes that nobody escaped. What stands behind a comma is none of it.
+
+Nothing is looked at twice. An object may be cut off anywhere: what stands before the cut counts.
 """
 
 import re
-from collections.abc import Iterator
+from typing import NamedTuple
 
 DEPTH_LIMIT = 64  # objects and arrays within one another; servers write two or three
 
 
-def members_of(line: bytes) -> dict[bytes, bytes | None] | None:
-    """Every string and word of one object that is a member of objects alone, by its path, None for `null`;
-    the first of several with the same path that is not `null`. None for what is not one object."""
-    found: dict[bytes, bytes | None] = {}
-    try:
-        for path, text in _Json(line).members():
-            if found.get(path) is None:
-                found[path] = text
-    except ValueError:
-        return None
-    return found
+class Object(NamedTuple):
+    """What is in one, and where it is."""
+
+    members: dict[bytes, bytes | None]
+    """Every string and word that is a member of objects alone, by its path, None for `null`; the first of
+    several with the same path that is not `null`."""
+
+    cut: bytes | None  # the path of the member whose value the line's end may have cut, if any
+    start: int
+    end: int  # where it was closed; the line's end if it was not
 
 
-class _Json:
-    """A walk through one line. Raises ValueError where it is not one object."""
+def object_of(line: bytes) -> Object | None:
+    """The first object of a line; None if it has none."""
+    begin = _BEGIN.search(line)
+    return _Walk(line, begin.start()).object() if begin else None
 
-    _BLANK = re.compile(rb"[ \t\r]*+")
-    _TEXT = re.compile(rb'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
-    _WORD = re.compile(rb"[-+.0-9A-Za-z]++")
 
-    def __init__(self, line: bytes) -> None:
+_BLANK = rb"[ \t\r]*+"
+_STRING = rb'"((?:[^"\\]++|\\.)*+)"'
+_BEGIN = re.compile(rb'\{(?=%b")' % _BLANK)
+# A member whose value is a string or a word, and what must follow: most are so.
+_PLAIN = re.compile(
+    rb'%(string)b%(blank)b:%(blank)b(?:%(string)b|([-+.0-9A-Za-z]++))%(blank)b(?:,%(blank)b(?=")|(?=\}))'
+    % {b"string": _STRING, b"blank": _BLANK},
+    re.DOTALL,
+)
+_BLANKS = re.compile(_BLANK)
+_TEXT = re.compile(_STRING, re.DOTALL)
+_WORD = re.compile(rb"[-+.0-9A-Za-z]*+")
+_ON = re.compile(rb',(?=%b")|\}(?=%b(?:[,}\]]|\Z))' % (_BLANK, _BLANK))
+_ON_OUTMOST = re.compile(rb',(?=%b")|\}(?=%b\Z)' % (_BLANK, _BLANK))
+
+
+class _Walk:
+    """One through a line, from left to right; it ends at the line's end."""
+
+    def __init__(self, line: bytes, start: int) -> None:
         self._line = line
-        self._place = 0
-        self._depth = 0
+        self._place = self._start = start
+        self._found: dict[bytes, bytes | None] = {}
+        self._cut: bytes | None = None
 
-    def members(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Path and value of every string and word that is a member of objects alone, None for `null`."""
-        if self._next() != b"{":
-            raise ValueError
-        yield from self._object(b"")
-        if self._next():
-            raise ValueError
+    def object(self) -> Object:
+        """The one that begins here."""
+        self._object(b"", 1)
+        return Object(self._found, self._cut, self._start, self._place)
 
     def _next(self) -> bytes:
         """The next byte that is no blank; none at the end."""
-        match = self._BLANK.match(self._line, self._place)
+        match = _BLANKS.match(self._line, self._place)
         self._place = match.end() if match else self._place
         return self._line[self._place : self._place + 1]
 
-    def _take(self, pattern: re.Pattern[bytes]) -> bytes:
+    def _take(self, pattern: re.Pattern[bytes]) -> bytes | None:
+        """What stands here; None, and all that is left is taken, if that is something else."""
         match = pattern.match(self._line, self._place)
-        if match is None:
-            raise ValueError
-        self._place = match.end()
-        return match[match.lastindex or 0]
+        self._place = match.end() if match else len(self._line)
+        return match[match.lastindex or 0] if match else None
 
-    def _object(self, prefix: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
-        """What is in an object; `prefix` is its path with a dot behind, None within an array."""
-        for _ in self._elements(b"}"):
-            name = self._take(self._TEXT)
-            if self._next() != b":":
-                raise ValueError
+    def _object(self, prefix: bytes | None, depth: int) -> None:
+        """An object; `prefix` is its path with a dot behind, None within an array."""
+        if depth > DEPTH_LIMIT:
+            self._place = len(self._line)
+            return
+        self._place += 1
+        if self._next() == b"}":
             self._place += 1
-            yield from self._value(None if prefix is None else prefix + name)
+            return
+        while self._place < len(self._line):
+            plain = _PLAIN.match(self._line, self._place)
+            if plain is None:
+                self._member(prefix, depth)
+            else:
+                self._place = plain.end()
+                if prefix is not None:
+                    name, text, word = plain.groups()
+                    self._note(prefix + name, word if text is None else text, is_word=text is None)
+            if self._line.startswith(b"}", self._place):
+                self._place += 1
+                return
 
-    def _value(self, path: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
+    def _member(self, prefix: bytes | None, depth: int) -> None:
+        """Any member, up to what follows it."""
+        name = self._take(_TEXT) if self._line.startswith(b'"', self._place) else None
+        if self._next() != b":" or name is None:
+            self._go_on(depth)
+            return
+        self._place += 1
+        path = None if prefix is None else prefix + name
         first = self._next()
         if first == b"{":
-            yield from self._object(None if path is None else path + b".")
+            self._object(None if path is None else path + b".", depth + 1)
+            self._go_on(depth)
         elif first == b"[":
-            for _ in self._elements(b"]"):
-                yield from self._value(None)
-        elif first == b'"':
-            text = self._take(self._TEXT)
-            if path is not None:
-                yield path, decode(text)
-        else:
-            word = self._take(self._WORD)
-            if path is not None:
-                yield path, None if word == b"null" else word
+            self._array(depth + 1)
+            self._go_on(depth)
+        elif first:
+            self._value(path, depth, is_word=first != b'"')
 
-    def _elements(self, closing: bytes) -> Iterator[None]:
-        """Stands before each element of an object or array in turn, and behind it in the end."""
-        self._depth += 1
-        if self._depth > DEPTH_LIMIT:
-            raise ValueError
+    def _value(self, path: bytes | None, depth: int, *, is_word: bool) -> None:
+        """A value that is a string or a word, or should be."""
+        line, start = self._line, self._place
+        text = self._take(_WORD if is_word else _TEXT)
+        end = self._place
+        is_over = text is None or self._next() in (b"", b",", b"}")
+        stop = self._go_on(depth)
+        if path is None:
+            return
+        if text is None:
+            self._note(path, line[start + 1 :], is_cut=True)
+            return
+        last = end if is_over else start + len(line[start:stop].rstrip(b" \t\r"))
+        if is_word:
+            self._note(path, line[start:last], is_word=True, is_cut=last == len(line))
+        else:
+            is_on = last > end and line[last - 1 : last] == b'"'
+            self._note(path, line[start + 1 : (last if is_on else end) - 1])
+
+    def _go_on(self, depth: int) -> int:
+        """To the next member's quote, the brace that closes, or the end; where that is told."""
+        if self._next() != b"}":
+            found = (_ON if depth > 1 else _ON_OUTMOST).search(self._line, self._place)
+            self._place = found.start() if found else len(self._line)
+        stop = self._place
+        if self._line.startswith(b",", stop):
+            self._place += 1
+            self._next()
+        return stop
+
+    def _array(self, depth: int) -> bool:
+        """An array, of which nothing counts; whether it is one."""
+        if depth > DEPTH_LIMIT:
+            self._place = len(self._line)
+            return False
         self._place += 1
-        if self._next() != closing:
-            yield
-            while self._next() == b",":
-                self._place += 1
-                self._next()
-                yield
-            if self._next() != closing:
-                raise ValueError
+        is_odd = False
+        if self._next() == b"]":
+            self._place += 1
+            return True
+        while not is_odd:
+            first = self._next()
+            if first == b"{":
+                self._object(None, depth + 1)
+            elif first == b"[":
+                is_odd = not self._array(depth + 1)
+            else:
+                is_odd = not self._take(_TEXT if first == b'"' else _WORD) and first != b'"'
+            if is_odd or self._next() != b",":
+                break
+            self._place += 1
+        if is_odd or self._next() != b"]":
+            return False
         self._place += 1
-        self._depth -= 1
+        return True
+
+    def _note(self, path: bytes, text: bytes, *, is_word: bool = False, is_cut: bool = False) -> None:
+        """Keep a value, unless there is one by its path, or nothing is left of it."""
+        if self._found.get(path) is not None or (is_cut and not text):
+            return
+        if is_word and text == b"null":
+            self._found[path] = None
+        else:
+            self._found[path] = text if is_word else decode(text)
+            self._cut = path if is_cut else self._cut
 
 
 _ESCAPE = re.compile(

@@ -13,11 +13,13 @@ Some servers escape no quote. So where a quote ends the request, or the route, a
 the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
 later: then the status ends with the line, as do method, route and request, but no measure does.
 
-A line of the combined family has rules of its own (combined.py). A line of JSON is one object, whose members
-count (json_members.py): of several with the same path the first.
+A line of the combined family has rules of its own (combined.py). Where fields have names, in JSON and LTSV,
+those count (named_fields.py).
 
 Where there are several formats, a line is a request by the first of them that can read it, and else a reject
 for the reason of the one that got furthest: `status` before `fields`.
+
+What others put around a line that can't be read as it stands is taken off (wrapping.py).
 
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """
@@ -27,17 +29,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.combined import CombinedReader
-from qps_service.formats.json_members import members_of
-from qps_service.formats.log_format import is_quoted
-from qps_service.formats.presets import Field, LogFormat, Member
+from qps_service.formats.log_format import DECIDING, is_quoted
+from qps_service.formats.named_fields import JsonReader, LtsvReader
+from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.timestamps import seconds_of
+from qps_service.formats.wrapping import unwrap
 from qps_service.values.counts import FIELDS, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOTHING = b"-"  # as servers write what there is not: the method and the route of what they could not read
-DECIDING = ("method", "route", "request", "status")  # roles
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
@@ -77,11 +79,58 @@ def make_reader(log_format: LogFormat) -> Reader:
     """What reads lines of this format."""
     if log_format.others:
         return ListReader([make_reader(each) for each in log_format.listed])
+    return Unwrapping(plain_reader(log_format), begins_with_field=begins_with_field(log_format.pieces))
+
+
+def plain_reader(log_format: LogFormat) -> Reader:
+    """Likewise, of lines that nobody wrapped."""
     if log_format.members:
-        return JsonReader(log_format.members)
+        return LtsvReader(log_format.members) if log_format.is_ltsv else JsonReader(log_format.members)
     if log_format.is_combined:
         return CombinedReader()
     return TextReader(log_format.pieces, is_lenient=log_format.is_lenient)
+
+
+class Reading(NamedTuple):
+    """How a line is read."""
+
+    roles: Mapping[str, bytes] | None
+    line: bytes  # what is looked at of it
+    around: bytes  # what was taken off
+
+
+class Unwrapping:
+    """Reads a line as it stands, or else what is left where what is around it was taken off. The other way
+    round if it is an object, and a format of text begins with a field, which would take any start."""
+
+    def __init__(self, reader: Reader, *, begins_with_field: bool) -> None:
+        self._reader = reader
+        self._begins_with_field = begins_with_field
+
+    def read(self, line: bytes) -> Reading:
+        """How a line is read."""
+        is_first = self._begins_with_field and line.startswith(b"{")
+        inner = self._unwrapped(line) if is_first else None
+        if inner:
+            return inner
+        roles = self._reader.roles(line)
+        inner = self._unwrapped(line) if why_rejected(roles) and not is_first else None
+        return inner or Reading(roles, line, b"")
+
+    def _unwrapped(self, line: bytes) -> Reading | None:
+        """What is left, if that is a request."""
+        if wrapped := unwrap(line):
+            roles = self._reader.roles(wrapped.line)
+            return None if why_rejected(roles) else Reading(roles, *wrapped)
+        return None
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """As of a reader."""
+        return self._reader.fields(self.read(line).line)
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """As of a reader."""
+        return self.read(line).roles
 
 
 def trim(line: bytes, max_line: int) -> bytes:
@@ -94,11 +143,10 @@ def trim(line: bytes, max_line: int) -> bytes:
 
 def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Request:
     """What these fields say. Raises Rejected."""
-    if roles is None or "status" not in roles or not ("request" in roles or "route" in roles):
-        raise Rejected(FIELDS)
-    status = status_of(roles["status"])
-    if status is None:
-        raise Rejected(STATUS)
+    reason = why_rejected(roles)
+    if reason or roles is None:
+        raise Rejected(reason)
+    status = status_of(roles["status"]) or 0
     if "request" in roles:
         method, _, rest = _with_single_blanks(roles["request"]).partition(b" ")
         target, _, version = rest.rpartition(b" ")
@@ -113,6 +161,13 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
     elif not keep_query:
         target = _QUERY.split(target, maxsplit=1)[0]
     return Request(method, target, status, _size(roles.get("bytes", NOTHING)))
+
+
+def why_rejected(roles: Mapping[str, bytes] | None) -> str | None:
+    """The reason why fields are no request; None if they are one."""
+    if roles is None or "status" not in roles or not ("request" in roles or "route" in roles):
+        return FIELDS
+    return STATUS if status_of(roles["status"]) is None else None
 
 
 def status_of(text: bytes) -> int | None:
@@ -319,6 +374,11 @@ def _groups(fields: Sequence[Field], match: re.Match[bytes]) -> list[tuple[Field
     return [(field, match.start(group), match[group]) for group, field in found]
 
 
+def begins_with_field(pieces: Sequence[Piece]) -> bool:
+    """Whether nothing tells where a line of text begins."""
+    return bool(pieces) and isinstance(pieces[0], Field)
+
+
 def status_place(pieces: Sequence[Piece]) -> int:
     """Where the status stands among the pieces."""
     return next(
@@ -408,38 +468,6 @@ def _odd_status_pattern(pieces: Sequence[Piece]) -> bytes:
     status = status_place(pieces)
     end = re.escape(literal_at(pieces, status + 1))
     return b"".join(patterns_of(pieces)[:status]) + (b"((?>.*?(?=" + end + b")))" if end else b"(.*+)")
-
-
-class JsonReader:
-    """One object."""
-
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._members = members
-
-    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """Every string and word in it, with its path; None for what is not one object."""
-        found = members_of(line)
-        if found is None:
-            return None
-        return [
-            (path.decode(errors="backslashreplace"), b"null" if text is None else text)
-            for path, text in found.items()
-        ]
-
-    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role. Where a status or a route is `null` there was none."""
-        found = members_of(line)
-        if found is None:
-            return None
-        roles: dict[str, bytes] = {}
-        named = [(member.role, found[member.path]) for member in self._members if member.path in found]
-        for role, text in named:
-            if text is not None:
-                roles.setdefault(role, text)
-        for role, text in named:
-            if text is None and role in DECIDING and role != "method":
-                roles.setdefault("status" if role == "status" else "route", b"")
-        return roles
 
 
 class ListReader:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 ROUTES = ("request", "route")  # roles that give a route
+DECIDING = ("method", *ROUTES, "status")  # roles without which a request is not known; others are measures
 
 
 class Field(NamedTuple):
@@ -30,7 +31,7 @@ def is_quoted(before: Field | bytes, following: Field | bytes) -> bool:
 
 
 class Member(NamedTuple):
-    """A member of a JSON line that counts."""
+    """A member of a JSON line that counts, or a label of LTSV."""
 
     path: bytes  # names from the outermost object inwards, with dots between
     role: str  # as a field's
@@ -44,6 +45,7 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
+    is_ltsv: bool = False  # whether members are labels of LTSV
     is_combined: bool = (
         False  # the combined family: lines are read by combined.py, `pieces` are how one is written
     )
@@ -67,14 +69,16 @@ class LogFormat(NamedTuple):
 
     @property
     def written(self) -> tuple[Field | bytes, ...]:
-        """The pieces of a line that is written: for JSON an object with the first member of each role, but no
+        """The pieces of a line that is written: where fields have names the first of each role, but no
         time."""
+        if self.is_ltsv:
+            return tuple(_labels(_names(self.members)))
         return tuple(_object(_names(self.members))) if self.members else self.pieces
 
     def render(self, values: Mapping[str, bytes]) -> bytes:
         """A line without its newline; `values` by field name, a member's path for JSON, `-` for those not
         given."""
-        escape = _escape if self.members else bytes
+        escape = _escape if self.members and not self.is_ltsv else bytes
         return b"".join(
             escape(values.get(piece.name, b"-")) if isinstance(piece, Field) else piece
             for piece in self.written
@@ -129,6 +133,13 @@ def _object(members: list[_Named]) -> Iterator[Field | bytes]:
             members = members[1:]
         before = b","
     yield b"}"
+
+
+def _labels(members: list[_Named]) -> Iterator[Field | bytes]:
+    before = b""
+    for _, member in members:
+        yield from (before + member.path + b":", Field(member.path.decode(), member.role))
+        before = b"\t"
 
 
 _ESCAPED = re.compile(rb'[\x00-\x1f"\\]')

@@ -3,6 +3,7 @@
     $remote_addr - $remote_user [$time_local] "$request" $status    nginx's log_format (nginx.py)
     %h %l %u %t "%r" %>s %b                                         Apache's LogFormat (apache.py)
     json route=request.uri                                          lines of JSON (json_lines.py)
+    ltsv route=uri                                                  labels and values (ltsv.py)
     combined                                                        the combined family (combined.py)
     w3c                                                             what the log itself tells (w3c.py)
     default                                                         a name for one of those, or for several
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from qps_service.errors import FormatError
-from qps_service.formats import json_lines, nginx, w3c
+from qps_service.formats import json_lines, ltsv, nginx, w3c
 from qps_service.formats.log_format import Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
@@ -68,6 +69,12 @@ PRESETS = {
         (json_lines.TEXT,),
         "JSON objects, as Caddy, Traefik, Envoy, and nginx with `escape=json` write them",
         '{"request":{"method":"GET","host":"example.org","uri":"/help?a"},"size":512,"status":200}',
+    ),
+    ltsv.NAME: Preset(
+        (ltsv.TEXT,),
+        "labels and values between tabs (Labeled Tab-separated Values)",
+        "time:24/Nov/2026:14:50:08 +0100\thost:203.0.113.7\treq:GET /help?a HTTP/1.1\tstatus:200\tsize:512",
+        "http://ltsv.org",
     ),
     # With what syslog puts before it, or without. Headers that are captured have no quotes in them (8.6).
     "haproxy": Preset(
@@ -196,8 +203,8 @@ ALIASES = ("common", "vhost_combined", "main", "gunicorn", "ingress-nginx", "lig
 AUTO = "auto"
 # What that chooses from, the more specific first: the later ones fit some lines of those before, too.
 AUTO_ORDER = (
-    *("json", w3c.NAME, "hypercorn", "istio", "envoy", "django", "combined", "haproxy", "alb", "elb", "s3"),
-    *("nginx-proxy-manager", "squid", "uwsgi", "uvicorn", "php-fpm", "default"),
+    *("json", ltsv.NAME, w3c.NAME, "hypercorn", "istio", "envoy", "django", "combined", "haproxy", "alb"),
+    *("elb", "s3", "nginx-proxy-manager", "squid", "uwsgi", "uvicorn", "php-fpm", "default"),
 )
 NAMES = (*PRESETS, *ALIASES, w3c.NAME, AUTO)
 LIST_LIMIT = 8  # formats of a log: a line that fits none is tried with each
@@ -231,6 +238,8 @@ def as_list(formats: Sequence[LogFormat]) -> LogFormat:
 def _read(text: str) -> LogFormat:
     if json_lines.is_named(text):
         return json_lines.read(text)
+    if ltsv.is_ltsv(text):
+        return ltsv.read(text)
     if "%" in text or "logformat" in text.lower():
         from qps_service.formats import apache  # a few formats need it
 

@@ -67,7 +67,7 @@ def load() -> ModuleType:
 
 def _program(log_format: LogFormat) -> tuple[object, ...]:
     """What a line begins with; each field: its role, whether it is quoted, and what follows; each member;
-    whether blanks will do; and whether it is the combined family."""
+    whether blanks will do, and whether it is the combined family, or LTSV."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
@@ -75,7 +75,8 @@ def _program(log_format: LogFormat) -> tuple[object, ...]:
         if isinstance(piece, Field) and isinstance(following, bytes):
             fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
     members = tuple((_ROLES.index(member.role), member.path) for member in log_format.members)
-    return head, tuple(fields), members, log_format.is_lenient, log_format.is_combined
+    flags = (log_format.is_lenient, log_format.is_combined, log_format.is_ltsv)
+    return (head, tuple(fields), members, *flags)
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:

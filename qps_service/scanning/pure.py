@@ -14,6 +14,7 @@ from qps_service.formats.line import (
     BYTE_ORDER_MARK,
     Rejected,
     Request,
+    begins_with_field,
     make_reader,
     patterns_of,
     request_of,
@@ -186,7 +187,8 @@ class _Cores:
         before = b"".join(patterns_of(pieces)[:first])
         # At the end of the line all that follows is the core, which is looked at closely once.
         core = b"".join(patterns_of(pieces)[first:last]) if last < len(pieces) else b".++"
-        self._pattern = re.compile(b"(?m)^" + before + b"(" + core + b").*+$")
+        start = rb"^(?!\{)" if begins_with_field(pieces) else b"^"  # an object may be around a line
+        self._pattern = re.compile(b"(?m)" + start + before + b"(" + core + b").*+$")
         self._whole = re.compile(whole_pattern(pieces[first:last]), re.DOTALL)
         fields = [piece for piece in pieces[first:last] if isinstance(piece, Field)]
         self._roles = [(group, field.role) for group, field in enumerate(fields, 1) if field.role]

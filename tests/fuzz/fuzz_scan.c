@@ -39,19 +39,20 @@ struct piece {
     enum role role;
     const char *literal; /* behind the field; of a member its path */
 };
+enum kind { TEXT, JSON, LTSV, COMBINED };
 
 static const struct format {
     const char *head;
     struct piece pieces[FIELDS_MOST]; /* up to the one with no literal */
-    int is_lenient, is_json, is_combined;
+    int is_lenient;
+    enum kind kind;
 } FORMATS[] = {
     /* default, common and combined */
-    {"", {{SKIPPED, "\t"}, {METHOD, " "}, {ROUTE, "\t"}, {STATUS, "\t"}, {BYTES, ""}}, 1, 0, 0},
+    {"", {{SKIPPED, "\t"}, {METHOD, " "}, {ROUTE, "\t"}, {STATUS, "\t"}, {BYTES, ""}}, 1, TEXT},
     {"",
      {{SKIPPED, " - "}, {SKIPPED, " ["}, {SKIPPED, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, ""}},
      0,
-     0,
-     0},
+     TEXT},
     {"",
      {{SKIPPED, " - "},
       {SKIPPED, " ["},
@@ -62,21 +63,20 @@ static const struct format {
       {SKIPPED, "\" \""},
       {SKIPPED, "\""}},
      0,
-     0,
-     0},
+     TEXT},
     /* No method; the status first; the size before the status; a field before, with the
        same stop; a time in a core; a core up to the end */
-    {"", {{ROUTE, " "}, {STATUS, ""}}, 0, 0, 0},
-    {"", {{STATUS, " "}, {METHOD, " "}, {ROUTE, " "}, {BYTES, ""}}, 0, 0, 0},
-    {"[", {{TIME, "] \""}, {REQUEST, "\" "}, {BYTES, " "}, {STATUS, ""}}, 0, 0, 0},
-    {"", {{SKIPPED, "|"}, {SKIPPED, "|"}, {ROUTE, "|"}, {STATUS, "|"}, {BYTES, ""}}, 0, 0, 0},
-    {"", {{METHOD, " "}, {TIME, " "}, {ROUTE, " "}, {STATUS, ""}}, 0, 0, 0},
-    {"", {{STATUS, " "}, {ROUTE, ""}}, 0, 0, 0},
+    {"", {{ROUTE, " "}, {STATUS, ""}}, 0, TEXT},
+    {"", {{STATUS, " "}, {METHOD, " "}, {ROUTE, " "}, {BYTES, ""}}, 0, TEXT},
+    {"[", {{TIME, "] \""}, {REQUEST, "\" "}, {BYTES, " "}, {STATUS, ""}}, 0, TEXT},
+    {"", {{SKIPPED, "|"}, {SKIPPED, "|"}, {ROUTE, "|"}, {STATUS, "|"}, {BYTES, ""}}, 0, TEXT},
+    {"", {{METHOD, " "}, {TIME, " "}, {ROUTE, " "}, {STATUS, ""}}, 0, TEXT},
+    {"", {{STATUS, " "}, {ROUTE, ""}}, 0, TEXT},
     /* Literals that begin alike, or are longer than a word; quotes at both ends */
-    {"", {{ROUTE, "--> "}, {STATUS, "---"}, {BYTES, "---------- "}, {SKIPPED, "--"}}, 0, 0, 0},
-    {"\"", {{REQUEST, "\" \""}, {STATUS, "\" \""}, {SKIPPED, "\" \""}, {BYTES, "\""}}, 0, 0, 0},
+    {"", {{ROUTE, "--> "}, {STATUS, "---"}, {BYTES, "---------- "}, {SKIPPED, "--"}}, 0, TEXT},
+    {"\"", {{REQUEST, "\" \""}, {STATUS, "\" \""}, {SKIPPED, "\" \""}, {BYTES, "\""}}, 0, TEXT},
     /* JSON */
-    {"", {{REQUEST, "request"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, 1, 0},
+    {"", {{REQUEST, "request"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, JSON},
     {"",
      {{METHOD, "a.m"},
       {ROUTE, "a.b"},
@@ -87,10 +87,11 @@ static const struct format {
       {TIME, "t.t"},
       {BYTES, ""}},
      0,
-     1,
-     0},
+     JSON},
+    /* Labels */
+    {"", {{REQUEST, "req"}, {ROUTE, "uri"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, LTSV},
     /* The combined family, of whose fields the roles count */
-    {"", {{TIME, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, " \""}, {SKIPPED, ""}}, 0, 0, 1},
+    {"", {{TIME, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, " \""}, {SKIPPED, ""}}, 0, COMBINED},
 };
 enum { FORMATS_LEN = sizeof FORMATS / sizeof *FORMATS };
 
@@ -150,14 +151,15 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
     const struct format *f = &FORMATS[number % (FORMATS_LEN + 1)];
     const char *before = f->head;
     g->is_lenient = f->is_lenient;
-    g->is_combined = f->is_combined;
+    g->is_combined = f->kind == COMBINED;
+    g->is_ltsv = f->kind == LTSV;
     NEED(!program_open(g, before, strlen(before), FIELDS_MOST));
     for (size_t i = 0; i < FIELDS_MOST && f->pieces[i].literal; i++) {
         const struct piece *each = &f->pieces[i];
         size_t len = strlen(each->literal);
         int is_quoted = *before && before[strlen(before) - 1] == '"' && *each->literal == '"';
-        NEED(!(f->is_json ? add_member(g, each->role, each->literal, len)
-                          : add_field(g, each->role, is_quoted, each->literal, len)));
+        NEED(!(f->kind ? add_member(g, each->role, each->literal, len)
+                       : add_field(g, each->role, is_quoted, each->literal, len)));
         before = each->literal;
     }
 }

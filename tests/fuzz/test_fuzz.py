@@ -60,6 +60,9 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "isa/line", "g == s->program && g->has_core", "g->has_core", id="cores of each format of a list"
         ),
+        pytest.param(
+            "scanner", "s->inner = calloc(1, room)", "s->inner = calloc(1, 300)", id="lines in objects"
+        ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"

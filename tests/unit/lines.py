@@ -3,6 +3,7 @@
 Drawn by `random` and not by Hypothesis, which would take twenty times as long: what counts here is how many.
 """
 
+import json
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
@@ -103,6 +104,64 @@ _ESCAPES = (
     *(rb"\n", rb"\/", rb"\q", rb"\u004", rb"\u0000", rb"\ufffe", rb"\\u0041", b"\\\0"),
 )
 
+# What is no JSON, or is more than servers write.
+_ODD = (
+    *(
+        b"",
+        b" ",
+        b"-",
+        b"0.1, 0.2",
+        b"0.1 : -, 0.2",
+        b'""a"b""',
+        b'"a"b"',
+        b'"a" "',
+        b'a"b',
+        b"/a?b#c",
+        b"null",
+    ),
+    *(
+        b"[1,2]",
+        b"[x y]",
+        b'["a"b", {"a":1}, "b"]',
+        b"[" * 70,
+        b'{"a":' * 70,
+        b"{}",
+        b'{"a":x}',
+        b'{"a"}',
+        b"}",
+    ),
+    *(
+        b'}, "',
+        b"nul",
+        b"null x",
+        b"GET /a HTTP/1.1",
+        b"[[1 x],2]",
+        b"{x},",
+        b'"\\"',
+        b"\\u0041",
+        b"200.0",
+        b"200.x",
+    ),
+)
+# What stands before a line, or an object.
+_BEFORE_OBJECTS = (b"", b"", b"", b" ", b"x {} ", b'{ "')
+_AROUND = (
+    *(
+        b"2026-11-24T11:00:00.493035218+01:00 stdout F ",
+        b"2026-11-24T11:00:00Z stderr P:x ",
+        b"\0\0\0",
+        b"\0",
+    ),
+    *(b"web-1  | ", b"\x1b[36mweb_1.x  |\x1b[0m ", b"\x1b[1;36mweb-1 | \x1b[0m", b"\x1b[36web-1 | ", b"web|"),
+    *(b"<190>Nov 24 10:00:00 host nginx: ", b"Nov  4 10:00:00 host nginx[7]:   ", b"a b c d e f: ", b"a b: "),
+    *(
+        b"<190>1 2026-11-24T10:00:00Z host nginx 7 - - ",
+        b'<1>1 - - - - - [a b="] c"][d] ',
+        b"<1>1 - - - - - - ",
+    ),
+    *(b"2026-11-24T11:00:00Z stdout F", b"2026-11-24T11:00:00Z stdin F ", b"2026-11-24T stdout \xef\xbb\xbf"),
+)
+
 
 class Settings(NamedTuple):
     """What a scanner is made with."""
@@ -140,7 +199,7 @@ def _text_format(pieces: Sequence[Piece]) -> LogFormat:
 # The third is one of a family's shapes, spelled out.
 _PRESETS = [
     compile_format(text)
-    for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "$uri $status")
+    for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "ltsv", "$uri $status")
 ]
 _LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
 
@@ -164,7 +223,7 @@ def _single_format(random: Random) -> LogFormat:
     kind = random.random()
     if kind < 0.4:
         return random.choice(_PRESETS)
-    return _format_of_text(random) if kind < 0.8 else _format_of_json(random)
+    return _format_of_text(random) if kind < 0.7 else _format_of_names(random)
 
 
 def _format_of_text(random: Random, roles: list[str | None] | None = None) -> LogFormat:
@@ -196,12 +255,14 @@ def _literal(random: Random) -> bytes:
     return random.randbytes(random.randint(1, 10)).translate(None, b"\n\r") or b"~"
 
 
-def _format_of_json(random: Random) -> LogFormat:
+def _format_of_names(random: Random) -> LogFormat:
+    """JSON, or LTSV."""
     names = ("method", "route", "request", "status", "bytes", "time")
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
     members = tuple(map(Member, draw(_PATHS, k=len(roles)), roles))
-    return LogFormat("drawn", (), members, is_lenient=False, roles=frozenset(roles))
+    is_ltsv = random.random() < 0.3
+    return LogFormat("drawn", (), members, is_lenient=False, roles=frozenset(roles), is_ltsv=is_ltsv)
 
 
 def _log(random: Random, asked: Settings) -> list[list[bytes]]:
@@ -233,15 +294,27 @@ def _varied(line: bytes, number: int) -> bytes:
 def _line(random: Random, asked: Settings) -> bytes:
     """One line, or more where a newline gets into it."""
     log_format = random.choice(asked.log_format.listed)
+    members = log_format.members
     if log_format.is_combined:
         line = _combined(random)
-    elif log_format.members:
-        line = _json(random, log_format.members)
+    elif log_format.is_ltsv:
+        line = b"\t".join(
+            each.path + b":" + _value(random, each.role)
+            for each in random.choices(members, k=random.randint(1, 2 * len(members)))
+        )
+    elif members:
+        line = random.choice(_BEFORE_OBJECTS) + _json(random, members)
     else:
         line = b"".join(
             _value(random, piece.role) if isinstance(piece, Field) else piece for piece in log_format.pieces
         )
     for _ in range(random.choice([0, 0, 0, 0, 1, 1, 2, 4])):
+        line = _mutated(random, line, asked.max_line)
+    if random.random() < 0.15:
+        line = random.choice(_AROUND) + line
+    if random.random() < 0.1:
+        line = _object_around(random, line)
+    for _ in range(random.choice([0, 0, 0, 0, 1, 2])):
         line = _mutated(random, line, asked.max_line)
     return line
 
@@ -254,6 +327,14 @@ def _combined(random: Random) -> bytes:
     )
 
 
+def _object_around(random: Random, line: bytes) -> bytes:
+    """As docker keeps a line, or nearly so."""
+    text = json.dumps(line.decode("utf-8", "replace"), ensure_ascii=random.random() < 0.5).encode()
+    text = text[:-1] + random.choice([b"\\n", b"\\n", b"\\r\\n", b"", b"\\n2"]) + b'"'
+    before = b'"stream":"stdout",' if random.random() < 0.3 else b""
+    return b"{" + before + b'"log":' + text + random.choice([b',"time":"2026"}', b"}", b"", b',"log":"x"}'])
+
+
 def _value(random: Random, role: str | None) -> bytes:
     return _some(random, _VALUES[role])
 
@@ -264,17 +345,23 @@ def _some(random: Random, values: Sequence[bytes]) -> bytes:
 
 
 def _json(random: Random, members: Sequence[Member]) -> bytes:
-    """An object with these members, in one of several ways to write the same."""
+    """An object with these members, in one of several ways to write the same, or as no JSON writes them."""
     parts = []
     some = len(members) if random.random() < 0.7 else random.randint(1, len(members))
     for member in random.sample(members, some):
         value = _value(random, member.role).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
         value += random.choice(_ESCAPES) if random.random() < 0.1 else b""
         text = value if value.isdigit() and random.random() < 0.5 else b'"' + value + b'"'
+        if random.random() < 0.2:
+            text = random.choice([value, _value(random, member.role), *_ODD])
+        if random.random() < 0.1:
+            text = text[:1] + random.choice(_ODD) + text[1:]
         *outer, name = member.path.split(b".") if random.random() < 0.8 else [member.path]
         opening = b"".join(b'"' + each + b'": {' for each in outer)
         parts.append(opening + b'"' + name + b'":' + text + b"}" * len(outer))
-    return b"{" + b", ".join(parts) + b"}"
+        if random.random() < 0.1:
+            parts.append(random.choice([b'"x":' + random.choice(_ODD), random.choice(_ODD)]))
+    return b"{" + random.choice([b", ", b",", b" , "]).join(parts) + b"}"
 
 
 def _mutated(random: Random, line: bytes, max_line: int) -> bytes:

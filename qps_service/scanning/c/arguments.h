@@ -90,8 +90,8 @@ static int set_members(struct program *g, PyObject *members)
     return 0;
 }
 
-/* ((head, fields, members, is_lenient, is_combined), ...): a program and those behind it, which have all else of the first
-   one. */
+/* ((head, fields, members, is_lenient, is_combined, is_ltsv), ...): a program and those behind it, which have
+   all else of the first one. */
 static int set_programs(struct program *g, PyObject *programs)
 {
     Py_ssize_t len = PyTuple_Size(programs);
@@ -117,8 +117,8 @@ static int set_programs(struct program *g, PyObject *programs)
             PyErr_SetString(PyExc_TypeError, "expected programs as tuples");
             return -1;
         }
-        if (!PyArg_ParseTuple(program, "SO!O!pp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
-                              &g->is_lenient, &g->is_combined) ||
+        if (!PyArg_ParseTuple(program, "SO!O!ppp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
+                              &g->is_lenient, &g->is_combined, &g->is_ltsv) ||
             set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
             return -1;
     }

@@ -47,13 +47,13 @@ struct shape {
 };
 
 struct member {
-    uint8_t *path;
+    uint8_t *path; /* with 8 bytes behind it */
     size_t len;
     enum role role;
 };
 
-/* A compiled LogFormat: `head` and fields for text, members for JSON. Of the combined family the roles of the
-   fields are all that counts (isa/combined.h). */
+/* A compiled LogFormat: `head` and fields for text, members where fields have names. Of the combined family
+   the roles of the fields are all that counts (isa/combined.h). */
 struct program {
     struct literal head;
     struct field *fields;
@@ -61,7 +61,8 @@ struct program {
     struct member members[MEMBERS_LIMIT];
     size_t members_len;
     uint64_t members_by_first[256]; /* those whose path begins with a byte */
-    int is_lenient, is_combined, keep_query;
+    uint64_t all, deciding;         /* members: all, and those that are no measures */
+    int is_lenient, is_combined, is_ltsv, keep_query;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
@@ -118,12 +119,15 @@ static int add_member(struct program *g, enum role role, const void *path, size_
 {
     struct member *m = &g->members[g->members_len];
     m->role = role;
-    m->path = malloc(len + 1);
+    m->path = calloc(1, len + 8);
     if (!m->path)
         return -1;
     memcpy(m->path, path, len);
     m->len = len;
-    g->members_by_first[len ? m->path[0] : '.'] |= 1ULL << g->members_len++;
+    uint64_t bit = 1ULL << g->members_len++;
+    g->members_by_first[len ? m->path[0] : '.'] |= bit;
+    g->all |= bit;
+    g->deciding |= role == BYTES || role == TIME ? 0 : bit;
     return 0;
 }
 

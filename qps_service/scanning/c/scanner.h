@@ -51,6 +51,7 @@ struct scanner {
     uint8_t *scratch; /* a key whose parts do not stand together */
     uint8_t *blanks;  /* a request whose blanks were put right */
     uint8_t *text;    /* decoded strings */
+    uint8_t *inner;   /* a line that was in a string */
     uint8_t *tail;    /* the end of a block, with room behind it */
     size_t tail_room;
     int (*spill)(struct scanner *); /* takes over and clears what was counted; -1 if that failed */
@@ -74,7 +75,9 @@ static int scanner_open(struct scanner *s, struct program *g, const uint8_t *see
     s->scratch = calloc(2, room);
     s->blanks = calloc(1, room);
     s->text = calloc(ROLES, room);
-    return s->scratch && s->blanks && s->text ? table_open(&s->table, seed) : -1;
+    s->inner = calloc(1, room);
+    int is_there = s->scratch && s->blanks && s->text && s->inner;
+    return is_there ? table_open(&s->table, seed) : -1;
 }
 
 static void scanner_close(struct scanner *s)
@@ -83,6 +86,7 @@ static void scanner_close(struct scanner *s)
     free(s->scratch);
     free(s->blanks);
     free(s->text);
+    free(s->inner);
     free(s->tail);
     table_close(&s->table);
 }

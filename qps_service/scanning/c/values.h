@@ -16,12 +16,20 @@ static inline int is_digit(uint8_t byte)
     return byte >= '0' && byte <= '9';
 }
 
+static inline int are_digits(const uint8_t *p, size_t len)
+{
+    while (len && is_digit(p[len - 1]))
+        len--;
+    return !len;
+}
+
 static inline int is_letter(uint8_t byte)
 {
     return (byte | 32) >= 'a' && (byte | 32) <= 'z';
 }
 
-static inline int is_word(uint8_t byte)
+/* Whether a word of JSON may have it. */
+static inline int is_word_byte(uint8_t byte)
 {
     return is_digit(byte) || is_letter(byte) || byte == '-' || byte == '+' || byte == '.';
 }

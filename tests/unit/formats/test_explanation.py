@@ -188,10 +188,48 @@ def test_each_end(capsys: Captured, asked: tuple[str, str], ending: str) -> None
     assert status == (0 if counts else 1)
 
 
-def test_the_place_in_an_object_that_is_none(capsys: Captured) -> None:
-    status, text = said(capsys, '{"status" 200}', "--format", "json")
-    shown = f"expecting ':' delimiter\n  {{\"status\" 200}}\n            ^\n{NO_OTHER}"
-    assert (status, text) == (1, f"\nrejected (fields): expected a JSON object: {shown}")
+def test_what_was_taken_off_and_what_stands_behind(capsys: Captured) -> None:
+    line = r'{"log":"1.2.3.4\tGET /a\t200\t5\n","stream":"stdout"}'
+    assert said(capsys, line, "--format", "default") == (
+        0,
+        '\nread without: {"log":\n'
+        "  $ip_address      -        1.2.3.4\n"
+        "  $method          method   GET\n"
+        "  $route           route    /a\n"
+        "  $status_code     status   200\n"
+        "  $response_bytes  bytes    5\n"
+        "counts as GET /a 200, 5 bytes\n",
+    )
+    line = 'web-1  | {"status":200.0,"t":0.1 : -, "uri":"/a"b","size":512'
+    assert said(capsys, line, "--format", "json") == (
+        0,
+        "\nread without: web-1\\x20\\x20|\\x20\n"
+        "  status  status   200.0\n"
+        "  t       -        0.1 : -\n"
+        '  uri     route    /a"b\n'
+        "  size    -        512\n"
+        'counts as - /a"b 200, bytes unknown\n',
+    )
+    assert said(capsys, '{"code":200,"url":"/"}, then', "--format", "json")[1].endswith(
+        "ignored: , then\ncounts as - / 200, bytes unknown\n"
+    )
+
+
+def test_labels(capsys: Captured) -> None:
+    status, text = said(
+        capsys, "time:[24/Nov/2026:10:00:00 +0000]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:x:y"
+    )
+    assert (status, text) == (
+        0,
+        "format ltsv: 1 of 1 lines fit ltsv, 0 json, 0 combined, 0 common, 0 default\n\n"
+        "  time    time     [24/Nov/2026:10:00:00 +0000]\n"
+        "  req     request  GET /a:b HTTP/1.1\n"
+        "  status  status   200\n"
+        "  ua      -        x:y\n"
+        "counts as GET /a:b 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n",
+    )
+    status, text = said(capsys, "status:200", "--format", "ltsv")
+    assert "expected a route: one of the labels uri, request_uri, path, url, req, request\n" in text
 
 
 def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,8 +269,9 @@ FORMATS = [
     compile_format('%h %t "%r" %>s%%'),
     compile_format("'$uri' | $status | $bytes_sent"),
     as_list([compile_format("[$uri] $status"), compile_format("common"), compile_format("json")]),
+    compile_format("ltsv"),
 ]
-PIECES = (*"'| \"\\[]%\t-{},é", " | ", "GET /", "200", '"status":200')
+PIECES = (*"'| \"\\[]%\t-{},é", " | ", "GET /", "200", '"status":200', "status:200", "\treq:", '{"log":"')
 LINES = st.lists(st.sampled_from(PIECES), max_size=14).map(
     lambda pieces: "".join(pieces).encode()
 ) | st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
@@ -255,6 +294,9 @@ def outcome(roles: Mapping[str, bytes] | None) -> tuple[Request | None, str | No
 @example(log_format=FORMATS[3], line=b"[" * 5000)
 @example(log_format=FORMATS[3], line=b"[" + b"1" * 5000)
 @example(log_format=FORMATS[5], line=b"'/a' | 200 | 5")
+@example(log_format=FORMATS[5], line=b"web-1  | '/a' | 200 | 5")
+@example(log_format=FORMATS[0], line=rb'{"log":"1\tGET /\t200\t5\n"}')
+@example(log_format=FORMATS[6], line=b"web-1  | status:200\treq:GET /")
 def check_agreement(log_format: LogFormat, line: bytes) -> None:
     """The fields, the reason and the request are those of the reader; a place is one of the line."""
     found = explain(log_format, line, LIMIT)
@@ -265,13 +307,14 @@ def check_agreement(log_format: LogFormat, line: bytes) -> None:
         assert [(part.name, part.value) for part in found.parts] == list(fields)
     assert (found.request, found.reason) == outcome(reader.roles(trimmed))
     assert (found.fault is None) == (found.reason is None)
-    assert trimmed.endswith(found.ignored)
+    assert found.line.endswith(found.ignored)
+    assert trimmed.startswith(found.around)
     if found.fault and found.fault.place is not None:
         assert 0 <= found.fault.place <= len(trimmed)
     for part in found.parts:
-        assert part.start is None or trimmed[part.start : part.start + len(part.value)] == part.value
+        assert part.start is None or found.line[part.start : part.start + len(part.value)] == part.value
     if log_format.pieces and not (log_format.is_lenient or log_format.is_combined):
-        assert (walk(log_format, trimmed)[1] is None) == (fields is not None)
+        assert (walk(log_format, found.line)[1] is None) == (fields is not None)
 
 
 def greedy(pieces: Sequence[Piece]) -> list[bytes]:

@@ -113,23 +113,26 @@ def check_one_row_a_status(make: MakeScanner) -> None:
 
 
 def check_memory_of_a_line(make: MakeScanner) -> None:
-    """A line is read in memory that does not depend on how many quotes and backslashes it has."""
-    start = COMBINED.partition(b"%b")[0]
-    for odd in (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /", b'[x] "', b"] "):
-        line = start + b"GET /" + odd * (MEMORY_LINE // len(odd))
-        for text in ("combined", PRESETS["combined"].texts[0]):
-            scanner = make(compile_format(text), len(line))
-            tracemalloc.start()
-            try:
-                scanner.scan(line)
-                scanner.take()
-                _, peak = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-            assert peak < 6 * MEMORY_LINE, odd
+    """A line is read in memory that does not depend on how many quotes and backslashes it has, or braces."""
+    start = COMBINED.partition(b"%b")[0] + b"GET /"
+    texts = ("combined", PRESETS["combined"].texts[0])
+    odd_texts = [(each, start + odd * (MEMORY_LINE // len(odd))) for each in texts for odd in ODD_TEXTS]
+    odd_json = [("json", b'{"status":200,"x":' + odd * (MEMORY_LINE // len(odd))) for odd in ODD_JSON]
+    for name, line in (*odd_texts, *odd_json):
+        scanner = make(compile_format(name), len(line))
+        tracemalloc.start()
+        try:
+            scanner.scan(line)
+            scanner.take()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 6 * MEMORY_LINE, line[:99]
 
 
 MEMORY_LINE = 200_000  # bytes
+ODD_TEXTS = (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /", b'[x] "', b"] ")
+ODD_JSON = (b'\\"', b"[", b'"a":"b"c,', b'}, "')
 PATTERNS_OF = reference.patterns_of
 # As a route of its own; and with a regular expression that remembers each step.
 TOLD_APART = Patches((reference, "_TOKEN", re.compile(rb".*", re.DOTALL)))

@@ -34,7 +34,7 @@ def make(small_module: ModuleType) -> Make:
 
     def scanner(**asked: object) -> Any:
         program = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True}
-        program["is_combined"] = False
+        program |= {"is_combined": False, "is_ltsv": False}
         program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
         programs = (tuple(program.values()), *OTHERS)
         usual = {"programs": programs, "max_line": 300, "spill": lambda taken: None}

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service.formats import combined, json_members, line, timestamps
+from qps_service.formats import combined, json_members, line, named_fields, timestamps, wrapping
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.line import ListReader, Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
@@ -146,11 +146,11 @@ def test_many_sizes_of_many_digits() -> None:
 
 
 def test_the_last_of_as_many_members_as_there_may_be() -> None:
-    text = "json route=a status=b bytes=c" + "".join(f" time=t{number}" for number in range(57))
+    text = "json method=m route=a status=b bytes=c" + "".join(f" time=t{number}" for number in range(60))
     asked = Settings(compile_format(text), 256, False, 60)
     assert len(asked.log_format.members) == MEMBERS_LIMIT
     for make in MAKERS.values():
-        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "t56": 1795531808}\n']])
+        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "t59": 1795531808}\n']])
 
 
 # --- when there is more than can be kept
@@ -311,12 +311,16 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_STRICT", combined._STRICT[1:] * 2, id="whatever status comes first"),
         pytest.param("_raw", lambda line: None, id="no raw quote in the family"),
         pytest.param("_TIMES", timestamps._TIMES[:2], id="no month comes first"),
+        pytest.param("values_of", lambda line: {}, id="no labels"),
+        pytest.param("MEMBER", b"stream", id="another member has the line"),
+        pytest.param("_PREFIXES", [re.compile(b"[^ ]* ")], id="a word is a prefix"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(
     name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [owner] = [each for each in (line, json_members, combined, timestamps) if hasattr(each, name)]
+    modules = (line, json_members, named_fields, wrapping, combined, timestamps)
+    owner = next(each for each in modules if hasattr(each, name))
     monkeypatch.setattr(owner, name, broken)
     assert caught(partial(check_alike, native_scanner))
 

@@ -1,4 +1,4 @@
-/* A line of JSON: the twin of JsonReader, with which the pure scanner reads it.
+/* An object of JSON: the twin of json_members.py, which says how one is read.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -8,173 +8,229 @@
 
 #include "../bytes.h"
 #include "../limits.h"
+#include "../named_fields.h"
 #include "../program.h"
-#include "../scanner.h"
 #include "../values.h"
 #include "find.h"
 
+/* One through an object; it ends at the line's end. */
 struct PER_ISA(walk) {
     const struct program *program;
     const uint8_t *p, *end;
-    struct span *found; /* one for each member, in the format's order; `start` is NULL where there is none */
-    uint64_t nulls;     /* a bit for each member that is `null` */
-    int depth;
+    struct values *values;
 };
 
-/* The byte after blanks; -1 at the end. */
+static inline const uint8_t *PER_ISA(skip_blanks)(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\r'))
+        p++;
+    return p;
+}
+
+/* The next byte that is no blank; -1 at the end. */
 static inline int PER_ISA(next)(struct PER_ISA(walk) * w)
 {
-    while (w->p < w->end && (*w->p == ' ' || *w->p == '\t' || *w->p == '\r'))
-        w->p++;
+    w->p = PER_ISA(skip_blanks)(w->p, w->end);
     return w->p < w->end ? *w->p : -1;
 }
 
-/* What is between the quotes of the string that begins here. */
+/* What is between the quotes of the string that begins here; all that is left is taken if it has no end. */
 static inline int PER_ISA(string)(struct PER_ISA(walk) * w, struct span *text)
 {
-    if (w->p == w->end || *w->p != '"')
-        return 0;
     const uint8_t *p = ++w->p;
     for (;;) {
         p = PER_ISA(find_either)(p, w->end, '"', '\\');
-        if (p >= w->end)
+        if (p >= w->end) {
+            w->p = w->end;
             return 0;
+        }
         if (*p == '"')
             break;
         p += 2;
-        if (p > w->end)
-            return 0;
     }
     *text = (struct span){w->p, (size_t)(p - w->p)};
     w->p = p + 1;
     return 1;
 }
 
-static int PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix);
+/* The first comma with a quote behind it, or brace that closes, from p on; `end` if there is none. */
+static const uint8_t *PER_ISA(find_on)(const uint8_t *p, const uint8_t *end, int depth)
+{
+    for (; (p = PER_ISA(find_either)(p, end, ',', '}')) < end; p++) {
+        const uint8_t *behind = PER_ISA(skip_blanks)(p + 1, end);
+        int byte = behind < end ? *behind : -1;
+        if (*p == ',' ? byte == '"' : byte < 0 || (depth > 1 && (byte == ',' || byte == '}' || byte == ']')))
+            return p;
+    }
+    return end;
+}
 
-/* A value. `exact`: members whose path ends here; `inside`: those whose path goes on, after `prefix` bytes.
- */
-static int PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, uint64_t inside, size_t prefix)
+/* To the next member's quote, the brace that closes, or the end; where that is told. */
+static inline const uint8_t *PER_ISA(go_on)(struct PER_ISA(walk) * w, int depth)
+{
+    int byte = PER_ISA(next)(w);
+    if (byte != '}') {
+        const uint8_t *behind = byte == ',' ? PER_ISA(skip_blanks)(w->p + 1, w->end) : w->end;
+        if (behind >= w->end || *behind != '"')
+            w->p = PER_ISA(find_on)(w->p, w->end, depth);
+    }
+    const uint8_t *stop = w->p;
+    if (w->p < w->end && *w->p == ',') {
+        w->p++;
+        PER_ISA(next)(w);
+    }
+    return stop;
+}
+
+/* A value that is a string or a word, or should be, for the members `exact`. */
+static inline void PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, int is_word, int depth)
+{
+    const uint8_t *start = w->p;
+    struct span text = {start, 0};
+    if (is_word) {
+        while (w->p < w->end && is_word_byte(*w->p))
+            w->p++;
+    } else if (!PER_ISA(string)(w, &text)) {
+        text = (struct span){start + 1, (size_t)(w->end - start) - 1};
+        note(w->program, w->values, exact, text, 0, 1);
+        return;
+    }
+    const uint8_t *end = w->p;
+    int byte = PER_ISA(next)(w), is_over = byte < 0 || byte == ',' || byte == '}';
+    const uint8_t *stop = PER_ISA(go_on)(w, depth), *last = end;
+    if (!exact)
+        return;
+    if (!is_over)
+        for (last = stop; last > start && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r');)
+            last--;
+    if (is_word)
+        text.len = (size_t)(last - start);
+    else if (last > end && last[-1] == '"')
+        text.len = (size_t)(last - 1 - text.start);
+    note(w->program, w->values, exact, text, is_word, is_word && last == w->end);
+}
+
+static void PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth);
+
+/* An array, of which nothing counts; whether it is one. */
+static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
 {
     struct span text;
-    switch (PER_ISA(next)(w)) {
-    case '{':
-        return PER_ISA(object)(w, inside, prefix);
-    case '[':
-        if (++w->depth > DEPTH_LIMIT)
-            return 0;
+    if (depth > DEPTH_LIMIT) {
+        w->p = w->end;
+        return 0;
+    }
+    w->p++;
+    if (PER_ISA(next)(w) == ']') {
         w->p++;
-        if (PER_ISA(next)(w) != ']') {
-            for (;;) {
-                if (!PER_ISA(value)(w, 0, 0, 0))
-                    return 0;
-                if (PER_ISA(next)(w) != ',')
-                    break;
-                w->p++;
-            }
-            if (PER_ISA(next)(w) != ']')
-                return 0;
-        }
-        w->p++;
-        w->depth--;
         return 1;
-    case '"':
-        if (!PER_ISA(string)(w, &text))
-            return 0;
-        break;
-    default:
-        text.start = w->p;
-        while (w->p < w->end && is_word(*w->p))
-            w->p++;
-        text.len = (size_t)(w->p - text.start);
-        if (!text.len)
-            return 0;
-        if (text.len == 4 && !memcmp(text.start, "null", 4)) {
-            w->nulls |= exact;
-            exact = 0;
+    }
+    for (;; w->p++) {
+        const uint8_t *start = w->p;
+        int first = PER_ISA(next)(w), is_odd = 0;
+        if (first == '{') {
+            PER_ISA(object)(w, 0, 0, depth + 1);
+        } else if (first == '[') {
+            is_odd = !PER_ISA(array)(w, depth + 1);
+        } else if (first == '"') {
+            is_odd = !PER_ISA(string)(w, &text);
+        } else {
+            for (start = w->p; w->p < w->end && is_word_byte(*w->p);)
+                w->p++;
+            is_odd = w->p == start;
         }
+        if (is_odd)
+            return 0;
+        if (PER_ISA(next)(w) != ',')
+            break;
     }
-    for (; exact; exact &= exact - 1) {
-        struct span *found = &w->found[__builtin_ctzll(exact)];
-        if (!found->start)
-            *found = text;
-    }
+    if (PER_ISA(next)(w) != ']')
+        return 0;
+    w->p++;
     return 1;
 }
 
-/* An object. `members`: those whose path is that of the object, `prefix` bytes long, and goes on. */
-static int PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix)
+/* Any member of an object, up to what follows it. `members`: those whose path is that of the object, `prefix`
+   bytes long, and goes on. */
+static inline void PER_ISA(member)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth)
 {
     struct span name;
-    if (++w->depth > DEPTH_LIMIT)
-        return 0;
-    w->p++;
-    if (PER_ISA(next)(w) != '}') {
-        for (;;) {
-            if (!PER_ISA(string)(w, &name) || PER_ISA(next)(w) != ':')
-                return 0;
-            w->p++;
-            uint64_t exact = 0, inside = 0;
-            uint64_t left = members;
-            if (!prefix) /* behind an empty name stands a dot, or nothing */
-                left &= w->program->members_by_first[name.len ? *name.start : '.'];
-            for (; left; left &= left - 1) {
-                int i = __builtin_ctzll(left);
-                const struct member *m = &w->program->members[i];
-                size_t rest = m->len - prefix;
-                if (rest < name.len || (name.len && m->path[prefix] != *name.start) ||
-                    memcmp(m->path + prefix, name.start, name.len))
-                    continue;
-                if (rest == name.len)
-                    exact |= 1ULL << i;
-                else if (m->path[prefix + name.len] == '.')
-                    inside |= 1ULL << i;
-            }
-            if (!PER_ISA(value)(w, exact, inside, prefix + name.len + 1))
-                return 0;
-            if (PER_ISA(next)(w) != ',')
-                break;
-            w->p++;
-            PER_ISA(next)(w);
-        }
-        if (PER_ISA(next)(w) != '}')
-            return 0;
+    uint64_t inside;
+    if (*w->p != '"') {
+        PER_ISA(go_on)(w, depth);
+        return;
+    }
+    if (!PER_ISA(string)(w, &name))
+        return;
+    if (PER_ISA(next)(w) != ':') {
+        PER_ISA(go_on)(w, depth);
+        return;
     }
     w->p++;
-    w->depth--;
+    uint64_t exact = named(w->program, members, prefix, name, &inside);
+    int first = PER_ISA(next)(w);
+    if (first == '{') {
+        PER_ISA(object)(w, inside, prefix + name.len + 1, depth + 1);
+        PER_ISA(go_on)(w, depth);
+    } else if (first == '[') {
+        PER_ISA(array)(w, depth + 1);
+        PER_ISA(go_on)(w, depth);
+    } else if (first >= 0) {
+        PER_ISA(value)(w, exact, first != '"', depth);
+    }
+}
+
+static void PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth)
+{
+    if (depth > DEPTH_LIMIT) {
+        w->p = w->end;
+        return;
+    }
+    w->p++;
+    if (PER_ISA(next)(w) == '}') {
+        w->p++;
+        return;
+    }
+    while (w->p < w->end) {
+        PER_ISA(member)(w, members, prefix, depth);
+        if (w->p < w->end && *w->p == '}') {
+            w->p++;
+            return;
+        }
+    }
+}
+
+/* What the first object in [p, end) says of a program's members; 0 if there is none. */
+static inline int PER_ISA(json)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                                struct values *values)
+{
+    for (;; p++) {
+        p = PER_ISA(find)(p, end, '{');
+        if (p >= end)
+            return 0;
+        const uint8_t *name = PER_ISA(skip_blanks)(p + 1, end);
+        if (name < end && *name == '"')
+            break;
+    }
+    struct PER_ISA(walk) w = {g, p, end, values};
+    PER_ISA(object)(&w, g->all, 0, 1);
     return 1;
 }
 
-/* Where the fields of the program g are in [p, end); 0 if that is not one object. Strings are decoded into
-   s->text. */
-static int PER_ISA(json)(struct scanner *s, const struct program *g, const uint8_t *p, const uint8_t *end,
-                         struct span *fields)
+/* What the labels of LTSV in [p, end) say. */
+static inline void PER_ISA(ltsv)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                                 struct values *values)
 {
-    struct span found[MEMBERS_LIMIT];
-    memset(found, 0, g->members_len * sizeof *found);
-    struct PER_ISA(walk) w = {g, p, end, found, 0, 0};
-    uint64_t all = g->members_len == MEMBERS_LIMIT ? ~0ULL : (1ULL << g->members_len) - 1;
-    if (PER_ISA(next)(&w) != '{' || !PER_ISA(object)(&w, all, 0) || PER_ISA(next)(&w) >= 0)
-        return 0;
-    uint8_t *text = s->text;
-    for (size_t i = 0; i < g->members_len; i++) {
-        struct span *field = &fields[g->members[i].role];
-        if (field->start || !found[i].start)
-            continue;
-        *field = found[i];
-        /* A word has no backslash. */
-        if (memchr(found[i].start, '\\', found[i].len)) {
-            field->start = text;
-            field->len = decode(found[i], text);
-            text += field->len;
+    for (const uint8_t *stop;; p = stop + 1) {
+        uint64_t inside;
+        stop = PER_ISA(find)(p, end, '\t');
+        const uint8_t *colon = PER_ISA(find)(p, stop, ':');
+        if (colon < stop && (stop < end || colon + 1 < stop)) {
+            uint64_t exact = named(g, g->all, 0, (struct span){p, (size_t)(colon - p)}, &inside);
+            struct span text = {colon + 1, (size_t)(stop - colon) - 1};
+            note(g, values, exact, text, 1, 0);
         }
+        if (stop >= end)
+            return;
     }
-    /* Where a status or a route is `null` there was none. */
-    for (; w.nulls; w.nulls &= w.nulls - 1) {
-        enum role role = g->members[__builtin_ctzll(w.nulls)].role;
-        struct span *field = &fields[role == REQUEST ? ROUTE : role];
-        if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
-            *field = (struct span){s->text, 0};
-    }
-    return 1;
 }

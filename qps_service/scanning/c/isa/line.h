@@ -11,12 +11,14 @@
 
 #include "../bytes.h"
 #include "../core_cache.h"
+#include "../named_fields.h"
 #include "../program.h"
 #include "../scanner.h"
 #include "../sizes.h"
 #include "../table.h"
 #include "../timestamps.h"
 #include "../values.h"
+#include "../wrapping.h"
 #include "combined.h" /* and with it json.h and find.h */
 
 /* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
@@ -268,38 +270,93 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
 
-/* Count what the line [p, end) says by the program g; the reason why not. `fields` is zeros at first: lines
-   of text all have the same. Only the first program has cores: by another one the same bytes may say
-   something else. */
+/* Count the line [p, end) by the program g as it stands, if it is a request; the reason why not. `fields` is
+   zeros at first: lines of text all have the same. Only the first program has cores: by another one the same
+   bytes may say something else. */
+static inline enum reason PER_ISA(read)(struct scanner *s, const struct program *g, const uint8_t *p,
+                                        const uint8_t *end, struct span *fields)
+{
+    if (g->members_len) {
+        struct values values;
+        values.known = values.words = values.nulls = 0;
+        memset(fields, 0, ROLES * sizeof *fields);
+        if (g->is_ltsv)
+            PER_ISA(ltsv)(g, p, end, &values);
+        else if (!PER_ISA(json)(g, p, end, &values))
+            return BAD_FIELDS;
+        fields_of(g, &values, s->text, fields);
+        if (!fields[STATUS].start || !(fields[REQUEST].start || fields[ROUTE].start))
+            return BAD_FIELDS;
+        return PER_ISA(count)(s, fields, 0);
+    }
+    enum reason reason =
+        g->is_combined ? PER_ISA(match_combined)(p, end, fields) : PER_ISA(match)(g, p, end, fields);
+    if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
+        struct span others[ROLES];
+        memset(others, 0, sizeof others);
+        size_t found = match_blanks(g, p, end, others);
+        int is_whole = found == g->fields_len, is_read = status_of(others[STATUS]) != NO_STATUS;
+        int is_cut = found > g->status && is_read && others[STATUS].len == 3 && reason != COUNTED;
+        if ((is_whole && is_read) || is_cut)
+            return PER_ISA(count)(s, others, 0);
+        if (is_whole && reason == BAD_FIELDS)
+            return BAD_STATUS;
+    }
+    return reason == COUNTED ? PER_ISA(count)(s, fields, g == s->program && g->has_core) : reason;
+}
+
+/* What is left of the line *p to *end where what is around it was taken off; 0 if there is nothing around it.
+ */
+static int PER_ISA(unwrap)(struct scanner *s, const uint8_t **p, const uint8_t **end)
+{
+    const uint8_t *brace = PER_ISA(skip_blanks)(*p, *end),
+                  *name = brace < *end ? PER_ISA(skip_blanks)(brace + 1, *end) : *end;
+    if (name < *end && *brace == '{' && *name == '"') {
+        struct values values;
+        values.known = values.words = values.nulls = 0;
+        PER_ISA(json)(&WRAPPER, brace, *end, &values);
+        if (!values.known)
+            return 0;
+        size_t len = values.texts[0].len;
+        if (values.words)
+            memcpy(s->inner, values.texts[0].start, len);
+        else
+            len = decode(values.texts[0], s->inner);
+        s->inner[len] = '\n';
+        *p = s->inner;
+        *end = memchr(s->inner, '\n', len + 1);
+    } else {
+        *p = behind_prefix(*p, *end);
+        if (!*p)
+            return 0;
+    }
+    if (*end > *p && (*end)[-1] == '\r')
+        --*end;
+    *p = behind(*p, *end, "\xef\xbb\xbf");
+    return 1;
+}
+
+/* Count what is left of the line [p, end) where what is around it was taken off, if that is a request;
+   `reason` if not. */
+static enum reason PER_ISA(inner)(struct scanner *s, const struct program *g, const uint8_t *p,
+                                  const uint8_t *end, struct span *fields, enum reason reason)
+{
+    enum reason inner = PER_ISA(unwrap)(s, &p, &end) ? PER_ISA(read)(s, g, p, end, fields) : reason;
+    return inner == COUNTED || inner == FAILED ? inner : reason;
+}
+
+/* Count the line [p, end) by the program g, as it stands or without what is around it; the reason why not. */
 static inline enum reason PER_ISA(line_by)(struct scanner *s, const struct program *g, const uint8_t *p,
                                            const uint8_t *end, struct span *fields)
 {
-    if (g->members_len) {
-        memset(fields, 0, ROLES * sizeof *fields);
-        if (!PER_ISA(json)(s, g, p, end, fields) || !fields[STATUS].start ||
-            !(fields[REQUEST].start || fields[ROUTE].start))
-            return BAD_FIELDS;
-    } else if (g->is_combined) {
-        enum reason reason = PER_ISA(match_combined)(p, end, fields);
-        if (reason != COUNTED)
-            return reason;
-    } else {
-        enum reason reason = PER_ISA(match)(g, p, end, fields);
-        if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
-            struct span others[ROLES];
-            memset(others, 0, sizeof others);
-            size_t found = match_blanks(g, p, end, others);
-            int is_whole = found == g->fields_len, is_read = status_of(others[STATUS]) != NO_STATUS;
-            int is_cut = found > g->status && is_read && others[STATUS].len == 3 && reason != COUNTED;
-            if ((is_whole && is_read) || is_cut)
-                return PER_ISA(count)(s, others, 0);
-            if (is_whole && reason == BAD_FIELDS)
-                return BAD_STATUS;
-        }
-        if (reason != COUNTED)
-            return reason;
-    }
-    return PER_ISA(count)(s, fields, g == s->program && g->has_core);
+    /* A format that begins with a field would take an object for what is in that. */
+    int is_first = *p == '{' && g->fields_len && !g->head.len;
+    enum reason reason = is_first ? PER_ISA(inner)(s, g, p, end, fields, UNREAD) : UNREAD;
+    if (reason == UNREAD)
+        reason = PER_ISA(read)(s, g, p, end, fields);
+    if (!is_first && (reason == BAD_FIELDS || reason == BAD_STATUS))
+        reason = PER_ISA(inner)(s, g, p, end, fields, reason);
+    return reason;
 }
 
 /* Count a line that the first program rejects for this reason by the first of the others that can; the reason

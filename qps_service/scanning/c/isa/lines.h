@@ -38,6 +38,7 @@ static inline __attribute__((always_inline)) int PER_ISA(delimited)(const uint8_
         return 0;
     const struct core *core = core_at(cores, seed, start, len, 0);
     uint64_t differ = (core->tag ^ (round | len)) | PER_ISA(differ)(start, len, core->bytes);
+    differ |= *p == '{'; /* an object may be around a line */
     if (differ || size_len - 1 >= 8 || !digits_of(stop + 1, size_len, &digits))
         return 0;
     count_digits(core->entry, digits);
@@ -100,7 +101,7 @@ static int PER_ISA(lines)(struct scanner *s, const uint8_t *p, const uint8_t *en
         for (size_t i = 0; i < found; p = ends[i++] + 1) {
             const uint8_t *stop = ends[i];
             enum reason reason = UNREAD;
-            if (is_quoted && (size_t)(stop - p) <= max_line &&
+            if (is_quoted && *p != '{' && (size_t)(stop - p) <= max_line &&
                 (is_combined ? PER_ISA(match_plain)(p, stop, fields)
                              : PER_ISA(match_quoted)(&shape, p, stop, fields)))
                 reason = PER_ISA(count_quoted)(s, fields);

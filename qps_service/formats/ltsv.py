@@ -1,0 +1,34 @@
+"""Formats whose lines are labeled tab-separated values (http://ltsv.org).
+
+    ltsv
+    ltsv request=req status=code bytes=sent
+
+Labels may come in any order. Without names the customary ones are looked for: those that ltsv.org recommends,
+and the variables of nginx.
+"""
+
+from qps_service.formats.json_lines import Candidates, is_named, members_of, text_of
+from qps_service.formats.log_format import LogFormat
+
+NAME = "ltsv"
+CANDIDATES: Candidates = {
+    "method": ("method", "request_method"),
+    "route": ("uri", "request_uri", "path", "url"),
+    "request": ("req", "request"),
+    "status": ("status", "status_code", "code"),
+    "bytes": ("size", "body_bytes_sent", "bytes_sent", "bytes"),
+    "time": ("time", "time_local", "time_iso8601", "msec", "timestamp"),
+}
+TEXT = text_of(NAME, CANDIDATES)
+
+
+def is_ltsv(text: str) -> bool:
+    """Whether it is the word, alone or with labels behind it."""
+    return is_named(text, NAME)
+
+
+def read(text: str) -> LogFormat:
+    """The format of such a text. Raises FormatError."""
+    members = members_of(text, CANDIDATES, lambda label: ":" not in label, "a label without a colon")
+    roles = frozenset(member.role for member in members)
+    return LogFormat(text, (), members, is_lenient=False, roles=roles, is_ltsv=True)

@@ -1,0 +1,101 @@
+"""Lines whose fields have names: objects of JSON (json_members.py), and labeled tab-separated values.
+
+Of several with the same name the first counts, and of several names for one role that which the format names
+first. A request line begins with a method; where it begins with a slash it is a route, as some write who have
+the method beside it. A status may have a fraction of zeros.
+
+Lines of LTSV are cut at tabs, and a label ends at its first colon: http://ltsv.org.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from qps_service.formats.json_members import object_of
+from qps_service.formats.log_format import DECIDING, Member
+
+_WHOLE = re.compile(rb"([0-9]{3})\.0+")
+
+
+def paths_of(
+    members: Sequence[Member], values: Mapping[bytes, bytes | None], cut: bytes | None = None
+) -> dict[str, bytes]:
+    """The names of those that count, by their role. Where a status or a route is None there was none. `cut`:
+    the name of the one that the line's end may have cut; it is no measure."""
+    named = [
+        member
+        for member in members
+        if member.path in values and (member.path != cut or member.role in DECIDING)
+    ]
+    paths: dict[str, bytes] = {}
+    for path, role in named:
+        if values[path] is not None:
+            paths.setdefault(role, path)
+    if "request" in paths and (values[paths["request"]] or b"").startswith(b"/"):
+        paths.setdefault("route", paths.pop("request"))
+    for path, role in named:
+        if values[path] is None and role in DECIDING and role != "method":
+            paths.setdefault("status" if role == "status" else "route", path)
+    return paths
+
+
+def roles_of(
+    members: Sequence[Member], values: Mapping[bytes, bytes | None], cut: bytes | None = None
+) -> dict[str, bytes]:
+    """Likewise, what they say."""
+    roles = {role: values[path] or b"" for role, path in paths_of(members, values, cut).items()}
+    if whole := _WHOLE.fullmatch(roles.get("status", b"")):
+        roles["status"] = whole[1]
+    return roles
+
+
+class JsonReader:
+    """One object, and whatever stands before and behind it."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """Every string and word in the object, with its path; None for a line that has none, or one within
+        quotes."""
+        found = object_of(line)
+        if found is None or b'"' in line[: found.start]:
+            return None
+        return [
+            (path.decode(errors="backslashreplace"), b"null" if text is None else text)
+            for path, text in found.members.items()
+        ]
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """Those that count, by their role; None for a line that has no object."""
+        found = object_of(line)
+        return None if found is None else roles_of(self._members, found.members, found.cut)
+
+
+class LtsvReader:
+    """Labels and values."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+
+    def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
+        """All of them; None for a line that has anything else but tabs."""
+        if not all(b":" in field for field in line.split(b"\t") if field):
+            return None
+        return [(label.decode(errors="backslashreplace"), text) for label, text in values_of(line).items()]
+
+    def roles(self, line: bytes) -> Mapping[str, bytes] | None:
+        """Those that count, by their role."""
+        return roles_of(self._members, values_of(line))
+
+
+def values_of(line: bytes) -> dict[bytes, bytes]:
+    """The values in a line of LTSV by their labels. What a cut leaves empty is none."""
+    fields = line.split(b"\t")
+    if fields[-1].find(b":") == len(fields[-1]) - 1:
+        fields.pop()
+    values: dict[bytes, bytes] = {}
+    for field in fields:
+        label, colon, text = field.partition(b":")
+        if colon:
+            values.setdefault(label, text)
+    return values

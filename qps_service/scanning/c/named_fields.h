@@ -1,0 +1,99 @@
+/* Lines whose fields have names: the twin of named_fields.py. What is found of a program's members, by
+   isa/json.h, becomes the fields that count. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "limits.h"
+#include "program.h"
+#include "values.h"
+
+/* The values of a program's members, a bit for each: those that there are, those of them that are not to be
+   decoded, and those that are `null`. */
+struct values {
+    uint64_t known, words, nulls;
+    struct span texts[MEMBERS_LIMIT];
+};
+
+/* Those of `members`, whose paths agree so far in `prefix` bytes, that end with a name, and those that go on
+   behind it. */
+static inline uint64_t named(const struct program *g, uint64_t members, size_t prefix, struct span name,
+                             uint64_t *inside)
+{
+    uint64_t exact = 0, mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
+    *inside = 0;
+    if (!prefix) /* behind an empty name stands a dot, or nothing */
+        members &= g->members_by_first[name.len ? *name.start : '.'];
+    for (; members; members &= members - 1) {
+        const struct member *m = &g->members[__builtin_ctzll(members)];
+        const uint8_t *path = m->path + prefix;
+        size_t rest = m->len - prefix;
+        if (rest < name.len || (load64(name.start) ^ load64(path)) & mask ||
+            (name.len > 8 && memcmp(path + 8, name.start + 8, name.len - 8)))
+            continue;
+        if (rest == name.len)
+            exact |= members & -members;
+        else if (path[name.len] == '.')
+            *inside |= members & -members;
+    }
+    return exact;
+}
+
+/* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
+   no measure, and nothing if nothing is left of it. */
+static inline void note(const struct program *g, struct values *values, uint64_t exact, struct span text,
+                        int is_word, int is_cut)
+{
+    if (!exact || (is_cut && !text.len))
+        return;
+    if (is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4)) {
+        values->nulls |= exact;
+        return;
+    }
+    exact &= ~values->known & (is_cut ? g->deciding : ~0ULL);
+    values->known |= exact;
+    values->words |= is_word ? exact : 0;
+    for (; exact; exact &= exact - 1)
+        values->texts[__builtin_ctzll(exact)] = text;
+}
+
+/* The fields that count; strings are decoded to `text`, where there is room for each. */
+static inline void fields_of(const struct program *g, const struct values *values, uint8_t *text,
+                             struct span *fields)
+{
+    for (uint64_t left = values->known; left; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        const struct span *found = &values->texts[i];
+        struct span *field = &fields[g->members[i].role];
+        if (field->start)
+            continue;
+        *field = *found;
+        if (!(values->words >> i & 1) && memchr(found->start, '\\', found->len)) {
+            field->start = text;
+            field->len = decode(*found, text);
+            text += field->len;
+        }
+    }
+    if (fields[REQUEST].len && *fields[REQUEST].start == '/') {
+        if (!fields[ROUTE].start)
+            fields[ROUTE] = fields[REQUEST];
+        fields[REQUEST] = (struct span){NULL, 0};
+    }
+    struct span *status = &fields[STATUS];
+    if (status->len > 4 && status->start[3] == '.' && are_digits(status->start, 3)) {
+        size_t zeros = 4;
+        while (zeros < status->len && status->start[zeros] == '0')
+            zeros++;
+        status->len = zeros == status->len ? 3 : status->len;
+    }
+    for (uint64_t left = values->nulls & ~values->known; left; left &= left - 1) {
+        enum role role = g->members[__builtin_ctzll(left)].role;
+        struct span *field = &fields[role == STATUS ? STATUS : ROUTE];
+        if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
+            *field = (struct span){text, 0};
+    }
+}
