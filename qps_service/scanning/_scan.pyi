@@ -19,7 +19,15 @@ class Scanner:
     def __init__(
         self,
         programs: tuple[
-            tuple[bytes, tuple[tuple[int, bool, bytes], ...], tuple[tuple[int, bytes], ...], bool, bool], ...
+            tuple[
+                bytes,
+                tuple[tuple[int, bool, bytes], ...],
+                tuple[tuple[int, bytes], ...],
+                bool,
+                bool,
+                bool,
+            ],
+            ...,
         ],
         max_line: int,
         spill: Callable[[tuple[Any, ...]], None],

@@ -221,7 +221,7 @@ def test_labels(capsys: Captured) -> None:
     )
     assert (status, text) == (
         0,
-        "format ltsv: 1 of 1 lines fit ltsv, 0 json, 0 combined, 0 common, 0 default\n\n"
+        "format ltsv: 1 of 1 lines fit ltsv\n\n"
         "  time    time     [24/Nov/2026:10:00:00 +0000]\n"
         "  req     request  GET /a:b HTTP/1.1\n"
         "  status  status   200\n"

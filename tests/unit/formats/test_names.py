@@ -132,7 +132,7 @@ LOGS: dict[str, dict[str, str]] = {
         '- - bob 24/Nov/2026:14:50:08 +0100 "POST /index.php" 404': "POST /index.php 404 -",
     },
 }
-OTHERS = {"default", "combined", "json"}  # which have tests of their own
+OTHERS = {"default", "combined", "json", "ltsv"}  # which have tests of their own
 
 
 def counted(make: MakeScanner, name: str, line: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from qps_service.formats import json_lines, json_members, line, named_fields, presets, wrapping
 from qps_service.formats.log_format import DECIDING
+from qps_service.formats.presets import Preset
 from qps_service.scanning import pure
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import MakeScanner, pure_scanner
@@ -318,6 +319,13 @@ def check_rows(make: MakeScanner, kind: str) -> None:
 
 NEVER = re.compile(rb"$.")
 REVERSED = {role: paths[::-1] for role, paths in json_lines.CANDIDATES.items()}
+
+
+def named(text: str) -> Preset:
+    """What has a name for this text."""
+    return Preset((text,), "", "")
+
+
 PREFIXES_OF = wrapping._PREFIXES
 TWINS = {
     "odd JSON": {
@@ -331,14 +339,18 @@ TWINS = {
     },
     "names": {
         "the plainest names first": Patches(
-            (presets, "PRESETS", {"json": json_lines.text_of("json", REVERSED)}),
+            (presets, "PRESETS", {"json": named(json_lines.text_of("json", REVERSED))}),
         ),
         **{
             f"without {path}": Patches(
                 (
                     presets,
                     "PRESETS",
-                    {"json": json_lines.TEXT.replace(f" {role}={path} ", " ") + f" {role}=unknown"},
+                    {
+                        "json": Preset(
+                            (json_lines.TEXT.replace(f" {role}={path} ", " ") + f" {role}=unknown",), "", ""
+                        )
+                    },
                 )
             )
             for role, path in (

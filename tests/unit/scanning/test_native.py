@@ -20,8 +20,8 @@ LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
 # Programs for lines that the one under test rejects.
 OTHERS = (
-    (b"!", ((2, False, b" "), (4, False, b"")), (), False, False),
-    (b"", (), ((4, b"s"), (2, b"r")), False, False),
+    (b"!", ((2, False, b" "), (4, False, b"")), (), False, False, False),
+    (b"", (), ((4, b"s"), (2, b"r")), False, False, False),
 )
 
 Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int]
@@ -90,7 +90,7 @@ WRONG: dict[str, tuple[object, ...]] = {
         (),
         ("text",),
         ((b"", FIELDS, ()),),
-        ((b"", FIELDS, (), True, False), (b"", (), (), True, False)),
+        ((b"", FIELDS, (), True, False, False), (b"", (), (), True, False, False)),
     ),
     "head": ("text", b"\n"),
     "fields": (*NO_FIELDS, *NO_ROLES, *NO_ORDER),
@@ -286,8 +286,8 @@ def test_nothing_leaks(make: Make) -> None:
         make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
         fails(fields=(), members=((4, b"a"), (7, b"b")))
-        wrong = (b"", (), ((4, b"a"), (7, b"b")), False, False)
-        fails(programs=((b"", FIELDS, (), True, False), *OTHERS, wrong))
+        wrong = (b"", (), ((4, b"a"), (7, b"b")), False, False, False)
+        fails(programs=((b"", FIELDS, (), True, False, False), *OTHERS, wrong))
         fails(level="none")
 
     blocks = []
