@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not is_whole:
         tables += _kept(known, tables, others)
     if not tables and (before is None or not found):
-        what = "log was found that is not named already" if found else "web server's log was found"
+        what = "log is left to be named" if found else "web server's log was found"
         _say(f"setup: no {what}")
         return EXIT_OK if found and is_whole else EXIT_PROBLEM
     names = {str(value["path"]): name for name, value in known.items()}
@@ -210,7 +210,7 @@ def _found(dump: str | None) -> tuple[list[Candidate], bool]:
         if findings is None:
             continue
         servers.add(server)
-        first, *more = findings.files or ["nothing"]
+        first, *more = findings.files or ["no file could be read"]
         _say(f"{server}: {show_path(first)}" + (f" and {len(more)} more files" if more else ""))
         for left in findings.left_out:
             _say(f"  left out: {show_path(left.what)}: {show_path(left.why)} ({show_path(left.place)})")
