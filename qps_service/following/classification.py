@@ -429,7 +429,8 @@ class Classifier:
             return _longer(fresh._replace(position=continued), twin, surroundings) or mine
         held = self._resembles_held(read, surroundings)
         if Resemblance.COPY in (resemblance, held):
-            return mine
+            # A mirror that was rotated and compressed before anybody looked may have more.
+            return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine
         if not surroundings.log_was_replaced:
             if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
                 # A log that was cut and has the same lines again, as many or more, is as if nothing had been.

@@ -404,13 +404,17 @@ class Discovery:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
         for position in self._missing(surroundings):
             self._take_for(position, surroundings.found)
-        if not (missing := self._missing(surroundings)):
+        missing, ended = self._missing(surroundings), self._ended_in_copies(surroundings)
+        if not missing and not ended:
             return
+        wanted = [*missing, *ended.values()]
         candidates = {
             path: seen
-            for path, seen in self._search.by_time(missing, directories, since=surroundings.since).items()
+            for path, seen in self._search.by_time(wanted, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and not self._is_log(path, directories)
         }
+        for number, position in ended.items():
+            self._go_on_where_more_is(number, position, candidates, surroundings)
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
         ):
@@ -431,6 +435,37 @@ class Discovery:
         """What is still awaited, and was not found in this look."""
         found = {each.position.number for each in surroundings.found}
         return [each for each in self._known_files.expected() if each.number not in found]
+
+    def _ended_in_copies(self, surroundings: Surroundings) -> dict[int, Position]:
+        """What was awaited and found by its text alone, in a file that has no more, which may be a copy: by
+        the place among those found."""
+        expected = {each.number: each for each in self._known_files.expected()}
+        ended = {}
+        for place, found in enumerate(surroundings.found):
+            position = expected.get(found.position.number)
+            if position and found.position.identity != position.identity:
+                with suppress(OSError):
+                    if not found.source.read(1, position.offset):
+                        ended[place] = position
+        return ended
+
+    def _go_on_where_more_is(
+        self, place: int, position: Position, candidates: Mapping[str, Seen], surroundings: Surroundings
+    ) -> None:
+        """Take what was found there in a file that has more of it, if there is one."""
+        identities = {each.position.identity[:2] for each in surroundings.found}
+        for path, seen in candidates.items():
+            if seen.key in identities:
+                continue
+            one = self._classifier.as_awaited(path, seen, [position], surroundings, certain=True)
+            if one is None:
+                continue
+            with suppress(OSError):
+                if one.source.read(1, position.offset):
+                    one, surroundings.found[place] = surroundings.found[place], one
+            one.source.close()
+            if surroundings.found[place].position.name == path:
+                break
 
     def _take_up(
         self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool

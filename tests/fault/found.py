@@ -216,6 +216,22 @@ def backup_beside_what_is_awaited(make: Make) -> None:
     rig.check(losses=[])
 
 
+def backup_made_meanwhile_beside_what_is_awaited(make: Make) -> None:
+    """It is made while nobody runs, and has what was read; what is awaited has more, and is compressed."""
+    rig, old = begun(make)
+    rig.look()
+    rig.stop()
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    old.lines(2)
+    archive = rig.path.parent / "archive"
+    archive.mkdir()
+    rig.path.rename(archive / "access.log.1")
+    pack(archive / "access.log.1")
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
 def empty_under_another_name(make: Make) -> None:
     """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
     rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))
@@ -257,4 +273,16 @@ def mirror_that_is_rotated_at_once(make: Make) -> None:
     rig.rotate()
     rig.writer().lines(1)
     rig.look()
+    rig.check(losses=[])
+
+
+def mirror_that_is_rotated_and_compressed(make: Make) -> None:
+    """While nobody runs a mirror with a later line takes the log's place; systemd holds what it replaced."""
+    rig, _ = begun(make, store=True)
+    rig.stop()
+    mirror(rig, 1)
+    rig.rotate()
+    pack(rig.beside("access.log.1"))
+    rig.writer()
+    rig.start()
     rig.check(losses=[])

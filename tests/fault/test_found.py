@@ -15,6 +15,8 @@ ForgetsWhereFilesWere = twins.spoilt(
 )
 # Takes a text for that of a file which is gone, though another has more of it.
 TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
+# Is content with the first copy of what it read, though another file has more of it.
+GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
 # Takes a file that has all that was read of an open one for its copy.
 GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
 
@@ -33,7 +35,7 @@ class TrustsTimes(twins.Spoilt):
 
 
 class LeavesNothingOut(twins.Spoilt):
-    """Asks of no file whether it is known not to be counted."""
+    """Asks of no file whether it is known not to be counted, and is content with the first copy."""
 
     def spoil(self) -> None:
         class Nothing(IgnoredFiles):
@@ -44,6 +46,7 @@ class LeavesNothingOut(twins.Spoilt):
                 return False
 
         self._known_files.ignored = Nothing()
+        self._discovery._go_on_where_more_is = lambda *_: None  # type: ignore[method-assign]
 
 
 class IgnoresThatItWentBack(twins.Spoilt):
@@ -90,6 +93,8 @@ TWINS = {
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.mirror_that_is_rotated_and_compressed: GoesOnNowhereElse,
+    found.backup_made_meanwhile_beside_what_is_awaited: GoesOnInACopy,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
     found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
