@@ -67,6 +67,7 @@ def test_ready_stopping_last_report(run: Run) -> None:
     assert row.split("\t")[2] == total.split("\t")[2]
     assert err == (
         f"qps-reporter: following {program.log}\n"
+        f"qps-reporter: {program.log} is read in the format default: 7 of 7 lines fit default\n"
         "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
     )
 

@@ -355,6 +355,7 @@ FOLLOWED = """\
 $ qps-reporter simulate -o access.log -r 0 --rate 1000 --duration 0.1 --seed 1
 $ qps-reporter run access.log --start start
 qps-reporter: following /home/you/try/access.log
+qps-reporter: /home/you/try/access.log is read in the format default: 100 of 100 lines fit default
 ```
 ```console
 ^C
