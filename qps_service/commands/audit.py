@@ -24,9 +24,10 @@ examples:
 
 Lists each generation of each log, which is one file from one rotation to the next: the bytes and lines that
 were read of it, how many lines were rejected, bytes that are still to be read, and the lines in its file
-counted again: `gone` where there is none, `unreadable` where there is one that can't be read. What was read of
-pipes is one row, and can't be counted again. Then the sums, and what may have been lost. Reads only, and may run while the service does. Exits 0 if the books balance, as
-far as files could be read, 1 if they don't or can't be read.
+counted again: `gone` where there is none, `unreadable` where there is one that can't be read. What was read
+of pipes is one row, which nothing can be counted again of. Then the sums, and what may have been lost. Reads
+only, and may run while the service does. Exits 0 if the books balance, as far as files could be read, 1 if
+they don't or can't be read.
 """
 
 STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=

@@ -78,7 +78,7 @@ def parse_template(text: str) -> str:
 
 def parse_log(text: str) -> str:
     """The path of a log, made absolute; `-` is standard input."""
-    return STANDARD_INPUT if text == "-" else parse_path(text)
+    return "/dev/stdin" if text == "-" else parse_path(text)
 
 
 def parse_path(text: str) -> str:

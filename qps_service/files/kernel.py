@@ -143,8 +143,8 @@ class Files:
             return _OTHER_ROOM
 
     def presses(self, descriptor: int, room: int) -> bool:
-        """Whether a pipe with so much room is to be read at once: it has no writer, or is half full. Each page
-        of it may be half empty (pipe(7)), so that a fourth counts as half."""
+        """Whether a pipe with so much room is to be read at once: it has no writer, or is half full. Each
+        page of it may be half empty (pipe(7)), so that a fourth counts as half."""
         events, there = _events(descriptor), self.waiting(descriptor)
         return bool(events & select.POLLHUP or (events and not there) or there > room // 4)
 

@@ -1,4 +1,4 @@
-"""A pipe as a text that is read by offset: what waits in it now, and the little that a reader goes back in it.
+"""A pipe as a text that is read by offset: what waits in it now, and the little that a reader goes back.
 
 Never blocks, whoever opened the pipe: one that others have open, too, such as standard input, is asked before
 each read whether there is anything, since its flags are theirs as well.
@@ -9,7 +9,6 @@ import re
 from qps_service.files.kernel import Files, Seen
 from qps_service.values.positions import MARKER_LIMIT
 
-STANDARD_INPUT = "/dev/stdin"
 _INHERITED = re.compile("/dev/stdin()|(?:/dev|/proc/self)/fd/([0-9]{1,9})")
 
 

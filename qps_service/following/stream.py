@@ -6,9 +6,9 @@ Promises:
   counts without its newline once nobody writes any more, as that of a file does.
 - Nobody is waited for. A look reads what was there when it began, so that a writer that is faster than we are
   waits, and neither report nor watchdog does.
-- Standard input, and what else the process was given, ends with its last writer. A FIFO does not: writers come
-  and go, and while there is none, nothing is polled. Where a FIFO's name got another one, both are read until
-  the old one has no writer.
+- Standard input, and what else the process was given, ends with its last writer. A FIFO does not: writers
+  come and go, and while there is none, nothing is polled. Where a FIFO's name got another one, both are read
+  until the old one has no writer.
 - A FIFO stays with systemd, so that over a restart, or a kill, no writer is left without a reader, and what
   waits in it is still there.
 - Nothing can be read twice: what was read and not committed goes with the process. So the ledger has whether
@@ -193,7 +193,7 @@ class Stream:
             self._was_cut_off = False
         if not self._has_looked:
             for left in self._files_left:
-                what = f"is not read any more, since the log is a pipe now; it was read up to byte {left.offset}"
+                what = f"was read up to byte {left.offset}, and no further: the log is a pipe now"
                 self._announcer.possible_loss(PossibleLoss(what, left.name))
         handed, self._handed = self._handed, ()
         for each in handed:
@@ -282,8 +282,8 @@ class Stream:
         )
 
     def _fail(self, pipe: "_Pipe", error: OSError) -> None:
-        """A terminal that hung up, say, or a socket that was reset: nothing more is to be expected of what the
-        process was given."""
+        """A terminal that hung up, say, or a socket that was reset: nothing more is to be expected of what
+        the process was given."""
         if self._inherited is None:
             self._announcer.read_failed(pipe.generation, error)
             return

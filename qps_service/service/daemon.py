@@ -87,8 +87,8 @@ class Daemon:
         self.is_reporting = False  # whether the start is over, so that windows end
 
     def run(self) -> int:
-        """Return after SIGTERM or SIGINT, or the end of all input, and the last report, or when stdout's reader
-        is gone; the exit status."""
+        """Return after SIGTERM or SIGINT or the end of all input, and the last report, or when stdout's
+        reader is gone; the exit status."""
         try:
             self._start()
             if not self._stopping:
