@@ -16,8 +16,7 @@ class Identity(NamedTuple):
 
 
 # The number of what was read of pipes under a log's name: one for all of them, which no file has. Such a
-# position counts bytes, and has no text to be known by; its `tail` is the beginning of a line whose rest is to
-# come.
+# position counts bytes, and has no text to be known by; its `tail` begins a line whose rest is to come.
 PIPES = 0
 
 
