@@ -10,9 +10,10 @@ import pytest
 
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import PipeText
-from qps_service.following import stream
+from qps_service.following import known_files, stream
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
+from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import FollowLimits
 from qps_service.following.resume import Resume
 from qps_service.following.stream import Stream
@@ -293,6 +294,17 @@ def an_old_pipe_is_read_to_its_end(part: type[Stream], piped: Make) -> None:
     assert (row.lines, row.unended) == (4, 1)
 
 
+def no_file_is_taken_for_a_pipe(piped: Make) -> None:
+    """One in its place may have got its inode number; a pipe has no text, and nobody looks for it."""
+    log = piped()
+    os.write(log.writer(), b"one\n")
+    log.look()
+    (row,) = log.paper.held.values()
+    known = KnownFiles(log.paper.restored(str(log.path)))
+    assert known.recall(row.identity, 100, lambda size, _: b"x" * size) is None
+    assert (known.expected(), known.paths()) == ([], [])
+
+
 def _key(path: Path) -> tuple[int, int]:
     return os.stat(path).st_dev, os.stat(path).st_ino
 
@@ -363,5 +375,6 @@ test_promise, test_twin = promises(
     Promise(presses_when_half_full, Stream, [WaitsForTheTick, PressesAlways]),
     Promise(goes_on_within_a_line, Stream, [ForgetsHalfALine, KeepsNothing, MarksNoEnd], (BrokenPipeError,)),
     Promise(a_kill_is_told, Stream, [AlwaysEnds, KeepsNothing], (BrokenPipeError,)),
+    Promise(no_file_is_taken_for_a_pipe, None, {"KnowsPipes": Patches((known_files, "PIPES", -1))}),
     Promise(an_old_pipe_is_read_to_its_end, Stream, [ClosesFirst, NeverEnds], (BrokenPipeError,)),
 )

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from qps_service.auditing import recount
+from qps_service.auditing.audit import audit
+from qps_service.commands.audit import render
 from qps_service.configuration.loader import Flags, load
 from qps_service.errors import EXIT_OK
+from qps_service.files.kernel import Files
 from qps_service.files.pipe import inherited
 from qps_service.following.stream import Stream
 from qps_service.ledger.ledger import Ledger
@@ -153,6 +157,19 @@ def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
         assert service.requests[-1] == number
         assert not service.said("possible_loss")
         assert rows(ledger) == [(sum(range(number + 1)) + number, False)]
+    file = tmp_path / "access.log"
+    file.write_bytes(LINE * 6 + b"?\n" * 3)  # as long as all that came through pipes
+    service = serve(f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger)
+    service.run(3)
+    assert service.daemon._pipelines.requests == 12
+    assert rows(ledger) == [(9, False)]
+    books = Ledger(ledger, boot="this")
+    books.open(writable=False)
+    told = audit(books, "access", Files())
+    books.close()
+    assert told.balances
+    assert [each.counted for each in told.generations] == [None, 9]
+    assert "\n        pipe  closed" in render(told)
 
 
 def directives_last_as_long_as_a_pipe(serve: MakeService, tmp_path: Path) -> None:
@@ -220,7 +237,14 @@ test_promise, test_twin = promises(
     Promise(other_logs_go_on, None, {"Eager": EAGER}),
     Promise(once_reads_to_the_end, None, {"Impatient": IMPATIENT, "Unmarked": UNMARKED}),
     Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
-    Promise(totals_go_on, None, {"Forgetful": Patches((pipeline, "Stream", Forgetful))}),
+    Promise(
+        totals_go_on,
+        None,
+        {
+            "Forgetful": Patches((pipeline, "Stream", Forgetful)),
+            "CountsAgain": Patches((recount, "PIPES", -1)),
+        },
+    ),
     Promise(
         directives_last_as_long_as_a_pipe,
         None,
