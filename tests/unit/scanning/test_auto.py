@@ -331,6 +331,13 @@ def a_log_that_changes_its_format_is_judged_anew(begin: Begin) -> None:
     place = f"from byte {read * len(JSON)} of LOG on, since most lines before were rejected"
     assert said == [f"LOG is read in the format json {place}: 100 of 100 lines fit json"]
     assert log.totals() == (RECENT + 50, read)
+    log = begin()
+    log.read(COMMON * 3000 + JSON * 3000)
+    log.commit()
+    told = int(log.said()[1].partition(" from byte ")[2].split()[0])
+    counted = (len(COMMON * 3000 + JSON * 3000) - told) // len(JSON)
+    assert log.totals() == (3000 + counted, 3000 - counted)
+    assert counted > 1500  # though all came in a few blocks
 
 
 def it_is_not_judged_anew_while_most_lines_count(begin: Begin) -> None:
@@ -435,10 +442,10 @@ class ChoosesAnew(LogPipeline):
 class SaysAnotherPlace(LogPipeline):
     """Where the block began."""
 
-    def _say_choice(self, name: str, reason: str, *, anew: bool) -> None:
+    def _say_choice(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:
         if self._reading and anew:
             self._reading.offset -= len(JSON)
-        super()._say_choice(name, reason, anew=anew)
+        super()._say_choice(name, reason, anew=anew, left=left)
         if self._reading and anew:
             self._reading.offset += len(JSON)
 
