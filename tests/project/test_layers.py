@@ -20,7 +20,19 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *("calendar", "collections", "csv", "enum", "functools", "io", "itertools", "json", "re", "textwrap", "types"),
+    *(
+        "calendar",
+        "collections",
+        "csv",
+        "enum",
+        "functools",
+        "io",
+        "itertools",
+        "json",
+        "re",
+        "textwrap",
+        "types",
+    ),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
