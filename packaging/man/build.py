@@ -29,7 +29,7 @@ from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
 from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats.presets import PRESETS  # noqa: E402
+from qps_service.formats.presets import ALIASES, COMBINED, PRESETS  # noqa: E402
 from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 DOCUTILS = {
@@ -110,8 +110,9 @@ def settings_of_outputs() -> str:
 
 
 def formats() -> str:
-    """The presets, spelled out."""
-    return _definitions((f"**{name}**", f"``{text}``") for name, text in PRESETS.items())
+    """The presets, spelled out, and their other names."""
+    spelled = [(f"**{name}**", f"``{text}``") for name, text in PRESETS.items()]
+    return _definitions([*spelled, *((f"**{name}**", f"as **{COMBINED}**") for name in ALIASES)])
 
 
 def names() -> str:

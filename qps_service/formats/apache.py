@@ -1,4 +1,5 @@
-"""Apache's `LogFormat` strings (mod_log_config, mod_logio, mod_ssl).
+"""Apache's `LogFormat` strings (mod_log_config, mod_logio, mod_ssl), and those of Tomcat's access log, which
+are like them.
 
     %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"
     "%h %l %u %t \\"%r\\" %>s %b"
@@ -29,9 +30,12 @@ from qps_service.formats.source_text import Character, Pieces, Spelled, closing,
 from qps_service.formats.timestamps import seconds_of
 
 NEEDED = {"route": "%r or %U", "status": "%>s"}
+APART = "%m %U%q"
 # What may end a directive: https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#formats, with %I %O %S
-# and ^FB of mod_logio, and %c and %x of mod_ssl.
-TAGS = (*"aAbBcCDefhHiIklLmnoOpPqrRsStTuUvVxX", "^FB", "^ti", "^to")
+# and ^FB of mod_logio, %c and %x of mod_ssl, and %F of Tomcat, the time until a response was committed:
+# https://tomcat.apache.org/tomcat-10.1-doc/config/valve.html#Access_Log_Valve
+TAGS = (*"aAbBcCDefFhHiIklLmnoOpPqrRsStTuUvVxX", "^FB", "^ti", "^to")
+QUOTE = "&quot;"  # as it stands in Tomcat's server.xml
 
 # By what of a directive tells it, in the order of preference.
 _ROLES = {
@@ -68,6 +72,8 @@ _EXAMPLES = {
     "%F": "2026-11-24",
     "%T": "14:50:08",
     "%s": "1795531808",
+    "%a": "Tue",
+    "%c": "Tue Nov 24 14:50:08 2026",
     "%%": "%",
 }
 _UNIX = ("sec", "msec", "usec")  # since 1970, instead of a strftime(3) format
@@ -90,10 +96,13 @@ def read(text: str) -> LogFormat:
         elif character == "%" or (character == "\\" and following in _CONTROLS and following):
             pieces.literal(_CONTROLS.get(following, following), place)
             place += 2
+        elif spelled.text.startswith(QUOTE, place):
+            pieces.literal('"', place)
+            place += len(QUOTE)
         else:
             pieces.literal(character, place)
             place += 1
-    return pieces.finish(_rank, NEEDED, lenient=False)
+    return pieces.finish(_rank, NEEDED, APART, lenient=False)
 
 
 def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:

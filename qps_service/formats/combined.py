@@ -2,17 +2,21 @@
 
     203.0.113.7 - bob [24/Nov/2026:14:50:08 +0000] "GET /a HTTP/1.1" 200 512 "-" "curl/8.5"
 
-This is what Apache, nginx, lighttpd, Traefik, ingress-nginx, gunicorn and many more write, each with other fields
-before and behind. So nothing is asked of these: an address, an ident or a virtual host, a user with blanks, what
-syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a cut. Between
-two fields there may be several blanks or tabs.
+This is what Apache, nginx, lighttpd, Traefik, ingress-nginx, gunicorn and many more write, each with other
+fields before and behind. So nothing is asked of these: an address, an ident or a virtual host, a user with
+blanks, what syslog, docker or containerd put before the line, agents with quotes in them, more fields, or a
+cut. Between two fields there may be several blanks or tabs.
 
-The time ends at the first `]` behind which a quote opens a request, and begins at the last `[` before that. A
-request ends at the first quote that has no backslash before it, and a status follows. Where none does that was no
-request yet, since a user may have brackets and quotes in its name. If no other one follows, it was: some
-servers escape no quote, and the first one behind which there is a status ends the request.
+A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows.
+The time ends at a `]` behind which a quote opens the request, and begins at the last `[` before that. The
+request ends at the first quote that has no backslash before it, and the status follows. Brackets and quotes
+may stand elsewhere too: in a user's name, or before a line, as in Twisted's `[HTTPChannel,0,::1] "::1" - -`.
+So what counts is, of all that look so,
 
-A status is three digits, or `-`, `0` or `-1`, up to a blank or the end of the line; the size is what follows it.
+1. the first with a status of three digits;
+2. where none has that, the first with another status;
+3. where none has a status, since some servers escape no quote, the first up to the first quote behind which
+   there is a status.
 """
 
 import re
@@ -32,12 +36,15 @@ TIME, REQUEST, STATUS, SIZE = COUNTED
 
 _OPEN = rb'\[([^\[]*?)\][ \t]++"'
 _BODY = rb'(?:[^"\\]++|\\.)*+'
-_CLOSE = rb'"[ \t]++([0-9]{3}|-1|[-0])(?![^ \t])(?:[ \t]++([^ \t]++))?'
+_CLOSE = rb'"[ \t]++(STATUS)(?![^ \t])(?:[ \t]++([^ \t]++))?'
+_ANSWERED = _CLOSE.replace(b"STATUS", b"[0-9]{3}")
+_ANY = _CLOSE.replace(b"STATUS", b"[0-9]{3}|-1|[-0]")
 
-_STRICT = re.compile(_OPEN + b"(" + _BODY + b")" + _CLOSE, re.DOTALL)
+# In the order in which they are looked for.
+_STRICT = [re.compile(_OPEN + b"(" + _BODY + b")" + each, re.DOTALL) for each in (_ANSWERED, _ANY)]
 _OPENING = re.compile(_OPEN)
 _QUOTE = re.compile(rb'\\.|"', re.DOTALL)
-_CLOSING = re.compile(_CLOSE)
+_CLOSING = re.compile(_ANY)
 # The first request there might be, with a status that is none.
 _ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
 _WORD = re.compile(rb"[^ \t]+")
@@ -57,7 +64,7 @@ class CombinedReader:
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Those that count, by their role, as far as they were found; None for a line that has another shape
         up to the status."""
-        if strict := _STRICT.search(line):
+        if strict := _strict(line):
             time, request, status, size = strict.groups()
         elif spans := _raw(line):
             time, request, status = (line[start:end] for start, end in spans[:3])
@@ -72,23 +79,28 @@ class CombinedReader:
 
     def parts(self, line: bytes) -> tuple[Sequence[Found], bytes]:
         """Every field of a line that counts, as far as they are there; and what is left of the line."""
-        strict = _STRICT.search(line)
+        strict = _strict(line)
         spans = [strict.span(group) for group in range(1, 5)] if strict else _raw(line)
         if spans is None:
             return (), line
         there = [(field, *span) for field, span in zip(COUNTED, spans, strict=True) if span[0] >= 0]
         counted = [(field, start, line[start:end]) for field, start, end in there]
-        return [*_before(line, spans[0]), *counted], line[there[-1][2] :]
+        return [*_before(line, spans[0]), *counted], line[there[-1][2] :].lstrip(b" \t")
 
     def broken(self, line: bytes) -> tuple[Sequence[Found], str, int]:
         """Of a line that does not count: what is there, what was expected next, and where."""
         opening = _OPENING.search(line)
         if opening is None:
-            return (), 'expected `[`, a time, `]` and a request between quotes', len(line)
+            return (), "expected `[`, a time, `]` and a request between quotes", len(line)
         found = [*_before(line, opening.span(1)), (TIME, opening.start(1), opening[1])]
         if odd := _odd(line):
             found += [(REQUEST, odd.start(2), odd[2]), (STATUS, odd.start(3), odd[3])]
         return found, "expected a quote that ends the request, a blank and a status", len(line)
+
+
+def _strict(line: bytes) -> re.Match[bytes] | None:
+    """What counts in a line, by its groups, whose request ends at the first quote that it may."""
+    return _STRICT[0].search(line) or _STRICT[1].search(line)
 
 
 def _raw(line: bytes) -> Sequence[Span] | None:

@@ -13,8 +13,8 @@ Some servers escape no quote. So where a quote ends the request, or the route, a
 the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
 later: then the status ends with the line, as do method, route and request, but no measure does.
 
-The combined family has rules of its own (combined.py). A line of JSON is one object, whose members count (json_members.py): of several with the same path the
-first.
+A line of the combined family has rules of its own (combined.py). A line of JSON is one object, whose members
+count (json_members.py): of several with the same path the first.
 
 A line ends before a carriage return that precedes its newline, and begins after a UTF-8 byte order mark.
 """

@@ -44,7 +44,7 @@ class LogFormat(NamedTuple):
     members: tuple[Member, ...]  # of a line of JSON; of those with one role the first that a line has counts
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
-    is_combined: bool = False  # the combined family: lines are read by combined.py, `pieces` are how one is written
+    is_combined: bool = False  # the combined family: combined.py reads lines, `pieces` are how one is written
     is_w3c: bool = False  # whether directives between the lines tell what is in them (w3c.py)
 
     @property

@@ -39,6 +39,7 @@ ROLES = {
     "msec": "time",
 }
 NEEDED = {"route": "$route or $request", "status": "$status"}
+APART = "$request_method $request_uri"
 
 _ORDER = {name: rank for rank, name in enumerate(ROLES)}
 # A digit may come first: nginx has its regular expressions' $1.
@@ -83,7 +84,7 @@ def read(text: str, *, lenient: bool = False) -> LogFormat:
         else:
             pieces.field(Field(name, ROLES.get(name)), place)
         place = end
-    return pieces.finish(lambda name: _ORDER[name], NEEDED, lenient=lenient)
+    return pieces.finish(lambda name: _ORDER[name], NEEDED, APART, lenient=lenient)
 
 
 class _Token(NamedTuple):

@@ -99,14 +99,19 @@ class Pieces:
             raise self._spelled.fault(place, "expected some text between two fields")
         self._add(field, place)
 
-    def finish(self, rank: Callable[[str], int], needed: Mapping[str, str], *, lenient: bool) -> LogFormat:
-        """The format; `needed` has words for the status and the route, which it has to have. Raises
-        FormatError."""
+    def finish(
+        self, rank: Callable[[str], int], needed: Mapping[str, str], apart: str, *, lenient: bool
+    ) -> LogFormat:
+        """The format; `needed` has words for the status and the route, which it has to have, and `apart` for
+        a method and a route in place of a request. Raises FormatError."""
         pieces, roles = settle(self._pieces, rank)
         for place, piece, following in zip(self._places, pieces, (*pieces[1:], b""), strict=False):
-            if isinstance(piece, Field) and piece.role == "request" and following == b" ":
-                reason = "expected quotes around the request: it has blanks in it, and a blank would end it"
-                raise self._spelled.fault(place, reason)
+            # A tab, a quote or any other text is where the request ends.
+            is_blank = isinstance(following, bytes) and bool(following) and not following.strip(b" ")
+            if isinstance(piece, Field) and piece.role == "request" and is_blank:
+                reason = "it has blanks in it, and a blank would end it"
+                expected = f"expected quotes around the request, or {apart} in its place"
+                raise self._spelled.fault(place, f"{expected}: {reason}")
         for role, names in needed.items():
             if role not in roles and not (role == "route" and roles.intersection(ROUTES)):
                 end = len(self._spelled.text)

@@ -6,9 +6,9 @@
     Tue Nov 24 14:50:08 2026       uWSGI, as asctime(3) writes it
     1795531808.123                 Unix time in seconds; in milli-, micro- or nanoseconds by its digits
 
-With or without brackets. A month is written in any case, and seconds may have a fraction, which is cut off, so
-that every part of a second is in it. A zone is `+0100`, `+01:00`, `+01`, `Z`, `UTC` or `GMT`, in any case, with
-or without a blank before it. A time without a zone is taken as UTC.
+With or without brackets. A month is written in any case, and seconds may have a fraction, which is cut off,
+so that every part of a second is in it. A zone is `+0100`, `+01:00`, `+01`, `Z`, `UTC` or `GMT`, in any case,
+with or without a blank before it. A time without a zone is taken as UTC.
 """
 
 import re

@@ -22,6 +22,7 @@ class Scanner:
         fields: tuple[tuple[int, bool, bytes], ...],
         members: tuple[tuple[int, bytes], ...],
         is_lenient: bool,
+        is_combined: bool,
         max_line: int,
         spill: Callable[[tuple[Any, ...]], None],
         keep_query: bool,

@@ -143,8 +143,8 @@ class PureScanner:
             self._sample = Sample(reason, line[:SAMPLE_LIMIT])
 
 
-# Of the combined family: a plain line, whose request has no backslash, and what counts in it. A few `]` may stand
-# before, as in `nginx[12]:`, if no blank behind them could make them a time's end.
+# Of the combined family: a plain line, whose request has no backslash, and what counts in it. A few `]` may
+# stand before, as in `nginx[12]:`, if no blank behind them could make them a time's end.
 _PLAIN = (
     rb'(?m)^[^\n\[]*+\[[^\n\]]*+(?:\][^\n \t\]][^\n\]]*+){0,4}\] "'
     rb'([^\n"\\]*+" [0-9]{3} [^\n \t]++).*+$'

@@ -41,12 +41,13 @@ struct piece {
 static const struct format {
     const char *head;
     struct piece pieces[FIELDS_MOST]; /* up to the one with no literal */
-    int is_lenient, is_json;
+    int is_lenient, is_json, is_combined;
 } FORMATS[] = {
     /* default, common and combined */
-    {"", {{SKIPPED, "\t"}, {METHOD, " "}, {ROUTE, "\t"}, {STATUS, "\t"}, {BYTES, ""}}, 1, 0},
+    {"", {{SKIPPED, "\t"}, {METHOD, " "}, {ROUTE, "\t"}, {STATUS, "\t"}, {BYTES, ""}}, 1, 0, 0},
     {"",
      {{SKIPPED, " - "}, {SKIPPED, " ["}, {SKIPPED, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, ""}},
+     0,
      0,
      0},
     {"",
@@ -59,20 +60,21 @@ static const struct format {
       {SKIPPED, "\" \""},
       {SKIPPED, "\""}},
      0,
+     0,
      0},
     /* No method; the status first; the size before the status; a field before, with the
        same stop; a time in a core; a core up to the end */
-    {"", {{ROUTE, " "}, {STATUS, ""}}, 0, 0},
-    {"", {{STATUS, " "}, {METHOD, " "}, {ROUTE, " "}, {BYTES, ""}}, 0, 0},
-    {"[", {{TIME, "] \""}, {REQUEST, "\" "}, {BYTES, " "}, {STATUS, ""}}, 0, 0},
-    {"", {{SKIPPED, "|"}, {SKIPPED, "|"}, {ROUTE, "|"}, {STATUS, "|"}, {BYTES, ""}}, 0, 0},
-    {"", {{METHOD, " "}, {TIME, " "}, {ROUTE, " "}, {STATUS, ""}}, 0, 0},
-    {"", {{STATUS, " "}, {ROUTE, ""}}, 0, 0},
+    {"", {{ROUTE, " "}, {STATUS, ""}}, 0, 0, 0},
+    {"", {{STATUS, " "}, {METHOD, " "}, {ROUTE, " "}, {BYTES, ""}}, 0, 0, 0},
+    {"[", {{TIME, "] \""}, {REQUEST, "\" "}, {BYTES, " "}, {STATUS, ""}}, 0, 0, 0},
+    {"", {{SKIPPED, "|"}, {SKIPPED, "|"}, {ROUTE, "|"}, {STATUS, "|"}, {BYTES, ""}}, 0, 0, 0},
+    {"", {{METHOD, " "}, {TIME, " "}, {ROUTE, " "}, {STATUS, ""}}, 0, 0, 0},
+    {"", {{STATUS, " "}, {ROUTE, ""}}, 0, 0, 0},
     /* Literals that begin alike, or are longer than a word; quotes at both ends */
-    {"", {{ROUTE, "--> "}, {STATUS, "---"}, {BYTES, "---------- "}, {SKIPPED, "--"}}, 0, 0},
-    {"\"", {{REQUEST, "\" \""}, {STATUS, "\" \""}, {SKIPPED, "\" \""}, {BYTES, "\""}}, 0, 0},
+    {"", {{ROUTE, "--> "}, {STATUS, "---"}, {BYTES, "---------- "}, {SKIPPED, "--"}}, 0, 0, 0},
+    {"\"", {{REQUEST, "\" \""}, {STATUS, "\" \""}, {SKIPPED, "\" \""}, {BYTES, "\""}}, 0, 0, 0},
     /* JSON */
-    {"", {{REQUEST, "request"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, 1},
+    {"", {{REQUEST, "request"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, 1, 0},
     {"",
      {{METHOD, "a.m"},
       {ROUTE, "a.b"},
@@ -83,7 +85,10 @@ static const struct format {
       {TIME, "t.t"},
       {BYTES, ""}},
      0,
-     1},
+     1,
+     0},
+    /* The combined family, of whose fields the roles count */
+    {"", {{TIME, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, " \""}, {SKIPPED, ""}}, 0, 0, 1},
 };
 enum { FORMATS_LEN = sizeof FORMATS / sizeof *FORMATS };
 
@@ -140,6 +145,7 @@ static void make_program(struct program *g, struct input *in)
     const struct format *f = &FORMATS[number % (FORMATS_LEN + 1)];
     const char *before = f->head;
     g->is_lenient = f->is_lenient;
+    g->is_combined = f->is_combined;
     NEED(!program_open(g, before, strlen(before), FIELDS_MOST));
     for (size_t i = 0; i < FIELDS_MOST && f->pieces[i].literal; i++) {
         const struct piece *each = &f->pieces[i];

@@ -47,6 +47,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "isa/quoted", "backslashes & (quotes ^ (quotes - 1))", "0 & backslashes", id="escaped quotes"
         ),
+        pytest.param("isa/quoted", "is_blank(p[1])", "0", id="times that end before blanks"),
         pytest.param(
             "isa/line", "last->start && fields[STATUS].len", "last->start", id="no status, or blanks for tabs"
         ),

@@ -76,14 +76,26 @@ _BITS = (
 _BEFORE = (
     *(b"1.2.3.4 - - ", b"::1 - jane doe ", b"", b"www.example.com:443 1.2.3.4 - - ", b"1.2.3.4\t-\t-\t"),
     *(b"2026-11-24T14:50:08.1Z stdout F 1.2.3.4 - - ", b"Nov 24 host nginx[12]: 1.2.3.4 - - ", b"a [b] c "),
-    *(b'1.2.3.4 - [x] "y" ', b'1.2.3.4 - [x]  "y" 200 ', b'1.2.3.4 - x] "y ', b"[1] [", b'1.2.3.4 - [x] \\"y" '),
+    *(
+        b'1.2.3.4 - [x] "y" ',
+        b'1.2.3.4 - [x]  "y" 200 ',
+        b'1.2.3.4 - x] "y ',
+        b"[1] [",
+        b'1.2.3.4 - [x] \\"y" ',
+    ),
+    *(
+        b'1.2.3.4 - [x] "y" - ',
+        b'[a] "b] "c" x y ',
+        b'[HTTPChannel,0,::1] "::1" - - ',
+        b'[a] "b" -1 [c] "d" 0 ',
+    ),
     *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
 )
 _BEHIND = (
     *(b"", b' "-" "curl/8.5"', b' "-" "My "quoted" agent"', b' "-" "x" 1 "r@docker" 1ms', b" ", b"\t5"),
     *(b' "-" "[x] "GET / HTTP/1.1" 200 5"', b' "[a] "', b' "-" "Mozilla (cut', b"\\", b' "x" 404 7'),
 )
-_BLANKS = (b" ", b"  ", b"\t", b"", b" " * 70)
+_BLANKS = (b" ", b" ", b"  ", b"\t", b"", b" " * 70)
 _PATHS = (b"a", b"b", b"c", b"a.b", b"a.c", b"a.b.c", b"b.", b".a", b"")
 _ESCAPES = (
     *(rb"\u0041", rb"\U0041", rb"\u00e9", rb"\uD83D\udE00", rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\u0041"),
@@ -212,12 +224,8 @@ def _line(random: Random, asked: Settings) -> bytes:
 
 
 def _combined(random: Random) -> bytes:
-    before, *blanks, behind = (
-        _some(random, each) for each in (_BEFORE, _BLANKS, _BLANKS, _BLANKS, _BEHIND)
-    )
-    time, request, status, size = (
-        _value(random, role) for role in ("time", "request", "status", "bytes")
-    )
+    before, *blanks, behind = (_some(random, each) for each in (_BEFORE, _BLANKS, _BLANKS, _BLANKS, _BEHIND))
+    time, request, status, size = (_value(random, role) for role in ("time", "request", "status", "bytes"))
     return b'%b[%b]%b"%b"%b%b%b%b%b' % (
         *(before, time, blanks[0], request, blanks[1], status, blanks[2], size, behind),
     )

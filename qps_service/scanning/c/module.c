@@ -89,9 +89,8 @@ static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
 
 static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"head",     "fields", "members",    "is_lenient", "is_combined",
-                            "max_line", "spill",  "keep_query", "span",       "seed",
-                            "level",    NULL};
+    static char *names[] = {"head",  "fields",     "members", "is_lenient", "is_combined", "max_line",
+                            "spill", "keep_query", "span",    "seed",       "level",       NULL};
     PyObject *head, *fields, *members, *spill_to, *seed_object;
     int is_lenient, is_combined, keep_query;
     Py_ssize_t max_line, seed_len;

@@ -28,8 +28,8 @@ struct field {
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
-/* What stands around the request in most lines of the combined family, `] "` and `" 200 ` with any status, read
-   as little-endian words. */
+/* What stands around the request in most lines of the combined family, `] "` and `" 200 ` with any status,
+   read as little-endian words. */
 #define OPENING_MASK 0x0000000000ffffffULL
 #define OPENING_WORD 0x000000000022205dULL
 #define CLOSING_MASK 0x0000ff000000ffffULL
@@ -193,8 +193,8 @@ static void prepare(struct program *g)
     g->core_last = last;
     g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
     /* The size must be all that comes after the core. */
-    if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP || last + 2 != g->fields_len ||
-        g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+    if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP ||
+        last + 2 != g->fields_len || g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
     g->delimiter = g->fields[last].literal.bytes[0];

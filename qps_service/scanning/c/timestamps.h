@@ -124,8 +124,8 @@ static int take_clock(struct text *t, int64_t *seconds)
     return 1;
 }
 
-/* A zone, if there is one, such as UTC, Z, +01:00 or +0100, and the blank before it. Seconds are those ahead of
-   UTC. */
+/* A zone, if there is one, such as UTC, Z, +01:00 or +0100, and the blank before it. Seconds are those ahead
+   of UTC. */
 static void take_zone(struct text *t, int64_t *ahead)
 {
     struct text zone = *t, more;

@@ -39,6 +39,12 @@ COUNTED = {
         (COMBINED, LINE, COUNTED),
         (COMBINED_IO, LINE + b" 600 2600", COUNTED),
         (VHOST, b"example.com:443 " + LINE, COUNTED),
+        # Tomcat's, as it stands in its server.xml.
+        (
+            "%h %l %u %t &quot;%r&quot; %s %b %D %F %I %S",
+            LINE.partition(b' "http')[0] + b" 3 2 http-1 -",
+            COUNTED,
+        ),
         ('%h %l %u %t "%r" %>s %b', LINE.partition(b' "http')[0], COUNTED),
         (r"%h %l %u %t \"%r\" %>s %b", LINE.partition(b' "http')[0], COUNTED),
         ("logformat '%U \"%>s\"' x", b'/a "404"', A_404),
@@ -67,6 +73,11 @@ COUNTED = {
             A_200 | {"time": b"2026-11-24 14:50:08"},
         ),
         ("%{%d/%b/%Y %T}t %U %>s", b"24/Nov/2026 14:50:08 /a 200", A_200),
+        (
+            "[%{%a %b %d %T %Y}t] %U %>s",
+            b"[Tue Nov 24 14:50:08 2026] /a 200",
+            A_200 | {"time": b"Tue Nov 24 14:50:08 2026"},
+        ),
         ("%{sec}t %U %>s", b"1795531808 /a 200", A_200 | {"time": b"1795531808"}),
         ("%{begin:msec}t %U %>s", b"1795531808123 /a 200", A_200 | {"time": b"1795531808123"}),
         (
@@ -90,8 +101,8 @@ def test_every_directive_is_read(tag: str) -> None:
 
 
 ONE_OF = (
-    "expected % and one of a, A, b, B, c, C, D, e, f, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, S, "
-    "t, T, u, U, v, V, x, X, ^FB, ^ti, ^to; got "
+    "expected % and one of a, A, b, B, c, C, D, e, f, F, h, H, i, I, k, l, L, m, n, o, O, p, P, q, r, R, s, "
+    "S, t, T, u, U, v, V, x, X, ^FB, ^ti, ^to; got "
 )
 test_refuses_and_names_the_place_in_what_was_pasted = refused(
     {

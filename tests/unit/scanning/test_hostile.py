@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from qps_service.formats import combined
 from qps_service.formats import line as reference
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -114,17 +115,18 @@ def check_one_row_a_status(make: MakeScanner) -> None:
 def check_memory_of_a_line(make: MakeScanner) -> None:
     """A line is read in memory that does not depend on how many quotes and backslashes it has."""
     start = COMBINED.partition(b"%b")[0]
-    for odd in (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /"):
+    for odd in (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /", b'[x] "', b"] "):
         line = start + b"GET /" + odd * (MEMORY_LINE // len(odd))
-        scanner = make(compile_format("combined"), len(line))
-        tracemalloc.start()
-        try:
-            scanner.scan(line)
-            scanner.take()
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 6 * MEMORY_LINE, odd
+        for text in ("combined", PRESETS["combined"]):
+            scanner = make(compile_format(text), len(line))
+            tracemalloc.start()
+            try:
+                scanner.scan(line)
+                scanner.take()
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert peak < 6 * MEMORY_LINE, odd
 
 
 MEMORY_LINE = 200_000  # bytes
@@ -134,6 +136,9 @@ TOLD_APART = Patches((reference, "_TOKEN", re.compile(rb".*", re.DOTALL)))
 REMEMBERS = Patches(
     (reference, "patterns_of", lambda pieces: [each.replace(b"*+", b"*") for each in PATTERNS_OF(pieces)])
 )
+IN_THE_FAMILY = Patches(
+    (combined, "_STRICT", [re.compile(each.pattern.replace(b"*+", b"*"), re.S) for each in combined._STRICT])
+)
 
 test_promise, test_twin = promises(
     *(
@@ -141,7 +146,7 @@ test_promise, test_twin = promises(
         for name, make in SCANNERS.items()
         for check, twins in (
             (check_one_row_a_status, {"told apart": TOLD_APART}),
-            (check_memory_of_a_line, {"remembers": REMEMBERS}),
+            (check_memory_of_a_line, {"remembers": REMEMBERS, "remembers in the family": IN_THE_FAMILY}),
         )
     )
 )

@@ -29,6 +29,7 @@ def make(small_module: ModuleType) -> Make:
 
     def scanner(**asked: object) -> Any:
         usual = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True, "max_line": 300}
+        usual |= {"is_combined": False}
         usual |= {"spill": lambda taken: None, "keep_query": False, "span": 0}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))

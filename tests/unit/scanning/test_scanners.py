@@ -4,13 +4,14 @@ every newline."""
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.formats import line as reference
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -174,8 +175,9 @@ def test_a_request_field(
     make_scanner: MakeScanner, request_line: bytes, expected: tuple[bytes, bytes]
 ) -> None:
     text = COMBINED.render({"request": request_line, "status": b"404", "body_bytes_sent": b"9"})
-    for times in (1, 5):  # more of one kind are counted in another way than one
-        found = scanned(make_scanner(COMBINED, LIMIT), b"\n".join([text] * times))
+    # More of one kind are counted in another way than one.
+    for times, log_format in product((1, 5), (COMBINED, compile_format(SPELLED))):
+        found = scanned(make_scanner(log_format, LIMIT), b"\n".join([text] * times))
         assert told(found) == (times, {Key(*expected, 404): Counts(times, 9 * times)}, {}, None)
         assert found.unmeasured == 0
 
@@ -185,12 +187,14 @@ HAPROXY = '$pre haproxy[$pid]: $client [$t] $fe $be $timers $status $bytes_sent 
 PROXIED = b"Nov 24 10:00:01 lb haproxy[9]: 192.0.2.7:1 [x] web app/a1 0/0/1/2/3 "
 UVICORN = '$level $client - "$request" $status $reason'
 S3 = '$owner "$request" $status $error $bytes_sent $rest'
+SPELLED = PRESETS["combined"]
 VHOST = '"$request_method $request_uri" $status $bytes_sent'
 # Format, line, and what it counts as with its size, None where that is unknown; or why it is rejected.
 BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
     # Quotes that nobody escaped behind the size, a cut, more fields, and fewer.
     *(
-        ("combined", START + behind, (b"GET", b"/a", 200, 5))
+        (text, START + behind, (b"GET", b"/a", 200, 5))
+        for text in ("combined", SPELLED)
         for behind in (
             b'200 5 "-" "My "quoted" agent"',
             b'200 5 "a "b" c" "x"',
@@ -201,8 +205,9 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
             b'200 5 """"""""""""""',
         )
     ),
+    # Spelled out, where a size ends with what follows it.
     *(
-        ("combined", START + behind, (b"GET", b"/a", 200, None))
+        (SPELLED, START + behind, (b"GET", b"/a", 200, None))
         for behind in (
             b"200 5",
             b"200 5 ",
@@ -213,12 +218,9 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
             b"200 5 6 7",
         )
     ),
-    *(("combined", START + behind, "fields") for behind in (b"20", b"2", b"", b"2000")),
-    *(("combined", START + behind, "status") for behind in (b'20 5 "-" "-"', b'OK 5 "-" "-"')),
-    *(
-        ("combined", START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5))
-        for none in (b"-", b"0", b"", b"-1")
-    ),
+    *((SPELLED, START + behind, "fields") for behind in (b"20", b"2", b"", b"2000")),
+    *((SPELLED, START + behind, "status") for behind in (b'20 5 "-" "-"', b'OK 5 "-" "-"')),
+    *((SPELLED, START + b'%b 5 "-" "-"' % none, (b"GET", b"/a", 0, 5)) for none in (b"-", b"0", b"", b"-1")),
     ("$uri - $status - $bytes_sent", b"/a - 200 -", (b"-", b"/a", 200, None)),
     ("$uri - $status - $bytes_sent", b"/a - 200 x", "fields"),
     ("$uri $bytes_sent $status", b"/a 5 ", (b"-", b"/a", 0, 5)),
@@ -283,7 +285,12 @@ def check_all_decide(make: MakeScanner) -> None:
     for each in BESIDE:
         check_decides(make, *each)
     for request in (b" GET  /a ", b"GET /a HTTP/1.1"):
-        check_decides(make, "common", START.replace(b"GET /a HTTP/1.1", request) + b"200 5", BESIDE[0][2])
+        check_decides(
+            make,
+            SPELLED.partition(' "$http')[0],
+            START.replace(b"GET /a HTTP/1.1", request) + b"200 5",
+            BESIDE[0][2],
+        )
 
 
 def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:

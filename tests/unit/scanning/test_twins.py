@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qps_service.formats import json_members, line
+from qps_service.formats import combined, json_members, line, timestamps
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.line import Rejected, Request, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
@@ -306,12 +306,16 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
         pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
         pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
+        pytest.param("_STRICT", combined._STRICT[1:] * 2, id="whatever status comes first"),
+        pytest.param("_raw", lambda line: None, id="no raw quote in the family"),
+        pytest.param("_TIMES", timestamps._TIMES[:2], id="no month comes first"),
     ],
 )
 def test_a_native_scanner_that_reads_otherwise_is_caught(
     name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line if hasattr(line, name) else json_members, name, broken)
+    [owner] = [each for each in (line, json_members, combined, timestamps) if hasattr(each, name)]
+    monkeypatch.setattr(owner, name, broken)
     assert caught(partial(check_alike, native_scanner))
 
 

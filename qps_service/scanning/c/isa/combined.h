@@ -1,5 +1,5 @@
-/* Lines of the combined family, whatever stands around `[time] "request" status size`: the twin of combined.py,
-   which says what such a line means.
+/* Lines of the combined family, whatever stands around `[time] "request" status size`: the twin of
+   combined.py, which says what such a line means.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -18,8 +18,8 @@ static inline struct span PER_ISA(word)(const uint8_t *p, const uint8_t *end)
     return (struct span){p, (size_t)(PER_ISA(find_either)(p, end, ' ', '\t') - p)};
 }
 
-/* Where the request, the status and the size are, if this quote ends the request that begins at `start`: then a
-   status follows. */
+/* Where the request, the status and the size are, if this quote ends the request that begins at `start`: then
+   a status follows. */
 static inline int PER_ISA(match_closing)(const uint8_t *start, const uint8_t *quote, const uint8_t *end,
                                          struct span *fields)
 {
@@ -39,8 +39,9 @@ static inline int PER_ISA(match_closing)(const uint8_t *start, const uint8_t *qu
 /* Where the fields of the line [p, end) are. The reason why it is no request, or COUNTED. */
 static enum reason PER_ISA(match_combined)(const uint8_t *p, const uint8_t *end, struct span *fields)
 {
-    const uint8_t *first = NULL, *open = NULL, *quote;
+    const uint8_t *open = NULL, *start = NULL, *quote; /* start: of the request, if no other has an answer */
     struct span time = {NULL, 0};
+    int is_unanswered = 0;
     for (; (p = PER_ISA(find_either)(p, end, '[', ']')) < end; p++) {
         if (*p == '[') {
             open = p + 1;
@@ -52,19 +53,23 @@ static enum reason PER_ISA(match_combined)(const uint8_t *p, const uint8_t *end,
         fields[TIME] = (struct span){open, (size_t)(p - open)};
         p = opening;
         quote = PER_ISA(find_quote)(p + 1, end, 1);
-        if (quote < end && PER_ISA(match_closing)(p + 1, quote, end, fields))
+        int is_request = quote < end && PER_ISA(match_closing)(p + 1, quote, end, fields);
+        if (is_request && fields[STATUS].len == 3)
             return COUNTED;
-        time = first ? time : fields[TIME];
-        first = first ? first : p + 1;
+        if (!start || (is_request && !is_unanswered)) {
+            start = p + 1;
+            time = fields[TIME];
+        }
+        is_unanswered |= is_request;
     }
-    if (!first)
+    if (!start)
         return BAD_FIELDS;
     fields[TIME] = time;
-    for (quote = first; (quote = PER_ISA(find_quote)(quote, end, 1)) < end; quote++)
-        if (PER_ISA(match_closing)(first, quote, end, fields))
+    for (quote = start; (quote = PER_ISA(find_quote)(quote, end, 1)) < end; quote++)
+        if (PER_ISA(match_closing)(start, quote, end, fields))
             return COUNTED;
     /* What stands where the status would, if it is not the end of the line. */
-    quote = PER_ISA(find_quote)(first, end, 1);
+    quote = PER_ISA(find_quote)(start, end, 1);
     if (quote == end)
         return BAD_FIELDS;
     p = skip_blanks(quote + 1, end);
