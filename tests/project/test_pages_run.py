@@ -42,6 +42,7 @@ STAYS = re.compile(r"^qps-reporter run (?!.*--once)")
 CHANCE = [
     (re.compile(r"^/\S*\t\d{3}\t\S+$"), "ROW"),
     (re.compile(r"\b\d+ requests counted"), "N requests counted"),
+    (re.compile(r"\b\d+ of \d+ lines fit"), "N of N lines fit"),
 ]
 
 
