@@ -395,8 +395,8 @@ def test_a_page_that_is_true_passes(page: str, tmp_path: Path) -> None:
         (FOLLOWED, "100 requests counted", "101 requests counted"),
         (
             FOLLOWED,
-            "access.log\n```",
-            "access.log\nqps-reporter: /a was rotated; 2 of its files are open\n```",
+            "fit default\n```",
+            "fit default\nqps-reporter: /a was rotated; 2 of its files are open\n```",
         ),
         (FOLLOWED, "^C\n", "^C\nqps-reporter: /a was rotated; 2 of its files are open\n"),
         (FOLLOWED, FOLLOWED[FOLLOWED.index("```console\n^C") :], ""),
