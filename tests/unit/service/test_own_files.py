@@ -179,7 +179,7 @@ def a_pipe_is_no_way_round(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(STREAMS, "stdout", f"/proc/self/fd/{both.fileno()}")
         with pytest.raises(ConfigError) as caught:
             apart(load(Flags(log=f"/dev/fd/{both.fileno()}"), {}), ("stdout",))
-    assert caught.value.problems == [f"stdout: expected another file, got {LOG}: {site}/fifo"]
+    assert [*caught.value.problems] == [f"stdout: expected another file, got {LOG}: {site}/fifo"]
 
 
 def by_name_alone(path: str) -> Place:
