@@ -3,6 +3,7 @@
 Lines vote: each for all formats that it fits, so that a server's own messages, blank lines and whatever else
 fits none of them have no vote. The format with the most votes is chosen, of several the more specific one. A
 line fits that counts, has all of the format, also behind the status, and a size that can be read or is `-`.
+A line that fits another format is no directive of W3C: no client tells how lines are read.
 """
 
 from collections import Counter
@@ -49,14 +50,15 @@ class Votes:
     ) -> None:
         """Have lines vote, until there are enough; they are known to fit no format but these. `fields`: the
         `#Fields` that is in force before them, if any."""
-        self._fields = fields or self._fields
+        if fields and not _is_of_others(fields):
+            self._fields = fields
         for line in lines:
             if self.are_enough:
                 break
             text = line.lstrip(b"\0")
             if not text.strip():
                 continue
-            ballot = tuple(name for name in names if self._fits(name, text))
+            ballot = self._ballot(text, names)
             if ballot:
                 self.firsts = dict.fromkeys(ballot, text) | self.firsts
                 self.number += 1
@@ -65,12 +67,16 @@ class Votes:
                 self._oddity = self._oddity or _oddity(text, is_first=not self._looked)
             self._looked += 1
 
-    def _fits(self, name: str, line: bytes) -> bool:
-        if name != W3C:
-            return _fits(_reader(name), line)
-        if is_directive(line):
+    def _ballot(self, line: bytes, names: Sequence[str]) -> tuple[str, ...]:
+        """The formats that a line fits."""
+        if is_directive(line) and not _is_of_others(line):
             self._fields = line if is_fields(line) else self._fields
-            return True
+            return (W3C,) if W3C in names else ()
+        return tuple(
+            name for name in names if (self._is_row(line) if name == W3C else _fits(_reader(name), line))
+        )
+
+    def _is_row(self, line: bytes) -> bool:
         rows, reader = _rows(self._fields, separator_of(line))
         return rows is not None and reader is not None and _fits(reader, rows.plain(line))
 
@@ -111,6 +117,13 @@ def fits(log_format: LogFormat, line: bytes) -> bool:
 @cache
 def _reader(name: str) -> Reader:
     return make_reader(compile_format(name))
+
+
+@lru_cache(8)
+def _is_of_others(line: bytes) -> bool:
+    """Whether what looks like a directive is a line of another format. Where that begins with what a client
+    says, as `X-Forwarded-For` or a host, the client would tell how the lines of all are read."""
+    return any(_fits(_reader(name), line.lstrip(b"\0")) for name in AUTO_ORDER if name != W3C)
 
 
 @lru_cache(8)

@@ -55,10 +55,10 @@ class JsonReader:
         self._members = members
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """Every string and word in the object, with its path; None for a line that has none, or one within
-        quotes."""
+        """Every string and word in the object, with its path; None for a line that has none, or has quotes
+        before it or anything behind: then it may be a client's, in a line of another format."""
         found = object_of(line)
-        if found is None or b'"' in line[: found.start]:
+        if found is None or b'"' in line[: found.start] or line[found.end :].strip(b" \t"):
             return None
         return [
             (path.decode(errors="backslashreplace"), b"null" if text is None else text)

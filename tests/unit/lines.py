@@ -201,7 +201,10 @@ _PRESETS = [
     compile_format(text)
     for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "ltsv", "$uri $status")
 ]
-_LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
+_LISTS = [
+    compile_format("nginx-proxy-manager"),
+    as_list([compile_format(text) for text in ("uvicorn", "combined")]),
+]
 
 
 def _format(random: Random) -> LogFormat:
