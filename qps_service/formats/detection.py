@@ -7,6 +7,7 @@ can be read or is `-`; one of the combined family fits by its shape alone.
 A line that fits another format is no directive of W3C: no client tells how lines are read.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
@@ -17,9 +18,12 @@ from qps_service.formats.line import NOTHING, Rejected, make_reader, request_of,
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import is_directive, is_fields, rows_of, separator_of
+from qps_service.formats.wrapping import unwrap
 
 VOTES = 100  # enough to see past a few odd lines
 
+# What nginx says of itself has paths as clients chose them, decoded and not escaped (ngx_log_error_core).
+_MESSAGE = re.compile(rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[a-z]+\] [0-9]+#[0-9]+: ")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -59,7 +63,7 @@ class Votes:
             text = line.lstrip(b"\0")
             if not text.strip():
                 continue
-            ballot = self._ballot(text, names)
+            ballot = () if _is_message(text) else self._ballot(text, names)
             if ballot:
                 self.firsts = dict.fromkeys(ballot, text) | self.firsts
                 self.number += 1
@@ -113,6 +117,11 @@ def choose(lines: Iterable[bytes]) -> Choice:
 def fits(log_format: LogFormat, line: bytes) -> bool:
     """Whether a line counts by this format, and has all that it has."""
     return _fits(log_format, line)
+
+
+def _is_message(line: bytes) -> bool:
+    wrapped = unwrap(line)
+    return bool(_MESSAGE.match(line) or (wrapped and _MESSAGE.match(wrapped.line)))
 
 
 _rows = lru_cache(8)(rows_of)

@@ -1,6 +1,7 @@
 """Which preset the lines of a log fit, in words."""
 
 import gzip
+import json
 from collections.abc import Callable, Sequence
 from unittest.mock import patch
 
@@ -27,7 +28,20 @@ CADDY = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleane
 TRAEFIK = b'time="2026-11-24T14:50:08Z" level=info msg="Configuration loaded" status=200'
 GUNICORN = b"[2026-11-24 14:50:08 +0000] [7] [INFO] Listening at: http://127.0.0.1:8000 (7)"
 APACHE = b"[Tue Nov 24 14:50:08.123456 2026] [mpm_event:notice] [pid 7:tid 1] AH00489: Apache/2.4 configured"
-OWN = [CADDY, TRAEFIK, GUNICORN, APACHE]
+# nginx's has a path as the client chose it: it may look like a line of any format.
+NGINX = (
+    b'2026/11/24 14:50:08 [error] 9#9: *1 open() "/srv/\tstatus:200\turi:/b\t" failed (2: No such file or '
+    b'directory), client: 1.2.3.4, server: , request: "GET /%09status:200%09uri:/b%09 HTTP/1.1", host: "x"'
+)
+OWN = [
+    CADDY,
+    TRAEFIK,
+    GUNICORN,
+    APACHE,
+    NGINX,
+    b"web-1  | " + NGINX,
+    json.dumps({"log": NGINX.decode()}).encode(),
+]
 
 Choose = Callable[[Sequence[bytes]], Choice]
 
@@ -126,6 +140,11 @@ def with_known_sizes(lines: Sequence[bytes]) -> Choice:
     return choose([line for line in lines if b" 0.004" not in line])
 
 
+def with_messages(lines: Sequence[bytes]) -> Choice:
+    with patch.object(detection, "_is_message", return_value=False):
+        return choose(lines)
+
+
 def with_objects_anywhere(lines: Sequence[bytes]) -> Choice:
     return choose([OBJECT if OBJECT in line else line for line in lines])
 
@@ -138,7 +157,8 @@ TWINS: dict[int, object] = {
     7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
     9: with_blank_lines,
     10: where_most_fit_none,
-    17: by_the_first_vote,
+    14: with_messages,
+    20: by_the_first_vote,
 }
 test_promise, test_twin = promises(
     *(
