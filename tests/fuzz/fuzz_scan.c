@@ -9,8 +9,6 @@
 
    Built with SCAN_SMALL, a few lines fill the table and the times, so that spills are the rule. */
 
-#define _DEFAULT_SOURCE /* as Python.h has it */
-
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

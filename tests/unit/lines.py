@@ -141,10 +141,23 @@ _ODD = (
         b"\\u0041",
         b"200.0",
         b"200.x",
+        b'"http.log.error.x"',
+        b'"http.handlers.x"',
+        b'"http.log.access"',
     ),
 )
 # What stands before a line, or an object.
-_BEFORE_OBJECTS = (b"", b"", b"", b" ", b"x {} ", b'{ "')
+_BEFORE_OBJECTS = (
+    b"",
+    b"",
+    b"",
+    b" ",
+    b"x {} ",
+    b'{ "',
+    b"x\thttp.log.error\t",
+    b"\thttp.handlers.x",
+    b"\thttp.lo",
+)
 _AROUND = (
     *(
         b"2026-11-24T11:00:00.493035218+01:00 stdout F ",
@@ -260,7 +273,7 @@ def _literal(random: Random) -> bytes:
 
 def _format_of_names(random: Random) -> LogFormat:
     """JSON, or LTSV."""
-    names = ("method", "route", "request", "status", "bytes", "time")
+    names = ("method", "route", "request", "status", "bytes", "time", "logger")
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
     members = tuple(map(Member, draw(_PATHS, k=len(roles)), roles))

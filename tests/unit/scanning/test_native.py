@@ -81,7 +81,7 @@ NO_MEMBERS: tuple[object, ...] = (
     ((4,),),
     ((4, "text"),),
     ((0, b"skipped"),),
-    ((7, b"role"),),
+    ((8, b"role"),),
     ((4, b"status"),) * 65,
 )
 WRONG: dict[str, tuple[object, ...]] = {
