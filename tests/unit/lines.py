@@ -62,6 +62,10 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"Tue, 24 Nov 2026 14:50:08 +02", b"2026-11-24\t14:50:08 Z", b"2026/11/24 14:50:08+0", b"[]"),
         *(b"0000-11-24T14:50:08 2026", b"24-Nov/2026:14:50:08", b"[1795531808]", b"1" * 70),
     ),
+    "logger": (
+        *(b"http.log.access", b"http.log.error", b"http.handlers.x", b"http.handlers", b"http.log.erro", b""),
+        *(b"-", b"null", b"http.log.error" + b"x" * 70, b"x.http.log.error"),
+    ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
 _LITERALS = (
