@@ -145,9 +145,6 @@ _ODD = (
         b"\\u0041",
         b"200.0",
         b"200.x",
-        b'"http.log.error.x"',
-        b'"http.handlers.x"',
-        b'"http.log.access"',
     ),
 )
 # What stands before a line, or an object.
