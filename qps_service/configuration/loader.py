@@ -67,12 +67,8 @@ def load(flags: Flags, environment: Mapping[str, str]) -> Config:
 def together(logs: Iterable[LogConfig], max_rows: int, max_size: int) -> tuple[LogConfig, ...]:
     """The same logs, each of which knows what it shares with the others. `max_size`: the ledger's, bytes."""
     logs = tuple(logs)
-    common = {
-        "max_rows": max_rows,
-        "logs": frozenset(log.path for log in logs),
-        "retired": max_size // RETIRED_PART // max(1, len(logs)),
-    }
-    return tuple(log._replace(**common) for log in logs)
+    paths, retired = frozenset(log.path for log in logs), max_size // RETIRED_PART // max(1, len(logs))
+    return tuple(log._replace(max_rows=max_rows, logs=paths, retired=retired) for log in logs)
 
 
 class _Loader:

@@ -104,7 +104,9 @@ def _component(text: str) -> Component:
         if kind == "text":
             regex += re.escape(part)
         else:
-            runs[-1:] = [(runs[-1][0], groups + 1)] if before != "text" else [*runs[-1:], (groups, groups + 1)]
+            runs[-1:] = (
+                [(runs[-1][0], groups + 1)] if before != "text" else [*runs[-1:], (groups, groups + 1)]
+            )
             groups += 1
         if kind == "star":
             stars -= 1

@@ -37,6 +37,7 @@ class LogConfig(NamedTuple):
     is_pattern: bool = False
     naming: str | None = None  # what makes the names of such logs; None where the wildcards do
     of: str | None = None  # the pattern that it is a match of
+    begun: int | None = None  # from which byte on it is ours, where that is neither its start nor its end
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
