@@ -19,6 +19,7 @@ from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
+from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
@@ -28,6 +29,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
 from qps_service.service.own_user import Answer, as_user, hidden, service_user
+from qps_service.service.patterns import Chosen, Patterns, advice_for
 from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
@@ -76,12 +78,30 @@ def run(arguments: argparse.Namespace) -> int:
     _print(_rows(config))
     for output in config.outputs:
         well &= _print(as_user(user, partial(_output, output, user)))
-    for log in config.logs:
+    chosen = _matched(config)
+    for log in chosen.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
             answers += hidden(log.path)
         well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
+    _print([("left out", f"{show_path(path)}: {why}", True) for path, why in chosen.left_out.items()])
     return EXIT_OK if well else EXIT_PROBLEM
+
+
+def _matched(config: Config) -> Chosen:
+    """The logs, and what each pattern matches now; what was read before, only the running service knows."""
+    patterns = Patterns(Files(), Watches(), lambda _: None)
+    try:
+        chosen = patterns.look(config, [], 0, 0)
+    finally:
+        patterns.close()
+    for log in config.logs:
+        if log.is_pattern:
+            found = sum(each.of == log.path for each in chosen.logs)
+            _print([("pattern", f"{log.name}: {show_path(log.path)}: {found} logs", True)])
+            if advice := advice_for(log.path, [each.path for each in chosen.logs if each.of == log.path]):
+                _print([("", advice, True)])
+    return chosen
 
 
 def _print(answers: list[Answer]) -> bool:

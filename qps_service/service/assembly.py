@@ -102,7 +102,8 @@ def assembled(
     names = {log.was: log.name for log in config.logs if log.was} | {
         log.name: log.name for log in config.logs
     }
-    store = DescriptorStore(supervisor, kept, names)
+    has_patterns = any(log.is_pattern for log in config.logs)
+    store = DescriptorStore(supervisor, kept, names, others=has_patterns)
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()

@@ -174,6 +174,8 @@ class Daemon:
             now = self._clock.now()
             self._pipelines.follow(self._chosen(self._config, now).logs, now)
             has_more = self._patterns.settle(done=True)
+        if self._patterns.patterns:
+            self._pipelines.drop_others()
         now = self._catch_up(self._pipelines.followed)
         self._pipelines.commit(now)
         self._pipelines.begin_windows(now)

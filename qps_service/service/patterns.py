@@ -13,6 +13,7 @@ rotation it would be, and as long as nobody writes to it.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -40,6 +41,7 @@ from qps_service.values.entries import KnownLog
 LOOK_EVERY = 60 * SECOND  # nanoseconds
 # How long a file may be empty that may be about to become a copy of a log.
 EMPTY = 2 * SECOND  # nanoseconds
+_DIGITS = re.compile(r"\d{4,}")
 START = 1 << 16  # bytes of a log in which its first time is looked for
 DIRECTORIES = 1024  # that one pattern looks into
 
@@ -127,6 +129,7 @@ class Patterns:
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
+        self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
         self.too_many_said = False
         self._every = Throttle(LOOK_EVERY)
@@ -188,6 +191,7 @@ class Patterns:
         self._is_due = self._is_due or not done or bool(self._deferred)
         if done:
             self.looked = self.patterns.keys() - self._deferred
+            self.is_starting &= bool(self._deferred)
         return bool(self._deferred)
 
     def left_out(self, path: str, seen: Seen) -> "_LeftOut | None":
@@ -437,7 +441,7 @@ class _Look:
             return True
         mine = self._patterns.patterns[match.table.path]
         commits = [known.at for known in self._known.values() if mine.match(known.path) is not None]
-        if match.table.start or not commits:
+        if match.table.start or not commits or not self._patterns.is_starting:
             return match.table.start
         with suppress(OSError):
             descriptor = self._files.open(match.path)
@@ -467,6 +471,17 @@ class _Look:
             text += " made by patterns, with those that the ledger has"
             patterns.notify(Notice(kinds.TOO_MANY_LOGS, text))
         patterns.too_many_said = bool(too_many)
+
+
+def advice_for(pattern: str, matches: Collection[str]) -> str | None:
+    """What to say where matches differ in nothing but digits, as the files of one log do that have dates."""
+    shapes = {_DIGITS.sub("#", path) for path in matches}
+    if len(matches) < 2 or len(shapes) == len(matches):
+        return None
+    return (
+        f"some matches of {show_path(pattern)} differ in nothing but digits: if these are dates, each day"
+        " begins a log of its own"
+    )
 
 
 def first_time(files: Files, path: str, log: LogConfig) -> int | None:

@@ -154,6 +154,11 @@ class Pipelines:
                 known = self._join(log, resume, now)
             self.followed.append(known)
 
+    def drop_others(self) -> None:
+        """Of logs that are not followed nobody is to go on with what systemd keeps."""
+        for name in self._writer.known_logs().keys() - {pipeline.config.name for pipeline in self.followed}:
+            self._drop_kept(name)
+
     def take_ended(self, now: int) -> list[LogPipeline]:
         """Logs of patterns that vanished and were read to their end, after a report: they are followed no
         longer, and the ledger has all of them. None while it takes nothing."""

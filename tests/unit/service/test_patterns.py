@@ -4,14 +4,10 @@ In simulated time, with real files and inotify, each promise with a broken twin.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from qps_service.configuration import path_patterns
 from qps_service.configuration.path_patterns import PathPattern, free_name, is_pattern, name_of
 from qps_service.files.kernel import Files
 from qps_service.following import kinship
@@ -20,11 +16,10 @@ from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns
-from qps_service.service.daemon import Daemon
 from qps_service.service.patterns import Patterns, first_time
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises, twin
+from tests.promised import Patches, Promise, nothing, promises
 from tests.unit.daemons import LINE, SECOND, Service
 
 HOUR = 3600
@@ -138,7 +133,7 @@ def names_are_free(free: Any) -> None:
 
 
 def each_match_is_a_log(tmp_path: Path) -> None:
-    """Those that are there from their ends on, those that come from their first lines on: in the rates, too."""
+    """Those that are there from their ends on, those that come from their first lines on, rates too."""
     site = Site(tmp_path, "*access.log")
     for name in ("access.log", "shop.access.log", "other.log", "old-access.log.gz"):
         site.write(name, lines(5))
@@ -203,7 +198,8 @@ def a_rotation_is_known_over_a_stop(tmp_path: Path) -> None:
     site.rename("app.log", "app-2.log")
     site.write("app.log", lines(4, 100))
     site.write("app-3.log", lines(6, 200))  # of an application that came meanwhile
-    site.age("app-3.log", -5)
+    for name in ("app-2.log", "app-3.log"):  # of the one that a rotation made, for a writer that was late
+        site.age(name, -5)
     again = Site(tmp_path)
     again.world.time += 60 * SECOND
     again.write_at(62, "app.log", lines(1, 300))
@@ -314,15 +310,31 @@ def logs_are_bounded(tmp_path: Path) -> None:
     assert len(site.service.said("too_many_logs")) == 1
 
 
-def first_times_are_read(tmp_path: Path) -> None:
+def so_many_logs_are_made(tmp_path: Path) -> None:
+    """Where nothing is configured."""
+    site = Site(tmp_path)
+    for number in range(257):
+        site.path(f"{number}.log").touch()
+    finder = Patterns(Files(), Watches(), nothing)
+    chosen = finder.look(site.service.load(), [], 0, 0)
+    finder.close()
+    assert len(chosen.logs) == 256
+    assert [*chosen.left_out.values()] == [patterns.TOO_MANY]
+
+
+def first_times_are_read(first: Any, tmp_path: Path) -> None:
     """Of the first line that has one; where none has, a log is as old as its file."""
     path = tmp_path / "access.log"
     config = Service(tmp_path).load().logs[0]
-    path.write_bytes(b'1.2.3.4 - - [30/Nov/2026:05:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-"\n' * 3)
-    assert first_time(Files(), str(path), config) == 1795928400 + 86400 * 0 or True
+    path.write_bytes(b'no request\n1.2.3.4 - - [24/Nov/2026:05:00:00 +0200] "GET / HTTP/1.1" 200 5 "-" "-"\n')
+    assert first(Files(), str(path), config) == 1795489200
     path.write_bytes(LINE)
-    born = first_time(Files(), str(path), config)
+    born = first(Files(), str(path), config)
     assert born is None or abs(born - path.stat().st_mtime) < 60
+    path.write_bytes(b"")
+    os.utime(path, (7, 7))
+    assert first(Files(), str(path), config) == 7
+    assert first(Files(), str(tmp_path / "none"), config) is None
 
 
 class Forgetful(Patterns):
@@ -336,21 +348,26 @@ test_promise, test_twin = promises(
     Promise(
         names_are_what_the_stars_stand_for,
         PathPattern.match,
-        {"through directories": lambda pattern, path: PathPattern(pattern.path).components[-1].match(
-            path.rpartition("/")[2]
-        )},
+        {
+            "through directories": lambda pattern, path: (
+                PathPattern(pattern.path).components[-1].match(path.rpartition("/")[2])
+            )
+        },
     ),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
     Promise(
         each_match_is_a_log,
         None,
-        [Patches((Patterns, "is_due", lambda *_: False)), Patches((patterns._Look, "_starts", lambda *_: False))],
+        [
+            Patches((Patterns, "is_due", lambda *_: False)),
+            Patches((patterns._Look, "_starts", lambda *_: False)),
+        ],
     ),
     Promise(
         nothing_is_known_by_its_name_alone,
         None,
         [
-            Patches((patterns._Look, "_is_before", lambda *_: True)),
+            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
             Patches((patterns._Look, "_by_text", lambda *_: "its name")),
         ],
     ),
@@ -371,9 +388,7 @@ test_promise, test_twin = promises(
             )
         },
     ),
-    Promise(
-        a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]
-    ),
+    Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
     Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
     Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
     Promise(
@@ -383,5 +398,15 @@ test_promise, test_twin = promises(
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
-    Promise(logs_are_bounded, None, [Doubled("max_logs")]),
+    Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
+    Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
+    Promise(
+        first_times_are_read,
+        first_time,
+        {
+            "by the file's": lambda files, path, _: (
+                int(os.stat(path).st_mtime) if os.path.exists(path) else None
+            )
+        },
+    ),
 )
