@@ -14,7 +14,7 @@ from typing import NamedTuple
 _PART = re.compile(r"(?P<star>\*+)|(?P<one>\?|\[!?\]?[^\]/]*\])|(?P<text>.)", re.DOTALL)
 _ESCAPED = re.compile(r"\[([*?\[])\]")
 _REFERENCE = re.compile(r"\{(\d+)\}")
-_NAME_LIMIT = 64  # characters, as configuration/parsers.py has it
+_NAME_LENGTH = 64  # characters, as configuration/parsers.py has it
 _NUMBER_ROOM = 5  # characters for -2, -3, …
 
 
@@ -71,7 +71,7 @@ def name_of(stands: Sequence[str], template: str | None) -> str:
         text = "-".join(word for each in stands if (word := each.strip(".-_")))
     else:
         text = _REFERENCE.sub(lambda found: stands[int(found[1]) - 1].strip(".-_"), template)
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text).strip(".-_")[:_NAME_LIMIT]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text).strip(".-_")[:_NAME_LENGTH]
 
 
 def free_name(wanted: str, table: str, taken: Collection[str]) -> str:
@@ -80,7 +80,7 @@ def free_name(wanted: str, table: str, taken: Collection[str]) -> str:
         if name and name not in taken:
             return name
     number = 2
-    while (name := f"{table[: _NAME_LIMIT - _NUMBER_ROOM]}-{number}") in taken:
+    while (name := f"{table[: _NAME_LENGTH - _NUMBER_ROOM]}-{number}") in taken:
         number += 1
     return name
 

@@ -125,10 +125,8 @@ def _each(logs: Iterable[LogConfig]) -> Iterator[LogConfig]:
 
 def _would_match(place: Place, pattern: str) -> bool:
     """Whether a file that is there, or would be, is a match, in a directory by whatever path."""
-    if (
-        PathPattern(f"/{os.path.basename(pattern)}").match(f"/{next(name for _, name in place.names)}")
-        is None
-    ):
+    last = PathPattern(f"/{os.path.basename(pattern)}")
+    if all(last.match(f"/{name}") is None for _, name in place.names):
         return False
     _, looked = find(PathPattern(pattern), FILES)
     return any(_directory(each) == directory for each in looked for directory, _ in place.names)

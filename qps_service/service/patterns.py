@@ -493,7 +493,7 @@ def first_time(files: Files, path: str, log: LogConfig) -> int | None:
         return None
     try:
         start, seen = files.read(descriptor, START, 0), files.fstat(descriptor)
-        born = files.born(descriptor)
+        born = files.birth(descriptor)
     except OSError:
         return None
     finally:

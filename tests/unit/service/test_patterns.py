@@ -16,7 +16,7 @@ from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns
-from qps_service.service.patterns import Patterns, first_time
+from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
@@ -322,6 +322,13 @@ def so_many_logs_are_made(tmp_path: Path) -> None:
     assert [*chosen.left_out.values()] == [patterns.TOO_MANY]
 
 
+def so_many_directories_are_looked_into(tmp_path: Path) -> None:
+    for number in range(1025):
+        (tmp_path / str(number)).mkdir()
+    _, looked = find(PathPattern(f"{tmp_path}/*/access.log"), Files())
+    assert len(looked - {str(tmp_path)}) == 1024
+
+
 def first_times_are_read(first: Any, tmp_path: Path) -> None:
     """Of the first line that has one; where none has, a log is as old as its file."""
     path = tmp_path / "access.log"
@@ -400,6 +407,7 @@ test_promise, test_twin = promises(
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
+    Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),
     Promise(
         first_times_are_read,
         first_time,
