@@ -12,6 +12,7 @@ from itertools import takewhile
 from qps_service.commands import add_configuration, flags_of, one_line
 from qps_service.configuration.loader import load
 from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
@@ -29,7 +30,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.own_files import apart
 from qps_service.service.own_user import Answer, as_user, hidden, service_user
-from qps_service.service.patterns import Chosen, Patterns, advice_for
+from qps_service.service.patterns import Patterns, advice_for, why_none
 from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import objection_to
 from qps_service.text.escape import show, show_path
@@ -78,30 +79,34 @@ def run(arguments: argparse.Namespace) -> int:
     _print(_rows(config))
     for output in config.outputs:
         well &= _print(as_user(user, partial(_output, output, user)))
-    chosen = _matched(config)
-    for log in chosen.logs:
+    answers, logs = _matched(config)
+    well &= _print(answers)
+    for log in logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
             answers += hidden(log.path)
         well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
-    _print([("left out", f"{show_path(path)}: {why}", True) for path, why in chosen.left_out.items()])
     return EXIT_OK if well else EXIT_PROBLEM
 
 
-def _matched(config: Config) -> Chosen:
+def _matched(config: Config) -> tuple[list[Answer], Sequence[LogConfig]]:
     """The logs, and what each pattern matches now; what was read before, only the running service knows."""
     patterns = Patterns(Files(), Watches(), lambda _: None)
     try:
         chosen = patterns.look(config, [], 0, 0)
     finally:
         patterns.close()
+    answers: list[Answer] = []
     for log in config.logs:
         if log.is_pattern:
-            found = sum(each.of == log.path for each in chosen.logs)
-            _print([("pattern", f"{log.name}: {show_path(log.path)}: {found} logs", True)])
-            if advice := advice_for(log.path, [each.path for each in chosen.logs if each.of == log.path]):
-                _print([("", advice, True)])
-    return chosen
+            found = [each.path for each in chosen.logs if each.of == log.path]
+            answers.append(("pattern", f"{log.name}: {show_path(log.path)}", True))
+            why = why_none(PathPattern(log.path), Files()) if not found else ""
+            answers.append(("  logs", why or f"{len(found)}", bool(found)))
+            if advice := advice_for(log.path, found):
+                answers.append(("", advice, True))
+    answers += [("  left out", f"{show_path(path)}: {why}", True) for path, why in chosen.left_out.items()]
+    return answers, chosen.logs
 
 
 def _print(answers: list[Answer]) -> bool:

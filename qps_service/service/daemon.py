@@ -155,9 +155,11 @@ class Daemon:
 
     def status(self) -> str:
         """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        if not self._pipelines.followed and (waiting := self._patterns.waiting()):
+        waiting = self._patterns.waiting()
+        if not self._pipelines.followed and waiting:
             return waiting
-        return self._pipelines.status(self._rate, self._config.source)
+        status = self._pipelines.status(self._rate, self._config.source)
+        return f"{status}; {waiting}" if waiting else status
 
     def _say_totals(self) -> None:
         requests, rejected = self._pipelines.requests, self._pipelines.rejected

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from qps_service.configuration.loader import together
 from qps_service.configuration.path_patterns import PathPattern, free_name, name_of
 from qps_service.configuration.types import Config, LogConfig
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.rotated_names import is_compressed, siblings
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.following.watcher import Watcher, Watches
@@ -78,6 +78,17 @@ class Chosen(NamedTuple):
     left_out: Mapping[str, str]  # path -> why
 
 
+def why_none(pattern: PathPattern, files: Files) -> str:
+    """Why nothing matches: the first directory that can't be listed, if one can't."""
+    _, directories = find(pattern, files)
+    for directory in sorted(directories):
+        try:
+            files.names(directory)
+        except OSError as error:
+            return f"{show_path(directory)}: {explain(error)}"
+    return "no file matches"
+
+
 def find(pattern: PathPattern, files: Files) -> tuple[dict[str, Seen], set[str]]:
     """The regular files that match, by path, and the directories that were looked into; links lead on."""
     places, directories = [""], set()
@@ -129,6 +140,7 @@ class Patterns:
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
+        self._empty: set[str] = set()  # patterns that match nothing
         self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
         self.too_many_said = False
@@ -143,9 +155,9 @@ class Patterns:
         """Whether hints wait that came with a log's: no poll tells of them."""
         return self._watcher.has_hints
 
-    def waiting(self) -> str | None:
-        """What is waited for, where nothing matches."""
-        return ", ".join(f"waiting for a file that matches {show_path(each)}" for each in self.patterns)
+    def waiting(self) -> str:
+        """What is waited for, since nothing matches."""
+        return "; ".join(f"waiting for a file that matches {show_path(each)}" for each in sorted(self._empty))
 
     def take_hints(self, followed: Collection[str]) -> bool:
         """Take in what the watcher has; whether any of it may make another log. `followed`: their paths."""
@@ -183,6 +195,7 @@ class Patterns:
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
         chosen = look.choose()
         self._deferred = look.deferred
+        self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred)
         return chosen
 
     def settle(self, *, done: bool) -> bool:
@@ -205,6 +218,15 @@ class Patterns:
         """Remember what is left out."""
         self._left_out = dict(left_out)
         self._by_key = {each.key: each for each in left_out.values()}
+
+    def _say_empty(self, tables: Iterable[LogConfig], found: Collection[str | None]) -> None:
+        """Say once which patterns match nothing."""
+        empty = {table.path: table.name for table in tables if table.path not in found}
+        for path in empty.keys() - self._empty:
+            why = why_none(self.patterns[path], self.files)
+            text = f"waiting for a file that matches {show_path(path)}: {why}"
+            self.notify(Notice(kinds.WAITING, text, empty[path]))
+        self._empty = set(empty)
 
     def close(self) -> None:
         """Watch nothing any longer."""
