@@ -219,4 +219,5 @@ RULE = (
     ),
 )
 
+# The name is that of a rule; that of a log has no other place than its table.
 BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}
