@@ -153,9 +153,8 @@ class LogPipeline:
         if config.max_rows != self.config.max_rows:
             self._folds_said.clear()
         self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
-        if (
-            self.config._replace(logs=config.logs, retired=config.retired) != config
-        ):  # not for each log that a pattern finds
+        before = self.config._replace(logs=config.logs, retired=config.retired)
+        if config.logs == self.config.logs or before != config:  # not for each log that a pattern finds
             self._is_found = self._mount_is_said = False
         self.config = config
 
