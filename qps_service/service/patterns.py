@@ -135,6 +135,8 @@ class Patterns:
         self.looked: set[str] = set()  # patterns that were looked for before
         self._directories: set[str] = set()
         self.renamed: set[str] = set()  # names that carry a file that was a log
+        # Names of files that came since the last look -> the name that each came under.
+        self.fresh: dict[str, str] = {}
         self._left_out: dict[str, _LeftOut] = {}  # by path
         self._by_key: dict[tuple[int, int], _LeftOut] = {}
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
@@ -201,6 +203,9 @@ class Patterns:
     def settle(self, *, done: bool) -> bool:
         """What the last look chose is followed, or could not be: then it is chosen again. Whether another
         look is due at once."""
+        if done:
+            waiting = {path: origin for path, origin in self.fresh.items() if origin in self.first_seen}
+            self.fresh = waiting
         self._is_due = self._is_due or not done or bool(self._deferred)
         if done:
             self.looked = self.patterns.keys() - self._deferred
@@ -251,6 +256,7 @@ class Patterns:
             if isinstance(hint, Lost):
                 self._is_complete, self._is_due = False, True
                 self.renamed.clear()  # its log knows such a file
+                self.fresh.clear()
                 continue
             if isinstance(hint, Moved):
                 was_log = (
@@ -266,6 +272,13 @@ class Patterns:
                 self.renamed.add(came)
             else:
                 self.renamed.discard(came or left)
+            if left in self.fresh:
+                origin = self.fresh.pop(left)
+                if came:  # it was rotated before anybody looked at it
+                    self.fresh[came], was_log = origin, True
+                    self.renamed.add(came)
+            elif came and not was_log and came not in followed and self._may_match(came):
+                self.fresh[came] = came
             for path in (left, came):
                 self.first_seen.pop(path, None)
                 self._left_out.pop(path, None)
@@ -353,7 +366,8 @@ class _Look:
             made.add(name)
             names.add(name)
             log = self._made(match.table, name, match.path, start=self._starts(match))
-            taken[match.path] = log._replace(begun=self._begun.get(match.path))
+            former = (path for path, origin in self._patterns.fresh.items() if origin == match.path != path)
+            taken[match.path] = log._replace(begun=self._begun.get(match.path), former=tuple(former))
         self._remember()
         logs = []
         for log in self._config.logs:

@@ -198,9 +198,10 @@ class Pipelines:
 
 
 def _opened(log: LogConfig) -> Iterator[InheritedFile]:
-    if log.begun is not None:
+    begun = {log.path: log.begun} if log.begun is not None else {}
+    for path, offset in {**dict.fromkeys(log.former, 0), **begun}.items():
         with suppress(OSError):  # then it is found as any other
-            yield InheritedFile(Files().open(log.path), log.begun)
+            yield InheritedFile(Files().open(path), offset)
 
 
 def _key(log: LogConfig) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watches
 from qps_service.ledger.ledger import Ledger
-from qps_service.service import patterns
+from qps_service.service import patterns, pipelines
 from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
@@ -187,6 +187,19 @@ def renamed_logs_are_rotations(tmp_path: Path) -> None:
     site.at(4.5, site.rename, "app-2.log", "strange.log")
     site.at(6.5, site.write, "app-2.log", lines(4, 300))
     assert site.run(12) == {"app": 5, "app-2": 4}
+
+
+def a_log_may_be_rotated_before_it_is_seen(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    def come() -> None:
+        for number, name in enumerate(("app.log.2", "app-1.log", "")):
+            site.write("app.log", lines(3, number * 100))
+            if name:
+                site.rename("app.log", name)
+
+    site.at(2.5, come)
+    assert site.run(12) == {"app": 9}
 
 
 def a_rotation_is_known_over_a_stop(tmp_path: Path) -> None:
@@ -395,6 +408,7 @@ test_promise, test_twin = promises(
             )
         },
     ),
+    Promise(a_log_may_be_rotated_before_it_is_seen, None, [Patches((pipelines, "_opened", lambda _: ()))]),
     Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
     Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
     Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
