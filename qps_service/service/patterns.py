@@ -68,7 +68,9 @@ class _LeftOut(NamedTuple):
     modified: int  # st_mtime, nanoseconds
     size: int  # bytes
     reason: str
-    is_older: bool  # whether it is a rotation by nothing but its name and its age
+    # From which byte on it is ours, should somebody write to it: None where more than its name and its age
+    # tells that it is a rotation.
+    begun: int | None
 
 
 class Chosen(NamedTuple):
@@ -323,7 +325,7 @@ class _Look:
         self._left_out: dict[str, str] = {}
         self._begun: dict[str, int] = {}
         self.deferred: set[str] = set()  # patterns of which there are more matches
-        self._older: set[str] = set()
+        self._older: dict[str, int | None] = {}  # path -> from where on it would be ours
         self._by_key: dict[tuple[int, int], str] = {}  # device and inode -> the log there
         self._origins: Mapping[str, Sequence[LogConfig]] = {}
         self._first_times: dict[str, int | None] = {}
@@ -416,10 +418,10 @@ class _Look:
             return SAME.format(show_path(other))
         former = self._patterns.left_out(path, seen)
         if former and (former.modified, former.size) == (seen.modified, seen.size):
-            self._older |= {path} if former.is_older else set()
+            self._older[path] = former.begun
             return former.reason
-        if former and former.is_older:
-            self._begun[path] = former.size  # somebody writes to it: it was never a rotation
+        if former and former.begun is not None:
+            self._begun[path] = former.begun  # somebody writes to it: it was never a rotation
             return None
         if path in self._patterns.renamed:
             return RENAMED
@@ -429,7 +431,7 @@ class _Look:
         is_news = self._is_complete and table.path in self._patterns.looked
         for origin in self._origins.get(path, ()):
             if not is_news and self._is_before(seen, origin):
-                self._older.add(path)
+                self._older[path] = 0 if table.path in self._patterns.looked or table.start else seen.size
                 return OLDER.format(show_path(origin.path))
             log = self._pipelines.get(origin.path)
             may_be_copy = is_news or path in self._patterns.first_seen
@@ -494,7 +496,7 @@ class _Look:
         patterns.keep(
             {
                 path: _LeftOut(
-                    seen[path].key, seen[path].modified, seen[path].size, reason, path in self._older
+                    seen[path].key, seen[path].modified, seen[path].size, reason, self._older.get(path)
                 )
                 for path, reason in self._left_out.items()
                 if reason != TOO_MANY and path not in patterns.first_seen
