@@ -14,8 +14,11 @@ rotation it would be, and as long as nobody writes to it.
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from qps_service.configuration.loader import together
@@ -417,7 +420,7 @@ class _Look:
         if other != path:
             return SAME.format(show_path(other))
         former = self._patterns.left_out(path, seen)
-        if former and (former.modified, former.size) == (seen.modified, seen.size):
+        if former and self._is_settled(match):
             self._older[path] = former.begun
             return former.reason
         if former and former.begun is not None:
@@ -453,18 +456,29 @@ class _Look:
         return None
 
     def _named_after(self, logs: Iterable[LogConfig], others: Iterable[Match]) -> dict[str, list[LogConfig]]:
-        """Of each match that is named like a rotation, which log it would be one of."""
-        others = list(others)
+        """Of each match that is named like a rotation, and was not looked at before, which log it would be
+        one of. There may be thousands, and hundreds of logs: names that begin alike stand side by side."""
+        news = [match for match in others if not self._is_settled(match)]
         names: dict[str, list[str]] = {}
-        for match in others:
+        for match in news:
             directory, name = os.path.split(match.path)
             names.setdefault(directory, []).append(name)
+        names = {directory: sorted(each) for directory, each in names.items()}
         found: dict[str, list[LogConfig]] = {}
-        for log in (*logs, *(match.table._replace(path=match.path) for match in others)):
+        for log in (*logs, *(match.table._replace(path=match.path) for match in news)):
             directory, base = os.path.split(log.path)
-            for name in siblings(base, names.get(directory, ())):
-                found.setdefault(os.path.join(directory, name), []).append(log)
+            here, stem = names.get(directory, []), os.path.splitext(base)[0]
+            first = bisect_left(here, stem)
+            alike = list(takewhile(partial(_begins, stem), islice(here, first, None)))
+            if alike not in ([], [base]):
+                for name in siblings(base, alike):
+                    found.setdefault(os.path.join(directory, name), []).append(log)
         return found
+
+    def _is_settled(self, match: Match) -> bool:
+        """Whether it was left out, and nobody wrote to it since."""
+        former = self._patterns.left_out(match.path, match.seen)
+        return former is not None and (former.modified, former.size) == (match.seen.modified, match.seen.size)
 
     def _is_before(self, seen: Seen, log: LogConfig) -> bool:
         """Whether a file was written to last before a log began. Lines have whole seconds."""
@@ -552,6 +566,10 @@ def first_time(files: Files, path: str, log: LogConfig) -> int | None:
 
 def _none_to_spill(scanned: Scanned) -> None:
     """The beginning of a log is not too much to keep."""
+
+
+def _begins(stem: str, name: str) -> bool:
+    return name.startswith(stem)
 
 
 def _names(files: Files, directory: str) -> list[str]:
