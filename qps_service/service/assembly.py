@@ -115,6 +115,7 @@ def assembled(
         is_ours=state.is_held if state else lambda: True,
     )
     watches = Watches(None if once else board.notify)
+    patterns = Patterns(Files(), watches, board.notify, writer.known_logs)
     try:
         daemon = Daemon(
             config,
@@ -128,7 +129,7 @@ def assembled(
                 keeps=bool(state) and not once,
                 limited=rule_time,
             ),
-            patterns=Patterns(Files(), watches, board.notify, writer.known_logs),
+            patterns=patterns,
             drop_kept=store.drop,
             outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
             clock=clock,
@@ -138,6 +139,7 @@ def assembled(
             scanner=describe(host.environment),
         )
         rule_time.working = daemon.alive
+        patterns.files = Files(daemon.alive)
         rule_time.is_reporting = lambda: daemon.is_reporting
         yield daemon
     finally:
