@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 # The parts of a name. [*] is a star, and no wildcard.
-_PART = re.compile(r"(?P<star>\*+)|(?P<one>\?|\[!?\]?[^\]/]*\])|(?P<text>.)", re.DOTALL)
+_PART = re.compile(r"(?P<star>\*+)|(?P<one>\?|\[!?+(?:\][^\]]*|[^\]]+)\])|(?P<text>.)", re.DOTALL)
 _ESCAPED = re.compile(r"\[([*?\[])\]")
 _REFERENCE = re.compile(r"\{(\d+)\}")
 _NAME_LENGTH = 64  # characters, as configuration/parsers.py has it

@@ -115,9 +115,10 @@ def names_are_what_the_stars_stand_for(match: Any) -> None:
         ("/v/[!a]*.log", "/v/a.log"),
     ):
         assert match(PathPattern(pattern), path) is None, (pattern, path)
-    assert [is_pattern(each) for each in ("/v/*", "/v/a?", "/v/[ab]", "/v/[*]", "/v/a[", "/v/a]")] == [
-        *(True, True, True, False, False, False)
-    ]
+    assert [
+        is_pattern(each)
+        for each in ("/v/*", "/v/a?", "/v/[ab]", "/v/[]]", "/v/[*]", "/v/a[", "/v/[]", "/v/[!]")
+    ] == [*(True, True, True, True, False, False, False, False)]
 
 
 def names_are_free(free: Any) -> None:
