@@ -77,11 +77,6 @@ def parse_template(text: str) -> str:
     return text
 
 
-def parse_log(text: str) -> str:
-    """The path of a log, made absolute; `-` is standard input."""
-    return "/dev/stdin" if text == "-" else parse_path(text)
-
-
 def parse_path(text: str) -> str:
     """A path, made absolute."""
     if not text or "\0" in text:
@@ -90,7 +85,9 @@ def parse_path(text: str) -> str:
 
 
 def parse_log(text: str) -> str:
-    """The path of a log, or a pattern, made absolute."""
+    """The path of a log, or a pattern, made absolute; `-` is standard input."""
+    if text == "-":
+        return "/dev/stdin"
     path = parse_path(text)
     try:
         PathPattern(path)

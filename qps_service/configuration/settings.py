@@ -118,8 +118,8 @@ LOG = (
         parse_log,
         None,
         "LOG",
-        "the log to follow: a file, a FIFO, or - for standard input; with the wildcards `*`, `?` and `[abc]` a log "
-        "for each match",
+        "the log to follow: a file, a FIFO, or - for standard input; with the wildcards `*`, `?` and `[abc]` "
+        "a log for each match",
     ),
     Setting(
         "name",

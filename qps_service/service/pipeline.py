@@ -126,11 +126,13 @@ class LogPipeline:
     def has_file(self, path: str, seen: Seen, *, by_text: bool) -> bool | None:
         """Whether a file that may be another log is one of this one's, or with `by_text` a copy; None where
         nothing tells yet."""
+        if not isinstance(self._follower, Follower):
+            return False  # a pipe
         return self._follower.has_file(path, seen, by_text=by_text)
 
     def ends(self, now: int) -> bool:
         """Whether the log has been away for longer than a rotation leaves it so, and was read to its end."""
-        return self._follower.ends(now, self.config.quiet)
+        return isinstance(self._follower, Follower) and self._follower.ends(now, self.config.quiet)
 
     def sweep(self) -> None:
         """Let the next read look at every file beside the log: one that was let go may have grown."""
