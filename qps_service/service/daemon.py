@@ -158,7 +158,7 @@ class Daemon:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
         A log that the ledger knows goes on in the window that was open there."""
         self._writer.open()
-        self._outputs.reconfigure(self._config.outputs)
+        self._outputs.reconfigure(self._config.outputs, self._config.journal)
         self._pipelines.follow(self._config.logs, self._clock.now())
         now = self._catch_up(self._pipelines.followed)
         self._pipelines.commit(now)
@@ -285,8 +285,8 @@ class Daemon:
             if not pipeline.has_window:
                 continue
             window, losses = pipeline.close_window(), pipeline.losses(now)
-            report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
-            reports.append(report)
+            dated = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
+            reports.append(dated._replace(waiting=pipeline.state.waiting))
         self._outputs.emit(reports, self._overview(now), now)
         return sum(report.rate for report in reports)
 
@@ -332,7 +332,7 @@ class Daemon:
         if config.interval != self._config.interval:
             self._schedule = Schedule(now, config.interval)
         self._writer.reconfigure(config.history)
-        self._outputs.reconfigure(config.outputs)
+        self._outputs.reconfigure(config.outputs, config.journal)
         self._config = config
         if arriving:
             now = self._look()
