@@ -13,6 +13,7 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
+from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
@@ -240,6 +241,9 @@ def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     statuses = service.told_of("STATUS=")
     assert statuses[0] == f"STATUS={wait}"
     assert statuses[1].startswith("STATUS=0.1 requests/s")
+    # Nobody knows whether there were requests while it was missing.
+    assert [report.waiting for report in service.reports] == [f"waiting for {service.log}", None, None]
+    assert [bool(render_text(report)) for report in service.reports] == [False, True, True]
 
 
 def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
