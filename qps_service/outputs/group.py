@@ -91,6 +91,10 @@ class OutputGroup:
         """How often each failed so far, by its name."""
         return {output.name: output.trouble.failures for output in self}
 
+    def failing(self) -> list[str]:
+        """The names of those that fail now."""
+        return [output.name for output in self if output.trouble.is_failing]
+
     def close(self) -> None:
         """The program ends: let each deliver what it can. Raises OutputClosed."""
         for output in self:

@@ -30,6 +30,7 @@ from qps_service.reporting.schedule import Schedule
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker, unix_at
+from qps_service.service.status import Status, status_line
 from qps_service.service.systemd import Supervisor
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.reports import Overview
@@ -146,8 +147,20 @@ class Daemon:
         self._heed_signals()
 
     def status(self) -> str:
-        """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        return self._pipelines.status(self._rate, self._config.source)
+        """One line: trouble, the current rate, what is followed, all requests so far."""
+        followed, now = self._pipelines.followed, self._clock.now()
+        status = Status(
+            rate=self._rate,
+            routes=sum(pipeline.aggregator.routes for pipeline in followed),
+            logs=len(followed),
+            requests=self._pipelines.requests,
+            is_written=self._writer.is_written,
+            failing=self._outputs.failing(),
+            losses=sum(len(pipeline.losses(now)) for pipeline in followed),
+            waiting=[pipeline.state.waiting for pipeline in followed if pipeline.state.waiting],
+            source=self._config.source,
+        )
+        return status_line(status)
 
     def _say_totals(self) -> None:
         requests, rejected = self._pipelines.requests, self._pipelines.rejected

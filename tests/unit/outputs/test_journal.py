@@ -373,9 +373,9 @@ def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str
 
 def say_the_first_alone(output: JournalOutput, *arguments: Any) -> None:
     """A second failure, a week later, is never said."""
-    failing = output.trouble._is_failing
+    failing = output.trouble.is_failing
     JournalOutput.emit(output, *arguments)
-    output.trouble._is_failing |= failing
+    output.trouble.is_failing |= failing
 
 
 def write(board: NoticeBoard, notice: Notice) -> None:
