@@ -12,7 +12,7 @@ from qps_service.files.kernel import Files
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.process import boot_id
-from qps_service.service.state_directory import LEDGER
+from qps_service.service.state_directory import LEDGER, STATE
 from qps_service.text.escape import show, show_path
 
 HELP = "check the ledger against itself and against the logs that still exist"
@@ -28,7 +28,6 @@ and what may have been lost. Reads only, and may run while the service does. Exi
 far as files could be read, 1 if they don't or can't be read.
 """
 
-STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
 HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", "recount", "file")
 
 

@@ -36,7 +36,14 @@ PURE_USES = {
 OPENERS = {
     *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
     *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),
-    *("service.process", "service.own_user", "simulation.log_file", "commands.simulate", "commands.setup"),
+    *(
+        "service.process",
+        "service.other_runs",
+        "service.own_user",
+        "simulation.log_file",
+        "commands.simulate",
+        "commands.setup",
+    ),
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {
