@@ -51,7 +51,7 @@ function _shtab_qps_reporter_using
 end
 
 set -g _shtab_qps_reporter_commands run setup check explain audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --nginx-dump --output --output-file --rate --rotation --routes --seed --start --state --top --truth -o -r
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -98,6 +98,12 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l log -x -d 'only of this log: its name, or a pattern such as shop*'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l route -x -d 'only this route, or a pattern such as '"'"'/api/*'"'"''
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l status -x -d 'only this status, such as 404, or 5xx for all that begin so'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l method -x -d 'only this method'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s S -l since -x -d 'only from then on: -2h, 14:00, '"'"'2026-11-29 14:00'"'"', @1764424800, today, yesterday, as journalctl takes them'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s U -l until -x -d 'only before then; TIME as for --since'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize; and test $_shtab_qps_reporter_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a log, or - for standard input'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a simulate -d 'Write a web server'"'"'s log, with rotations, to try the service on.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -s h -l help -d 'show this help message and exit'

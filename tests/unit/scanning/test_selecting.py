@@ -27,7 +27,7 @@ def lines_of(line: str) -> list[bytes]:
     random = Random(line)
     lines = []
     for number in range(700):
-        second = max(0, number * 6 + random.randrange(-5, 5)) // 4
+        second = max(0, number * 4 + random.randrange(-5, 5)) // 4
         route, status = random.choice(["/", "/a", "/b/c"]), random.choice([200, 404, 500])
         text = line.format(*divmod(second, 60), random.choice(["GET", "POST"]), route, status)
         if number % 97 == 0:
@@ -114,7 +114,7 @@ WANTED = {
     "since": Wanted(None, BEGIN + 300),
     "until": Wanted(None, None, BEGIN + 300),
     "a span": Wanted(None, BEGIN + 100, BEGIN + 101),
-    "both": Wanted(only(method=b"POST"), BEGIN + 100, BEGIN + 900),
+    "both": Wanted(only(method=b"POST"), BEGIN + 100, BEGIN + 600),
     "nothing": Wanted(only(method=b"PUT")),
 }
 TWINS: dict[str, list[Any]] = {
