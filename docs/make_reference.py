@@ -24,6 +24,7 @@ import told  # noqa: E402
 
 from qps_service.configuration.outputs import TABLES  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.errors import EXITS  # noqa: E402
 from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
 from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
@@ -112,6 +113,11 @@ def _takes(setting: Setting) -> str:
 
 
 # --- the command line
+
+
+def exits() -> str:
+    """The exit statuses."""
+    return _table(("status", "means"), ((str(status), text) for status, text in EXITS.items()))
 
 
 def commands() -> str:
@@ -326,6 +332,7 @@ PARTS: dict[str, Callable[[], str]] = {
         settings_of_a_log,
         settings_of_a_rule,
         settings_of_outputs,
+        exits,
         variables,
         commands,
         list_of_messages,

@@ -41,8 +41,8 @@ is called as its FILE is. --since and --until go by the times that lines tell: a
 time is left out. Lines that are no requests count as such whatever is chosen.
 
 Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-C prints what was
-counted by then. Exits 0 if every file was read to its end, 1 if not, 4 if it was but nothing counts and
-lines were rejected, 130 after Ctrl-C.
+counted by then. Exits 0 if every file was read to its end, 1 if not, 4 if it was but nothing counts: all
+lines were rejected, or no request fits what was chosen; 130 after Ctrl-C.
 """
 
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
@@ -98,9 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
     if arguments.output == "csv" and (unmeasured := summary.beside.unmeasured):
         sys.stderr.write(f"qps-reporter: bytes unknown: {unmeasured} of {summary.requests} requests\n")
-    if status == EXIT_OK and summary.rejected and not summary.requests:
+    if status == EXIT_OK and summary.rejected and not summary.requests and not counting.is_choosing:
         hint = "qps-reporter explain shows why, --format sets another"
         sys.stderr.write(f"qps-reporter: all {summary.rejected} lines were rejected: {hint}\n")
+        return EXIT_NOTHING
+    if status == EXIT_OK and counting.is_choosing and not summary.requests:
+        sys.stderr.write("qps-reporter: no request fits what was chosen\n")
         return EXIT_NOTHING
     return status
 
@@ -150,10 +153,13 @@ class _Counting:
                     file.end(lines)
 
     @property
+    def is_choosing(self) -> bool:
+        """Whether not all requests are wanted."""
+        return self._wanted.takes is not None or self._wanted.is_timed
+
+    @property
     def _make(self) -> Callable[[ScanOptions, Spill], Scanner]:
-        if self._wanted.takes is None and not self._wanted.is_timed:
-            return make_scanner
-        return partial(SelectingScanner, wanted=self._wanted)
+        return partial(SelectingScanner, wanted=self._wanted) if self.is_choosing else make_scanner
 
     def summary(self) -> Summary:
         """All of it."""

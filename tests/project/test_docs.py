@@ -180,7 +180,7 @@ def blocks(pages: Pages, language: str) -> Iterator[str]:
 
 def exit_statuses_undocumented(pages: Pages) -> list[str]:
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    table = part(pages[COMMAND_LINE], "Exit statuses")
+    table = part(pages[COMMAND_LINE], "Exit statuses").partition("Of each command:")[2]
     return [
         str(status) for status in sorted(statuses) if not re.search(rf"^\| {status} \|", table, re.MULTILINE)
     ]
