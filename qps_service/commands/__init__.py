@@ -5,16 +5,18 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qps_service.configuration.loader import DEFAULT_FILE, Flags
 from qps_service.configuration.settings import BY_KEY, LOG, SERVICE
 from qps_service.errors import FormatError, UsageError
 from qps_service.formats.presets import AUTO, LogFormat, as_list, compile_format
-from qps_service.reporting.selection import Selection, parse_status
 from qps_service.service.process import discard_stdout
-from qps_service.text.times import parse_time
 
+if TYPE_CHECKING:
+    from qps_service.reporting.selection import Selection
+
+OUTPUTS = ("table", "json", "csv")
 MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
 
 
@@ -40,8 +42,16 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
             )
 
 
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """The argument that says in which form the answer is wanted."""
+    parser.add_argument("--output", choices=OUTPUTS, default="table", help=f"{what} (default: table)")
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which requests are wanted: of which log, route, status and method, and when."""
+    from qps_service.reporting.selection import parse_status  # the service does without, as the next one
+    from qps_service.text.times import parse_time
+
     add = parser.add_argument
     add(
         "--log",
@@ -64,8 +74,10 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-\s*[0-9]")
 
 
-def selection_of(arguments: argparse.Namespace) -> Selection:
+def selection_of(arguments: argparse.Namespace) -> "Selection":
     """What `add_selection` was given, but for the times. Raises UsageError for times that leave nothing."""
+    from qps_service.reporting.selection import Selection
+
     since, until = arguments.since, arguments.until
     if since is not None and until is not None and since >= until:
         raise UsageError("--since: expected a time before that of --until")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 
-from qps_service.commands import add_configuration, flags_of, one_line
+from qps_service.commands import add_configuration, add_output, answer, flags_of, one_line
 from qps_service.configuration.loader import DEFAULT_FILE, load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
@@ -24,6 +24,7 @@ from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.formats.w3c import is_directive, lines_of
+from qps_service.reporting.documents import as_csv, as_json
 from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
@@ -54,6 +55,7 @@ KIB = 1024  # bytes of the routes that rules are tried on
 SHOWN = 20  # bytes of one that are shown
 ENDED = LIMIT * 3 // 4  # nanoseconds of CPU time: the kernel, which ends what takes too long, counts in ticks
 CPU_LIMIT = CpuLimit()
+COLUMNS = ("log", "what", "how", "well")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say what is wrong with the configuration; do not look at logs",
     )
+    add_output(parser, "lines of text, one JSON object, or CSV")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,18 +76,33 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     CPU_LIMIT.install()
     user = service_user()
-    well = _print(as_user(user, partial(_source, config)))
-    _print([("interval", format_duration(config.interval), True)])
-    well &= _print(as_user(user, partial(_state, config, user)))
-    _print(_rows(config))
+    found: list[dict[str, object]] = []
+
+    def told(answers: list[Answer], log: str | None = None) -> bool:
+        """Tell it, at once or at the end; whether all is well."""
+        if arguments.output == "table":
+            return _print(answers)
+        for what, how, well in answers:
+            named = what.strip() or found[-1]["what"]  # which goes on
+            found.append({"log": log, "what": named, "how": how, "well": well})
+        return all(well for *_, well in answers)
+
+    well = told(as_user(user, partial(_source, config)))
+    told([("interval", format_duration(config.interval), True)])
+    well &= told(as_user(user, partial(_state, config, user)))
+    told(_rows(config))
     for output in config.outputs:
-        well &= _print(as_user(user, partial(_output, output, user)))
+        well &= told(as_user(user, partial(_output, output, user)))
     for log in config.logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
             answers += hidden(log.path)
         answers += _other_runs(log, user)
-        well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
+        well &= told([("log", f"{log.name}: {show_path(log.path)}", True), *answers], log.name)
+    if arguments.output == "json":
+        answer(as_json({"well": well, "answers": found}))
+    elif arguments.output == "csv":
+        answer(as_csv(COLUMNS, found))
     return EXIT_OK if well else EXIT_PROBLEM
 
 

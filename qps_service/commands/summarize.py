@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from qps_service.commands import MAX_LINE, add_selection, answer, format_of, selection_of
+from qps_service.commands import MAX_LINE, add_output, add_selection, answer, format_of, selection_of
 from qps_service.commands.progress import Progress, progress_on
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
@@ -59,10 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
     )  # fmt: skip
-    add(
-        "--output", choices=tuple(RENDERERS), default="table",
-        help="a table, one JSON object, or CSV: of routes, or of times with --by (default: table)",
-    )  # fmt: skip
+    add_output(parser, "a table, one JSON object, or CSV: of routes, or of times with --by")
     add("--top", metavar="N", type=_whole, help="only the N rows with the most requests (default: all)")
     add(
         "--routes", metavar="N", type=_whole, default=MAX_ROUTES,
