@@ -263,6 +263,31 @@ def what_is_no_silence_is_told(make: type[JournalOutput]) -> None:
         assert len(journal.entries) == entries
 
 
+JOURNALD = 1500  # bytes that journald adds to an entry, at most, before it compresses
+
+
+def a_day_is_below_50_mb(config: JournalConfig) -> None:
+    """Of a log with 1,000 routes in each window of 10 seconds, and of five that are idle."""
+    routes = (b"/api/v1/customers/%04d/details" % number for number in range(1000))
+    busy = many({(b"GET", route, 200 + 100 * (number % 4)): 97 for number, route in enumerate(routes)})
+    idle = [EMPTY._replace(log=f"log{number}") for number in range(5)]
+    journal = Journal()
+    output = JournalOutput(journal.send, says_nothing, config)
+    followed = NOBODY._replace(logs=tuple(STANDING._replace(log=each.log) for each in (busy, *idle)))
+    windows = 400  # more than an hour of them
+    for number in range(windows):
+        output.emit([busy, *idle] if number % 100 == 0 else idle, followed, number * 10 * SECOND)
+    of_busy = [entry for entry in journal.entries if "QPS_LOG=access" in entry]
+    others = [entry for entry in journal.entries if "QPS_LOG=access" not in entry]
+    assert len(of_busy) == windows // 100
+    weight = sum(100 * size_of(entry) for entry in of_busy) + sum(map(size_of, others))
+    assert weight * 8640 / windows < 50_000_000
+
+
+def size_of(entry: tuple[str, ...]) -> int:
+    return sum(map(len, entry)) + JOURNALD
+
+
 def test_logs_are_told_apart_and_forgotten_when_they_go() -> None:
     journal = Journal()
     output = JournalOutput(journal.send, says_nothing)
@@ -393,6 +418,11 @@ test_promise, test_twin = promises(
             "in their order": lambda report, most: report_fields(report._replace(rows=report.rows[:most])),
             "no rest": lambda report, most: report_fields(report, most) | {"QPS_ROWS": "[]"},
         },
+    ),
+    Promise(
+        a_day_is_below_50_mb,
+        JournalConfig(),
+        {"100 rows": JournalConfig(rows=100), "idle ones each time": JournalConfig(idle=0)},
     ),
     Promise(
         idle_logs_are_quiet,
