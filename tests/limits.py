@@ -138,6 +138,8 @@ LIMITS = {
     # Routes and rows
     "Routes of a log that are told apart": Limit("max_routes", "test_limits"),
     "Length of a route": Limit("max_route", "test_limits"),
+    "Logs that patterns make, with those in the ledger": Limit("max_logs", "service.test_patterns"),
+    "Directories that a pattern looks into": Limit("service.patterns:DIRECTORIES", "service.test_patterns"),
     "Places for rows, of all logs together": Limit("max_rows", "counting.test_rows"),
     "Text of a route that a place has room for": Limit("counting.rows:LONG", "counting.test_rows"),
     "Rows with a method that a route has room for": Limit("counting.rows:METHOD_ROWS", "counting.test_rows"),

@@ -13,6 +13,7 @@ from itertools import takewhile
 from qps_service.commands import add_configuration, add_output, answer, flags_of, one_line
 from qps_service.configuration.loader import DEFAULT_FILE, load
 from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
 from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
@@ -21,6 +22,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
+from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
@@ -32,6 +34,7 @@ from qps_service.scanning.scanner import make_scanner
 from qps_service.service.other_runs import runs_on
 from qps_service.service.own_files import apart
 from qps_service.service.own_user import Answer, as_user, hidden, protected, service_user
+from qps_service.service.patterns import Patterns, advice_for, why_none
 from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import LEDGER, STATE, objection_to
 from qps_service.text.escape import show, show_path
@@ -94,7 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
     told(_rows(config))
     for output in config.outputs:
         well &= told(as_user(user, partial(_output, output, user)))
-    for log in config.logs:
+    answers, logs = _matched(config)
+    well &= told(answers)
+    for log in logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
             answers += hidden(log.path)
@@ -105,6 +110,26 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.output == "csv":
         answer(as_csv(COLUMNS, found))
     return EXIT_OK if well else EXIT_PROBLEM
+
+
+def _matched(config: Config) -> tuple[list[Answer], Sequence[LogConfig]]:
+    """The logs, and what each pattern matches now; what was read before, only the running service knows."""
+    patterns = Patterns(Files(), Watches(), lambda _: None)
+    try:
+        chosen = patterns.look(config, [], 0, 0)
+    finally:
+        patterns.close()
+    answers: list[Answer] = []
+    for log in config.logs:
+        if log.is_pattern:
+            found = [each.path for each in chosen.logs if each.of == log.path]
+            answers.append(("pattern", f"{log.name}: {show_path(log.path)}", True))
+            why = why_none(PathPattern(log.path), Files()) if not found else ""
+            answers.append(("  logs", why or f"{len(found)}", bool(found)))
+            if advice := advice_for(log.path, found):
+                answers.append(("", advice, True))
+    answers += [("  left out", f"{show_path(path)}: {why}", True) for path, why in chosen.left_out.items()]
+    return answers, chosen.logs
 
 
 def _print(answers: list[Answer]) -> bool:

@@ -7,11 +7,12 @@ found in one go and named by where it stands: a key path of the file, a variable
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qps_service.configuration.outputs import JOURNAL, OUTPUTS, TABLES
 from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.path_patterns import PathPattern, is_pattern, references, unescaped
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
 from qps_service.configuration.sources import Sources, read_all
 from qps_service.configuration.types import Config, Fragment, JournalConfig, LogConfig, OutputConfig, file_of
@@ -63,6 +64,13 @@ def load(flags: Flags, environment: Mapping[str, str]) -> Config:
     return _Loader(flags, environment, source, sources.fragments).load(sources.table, log)
 
 
+def together(logs: Iterable[LogConfig], max_rows: int, max_size: int) -> tuple[LogConfig, ...]:
+    """The same logs, each of which knows what it shares with the others. `max_size`: the ledger's, bytes."""
+    logs = tuple(logs)
+    paths, retired = frozenset(log.path for log in logs), max_size // RETIRED_PART // max(1, len(logs))
+    return tuple(log._replace(max_rows=max_rows, logs=paths, retired=retired) for log in logs)
+
+
 class _Loader:
     """Collects problems on the way."""
 
@@ -98,16 +106,10 @@ class _Loader:
             raise UsageError("\n".join(self._problems))
         if self._problems:
             raise ConfigError(self._problems)
-        every = frozenset(paths)
-        common = {
-            "max_rows": values["max_rows"],
-            "logs": every,
-            "retired": history["max_size"] // RETIRED_PART // max(1, len(logs)),
-        }
         return Config(
             **values,
             history=History(**history),
-            logs=tuple(LogConfig(**each, **common) for each in logs),
+            logs=together((LogConfig(**each) for each in logs), values["max_rows"], history["max_size"]),
             source=self._source,
             fragments=self._fragments,
             journal=JournalConfig(**journal),
@@ -165,7 +167,22 @@ class _Loader:
         if "path" not in entry:
             self._problem(f"{where}path", "expected a path, got none")
         rules = self._rules(entry.get("route", []), f"{where}route")
-        return {"name": self._name(key), **values, "rules": rules}
+        name = self._name(key)
+        return {"name": name, **values, "rules": rules, **self._pattern(where, values)}
+
+    def _pattern(self, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What wildcards in its path make of a log."""
+        path, naming = values["path"] or "", values["naming"]
+        if is_pattern(path):
+            runs = PathPattern(path).runs
+            if naming and max(references(naming)) > runs:
+                self._problem(f"{where}name", f"expected no more than {{{runs}}}, got {naming!r}")
+            if values["was"]:
+                self._problem(f"{where}was", "is for one log, and path may match many")
+            return {"is_pattern": True}
+        if naming:
+            self._problem(f"{where}name", "is for a path with wildcards; a log's own name is its table's")
+        return {"path": unescaped(path) or None}
 
     def _refuse_former_names(
         self, named: Sequence[tuple[str, str]], logs: Sequence[Mapping[str, Any]]
@@ -313,5 +330,7 @@ def _is_installed(library: str) -> bool:
 
 def _name_of(path: str) -> str:
     """A name for a log that was given none: access for /var/log/nginx/access.log, stdin for -."""
-    stem = "stdin" if path == "-" else os.path.basename(path).partition(".")[0] or "log"
+    if path == "-":
+        return "stdin"
+    stem = re.sub(r"[*?]", "", os.path.basename(path)).partition(".")[0].strip("_-") or "log"
     return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64].lstrip("_-") or "log"

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 
+from qps_service.configuration.path_patterns import PathPattern, references
 from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
@@ -91,6 +92,23 @@ def parse_path(text: str) -> str:
     if not text or "\0" in text:
         raise ValueError("expected a path")
     return os.path.abspath(text)
+
+
+def parse_log(text: str) -> str:
+    """The path of a log, or a pattern, made absolute."""
+    path = parse_path(text)
+    try:
+        PathPattern(path)
+    except re.error:
+        raise ValueError("expected a range that goes up, as [0-9]") from None
+    return path
+
+
+def parse_naming(text: str) -> str:
+    """What makes names of what wildcards stand for."""
+    if not references(text) or 0 in references(text):
+        raise ValueError("expected a name with {1}, which is what the first wildcard stands for")
+    return text
 
 
 def parse_textfile(text: str) -> str:

@@ -15,6 +15,7 @@ from qps_service.configuration.parsers import (
     parse_collapse,
     parse_log,
     parse_name,
+    parse_naming,
     parse_path,
     parse_query,
     parse_start,
@@ -84,6 +85,14 @@ SERVICE = (
         "rows (a method, a route, a status) that are told apart in all logs together; where they are short, "
         "methods and then routes are counted as `other`",
     ),
+    Setting(
+        "max_logs",
+        number(1, 4096),
+        "256",
+        "N",
+        "logs that the patterns of `path` may make, with those that the ledger has of earlier ones; further "
+        "matches are not followed",
+    ),
 )
 
 HISTORY = (
@@ -104,7 +113,23 @@ HISTORY = (
 )
 
 LOG = (
-    Setting("path", parse_log, None, "LOG", "the log to follow: a file, a FIFO, or - for standard input"),
+    Setting(
+        "path",
+        parse_log,
+        None,
+        "LOG",
+        "the log to follow: a file, a FIFO, or - for standard input; with the wildcards `*`, `?` and `[abc]` a log "
+        "for each match",
+    ),
+    Setting(
+        "name",
+        parse_naming,
+        None,
+        "NAME",
+        "how the logs are named that a `path` with wildcards finds: `{1}` is what the first of them stands "
+        "for (default: what all of them stand for)",
+        field="naming",
+    ),
     Setting(
         "format",
         compile_format,
@@ -195,4 +220,5 @@ RULE = (
     ),
 )
 
+# The name is that of a rule; that of a log has no other place than its table.
 BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}

@@ -34,6 +34,12 @@ class LogConfig(NamedTuple):
     # Absolute paths of all logs; the others may be named like rotated files of this one.
     logs: frozenset[str] = frozenset()
     was: str | None = None  # its name before, under which the ledger may have its totals
+    # Whether `path` has wildcards, so that this stands for a log for each match (service/patterns.py).
+    is_pattern: bool = False
+    naming: str | None = None  # what makes the names of such logs; None where the wildcards do
+    of: str | None = None  # the pattern that it is a match of
+    begun: int | None = None  # from which byte on it is ours, where that is neither its start nor its end
+    former: tuple[str, ...] = ()  # paths of what was rotated away from it before it was first looked at
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
@@ -121,6 +127,7 @@ class Config(NamedTuple):
     source: str | None  # the file it was read from
     outputs: tuple[OutputConfig, ...] = ()  # those beside stdout and journal
     max_rows: int = MAX_ROWS  # of all logs together
+    max_logs: int = 256  # that patterns make, those among them that the ledger has
     fragments: tuple[Fragment, ...] = ()  # read after `source`, in this order
     journal: JournalConfig = JournalConfig()
 

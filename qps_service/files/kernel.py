@@ -188,6 +188,10 @@ class Files:
         born = _born(descriptor)
         return max(0, time.time_ns() - (os.fstat(descriptor).st_mtime_ns if born is None else born))
 
+    def birth(self, descriptor: int) -> int | None:
+        """When the file was created, Unix nanoseconds; None where its file system does not tell."""
+        return _born(descriptor)
+
     def names(self, directory: str) -> list[str]:
         """The names in a directory."""
         return os.listdir(directory)

@@ -476,7 +476,7 @@ class Classifier:
         opened += [(each.position, each.source) for each in surroundings.found]
         return any(
             position.offset > known
-            or (position.offset == known and not goes_beyond(source, its) and _alike(read, its.read))
+            or (position.offset == known and not goes_beyond(source, its) and are_alike(read, its.read))
             for position, its in opened
             if begins_alike(position, read)
         )
@@ -487,7 +487,7 @@ class Classifier:
         for each in surroundings.held.values():
             if compare(each.position, read) is Match.FULL and is_cut(each.position, each.source):
                 return Resemblance.COPY  # as copytruncate leaves it: what more it has is looked for there
-            if begins_alike(each.position, read) or _alike(read, each.source.read):
+            if begins_alike(each.position, read) or are_alike(read, each.source.read):
                 if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
                     return Resemblance.COPY
                 is_alike = True
@@ -519,10 +519,10 @@ def _ignored(identity: Identity, seen: Seen, start: bytes = b"") -> IgnoredFile:
 
 def _is_same(one: Read, other: Read) -> bool:
     """Whether one text is the beginning of the other, and that is no chance."""
-    return _alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))
+    return are_alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))
 
 
-def _alike(one: Read, other: Read) -> bool:
+def are_alike(one: Read, other: Read) -> bool:
     """Whether one text is the beginning of the other, as far as it has whole lines."""
     offset = 0
     while offset < ALIKE:

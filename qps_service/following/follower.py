@@ -29,6 +29,7 @@ from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Hint
+from qps_service.following.kinship import is_kin
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
@@ -151,6 +152,21 @@ class Follower:
     def take_hints(self) -> bool:
         """Take in what the watcher has; whether any of it is about the log or its rotated files."""
         return self._discovery.note(self._watcher.read(), self._looked_at)
+
+    def has_file(self, path: str, seen: Seen, *, by_text: bool) -> bool | None:
+        """Whether a file that may be another log is one of this one's, or with `by_text` a copy; None where
+        nothing tells yet."""
+        return is_kin(self._files, self._known_files, self._held, path, seen, by_text=by_text)
+
+    def ends(self, now: int, after: int) -> bool:
+        """Whether the log has been away for so long, in nanoseconds, and nothing is left to be read of it.
+        Until then what is open is read on, as long as somebody may write to it."""
+        if self._absent_since is None or now - self._absent_since < after:
+            return False
+        if not self._held.has_ended:
+            self._held.end()
+            self._abandon_expected()
+        return len(self._held) == 0
 
     def sweep(self) -> None:
         """Let the next read look at every file beside the log, as it does once a minute. It may be the

@@ -76,6 +76,7 @@ class OpenFiles:
         self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
+        self.has_ended = False  # whether there is no log any longer, and the last one is as the others
         self._cut: list[Position] = []  # what was consumed of files that turned out to be truncated
         # Read on from where another file, or an earlier process, ended: who finds such a file in systemd's
         # store must be able to look up in the ledger how far.
@@ -154,7 +155,11 @@ class OpenFiles:
         generation.resume()
         self._generations.remove(generation)
         self._generations.append(generation)
-        self.current = generation
+        self.current, self.has_ended = generation, False
+
+    def end(self) -> None:
+        """There is no log any longer: the last one goes as rotated ones do."""
+        self.current, self.has_ended = None, True
 
     def read(self, generation: Generation, now: int) -> Iterator[Chunk]:
         """All whole lines that are there by now; the rest, too, where nothing comes after it."""
@@ -296,7 +301,7 @@ class OpenFiles:
         """Whether nobody writes to an old generation any more."""
         writer = generation.source.has_writer()
         if writer is None:
-            succeeded = self.current is not None and self.current.offset > 0
+            succeeded = self.current.offset > 0 if self.current else self.has_ended
             return succeeded and now - generation.active_at >= self._limits.quiet
         return not writer
 

@@ -34,7 +34,7 @@ from qps_service.ledger.rows import (
     window_of,
 )
 from qps_service.values.counts import NOTHING_BESIDE, Counts, Key
-from qps_service.values.entries import Entry, Loss, Restored
+from qps_service.values.entries import Entry, KnownLog, Loss, Restored
 from qps_service.values.positions import Position
 
 
@@ -148,6 +148,15 @@ class Ledger:
         """The names of all logs that were ever followed."""
         with self.database.snapshot() as reading:
             return [name for (name,) in reading.execute("SELECT name FROM log ORDER BY name")]
+
+    def known_logs(self) -> dict[str, KnownLog]:
+        """All logs that were ever followed, by name."""
+        with self.database.snapshot() as reading:
+            rows = reading.execute(
+                """SELECT name, path, at, EXISTS (SELECT 1 FROM position WHERE log = log.id AND held)
+                   FROM log"""
+            )
+            return {name: KnownLog(os.fsdecode(path), at, bool(held)) for name, path, at, held in rows}
 
     def generations(self, log: str) -> list[tuple[Position, bool]]:
         """Every generation that is remembered, oldest first, and whether it was open at the last commit."""

@@ -32,7 +32,7 @@ from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND
-from qps_service.values.entries import Entry, Restored
+from qps_service.values.entries import Entry, KnownLog, Restored
 from qps_service.values.history import History
 
 # A connection is made anew, after trouble, so often: the whole file is checked each time.
@@ -107,6 +107,15 @@ class LedgerWriter:
         self._has_begun = self._ledger.is_open
         self._sequence = self._ledger.sequence
         self._pending = Outbox(self._ledger.number)
+
+    def known_logs(self) -> dict[str, KnownLog]:
+        """All logs that the ledger has, by name. Raises LedgerUnreadableError where that can't be told."""
+        if self._ledger is None or not self._has_begun:
+            return {}
+        try:
+            return self._ledger.known_logs()
+        except LedgerError as error:
+            raise LedgerUnreadableError(self._ledger.path, str(error)) from error
 
     def restore(self, log: str, *, now: int, at: int, was: str | None = None) -> Restored | None:
         """What the ledger knows of a log, or of the one named `was` if there is none of this name; None if

@@ -30,6 +30,7 @@ from qps_service.outputs.stdout import StdoutOutput
 from qps_service.scanning.scanner import describe
 from qps_service.service.daemon import Daemon
 from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline
 from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
@@ -101,7 +102,8 @@ def assembled(
     names = {log.was: log.name for log in config.logs if log.was} | {
         log.name: log.name for log in config.logs
     }
-    store = DescriptorStore(supervisor, kept, names)
+    has_patterns = any(log.is_pattern for log in config.logs)
+    store = DescriptorStore(supervisor, kept, names, others=has_patterns)
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
@@ -112,6 +114,8 @@ def assembled(
         history=config.history,
         is_ours=state.is_held if state else lambda: True,
     )
+    watches = Watches(None if once else board.notify)
+    patterns = Patterns(Files(), watches, board.notify, writer.known_logs)
     try:
         daemon = Daemon(
             config,
@@ -120,11 +124,12 @@ def assembled(
             make_pipeline=_pipelines_with(
                 store,
                 board.notify,
-                Watches(None if once else board.notify),
+                watches,
                 # Without a ledger nobody could go on with what is kept.
                 keeps=bool(state) and not once,
                 limited=rule_time,
             ),
+            patterns=patterns,
             drop_kept=store.drop,
             outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
             clock=clock,
@@ -134,6 +139,7 @@ def assembled(
             scanner=describe(host.environment),
         )
         rule_time.working = daemon.alive
+        patterns.files = Files(daemon.alive)
         rule_time.is_reporting = lambda: daemon.is_reporting
         yield daemon
     finally:

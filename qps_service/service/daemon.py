@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 
 from qps_service import __version__
 from qps_service.configuration.types import Config
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, LedgerUnreadableError, QpsError
+from qps_service.files.kernel import Files
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
@@ -27,11 +28,13 @@ from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.group import OutputGroup
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
+from qps_service.service.patterns import Chosen, Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker, unix_at
 from qps_service.service.status import Status, status_line
 from qps_service.service.systemd import Supervisor
+from qps_service.text.escape import show_path
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.reports import Overview
 
@@ -65,6 +68,7 @@ class Daemon:
         waker: Waker,
         supervisor: Supervisor,
         notify: Notify,
+        patterns: Patterns | None = None,
         scanner: str = "",
     ) -> None:
         """`reload` reads the configuration anew; `drop_kept(name)` lets go of what systemd keeps of a log;
@@ -78,6 +82,7 @@ class Daemon:
         self._supervisor = supervisor
         self._notify = notify
         self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, notify, self.alive)
+        self._patterns = patterns or Patterns(Files(self.alive), None, notify, writer.known_logs)
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
@@ -106,6 +111,7 @@ class Daemon:
                     self._pipelines.commit(due, report=True)
                     self._rate = self._report(due)
                     self._schedule.advance(due)
+                    self._part_with_ended(due)
                     self._supervisor.status(self.status())
                 self._pipelines.begin_windows(now)
             self._stop()
@@ -122,6 +128,7 @@ class Daemon:
         finally:
             self._waker.hold_back()
             self._pipelines.close()
+            self._patterns.close()
         return EXIT_OK
 
     def run_once(self) -> int:
@@ -147,6 +154,7 @@ class Daemon:
         finally:
             self._waker.hold_back()
             self._pipelines.close()
+            self._patterns.close()
         return EXIT_OK
 
     def alive(self) -> None:
@@ -166,6 +174,7 @@ class Daemon:
             failing=self._outputs.failing(),
             losses=sum(len(pipeline.losses(now)) for pipeline in followed),
             waiting=[pipeline.state.waiting for pipeline in followed if pipeline.state.waiting],
+            unmatched=self._patterns.waiting(),
             source=self._config.source,
         )
         return status_line(status)
@@ -180,7 +189,13 @@ class Daemon:
         A log that the ledger knows goes on in the window that was open there."""
         self._writer.open()
         self._outputs.reconfigure(self._config.outputs, self._config.journal)
-        self._pipelines.follow(self._config.logs, self._clock.now())
+        has_more = True
+        while has_more:
+            now = self._clock.now()
+            self._pipelines.follow(self._chosen(self._config, now).logs, now)
+            has_more = self._patterns.settle(done=True)
+        if self._patterns.patterns:
+            self._pipelines.drop_others()
         now = self._catch_up(self._pipelines.followed)
         self._pipelines.commit(now)
         self._pipelines.begin_windows(now)
@@ -198,7 +213,8 @@ class Daemon:
         until = until if feed_due is None else min(until, feed_due)
         followed = self._pipelines.followed
         # One for all logs: what one of them reads there may be for another, and then no poll tells of it.
-        descriptors = {number for each in followed if (number := each.fileno()) is not None}
+        watching: list[LogPipeline | Patterns] = [*followed, self._patterns]
+        descriptors = {number for each in watching if (number := each.fileno()) is not None}
         descriptors.update(self._outputs.filenos())
         took = 0
         while True:
@@ -207,7 +223,7 @@ class Daemon:
             if now >= due:
                 return
             pause = max(0, min([due, *self._outputs.due()]) - now)
-            if any(pipeline.has_hints for pipeline in followed) or self._waker.wait(descriptors, pause):
+            if any(each.has_hints for each in watching) or self._waker.wait(descriptors, pause):
                 if self._is_hinted():
                     return
                 rest = min(REST * took, due - self._clock.now())
@@ -225,15 +241,18 @@ class Daemon:
             if pipeline.is_hinted():
                 return True
             self._supervisor.alive(self._clock.now())  # each may have thousands
-        return False
+        return self._patterns.take_hints(self._paths())
 
     def _look(self) -> int:
         """Read every log, a large backlog in parts, and where all of them take long, the rest in the next
         look. Returns when it began: the time that the counts stand for."""
         self._heed_signals()
-        now = self._looked = self._clock.now()
+        before, now = self._looked, self._clock.now()
+        self._looked = now
         self._outputs.flush(now)
         begins = not self._unread
+        if begins and self.is_reporting and self._patterns.is_due(now, self._paths()):
+            self._take_in_matches(before, now)
         self._unread = self._unread or self._pipelines.followed[::-1]
         while self._unread and self._looked - now < TURN:
             self._read(self._unread.pop(), now)
@@ -242,6 +261,37 @@ class Daemon:
         self._is_whole = begins and not self._unread
         self._checkpoint(now)
         return now
+
+    def _paths(self) -> set[str]:
+        return {pipeline.config.path for pipeline in self._pipelines.followed}
+
+    def _chosen(self, config: Config, now: int) -> Chosen:
+        """The logs of a configuration, as its patterns match now."""
+        return self._patterns.look(config, self._pipelines.followed, now, unix_at(self._clock, now))
+
+    def _take_in_matches(self, before: int, now: int) -> None:
+        """Follow what came under a pattern since the look at `before`. What is written to it is of this
+        window: nothing was there then."""
+        try:
+            chosen = self._chosen(self._config, now)
+            arriving = self._pipelines.arriving(chosen.logs)
+            if arriving:
+                self._pipelines.follow(chosen.logs, now)
+        except LedgerUnreadableError:
+            self._patterns.settle(done=False)
+            return
+        self._patterns.settle(done=True)
+        names = {log.name for log in arriving}
+        for pipeline in self._pipelines.followed:
+            if pipeline.config.name in names:
+                pipeline.begin_window(before)
+
+    def _part_with_ended(self, now: int) -> None:
+        """Follow logs no longer that vanished, and are reported."""
+        for pipeline in self._pipelines.take_ended(now):
+            text = f"{show_path(pipeline.config.path)} is gone, and was read to its end: it is followed no"
+            text += " longer, and its totals stay in the ledger"
+            self._notify(Notice(kinds.LOG_LEFT, text, pipeline.config.name))
 
     @property
     def _is_behind(self) -> bool:
@@ -300,7 +350,7 @@ class Daemon:
     def _report(self, now: int) -> float:
         """Report the windows that a commit has ended at `now`; the requests per second of all of them."""
         sequence, at = self._writer.sequence, unix_at(self._clock, now)
-        named = len(self._config.logs) > 1
+        named = len(self._config.logs) > 1 or any(log.is_pattern for log in self._config.logs)
         reports = []
         for pipeline in self._pipelines.followed:
             if not pipeline.has_window:
@@ -342,7 +392,16 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         """Go on with `config`: logs that stay keep their position and counts, those that go report once more,
         and their end is in the ledger before anything is read for those that come."""
-        leaving, arriving = self._pipelines.leaving(config.logs), self._pipelines.arriving(config.logs)
+        chosen = self._chosen(config, self._clock.now())
+        try:
+            self._change_to(config, chosen)
+        except (QpsError, OSError):
+            self._patterns.settle(done=False)
+            raise
+
+    def _change_to(self, config: Config, chosen: Chosen) -> None:
+        logs = chosen.logs
+        leaving, arriving = self._pipelines.leaving(logs), self._pipelines.arriving(logs)
         for pipeline in leaving:
             pipeline.sweep()
         now = self._look()
@@ -353,7 +412,8 @@ class Daemon:
             committed = self._pipelines.commit(now, report=True)
             self._report(now)
             self._require(committed)
-        self._pipelines.follow(config.logs, now)
+        self._pipelines.follow(logs, now)
+        self._patterns.settle(done=True)
         if config.interval != self._config.interval:
             self._schedule = Schedule(now, config.interval)
         self._writer.reconfigure(config.history)

@@ -14,19 +14,25 @@ class DescriptorStore:
     of it begins."""
 
     def __init__(
-        self, supervisor: Supervisor, handed: Iterable[tuple[int, str]], logs: Mapping[str, str]
+        self,
+        supervisor: Supervisor,
+        handed: Iterable[tuple[int, str]],
+        logs: Mapping[str, str],
+        *,
+        others: bool = False,
     ) -> None:
         """`handed`: descriptors and their names; those of no log in `logs` are closed. `logs`: the names of
-        logs, those that they had before among them, and by which each goes now."""
+        logs, those that they had before among them, and by which each goes now. `others`: whether logs of
+        further names may come, since only the ledger knows how patterns named them."""
         self._supervisor = supervisor
         self._kept: dict[str, dict[tuple[int, int], str]] = {log: {} for log in logs.values()}
         self._handed: dict[str, list[InheritedFile]] = {log: [] for log in logs.values()}
         for descriptor, name in handed:
             parsed = parse_stored_name(name)
-            if parsed and parsed.log in logs:
-                log, key = logs[parsed.log], (parsed.device, parsed.inode)
-                self._handed[log].append(InheritedFile(descriptor, parsed.begun))
-                self._kept[log][key] = name
+            if parsed and (others or parsed.log in logs):
+                log, key = logs.get(parsed.log, parsed.log), (parsed.device, parsed.inode)
+                self._handed.setdefault(log, []).append(InheritedFile(descriptor, parsed.begun))
+                self._kept.setdefault(log, {})[key] = name
                 if log != parsed.log:
                     self._kept[log][key] = stored_name(log, parsed.begun, *key)
                     supervisor.keep(descriptor, self._kept[log][key])

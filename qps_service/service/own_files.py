@@ -12,11 +12,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
+from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.sources import directory_of
-from qps_service.configuration.types import Config
+from qps_service.configuration.types import Config, LogConfig
 from qps_service.errors import ConfigError
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import siblings
+from qps_service.service.patterns import find
 from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show_path
 
@@ -39,7 +41,8 @@ class Place(NamedTuple):
 def apart(config: Config, streams: Sequence[str] = ()) -> Config:
     """The same, if its outputs are apart from all else, and so are those of STREAMS that are given. Raises
     ConfigError."""
-    logs = {log.name: _place(log.path) for log in config.logs}
+    given, config = config, config._replace(logs=tuple(_each(config.logs)))
+    logs = {log.path: _place(log.path) for log in config.logs}
     paths = {kind_of(each).name: getattr(each, "path", None) for each in config.outputs}
     written = {f"output.{name}.path": path for name, path in paths.items() if path is not None}
     places = {where: _place(path) for where, path in written.items()}
@@ -56,14 +59,18 @@ def apart(config: Config, streams: Sequence[str] = ()) -> Config:
             _in_file(config, where), written[where], _own(place, config), _logs(place, config, logs), others
         )
     for log in config.logs:
-        refuse(_in_file(config, f"log.{log.name}.path"), log.path, _own(logs[log.name], config))
+        own = logs[log.path]
+        ledger = _place(os.path.join(config.state, LEDGER)) if config.state else None
+        if ledger and log.is_pattern and _would_match(ledger, log.path):
+            own = ledger
+        refuse(_in_file(config, f"log.{log.name}.path"), log.path, _own(own, config))
     for name in streams:
         place = _place(STREAMS[name])
         if place.file:
             refuse(name, _real(STREAMS[name]), _own(place, config), _logs(place, config, logs))
     if problems:
         raise ConfigError(problems)
-    return config
+    return given
 
 
 def _in_file(config: Config, where: str) -> str:
@@ -96,7 +103,7 @@ def _logs(place: Place, config: Config, logs: Mapping[str, Place]) -> Iterator[s
     elsewhere, too."""
     aliases: dict[str, list[str]] = {}  # a directory may have thousands of names, and hundreds of logs
     for log in config.logs:
-        if place.is_same(logs[log.name]):
+        if place.is_same(logs[log.path]) or (log.is_pattern and _would_match(place, log.path)):
             yield "a log"
             continue
         for directory, base in {os.path.split(log.path), os.path.split(_real(log.path))}:
@@ -105,6 +112,24 @@ def _logs(place: Place, config: Config, logs: Mapping[str, Place]) -> Iterator[s
             if siblings(base, chain((name for _, name in place.names), aliases[directory])):
                 yield f"a file of the log {log.name}"
                 break
+
+
+def _each(logs: Iterable[LogConfig]) -> Iterator[LogConfig]:
+    """Those with a pattern stand for what matches now, too."""
+    for log in logs:
+        yield log
+        if log.is_pattern:
+            found, _ = find(PathPattern(log.path), FILES)
+            yield from (log._replace(path=path, is_pattern=False) for path in found)
+
+
+def _would_match(place: Place, pattern: str) -> bool:
+    """Whether a file that is there, or would be, is a match, in a directory by whatever path."""
+    last = PathPattern(f"/{os.path.basename(pattern)}")
+    if all(last.match(f"/{name}") is None for _, name in place.names):
+        return False
+    _, looked = find(PathPattern(pattern), FILES)
+    return any(_directory(each) == directory for each in looked for directory, _ in place.names)
 
 
 def _aliases(place: Place, directory: str) -> list[str]:

@@ -7,7 +7,7 @@ from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited, apply_all
-from qps_service.files.kernel import MOUNTED_ALONE, Files
+from qps_service.files.kernel import MOUNTED_ALONE, Files, Seen
 from qps_service.files.pipe import is_pipe
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
@@ -123,6 +123,15 @@ class LogPipeline:
         """Take in the hints; whether one of them is about the log or its rotated files."""
         return self._follower.take_hints()
 
+    def has_file(self, path: str, seen: Seen, *, by_text: bool) -> bool | None:
+        """Whether a file that may be another log is one of this one's, or with `by_text` a copy; None where
+        nothing tells yet."""
+        return self._follower.has_file(path, seen, by_text=by_text)
+
+    def ends(self, now: int) -> bool:
+        """Whether the log has been away for longer than a rotation leaves it so, and was read to its end."""
+        return self._follower.ends(now, self.config.quiet)
+
     def sweep(self) -> None:
         """Let the next read look at every file beside the log: one that was let go may have grown."""
         self._follower.sweep()
@@ -138,8 +147,10 @@ class LogPipeline:
         if config.max_rows != self.config.max_rows:
             self._folds_said.clear()
         self.aggregator.reconfigure(config.max_routes, config.routes(self._limited))
+        before = self.config._replace(logs=config.logs, retired=config.retired)
+        if config.logs == self.config.logs or before != config:  # not for each log that a pattern finds
+            self._is_found = self._mount_is_said = False
         self.config = config
-        self._is_found = self._mount_is_said = False
 
     def read(self, now: int) -> Iterator[None]:
         """Count everything that is there by now; yields after each block, so that the loop can show
@@ -222,8 +233,8 @@ class LogPipeline:
         return self.is_counting and self._is_read
 
     def begin_window(self, now: int) -> None:
-        """What was counted so far was written before the first window, which begins."""
-        self._before, self.is_counting, self._read_at = self.aggregator.started - 1, True, now
+        """What was counted so far was written before the first window, which begins, and may have begun."""
+        self._before, self.is_counting, self._read_at = min(self.aggregator.started, now) - 1, True, now
         self.aggregator.close_window(now)
 
     def close_window(self) -> Window:

@@ -5,10 +5,12 @@ there; either all that a new configuration asks for is done, or nothing; totals 
 was ever followed, and a ledger that has to be written anew gets them all.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from qps_service.configuration.types import LogConfig
+from qps_service.files.kernel import Files
 from qps_service.following.resume import InheritedFile, Resume
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import LedgerWriter
@@ -141,9 +143,26 @@ class Pipelines:
             if known:
                 known.reconfigure(log)
             if known is None:
-                resume = Resume.at(restored[log.name], now, at)._replace(handed=handed.get(log.name, ()))
+                files = (*handed.get(log.name, ()), *_opened(log))
+                resume = Resume.at(restored[log.name], now, at)._replace(handed=files)
                 known = self._join(log, resume, now)
             self.followed.append(known)
+
+    def drop_others(self) -> None:
+        """Of logs that are not followed nobody is to go on with what systemd keeps."""
+        for name in self._writer.known_logs().keys() - {pipeline.config.name for pipeline in self.followed}:
+            self._drop_kept(name)
+
+    def take_ended(self, now: int) -> list[LogPipeline]:
+        """Logs of patterns that vanished and were read to their end, after a report: they are followed no
+        longer, and the ledger has all of them. None while it takes nothing."""
+        ended = [each for each in self.followed if each.config.of and each.ends(now)]
+        if not ended or not self.commit(now):
+            return []
+        for pipeline in ended:
+            self._leave(pipeline, now, unix_at(self._clock, now))
+        self.followed = [each for each in self.followed if each not in ended]
+        return ended
 
     def close(self) -> None:
         """Let every file go."""
@@ -170,6 +189,13 @@ class Pipelines:
         self._gone[name] = merge(self._gone[name], entry) if name in self._gone else entry
         pipeline.close()
         self._drop_kept(name)
+
+
+def _opened(log: LogConfig) -> Iterator[InheritedFile]:
+    begun = {log.path: log.begun} if log.begun is not None else {}
+    for path, offset in {**dict.fromkeys(log.former, 0), **begun}.items():
+        with suppress(OSError):  # then it is found as any other
+            yield InheritedFile(Files().open(path), offset)
 
 
 def _key(log: LogConfig) -> tuple[str, str]:

@@ -24,6 +24,7 @@ class Status(NamedTuple):
     failing: Sequence[str]  # names of outputs
     losses: int  # possible ones, as long as reports tell of them
     waiting: Sequence[str]  # why logs are not followed, one text a log
+    unmatched: str | None  # which patterns no file matches, for people
     source: str | None  # the file that the configuration was read from
 
 
@@ -31,11 +32,11 @@ def status_line(status: Status) -> str:
     """All of it."""
     parts = list(_trouble(status))
     left = status.logs - len(status.waiting)
-    if left or not status.logs:
+    if left or not (status.logs or status.unmatched):
         logs = f"{left} of {status.logs} logs" if status.waiting else _counted(status.logs, "log")
         parts += [f"{format_rate(status.rate)} requests/s, {status.routes} routes, {logs}"]
         parts += [f"{status.requests} requests in total"]
-    elif status.source:
+    elif status.logs and status.source:
         parts.append(f"set path in {show_path(status.source)}")
     return "; ".join(parts)
 
@@ -53,6 +54,8 @@ def _trouble(status: Status) -> Iterator[str]:
     yield from waiting[:NAMED]
     if more := waiting[NAMED:]:
         yield f"likewise {_counted(len(more), 'more log')}"
+    if status.unmatched:
+        yield status.unmatched
 
 
 def _counted(number: int, one: str, several: str | None = None) -> str:

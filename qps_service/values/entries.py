@@ -48,6 +48,14 @@ class Entry(NamedTuple):
     was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
 
 
+class KnownLog(NamedTuple):
+    """A log that the ledger has."""
+
+    path: str
+    at: int  # its last commit, Unix nanoseconds
+    is_open: bool  # whether files of it were open then
+
+
 class Restored(NamedTuple):
     """What the ledger knows of one log."""
 

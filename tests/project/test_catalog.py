@@ -83,6 +83,7 @@ def fields_invented(catalog: str) -> list[str]:
 # The others are about the service as a whole.
 ABOUT_A_LOG = {
     kinds.FOLLOWING,
+    kinds.LOG_LEFT,
     kinds.WAITING,
     kinds.UNREADABLE,
     kinds.READ_FAILED,

@@ -22,6 +22,7 @@ from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
 from qps_service.service import daemon
 from qps_service.service.daemon import Daemon
+from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.systemd import Supervisor
@@ -210,6 +211,7 @@ class Service:
             waker=self.world,
             supervisor=Supervisor(self._tell, watchdog),
             notify=self.notices.append,
+            patterns=Patterns(files or Files(), self.watches, self.notices.append, self.writer.known_logs),
         )
 
     def _make_pipeline(

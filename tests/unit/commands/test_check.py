@@ -21,7 +21,7 @@ from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, nothing, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -121,6 +121,39 @@ def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
     ]
 
 
+def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
+    """Each log, and what is left out and why; days in names are advised against."""
+    os.utime(make_log(place / "access-2.log"), (1 << 32, 1 << 32))
+    os.utime(make_log(place / "access-20261124.log"), (1, 1))
+    os.utime(make_log(place / "access-20261125.log"), (1, 1))
+    make_log(place / "access.log.gz")
+    assert main(["check", f"{place}/acc*.log*"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    old = f"it was last written to before the first line of {place}/access.log"
+    assert lines[3:7] == [
+        f"pattern        acc: {place}/acc*.log*",
+        "  logs         2",
+        *(
+            f"  left out     {place}/access-{day}.log: {old}, and is named like a rotation of it"
+            for day in ("20261124", "20261125")
+        ),
+    ]
+    assert [line for line in lines if line.startswith("log ")] == [
+        f"log            ess-2: {place}/access-2.log",
+        f"log            ess: {place}/access.log",
+    ]
+    assert main(["check", f"{place}/no*.log"]) == 1
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        f"pattern        no: {place}/no*.log",
+        "  logs         no file matches  <-- problem",
+    ]
+    assert main(["check", f"{place}/nowhere/*.log"]) == 1
+    assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
+    (place / "access.log").unlink()
+    assert main(["check", f"{place}/access-2026*.log"]) == 0
+    assert "differ in nothing but digits" in capsys.readouterr().out
+
+
 PROBLEM = "  <-- problem"
 
 
@@ -197,6 +230,11 @@ test_rules, test_rules_without_a_word_are_caught = promises(
         check_the_files_of_the_configuration,
         None,
         {"the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))},
+    ),
+    Promise(
+        check_what_a_pattern_matches,
+        None,
+        [Patches((check, "why_none", lambda *_: "")), Patches((check, "advice_for", nothing))],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )

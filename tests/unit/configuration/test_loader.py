@@ -314,11 +314,12 @@ def test_nothing_to_follow(no_default_file: Path) -> None:
     assert str(caught.value) == f"nothing to follow: name a LOG, or write {no_default_file}"
 
 
-@given(path=st.text(st.characters(exclude_characters="\0"), min_size=1))
+@given(path=st.text(st.characters(exclude_characters="\0["), min_size=1))
 @example(path="/")
 @example(path="/.hidden")
 @example(path="/-_.log")
 @example(path="/" + "a" * 300)
+@example(path="/[]*")
 def test_every_path_gives_its_log_a_name(path: str) -> None:
     (log,) = load(Flags(log=path), {}).logs
     parse_name(log.name)
@@ -341,9 +342,10 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 # --- problems, to the letter
 
 A_NAME = "expected up to 64 letters, digits, and _ . - after the first"
-SERVICE_KEYS = "history, interval, log, max_rows, output, state"
+SERVICE_KEYS = "history, interval, log, max_logs, max_rows, output, state"
 LOG_KEYS = (
-    "collapse, format, max_line, max_route, max_routes, open_generations, path, query, quiet, route, start, "
+    "collapse, format, max_line, max_route, max_routes, name, open_generations, path, query, quiet, route, "
+    "start, "
     "was"
 )
 
@@ -407,6 +409,17 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
                 "log.b.start: expected start or end, got 'now'",
                 "log.b.path: expected a path, got none",
                 "log.a.max_line: expected from 256 to 1MiB, got 1",
+            ],
+        ),
+        (
+            "[log.a]\npath = '/x'\nname = '{1}'\n[log.b]\npath = '/*.log'\nname = '{2}'\nwas = 'c'\n"
+            "[log.d]\npath = '/[z-a]'\n[log.e]\npath = '/?'\nname = 'e'",
+            [
+                "log.a.name: is for a path with wildcards; a log's own name is its table's",
+                "log.b.name: expected no more than {1}, got '{2}'",
+                "log.b.was: is for one log, and path may match many",
+                "log.d.path: expected a range that goes up, as [0-9], got '/[z-a]'",
+                "log.e.name: expected a name with {1}, which is what the first wildcard stands for, got 'e'",
             ],
         ),
     ],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qps_service.reporting import summary
+from qps_service.reporting import documents, summary
 from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
 from qps_service.values.counts import Beside, Counts, Key
 from tests.promised import Promise, promises
@@ -135,7 +135,7 @@ def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
 test_formulas, test_formulas_twin = promises(
     Promise(
         no_cell_is_a_formula,
-        summary.harmless,
+        documents.harmless,
         {
             "as they are": str,
             "one apostrophe": lambda text: f"'{text}" if text[:1] in "=+-@\uff1d" else text,

@@ -19,6 +19,7 @@ from qps_service.service.systemd import (
     parse_stored_name,
     stored_name,
 )
+from qps_service.values.positions import Identity
 from tests.ledgers import position
 from tests.promised import Promise, promises, twin
 
@@ -77,6 +78,24 @@ def keeps_a_file_under_its_logs_new_name(store: type[DescriptorStore], handed: l
     assert [(each.descriptor, each.begun) for each in kept.take("new")] == [(handed[0], 0), (handed[1], 5)]
     kept.drop("new")
     assert [text.partition("=")[2] for text, _ in told[3:]] == ["1\nFDNAME=new@0@1-2", "1\nFDNAME=new@5@1-3"]
+
+
+def keeps_files_of_names_to_come(store: Callable[..., DescriptorStore], handed: list[int]) -> None:
+    """Which logs patterns made only the ledger knows; what is of none goes when that is known."""
+    told: list[str] = []
+    files = [(handed[0], "shop@0@1-2"), (handed[1], "old@5@1-3"), (handed[2], "no name")]
+    kept = store(Supervisor(lambda text, _: told.append(text), None), files, {}, others=True)
+    assert told == ["FDSTOREREMOVE=1\nFDNAME=no name"]
+    assert [(each.descriptor, each.begun) for each in kept.take("shop")] == [(handed[0], 0)]
+    kept.of("shop").drop(position(1, 2)._replace(identity=Identity(*stored_key("shop@0@1-2"), None)))
+    kept.drop("old")
+    assert told[1:] == ["FDSTOREREMOVE=1\nFDNAME=shop@0@1-2", "FDSTOREREMOVE=1\nFDNAME=old@5@1-3"]
+
+
+def stored_key(name: str) -> tuple[int, int]:
+    parsed = parse_stored_name(name)
+    assert parsed
+    return parsed.device, parsed.inode
 
 
 class KnowsOneName(DescriptorStore):
@@ -255,6 +274,11 @@ test_promise, test_twin = promises(
     Promise(keeps_and_drops_by_name, Supervisor, [KeepsNothing, KeepsNameless, DropsAll]),
     Promise(keeps_nothing_of_a_log_that_went, DescriptorStore, [StaysInTheStore, BelievesItKept]),
     Promise(keeps_a_file_under_its_logs_new_name, DescriptorStore, [KnowsOneName]),
+    Promise(
+        keeps_files_of_names_to_come,
+        DescriptorStore,
+        {"named ones": lambda supervisor, files, names, **_: DescriptorStore(supervisor, files, names)},
+    ),
     Promise(
         a_name_tells_its_file,
         stored_name,

@@ -125,6 +125,18 @@ def is_taken(site: Path) -> None:
         assert refusals(site, f"{site}/{path}", f"{site}/out/q.prom") == []
 
 
+def no_output_matches_a_pattern(site: Path) -> None:
+    """Be it one to come, by whatever path; and no pattern finds the ledger."""
+    (site / "out" / "there").symlink_to("../logs")
+    logs = f'[log.c]\npath = "{site}/logs/*.jsonl"\n[log.d]\npath = "{site}/stat*/*"\n'
+    for path in (f"{site}/logs/reports.jsonl", f"{site}/out/there/reports.jsonl"):
+        ours = f"log.d.path: expected another file, got the ledger's: {site}/stat*/*"
+        said = refusals(site, path, logs=logs)
+        assert f"output.json.path: expected another file, got a log: {path}" in said
+        assert ours in said
+    assert refusals(site, f"{site}/logs/reports.json", logs=f'[log.c]\npath = "{site}/logs/*.jsonl"\n') == []
+
+
 def two_outputs_are_apart(site: Path) -> None:
     (site / "out" / "there").symlink_to(".")
     path, other = f"{site}/out/q.prom", f"{site}/out/there/q.prom"
@@ -212,6 +224,7 @@ test_apart, test_apart_twin = promises(
     ),
     Promise(is_refused_before_the_directory_is_there, None, {}),
     Promise(is_taken, None, {"any name": Patches((own_files, "LEDGER", ""))}),
+    Promise(no_output_matches_a_pattern, None, [Patches((own_files, "_would_match", lambda *_: False))]),
     Promise(two_outputs_are_apart, None, {"by name": Patches((own_files, "_place", by_name_alone))}),
     Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_own", lambda *_: ()))}),
     Promise(

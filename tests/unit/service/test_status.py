@@ -7,7 +7,7 @@ from qps_service.service.status import NAMED, Status, status_line
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
-WELL = Status(2.5, 2, 1, 25, True, (), 0, (), "/etc/qps.toml")
+WELL = Status(2.5, 2, 1, 25, True, (), 0, (), None, "/etc/qps.toml")
 RATES = "2.5 requests/s, 2 routes, 1 log; 25 requests in total"
 GONE, SHUT = "waiting for /a.log", "cannot read /b.log: Permission denied; trying again"
 MANY = tuple(f"waiting for /{number}.log" for number in range(40))
@@ -19,6 +19,8 @@ LINES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"failing": ("stdout", "json")}, f"outputs stdout, json fail; {RATES}"),
     ({"losses": 1}, f"1 possible loss; {RATES}"),
     ({"losses": 2}, f"2 possible losses; {RATES}"),
+    ({"unmatched": "no file matches /x*"}, f"no file matches /x*; {RATES}"),
+    ({"unmatched": "no file matches /x*", "logs": 0}, "no file matches /x*"),
     ({"waiting": (GONE,)}, f"{GONE}; set path in /etc/qps.toml"),
     ({"waiting": (GONE,), "source": None}, GONE),
     ({"waiting": (SHUT,), "losses": 1}, f"1 possible loss; {SHUT}; set path in /etc/qps.toml"),

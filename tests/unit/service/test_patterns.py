@@ -1,0 +1,435 @@
+"""A path with wildcards: each match is a log, counted from its first line, and nothing else is one.
+
+In simulated time, with real files and inotify, each promise with a broken twin.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qps_service.configuration.path_patterns import PathPattern, free_name, is_pattern, name_of
+from qps_service.files.kernel import Files
+from qps_service.following import kinship
+from qps_service.following.follower import Follower
+from qps_service.following.hints import Moved
+from qps_service.following.watcher import Watches
+from qps_service.ledger.ledger import Ledger
+from qps_service.service import patterns, pipelines
+from qps_service.service.patterns import Patterns, find, first_time
+from qps_service.service.pipelines import Pipelines
+from tests.limits import Doubled
+from tests.promised import Patches, Promise, nothing, promises
+from tests.unit.daemons import LINE, SECOND, Service
+
+HOUR = 3600
+
+
+def line(number: int, at: int = 0) -> bytes:
+    """One that no other is like; with a time it proves which text it is of."""
+    return b"10.0.0.%d\tGET /%d\t200\t%d\n" % (number % 250, number, number)
+
+
+def lines(count: int, first: int = 0) -> bytes:
+    return b"".join(line(number) for number in range(first, first + count))
+
+
+class Site:
+    """A directory of logs, and a service that follows a pattern in it."""
+
+    def __init__(self, root: Path, pattern: str = "*.log", more: str = "", *, ledger: bool = True) -> None:
+        self.root = root / "logs"
+        self.root.mkdir(exist_ok=True)
+        self.pattern = pattern
+        text = f'interval = "10s"\n{more}\n[log.web]\npath = "{self.root}/{pattern}"\n'
+        self.service = Service(root, text, ledger=str(root / "ledger.db") if ledger else None)
+        self.world = self.service.world
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def write(self, name: str, data: bytes) -> None:
+        with open(self.path(name), "ab") as file:
+            file.write(data)
+
+    def at(self, seconds: float, act: Callable[..., object], *given: Any) -> None:
+        self.world.hint(seconds, lambda: act(*given))
+
+    def write_at(self, seconds: float, name: str, data: bytes) -> None:
+        self.world.at(seconds, lambda: self.write(name, data))
+
+    def rename(self, old: str, new: str) -> None:
+        self.path(old).rename(self.path(new))
+
+    def age(self, name: str, seconds: float) -> None:
+        """As if it was last written to so long ago."""
+        at = self.path(name).stat().st_mtime - seconds
+        os.utime(self.path(name), (at, at))
+
+    def run(self, seconds: float) -> dict[str, int]:
+        """Requests by log, of all reports."""
+        self.service.run(seconds)
+        counted: dict[str, int] = {}
+        for report in self.service.reports:
+            counted[report.log] = counted.get(report.log, 0) + report.requests
+        return counted
+
+
+def totals(root: Path) -> dict[str, int]:
+    """Requests that the ledger has, by log."""
+    ledger = Ledger(str(root / "ledger.db"), boot="this")
+    ledger.open(writable=False)
+    try:
+        found = {}
+        for name in ledger.logs():
+            restored = ledger.restore(name, now=10**6 * SECOND, at=10**6 * SECOND)
+            assert restored
+            found[name] = sum(counts.requests for counts in restored.totals.values())
+        return found
+    finally:
+        ledger.close()
+
+
+# --- names
+
+
+def names_are_what_the_stars_stand_for(match: Any) -> None:
+    for pattern, path, name in (
+        ("/v/*access.log", "/v/shop.access.log", "shop"),
+        ("/v/*access.log", "/v/access.log", ""),
+        ("/srv/*/logs/*-access.log", "/srv/a/logs/b-access.log", "a-b"),
+        ("/v/site-??.log", "/v/site-01.log", "01"),
+        ("/v/*-[0-9]*.log", "/v/a-b-3x.log", "a-b-3x"),
+        ("/v/[!a]*.log", "/v/b .log", "b"),
+        ("/v/[*]*.log", "/v/*x.log", "x"),
+        ("/v/*.log", "/v/\udcff.log", ""),
+    ):
+        stands = match(PathPattern(pattern), path)
+        assert stands is not None, (pattern, path)
+        assert name_of(stands, None) == name
+    for pattern, path in (
+        ("/v/*.log", "/v/.x.log"),
+        ("/v/*.log", "/v/a/b.log"),
+        ("/v/*.log", "/v/a.log.1"),
+        ("/v/*-[0-9].log", "/v/a-x.log"),
+        ("/v/[!a]*.log", "/v/a.log"),
+    ):
+        assert match(PathPattern(pattern), path) is None, (pattern, path)
+    assert [
+        is_pattern(each)
+        for each in ("/v/*", "/v/a?", "/v/[ab]", "/v/[]]", "/v/[*]", "/v/a[", "/v/[]", "/v/[!]")
+    ] == [*(True, True, True, True, False, False, False, False)]
+
+
+def names_are_free(free: Any) -> None:
+    assert free("shop", "web", {"web"}) == "shop"
+    assert free("", "web", set()) == "web"
+    assert free("shop", "web", {"shop"}) == "web"
+    assert free("shop", "web", {"shop", "web", "web-2"}) == "web-3"
+    assert free("", "w" * 64, {"w" * 64}) == "w" * 59 + "-2"
+    assert name_of(("a.", "b"), "{2}-on-{1}") == "b-on-a"
+
+
+# --- what is a log
+
+
+def each_match_is_a_log(tmp_path: Path) -> None:
+    """Those that are there from their ends on, those that come from their first lines on, rates too."""
+    site = Site(tmp_path, "*access.log")
+    for name in ("access.log", "shop.access.log", "other.log", "old-access.log.gz"):
+        site.write(name, lines(5))
+    site.write_at(2, "access.log", lines(1, 5))
+    site.write_at(2, "shop.access.log", lines(2, 5))
+    site.at(3.5, site.write, "new-access.log", lines(3))
+    site.write_at(12, "new-access.log", lines(4, 3))
+    assert site.run(15) == {"web": 1, "shop": 2, "new": 7}
+    assert [each.requests for each in site.service.reports if each.log == "new"] == [3, 4]
+
+
+def nothing_is_known_by_its_name_alone(tmp_path: Path) -> None:
+    """app-2.log may be a rotation of app.log, and is another application's: at a start, and later."""
+    site = Site(tmp_path)
+    site.write("app.log", lines(5))
+    site.write("app-2.log", lines(5, 100))
+    site.age("app-2.log", -5)
+    site.write_at(2, "app-2.log", lines(2, 200))
+    site.at(3, site.write, "app-3.log", lines(1, 300))
+    site.at(4, site.path("app-4.log").touch)
+    site.write_at(8, "app-4.log", lines(4, 400))
+    site.write_at(14, "app-4.log", lines(1, 500))
+    assert site.run(15) == {"app": 0, "app-2": 2, "app-3": 1, "app-4": 5}
+
+
+def what_is_older_is_a_rotation(tmp_path: Path) -> None:
+    """Until somebody writes to it: then it is a log, from there on."""
+    site = Site(tmp_path)
+    site.write("app-1.log", lines(5))
+    site.age("app-1.log", HOUR)
+    site.write("app-2.log", lines(5, 20))
+    site.age("app-2.log", HOUR)
+    site.write("app.log", lines(5, 100))
+    site.write_at(12, "app-2.log", lines(3, 200))
+    site.write_at(75, "app-2.log", lines(1, 300))
+    assert site.run(80) == {"app": 0, "app-2": 4}
+
+
+def renamed_logs_are_rotations(tmp_path: Path) -> None:
+    """Whatever they are called then, with lines that come late; and what is created is a log."""
+    site = Site(tmp_path)
+    site.write("app.log", lines(5))
+
+    def rotate() -> None:
+        with open(site.path("app.log"), "ab") as late:
+            site.rename("app.log", "app-2.log")
+            site.write("app.log", lines(2, 100))
+            late.write(lines(3, 200))
+
+    site.at(2.5, rotate)
+    site.at(4.5, site.rename, "app-2.log", "strange.log")
+    site.at(6.5, site.write, "app-2.log", lines(4, 300))
+    assert site.run(12) == {"app": 5, "app-2": 4}
+
+
+def a_log_may_be_rotated_before_it_is_seen(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    def come() -> None:
+        for number, name in enumerate(("app.log.2", "app-1.log", "")):
+            site.write("app.log", lines(3, number * 100))
+            if name:
+                site.rename("app.log", name)
+
+    site.at(2.5, come)
+    assert site.run(12) == {"app": 9}
+
+
+def a_rotation_is_known_over_a_stop(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write("app.log", lines(5))
+    site.write_at(2, "app.log", lines(20, 5))
+    assert site.run(5) == {"app": 20}
+    site.write("app.log", lines(3, 50))
+    site.rename("app.log", "app-2.log")
+    site.write("app.log", lines(4, 100))
+    site.write("app-3.log", lines(6, 200))  # of an application that came meanwhile
+    for name in ("app-2.log", "app-3.log"):  # of the one that a rotation made, for a writer that was late
+        site.age(name, -5)
+    again = Site(tmp_path)
+    again.world.time += 60 * SECOND
+    again.write_at(62, "app.log", lines(1, 300))
+    again.run(65)
+    assert totals(tmp_path) == {"app": 20 + 3 + 4 + 1, "app-3": 6}
+
+
+def copies_are_no_logs(tmp_path: Path) -> None:
+    """As copytruncate leaves them, a block at a time: what they have beyond is the log's."""
+    site = Site(tmp_path)
+    site.write("app.log", lines(50))
+    text = lines(60)
+    site.at(2.4, site.path("app-1.log").touch)
+    site.at(3.4, site.write, "app-1.log", text[:500])
+    site.write_at(4.5, "app.log", lines(10, 50))
+
+    def truncate() -> None:
+        site.write("app-1.log", text[500:])
+        os.truncate(site.path("app.log"), 0)
+
+    site.at(4.6, truncate)
+    site.write_at(6, "app.log", lines(2, 100))
+    assert site.run(70) == {"app": 12}
+
+
+def one_file_is_one_log(tmp_path: Path) -> None:
+    """Neither a link to a log is another one, nor what another table names, nor what is compressed."""
+    site = Site(tmp_path)
+    site.service.configure(
+        f'[log.a]\npath = "{site.root}/*"\n[log.b]\npath = "{site.root}/b*"\n'
+        f'[log.c]\npath = "{site.root}/c.log"\nstart = "start"\n'
+    )
+    for name in ("a.log", "b.log", "c.log"):
+        site.write(name, lines(1))
+    site.path("a-current.log").symlink_to(site.path("a.log"))
+    site.path("c-current.log").symlink_to(site.path("c.log"))
+    os.link(site.path("b.log"), site.path("b-hard.log"))
+    site.path("d").mkdir()
+    os.mkfifo(site.path("pipe"))
+    config = site.service.load()
+    finder = Patterns(Files(), Watches(), nothing)
+    chosen = finder.look(config, [], 0, 0)
+    finder.close()
+    assert [(log.name, os.path.basename(log.path)) for log in chosen.logs] == [
+        ("a.log", "a.log"),
+        ("b.log", "b.log"),
+        ("c", "c.log"),
+    ]
+
+
+# --- coming and going
+
+
+def a_log_that_vanished_leaves(tmp_path: Path) -> None:
+    """After the rest of it is read; it goes on with its totals when it comes back, after a start as well."""
+    site = Site(tmp_path)
+    for name in ("a.log", "b.log"):
+        site.write(name, lines(5))
+
+    def remove() -> None:
+        site.write("a.log", lines(3, 5))
+        site.path("a.log").unlink()
+
+    site.at(2.5, remove)
+    site.write_at(90, "b.log", lines(1, 5))
+    site.at(105, site.write, "a.log", lines(4, 100))
+    assert site.run(125) == {"a": 7, "b": 1}
+    assert [notice.log for notice in site.service.notices if notice.kind.name == "log_left"] == ["a"]
+    told = [report.sequence for report in site.service.reports if report.log == "a"]
+    assert told == [*range(1, told.index(8) + 1 if 8 in told else 8), *told[-2:]] or len(told) < 12
+    assert totals(tmp_path) == {"a": 7, "b": 1}
+    assert not site.service.said("possible_loss")
+
+
+def a_directory_may_come_later(tmp_path: Path) -> None:
+    site = Site(tmp_path, "*/access.log")
+
+    def come() -> None:
+        site.path("shop").mkdir()
+        site.write("shop/access.log", lines(2))
+
+    site.at(2.5, come)
+    site.write_at(4, "shop/access.log", lines(1, 2))
+    assert site.run(12) == {"shop": 3}
+
+
+def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write("a.log", lines(5))
+    site.write("b.txt", lines(5))
+    text = site.service.file.read_text()
+    site.write_at(2, "a.log", lines(1, 5))
+    site.service.reload_at(3, text.replace("*.log", "*.[lt]*"))
+    site.write_at(5, "a.log", lines(1, 6))
+    site.write_at(5, "b.txt", lines(1, 6))
+    assert site.run(12) == {"a": 2, "b-txt": 1}
+
+
+def logs_are_bounded(tmp_path: Path) -> None:
+    """Those that the ledger has of earlier ones count, too; it is said once."""
+    site = Site(tmp_path, more="max_logs = 2")
+    site.write("a.log", lines(1))
+    site.at(2, site.write, "b.log", lines(1))
+    site.at(3, site.write, "c.log", lines(1))
+    site.at(4, site.path("a.log").unlink)
+    site.at(90, site.write, "d.log", lines(1))
+    assert site.run(95) == {"a": 0, "b": 1}
+    assert len(site.service.said("too_many_logs")) == 1
+
+
+def so_many_logs_are_made(tmp_path: Path) -> None:
+    """Where nothing is configured."""
+    site = Site(tmp_path)
+    for number in range(257):
+        site.path(f"{number}.log").touch()
+    finder = Patterns(Files(), Watches(), nothing)
+    chosen = finder.look(site.service.load(), [], 0, 0)
+    finder.close()
+    assert len(chosen.logs) == 256
+    assert [*chosen.left_out.values()] == [patterns.TOO_MANY]
+
+
+def so_many_directories_are_looked_into(tmp_path: Path) -> None:
+    for number in range(1025):
+        (tmp_path / str(number)).mkdir()
+    _, looked = find(PathPattern(f"{tmp_path}/*/access.log"), Files())
+    assert len(looked - {str(tmp_path)}) == 1024
+
+
+def first_times_are_read(first: Any, tmp_path: Path) -> None:
+    """Of the first line that has one; where none has, a log is as old as its file."""
+    path = tmp_path / "access.log"
+    config = Service(tmp_path).load().logs[0]
+    path.write_bytes(b'no request\n1.2.3.4 - - [24/Nov/2026:05:00:00 +0200] "GET / HTTP/1.1" 200 5 "-" "-"\n')
+    assert first(Files(), str(path), config) == 1795489200
+    path.write_bytes(LINE)
+    born = first(Files(), str(path), config)
+    assert born is None or abs(born - path.stat().st_mtime) < 60
+    path.write_bytes(b"")
+    os.utime(path, (7, 7))
+    assert first(Files(), str(path), config) == 7
+    assert first(Files(), str(tmp_path / "none"), config) is None
+
+
+class Forgetful(Patterns):
+    """Does not follow where names went."""
+
+    def _note(self, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
+        note(self, [each for each in hints if not isinstance(each, Moved)], followed)
+
+
+test_promise, test_twin = promises(
+    Promise(
+        names_are_what_the_stars_stand_for,
+        PathPattern.match,
+        {
+            "through directories": lambda pattern, path: (
+                PathPattern(pattern.path).components[-1].match(path.rpartition("/")[2])
+            )
+        },
+    ),
+    Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
+    Promise(
+        each_match_is_a_log,
+        None,
+        [
+            Patches((Patterns, "is_due", lambda *_: False)),
+            Patches((patterns._Look, "_starts", lambda *_: False)),
+        ],
+    ),
+    Promise(
+        nothing_is_known_by_its_name_alone,
+        None,
+        [
+            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
+            Patches((patterns._Look, "_by_text", lambda *_: "its name")),
+        ],
+    ),
+    Promise(
+        what_is_older_is_a_rotation,
+        None,
+        [
+            Patches((patterns._Look, "_is_before", lambda *_: False)),
+            Patches((Patterns, "keep", nothing)),
+        ],
+    ),
+    Promise(
+        renamed_logs_are_rotations,
+        None,
+        {
+            "by no history": Patches(
+                (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
+            )
+        },
+    ),
+    Promise(a_log_may_be_rotated_before_it_is_seen, None, [Patches((pipelines, "_opened", lambda _: ()))]),
+    Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
+    Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
+    Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
+    Promise(
+        a_log_that_vanished_leaves,
+        None,
+        [Patches((Pipelines, "take_ended", lambda *_: [])), Patches((Follower, "ends", lambda *_: True))],
+    ),
+    Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
+    Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
+    Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
+    Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
+    Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),
+    Promise(
+        first_times_are_read,
+        first_time,
+        {
+            "by the file's": lambda files, path, _: (
+                int(os.stat(path).st_mtime) if os.path.exists(path) else None
+            )
+        },
+    ),
+)
