@@ -22,8 +22,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 # They stand beside this directory.
 import told  # noqa: E402
 
-from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
+from qps_service.configuration.outputs import TABLES  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.errors import EXITS  # noqa: E402
 from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
 from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
@@ -48,6 +49,7 @@ _KINDS = {
     "NAME": "a name",
     "REGEX": "a regular expression",
     "TEMPLATE": "a template",
+    "TIME": "a time, or off",
     "TEXT": "names with dots between",
     "WHAT": "a word",
     "WHERE": "a word",
@@ -81,7 +83,7 @@ def settings_of_a_rule() -> str:
 def settings_of_outputs() -> str:
     """The keys of each [output.NAME]."""
     parts = [
-        f"### [output.{name}]\n\n{_settings(f'{name}.', kind.settings, 4)}" for name, kind in OUTPUTS.items()
+        f"### [output.{name}]\n\n{_settings(f'{name}.', settings, 4)}" for name, settings in TABLES.items()
     ]
     return "\n".join(parts)
 
@@ -111,6 +113,11 @@ def _takes(setting: Setting) -> str:
 
 
 # --- the command line
+
+
+def exits() -> str:
+    """The exit statuses."""
+    return _table(("status", "means"), ((str(status), text) for status, text in EXITS.items()))
 
 
 def commands() -> str:
@@ -325,6 +332,7 @@ PARTS: dict[str, Callable[[], str]] = {
         settings_of_a_log,
         settings_of_a_rule,
         settings_of_outputs,
+        exits,
         variables,
         commands,
         list_of_messages,

@@ -20,8 +20,18 @@ EXIT_OK = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
 EXIT_STATE_HELD = 3
-EXIT_NOTHING = 4  # there were lines, and none counted
+EXIT_NOTHING = 4
 EXIT_INTERRUPTED = 130  # as a shell says of what SIGINT ended
+
+# What each means, for every command; docs/make_reference.py makes the table of it.
+EXITS = {
+    EXIT_OK: "it is done, and all is well",
+    EXIT_PROBLEM: "a problem: what was to be read or written is wrong, missing or out of reach",
+    EXIT_USAGE: "the command line is wrong",
+    EXIT_STATE_HELD: "another process holds the state directory",
+    EXIT_NOTHING: "there is nothing of what was asked for",
+    EXIT_INTERRUPTED: "Ctrl-C",
+}
 
 
 class QpsError(Exception):

@@ -69,7 +69,7 @@ def constant(at: str) -> tuple[Any, str, Any]:
 def settings_by_key() -> Mapping[str, Setting]:
     """By the names that docs/reference/settings.md has for them."""
     tables = {"": (*settings.SERVICE, *settings.LOG), "history.": settings.HISTORY}
-    tables |= {f"{name}.": kind.settings for name, kind in outputs.OUTPUTS.items()}
+    tables |= {f"{name}.": settings for name, settings in outputs.TABLES.items()}
     return {f"{above}{each.key}": each for above, table in tables.items() for each in table}
 
 
@@ -82,7 +82,8 @@ def _doubled_default(key: str) -> list[tuple[object, str, Any]]:
         return tuple(new if each is old else each for each in table)
 
     kinds = {name: kind._replace(settings=renewed(kind.settings)) for name, kind in outputs.OUTPUTS.items()}
-    tables = [(loader, name, renewed(getattr(loader, name))) for name in ("SERVICE", "LOG", "HISTORY")]
+    named = ("SERVICE", "LOG", "HISTORY", "JOURNAL")
+    tables = [(loader, name, renewed(getattr(loader, name))) for name in named]
     return [*tables, (loader, "OUTPUTS", kinds)]
 
 
@@ -257,6 +258,7 @@ LIMITS = {
     "stdout: reports that wait for its reader, memory": Limit(
         "outputs.stdout:BACKLOG", "outputs.test_stdout"
     ),
+    "journal: rows of a report": Limit("journal.rows", "test_limits"),
     "stdout: time for the rest at a stop": Limit(
         "outputs.stdout:LAST_WAIT", "outputs.test_stdout", lambda milliseconds: milliseconds * SECOND // 1000
     ),

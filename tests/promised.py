@@ -187,5 +187,5 @@ def nothing(*_arguments: Any, **_keywords: Any) -> None:
 def says_each(base: type[Part], method: str, trouble: str = "trouble") -> type[Part]:
     """Each failure is news."""
     return twin(
-        base, "says each", method, first=lambda self: vars(vars(self)[trouble]).update(_is_failing=False)
+        base, "says each", method, first=lambda self: vars(vars(self)[trouble]).update(is_failing=False)
     )

@@ -51,7 +51,7 @@ function _shtab_qps_reporter_using
 end
 
 set -g _shtab_qps_reporter_commands run setup check explain audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log-rotation-interval --name --nginx-dump --output --output-file --rate --rotation --routes --seed --start --state --top --truth -o -r
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --config --duration --format --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -67,7 +67,8 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l state -xka "(__fi
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'the log'"'"'s line format: default, combined, json, ltsv, haproxy, alb, elb, s3, envoy, istio, uvicorn, nginx-proxy-manager, squid, uwsgi, django, php-fpm, common, vhost_combined, main, gunicorn, hypercorn, ingress-nginx, lighttpd, ovh, traefik, w3c, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line (default: auto)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l once -d 'read from where the ledger ends to the end of the log, report, exit; needs --state'
-complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l json -d 'reports on stdout as JSON, one object a line, in place of the text'
+complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l json -d 'the same as --output json'
+complete -c qps-reporter -n '_shtab_qps_reporter_using run' -l output -xka "table json csv" -d 'reports on stdout as text, as JSON, an object a line, or as CSV, a line for each row (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using run; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow, or - for standard input (default: those of the configuration)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a setup -d 'Find the access logs of this machine'"'"'s web servers, and name them in the configuration.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using setup' -s h -l help -d 'show this help message and exit'
@@ -83,13 +84,16 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l state -xka "(__
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'the log'"'"'s line format: default, combined, json, ltsv, haproxy, alb, elb, s3, envoy, istio, uvicorn, nginx-proxy-manager, squid, uwsgi, django, php-fpm, common, vhost_combined, main, gunicorn, hypercorn, ingress-nginx, lighttpd, ovh, traefik, w3c, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line (default: auto)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l start -xka "end start" -d 'where to begin in a log that is there already: end, or start (counted in the totals, not in a rate) (default: end)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l config-only -d 'say what is wrong with the configuration; do not look at logs'
+complete -c qps-reporter -n '_shtab_qps_reporter_using check' -l output -xka "table json csv" -d 'lines of text, one JSON object, or CSV (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using check; and test $_shtab_qps_reporter_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the log to follow, or - for standard input (default: those of the configuration)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a explain -d 'Show how lines are understood, field by field, and what they count as.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'their format, as run'"'"'s --format (default: auto, the one that most of them fit)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l output -xka "table json csv" -d 'text, a JSON array with all fields, or CSV of what each line counts as (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l output -xka "table json csv" -d 'a table of each log, one JSON object, or CSV of the generations (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a summarize -d 'Count everything in whole logs, plain or compressed, at once.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'the log'"'"'s line format: default, combined, json, ltsv, haproxy, alb, elb, s3, envoy, istio, uvicorn, nginx-proxy-manager, squid, uwsgi, django, php-fpm, common, vhost_combined, main, gunicorn, hypercorn, ingress-nginx, lighttpd, ovh, traefik, w3c, auto, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line (default: auto)'
@@ -98,6 +102,12 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l log -x -d 'only of this log: its name, or a pattern such as shop*'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l route -x -d 'only this route, or a pattern such as '"'"'/api/*'"'"''
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l status -x -d 'only this status, such as 404, or 5xx for all that begin so'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l method -x -d 'only this method'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s S -l since -x -d 'only from then on: -2h, 14:00, '"'"'2026-11-29 14:00'"'"', @1764424800, today, yesterday, as journalctl takes them'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s U -l until -x -d 'only before then; TIME as for --since'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize; and test $_shtab_qps_reporter_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a log, or - for standard input'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a simulate -d 'Write a web server'"'"'s log, with rotations, to try the service on.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using simulate' -s h -l help -d 'show this help message and exit'

@@ -27,7 +27,7 @@ import told  # noqa: E402
 
 from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
-from qps_service.configuration.outputs import OUTPUTS  # noqa: E402
+from qps_service.configuration.outputs import TABLES  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.formats.presets import ALIASES, COMBINED, PRESETS  # noqa: E402
 from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
@@ -106,7 +106,7 @@ def settings_of_a_rule() -> str:
 
 def settings_of_outputs() -> str:
     """The keys of each [output.NAME]."""
-    return _definitions((f"**[output.{kind.name}]**", _settings(kind.settings)) for kind in OUTPUTS.values())
+    return _definitions((f"**[output.{name}]**", _settings(settings)) for name, settings in TABLES.items())
 
 
 def formats() -> str:

@@ -6,13 +6,14 @@ import time
 
 from qps_service.auditing.audit import Audit, audit
 from qps_service.auditing.recount import Checked
-from qps_service.commands import answer
+from qps_service.commands import add_output, answer
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
 from qps_service.files.kernel import Files
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
+from qps_service.reporting.documents import as_csv, as_json
 from qps_service.service.process import boot_id
-from qps_service.service.state_directory import LEDGER
+from qps_service.service.state_directory import LEDGER, STATE
 from qps_service.text.escape import show, show_path
 from qps_service.values.positions import PIPES
 
@@ -30,7 +31,8 @@ only, and may run while the service does. Exits 0 if the books balance, as far a
 they don't or can't be read.
 """
 
-STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
+COUNTED = ("bytes", "lines", "rejected", "pending", "recount")
+COLUMNS = ("log", "generation", "state", *COUNTED, "balance", "file")
 HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", "recount", "file")
 
 
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="DIR", default=default, help=f"directory that holds the ledger (default: {STATE})"
     )
+    add_output(parser, "a table of each log, one JSON object, or CSV of the generations")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,8 +57,53 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         ledger.close()
     balance = all(each.balances for each in audits)
-    answer("".join(map(render, audits)) + f"the books {_verdict(audits, balance=balance)}\n")
+    if arguments.output == "table":
+        answer("".join(map(render, audits)) + f"the books {_verdict(audits, balance=balance)}\n")
+    elif arguments.output == "json":
+        answer(as_json({"balance": balance, "logs": [_document(each) for each in audits]}))
+    else:
+        answer(as_csv(COLUMNS, [row for each in audits for row in _generations(each)]))
     return EXIT_OK if balance else EXIT_PROBLEM
+
+
+def _document(audit: Audit) -> dict[str, object]:
+    """One log's part of the answer for programs."""
+    return {
+        "log": audit.log,
+        "path": show_path(audit.path),
+        "committed": audit.at // 10**9,
+        "balance": audit.balances,
+        "lines": audit.lines,
+        "requests": audit.requests,
+        "rejected": audit.rejected,
+        "directives": audit.directives,
+        "generations": [
+            {name: value for name, value in row.items() if name != "log"} for row in _generations(audit)
+        ],
+        "losses": [
+            {"unix": loss.at // 10**9, "file": show_path(loss.name), "what": loss.what, "bytes": loss.bytes}
+            for loss in audit.losses
+        ],
+    }
+
+
+def _generations(audit: Audit) -> list[dict[str, object]]:
+    """Its generations as rows of COLUMNS; `recount` is a number of lines, None where nothing was counted."""
+    return [
+        {
+            "log": audit.log,
+            "generation": checked.position.number,
+            "state": "open" if checked.held else "closed",
+            "bytes": checked.position.offset - checked.position.begun,
+            "lines": checked.position.lines,
+            "rejected": checked.position.rejected,
+            "pending": checked.pending,
+            "recount": None if checked.unread else checked.counted,
+            "balance": checked.balances,
+            "file": _row(checked)[-1],
+        }
+        for checked in audit.generations
+    ]
 
 
 def render(audit: Audit) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 
-from qps_service.commands import add_configuration, flags_of, one_line
-from qps_service.configuration.loader import load
+from qps_service.commands import add_configuration, add_output, answer, flags_of, one_line
+from qps_service.configuration.loader import DEFAULT_FILE, load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
@@ -27,14 +27,16 @@ from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
 from qps_service.formats.w3c import is_directive, lines_of
+from qps_service.reporting.documents import as_csv, as_json
 from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.scanner import make_scanner
+from qps_service.service.other_runs import runs_on
 from qps_service.service.own_files import apart
-from qps_service.service.own_user import Answer, as_user, hidden, service_user
+from qps_service.service.own_user import Answer, as_user, hidden, protected, service_user
 from qps_service.service.patterns import Patterns, advice_for, why_none
 from qps_service.service.rule_time import LIMIT, CpuLimit
-from qps_service.service.state_directory import objection_to
+from qps_service.service.state_directory import LEDGER, STATE, objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import MILLISECOND, format_duration
 from qps_service.values.counts import OTHER, TOO_LONG, Scanned
@@ -48,7 +50,8 @@ examples:
   qps-reporter check --config new.toml            a file that is to take its place
   qps-reporter check --config-only                what the unit asks before it starts or reloads
 
-Run as root, it looks with the rights of the service's user, _qps-reporter, where that exists.
+Run as root, it looks with the rights of the service's user, _qps-reporter, where that exists: at logs, the
+ledger, and files of outputs. It warns of others that follow the service's logs, too.
 Exits 0 if all is well, 1 if there is a problem, 2 if the command line is wrong.
 """
 
@@ -56,6 +59,7 @@ KIB = 1024  # bytes of the routes that rules are tried on
 SHOWN = 20  # bytes of one that are shown
 ENDED = LIMIT * 3 // 4  # nanoseconds of CPU time: the kernel, which ends what takes too long, counts in ticks
 CPU_LIMIT = CpuLimit()
+COLUMNS = ("log", "what", "how", "well")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say what is wrong with the configuration; do not look at logs",
     )
+    add_output(parser, "lines of text, one JSON object, or CSV")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,19 +80,35 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     CPU_LIMIT.install()
     user = service_user()
-    well = _print(as_user(user, partial(_source, config)))
-    _print([("interval", format_duration(config.interval), True)])
-    well &= _print(as_user(user, partial(_state, config)))
-    _print(_rows(config))
+    found: list[dict[str, object]] = []
+
+    def told(answers: list[Answer], log: str | None = None) -> bool:
+        """Tell it, at once or at the end; whether all is well."""
+        if arguments.output == "table":
+            return _print(answers)
+        for what, how, well in answers:
+            named = what.strip() or found[-1]["what"]  # which goes on
+            found.append({"log": log, "what": named, "how": how, "well": well})
+        return all(well for *_, well in answers)
+
+    well = told(as_user(user, partial(_source, config)))
+    told([("interval", format_duration(config.interval), True)])
+    well &= told(as_user(user, partial(_state, config, user)))
+    told(_rows(config))
     for output in config.outputs:
-        well &= _print(as_user(user, partial(_output, output, user)))
+        well &= told(as_user(user, partial(_output, output, user)))
     answers, logs = _matched(config)
-    well &= _print(answers)
+    well &= told(answers)
     for log in logs:
         answers = as_user(user, partial(_log, log))
         if user is not None:
             answers += hidden(log.path)
-        well &= _print([("log", f"{log.name}: {show_path(log.path)}", True), *answers])
+        answers += _other_runs(log, user)
+        well &= told([("log", f"{log.name}: {show_path(log.path)}", True), *answers], log.name)
+    if arguments.output == "json":
+        answer(as_json({"well": well, "answers": found}))
+    elif arguments.output == "csv":
+        answer(as_csv(COLUMNS, found))
     return EXIT_OK if well else EXIT_PROBLEM
 
 
@@ -144,30 +165,83 @@ def _rows(config: Config) -> list[Answer]:
     return [("rows", f"{own}, and up to {first.room}", True)]
 
 
-def _state(config: Config) -> list[Answer]:
+def _state(config: Config, user: pwd.struct_passwd | None) -> list[Answer]:
     """Where the ledger is, if the current user may keep one there."""
-    if config.state is None:
+    path = config.state or (_state_of_the_unit(config.source) if user else None)
+    if path is None:
         return [("state", "none; systemd gives the service one", True)]
-    objection = objection_to(config.state)
-    state = show_path(config.state)
-    return [("state", f"{state}: {objection}" if objection else state, objection is None)]
+    objection = objection_to(path)
+    state = f"{show_path(path)}{'' if config.state else ', which systemd gives the service'}"
+    answers = [("state", f"{state}: {objection}" if objection else state, objection is None)]
+    return [*answers, *_ledger(os.path.join(path, LEDGER), user)]
+
+
+def _state_of_the_unit(source: str | None) -> str:
+    """The unit's, or that of the instance whose configuration it is."""
+    directory, name = os.path.split(source or DEFAULT_FILE)
+    own, base = os.path.split(DEFAULT_FILE)
+    is_instance = directory == own and name != base and name.endswith(".toml")
+    return os.path.join(STATE, name.removesuffix(".toml")) if is_instance else STATE
+
+
+def _ledger(path: str, user: pwd.struct_passwd | None) -> Iterator[Answer]:
+    """The one that is used, as root is told: others may not look."""
+    if user is None:
+        return
+    try:
+        seen = Files().stat(path)
+    except FileNotFoundError:
+        yield "  ledger", f"{show_path(path)}: none yet; the first start makes it", True
+    except OSError as error:
+        yield "  ledger", f"{show_path(path)}: {explain_error(error)}", False
+    else:
+        yield "  ledger", f"{show_path(path)}: {seen.size} bytes", True
 
 
 def _output(output: OutputConfig, user: pwd.struct_passwd | None) -> list[Answer]:
-    """Its name and where it leads. Whether somebody is there, or a file can be written, only the running
-    service finds out."""
+    """Its name and where it leads, and whether its file could be written, if it has one. Whether somebody is
+    there, only the running service finds out."""
     kind = kind_of(output)
     leads = f"{kind.name}: {kind.where(output)}"
     path = getattr(output, "path", None)
     if path is None:
         return [("output", leads, True)]
+    objection = _objection_to_write(path, anew=kind.name == "textfile")
+    sandbox = list(hidden(path) or ()) if user else []
+    if user and not sandbox:
+        sandbox = list(protected(path, STATE))
+    return [("output", f"{leads}: {objection}" if objection else leads, objection is None), *sandbox]
+
+
+def _objection_to_write(path: str, *, anew: bool) -> str | None:
+    """Why the current user could not write the file; None if nothing speaks against it. `anew`, if another
+    one takes its place each time."""
+    files, directory = Files(), os.path.dirname(path)
     try:
-        seen = Files().lstat(path)
+        seen = files.lstat(path)
     except OSError:
         seen = None
     if seen and not seen.regular:
-        leads += f": {explain_error(NotRegularError(seen.mode))}"
-    return [("output", leads, not seen or seen.regular), *(hidden(path) if user else ())]
+        return explain_error(NotRegularError(seen.mode))
+    try:
+        if seen and not anew and not os.access(path, os.W_OK):
+            return explain_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), seen)
+        around = files.stat(directory)
+        if not (seen and not anew) and not os.access(directory, os.W_OK | os.X_OK):
+            error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return f"directory {show_path(directory)}: {explain_error(error, around)}"
+    except OSError as error:
+        return f"directory {show_path(directory)}: {explain_error(error)}"
+    return None
+
+
+def _other_runs(log: LogConfig, user: pwd.struct_passwd | None) -> Iterator[Answer]:
+    """Who follows it beside the service, which is the first that has a unit; or, without one, the first."""
+    runs = sorted(runs_on(log.path), key=lambda run: run.unit is None)
+    is_service = user is not None and not (runs and runs[0].unit)  # that is to come
+    for run in runs if is_service else runs[1:]:
+        who = run.unit or f"PID {run.pid} ({show_path(run.command)})"
+        yield "  followed", f"warning: by {who}, too: the journal has the reports of both", True
 
 
 def _log(log: LogConfig) -> list[Answer]:

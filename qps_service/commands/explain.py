@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from textwrap import indent
 
-from qps_service.commands import MAX_LINE, answer, format_of, one_line
+from qps_service.commands import MAX_LINE, add_output, answer, format_of, one_line
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
 from qps_service.formats.explanation import Explanation, explain, explain_row, title
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
 from qps_service.formats.w3c import is_directive, is_fields
+from qps_service.reporting.documents import as_csv, as_json
 from qps_service.text.caret import point
 from qps_service.text.escape import show
 from qps_service.values.counts import TOO_LONG
@@ -31,6 +32,9 @@ Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the comm
 """
 
 
+COLUMNS = ("line", "format", "method", "route", "status", "bytes", "unix", "rejected", "expected")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     parser.add_argument(
@@ -42,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"their format, as run's --format (default: {AUTO}, the one that most of them fit)",
     )
+    add_output(parser, "text, a JSON array with all fields, or CSV of what each line counts as")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,21 +56,51 @@ def run(arguments: argparse.Namespace) -> int:
     if log_format.is_auto:
         choice = choose(lines)
         log_format = choice.format or _likely(lines)
-        answer(_chosen(choice, log_format) + "\n")
+        if arguments.output == "table":
+            answer(_chosen(choice, log_format) + "\n")
+    found_all: list[dict[str, object]] = []
     well = bool(lines)
     fields = b""  # the last #Fields
     for line in lines:
         if log_format.is_w3c and is_directive(line):
             fields = line if is_fields(line) else fields
-            answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
+            if arguments.output == "table":
+                answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
             continue
         if log_format.is_w3c:
             of_line, found = explain_row(fields, line, MAX_LINE)
         else:
             of_line, found = log_format, explain(log_format, line, MAX_LINE)
-        answer("\n".join(["", *_explained(of_line, found), ""]))
+        if arguments.output == "table":
+            answer("\n".join(["", *_explained(of_line, found), ""]))
+        found_all.append(_document(of_line, line, found))
         well &= found.reason is None
+    if arguments.output == "json":
+        answer(as_json(found_all))
+    elif arguments.output == "csv":
+        answer(as_csv(COLUMNS, found_all))
     return EXIT_OK if well else EXIT_PROBLEM
+
+
+def _document(log_format: LogFormat, line: bytes, found: Explanation) -> dict[str, object]:
+    """What is said of a line, for programs: with COLUMNS, and its fields."""
+    request, log_format = found.request, log_format.listed[found.number]
+    return {
+        "line": show(line),
+        "format": one_line(log_format.text),
+        "method": show(request.method) if request else None,
+        "route": show(Routes().of(request.target)) if request else None,
+        "status": request.status if request else None,
+        "bytes": request.size if request else None,
+        "unix": found.second,
+        "rejected": found.reason,
+        "expected": found.fault.expected if found.fault else None,
+        "fields": [
+            {"name": show(name.encode()), "role": part.role, "value": show(part.value)}
+            for part in found.parts
+            for name in [title(log_format, part.name)]
+        ],
+    }
 
 
 def _lines(arguments: list[str]) -> Iterator[bytes]:

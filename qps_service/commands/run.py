@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from qps_service.commands import add_configuration, flags_of
+from qps_service.commands import add_configuration, add_output, flags_of
 from qps_service.configuration.loader import load
 from qps_service.configuration.types import Config
 from qps_service.errors import UsageError
@@ -44,15 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="reports on stdout as JSON, one object a line, in place of the text",
+        help="the same as --output json",
     )
+    add_output(parser, "reports on stdout as text, as JSON, an object a line, or as CSV, a line for each row")
 
 
 def _renderer(arguments: argparse.Namespace) -> Callable[[Report], Iterable[str]]:
-    if arguments.json:
+    if arguments.json or arguments.output == "json":
         from qps_service.outputs.json_lines import json_pieces
 
         return json_pieces
+    if arguments.output == "csv":
+        from qps_service.outputs.csv_rows import CsvRows
+
+        return CsvRows()
     return text_lines
 
 
@@ -73,6 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
         reload=configured,
         render=_renderer(arguments),
         once=arguments.once,
-        wants_stdout=arguments.json,  # JSON in the journal is somebody's wish
+        wants_stdout=arguments.json or arguments.output != "table",  # JSON in the journal is a wish
     ) as daemon:
         return daemon.run_once() if arguments.once else daemon.run()

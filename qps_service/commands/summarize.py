@@ -1,11 +1,13 @@
 """`qps-reporter summarize`: everything in whole logs, at once."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
-from qps_service.commands import MAX_LINE, answer, format_of
+from qps_service.commands import MAX_LINE, add_output, add_selection, answer, format_of, selection_of
 from qps_service.commands.progress import Progress, progress_on
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
@@ -17,7 +19,9 @@ from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import LineCounter
-from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.options import ScanOptions, Spill
+from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.scanning.selecting import SelectingScanner, Wanted
 from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
 from qps_service.text.units import SECOND, parse_duration
@@ -30,10 +34,15 @@ examples:
   qps-reporter summarize /var/log/nginx/access.log*            by method, route and status, all files together
   qps-reporter summarize access.log --format combined --by 1m  and requests per second, minute by minute
   zcat old.gz | qps-reporter summarize - --output json
+  qps-reporter summarize access.log* --route '/api/*' --status 5xx -S -2h
+
+--log, --route, --status and --method choose requests; of several values of one of them one has to fit. A log
+is called as its FILE is. --since and --until go by the times that lines tell: a request without a readable
+time is left out. Lines that are no requests count as such whatever is chosen.
 
 Files may be compressed by gzip, xz, bzip2 or zstd; `-` is standard input. Ctrl-C prints what was
-counted by then. Exits 0 if every file was read to its end, 1 if not, 4 if it was but nothing counts and
-lines were rejected, 130 after Ctrl-C.
+counted by then. Exits 0 if every file was read to its end, 1 if not, 4 if it was but nothing counts: all
+lines were rejected, or no request fits what was chosen; 130 after Ctrl-C.
 """
 
 MAX_ROUTES = 100_000  # some 60 MB of routes; nobody reads on for longer
@@ -50,10 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by", metavar="TIME", type=_span, default=0,
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
     )  # fmt: skip
-    add(
-        "--output", choices=tuple(RENDERERS), default="table",
-        help="a table, one JSON object, or CSV: of routes, or of times with --by (default: table)",
-    )  # fmt: skip
+    add_output(parser, "a table, one JSON object, or CSV: of routes, or of times with --by")
     add("--top", metavar="N", type=_whole, help="only the N rows with the most requests (default: all)")
     add(
         "--routes", metavar="N", type=_whole, default=MAX_ROUTES,
@@ -63,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--collapse", action="append", choices=tuple(COLLAPSES), default=[],
         help="make one route of all that differ in such a part of the path; may be given several times",
     )  # fmt: skip
+    add_selection(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     counting = _Counting(arguments)
     status = EXIT_OK
     with progress_on(sys.stderr) as progress:
-        for path in arguments.files:
+        for path in counting.files:
             try:
                 counting.count(path, progress)
             except (OSError, DamagedError) as error:
@@ -88,9 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"qps-reporter: rejected {summary.rejected} lines ({reasons})\n")
     if arguments.output == "csv" and (unmeasured := summary.beside.unmeasured):
         sys.stderr.write(f"qps-reporter: bytes unknown: {unmeasured} of {summary.requests} requests\n")
-    if status == EXIT_OK and summary.rejected and not summary.requests:
+    if status == EXIT_OK and summary.rejected and not summary.requests and not counting.is_choosing:
         hint = "qps-reporter explain shows why, --format sets another"
         sys.stderr.write(f"qps-reporter: all {summary.rejected} lines were rejected: {hint}\n")
+        return EXIT_NOTHING
+    if status == EXIT_OK and counting.is_choosing and not summary.requests:
+        sys.stderr.write("qps-reporter: no request fits what was chosen\n")
         return EXIT_NOTHING
     return status
 
@@ -102,9 +112,19 @@ class _Counting:
         self._span: int = arguments.by
         self._top: int | None = arguments.top
         self._options = ScanOptions(format_of(arguments), MAX_LINE, span=self._span)
+        routes = Routes(collapses=arguments.collapse)
+        selection = selection_of(arguments)
+        self.files = [path for path in arguments.files if selection.takes_log(os.path.basename(path))]
+        if not self.files:
+            raise UsageError("--log: expected a name or a pattern that a FILE has")
+        takes = (
+            None
+            if selection.is_all
+            else lambda key: selection.takes(key._replace(route=routes.of(key.route)))
+        )
+        self._wanted = Wanted(takes, *map(_second, (arguments.since, arguments.until)))
         if not self._options.log_format.is_auto:
             self._require_time(self._options.log_format)
-        routes = Routes(collapses=arguments.collapse)
         # All routes have room, and twice as many as are told apart by default.
         rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
         self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
@@ -113,7 +133,7 @@ class _Counting:
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
         file = _File(path, self._require_time)
-        lines = LineCounter(self._options, self._add, file.say_choice)
+        lines = LineCounter(self._options, self._add, file.say_choice, make=self._make)
         with closing(Whole(path)) as whole:
             try:
                 progress.begin(show_path(path), whole.size)
@@ -129,6 +149,15 @@ class _Counting:
                     self._add(lines.take())
                     file.end(lines)
 
+    @property
+    def is_choosing(self) -> bool:
+        """Whether not all requests are wanted."""
+        return self._wanted.takes is not None or self._wanted.is_timed
+
+    @property
+    def _make(self) -> Callable[[ScanOptions, Spill], Scanner]:
+        return partial(SelectingScanner, wanted=self._wanted) if self.is_choosing else make_scanner
+
     def summary(self) -> Summary:
         """All of it."""
         self._aggregator.take()
@@ -137,8 +166,10 @@ class _Counting:
         return Summary(totals, rejects, self._times, self._span, self._top, beside)
 
     def _require_time(self, log_format: LogFormat) -> None:
-        if self._span and not any("time" in each.roles for each in log_format.listed):
-            raise UsageError(f"--by: the format {' or '.join(log_format.texts)} has no time")
+        option = "--by" if self._span else "--since, --until"
+        is_timed = self._span or self._wanted.is_timed
+        if is_timed and not any("time" in each.roles for each in log_format.listed):
+            raise UsageError(f"{option}: the format {' or '.join(log_format.texts)} has no time")
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)
@@ -176,6 +207,11 @@ class _File:
 
     def _say(self, text: str) -> None:
         sys.stderr.write(f"qps-reporter: {show_path(self._path)}: {text}\n")
+
+
+def _second(nanoseconds: int | None) -> int | None:
+    """The first whole one, as lines tell them, that is not before."""
+    return None if nanoseconds is None else -(-nanoseconds // SECOND)
 
 
 def _span(text: str) -> int:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.outputs import JOURNAL, OUTPUTS, TABLES
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.path_patterns import PathPattern, is_pattern, references, unescaped
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
 from qps_service.configuration.sources import Sources, read_all
-from qps_service.configuration.types import Config, Fragment, LogConfig, OutputConfig, file_of
+from qps_service.configuration.types import Config, Fragment, JournalConfig, LogConfig, OutputConfig, file_of
 from qps_service.counting.ambiguity import exponential
 from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
@@ -94,7 +94,9 @@ class _Loader:
             # systemd may name several, with colons between (systemd.exec(5)).
             values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
         history = self._history(table.get("history", {}))
-        outputs = self._outputs(table.get("output", {}))
+        tables = self._output_tables(table.get("output", {}))
+        journal = self._table(JOURNAL, tables.pop("journal", {}), "output.journal.")
+        outputs = {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
         logs = [self._log(key, entry) for key, entry in self._log_tables(table, log)]
         paths = [each["path"] for each in logs if each["path"]]
         for path in sorted({path for path in paths if paths.count(path) > 1}):
@@ -110,6 +112,7 @@ class _Loader:
             logs=together((LogConfig(**each) for each in logs), values["max_rows"], history["max_size"]),
             source=self._source,
             fragments=self._fragments,
+            journal=JournalConfig(**journal),
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )
 
@@ -117,20 +120,22 @@ class _Loader:
         if not isinstance(table, dict):
             self._problem("history", "expected a table, as [history]")
             return {}
-        self._refuse_unknown(table, {setting.key for setting in HISTORY}, "history.")
-        return {setting.key: self._value(setting, table, "history.") for setting in HISTORY}
+        return self._table(HISTORY, table, "history.")
 
-    def _outputs(self, tables: Any) -> dict[str, dict[str, Any]]:
+    def _output_tables(self, tables: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
             self._problem("output", "expected tables, as [output.json]")
             return {}
-        self._refuse_unknown(tables, set(OUTPUTS), "output.")
-        return {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
+        self._refuse_unknown(tables, set(TABLES), "output.")
+        return dict(tables)
+
+    def _table(self, settings: Sequence[Setting], table: dict[str, Any], where: str) -> dict[str, Any]:
+        self._refuse_unknown(table, {setting.key for setting in settings}, where)
+        return {setting.attribute: self._value(setting, table, where) for setting in settings}
 
     def _output(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
         kind, where = OUTPUTS[name], f"output.{name}."
-        self._refuse_unknown(table, {setting.key for setting in kind.settings}, where)
-        values = {setting.attribute: self._value(setting, table, where) for setting in kind.settings}
+        values = self._table(kind.settings, table, where)
         if "path" in values and "path" not in table:
             self._problem(f"{where}path", "expected a path, got none")
         if kind.library and not _is_installed(kind.library.name):

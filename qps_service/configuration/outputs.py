@@ -12,6 +12,7 @@ from qps_service.configuration.parsers import (
     number,
     parse_address,
     parse_host,
+    parse_idle,
     parse_path,
     parse_prefix,
     parse_tags,
@@ -168,7 +169,31 @@ _ROWS = (
     ),
 )
 
+# The journal is an output where there is one: its table says how much goes into it.
+JOURNAL = (
+    Setting(
+        "rows",
+        number(0, 1_000_000),
+        "20",
+        "N",
+        "rows of a report at most: those with a 5xx first, then those with the most requests; one more row, "
+        "`rest`, has the sum of the others",
+    ),
+    Setting(
+        "idle",
+        parse_idle,
+        "1h",
+        "TIME",
+        "how often a log without requests has an entry, of one line: a time, 0 (a report for each window) "
+        "or off (never)",
+    ),
+)
+
 OUTPUTS = {kind.name: kind for kind in _ROWS}
+
+
+# Every table [output.NAME], and what can stand in it.
+TABLES = {"journal": JOURNAL, **{name: kind.settings for name, kind in OUTPUTS.items()}}
 
 
 def kind_of(config: OutputConfig) -> OutputKind:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qps_service.configuration.path_patterns import PathPattern, references
 from qps_service.counting.routes import COLLAPSES
-from qps_service.text.units import format_duration, format_size, parse_duration, parse_size
+from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -61,6 +61,11 @@ def parse_query(text: str) -> bool:
     if text not in ("drop", "keep"):
         raise ValueError("expected drop or keep")
     return text == "keep"
+
+
+def parse_idle(text: str) -> int | None:
+    """How often, nanoseconds; None for not at all."""
+    return None if text == "off" else duration(0, 86400 * SECOND)(text)
 
 
 def parse_collapse(text: str) -> str:

@@ -10,6 +10,7 @@ from qps_service.counting.budget import MAX_ROWS
 from qps_service.counting.routes import Routes
 from qps_service.counting.rules import Limited, Rule, apply_all
 from qps_service.formats.presets import LogFormat
+from qps_service.text.units import SECOND
 from qps_service.values.history import History
 
 
@@ -97,6 +98,15 @@ class TextfileConfig(NamedTuple):
     max_answer: int = MAX_ANSWER
 
 
+class JournalConfig(NamedTuple):
+    """`[output.journal]`: the journal is an output where there is one, whether that stands there or not."""
+
+    rows: int = 20  # of a report, at most
+    idle: int | None = (
+        3600 * SECOND
+    )  # nanoseconds between two entries of a log without requests; None for none
+
+
 OutputConfig = PrometheusConfig | GangliaConfig | StatsdConfig | GraphiteConfig | JsonConfig | TextfileConfig
 
 
@@ -119,6 +129,7 @@ class Config(NamedTuple):
     max_rows: int = MAX_ROWS  # of all logs together
     max_logs: int = 256  # that patterns make, those among them that the ledger has
     fragments: tuple[Fragment, ...] = ()  # read after `source`, in this order
+    journal: JournalConfig = JournalConfig()
 
     def file_of(self, where: str) -> str | None:
         """The file in which this key path stands, or would."""

@@ -12,17 +12,17 @@ class Trouble:
         self.failures = 0
         self._notify = notify
         self._works = works
-        self._is_failing = False
+        self.is_failing = False
 
     def failed(self, text: str) -> None:
         """Something could not be delivered; `text` tells what and why."""
         self.failures += 1
-        if not self._is_failing:
-            self._is_failing = True
+        if not self.is_failing:
+            self.is_failing = True
             self._notify(Notice(kinds.OUTPUT_FAILED, text))
 
     def works(self) -> None:
         """Something was delivered."""
-        if self._is_failing:
-            self._is_failing = False
+        if self.is_failing:
+            self.is_failing = False
             self._notify(Notice(kinds.OUTPUT_RESUMED, self._works))

@@ -7,8 +7,9 @@ included, is said, and touches neither the others nor the counting. Only OutputC
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec
 
-from qps_service.configuration.types import OutputConfig
+from qps_service.configuration.types import JournalConfig, OutputConfig
 from qps_service.outputs.base import Answers, GoesOn, HasFiles, Output, OutputClosed, TakesReports
+from qps_service.outputs.journal import JournalOutput
 from qps_service.values.reports import Overview, Report
 
 _P = ParamSpec("_P")
@@ -28,8 +29,11 @@ class OutputGroup:
         for _, output in self._chosen:
             yield output
 
-    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+    def reconfigure(self, configs: Sequence[OutputConfig], journal: JournalConfig | None = None) -> None:
         """Go on with these; those that are as they were stay, and open their files anew."""
+        for output in self._fixed:
+            if journal and isinstance(output, JournalOutput):
+                output.config = journal
         # Two of a kind are compared: as tuples, those of two kinds may be equal.
         before = {(type(config), config): output for config, output in self._chosen}
         after = {(type(config), config): before.get((type(config), config)) for config in configs}
@@ -86,6 +90,10 @@ class OutputGroup:
     def failures(self) -> dict[str, int]:
         """How often each failed so far, by its name."""
         return {output.name: output.trouble.failures for output in self}
+
+    def failing(self) -> list[str]:
+        """The names of those that fail now."""
+        return [output.name for output in self if output.trouble.is_failing]
 
     def close(self) -> None:
         """The program ends: let each deliver what it can. Raises OutputClosed."""

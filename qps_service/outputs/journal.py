@@ -11,6 +11,13 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_REJECTED   lines that were no requests
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
 
+The journal is shared with all services of the machine, so both have `rows` rows at most: those to look at
+first (qps_service.reporting.report.foremost), and one more for the rest, so that they add up. In QPS_ROWS its
+method, route and status are null, and it has "rows", of how many it is the sum.
+
+A log without requests has an entry of one line from time to time (`idle`), whose QPS_SECONDS is the time
+since its last entry. One that can't be read has none: a notice said so.
+
 Routes in QPS_ROWS are escaped as in the text (qps_service.text.escape). Where the rows would be longer than
 LARGE, QPS_ROWS is empty, and likewise MESSAGE has no rows: an entry is handed over as one piece.
 
@@ -28,15 +35,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from syslog import LOG_DEBUG, LOG_INFO
 
+from qps_service.configuration.types import JournalConfig
 from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
 from qps_service.reporting.report import rows_json
 from qps_service.reporting.text import text_lines
+from qps_service.text.units import SECOND, format_duration
 from qps_service.values.reports import Overview, Report
 
 IDENTIFIER = "qps-reporter"
 LARGE = 1 << 22  # characters of a field; rows of 1,000 long routes, or of 20,000 short ones
+DEFAULT = JournalConfig()
 SOCKET = "/run/systemd/journal/socket"
 
 Send = Callable[..., object]  # systemd.journal.sendv: one string `FIELD=value` an argument
@@ -54,10 +64,12 @@ def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def report_fields(report: Report) -> dict[str, str]:
-    """The journal fields of a report."""
+def report_fields(report: Report, rows: int | None = None, message: str | None = None) -> dict[str, str]:
+    """The journal fields of a report, with so many rows at most; its text is another `message`."""
+    if message is None:
+        message = _whole(text_lines(report, rows)) or _whole(text_lines(report._replace(rows=())))
     return {
-        "MESSAGE": _whole(text_lines(report)) or _whole(text_lines(report._replace(rows=()))),
+        "MESSAGE": message,
         "MESSAGE_ID": REPORT_MESSAGE_ID,
         "PRIORITY": str(LOG_INFO),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
@@ -67,7 +79,7 @@ def report_fields(report: Report) -> dict[str, str]:
         "QPS_REQUESTS": str(report.requests),
         "QPS_TOTAL": repr(report.rate),
         "QPS_REJECTED": str(report.rejected),
-        "QPS_ROWS": _whole(rows_json(report)),
+        "QPS_ROWS": _whole(rows_json(report, rows)),
     }
 
 
@@ -111,19 +123,39 @@ class JournalOutput(TakesReports):
 
     name = "journal"
 
-    def __init__(self, send: Send, notify: Notify) -> None:
+    def __init__(self, send: Send, notify: Notify, config: JournalConfig = DEFAULT) -> None:
         self.trouble = Trouble(notify, "the journal takes reports again")
+        self.config = config
         self._send = send
+        self._told: dict[str, int] = {}  # up to when each log's entries tell, CLOCK_BOOTTIME nanoseconds
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        """Send one entry for each."""
+        """Send one entry for each, but for those that have nothing to tell."""
         for report in reports:
+            fields = self._fields(report, now)
+            if fields is None:
+                continue
+            self._told[report.log] = now
             try:
-                self._send(*(f"{name}={value}" for name, value in report_fields(report).items()))
+                self._send(*(f"{name}={value}" for name, value in fields.items()))
             except OSError as error:
                 self.trouble.failed(f"cannot write to the journal: {error.strerror}")
             else:
                 self.trouble.works()
+        followed = {standing.log for standing in overview.logs}
+        self._told = {log: at for log, at in self._told.items() if log in followed}
+
+    def _fields(self, report: Report, now: int) -> dict[str, str] | None:
+        idle, told = self.config.idle, self._told.get(report.log)
+        if report.waiting and report.is_empty:
+            return None
+        if idle == 0 or report.losses or not report.is_empty:
+            return report_fields(report, self.config.rows)
+        if idle is None or (told is not None and now - told < idle):
+            return None
+        seconds = report.seconds if told is None else (now - told) / SECOND
+        text = f"{report.log}: no requests for {format_duration(round(seconds) * SECOND)}\n"
+        return report_fields(report._replace(seconds=seconds), message=text)
 
 
 class NoticeBoard:

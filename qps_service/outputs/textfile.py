@@ -5,6 +5,9 @@ it from being written, or says where, by taking a name first. A process that is 
 most, which the next one removes. A file that can't be written, or would be larger than `max_answer`, is said
 once, and tried again at the next report: until then the old one stays, and node_exporter tells its age
 (node_textfile_mtime_seconds).
+
+node_exporter reads all files of its directory as one text, and refuses it where two of them have one series.
+So each series has the file's path for a label: no two services share it, whatever their logs are called.
 """
 
 import os
@@ -34,6 +37,7 @@ class TextfileOutput(TakesReports):
     def __init__(self, config: TextfileConfig, notify: Notify) -> None:
         self.trouble = Trouble(notify, f"{show_path(config.path)} is written again")
         self._path, self._most = config.path, config.max_answer
+        self._labels = {"file": show_path(config.path)}
         self._has_cleared = False
 
     def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
@@ -41,7 +45,7 @@ class TextfileOutput(TakesReports):
         new = f"{self._path}.{os.urandom(_RANDOM).hex()}{_END}"
         try:
             self._clear()
-            self._write(new, within(self._most, pieces(overview)))
+            self._write(new, within(self._most, pieces(overview, labels=self._labels)))
             os.rename(new, self._path)
         except TooLarge as error:
             self.trouble.failed(f"{show_path(self._path)} stays as it is: {error}")

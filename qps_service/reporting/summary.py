@@ -6,18 +6,16 @@ printable text, and distinct routes stay distinct.
 
 import csv
 import io
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from qps_service.reporting.documents import as_json, harmless
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-# Tabs and line ends, which begin one too, are escaped before. The wide ones begin one in East Asia.
-FORMULA = tuple("'=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 class Summary(NamedTuple):
@@ -99,7 +97,7 @@ def render_json(summary: Summary) -> str:
             }
             for begin, requests, rate, classes in _times(summary)
         ]
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return as_json(document)
 
 
 def render_csv(summary: Summary) -> str:
@@ -112,7 +110,7 @@ def render_csv(summary: Summary) -> str:
     else:
         writer.writerow(("method", "route", "status", "requests", "bytes"))
         writer.writerows(
-            (_harmless(show(key.method)), _harmless(show(key.route)), f"{key.status:03d}", *counts)
+            (harmless(show(key.method)), harmless(show(key.route)), f"{key.status:03d}", *counts)
             for key, counts in _sorted(summary)
         )
     return text.getvalue()
@@ -144,12 +142,6 @@ def _times(summary: Summary) -> Iterable[tuple[str, int, str, Sequence[int]]]:
 
 def _moment(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
-
-
-def _harmless(text: str) -> str:
-    """Spreadsheets take what begins so for a formula (OWASP, "CSV Injection"); no path does. What begins with
-    an apostrophe gets one more: who takes one away has what was there."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:

@@ -9,28 +9,40 @@ The text, with tabs where <TAB> stands:
     total<TAB>-<TAB>10.4
     (empty line)
 
-While a loss is recent, a line for each stands after the total: `possible loss`, the number of bytes at
-most or `unknown`, and what happened. A route that is called as these lines are has its first letter escaped.
+Of many rows the journal has those to look at first, with a 5xx or the most requests, and then `rest`, the
+sum of the others. While a loss is recent, a line for each stands after the total: `possible loss`, the number
+of bytes at most or `unknown`, and what happened. A route that is called as these lines are has its first
+letter escaped.
 """
 
 import time
 from collections.abc import Iterator
 
-from qps_service.reporting.report import rates
+from qps_service.reporting.report import foremost, summed
 from qps_service.text.escape import show, show_path
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Report
 
 RULE = "=" * 29
 _OURS = {b"total": "\\x74otal", b"possible loss": "\\x70ossible loss"}
+_OURS_IN_PART = _OURS | {b"rest": "\\x72est"}
 
 
-def text_lines(report: Report) -> Iterator[str]:
-    """The report for people, by its lines: local time as C's ctime() writes it, methods summed out."""
+def text_lines(report: Report, most: int | None = None) -> Iterator[str]:
+    """The report for people, by its lines: local time as C's ctime() writes it, methods summed out. With
+    `most`, the rows to look at first, and one for the rest. Nothing for a log that could not be read."""
+    if report.waiting and report.is_empty:
+        return  # nobody knows whether there were requests
     date = time.ctime(report.at)
+    ours = _OURS if most is None else _OURS_IN_PART
+    rows, rest = summed(report), None
+    if most is not None:
+        rows, rest = foremost(rows, most, report.seconds)
     yield f"{date} {show(report.log.encode())}\n{RULE}\n" if report.named else f"{date}\n{RULE}\n"
-    for (route, status), rate in rates(report).items():
-        yield f"{_OURS.get(route) or show(route)}\t{status:03d}\t{format_rate(rate)}\n"
+    for row in rows:
+        yield f"{ours.get(row.route) or show(row.route)}\t{row.status:03d}\t{format_rate(row.rate)}\n"
+    if rest:
+        yield f"rest\t-\t{format_rate(rest.rate)}\n"
     yield f"total\t-\t{format_rate(report.rate)}\n"
     for loss in report.losses:
         yield f"{_render_loss(loss)}\n"

@@ -32,6 +32,7 @@ from qps_service.service.patterns import Chosen, Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker, unix_at
+from qps_service.service.status import Status, status_line
 from qps_service.service.systemd import Supervisor
 from qps_service.text.escape import show_path
 from qps_service.text.units import MILLISECOND, SECOND
@@ -162,12 +163,21 @@ class Daemon:
         self._heed_signals()
 
     def status(self) -> str:
-        """One line: the current total, the routes, what is followed or waited for, all requests so far."""
-        waiting = self._patterns.waiting()
-        if not self._pipelines.followed and waiting:
-            return waiting
-        status = self._pipelines.status(self._rate, self._config.source)
-        return f"{status}; {waiting}" if waiting else status
+        """One line: trouble, the current rate, what is followed, all requests so far."""
+        followed, now = self._pipelines.followed, self._clock.now()
+        status = Status(
+            rate=self._rate,
+            routes=sum(pipeline.aggregator.routes for pipeline in followed),
+            logs=len(followed),
+            requests=self._pipelines.requests,
+            is_written=self._writer.is_written,
+            failing=self._outputs.failing(),
+            losses=sum(len(pipeline.losses(now)) for pipeline in followed),
+            waiting=[pipeline.state.waiting for pipeline in followed if pipeline.state.waiting],
+            unmatched=self._patterns.waiting(),
+            source=self._config.source,
+        )
+        return status_line(status)
 
     def _say_totals(self) -> None:
         requests, rejected = self._pipelines.requests, self._pipelines.rejected
@@ -178,7 +188,7 @@ class Daemon:
         """Ready only when the watches stand, the ledger is open and everything that was there has been read.
         A log that the ledger knows goes on in the window that was open there."""
         self._writer.open()
-        self._outputs.reconfigure(self._config.outputs)
+        self._outputs.reconfigure(self._config.outputs, self._config.journal)
         has_more = True
         while has_more:
             now = self._clock.now()
@@ -346,8 +356,8 @@ class Daemon:
             if not pipeline.has_window:
                 continue
             window, losses = pipeline.close_window(), pipeline.losses(now)
-            report = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
-            reports.append(report)
+            dated = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
+            reports.append(dated._replace(waiting=pipeline.state.waiting))
         self._outputs.emit(reports, self._overview(now), now)
         return sum(report.rate for report in reports)
 
@@ -407,7 +417,7 @@ class Daemon:
         if config.interval != self._config.interval:
             self._schedule = Schedule(now, config.interval)
         self._writer.reconfigure(config.history)
-        self._outputs.reconfigure(config.outputs)
+        self._outputs.reconfigure(config.outputs, config.journal)
         self._config = config
         if arriving:
             now = self._look()

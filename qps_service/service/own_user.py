@@ -39,6 +39,14 @@ def hidden(path: str) -> Iterator[Answer]:
             yield "  sandbox", f"{how}, unless a drop-in says otherwise", True
 
 
+def protected(path: str, state: str) -> Iterator[Answer]:
+    """What the unit's sandbox keeps from being written, which is all but its state directory."""
+    real = os.path.realpath(path)
+    if os.path.commonpath([state, real]) != state:
+        how = "the service can write below its state directory alone, by ProtectSystem= of its unit"
+        yield "  sandbox", f"{how}, unless a drop-in has ReadWritePaths= or LogsDirectory=", True
+
+
 def as_user(user: pwd.struct_passwd | None, look: Callable[[], list[Answer]]) -> list[Answer]:
     """What `look` answers with the rights of `user` (None: our own). It runs in a child that gives
     ours up: no calculation from modes could respect every access list."""

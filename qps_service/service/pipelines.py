@@ -16,7 +16,6 @@ from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
-from qps_service.reporting.text import format_rate
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.process import Clock, unix_at
 from qps_service.text.escape import show_path
@@ -81,21 +80,6 @@ class Pipelines:
     def is_over(self) -> bool:
         """Whether nothing can come to any of them."""
         return bool(self.followed) and all(pipeline.state.is_over for pipeline in self.followed)
-
-    def status(self, rate: float, source: str | None) -> str:
-        """One line: the current total of requests per second, the routes, what is followed or waited for, all
-        requests so far. `source` is the file that the configuration was read from."""
-        if not self.followed:
-            return f"{self.requests} requests in total"
-        waiting = [pipeline.state.waiting for pipeline in self.followed if pipeline.state.waiting]
-        if len(waiting) == len(self.followed):
-            return "; ".join(waiting) + (f"; set path in {show_path(source)}" if source else "")
-        routes = sum(pipeline.aggregator.routes for pipeline in self.followed)
-        followed = ", ".join(
-            show_path(pipeline.config.path) for pipeline in self.followed if not pipeline.state.waiting
-        )
-        now = f"{format_rate(rate)} requests/s, {routes} routes, {followed}"
-        return "; ".join([now, *waiting, f"{self.requests} requests in total"])
 
     def commit(self, now: int, *, report: bool = False) -> bool:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.

@@ -18,6 +18,7 @@ from qps_service.files.kernel import user_name
 from qps_service.text.escape import show_path
 
 LEDGER = "ledger.db"
+STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=; instances have theirs in it
 _LINKS = 40  # the kernel follows no more of them (path_resolution(7))
 
 

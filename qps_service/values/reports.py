@@ -48,6 +48,12 @@ class Report(NamedTuple):
     rows: tuple[Row, ...]
     losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
     beside: Beside = NOTHING_BESIDE
+    waiting: str | None = None  # why the log is not followed; None if it is
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the log said nothing: no request, and no line that is none."""
+        return not (self.requests or self.rejected)
 
 
 class Standing(NamedTuple):

@@ -386,7 +386,7 @@ def says_each_failure() -> None:
     failed = Trouble.failed
 
     def each(self: Trouble, text: str) -> None:
-        self._is_failing = False
+        self.is_failing = False
         failed(self, text)
 
     replace(Trouble, failed=each)

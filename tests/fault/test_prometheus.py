@@ -275,6 +275,8 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
     hostile_lines(site)
     site.run()
     text = (place / "qps.prom").read_text()
+    # Another service beside it follows a log of the same name.
+    (place / "other.prom").write_text(text.replace(f"{place}/qps.prom", f"{place}/other.prom"))
     assert lint(text.encode()) == (0, b"")
     port = free_port()
     with server(
@@ -287,7 +289,13 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
         until(partial(answers, port))
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
-    assert samples(told) == samples(text)
+    own = {
+        (name, labels): value
+        for (name, labels), value in samples(told).items()
+        if ("file", f"{place}/qps.prom") in labels
+    }
+    assert own == samples(text)
+    assert len(samples(told)) == 2 * len(own)
     assert len([series for series in samples(text) if "http_requests_total" in series[0]]) == len(HOSTILE)
 
 

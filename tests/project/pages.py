@@ -39,6 +39,7 @@ VARIES = [
     (re.compile(r"\b\d[\d.]* requests/s\b"), "RATE requests/s"),
     (re.compile(rf"\bsince {DAY} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; [\w ]+ ago$"), "since DATE"),
     (re.compile(r"^( *exists +yes: .*), \d+ bytes$"), r"\1, SIZE"),
+    (re.compile(r"^( *ledger +.*): \d+ bytes$"), r"\1: SIZE"),
     (re.compile(r"\(native scanner, \w+\)"), "(native scanner, INSTRUCTIONS)"),
     (re.compile(r"/tmp/tmp\.\w{10}\b"), "DIRECTORY"),
 ]

@@ -21,7 +21,7 @@ from jsonschema import ValidationError
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
-from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.outputs import TABLES
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
@@ -82,7 +82,7 @@ def lacking(text: str, needed: Mapping[str, str]) -> Iterator[str]:
 def settings_undocumented(pages: Pages) -> list[str]:
     problems = []
     tables = {"": (*SERVICE, *LOG), "history.": HISTORY, "route.": RULE}
-    tables |= {f"{name}.": kind.settings for name, kind in OUTPUTS.items()}
+    tables |= {f"{name}.": settings for name, settings in TABLES.items()}
     for above, settings in tables.items():
         for setting in settings:
             text = part(pages[SETTINGS], f"`{above}{setting.key}`")
@@ -180,7 +180,7 @@ def blocks(pages: Pages, language: str) -> Iterator[str]:
 
 def exit_statuses_undocumented(pages: Pages) -> list[str]:
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    table = part(pages[COMMAND_LINE], "Exit statuses")
+    table = part(pages[COMMAND_LINE], "Exit statuses").partition("Of each command:")[2]
     return [
         str(status) for status in sorted(statuses) if not re.search(rf"^\| {status} \|", table, re.MULTILINE)
     ]

@@ -20,7 +20,7 @@ import pytest
 from qps_service import errors
 from qps_service.cli import make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
-from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.outputs import TABLES
 from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.formats.presets import NAMES as FORMATS
@@ -113,11 +113,11 @@ def settings_missing(pages: Pages) -> list[str]:
         (section(pages[FILE], "LOGS"), LOG),
         (section(pages[FILE], "ROUTES"), RULE),
     ]
-    for name, kind in OUTPUTS.items():
+    for name, settings in TABLES.items():
         found = re.search(
             rf"^ +\[output\.{name}\]$.*?(?=^ +\[output\.|\Z)", outputs, re.MULTILINE | re.DOTALL
         )
-        parts.append((found[0] if found else "", kind.settings))
+        parts.append((found[0] if found else "", settings))
     for part, settings in parts:
         for setting in settings:
             found = re.search(rf"^ +{setting.key} = .*?(?=^ +\w+ = |\Z)", part, re.MULTILINE | re.DOTALL)

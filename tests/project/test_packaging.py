@@ -11,7 +11,7 @@ import pytest
 
 from qps_service import __version__
 from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
-from qps_service.configuration.outputs import OUTPUTS
+from qps_service.configuration.outputs import OUTPUTS, TABLES
 from qps_service.configuration.settings import HISTORY, LOG, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
@@ -46,8 +46,8 @@ def check_example(text: str, tmp_path: Path) -> None:
     assert len(spelled_out.outputs) == len(OUTPUTS)
     assert not [
         f"{name}.{each.key}"
-        for name, kind in OUTPUTS.items()
-        for each in kind.settings
+        for name, settings in TABLES.items()
+        for each in settings
         if f"\n{each.key} = " not in shown and each.default
     ]
     assert not [

@@ -22,8 +22,10 @@ NEVER = "6h"
 
 
 def configuration(interval: str = "1s", start: str = "start", path: str = LOG) -> str:
-    """A configuration file for one log named `access`."""
-    return f'interval = "{interval}"\n[log.access]\npath = "{path}"\nformat = "default"\nstart = "{start}"\n'
+    """A configuration file for one log named `access`, of whose reports the journal has all."""
+    journal = '[output.journal]\nrows = 1000000\nidle = "0"\n'
+    log = f'[log.access]\npath = "{path}"\nformat = "default"\nstart = "{start}"\n'
+    return f'interval = "{interval}"\n{journal}{log}'
 
 
 def lines(count: int, route: str = "/", status: int = 200) -> str:

@@ -32,7 +32,7 @@ class Root:
 
     def run(self, step: Step) -> str:
         asks, looks = step.typed.startswith(TRAFFIC), step.typed.startswith(LOOKS)
-        if (asks or (looks and self._asked)) and self._is_running():
+        if looks and self._asked and self._is_running():
             with self._guest.follow(f"--unit={UNIT}", after=self._guest.journal_cursor()) as journal:
                 journal.until(is_report)
         self._asked = asks or (self._asked and not looks)

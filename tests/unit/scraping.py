@@ -23,9 +23,10 @@ PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 Make = Callable[..., PrometheusOutput]
 
 
-def render(overview: Overview, *, openmetrics: bool = False) -> tuple[bytes, str]:
+def render(overview: Overview, *, openmetrics: bool = False, **labels: str) -> tuple[bytes, str]:
     """All of the text, and its media type."""
-    return b"".join(pieces(overview, openmetrics=openmetrics)), media_type(openmetrics=openmetrics)
+    text = b"".join(pieces(overview, openmetrics=openmetrics, labels=labels))
+    return text, media_type(openmetrics=openmetrics)
 
 
 class Endpoint:

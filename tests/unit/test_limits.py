@@ -3,6 +3,7 @@
 Each row has a check that goes up to the bound and beyond it. `Doubled` lets in twice as much, and is noticed.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,13 +39,16 @@ from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
 from qps_service.formats.presets import LIST_LIMIT, as_list, compile_format
 from qps_service.notices.kinds import Notice
+from qps_service.outputs.journal import report_fields
 from qps_service.outputs.statsd import pack
+from qps_service.reporting.report import make_report
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.pipeline import _limits, _scan_options
-from qps_service.values.counts import OTHER, SAMPLE_LIMIT, Sample, Scanned
+from qps_service.values.counts import OTHER, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
 from qps_service.values.positions import Identity, Position
+from qps_service.values.reports import Window
 from tests.following import BlindFiles, Rig
 from tests.limits import Doubled, default_of
 from tests.promised import Promise, promises
@@ -333,6 +337,13 @@ def files_closed_early_are_summed_up() -> None:
 # --- outputs
 
 
+def the_journal_has_few_rows() -> None:
+    counts = {Key(b"GET", b"/%d" % number, 200): Counts(1, 1) for number in range(30)}
+    window = make_report(Window("a", 0, SECOND, counts, {}), sequence=1, at=0, named=False)
+    fields = report_fields(window, configured().journal.rows)
+    assert (len(json.loads(fields["QPS_ROWS"])), fields["MESSAGE"].count("\t200\t")) == (21, 20)
+
+
 def datagrams_are_small(tmp_path: Path) -> None:
     [statsd] = configured("[output.statsd]", tmp_path).outputs
     assert isinstance(statsd, StatsdConfig)
@@ -365,5 +376,6 @@ test_promise, test_twin = promises(
     Promise(a_log_says_little_in_a_minute, None, [Doubled("following.announcer:BURST")]),
     Promise(rotations_are_summed_up, None, [Doubled("following.announcer:ROTATIONS_SAID_EVERY")]),
     Promise(files_closed_early_are_summed_up, None, [Doubled("following.announcer:LET_GO_SAID_EVERY")]),
+    Promise(the_journal_has_few_rows, None, [Doubled("journal.rows")]),
     Promise(datagrams_are_small, None, [Doubled("statsd.datagram")]),
 )

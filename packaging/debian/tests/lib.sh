@@ -42,7 +42,7 @@ property() {
 }
 
 configure() {
-    printf 'interval = "1s"\n[log.access]\npath = "%s"\nstart = "start"\n' "$log" >"$configuration"
+    printf 'interval = "1s"\n[output.journal]\nidle = "0"\n[log.access]\npath = "%s"\nstart = "start"\n' "$log" >"$configuration"
 }
 
 # An empty ledger, so that each test's totals are its own.

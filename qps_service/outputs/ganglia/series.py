@@ -13,7 +13,7 @@ window those whose turn it is, equally many, and new ones in bounded numbers.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qps_service.outputs.ganglia.names import name_of
-from qps_service.reporting.report import rates
+from qps_service.reporting.report import summed
 from qps_service.values.reports import Report, Standing
 
 # How many windows a series without requests is sent: more than one, because datagrams get lost.
@@ -57,8 +57,8 @@ class LiveSeries:
                 series.idle += 1
         for report in reports:
             self._series_of(report.log).rate = report.rate
-            for (route, status), rate in rates(report).items():
-                self._series_of(report.log, route, status).rate = rate
+            for row in summed(report):
+                self._series_of(report.log, row.route, row.status).rate = row.rate
             if report.log in totals and report.log not in self._logs:
                 for key in totals[report.log].counts:
                     self._series_of(report.log, key.route, key.status)

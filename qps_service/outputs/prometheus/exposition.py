@@ -8,8 +8,9 @@ The formats are prometheus_client's: the text format 0.0.4, and OpenMetrics 1.0
 (https://prometheus.io/docs/instrumenting/exposition_formats/). Only who wants them loads this module.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
+from types import MappingProxyType
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -135,11 +136,16 @@ def media_type(*, openmetrics: bool = False) -> str:
     return choose_encoder(_ACCEPT[openmetrics])[1]
 
 
-def pieces(overview: Overview, *, openmetrics: bool = False) -> Iterator[bytes]:
-    """The text, in OpenMetrics or the text format, in pieces of some hundred lines."""
+def pieces(
+    overview: Overview, *, openmetrics: bool = False, labels: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[bytes]:
+    """The text, in OpenMetrics or the text format, in pieces of some hundred lines. Each series has these
+    `labels`, too."""
     encode, _ = choose_encoder(_ACCEPT[openmetrics])
     before = None
     for family in Families(overview):
+        for sample in family.samples:
+            sample.labels.update(labels)
         text = encode(_One(family)).removesuffix(_END[openmetrics])
         if family.name == before:
             text = text.split(b"\n", _HEAD)[_HEAD]

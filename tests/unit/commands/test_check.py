@@ -20,7 +20,7 @@ from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
-from qps_service.service import own_user
+from qps_service.service import other_runs, own_user
 from tests.promised import Patches, Promise, nothing, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -43,6 +43,9 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
     monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
     monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
     monkeypatch.setattr(own_user, "HIDDEN", {})
+    monkeypatch.setattr(check, "STATE", str(path / "var"))
+    monkeypatch.setattr(other_runs, "PROC", str(path / "proc"))
+    (path / "proc").mkdir()
     for name in [each for each in os.environ if each.startswith(("QPS_REPORTER_", "STATE_DIRECTORY"))]:
         monkeypatch.delenv(name)
     make_log(path / "access.log")
@@ -72,7 +75,8 @@ def looked(capsys: Captured, *words: str) -> tuple[int, list[str]]:
     status = main(["check", *words])
     captured = capsys.readouterr()
     assert captured.err == ""
-    return status, captured.out.splitlines()[3:]
+    lines = captured.out.splitlines()
+    return status, lines[4 if lines[3].startswith("  ledger ") else 3 :]
 
 
 ME, GROUP = user_name(os.geteuid()), group_name(os.getegid())
@@ -495,6 +499,7 @@ def test_it_says_where_each_output_leads(
     (place / "file.toml").write_text(
         "".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items())
     )
+    (place / "collector").mkdir()
     assert main(["check", "access.log", "--config", "file.toml"]) == 0
     lines = capsys.readouterr().out.splitlines()[3:]
     leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
@@ -558,18 +563,162 @@ def test_an_output_that_is_a_file_already_is_well(place: Path) -> None:
 
 @as_nobody
 def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
-    (place / "hidden").mkdir()
+    for name in ("hidden", "other", "var"):
+        (place / name).mkdir()
+        (place / name).chmod(0o777)
     (place / "file.toml").write_text(
         '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
     )
     monkeypatch.setattr(own_user, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
     assert main(["check", "access.log", "--config", "file.toml"]) == 0
     hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
-    assert capsys.readouterr().out.splitlines()[3:6] == [
+    protected = "the service can write below its state directory alone, by ProtectSystem= of its unit, unless"
+    assert capsys.readouterr().out.splitlines()[4:8] == [
         f"output         json: {place}/hidden/a",
         f"  sandbox      {place}/{hidden}",
         f"output         textfile: {place}/other/b.prom",
+        f"  sandbox      {protected} a drop-in has ReadWritePaths= or LogsDirectory=",
     ]
+
+
+def the_ledger_is_named(place: Path, capsys: Captured, monkeypatch: Monkey, source: str, state: str) -> None:
+    """That of the unit, or of the instance whose configuration it is; what is given wins."""
+    monkeypatch.setattr(check, "DEFAULT_FILE", str(place / "etc" / "qps-reporter.toml"))
+    (place / "etc").mkdir()
+    (place / source).write_text(f"[log.a]\npath = '{place}/access.log'\n")
+    for made in (False, True):
+        if made:
+            (place / state).mkdir(parents=True)
+            (place / state / "ledger.db").write_bytes(b"x" * 17)
+        given = ["--state", str(place / state)] if state == "given" else []
+        assert main(["check", "--config", str(place / source), *given]) == 0
+        lines = capsys.readouterr().out.splitlines()[2:4]
+        whence = "" if given else ", which systemd gives the service"
+        how = "17 bytes" if made else "none yet; the first start makes it"
+        assert lines == [
+            f"state          {place}/{state}{whence}", f"  ledger       {place}/{state}/ledger.db: {how}",
+        ]  # fmt: skip
+
+
+def outputs_files_are_tried(
+    place: Path, capsys: Captured, text: str, lay: Callable[[Path], object], problem: str | None
+) -> None:
+    """As the service's user, whose rights root has not."""
+    (place / "out").mkdir()
+    lay(place / "out")
+    name = text.partition(":")[0]
+    path = text.partition(":")[2]
+    (place / "file.toml").write_text(f'[output.{name}]\npath = "{path}"\n')
+    assert main(["check", "access.log", "--config", "file.toml"]) == int(problem is not None)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("output ")]
+    said = f": {problem.format(place=place)}{PROBLEM}" if problem else ""
+    assert line == f"output         {name}: {place}/{path}{said}"
+
+
+def put(path: Path, mode: int) -> None:
+    path.touch()
+    path.chmod(mode)
+
+
+DENIED = "Permission denied for user nobody; its mode is "
+SHUT = f"directory {{place}}/out: {DENIED}drwxr-xr-x root root"
+TRIED: tuple[tuple[str, Callable[[Path], object], str | None], ...] = (
+    ("json:out/a", lambda out: out.chmod(0o777), None),
+    ("json:out/a", lambda out: out.chmod(0o755), SHUT),
+    ("json:out/a", lambda out: put(out / "a", 0o666), None),
+    ("json:out/a", lambda out: put(out / "a", 0o644), f"{DENIED}-rw-r--r-- root root"),
+    ("json:none/a", lambda out: None, "directory {place}/none: No such file or directory"),
+    ("textfile:out/a.prom", lambda out: out.chmod(0o777), None),
+    ("textfile:out/a.prom", lambda out: put(out / "a.prom", 0o666), SHUT),
+)
+
+
+def others_are_told(
+    place: Path, capsys: Captured, runs: tuple[tuple[str, str], ...], told: list[str]
+) -> None:
+    """Processes of `run` that have the log open, but for the service itself."""
+    for number, (command, group) in enumerate(runs, start=7):
+        process = place / "proc" / str(number)
+        (process / "fd").mkdir(parents=True)
+        (process / "cmdline").write_bytes(command.replace(" ", "\0").encode() + b"\0")
+        (process / "cgroup").write_text(f"0::/{group}\n")
+        (process / "fd" / "3").symlink_to(place / ("other.log" if "other" in command else "access.log"))
+    (place / "proc" / "self").mkdir()
+    status, lines = looked(capsys, "access.log")
+    said = "  followed     warning: by {}, too: the journal has the reports of both"
+    assert (status, lines[6:]) == (0, [said.format(each) for each in told])
+
+
+UNIT, HAND = "system.slice/qps-reporter.service", "user.slice/session-1.scope"
+RUN = "/usr/bin/python3 /usr/bin/qps-reporter run"
+RUNS: tuple[tuple[tuple[tuple[str, str], ...], list[str]], ...] = (
+    ((), []),
+    (((RUN, UNIT),), []),
+    (((f"{RUN} x", HAND), (RUN, UNIT)), ["PID 7 (/usr/bin/qps-reporter run x)"]),
+    (((RUN, UNIT), (RUN, "a.slice/qps-reporter@shop.service")), ["qps-reporter@shop.service"]),
+    ((("python3 -m qps_service run x", HAND),), ["PID 7 (qps_service run x)"]),
+    (((RUN, UNIT), ("tail -F access.log", HAND), ("qps-reporter check", HAND)), []),
+    (((RUN, UNIT), (f"{RUN} other.log", HAND)), []),
+)
+
+
+test_tried, test_tried_twin = map(
+    as_nobody,
+    promises(
+        *(
+            Promise(
+                the_ledger_is_named,
+                None,
+                {"the unit's": Patches((check, "_state_of_the_unit", lambda source: None))}
+                if state != "given"
+                else {},
+                label=state,
+                source=source,
+                state=state,
+            )
+            for source, state in (
+                ("etc/qps-reporter.toml", "var"),
+                ("etc/shop.toml", "var/shop"),
+                ("new.toml", "var"),
+                ("etc/shop.toml", "given"),
+            )
+        ),
+        *(
+            Promise(
+                outputs_files_are_tried,
+                None,
+                {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
+                if problem
+                else {},
+                label=str(number),
+                text=text,
+                lay=lay,
+                problem=problem,
+            )
+            for number, (text, lay, problem) in enumerate(TRIED)
+        ),
+        *(
+            Promise(
+                others_are_told,
+                None,
+                {"alone": Patches((check, "runs_on", lambda path: []))}
+                if told
+                else {
+                    "all": Patches(
+                        (other_runs, "_has_open", lambda pid, log: True),
+                        (other_runs, "_NAMES", ("tail", "qps-reporter")),
+                    )
+                }
+                if "other" in str(runs)
+                else {},
+                label=str(number),
+                runs=runs,
+                told=told,
+            )
+            for number, (runs, told) in enumerate(RUNS)
+        ),
+    ),
+)
 
 
 @as_nobody

@@ -7,16 +7,17 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from qps_service import __version__, cli, commands
+from qps_service import __version__, cli, commands, errors
 from qps_service.cli import COMMANDS, EPILOG, main, make_parser
-from qps_service.errors import ConfigError, FormatError, QpsError, StateHeldError, UsageError
+from qps_service.errors import EXITS, ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
 from qps_service.service.state_directory import StateDirectory
 from tests.promised import Promise, promises
@@ -73,6 +74,29 @@ def test_each_end_has_its_status(
 ) -> None:
     assert ends_with(outcome) == status
     assert capsys.readouterr() == ("", said)
+
+
+def check_one_table(statuses: Mapping[int, str], epilogs: Mapping[str, str]) -> None:
+    """Each status means one thing, whatever command ends with it, and no command names another."""
+    named = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert named == statuses.keys()
+    assert all(isinstance(text, str) and len(text) > 5 for text in statuses.values())
+    for command, epilog in epilogs.items():
+        _, found, told = " ".join(epilog.split()).partition("Exits ")
+        numbers = {int(number) for number in re.findall(r"(?<![\w-])\d+(?= (?:if|after)\b|,)", told)}
+        assert numbers <= named, command
+        assert not found or 0 in numbers, command
+
+
+EPILOGS = {name: import_module(f"qps_service.commands.{name}").EPILOG for name in COMMANDS}
+test_table, test_table_twin = promises(
+    Promise(
+        check_one_table,
+        EXITS,
+        {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}},
+        epilogs=EPILOGS,
+    ),
+)
 
 
 def test_a_fault_of_ours_is_not_hidden(ends_with: Callable[[BaseException | int], int]) -> None:

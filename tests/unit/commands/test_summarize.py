@@ -15,7 +15,10 @@ import pytest
 from qps_service.cli import main
 from qps_service.errors import EXIT_NOTHING
 from qps_service.files.whole import BLOCK, Block, Whole
+from qps_service.reporting.selection import Selection
 from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.selecting import Wanted
+from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -121,6 +124,38 @@ def test_routes_can_be_collapsed_and_limited(
     assert text.splitlines()[1:] == rows
 
 
+ALL = ["GET,/u/1,404,2,14", "GET,/u/2,404,1,7"]
+CHOSEN: dict[str, list[str]] = {
+    "--route /u/*": ALL,
+    "--route /u/2 --route /x": ["GET,/u/2,404,1,7"],
+    "--status 4xx --method GET": ALL,
+    "--status 5XX --status 200": [],
+    "--log timed": ALL,
+    "--since @1795525320": ["GET,/u/2,404,1,7"],
+    "-S @1795525268 -U @1795525269": ["GET,/u/1,404,2,14"],
+    "-U 2026-11-24T14:01:08+01:00": [],
+    "-U -2h --route /u/1 --by 1h": ["2026-11-24T13:00:00Z,2,0.00056,0,0,0,2,0,0"],
+    "-S -2h": [],
+}
+
+
+def check_chosen(tmp_path: Path, capsys: Captured, chosen: str) -> None:
+    (tmp_path / "timed").write_bytes(TIMED)
+    (tmp_path / "other").write_bytes(TIMED if chosen == "--log timed" else b"")
+    words = [*chosen.split(), "--format", "combined", "--output", "csv"]
+    status = 0 if CHOSEN[chosen] else EXIT_NOTHING
+    text = answer(capsys, *words, tmp_path / "timed", tmp_path / "other", status=status)
+    assert text.splitlines()[1:] == CHOSEN[chosen]
+
+
+everything = Patches((Wanted, "has", lambda self, second: True), (Selection, "takes", lambda self, key: True))
+all_logs = Patches((Selection, "takes_log", lambda self, name: True))
+twins = {"--log timed": [all_logs]} | {chosen: [everything] for chosen, rows in CHOSEN.items() if rows != ALL}
+test_promise, test_twin = promises(
+    *(Promise(check_chosen, None, twins.get(chosen, []), chosen=chosen) for chosen in CHOSEN)
+)
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(log: Path, capsys: Captured) -> None:
     cut = log.with_suffix(".gz")
     cut.write_bytes(gzip.compress(LINE * 1000)[:-4])
@@ -134,7 +169,9 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(log: Path, capsys: 
     assert captured.out.splitlines()[1:] == ["GET,/help,200,1003,10030"]  # the damage is behind the last line
 
 
-@pytest.mark.parametrize("argument", ["--by=1500ms", "--by=0", "--by=x", "--top=0", "--routes=-1"])
+@pytest.mark.parametrize(
+    "argument", ["--by=1500ms", "--by=0", "--by=x", "--top=0", "--routes=-1", "--status=4x4", "-S2h"]
+)
 def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
     with pytest.raises(SystemExit) as error:
         main(["summarize", str(log), argument])
@@ -148,6 +185,9 @@ def test_what_cannot_be_asked_for(log: Path, argument: str) -> None:
         ("--by=1m --format=default", "--by: the format default has no time"),
         ("--by=1m --format=default --format=$uri", "--format: the format has no status"),
         ("--by=1m --format=default --format=$uri|$status", "--by: the format default or $uri|$status has no"),
+        ("-S -2h --format=default", "--since, --until: the format default has no time"),
+        ("-S @5 -U @5", "--since: expected a time before that of --until"),
+        ("--log=x", "--log: expected a name or a pattern that a FILE has"),
         ("--format=json --format=auto", "--format: expected auto to stand alone"),
         ("--format=$x", "--format: "),
     ],

@@ -96,7 +96,7 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
     assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE) - len(["name"])
     assert {setting.key for setting in SERVICE} == set(Config._fields) - {
-        *("history", "logs", "outputs", "source", "fragments")
+        *("history", "logs", "outputs", "source", "fragments", "journal")
     }
     for kind in OUTPUTS.values():
         told = {setting.key for setting in SERVICE} & set(kind.config._fields)  # Ganglia, of the interval

@@ -230,6 +230,9 @@ class Textfile(_File):
     resumed = "{} is written again"
     total = "qps_reporter_lines_total[('log', 'access')]"
 
+    def requests(self, told: Told) -> float:
+        return told[f"qps_reporter_lines_total[('file', '{self.path}'), ('log', 'access')]"]
+
     def read(self) -> Told:
         return read_families(parser.text_string_to_metric_families(self.path.read_text()))
 

@@ -430,7 +430,7 @@ class Spins(Blocks, GoesOn):  # has the loop look again at once, and again
 
 class SaysEach(Blocks):  # says each failure
     def emit(self, reports: object, overview: object, now: int) -> None:
-        self.trouble._is_failing = False
+        self.trouble.is_failing = False
         self.trouble.failed("refused")
 
 
@@ -509,7 +509,7 @@ def spoil(patch: Patch, base: type, method: str, **how: Callable[[Any], object])
 
 
 def say_each(patch: Patch, output: type) -> None:
-    spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(_is_failing=False))
+    spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(is_failing=False))
 
 
 def say_the_first_alone(patch: Patch, output: type) -> None:
@@ -517,9 +517,9 @@ def say_the_first_alone(patch: Patch, output: type) -> None:
     works = Trouble.works
 
     def once(self: Trouble) -> None:
-        failing = self._is_failing
+        failing = self.is_failing
         works(self)
-        self._is_failing = failing
+        self.is_failing = failing
 
     patch.setattr(Trouble, "works", once)
 

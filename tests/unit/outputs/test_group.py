@@ -7,6 +7,7 @@ import pytest
 
 from qps_service.configuration.types import (
     GraphiteConfig,
+    JournalConfig,
     JsonConfig,
     OutputConfig,
     PrometheusConfig,
@@ -100,7 +101,7 @@ def two_kinds_with_the_same_values_are_two(kind: Kind) -> None:
 
 
 class MakesFirst(OutputGroup):  # the new one finds its address taken by the old one
-    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+    def reconfigure(self, configs: Sequence[OutputConfig], journal: JournalConfig | None = None) -> None:
         before = dict(self._chosen)
         assert self._make
         self._chosen = [(config, before.get(config) or self._make(config)) for config in configs]
@@ -110,7 +111,7 @@ class MakesFirst(OutputGroup):  # the new one finds its address taken by the old
 
 
 class ByValue(OutputGroup):  # tuples of two kinds with the same values are one
-    def reconfigure(self, configs: Sequence[OutputConfig]) -> None:
+    def reconfigure(self, configs: Sequence[OutputConfig], journal: JournalConfig | None = None) -> None:
         super().reconfigure(list(dict.fromkeys(configs)))
 
 

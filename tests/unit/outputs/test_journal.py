@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import select
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qps_service.configuration.types import JournalConfig
 from qps_service.notices.kinds import (
     OUTPUT_FAILED,
     OUTPUT_RESUMED,
@@ -30,11 +32,12 @@ from qps_service.outputs.journal import (
 from qps_service.reporting.report import make_report
 from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import PossibleLoss
+from qps_service.values.entries import Loss, PossibleLoss
 from qps_service.values.reports import Report, Row, Window
 from tests.limits import Doubled
-from tests.promised import Promise, promises, says_each, twin
-from tests.unit.handed_over import emit
+from tests.promised import Patches, Promise, promises, says_each, twin
+from tests.unit.handed_over import OVERVIEW as NOBODY
+from tests.unit.handed_over import STANDING, emit, overview
 
 SECOND = 10**9
 
@@ -163,6 +166,140 @@ def test_what_is_the_journal(tmp_path: Path) -> None:
     assert not is_journal(-1, {"JOURNAL_STREAM": ""})
 
 
+# --- what goes into a journal that all services share
+
+
+def many(numbers: Mapping[tuple[bytes, bytes, int], int]) -> Report:
+    counts = {Key(*key): Counts(requests, 2 * requests) for key, requests in numbers.items()}
+    return make_report(Window("access", 0, SECOND, counts, {}), sequence=1, at=0, named=False)
+
+
+BUSY = many(
+    {
+        (b"GET", b"/a", 200): 50,
+        (b"GET", b"/b", 500): 1,
+        (b"GET", b"/c", 200): 20,
+        (b"POST", b"/c", 200): 31,
+        (b"GET", b"/d", 599): 2,
+        (b"GET", b"/e", 600): 7,
+        (b"GET", b"rest", 400): 6,
+    }
+)
+
+
+def the_rows_to_look_at_come_first(fields_of: Callable[..., Mapping[str, str]]) -> None:
+    """Those with a 5xx, then those with the most requests; the rest is summed, so that all add up."""
+    head, total = f"{time.ctime(0)}\n{'=' * 29}\n", "total\t-\t117\n\n"
+    ordered = ["/d\t599\t2", "/b\t500\t1", "/c\t200\t51", "/a\t200\t50", "/e\t600\t7", "\\x72est\t400\t6"]
+    for most, rest in ((0, 117), (1, 115), (3, 63), (5, 6), (6, 0), (20, 0)):
+        fields = fields_of(BUSY, most)
+        rows = [*ordered[:most], *([f"rest\t-\t{rest}"] if rest else [])]
+        assert fields["MESSAGE"] == head + "".join(f"{row}\n" for row in rows) + total
+        decoded = json.loads(fields["QPS_ROWS"])
+        assert len(decoded) == min(most + 1, 7)
+        assert sum(row["requests"] for row in decoded) == int(fields["QPS_REQUESTS"]) == 117
+        assert sum(row["bytes"] for row in decoded) == 234
+    assert json.loads(fields_of(BUSY, 4)["QPS_ROWS"])[2:] == [
+        {"method": "GET", "route": "/a", "status": 200, "requests": 50, "bytes": 100, "rate": 50.0},
+        {"method": "POST", "route": "/c", "status": 200, "requests": 31, "bytes": 62, "rate": 31.0},
+        {"method": None, "route": None, "status": None, "rows": 3, "requests": 33, "bytes": 66, "rate": 33.0},
+    ]
+
+
+HOUR = 3600 * SECOND
+
+
+def says_nothing(notice: Notice) -> None:
+    pytest.fail(notice.text)
+
+
+OVERVIEW = NOBODY._replace(logs=(STANDING,))
+EMPTY = many({})
+MISSING = EMPTY._replace(waiting="waiting for /var/log/access.log")
+LOSS = Loss(0, "truncated", "/var/log/access.log", 17)
+
+
+def idle_logs_are_quiet(make: type[JournalOutput]) -> None:
+    """Nothing but a line an hour, or as often as it is set; what a log says is told at once."""
+    hourly = [10, 3610, 3630, 7230]
+    for idle, expected in (
+        (HOUR, hourly),
+        (None, [3630]),
+        (0, [*range(10, 7261, 10)]),
+        (2 * HOUR, [10, 3630]),
+    ):
+        journal = Journal()
+        output = make(journal.send, says_nothing, JournalConfig(20, idle))
+        told, entries = [], 0
+        for second in range(10, 7261, 10):
+            report = REPORT if second == 3630 else EMPTY
+            output.emit([report._replace(log="access")], OVERVIEW, second * SECOND)
+            if len(journal.entries) > entries:
+                told.append(second)
+            entries = len(journal.entries)
+        assert told == expected
+        if idle == HOUR:
+            lines = [f"MESSAGE=access: no requests for {span}\n" for span in ("1s", "1h", "1h")]
+            assert [entry[0] for entry in journal.entries if entry[0].count("\n") == 1] == lines
+            assert [entry[6] for entry in journal.entries] == [
+                f"QPS_SECONDS={seconds}" for seconds in ("1.0", "3600.0", "3.0", "3600.0")
+            ]
+
+
+def what_is_no_silence_is_told(make: type[JournalOutput]) -> None:
+    """Rejected lines and losses are; a log that is missing is not said to have no requests."""
+    for change, entries in (
+        (EMPTY, 1),
+        (EMPTY._replace(rejected=1), 3),
+        (EMPTY._replace(losses=(LOSS,)), 3),
+        (MISSING, 0),
+        (MISSING._replace(rejected=1), 3),
+        (REPORT._replace(waiting=MISSING.waiting), 3),
+    ):
+        journal = Journal()
+        output = make(journal.send, says_nothing)
+        for second in range(3):
+            output.emit([change], OVERVIEW, second * SECOND)
+        assert len(journal.entries) == entries
+
+
+JOURNALD = 1500  # bytes that journald adds to an entry, at most, before it compresses
+
+
+def a_day_is_below_50_mb(config: JournalConfig) -> None:
+    """Of a log with 1,000 routes in each window of 10 seconds, and of five that are idle."""
+    routes = (b"/api/v1/customers/%04d/details" % number for number in range(1000))
+    busy = many({(b"GET", route, 200 + 100 * (number % 4)): 97 for number, route in enumerate(routes)})
+    idle = [EMPTY._replace(log=f"log{number}") for number in range(5)]
+    journal = Journal()
+    output = JournalOutput(journal.send, says_nothing, config)
+    followed = NOBODY._replace(logs=tuple(STANDING._replace(log=each.log) for each in (busy, *idle)))
+    windows = 400  # more than an hour of them
+    for number in range(windows):
+        output.emit([busy, *idle] if number % 100 == 0 else idle, followed, number * 10 * SECOND)
+    of_busy = [entry for entry in journal.entries if "QPS_LOG=access" in entry]
+    others = [entry for entry in journal.entries if "QPS_LOG=access" not in entry]
+    assert len(of_busy) == windows // 100
+    weight = sum(100 * size_of(entry) for entry in of_busy) + sum(map(size_of, others))
+    assert weight * 8640 / windows < 50_000_000
+
+
+def size_of(entry: tuple[str, ...]) -> int:
+    return sum(map(len, entry)) + JOURNALD
+
+
+def test_logs_are_told_apart_and_forgotten_when_they_go() -> None:
+    journal = Journal()
+    output = JournalOutput(journal.send, says_nothing)
+    others = [EMPTY._replace(log=f"log{number}") for number in range(3)]
+    followed = overview(*(STANDING._replace(log=each.log) for each in others))
+    for now in (0, SECOND):
+        output.emit(others, followed, now)
+    assert len(journal.entries) == 3
+    output.emit([], overview(), 2 * SECOND)
+    assert not output._told
+
+
 # --- a journal that takes nothing
 
 
@@ -191,7 +328,8 @@ def failures_are_said_once_a_change(make: type[JournalOutput]) -> None:
         emit(output, REPORT)
         assert said == [failed, resumed, failed][:expected]
     output.close()
-    assert journal.entries == [tuple(f"{name}={value}" for name, value in report_fields(REPORT).items())] * 2
+    entry = tuple(f"{name}={value}" for name, value in report_fields(REPORT, 20).items())
+    assert journal.entries == [entry] * 2
 
 
 # --- where notices go
@@ -254,11 +392,15 @@ def taken_for(bytes_: str) -> Callable[[Notice], dict[str, str]]:
     )
 
 
+def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str, str] | None:
+    return JournalOutput._fields(output, report._replace(waiting=None), now)
+
+
 def say_the_first_alone(output: JournalOutput, *arguments: Any) -> None:
     """A second failure, a week later, is never said."""
-    failing = output.trouble._is_failing
+    failing = output.trouble.is_failing
     JournalOutput.emit(output, *arguments)
-    output.trouble._is_failing |= failing
+    output.trouble.is_failing |= failing
 
 
 def write(board: NoticeBoard, notice: Notice) -> None:
@@ -268,6 +410,43 @@ def write(board: NoticeBoard, notice: Notice) -> None:
 
 test_promise, test_twin = promises(
     Promise(large_fields_have_no_rows, None, [Doubled("outputs.journal:LARGE")]),
+    Promise(
+        the_rows_to_look_at_come_first,
+        report_fields,
+        {
+            "all": lambda report, _: report_fields(report, len(report.rows)),
+            "in their order": lambda report, most: report_fields(report._replace(rows=report.rows[:most])),
+            "no rest": lambda report, most: report_fields(report, most) | {"QPS_ROWS": "[]"},
+        },
+    ),
+    Promise(
+        a_day_is_below_50_mb,
+        JournalConfig(),
+        {"100 rows": JournalConfig(rows=100), "idle ones each time": JournalConfig(idle=0)},
+    ),
+    Promise(
+        idle_logs_are_quiet,
+        JournalOutput,
+        [
+            twin(
+                JournalOutput,
+                "each window",
+                "_fields",
+                instead=lambda self, report, now: report_fields(report),
+            ),
+            twin(JournalOutput, "never", "_fields", first=lambda self: self._told.update(access=1 << 62)),
+            twin(JournalOutput, "always", "_fields", first=lambda self: self._told.clear()),
+        ],
+    ),
+    Promise(
+        what_is_no_silence_is_told,
+        JournalOutput,
+        {
+            "missing": twin(JournalOutput, "missing", "_fields", instead=without_waiting),
+            "rejected": Patches((Report, "is_empty", property(lambda self: not self.requests))),
+            "all": Patches((Report, "is_empty", True)),
+        },
+    ),
     Promise(a_reports_fields, report_fields, {"rounded": rounded, "unescaped": unescaped}),
     Promise(
         a_possible_losss_fields,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from prometheus_client import parser
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import TextfileConfig
@@ -12,17 +13,22 @@ from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Not
 from qps_service.outputs import textfile
 from qps_service.outputs.prometheus.exposition import TooLarge, within
 from qps_service.outputs.textfile import TextfileOutput
+from qps_service.text.escape import show_path
 from qps_service.text.units import format_size
+from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
-from tests.unit.handed_over import OVERVIEW, emit
+from tests.unit.handed_over import OVERVIEW, emit, overview, standing
 from tests.unit.scraping import render
 
 Make = Callable[[TextfileConfig, Notify], TextfileOutput]
 CHANGED = OVERVIEW._replace(commits=7)
 LARGE = OVERVIEW._replace(commits=70)
-TEXT, CHANGED_TEXT = render(OVERVIEW)[0], render(CHANGED)[0]
+
+
+def text_of(overview: Overview, path: Path) -> bytes:
+    return render(overview, file=str(path))[0]
 
 
 def made(make: Make, path: Path) -> TextfileOutput:
@@ -51,8 +57,8 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
             patch.setattr(os, name, watched(getattr(os, name)))
         emit(output, overview=CHANGED)
     os.umask(before)
-    assert path.read_bytes() == CHANGED_TEXT
-    assert seen == {TEXT, CHANGED_TEXT}
+    assert path.read_bytes() == text_of(CHANGED, path)
+    assert seen == {text_of(OVERVIEW, path), text_of(CHANGED, path)}
     assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -70,13 +76,14 @@ def is_never_large(make: Make, tmp_path: Path) -> None:
     """Beyond max_answer the file stays as it was, which is said once, and nothing else is left there."""
     path = tmp_path / "qps.prom"
     said: list[Notice] = []
-    output = make(TextfileConfig(str(path), len(CHANGED_TEXT)), said.append)
+    size = len(text_of(CHANGED, path))
+    output = make(TextfileConfig(str(path), size), said.append)
     emit(output, overview=CHANGED)
     for _ in range(2):
         emit(output, overview=LARGE)
-    assert path.read_bytes() == CHANGED_TEXT
+    assert path.read_bytes() == text_of(CHANGED, path)
     assert os.listdir(tmp_path) == ["qps.prom"]
-    most = format_size(len(CHANGED_TEXT))
+    most = format_size(size)
     text = f"{path} stays as it is: the metrics are more than max_answer = {most}"
     assert said == [Notice(OUTPUT_FAILED, text)]
     emit(output, overview=CHANGED)
@@ -121,7 +128,7 @@ def nobody_was_there_first(make: Make, tmp_path: Path, lay: Callable[[Path], obj
             lay(Path(names[-1]))
         emit(output, overview=CHANGED)
     assert len(set(names)) == 3
-    assert (tmp_path / "qps.prom").read_bytes() == CHANGED_TEXT
+    assert (tmp_path / "qps.prom").read_bytes() == text_of(CHANGED, tmp_path / "qps.prom")
     assert not (tmp_path / "qps.prom").is_symlink()
     assert (tmp_path / "precious").read_text() == ""
 
@@ -180,7 +187,34 @@ class OneName(TextfileOutput):
 
 OPENS = twin(TextfileOutput, "opens", "_write", instead=open_whatever_is_there)
 LEAVES = twin(TextfileOutput, "leaves", "_clear", instead=nothing)
+
+
+def two_services_share_no_series(make: Make, tmp_path: Path) -> None:
+    """Though they follow logs of one name: node_exporter would refuse both files."""
+    log = standing({Key(b"GET", b"/", 200): Counts(1, 1)})
+    series: list[str] = []
+    for name in ("one.prom", 'two "\\ \n.prom'):
+        emit(made(make, tmp_path / name), overview=overview(log)._replace(output_failures={"json": 0}))
+        text = (tmp_path / name).read_text()
+        assert 'file="' in text
+        series += [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+        found = parser.text_string_to_metric_families(text)
+        files = {sample.labels["file"] for family in found for sample in family.samples}
+        assert files == {show_path(str(tmp_path / name))}
+    assert len(series) > 20
+    assert len(set(series)) == len(series)
+
+
 test_promise, test_twin = promises(
+    Promise(
+        two_services_share_no_series,
+        TextfileOutput,
+        [
+            twin(TextfileOutput, "by log", "emit", first=lambda self: self._labels.clear()),
+            twin(TextfileOutput, "by name", "emit", first=lambda self: self._labels.update(file="qps")),
+        ],
+        caught=(KeyError,),
+    ),
     Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
     Promise(
         is_never_large,
@@ -230,4 +264,4 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
         patch.setattr(os, "fchmod", full)
         emit(output, overview=CHANGED)
     assert [notice.text for notice in said] == [f"cannot write {path}: No space left on device"]
-    assert (os.listdir(tmp_path), path.read_bytes()) == (["a.prom"], TEXT)
+    assert (os.listdir(tmp_path), path.read_bytes()) == (["a.prom"], text_of(OVERVIEW, path))

@@ -85,7 +85,11 @@ def test_the_date_is_local_and_has_no_zeros_before_the_day(local_time: Callable[
 
 @pytest.mark.usefixtures("berlin")
 def test_a_window_without_requests() -> None:
-    assert render_text(report_of({}, rejects=4)) == SAMPLE[:55] + "total\t-\t0\n\n"
+    text = SAMPLE[:55] + "total\t-\t0\n\n"
+    assert render_text(report_of({}, rejects=4)) == render_text(report_of({})) == text
+    missing = report_of({})._replace(waiting="waiting for access.log")
+    assert render_text(missing) == ""
+    assert render_text(missing._replace(rejected=1)) == text
 
 
 @pytest.mark.usefixtures("berlin")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qps_service.reporting import summary
+from qps_service.reporting import documents, summary
 from qps_service.reporting.summary import Summary, render_csv, render_json, render_table
 from qps_service.values.counts import Beside, Counts, Key
 from tests.promised import Promise, promises
@@ -124,7 +124,7 @@ TARGETS = [
 def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
     """Different methods and routes stay different, and none begins as a formula does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summary, "_harmless", harmless)
+        patch.setattr(summary, "harmless", harmless)
         keys = {Key(target.encode(), target.encode(), 200): Counts(1, 1) for target in TARGETS}
         cells = [row[:2] for row in rows(render_csv(Summary(keys, {}, {}, 0)))[1:]]
     assert len({route for _, route in cells}) == len({method for method, _ in cells}) == len(TARGETS)
@@ -135,7 +135,7 @@ def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
 test_formulas, test_formulas_twin = promises(
     Promise(
         no_cell_is_a_formula,
-        summary._harmless,
+        documents.harmless,
         {
             "as they are": str,
             "one apostrophe": lambda text: f"'{text}" if text[:1] in "=+-@\uff1d" else text,

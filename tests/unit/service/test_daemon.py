@@ -13,6 +13,7 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.files.kernel import Files
 from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
+from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
@@ -225,9 +226,21 @@ def test_status_tells_rate_routes_log_and_total(tmp_path: Path) -> None:
     service.write_at(2, 5, LINE.replace(b"/a", b"/b"))
     service.run(10.5)
     statuses = service.told_of("STATUS=")
-    log = tmp_path / "access.log"
-    assert statuses[0] == f"STATUS=2.5 requests/s, 2 routes, {log}; 25 requests in total"
+    assert statuses[0] == "STATUS=2.5 requests/s, 2 routes, 1 log; 25 requests in total"
     assert "waiting for" in service.told_of("READY=1")[0]
+
+
+def test_trouble_comes_first_in_the_status_and_goes_when_it_is_over(tmp_path: Path) -> None:
+    """An output that fails, and a file that is truncated, perhaps behind what was read."""
+    service = Service(tmp_path)
+    trouble = service.recorder.trouble
+    service.world.at(1, lambda: trouble.failed("nobody is there"))
+    service.write_at(2, 20)
+    service.world.at(5.5, lambda: service.log.write_bytes(b""))
+    service.world.at(15, trouble.works)
+    service.run(25)
+    trouble_in = [status.removeprefix("STATUS=").split("; ")[:-2] for status in service.told_of("STATUS=")]
+    assert trouble_in[:2] == [["output recorder fails", "1 possible loss"], ["1 possible loss"]]
 
 
 def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
@@ -240,6 +253,9 @@ def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     statuses = service.told_of("STATUS=")
     assert statuses[0] == f"STATUS={wait}"
     assert statuses[1].startswith("STATUS=0.1 requests/s")
+    # Nobody knows whether there were requests while it was missing.
+    assert [report.waiting for report in service.reports] == [f"waiting for {service.log}", None, None]
+    assert [bool(render_text(report)) for report in service.reports] == [False, True, True]
 
 
 def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
