@@ -22,6 +22,7 @@ from qps_service.ledger.database import Database, LedgerVanished
 from qps_service.ledger.rows import (
     add_beside,
     add_counts,
+    add_events,
     add_losses,
     add_rejects,
     forget_positions,
@@ -50,9 +51,10 @@ class Ledger:
         self._boot = boot
         self._epoch: int | None = None  # the ledger's clock where CLOCK_BOOTTIME is 0, since the first commit
 
-    def open(self, writable: bool = True) -> None:
-        """Open it, and create it if it is to be written and there is none."""
-        self.database.open(writable=writable)
+    def open(self, writable: bool = True, *, scan: bool = True) -> None:
+        """Open it, and create it if it is to be written and there is none. Who only looks leaves out the
+        `scan` of the whole file for damage."""
+        self.database.open(writable=writable, scan=scan)
         self._epoch = None
         with self.database.snapshot() as reading:
             self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")
@@ -77,6 +79,7 @@ class Ledger:
                 _add_window(writing, log, entry, passed)
                 _add_positions(writing, log, entry)
                 add_losses(writing, log, entry.losses, passed)
+            self._add_events(writing, entries)
 
     def begin(
         self, whole: Sequence[Entry], windows: Sequence[Entry], *, sequence: int | None, number: int
@@ -94,6 +97,7 @@ class Ledger:
                 log = self._add_log(writing, entry, passed)
                 _add_window(writing, log, entry, passed)
                 add_losses(writing, log, entry.losses, passed)
+            self._add_events(writing, windows)
 
     def restore(self, log: str, *, now: int, at: int) -> Restored | None:
         """What is known of the log; None if nothing. `now` is CLOCK_BOOTTIME, `at` the same moment in Unix
@@ -203,6 +207,11 @@ class Ledger:
                 passed = entry.at
             self._epoch = passed - entry.ended
         return self._epoch + entry.ended
+
+    def _add_events(self, writing: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        """After the logs that they name."""
+        for entry in entries:
+            add_events(writing, entry.events, self._clock(writing, entry))
 
     def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]

@@ -92,7 +92,8 @@ class _Work:
         return _used(self._writing)
 
     def drop(self, until: int) -> None:
-        """Drop what ended by this time of the ledger's clock, in nanoseconds."""
+        """Drop what ended by this time of the ledger's clock, in nanoseconds, and the events up to then."""
+        self._writing.execute("DELETE FROM event WHERE passed <= ?", (until,))
         query = "SELECT id FROM period WHERE sequence <= ? AND passed <= ? ORDER BY sequence"
         for (period,) in self._rows(query, until):
             self._delete(period)
@@ -100,11 +101,12 @@ class _Work:
     def drop_oldest(self) -> int | None:
         """Drop one window, or all that were merged into it; when it ended, None if there is none."""
         row = self._writing.execute(
-            "SELECT id, ended FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
+            "SELECT id, ended, passed FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
         ).fetchone()
         if row is None:
             return None
         self._delete(row[0])
+        self._writing.execute("DELETE FROM event WHERE passed <= ?", (row[2],))
         return int(row[1])
 
     def merge(self, at: int, halvings: int) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 
 from qps_service.text.escape import show
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
-from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.values.entries import (
+    ALL_EVENTS_LIMIT,
+    EVENT_TEXT_LIMIT,
+    EVENTS_LIMIT,
+    LOSSES_LIMIT,
+    Event,
+    Loss,
+)
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
@@ -113,6 +120,32 @@ def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss], pa
            (SELECT id FROM loss WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
         (log, LOSSES_LIMIT),
     )
+
+
+def add_events(writing: sqlite3.Connection, events: Sequence[Event], passed: int) -> None:
+    """Add them, of this moment by the ledger's clock. The newest EVENTS_LIMIT of each log and of the service
+    stay, and of these the newest ALL_EVENTS_LIMIT."""
+    for log in {event.log for event in events}:
+        row = writing.execute("SELECT id FROM log WHERE name = ?", (log,)).fetchone()
+        owner = row[0] if row else 0
+        writing.executemany(
+            "INSERT INTO event (log, at, passed, kind, text) VALUES (?, ?, ?, ?, ?)",
+            (
+                (owner, event.at, passed, event.kind, os.fsencode(event.text[:EVENT_TEXT_LIMIT]))
+                for event in events
+                if event.log == log
+            ),
+        )
+        writing.execute(
+            """DELETE FROM event WHERE log = ?1 AND id <=
+               (SELECT id FROM event WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+            (owner, EVENTS_LIMIT),
+        )
+    if events:
+        writing.execute(
+            "DELETE FROM event WHERE id <= (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (ALL_EVENTS_LIMIT,),
+        )
 
 
 def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Position, bool]]:

@@ -184,7 +184,20 @@ ALTER TABLE position ADD COLUMN directives INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE position ADD COLUMN directive BLOB;
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# What happened, to be seen beside the numbers. `log` is 0 for the service itself.
+_FIFTH = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    at INTEGER NOT NULL,        -- Unix nanoseconds
+    passed INTEGER NOT NULL,    -- the moment of its commit by the ledger's clock
+    kind TEXT NOT NULL,
+    text BLOB NOT NULL
+);
+CREATE INDEX event_log ON event (log);
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 VERSION = len(STEPS)
 
 

@@ -30,6 +30,7 @@ from qps_service.outputs.stdout import StdoutOutput
 from qps_service.scanning.scanner import describe
 from qps_service.service.daemon import Daemon
 from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.events import EventBook
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline
 from qps_service.service.process import SignalWaker, SystemClock, boot_id, occupy_standard_streams
@@ -83,6 +84,8 @@ def assembled(
     board = NoticeBoard(
         host.journal, None if host.writes_to_journal(2) else 2, least=LOG_WARNING if once else LOG_DEBUG
     )
+    clock, limit = SystemClock(), CpuLimit()
+    events = EventBook(board.notify, clock.unix)
     fixed: list[Output] = []
     if host.journal:
         fixed.append(JournalOutput(host.journal, board.notify))
@@ -90,7 +93,6 @@ def assembled(
         fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
-    clock, limit = SystemClock(), CpuLimit()
     limit.install()
     rule_time = RuleTime(limit, clock.now, board.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
@@ -108,7 +110,7 @@ def assembled(
     writer = LedgerWriter(
         state.ledger if state else None,
         boot=boot_id(),
-        notify=board.notify,
+        notify=events.notify,
         history=config.history,
         is_ours=state.is_held if state else lambda: True,
     )
@@ -119,7 +121,7 @@ def assembled(
             reload=reload,
             make_pipeline=_pipelines_with(
                 store,
-                board.notify,
+                events.notify,
                 Watches(None if once else board.notify),
                 # Without a ledger nobody could go on with what is kept.
                 keeps=bool(state) and not once,
@@ -130,7 +132,7 @@ def assembled(
             clock=clock,
             waker=waker,
             supervisor=supervisor,
-            notify=board.notify,
+            events=events,
             scanner=describe(host.environment),
         )
         rule_time.working = daemon.alive

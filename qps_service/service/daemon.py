@@ -22,16 +22,18 @@ from qps_service.configuration.types import Config
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, QpsError
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import Notice
 from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.group import OutputGroup
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
+from qps_service.service.events import EventBook
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker, unix_at
 from qps_service.service.systemd import Supervisor
 from qps_service.text.units import MILLISECOND, SECOND
+from qps_service.values.entries import STARTED, STOPPED
 from qps_service.values.reports import Overview
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
@@ -63,7 +65,7 @@ class Daemon:
         clock: Clock,
         waker: Waker,
         supervisor: Supervisor,
-        notify: Notify,
+        events: EventBook,
         scanner: str = "",
     ) -> None:
         """`reload` reads the configuration anew; `drop_kept(name)` lets go of what systemd keeps of a log;
@@ -75,8 +77,9 @@ class Daemon:
         self._clock = clock
         self._waker = waker
         self._supervisor = supervisor
-        self._notify = notify
-        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, notify, self.alive)
+        self._events = events
+        self._notify = events.notify
+        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, events, self.alive)
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
@@ -90,6 +93,7 @@ class Daemon:
         """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
         status."""
         try:
+            self._events.add(STARTED, f"qps-reporter {__version__} started")
             self._start()
             if not self._stopping:
                 self._supervisor.ready(self.status())
@@ -110,6 +114,7 @@ class Daemon:
             for pipeline in self._pipelines.followed:
                 pipeline.sweep()
             now = self._catch_up(self._pipelines.followed)
+            self._events.add(STOPPED, f"qps-reporter {__version__} stopped")
             self._pipelines.commit(now, report=True)
             self._waker.hold_back()
             self._report(now)

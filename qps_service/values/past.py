@@ -1,0 +1,80 @@
+"""What is asked of the ledger's history, and what it answers. Times are Unix nanoseconds."""
+
+from typing import NamedTuple
+
+from qps_service.values.entries import Event
+
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+NAMES = ("route", "status", "method")  # what requests can be told apart by, but for time
+
+NO_REQUESTS = (0,) * len(CLASSES)
+
+
+class Filter(NamedTuple):
+    """Which requests count; empty takes all."""
+
+    routes: tuple[str, ...] = ()  # patterns of SQLite's GLOB, of routes as they are shown
+    statuses: tuple[tuple[int, int], ...] = ()  # the first and the last of each range
+    methods: tuple[str, ...] = ()
+
+
+class Question(NamedTuple):
+    """Which part of the history, and what of it."""
+
+    since: int
+    until: int
+    step: int  # nanoseconds that are to be told apart
+    logs: tuple[str, ...] = ()  # names; empty for all
+    only: Filter = Filter()
+    by: str | None = None  # one of NAMES; None for time
+
+
+class Tally(NamedTuple):
+    """Requests by the class of their status, and their bytes."""
+
+    classes: tuple[int, ...] = NO_REQUESTS  # as in CLASSES
+    bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """In all."""
+        return sum(self.classes)
+
+    @property
+    def errors(self) -> int:
+        """Those that the server failed: 5xx."""
+        return self.classes[4]
+
+    def plus(self, other: "Tally") -> "Tally":
+        """The sum of both."""
+        return Tally(
+            tuple(a + b for a, b in zip(self.classes, other.classes, strict=True)), self.bytes + other.bytes
+        )
+
+
+class Period(NamedTuple):
+    """A window of one log, or several that were merged into one."""
+
+    log: str
+    started: int  # as far before the end as it was long
+    ended: int  # what the wall clock showed
+    grain: int  # nanoseconds that it was merged to; 0 for a window
+    rejected: int  # lines
+    unmeasured: int  # requests whose size the log does not tell
+    tally: Tally  # of the requests that count
+
+    @property
+    def length(self) -> int:
+        """Nanoseconds that really passed."""
+        return self.ended - self.started
+
+
+class Past(NamedTuple):
+    """The answer, of one commit."""
+
+    logs: tuple[str, ...]  # that were asked for
+    periods: tuple[Period, ...]  # by their end
+    names: dict[str, dict[str, Tally]]  # log -> name -> its requests in these periods, where that was asked
+    events: tuple[Event, ...]  # of these logs and of the service, from the first period's start on
+    begins: int | None  # when the oldest window of these logs began; None without one
+    ends: int | None  # when the newest one ended
