@@ -1,13 +1,19 @@
 """The subcommands: one module each, with HELP, EPILOG, `add_arguments` and `run`."""
 
 import argparse
+import re
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 from qps_service.configuration.loader import DEFAULT_FILE, Flags
 from qps_service.configuration.settings import BY_KEY, LOG, SERVICE
 from qps_service.errors import FormatError, UsageError
 from qps_service.formats.presets import AUTO, LogFormat, as_list, compile_format
+from qps_service.reporting.selection import Selection, parse_status
 from qps_service.service.process import discard_stdout
+from qps_service.text.times import parse_time
 
 MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # bytes, without configuration
 
@@ -32,6 +38,51 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 f"--{setting.key}", metavar=setting.metavar, help=setting.help + default, action=action
             )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which requests are wanted: of which log, route, status and method, and when."""
+    add = parser.add_argument
+    add(
+        "--log",
+        action="append",
+        metavar="NAME",
+        help="only of this log: its name, or a pattern such as shop*",
+    )
+    add("--route", action="append", metavar="ROUTE", help="only this route, or a pattern such as '/api/*'")
+    add(
+        "--status", action="append", metavar="STATUS", type=_read_by(parse_status),
+        help="only this status, such as 404, or 5xx for all that begin so",
+    )  # fmt: skip
+    add("--method", action="append", metavar="METHOD", help="only this method")
+    now = time.time_ns()
+    moment = _read_by(lambda text: parse_time(text, now))
+    times = "-2h, 14:00, '2026-11-29 14:00', @1764424800, today, yesterday, as journalctl takes them"
+    add("-S", "--since", metavar="TIME", type=moment, help=f"only from then on: {times}")
+    add("-U", "--until", metavar="TIME", type=moment, help="only before then; TIME as for --since")
+    # argparse takes what begins with a dash for an option, but for negative numbers: -2h is one of hours.
+    parser._negative_number_matcher = re.compile(r"-\s*[0-9]")
+
+
+def selection_of(arguments: argparse.Namespace) -> Selection:
+    """What `add_selection` was given, but for the times. Raises UsageError for times that leave nothing."""
+    since, until = arguments.since, arguments.until
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--since: expected a time before that of --until")
+    given = (arguments.log, arguments.route, arguments.method, arguments.status)
+    return Selection(*(tuple(each or ()) for each in given))
+
+
+def _read_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """For argparse, which says of a ValueError nothing but `invalid value`."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
+
+    return read
 
 
 def flags_of(arguments: argparse.Namespace) -> Flags:

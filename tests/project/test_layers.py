@@ -24,7 +24,10 @@ PURE_IMPORTS = {
     *("itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
-PURE_USES = {"time": {"ctime", "gmtime", "strftime"}, "os": {"path"}}
+PURE_USES = {
+    "time": {"ctime", "gmtime", "localtime", "mktime", "strftime", "strptime", "struct_time"},
+    "os": {"path"},
+}
 
 # Who opens what is not a log that is followed: the configuration, gmond's, the lock, the watched directory,
 # the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file, other
