@@ -1,18 +1,14 @@
 """`qps-reporter audit`: whether the books balance."""
 
 import argparse
-import os
 import time
 
 from qps_service.auditing.audit import Audit, audit
 from qps_service.auditing.recount import Checked
 from qps_service.commands import answer
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
+from qps_service.commands.reading import add_state, reading
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files
-from qps_service.ledger.database import LedgerError
-from qps_service.ledger.ledger import Ledger
-from qps_service.service.process import boot_id
-from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show, show_path
 
 HELP = "check the ledger against itself and against the logs that still exist"
@@ -28,29 +24,18 @@ and what may have been lost. Reads only, and may run while the service does. Exi
 far as files could be read, 1 if they don't or can't be read.
 """
 
-STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
 HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", "recount", "file")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    default = os.environ.get("QPS_REPORTER_STATE") or STATE
-    parser.add_argument(
-        "--state", metavar="DIR", default=default, help=f"directory that holds the ledger (default: {STATE})"
-    )
+    add_state(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit status."""
-    path = os.path.join(os.path.abspath(arguments.state), LEDGER)
-    ledger = Ledger(path, boot=boot_id())
-    try:
-        ledger.open(writable=False)
+    with reading(arguments.state, scan=True) as ledger:
         audits = [audit(ledger, log, Files()) for log in ledger.logs()]
-    except LedgerError as error:
-        raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
-    finally:
-        ledger.close()
     balance = all(each.balances for each in audits)
     answer("".join(map(render, audits)) + f"the books {_verdict(audits, balance=balance)}\n")
     return EXIT_OK if balance else EXIT_PROBLEM

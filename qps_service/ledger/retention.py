@@ -101,7 +101,8 @@ class _Work:
     def drop_oldest(self) -> int | None:
         """Drop one window, or all that were merged into it; when it ended, None if there is none."""
         row = self._writing.execute(
-            "SELECT id, ended, passed FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
+            "SELECT id, ended, passed FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1",
+            (self._sequence,),
         ).fetchone()
         if row is None:
             return None

@@ -71,7 +71,8 @@ def spell_length(length: int) -> str:
     """A length of time for people, in its two largest units."""
     if length < MINUTE:
         return f"{length / SECOND:.3g}s"
-    left, parts = round(length / SECOND), []
+    left = round(length / SECOND)
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         number, left = divmod(left, size)
         if number and len(parts) < 2:

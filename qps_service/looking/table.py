@@ -5,14 +5,16 @@ length: a merged one is in its minute or hour with what ended there, and one tha
 Nothing is spread over time that was counted together.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
+from functools import reduce
 from typing import NamedTuple
 
 from qps_service.looking.moments import begin_of
 from qps_service.text.units import SECOND
 from qps_service.values.entries import STARTED, Event
-from qps_service.values.past import Past, Period, Tally
+from qps_service.values.past import CLASSES, Past, Period, Tally
 
 # Clocks are slewed; what is shorter is no gap.
 GAP = SECOND
@@ -29,6 +31,7 @@ class Row(NamedTuple):
     seconds: float  # that its periods really took; of several logs the longest
     tally: Tally
     rate: float  # requests per second, the sum of all logs
+    class_rates: tuple[float, ...]  # the same by class of status (CLASSES)
     byte_rate: float
     covers_stop: bool  # whether the service was started within
     before: float | None = None  # the rate of what it is compared with
@@ -85,18 +88,15 @@ def table_of(
 ) -> Table:
     """The table. `before` is what it is compared with, and `earlier` tells which moment of that a moment is
     compared with."""
+    total = _total(past)
     rows = _by_name(past) if by else list(_by_time(past, step, place))
     if before is not None:
+        then = _total(before)
+        total = total and total._replace(before=then and then.rate)
         if by:
-            rates = {row.name: row.rate for row in _by_name(before)}
-            rows = [row._replace(before=rates.pop(row.name, 0.0)) for row in rows]
-            if past.periods:
-                rows += [row._replace(before=row.rate, **_NOTHING) for row in _by_name(before) if row.name in rates]
+            rows = _compared_by_name(rows, _by_name(before), total) if then else rows
         else:
             rows = _compared(rows, list(_by_time(before, step, place)), earlier)
-    total = _row(past.periods, past.events, _sums(past)) if past.periods else None
-    if total and before is not None and before.periods:
-        total = total._replace(before=_row(before.periods, (), _sums(before)).rate)
     rows.sort(key=lambda row: (SORTS[sort or ("rate" if by else "time")](row), row.name or "", row.started))
     return Table(
         *(by, step, past.logs, tuple(rows[:top]), total, len(rows) - len(rows[:top])),
@@ -110,49 +110,56 @@ def table_of(
     )
 
 
-_NOTHING = {"tally": Tally(), "rate": 0.0, "byte_rate": 0.0}
-
-
 def _by_time(past: Past, step: int, place: tzinfo | None) -> Iterable[Row]:
-    rows: dict[tuple[int, ...], list[Period]] = {}
+    steps: dict[tuple[int, ...], list[Period]] = {}
     for number, period in enumerate(past.periods):
         unit = max(step, period.grain)
         begin = begin_of(period.ended - 1, unit, place)
-        alone = () if 2 * period.length <= 3 * unit else (number,)
-        rows.setdefault((unit, begin, *alone), []).append(period)
-    for (_, begin, *alone), periods in rows.items():
-        row = _row(periods, past.events, [(period.log, period.tally) for period in periods])
-        yield row._replace(begin=row.started if alone else begin)
+        alone = [] if 2 * period.length <= 3 * unit else [number]
+        steps.setdefault((unit, begin, *alone), []).append(period)
+    starts = _starts(past)
+    for (_, begin, *alone), periods in steps.items():
+        row = _span_of(periods, starts)
+        row = _filled(row, _lengths(periods), ((period.log, period.tally) for period in periods))
+        yield row if alone else row._replace(begin=begin)
 
 
 def _by_name(past: Past) -> list[Row]:
+    if not past.periods:
+        return []
+    span, lengths = _span_of(past.periods, _starts(past)), _lengths(past.periods)
     names = dict.fromkeys(name for tallies in past.names.values() for name in tallies)
     return [
-        _row(
-            past.periods,
-            past.events,
-            [(log, tallies[name]) for log, tallies in past.names.items() if name in tallies],
+        _filled(
+            span, lengths, ((log, tallies[name]) for log, tallies in past.names.items() if name in tallies)
         )._replace(name=name)
         for name in names
     ]
 
 
-def _sums(past: Past) -> list[tuple[str, Tally]]:
+def _total(past: Past) -> Row | None:
+    if not past.periods:
+        return None
     named = [(log, tally) for log, tallies in past.names.items() for tally in tallies.values()]
-    return named or [(period.log, period.tally) for period in past.periods]
+    tallies = named or [(period.log, period.tally) for period in past.periods]
+    return _filled(_span_of(past.periods, _starts(past)), _lengths(past.periods), tallies)
 
 
-def _row(periods: Sequence[Period], events: Iterable[Event], tallies: Iterable[tuple[str, Tally]]) -> Row:
-    """Each log's requests by the length of its own periods."""
+def _starts(past: Past) -> list[int]:
+    """When the service was started."""
+    return sorted(event.at for event in past.events if event.kind == STARTED)
+
+
+def _lengths(periods: Iterable[Period]) -> dict[str, int]:
+    """How long they were in all, by log; nanoseconds."""
     lengths: dict[str, int] = {}
     for period in periods:
         lengths[period.log] = lengths.get(period.log, 0) + period.length
-    tally, rate, byte_rate = Tally(), 0.0, 0.0
-    for log, each in tallies:
-        tally = tally.plus(each)
-        if lengths[log]:
-            rate += each.requests * SECOND / lengths[log]
-            byte_rate += each.bytes * SECOND / lengths[log]
+    return lengths
+
+
+def _span_of(periods: Sequence[Period], starts: Sequence[int]) -> Row:
+    """A row of these periods, without requests."""
     started = min(period.started for period in periods)
     return Row(
         name=None,
@@ -160,26 +167,55 @@ def _row(periods: Sequence[Period], events: Iterable[Event], tallies: Iterable[t
         started=started,
         ended=max(period.ended for period in periods),
         grain=max(period.grain for period in periods),
-        seconds=max(lengths.values()) / SECOND,
-        tally=tally,
-        rate=rate,
-        byte_rate=byte_rate,
+        seconds=max(_lengths(periods).values()) / SECOND,
+        tally=Tally(),
+        rate=0.0,
+        class_rates=(0.0,) * len(CLASSES),
+        byte_rate=0.0,
         covers_stop=any(
-            event.kind == STARTED and period.started < event.at <= period.ended
-            for event in events
-            for period in periods
+            bisect_right(starts, period.started) < bisect_right(starts, period.ended) for period in periods
         ),
+    )
+
+
+def _filled(row: Row, lengths: Mapping[str, int], tallies: Iterable[tuple[str, Tally]]) -> Row:
+    """Each log's requests by the length of its own periods, which is in nanoseconds."""
+    sums: dict[str, Tally] = {}
+    for log, tally in tallies:
+        sums[log] = sums[log].plus(tally) if log in sums else tally
+    timed = [(tally, lengths[log]) for log, tally in sums.items() if lengths.get(log)]
+    return row._replace(
+        tally=reduce(Tally.plus, sums.values(), Tally()),
+        rate=sum(tally.requests * SECOND / length for tally, length in timed),
+        class_rates=tuple(
+            sum(tally.classes[number] * SECOND / length for tally, length in timed)
+            for number in range(len(CLASSES))
+        ),
+        byte_rate=sum(tally.bytes * SECOND / length for tally, length in timed),
     )
 
 
 def _compared(rows: list[Row], before: list[Row], earlier: Callable[[int], int]) -> list[Row]:
     """Each with the rate of the earlier row that its middle falls into."""
+    before.sort(key=lambda row: row.started)
+    starts = [row.started for row in before]
 
     def rate_at(row: Row) -> float | None:
         at = earlier((row.started + row.ended) // 2)
-        return next((each.rate for each in before if each.started <= at < each.ended), None)
+        found = bisect_right(starts, at) - 1
+        return before[found].rate if found >= 0 and at < before[found].ended else None
 
     return [row._replace(before=rate_at(row)) for row in rows]
+
+
+def _compared_by_name(rows: list[Row], before: list[Row], span: Row | None) -> list[Row]:
+    """Each with its rate then; what came no more has a row, too."""
+    rates = {row.name: row.rate for row in before}
+    compared = [row._replace(before=rates.pop(row.name, 0.0)) for row in rows]
+    if span is None:
+        return compared
+    nothing = _filled(span, {}, ())
+    return compared + [nothing._replace(name=name, before=rate) for name, rate in rates.items()]
 
 
 def _gaps(periods: Iterable[Period]) -> Iterable[tuple[int, int]]:

@@ -1,7 +1,9 @@
 """What is asked of the ledger's history, and what it answers. Times are Unix nanoseconds."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from qps_service.values.counts import Key
 from qps_service.values.entries import Event
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
@@ -10,22 +12,14 @@ NAMES = ("route", "status", "method")  # what requests can be told apart by, but
 NO_REQUESTS = (0,) * len(CLASSES)
 
 
-class Filter(NamedTuple):
-    """Which requests count; empty takes all."""
-
-    routes: tuple[str, ...] = ()  # patterns of SQLite's GLOB, of routes as they are shown
-    statuses: tuple[tuple[int, int], ...] = ()  # the first and the last of each range
-    methods: tuple[str, ...] = ()
-
-
 class Question(NamedTuple):
     """Which part of the history, and what of it."""
 
     since: int
     until: int
     step: int  # nanoseconds that are to be told apart
-    logs: tuple[str, ...] = ()  # names; empty for all
-    only: Filter = Filter()
+    takes_log: Callable[[str], bool] = lambda _: True
+    takes: Callable[[Key], bool] | None = None  # which requests count; None for all
     by: str | None = None  # one of NAMES; None for time
 
 
