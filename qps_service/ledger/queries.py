@@ -46,10 +46,13 @@ def past(ledger: Ledger, question: Question) -> Past:
                 own = [row[0] for row in periods if row[1] == log]
                 names[name] = _by_name(reading, own, keys, _NAME[question.by])
         found = tuple(
-            Period(logs[log], started, ended, grain, rejected, unmeasured, tallies.get(period, Tally()))
-            for period, log, started, ended, grain, rejected, unmeasured in periods
+            Period(
+                logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
+            )
+            for period, log, sequence, started, ended, grain, rejected, unmeasured in periods
         )
-        since = min((each.started for each in found), default=question.since)
+        since = min([question.since, *(each.started for each in found)])
+        until = max([question.until, *(each.ended for each in found)])
         begins, ends = reading.execute(
             f"SELECT min(started), max(ended) FROM period WHERE {_REPORTED}",  # noqa: S608 - all our own
             {"logs": ids},
@@ -58,7 +61,7 @@ def past(ledger: Ledger, question: Question) -> Past:
             tuple(logs.values()),
             found,
             names,
-            tuple(_events(reading, ids, min(since, question.since), question.until)),
+            tuple(_events(reading, ids, since, until)),
             begins,
             ends,
         )
@@ -82,7 +85,7 @@ def _periods(reading: sqlite3.Connection, ids: str, question: Question) -> list[
 
     def select(condition: str) -> list[tuple[Any, ...]]:
         return reading.execute(
-            f"""SELECT id, log, started, ended, grain,
+            f"""SELECT id, log, sequence, started, ended, grain,
                        coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured
                 FROM period WHERE {_REPORTED} AND ended > :since AND started < :until AND ({condition})
                 ORDER BY ended, sequence""",  # noqa: S608 - all our own

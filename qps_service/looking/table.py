@@ -112,10 +112,10 @@ def table_of(
 
 def _by_time(past: Past, step: int, place: tzinfo | None) -> Iterable[Row]:
     steps: dict[tuple[int, ...], list[Period]] = {}
-    for number, period in enumerate(past.periods):
+    for period in past.periods:
         unit = max(step, period.grain)
         begin = begin_of(period.ended - 1, unit, place)
-        alone = [] if 2 * period.length <= 3 * unit else [number]
+        alone = [] if 2 * period.length <= 3 * unit else [period.sequence]
         steps.setdefault((unit, begin, *alone), []).append(period)
     starts = _starts(past)
     for (_, begin, *alone), periods in steps.items():

@@ -50,6 +50,7 @@ class Period(NamedTuple):
     """A window of one log, or several that were merged into one."""
 
     log: str
+    sequence: int  # of the report; of a merged one, that of the last
     started: int  # as far before the end as it was long
     ended: int  # what the wall clock showed
     grain: int  # nanoseconds that it was merged to; 0 for a window

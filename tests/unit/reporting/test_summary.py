@@ -124,7 +124,7 @@ TARGETS = [
 def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
     """Different methods and routes stay different, and none begins as a formula does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summary, "_harmless", harmless)
+        patch.setattr(summary, "harmless", harmless)
         keys = {Key(target.encode(), target.encode(), 200): Counts(1, 1) for target in TARGETS}
         cells = [row[:2] for row in rows(render_csv(Summary(keys, {}, {}, 0)))[1:]]
     assert len({route for _, route in cells}) == len({method for method, _ in cells}) == len(TARGETS)
@@ -135,7 +135,7 @@ def no_cell_is_a_formula(harmless: Callable[[str], str]) -> None:
 test_formulas, test_formulas_twin = promises(
     Promise(
         no_cell_is_a_formula,
-        summary._harmless,
+        summary.harmless,
         {
             "as they are": str,
             "one apostrophe": lambda text: f"'{text}" if text[:1] in "=+-@\uff1d" else text,
