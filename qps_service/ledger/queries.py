@@ -15,10 +15,20 @@ from typing import Any
 
 from qps_service.errors import UsageError
 from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.retention import MINUTE
 from qps_service.text.escape import show
 from qps_service.values.counts import Key
-from qps_service.values.entries import Event
-from qps_service.values.past import CLASSES, NO_REQUESTS, Past, Period, Question, Tally
+from qps_service.values.entries import STARTED, STOPPED, Event
+from qps_service.values.past import (
+    CLASSES,
+    NO_REQUESTS,
+    LogStanding,
+    Past,
+    Period,
+    Question,
+    Standing,
+    Tally,
+)
 
 # A key's requests are looked up in each period where there are few keys; else all are read.
 FEW_KEYS = 64
@@ -149,3 +159,33 @@ def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> It
     )
     for at, kind, text, log in rows:
         yield Event(at, kind, os.fsdecode(text), log)
+
+
+def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
+    """How everything stands, with the numbers since then, Unix nanoseconds, and the last events."""
+    with ledger.snapshot() as reading:
+        logs = reading.execute(
+            """SELECT name, path, format, at,
+                      (SELECT coalesce(sum(requests), 0) FROM total WHERE log = log.id),
+                      (SELECT coalesce(sum(lines), 0) FROM reject WHERE log = log.id),
+                      (SELECT count(*) FROM loss WHERE log = log.id),
+                      (SELECT max(at) FROM loss WHERE log = log.id)
+               FROM log ORDER BY name"""
+        )
+        turns = dict(
+            reading.execute(
+                "SELECT kind, max(at) FROM event WHERE kind IN (?, ?) GROUP BY kind", (STARTED, STOPPED)
+            ).fetchall()
+        )
+        last = reading.execute(
+            """SELECT event.at, kind, text, name FROM event LEFT JOIN log ON log.id = event.log
+               ORDER BY event.id DESC LIMIT ?""",
+            (events,),
+        )
+        return Standing(
+            logs=tuple(LogStanding(name, os.fsdecode(path), *rest) for name, path, *rest in logs),
+            started=turns.get(STARTED),
+            stopped=turns.get(STOPPED),
+            past=past(ledger, Question(since, now, MINUTE)),
+            events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last)[::-1],
+        )

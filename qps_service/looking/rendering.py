@@ -52,7 +52,7 @@ def render_table(
     def cells(row: Row, name: str) -> list[str]:
         found = [name, f"{row.seconds:.1f}", format_rate(row.rate)]
         found += [format_rate(row.class_rates[number]) for number in classes]
-        found += [_share(row.error_share), _size(row.byte_rate)]
+        found += [share(row.error_share), size_of(row.byte_rate)]
         return found + ([_rate(row.before), _change(row.change)] if compared else [])
 
     rows = [
@@ -85,7 +85,7 @@ def render_table(
     lines += notes(table, place)
     if events:
         lines += (
-            ["", *(_event(event, place) for event in table.events)] if table.events else ["", "no events"]
+            ["", *(event_line(event, place) for event in table.events)] if table.events else ["", "no events"]
         )
     return "".join(f"{line}\n" for line in lines)
 
@@ -201,7 +201,7 @@ def _started(row: Row) -> int:
     return row.started
 
 
-def _share(share: float) -> str:
+def share(share: float) -> str:
     return f"{format_rate(100 * share)}%" if share else "0"
 
 
@@ -213,7 +213,7 @@ def _change(change: float | None) -> str:
     return "-" if change is None else f"{100 * change:+.0f}%"
 
 
-def _size(size: float) -> str:
+def size_of(size: float) -> str:
     """Bytes in the largest unit of 1000 of which there is one."""
     for unit in ("", "k", "M", "G", "T"):
         if size < 999.5 or unit == "T":
@@ -258,6 +258,6 @@ def _cell(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else value
 
 
-def _event(event: Event, place: tzinfo | None) -> str:
+def event_line(event: Event, place: tzinfo | None) -> str:
     log = f"{show(event.log.encode())}: " if event.log else ""
     return f"{spell(event.at, place)}  {event.kind}  {log}{visible(event.text)}"

@@ -73,3 +73,26 @@ class Past(NamedTuple):
     events: tuple[Event, ...]  # of these logs and of the service, from the first period's start on
     begins: int | None  # when the oldest window of these logs began; None without one
     ends: int | None  # when the newest one ended
+
+
+class LogStanding(NamedTuple):
+    """How one log stands at the last commit."""
+
+    name: str
+    path: str
+    format: str | None  # that `auto` chose
+    at: int  # of its last commit
+    requests: int  # in all
+    rejected: int  # lines, in all
+    losses: int  # possible ones, of those that are kept
+    lost_at: int | None  # the last of them
+
+
+class Standing(NamedTuple):
+    """How everything stands at the last commit."""
+
+    logs: tuple[LogStanding, ...]
+    started: int | None  # when the service was started last
+    stopped: int | None  # likewise
+    past: Past  # the recent
+    events: tuple[Event, ...]  # the last ones, oldest first
