@@ -21,9 +21,9 @@ examples:
   qps-reporter status                   of the service
   qps-reporter status --state DIR
 
-Shows when the ledger was last written and by whom, what systemd tells of the unit, each log's last window, its
-last hour and all of it, possible losses, and the last events. Reads only. Exits 0 if it counts, 1 if it does
-not, or the ledger can't be read.
+Shows when the ledger was last written and by whom, what systemd tells of the unit, each log's last window,
+its last hour and all of it, possible losses, and the last events. Reads only. Exits 0 if it counts, 1 if it
+does not, or the ledger can't be read.
 """
 
 EVENTS = 8

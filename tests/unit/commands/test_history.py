@@ -12,11 +12,14 @@ import pytest
 
 from qps_service.cli import main
 from qps_service.commands import history, status
+from qps_service.commands.reading import reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
+from qps_service.ledger.queries import past
 from qps_service.looking import state as screen
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
+from qps_service.values.past import Question
 from tests.ledgers import entry, opened, writing
 from tests.promised import Patches, Promise, promises
 
@@ -162,9 +165,9 @@ def check_killed(tmp_path: Path) -> None:
 
 
 def seen(place: Path) -> int:
-    with history.reading(str(place)) as ledger:
-        question = history.Question(0, 1 << 62, SECOND)
-        return sum(period.tally.requests for period in history.past(ledger, question).periods)
+    with reading(str(place)) as ledger:
+        question = Question(0, 1 << 62, SECOND)
+        return sum(period.tally.requests for period in past(ledger, question).periods)
 
 
 NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))

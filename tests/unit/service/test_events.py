@@ -24,6 +24,7 @@ from qps_service.values.entries import (
 )
 from qps_service.values.history import History
 from tests.ledgers import BOOT, SECOND, Keeper, entry, opened
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit.daemons import START, Service
 
@@ -90,7 +91,7 @@ def check_bounds(path: Path) -> None:
     ledger = opened(path)
     names = [f"log{number}" for number in range(10)]
     long = "ü" * 2 * EVENT_TEXT_LIMIT
-    many = [Event(1, "rotated", long, name) for name in [*names, None] for _ in range(EVENTS_LIMIT + 1)]
+    many = [Event(1, "rotated", long, name) for name in [*names, None] for _ in range(2 * EVENTS_LIMIT)]
     told = [entry([1], log=name) for name in names]
     told[0] = told[0]._replace(events=tuple(many))
     ledger.commit(told, sequence=1)
@@ -201,11 +202,11 @@ test_promise, test_twin = promises(
     Promise(
         check_bounds,
         None,
-        {
-            "of a log": Patches((rows, "EVENTS_LIMIT", 10**6)),
-            "in all": Patches((rows, "ALL_EVENTS_LIMIT", 10**6)),
-            "long": Patches((rows, "EVENT_TEXT_LIMIT", 10**6)),
-        },
+        [
+            Doubled("ledger.rows:EVENTS_LIMIT"),
+            Doubled("ledger.rows:ALL_EVENTS_LIMIT"),
+            Doubled("ledger.rows:EVENT_TEXT_LIMIT"),
+        ],
     ),
     Promise(check_waiting_is_bounded, None, {"keeps all": Patches((EventBook, "add", keeps_all))}),
     Promise(check_pruned, None, {"for good": Patches((retention._Work, "drop", nothing))}),
