@@ -20,12 +20,25 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *("calendar", "collections", "csv", "difflib", "enum", "errno", "fnmatch", "functools", "io"),
+    *(
+        "bisect",
+        "calendar",
+        "collections",
+        "csv",
+        "datetime",
+        "difflib",
+        "enum",
+        "errno",
+        "fnmatch",
+        "functools",
+        "io",
+    ),
     *("itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {
     "time": {"ctime", "gmtime", "localtime", "mktime", "strftime", "strptime", "struct_time"},
+    "datetime": {"fromtimestamp"},
     "os": {"path"},
 }
 
