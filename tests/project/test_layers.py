@@ -205,7 +205,7 @@ TWINS: dict[str, tuple[Check, str, str]] = {  # check, module, what is added to 
     "of what others may": (check_rooms, "outputs.stdout", "from qps_service.formats import line"),
     "in a circle": (check_rooms, "following.generation", "import qps_service.following.follower"),
     "a socket": (check_pure, "values.counts", "import socket"),
-    "another clock": (check_pure, "reporting.schedule", "from datetime import datetime"),
+    "another clock": (check_pure, "reporting.schedule", "now = datetime.now()"),
     "the clock": (check_pure, "reporting.report", "now = time.time()"),
     "a look at the disk": (check_pure, "formats.line", "os.stat('x')"),
     "a file": (check_pure, "counting.aggregator", "open('x')"),
