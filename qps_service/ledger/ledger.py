@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from qps_service.ledger.database import Database, LedgerVanished
 from qps_service.ledger.rows import (
     add_beside,
+    add_classes,
     add_counts,
     add_events,
     add_losses,
@@ -293,6 +294,7 @@ def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int
         (entry.sequence, log, entry.at - length, entry.at, passed),
     ).fetchone()
     add_counts(writing, "count", period, entry.counts)
+    add_classes(writing, period, entry.counts)
     add_rejects(writing, "period_reject", period, entry.rejects)
     add_beside(writing, "period", period, entry.beside)
 

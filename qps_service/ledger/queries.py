@@ -16,11 +16,11 @@ from typing import Any
 from qps_service.errors import UsageError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE
+from qps_service.ledger.rows import OTHER_CLASS
 from qps_service.text.escape import show
 from qps_service.values.counts import Key
 from qps_service.values.entries import STARTED, STOPPED, Event
 from qps_service.values.past import (
-    CLASSES,
     NO_REQUESTS,
     LogStanding,
     Past,
@@ -34,7 +34,7 @@ from qps_service.values.past import (
 FEW_KEYS = 64
 
 _NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "shown_method"}
-_CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {len(CLASSES)} END"
+_CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
 
 
 Rows = Iterable[tuple[Any, ...]]  # of what, requests, and the upper and lower 32 bits of bytes
@@ -127,6 +127,13 @@ def _rows(reading: sqlite3.Connection, what: str, periods: list[int], keys: str 
 
 
 def _by_period(reading: sqlite3.Connection, periods: list[int], keys: str | None) -> dict[int, Tally]:
+    if keys is None:
+        rows = reading.execute(
+            """SELECT period, class, requests, bytes >> 32, bytes & 4294967295
+               FROM json_each(?) AS p CROSS JOIN period_class ON period = p.value""",
+            (json.dumps(periods),),
+        )
+        return _tallies(rows)
     end = "CROSS JOIN key ON key.id = count.key GROUP BY period, class"
     return _tallies(_rows(reading, f"period, {_CLASS} AS class", periods, keys, end))
 

@@ -161,6 +161,11 @@ class _Work:
             (*before, period),
         )
         self._writing.execute(
+            f"INSERT INTO period_class SELECT ?, class, requests, bytes FROM period_class "  # noqa: S608
+            f"WHERE period = ? {ADD_COUNTS}",
+            (*before, period),
+        )
+        self._writing.execute(
             f"INSERT INTO period_reject SELECT ?, reason, lines FROM period_reject "  # noqa: S608 - likewise
             f"WHERE period = ? {ADD_LINES}",
             (*before, period),
@@ -181,6 +186,7 @@ class _Work:
     def _delete(self, period: int) -> None:
         rows = self._writing.execute("DELETE FROM count WHERE period = ?", (period,)).rowcount
         rows += self._writing.execute("DELETE FROM period_reject WHERE period = ?", (period,)).rowcount
+        self._writing.execute("DELETE FROM period_class WHERE period = ?", (period,))
         self._writing.execute("DELETE FROM period WHERE id = ?", (period,))
         self._left -= rows + WINDOW_COST
 

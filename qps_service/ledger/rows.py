@@ -23,6 +23,8 @@ from qps_service.values.positions import Identity, IgnoredFile, Position
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
 LARGEST = (1 << 63) - 1
 
+OTHER_CLASS = 6  # of statuses that are not 100 to 599
+
 # What an INSERT ends with so that a row whose key is there already is added to it.
 ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes =
     CASE WHEN bytes > {LARGEST} - excluded.bytes THEN {LARGEST} ELSE bytes + excluded.bytes END"""
@@ -49,6 +51,19 @@ def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapp
         f"INSERT INTO {table} SELECT ?, id, ?, ? FROM key "  # noqa: S608 - the name is our own
         f"WHERE method = ? AND route = ? AND status = ? {ADD_COUNTS}",
         ((owner, each.requests, min(each.bytes, LARGEST), *key) for key, each in counts.items()),
+    )
+
+
+def add_classes(writing: sqlite3.Connection, period: int, counts: Mapping[Key, Counts]) -> None:
+    """Add to the sums of a period by the class of the status."""
+    classes: dict[int, Counts] = {}
+    for key, each in counts.items():
+        number = key.status // 100 if 100 <= key.status <= 599 else OTHER_CLASS
+        before = classes.get(number)
+        classes[number] = before.plus(each) if before else each
+    writing.executemany(
+        f"INSERT INTO period_class VALUES (?, ?, ?, ?) {ADD_COUNTS}",  # noqa: S608 - likewise
+        ((period, number, each.requests, min(each.bytes, LARGEST)) for number, each in classes.items()),
     )
 
 
