@@ -11,7 +11,7 @@ setup(
             ["qps_service/scanning/c/module.c"],
             depends=sorted(glob("qps_service/scanning/c/**/*.h", recursive=True)),
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra"],
+            extra_compile_args=["-O3", "-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra"],
             py_limited_api=True,
             optional=True,
         )

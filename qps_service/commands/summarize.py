@@ -162,7 +162,7 @@ class _File:
         self.directives = directives
         self._lines += lines
 
-    def say_choice(self, name: str, reason: str, *, anew: bool) -> None:
+    def say_choice(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:  # noqa: ARG002
         """Its lines have this format."""
         self._require(compile_format(name))
         self._say(f"{f'from line {self._lines + 1} on: ' if anew else ''}format {name}: {reason}")

@@ -315,7 +315,11 @@ class Classifier:
             return Undecided.NEW if is_known or trusted else Undecided.YET
         if descends:
             is_copy = self._lineage.was_put(path) and not is_compressed(path)
-            return self._after_known_part(fresh, surroundings) if is_copy else fresh
+            return (
+                self._after_known_part(fresh, surroundings)
+                if is_copy
+                else self._original(fresh, surroundings)
+            )
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
@@ -328,6 +332,15 @@ class Classifier:
             return False
         moved = path in surroundings.elsewhere and path != known.name
         return moved or self._is_read_further(source, 0, surroundings)
+
+    def _original(self, fresh: Found, surroundings: Surroundings) -> Found:
+        """What was the log, by the history of its names; a file with its text that was found in this look is
+        a copy."""
+        for twin in surroundings.found.copy():
+            if twin.position.name not in self._lineage and _is_same(fresh.source.read, twin.source.read):
+                surroundings.found.remove(twin)
+                twin.source.close()
+        return fresh
 
     def _after_known_part(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What somebody put in the log's place, and what was rotated before anybody looked."""

@@ -88,7 +88,7 @@ class Votes:
             return Choice(None, "there is no line yet")
         best = self.winner()
         if best is None:
-            return Choice(None, self._oddity or f"none of {self._looked} lines fits {', '.join(AUTO_ORDER)}")
+            return Choice(None, self._oddity or f"none of {self._looked} lines fits a format that has a name")
         others = [f", {self.of(name)} {name}" for name in AUTO_ORDER if name != best and self.of(name)]
         without = self._looked - self.number
         looked_past = f"; {without} fit none" if without else ""

@@ -46,9 +46,7 @@ class LogFormat(NamedTuple):
     is_lenient: bool  # whether runs of blanks may stand where the literals are blanks or tabs
     roles: frozenset[str]
     is_ltsv: bool = False  # whether members are labels of LTSV
-    is_combined: bool = (
-        False  # the combined family: lines are read by combined.py, `pieces` are how one is written
-    )
+    is_combined: bool = False  # the combined family: combined.py reads lines, `pieces` are how one is written
     is_w3c: bool = False  # whether directives between the lines tell what is in them (w3c.py)
     others: tuple["LogFormat", ...] = ()  # of a list: those tried in order where this one gives no request
 

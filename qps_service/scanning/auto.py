@@ -53,8 +53,9 @@ class Origin(Protocol):
 class Say(Protocol):
     """Is told of a choice."""
 
-    def __call__(self, name: str, reason: str, *, anew: bool) -> None:
-        """This format is used: for all that waited, or, `anew`, in place of another one from here on."""
+    def __call__(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:
+        """This format is used: for all that waited, or, `anew`, in place of another one from here on, which
+        are the last `left` bytes of the block."""
 
 
 class _Judge(Protocol):
@@ -102,18 +103,22 @@ class LineCounter:
     def learn(self, former: bytes, origin: Origin) -> None:
         """These lines stand before those that come, and are not counted."""
         if self._waiting:
-            self._waiting.former = self._judged(former, origin.directives)
+            self._waiting.former = self._judged(former, origin.directives, newest_first=True)
 
     def scan(self, block: bytes | memoryview, origin: Origin) -> None:
         """Count each line of `block`, at once or later; `origin` is told then."""
-        while block and self._waiting:
-            piece = _piece(bytes(block))
-            block = block[len(piece) :]
-            self._waiting.add(piece, origin)
-            if self._waiting.is_over:
-                self.settle()
-        if block and self._count(block, origin):
-            self._doubt(origin.directives)
+        left = memoryview(block)
+        while left:
+            # Of a large block no more is counted in a format that does not fit than it takes to notice.
+            is_cut = self._waiting or (self.chosen and len(left) > WAITING)
+            piece = left[: _lines_end(left)] if is_cut else left
+            left = left[len(piece) :]
+            if self._waiting:
+                self._waiting.add(bytes(piece), origin)
+                if self._waiting.is_over:
+                    self.settle()
+            elif self._count(piece, origin):
+                self._doubt(origin.directives, len(left))
 
     def settle(self) -> None:
         """Count what waits, in the format that it seems to have so far."""
@@ -160,17 +165,17 @@ class LineCounter:
             block, lines, rejected, RECENT if self._has_counted else FIRST
         )
 
-    def _doubt(self, directives: Directives) -> None:
+    def _doubt(self, directives: Directives, left: int) -> None:
         """Most of the recent lines were rejected."""
         recent = self._recent
-        choice = self._judged(recent.text, directives).choice()
+        choice = self._judged(recent.text, directives, newest_first=True).choice()
         other = choice.format if self.chosen else None
         if other and other.text != self.chosen:
             counted = recent.lines - recent.rejected
             # Of two formats that take turns in one log, none is given up for the other again and again.
             least = 2 * counted if other.text in self._left else counted
             if min(_counted(self._idle(other, directives), recent.text), recent.rejected) > least:
-                self._use(other, choice.reason, anew=True)
+                self._use(other, choice.reason, anew=True, left=left)
                 return
         self._note_unfit(choice.reason)
         self._rest, self._rests = self._rests, min(2 * self._rests + RECENT, _REST)
@@ -180,7 +185,7 @@ class LineCounter:
             self.why_unfit = reason
         self._recent = _Recent()
 
-    def _use(self, log_format: LogFormat, reason: str, *, anew: bool) -> None:
+    def _use(self, log_format: LogFormat, reason: str, *, anew: bool, left: int = 0) -> None:
         self._spill(self._scanner.take())
         if self.chosen:
             self._left.add(self.chosen)
@@ -188,16 +193,24 @@ class LineCounter:
         self._scanner = self._make(self._options._replace(log_format=log_format), self._spill)
         self._recent = _Recent()
         self._rest = self._rests = 0
-        self._say(log_format.text, reason, anew=anew)
+        self._say(log_format.text, reason, anew=anew, left=left)
 
     def _judged(
-        self, text: bytes, directives: Directives = _NO_DIRECTIVES, votes: "Votes | None" = None
+        self,
+        text: bytes,
+        directives: Directives = _NO_DIRECTIVES,
+        votes: "Votes | None" = None,
+        *,
+        newest_first: bool = False,
     ) -> "Votes":
-        """The votes of these lines, and of those before."""
+        """The votes of these lines, and of those before; the last of them first where what comes next is to
+        be like them. `directives` are those in force there."""
         from qps_service.formats.detection import Votes  # what a log has whose format is known does without
 
         votes = votes or Votes()
         lines = text.split(b"\n")
+        if newest_first:
+            lines.reverse()
         names: tuple[str, ...] = AUTO_ORDER
         if len(lines) > _FEW:
             idle = {name: self._idle(compile_format(name), directives) for name in names}
@@ -294,9 +307,14 @@ class _Recent:
         return self.lines >= least and 2 * self.rejected > self.lines
 
 
-def _piece(block: bytes) -> bytes:
-    """Its first whole lines, WAITING bytes of them at most, or one that is longer."""
-    return block[: block.rfind(b"\n", 0, WAITING) + 1 or block.find(b"\n") + 1 or len(block)]
+def _lines_end(block: memoryview) -> int:
+    """Where its first whole lines end, WAITING bytes of them at most, or one that is longer."""
+    if len(block) <= WAITING:
+        return len(block)
+    for begin in (WAITING - 4096, 0):  # copying all of it would take half as long as counting it
+        if end := bytes(block[begin:WAITING]).rfind(b"\n") + 1:
+            return begin + end
+    return bytes(block).find(b"\n") + 1 or len(block)
 
 
 def _known(text: str) -> LogFormat | None:

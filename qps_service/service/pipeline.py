@@ -332,10 +332,10 @@ class LogPipeline:
             text = f"{show_path(self.config.path)} is {MOUNTED_ALONE}"
             self._notify(Notice(kinds.MOUNTED_ALONE, text, self.config.name))
 
-    def _say_choice(self, name: str, reason: str, *, anew: bool) -> None:
+    def _say_choice(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:
         text = f"{show_path(self.config.path)} is read in the format {name}"
         if anew and self._reading:
-            place = f"byte {self._reading.offset} of {show_path(self._reading.name)}"
+            place = f"byte {self._reading.offset - left} of {show_path(self._reading.name)}"
             text += f" from {place} on, since most lines before were rejected"
         self._notify(Notice(kinds.FORMAT_CHOSEN, f"{text}: {reason}", self.config.name))
 

@@ -286,3 +286,21 @@ def mirror_that_is_rotated_and_compressed(make: Make) -> None:
     rig.writer()
     rig.start()
     rig.check(losses=[])
+
+
+def copy_of_what_is_rotated_at_once(make: Make) -> None:
+    """Of what nobody has read yet, after a rotation into another directory that is looked for."""
+    rig, old = begun(make)
+    archive = rig.root / "archive"
+    archive.mkdir()
+    for number in range(2):
+        old.lines(1)
+        rig.look()
+        rig.path.rename(archive / f"access.log.{number}")
+        old = rig.writer()
+    old.lines(1)
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    rig.rotate()
+    rig.look()
+    rig.writer().lines(1)
+    rig.check(losses=[])

@@ -17,6 +17,8 @@ ForgetsWhereFilesWere = twins.spoilt(
 TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
 # Is content with the first copy of what it read, though another file has more of it.
 GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
+# Takes a copy of what nobody has read yet, and the file itself.
+TakesBoth = twins.spoilt("TakesBoth", "_discovery._classifier._original", lambda fresh, _: fresh)
 # Takes a file that has all that was read of an open one for its copy.
 GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
 
@@ -93,6 +95,7 @@ TWINS = {
     found.late_line_under_another_name: ForgetsWhereFilesWere,
     found.volume_away_for_a_whole_process: twins.StartsAnew,
     found.copytruncate_after_the_clock_went_back: TrustsTimes,
+    found.copy_of_what_is_rotated_at_once: TakesBoth,
     found.mirror_that_is_rotated_and_compressed: GoesOnNowhereElse,
     found.backup_made_meanwhile_beside_what_is_awaited: GoesOnInACopy,
     found.backup_beside_what_is_awaited: LeavesNothingOut,

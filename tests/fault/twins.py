@@ -18,7 +18,7 @@ from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
-from qps_service.values.positions import IgnoredFile, Position
+from qps_service.values.positions import Directives, IgnoredFile, Position
 
 
 class Spoilt(Follower):
@@ -376,7 +376,9 @@ class KeepsThePartialLine(WithOtherGenerations):
 
 
 class _Nobody:
-    def counted(self, lines: int, rejected: int) -> None:
+    directives = Directives()
+
+    def counted(self, lines: int, rejected: int, directives: Directives) -> None:
         pass
 
 

@@ -14,7 +14,16 @@ LONGEST = 3072  # bytes of an input
 MODULE_VARIABLE = "FUZZ_MODULE"  # where the extension is that tests are to use instead of building one
 
 # The limits are small, so that a few lines fill everything.
-_FLAGS = ("-std=c11", "-g", "-DSCAN_SMALL", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all")
+_FLAGS = (
+    "-std=c11",
+    "-D_DEFAULT_SOURCE",
+    "-g",
+    "-DSCAN_SMALL",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fno-sanitize-recover=all",
+)
 
 
 def plant(directory: Path, part: str, sound: str, faulty: str) -> Path:

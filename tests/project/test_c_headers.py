@@ -21,6 +21,7 @@ def complaints(header: str, sources: Path = SOURCES) -> str:
     """What the compiler says of a header before which nothing is included."""
     options = [
         "-std=c11",
+        "-D_DEFAULT_SOURCE",
         "-Werror",
         "-fsyntax-only",
         "-include",

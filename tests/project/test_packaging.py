@@ -38,7 +38,7 @@ def check_example(text: str, tmp_path: Path) -> None:
     place.write_text(shown)
     spelled_out = load(Flags(config=str(place)), {})
     # `default` under a name of its own: it differs in that blanks pass for tabs.
-    assert spelled_out.logs[0]._replace(format=log.format, logs=log.logs) == log
+    assert spelled_out.logs[0]._replace(format=log.format, logs=log.logs, retired=log.retired) == log
     assert spelled_out._replace(logs=as_is.logs, outputs=()) == as_is
     tables = re.sub(r"^(?!path)\w+ = .*\n", "", shown[shown.index("[output.") :], flags=re.MULTILINE)
     place.write_text(f"{text}\n{tables[: tables.index('[history]')]}")

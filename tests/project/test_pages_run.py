@@ -42,6 +42,7 @@ STAYS = re.compile(r"^qps-reporter run (?!.*--once)")
 CHANCE = [
     (re.compile(r"^/\S*\t\d{3}\t\S+$"), "ROW"),
     (re.compile(r"\b\d+ requests counted"), "N requests counted"),
+    (re.compile(r"\b\d+ of \d+ lines fit"), "N of N lines fit"),
 ]
 
 
@@ -394,8 +395,8 @@ def test_a_page_that_is_true_passes(page: str, tmp_path: Path) -> None:
         (FOLLOWED, "100 requests counted", "101 requests counted"),
         (
             FOLLOWED,
-            "access.log\n```",
-            "access.log\nqps-reporter: /a was rotated; 2 of its files are open\n```",
+            "fit default\n```",
+            "fit default\nqps-reporter: /a was rotated; 2 of its files are open\n```",
         ),
         (FOLLOWED, "^C\n", "^C\nqps-reporter: /a was rotated; 2 of its files are open\n"),
         (FOLLOWED, FOLLOWED[FOLLOWED.index("```console\n^C") :], ""),

@@ -13,7 +13,6 @@ from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
 from qps_service.formats.detection import Votes
-from qps_service.formats.presets import AUTO_ORDER
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
 from qps_service.notices.throttle import Throttle
@@ -331,6 +330,13 @@ def a_log_that_changes_its_format_is_judged_anew(begin: Begin) -> None:
     place = f"from byte {read * len(JSON)} of LOG on, since most lines before were rejected"
     assert said == [f"LOG is read in the format json {place}: 100 of 100 lines fit json"]
     assert log.totals() == (RECENT + 50, read)
+    log = begin()
+    log.read(COMMON * 3000 + JSON * 3000)
+    log.commit()
+    told = int(log.said()[1].partition(" from byte ")[2].split()[0])
+    counted = (len(COMMON * 3000 + JSON * 3000) - told) // len(JSON)
+    assert log.totals() == (3000 + counted, 3000 - counted)
+    assert counted > 1500  # though all came in a few blocks
 
 
 def it_is_not_judged_anew_while_most_lines_count(begin: Begin) -> None:
@@ -356,9 +362,9 @@ def it_is_not_judged_anew_while_most_lines_count(begin: Begin) -> None:
 def that_nothing_fits_is_said(begin: Begin) -> None:
     """With what would help, once an hour; in a format that is set, too."""
     for log_format, lines, reason in [
-        ("auto", JUNK, f"none of {FIRST} lines fits {', '.join(AUTO_ORDER)}"),
+        ("auto", JUNK, f"none of {FIRST} lines fits a format that has a name"),
         ("common", JSON, f"{FIRST} of {FIRST} lines fit json"),
-        ("common", JUNK, f"none of {FIRST} lines fits {', '.join(AUTO_ORDER)}"),
+        ("common", JUNK, f"none of {FIRST} lines fits a format that has a name"),
     ]:
         log = begin(log_format=log_format)
         log.read(lines * (FIRST - 1))
@@ -435,10 +441,10 @@ class ChoosesAnew(LogPipeline):
 class SaysAnotherPlace(LogPipeline):
     """Where the block began."""
 
-    def _say_choice(self, name: str, reason: str, *, anew: bool) -> None:
+    def _say_choice(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:
         if self._reading and anew:
             self._reading.offset -= len(JSON)
-        super()._say_choice(name, reason, anew=anew)
+        super()._say_choice(name, reason, anew=anew, left=left)
         if self._reading and anew:
             self._reading.offset += len(JSON)
 
