@@ -2,22 +2,28 @@
 
 Lines vote: each for all formats that it fits, so that a server's own messages, blank lines and whatever else
 fits none of them have no vote. The format with the most votes is chosen, of several the more specific one. A
-line fits that counts, has all of the format, also behind the status, and a size that can be read or is `-`.
+line fits that counts, has all of the format, also behind the status, a status that is there, and a size that
+can be read or is `-`; one of the combined family fits by its shape alone.
+A line that fits another format is no directive of W3C: no client tells how lines are read.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from qps_service.files.compression import by_magic
-from qps_service.formats.line import NOTHING, Reader, Rejected, make_reader, request_of, trim
+from qps_service.formats.line import NOTHING, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
-from qps_service.formats.w3c import Rows, is_directive, is_fields, rows_of, separator_of
+from qps_service.formats.w3c import is_directive, is_fields, rows_of, separator_of
+from qps_service.formats.wrapping import unwrap
 
 VOTES = 100  # enough to see past a few odd lines
 
+# What nginx says of itself has paths as clients chose them, decoded and not escaped (ngx_log_error_core).
+_MESSAGE = re.compile(rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[a-z]+\] [0-9]+#[0-9]+: ")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -49,14 +55,15 @@ class Votes:
     ) -> None:
         """Have lines vote, until there are enough; they are known to fit no format but these. `fields`: the
         `#Fields` that is in force before them, if any."""
-        self._fields = fields or self._fields
+        if fields and not _is_of_others(fields):
+            self._fields = fields
         for line in lines:
             if self.are_enough:
                 break
             text = line.lstrip(b"\0")
             if not text.strip():
                 continue
-            ballot = tuple(name for name in names if self._fits(name, text))
+            ballot = () if _is_message(text) else self._ballot(text, names)
             if ballot:
                 self.firsts = dict.fromkeys(ballot, text) | self.firsts
                 self.number += 1
@@ -65,14 +72,18 @@ class Votes:
                 self._oddity = self._oddity or _oddity(text, is_first=not self._looked)
             self._looked += 1
 
-    def _fits(self, name: str, line: bytes) -> bool:
-        if name != W3C:
-            return _fits(_reader(name), line)
-        if is_directive(line):
+    def _ballot(self, line: bytes, names: Sequence[str]) -> tuple[str, ...]:
+        """The formats that a line fits."""
+        if is_directive(line) and not _is_of_others(line):
             self._fields = line if is_fields(line) else self._fields
-            return True
-        rows, reader = _rows(self._fields, separator_of(line))
-        return rows is not None and reader is not None and _fits(reader, rows.plain(line))
+            return (W3C,) if W3C in names else ()
+        return tuple(
+            name for name in names if (self._is_row(line) if name == W3C else _fits(_format(name), line))
+        )
+
+    def _is_row(self, line: bytes) -> bool:
+        rows = _rows(self._fields, separator_of(line))
+        return rows is not None and _fits(rows.log_format, rows.plain(line))
 
     def of(self, name: str) -> int:
         """How many lines fit this format."""
@@ -105,21 +116,28 @@ def choose(lines: Iterable[bytes]) -> Choice:
 
 def fits(log_format: LogFormat, line: bytes) -> bool:
     """Whether a line counts by this format, and has all that it has."""
-    return _fits(make_reader(log_format), line)
+    return _fits(log_format, line)
 
 
-@cache
-def _reader(name: str) -> Reader:
-    return make_reader(compile_format(name))
+def _is_message(line: bytes) -> bool:
+    wrapped = unwrap(line)
+    return bool(_MESSAGE.match(line) or (wrapped and _MESSAGE.match(wrapped.line)))
+
+
+_rows = lru_cache(8)(rows_of)
+_format = cache(compile_format)  # by its name
+_reader = lru_cache(64)(make_reader)
 
 
 @lru_cache(8)
-def _rows(fields: bytes, separator: bytes) -> tuple[Rows | None, Reader | None]:
-    rows = rows_of(fields, separator)
-    return rows, rows and make_reader(rows.log_format)
+def _is_of_others(line: bytes) -> bool:
+    """Whether what looks like a directive is a line of another format. Where that begins with what a client
+    says, as `X-Forwarded-For` or a host, the client would tell how the lines of all are read."""
+    return any(_fits(_format(name), line.lstrip(b"\0")) for name in AUTO_ORDER if name != W3C)
 
 
-def _fits(reader: Reader, line: bytes) -> bool:
+def _fits(log_format: LogFormat, line: bytes) -> bool:
+    reader = _reader(log_format)
     line = trim(line, len(line))
     roles = reader.roles(line)
     if roles is None or reader.fields(line) is None:
@@ -127,6 +145,10 @@ def _fits(reader: Reader, line: bytes) -> bool:
     try:
         request = request_of(roles, keep_query=False)
     except Rejected:
+        return False
+    if log_format.is_combined:  # nothing else has its shape, whatever stands where the size should
+        return True
+    if log_format.pieces and not roles["status"]:  # fields with nothing in them are found anywhere
         return False
     return request.size is not None or roles.get("bytes", NOTHING) == NOTHING
 

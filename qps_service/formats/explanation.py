@@ -23,7 +23,7 @@ from qps_service.formats.line import (
     time_of,
     trim,
 )
-from qps_service.formats.named_fields import paths_of, values_of
+from qps_service.formats.named_fields import MESSAGES, is_message, paths_of, values_of
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import rows_of, separator_of, unread
@@ -149,7 +149,7 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
     found: Mapping[bytes, bytes | None]
     cut = None
     if log_format.is_ltsv:
-        found, what = values_of(line), "labels"
+        found, what, whole = values_of(line), "labels", None
     else:
         whole, what = object_of(line), "members"
         if whole is None:
@@ -168,6 +168,9 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
         if not {role, *others} & roles.keys():
             paths = [each.path.decode() for each in log_format.members if each.role in (role, *others)]
             return parts, Fault(f"expected a {role}: one of the {what} {', '.join(paths)}")
+    is_said = "logger" in roles and (found[roles["logger"]] or b"").startswith(MESSAGES)
+    if is_said or (whole and is_message(line[: whole.start])):
+        return parts, Fault("expected a request: this is a message about one, which has a line of its own")
     return parts, None
 
 

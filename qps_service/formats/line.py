@@ -42,7 +42,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOTHING = b"-"  # as servers write what there is not: the method and the route of what they could not read
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VERSION = re.compile(rb"HTTP/[0-9.]+")
+_VERSION = re.compile(rb"HTTP/[0-9.]+|1\.[01]|[23]")  # hypercorn writes it without its name
 _QUERY = re.compile(rb"[?#]")
 _BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")

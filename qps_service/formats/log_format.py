@@ -111,6 +111,7 @@ def _names(members: Sequence[Member]) -> list[_Named]:
     for member in members:
         first.setdefault(member.role, member)
     first.pop("time", None)
+    first.pop("logger", None)
     if "route" in first:
         first.pop("request", None)
     return [(member.path.decode().split("."), member) for member in first.values()]

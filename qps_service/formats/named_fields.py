@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from qps_service.formats.json_members import object_of
 from qps_service.formats.log_format import DECIDING, Member
 
+# Who writes messages about requests that have lines of their own, with their status: Caddy's server and, when
+# it debugs, its handlers (https://caddyserver.com/docs/caddyfile/directives/log).
+MESSAGES = (b"http.log.error", b"http.handlers.")
 _WHOLE = re.compile(rb"([0-9]{3})\.0+")
 
 
@@ -38,14 +41,19 @@ def paths_of(
     return paths
 
 
+def is_message(before: bytes) -> bool:
+    """Whether a message's logger stands before the object, between tabs, as Caddy's console has it."""
+    return any(b"\t" + logger in before for logger in MESSAGES)
+
+
 def roles_of(
     members: Sequence[Member], values: Mapping[bytes, bytes | None], cut: bytes | None = None
-) -> dict[str, bytes]:
-    """Likewise, what they say."""
+) -> dict[str, bytes] | None:
+    """Likewise, what they say; None for a message."""
     roles = {role: values[path] or b"" for role, path in paths_of(members, values, cut).items()}
     if whole := _WHOLE.fullmatch(roles.get("status", b"")):
         roles["status"] = whole[1]
-    return roles
+    return None if roles.get("logger", b"").startswith(MESSAGES) else roles
 
 
 class JsonReader:
@@ -55,10 +63,10 @@ class JsonReader:
         self._members = members
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
-        """Every string and word in the object, with its path; None for a line that has none, or one within
-        quotes."""
+        """Every string and word in the object, with its path; None for a line that has none, or has quotes
+        before it or anything behind: then it may be a client's, in a line of another format."""
         found = object_of(line)
-        if found is None or b'"' in line[: found.start]:
+        if found is None or b'"' in line[: found.start] or line[found.end :].strip(b" \t"):
             return None
         return [
             (path.decode(errors="backslashreplace"), b"null" if text is None else text)
@@ -66,9 +74,11 @@ class JsonReader:
         ]
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role; None for a line that has no object."""
+        """Those that count, by their role; None for a line that has no object, or is a message."""
         found = object_of(line)
-        return None if found is None else roles_of(self._members, found.members, found.cut)
+        if found is None or is_message(line[: found.start]):
+            return None
+        return roles_of(self._members, found.members, found.cut)
 
 
 class LtsvReader:

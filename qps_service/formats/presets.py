@@ -143,17 +143,6 @@ PRESETS = {
         'INFO:     203.0.113.7:52716 - "GET /help?a HTTP/1.1" 200 OK',
         "https://github.com/encode/uvicorn/blob/master/uvicorn/logging.py",
     ),
-    # A version of HTTP without its name, and a path whose escapes are undone.
-    "hypercorn": Preset(
-        tuple(
-            f'$client - - [$time_local] "$request {version}" $status $bytes_sent "$http_referer" $rest'
-            for version in ("1.1", "2", "1.0", "3")
-        ),
-        "hypercorn's default",
-        "[2026-11-24 14:50:08 +0000] [9] [INFO] 203.0.113.7:51364 - - [24/Nov/2026:14:50:08 +0000] "
-        '"GET /help 1.1" 200 512 "-" "curl/8.5"',
-        "https://hypercorn.readthedocs.io/en/latest/how_to_guides/logging.html",
-    ),
     # And `standard`, which lacks two fields: qps_service.formats.nginx reads it by this one.
     "nginx-proxy-manager": Preset(
         (
@@ -199,11 +188,23 @@ PRESETS = {
 }
 COMBINED = "combined"  # its text is how such a line is written; more than that is read
 # What servers call their shape of the family, or are called themselves.
-ALIASES = ("common", "vhost_combined", "main", "gunicorn", "ingress-nginx", "lighttpd", "ovh", "traefik")
+ALIASES = (
+    *(
+        "common",
+        "vhost_combined",
+        "main",
+        "gunicorn",
+        "hypercorn",
+        "ingress-nginx",
+        "lighttpd",
+        "ovh",
+        "traefik",
+    ),
+)
 AUTO = "auto"
 # What that chooses from, the more specific first: the later ones fit some lines of those before, too.
 AUTO_ORDER = (
-    *("json", ltsv.NAME, w3c.NAME, "hypercorn", "istio", "envoy", "django", "combined", "haproxy", "alb"),
+    *("json", ltsv.NAME, w3c.NAME, "istio", "envoy", "django", "combined", "haproxy", "alb"),
     *("elb", "s3", "nginx-proxy-manager", "squid", "uwsgi", "uvicorn", "php-fpm", "default"),
 )
 NAMES = (*PRESETS, *ALIASES, w3c.NAME, AUTO)

@@ -12,7 +12,16 @@ from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
 from qps_service.values.positions import Directives
 
-_ROLES = (None, "method", "route", "request", "status", "bytes", "time")  # numbered as `enum role` in C is
+_ROLES = (
+    None,
+    "method",
+    "route",
+    "request",
+    "status",
+    "bytes",
+    "time",
+    "logger",
+)  # numbered as `enum role` in C is
 
 
 class NativeScanner:

@@ -1,7 +1,5 @@
 /* Included before the extension in a build for tests: after so many allocations the next ones fail. */
 
-#define _DEFAULT_SOURCE /* as Python.h has it, which comes too late here */
-
 #include <stdlib.h>
 
 long allocations_left = -1; /* any number of them if below 0 */

@@ -9,8 +9,6 @@
 
    Built with SCAN_SMALL, a few lines fill the table and the times, so that spills are the rule. */
 
-#define _DEFAULT_SOURCE /* as Python.h has it */
-
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -158,8 +156,8 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
         const struct piece *each = &f->pieces[i];
         size_t len = strlen(each->literal);
         int is_quoted = *before && before[strlen(before) - 1] == '"' && *each->literal == '"';
-        NEED(!(f->kind ? add_member(g, each->role, each->literal, len)
-                       : add_field(g, each->role, is_quoted, each->literal, len)));
+        NEED(!(f->kind == JSON || f->kind == LTSV ? add_member(g, each->role, each->literal, len)
+                                                  : add_field(g, each->role, is_quoted, each->literal, len)));
         before = each->literal;
     }
 }

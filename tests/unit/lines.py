@@ -62,6 +62,10 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"Tue, 24 Nov 2026 14:50:08 +02", b"2026-11-24\t14:50:08 Z", b"2026/11/24 14:50:08+0", b"[]"),
         *(b"0000-11-24T14:50:08 2026", b"24-Nov/2026:14:50:08", b"[1795531808]", b"1" * 70),
     ),
+    "logger": (
+        *(b"http.log.access", b"http.log.error", b"http.handlers.x", b"http.handlers", b"http.log.erro", b""),
+        *(b"-", b"null", b"http.log.error" + b"x" * 70, b"x.http.log.error"),
+    ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
 _LITERALS = (
@@ -144,7 +148,17 @@ _ODD = (
     ),
 )
 # What stands before a line, or an object.
-_BEFORE_OBJECTS = (b"", b"", b"", b" ", b"x {} ", b'{ "')
+_BEFORE_OBJECTS = (
+    b"",
+    b"",
+    b"",
+    b" ",
+    b"x {} ",
+    b'{ "',
+    b"x\thttp.log.error\t",
+    b"\thttp.handlers.x",
+    b"\thttp.lo",
+)
 _AROUND = (
     *(
         b"2026-11-24T11:00:00.493035218+01:00 stdout F ",
@@ -201,7 +215,10 @@ _PRESETS = [
     compile_format(text)
     for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "ltsv", "$uri $status")
 ]
-_LISTS = [compile_format(name) for name in ("hypercorn", "nginx-proxy-manager")]
+_LISTS = [
+    compile_format("nginx-proxy-manager"),
+    as_list([compile_format(text) for text in ("uvicorn", "combined")]),
+]
 
 
 def _format(random: Random) -> LogFormat:
@@ -257,7 +274,7 @@ def _literal(random: Random) -> bytes:
 
 def _format_of_names(random: Random) -> LogFormat:
     """JSON, or LTSV."""
-    names = ("method", "route", "request", "status", "bytes", "time")
+    names = ("method", "route", "request", "status", "bytes", "time", "logger")
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
     members = tuple(map(Member, draw(_PATHS, k=len(roles)), roles))

@@ -61,6 +61,13 @@ static inline void note(const struct program *g, struct values *values, uint64_t
         values->texts[__builtin_ctzll(exact)] = text;
 }
 
+/* Whether a line is a message about a request that has a line of its own, by who wrote it. */
+static inline int is_message(struct span logger)
+{
+    return (logger.len >= 14 && !memcmp(logger.start, "http.log.error", 14)) ||
+           (logger.len >= 14 && !memcmp(logger.start, "http.handlers.", 14));
+}
+
 /* The fields that count; strings are decoded to `text`, where there is room for each. */
 static inline void fields_of(const struct program *g, const struct values *values, uint8_t *text,
                              struct span *fields)

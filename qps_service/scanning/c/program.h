@@ -14,7 +14,7 @@
 #include "values.h"
 
 /* What a field tells. Python numbers them alike. */
-enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, ROLES };
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, LOGGER, ROLES };
 
 struct literal {
     uint8_t *bytes;
@@ -127,7 +127,7 @@ static int add_member(struct program *g, enum role role, const void *path, size_
     uint64_t bit = 1ULL << g->members_len++;
     g->members_by_first[len ? m->path[0] : '.'] |= bit;
     g->all |= bit;
-    g->deciding |= role == BYTES || role == TIME ? 0 : bit;
+    g->deciding |= role == BYTES || role == TIME || role == LOGGER ? 0 : bit;
     return 0;
 }
 

@@ -104,7 +104,7 @@ static void scanner_clear(struct scanner *s)
 
 /* Give back the memory that much traffic took, where nothing is counted now: of hundreds of logs each may
    have had as much. */
-static void scanner_shrink(struct scanner *s)
+static inline void scanner_shrink(struct scanner *s)
 {
     size_t room = s->program->max_line + SLACK;
     table_shrink(&s->table);

@@ -62,9 +62,13 @@ static int is_token(struct span text)
 #define HTTP_VERSION_MASK 0x00ff00ffffffffffULL
 #define HTTP_VERSION_WORD 0x002e002f50545448ULL
 
-/* Whether this is `HTTP/` and digits and dots. */
+/* Whether this is `HTTP/` and digits and dots, or a version without that, as hypercorn writes it. */
 static int is_version(const uint8_t *p, const uint8_t *end)
 {
+    if (end - p == 1)
+        return *p == '2' || *p == '3';
+    if (end - p == 3 && !memcmp(p, "1.", 2))
+        return p[2] == '0' || p[2] == '1';
     if (end - p < 6 || memcmp(p, "HTTP/", 5))
         return 0;
     for (p += 5; p < end; p++)

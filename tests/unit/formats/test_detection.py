@@ -1,7 +1,9 @@
 """Which preset the lines of a log fit, in words."""
 
 import gzip
+import json
 from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import pytest
 
@@ -17,12 +19,29 @@ DEFAULT = b"1.2.3.4\tGET /a\t200\t512"
 JSON = b'{"request":{"method":"GET","uri":"/a"},"status":200,"size":512}'
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status"
 TLS = COMBINED.replace(b"GET /a HTTP/1.1", rb"\x16\x03\x01")
+# Of a client who wants lines to be read in another way: what it says stands first in its own line.
+SAID = b'#Fields: cs-uri-stem sc-status - - [24/Nov/2026:14:50:08 +0000] "GET / HTTP/1.1" 200 5 "-" "-"'
+BROWSER = COMMON + b' "-" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129"'
+OBJECT = b'{"status":"200","url":"/b"}'
 # What servers say of themselves in the same file.
 CADDY = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleaned","status":"ok"}'
 TRAEFIK = b'time="2026-11-24T14:50:08Z" level=info msg="Configuration loaded" status=200'
 GUNICORN = b"[2026-11-24 14:50:08 +0000] [7] [INFO] Listening at: http://127.0.0.1:8000 (7)"
 APACHE = b"[Tue Nov 24 14:50:08.123456 2026] [mpm_event:notice] [pid 7:tid 1] AH00489: Apache/2.4 configured"
-OWN = [CADDY, TRAEFIK, GUNICORN, APACHE]
+# nginx's has a path as the client chose it: it may look like a line of any format.
+NGINX = (
+    b'2026/11/24 14:50:08 [error] 9#9: *1 open() "/srv/\tstatus:200\turi:/b\t" failed (2: No such file or '
+    b'directory), client: 1.2.3.4, server: , request: "GET /%09status:200%09uri:/b%09 HTTP/1.1", host: "x"'
+)
+OWN = [
+    CADDY,
+    TRAEFIK,
+    GUNICORN,
+    APACHE,
+    NGINX,
+    b"web-1  | " + NGINX,
+    json.dumps({"log": NGINX.decode()}).encode(),
+]
 
 Choose = Callable[[Sequence[bytes]], Choice]
 
@@ -76,6 +95,22 @@ CASES: list[Case] = [
     ([b"\0\0\0" + COMMON + b"\r", b"\0\xef\xbb\xbf" + COMMON], "combined", "2 of 2 lines fit combined"),
     ([b"#Software: IIS", b"GET /a 200"], "w3c", "1 of 1 lines fit w3c; 1 fit none"),
     ([b"GET /a 200", FIELDS], "w3c", "1 of 1 lines fit w3c; 1 fit none"),
+    *(
+        ([COMMON.replace(b"512", size)], "combined", "1 of 1 lines fit combined")
+        for size in (b"0.004", b"+2")
+    ),
+    # Its blanks might be fields of a load balancer's with nothing in them.
+    (
+        [b'Nov 24 14:50:08 web app: INFO:     1.2.3.4:7 - "GET /a HTTP/1.1" 200 OK'],
+        "uvicorn",
+        "1 of 1 lines fit uvicorn",
+    ),
+    ([SAID, BROWSER, BROWSER], "combined", "3 of 3 lines fit combined"),
+    ([b"\0" + SAID, BROWSER], "combined", "2 of 2 lines fit combined"),
+    ([COMMON.replace(b"HTTP/1.1", b"1.1")], "combined", "1 of 1 lines fit combined"),
+    ([FIELDS, b"GET /%b 404" % OBJECT], "w3c", "2 of 2 lines fit w3c"),
+    ([DEFAULT.replace(b"/a", b"/" + OBJECT)], "default", "1 of 1 lines fit default"),
+    ([b"web-1  | " + OBJECT + b"\t "], "json", "1 of 1 lines fit json"),
 ]
 
 
@@ -96,12 +131,34 @@ def where_most_fit_none(lines: Sequence[bytes]) -> Choice:
     return Choice(None, "") if choice.reason.endswith(" 500 fit none") else choice
 
 
+def with_directives_of_clients(lines: Sequence[bytes]) -> Choice:
+    with patch.object(detection, "_is_of_others", return_value=False):
+        return choose(lines)
+
+
+def with_known_sizes(lines: Sequence[bytes]) -> Choice:
+    return choose([line for line in lines if b" 0.004" not in line])
+
+
+def with_messages(lines: Sequence[bytes]) -> Choice:
+    with patch.object(detection, "_is_message", return_value=False):
+        return choose(lines)
+
+
+def with_objects_anywhere(lines: Sequence[bytes]) -> Choice:
+    return choose([OBJECT if OBJECT in line else line for line in lines])
+
+
 TWINS: dict[int, object] = {
+    len(CASES) - 9: with_known_sizes,
+    len(CASES) - 6: with_directives_of_clients,
+    len(CASES) - 2: with_objects_anywhere,
     5: by_the_first_line,
     7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
     9: with_blank_lines,
     10: where_most_fit_none,
-    17: by_the_first_vote,
+    14: with_messages,
+    20: by_the_first_vote,
 }
 test_promise, test_twin = promises(
     *(
@@ -120,6 +177,13 @@ def test_every_preset_can_be_chosen() -> None:
 )
 def test_what_a_line_fits(line: bytes, names: list[str]) -> None:
     assert [name for name in PRESETS if fits(compile_format(name), line)] == names
+
+
+def test_what_stands_before_is_no_directive_if_a_client_may_have_said_it() -> None:
+    votes = Votes()
+    votes.add([BROWSER], fields=SAID)
+    votes.add([b"GET /a 200"], fields=FIELDS)
+    assert votes.choice().reason == "1 of 2 lines fit w3c, 1 combined"
 
 
 def test_votes_go_on_where_they_ended() -> None:

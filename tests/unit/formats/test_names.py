@@ -89,13 +89,6 @@ LOGS: dict[str, dict[str, str]] = {
         'INFO:     [2001:db8::1]:1 - "GET /a"b HTTP/1.1" 299 ': 'GET /a"b 299 -',
         '      INFO   192.0.2.7:1 - "WebSocket /ws" 403': "WebSocket /ws 403 -",
     },
-    "hypercorn": {
-        '192.0.2.7:1 - - [24/Nov/2026:14:50:08 +0000] "GET /a 1.1" 200 12 "-" "curl/8"': "GET /a 200 12",
-        '[2026-11-24 14:50:08 +0000] [9] [INFO] 192.0.2.7:1 - - [24/Nov/2026:14:50:08 +0000] "GET /a b" c 2" '
-        '500 - "-" "-"': 'GET /a b" c 500 -',
-        'a - - [24/Nov/2026:14:50:08 +0000] "GET /a 1.0" - - "-" "-"': "GET /a 000 -",
-        'a - - [24/Nov/2026:14:50:08 +0000] "GET / 3" 200 7 "-" "-"': "GET / 200 7",
-    },
     "nginx-proxy-manager": {
         f'{NPM}- 200 200 - GET https example.org "/a?b" {BEHIND}': "GET /a 200 5",
         f'{NPM}HIT 304 304 - GET https example.org "/a" {BEHIND}': "GET /a 304 5",

@@ -225,6 +225,7 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
         name: values.get(role, b"0").replace(ends, b"").replace(b"\n", b"")
         for name, role in zip(fields, TRICKY, strict=True)
     }
+    cleaned[fields[0]] = cleaned[fields[0]].replace(b"{", b"")  # docker's object would be taken off
     if ends == b'"':  # between quotes a backslash takes the next byte with it
         cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
     check_round_trip(log_format, cleaned)

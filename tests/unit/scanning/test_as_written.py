@@ -301,7 +301,44 @@ LTSV = [
     ),
 ]
 
-ROWS = {"odd JSON": ODD_JSON, "names": NAMES, "around": AROUND, "ltsv": LTSV}
+SAID = CONSOLE.replace(b"access.log0", b"error").replace(b"INFO", b"ERROR")
+MESSAGES: list[Row] = [  # of Caddy's, about a request that has a line of its own
+    *rows(
+        "json",
+        "fields",
+        *(
+            b'{"logger":"%b","msg":"dial tcp: refused",%b}' % (logger, OK)
+            for logger in (b"http.log.error", b"http.log.error.log0", b"http.handlers.reverse_proxy")
+        ),
+        b'{%b,"logger":"http\\u002elog.error"}' % OK,
+        in_docker(b'{"logger":"http.log.error",%b}' % OK),
+        SAID + b"{%b}" % OK,
+        CRI + SAID + b"{%b}" % OK,
+        SAID.replace(b"log.error", b"handlers.x") + b"{%b}" % OK,
+    ),
+    *rows(
+        "json",
+        A,
+        *(
+            b'{"logger":%b,%b}' % (logger, OK)
+            for logger in (
+                b'"http.log.access"',
+                b'"http.log.access.log0"',
+                b'"http.log.erro"',
+                b'"http"',
+                b"null",
+                b"5",
+            )
+        ),
+        b'{"x":{"logger":"http.log.error"},%b}' % OK,
+        b'{%b,"msg":"\thttp.log.error"}' % OK,
+        b"http.log.error {%b}" % OK,
+        b'{%b,"logger":"http.log.error' % OK,  # cut
+    ),
+    ("ltsv", b"logger:http.log.error\tstatus:200\tsize:5\treq:GET /a", A),
+]
+
+ROWS = {"odd JSON": ODD_JSON, "names": NAMES, "around": AROUND, "ltsv": LTSV, "messages": MESSAGES}
 
 
 @pytest.mark.parametrize("kind", ROWS)
@@ -379,6 +416,12 @@ TWINS = {
         "a label ends at its last colon": Patches(
             (named_fields, "values_of", lambda written: _late(written))
         ),
+    },
+    "messages": {
+        "messages are requests": Patches((named_fields, "MESSAGES", (b"?",))),
+        "debugging is requests": Patches((named_fields, "MESSAGES", named_fields.MESSAGES[:1])),
+        "all of http is messages": Patches((named_fields, "MESSAGES", (b"http",))),
+        "the console's are requests": Patches((named_fields, "is_message", lambda before: False)),
     },
 }
 

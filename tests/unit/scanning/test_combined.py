@@ -80,6 +80,10 @@ SERVERS: dict[str, tuple[bytes, Expected]] = {
     "Django's runserver": (b"[24/Nov/2026 10:00:00] R 200 5", A_5),
     "Python's http.server": (b"192.0.2.1 - - [24/Nov/2026 10:00:00] R 200 -", (*A_5[:3], None, TEN)),
     "Kong": (b'192.0.2.1 - - T R 200 5 "-" "x" kong_request_id: "7c1e"', A_5),
+    "hypercorn": (
+        b'[2026-11-24 10:00:00 +0000] [9] [INFO] 192.0.2.1:7 - - T "GET /a" b 1.1" 200 5 "-" "x"',
+        (b"GET", b'/a" b', 200, 5, TEN),
+    ),
     # What others put before.
     "rsyslog": (b"Nov 24 10:00:01 web nginx: 192.0.2.1 - - T R 200 5", A_5),
     "syslog with a priority and a process": (

@@ -74,14 +74,14 @@ NO_FIELDS: tuple[object, ...] = (
     ((4, False, b"a\r"),),
     (),
 )
-NO_ROLES = (((role, False, b""),) for role in (-1, 7, 2**40))
+NO_ROLES = (((role, False, b""),) for role in (-1, 8, 2**40))
 NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
 NO_MEMBERS: tuple[object, ...] = (
     [],
     ((4,),),
     ((4, "text"),),
     ((0, b"skipped"),),
-    ((7, b"role"),),
+    ((8, b"role"),),
     ((4, b"status"),) * 65,
 )
 WRONG: dict[str, tuple[object, ...]] = {
@@ -285,8 +285,8 @@ def test_nothing_leaks(make: Make) -> None:
         scanner.take()
         make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
-        fails(fields=(), members=((4, b"a"), (7, b"b")))
-        wrong = (b"", (), ((4, b"a"), (7, b"b")), False, False, False)
+        fails(fields=(), members=((4, b"a"), (8, b"b")))
+        wrong = (b"", (), ((4, b"a"), (8, b"b")), False, False, False)
         fails(programs=((b"", FIELDS, (), True, False, False), *OTHERS, wrong))
         fails(level="none")
 

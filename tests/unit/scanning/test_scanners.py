@@ -164,7 +164,15 @@ def test_a_line(make_scanner: MakeScanner, text: bytes, expected: Expected) -> N
         (b"   ", NOT_READ),
         (b"GET", NOT_READ),
         (b"GET ", NOT_READ),
-        (b"GET HTTP/1.1", NOT_READ),
+        *((b"GET /a " + version, (b"GET", b"/a")) for version in (b"1.0", b"1.1", b"2", b"3")),  # hypercorn
+        (b"GET /a 2 HTTP/1.1", (b"GET", b"/a 2")),
+        (b"GET /a 2?b HTTP/1.1", (b"GET", b"/a 2")),
+        (b"GET /a HTTP/1.1 2", (b"GET", b"/a HTTP/1.1")),
+        *(
+            (b"GET /a " + other, (b"GET", b"/a " + other))
+            for other in (b"1", b"4", b"1.2", b"1x1", b"2.0", b"11")
+        ),
+        *((b"GET " + version, NOT_READ) for version in (b"HTTP/1.1", b"1.1", b"2")),
         (b"GET - HTTP/1.1", NOT_READ),
         (b" / HTTP/1.1", NOT_READ),
         (b"G(T / HTTP/1.1", NOT_READ),

@@ -200,21 +200,33 @@ static void PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t p
     }
 }
 
-/* What the first object in [p, end) says of a program's members; 0 if there is none. */
-static inline int PER_ISA(json)(const struct program *g, const uint8_t *p, const uint8_t *end,
-                                struct values *values)
+/* What the first object in [p, end) says of a program's members, and where it begins; NULL if there is none.
+ */
+static inline const uint8_t *PER_ISA(json)(const struct program *g, const uint8_t *p, const uint8_t *end,
+                                           struct values *values)
 {
     for (;; p++) {
         p = PER_ISA(find)(p, end, '{');
         if (p >= end)
-            return 0;
+            return NULL;
         const uint8_t *name = PER_ISA(skip_blanks)(p + 1, end);
         if (name < end && *name == '"')
             break;
     }
     struct PER_ISA(walk) w = {g, p, end, values};
     PER_ISA(object)(&w, g->all, 0, 1);
-    return 1;
+    return p;
+}
+
+/* Whether a field between tabs in [p, end) is the logger of a message. */
+static inline int PER_ISA(has_message)(const uint8_t *p, const uint8_t *end)
+{
+    while ((p = PER_ISA(find)(p, end, '\t')) < end) {
+        p++;
+        if (is_message((struct span){p, (size_t)(end - p)}))
+            return 1;
+    }
+    return 0;
 }
 
 /* What the labels of LTSV in [p, end) say. */

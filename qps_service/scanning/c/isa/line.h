@@ -278,16 +278,17 @@ static inline enum reason PER_ISA(read)(struct scanner *s, const struct program 
 {
     if (g->members_len) {
         struct values values;
+        const uint8_t *begin = p;
         values.known = values.words = values.nulls = 0;
         memset(fields, 0, ROLES * sizeof *fields);
         if (g->is_ltsv)
             PER_ISA(ltsv)(g, p, end, &values);
-        else if (!PER_ISA(json)(g, p, end, &values))
+        else if (!(begin = PER_ISA(json)(g, p, end, &values)) || PER_ISA(has_message)(p, begin))
             return BAD_FIELDS;
         fields_of(g, &values, s->text, fields);
         if (!fields[STATUS].start || !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
-        return PER_ISA(count)(s, fields, 0);
+        return is_message(fields[LOGGER]) ? BAD_FIELDS : PER_ISA(count)(s, fields, 0);
     }
     enum reason reason =
         g->is_combined ? PER_ISA(match_combined)(p, end, fields) : PER_ISA(match)(g, p, end, fields);
