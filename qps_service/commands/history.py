@@ -12,7 +12,7 @@ from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.ledger.queries import past
 from qps_service.looking.moments import HOUR, STEPS, days_before, spell, step_for
-from qps_service.looking.rendering import begins, render_csv, render_json, render_table
+from qps_service.looking.rendering import begins, ends, render_csv, render_json, render_table
 from qps_service.looking.table import SORTS, Table, table_of
 from qps_service.values.past import NAMES, Question
 
@@ -86,8 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"qps-reporter: {_nothing(table, since, until, place)}\n")
         return EXIT_PROBLEM
     answer(_rendered(table, arguments, place))
-    if arguments.output == "table" and arguments.since is not None and (text := begins(table, since, place)):
-        answer(f"{text}\n")
+    if arguments.output == "table":
+        said = (arguments.since is not None and begins(table, since, place), ends(table, until, place))
+        answer("".join(f"{text}\n" for text in said if text))
     return EXIT_OK
 
 

@@ -115,6 +115,17 @@ def begins(table: Table, since: int, place: tzinfo | None) -> str | None:
     return f"history begins at {spell(table.begins, place)}"
 
 
+def ends(table: Table, until: int, place: tzinfo | None) -> str | None:
+    """That nothing was counted in the last part of the span: for longer than three of the last windows."""
+    if table.by or not table.rows:
+        return None
+    last = max(table.rows, key=lambda row: row.ended)
+    if until - last.ended <= max(MINUTE, 3 * (last.ended - last.started)):
+        return None
+    missing = spell_length(until - last.ended)
+    return f"no data for {missing} since {spell(last.ended, place)}: qps-reporter status tells why"
+
+
 def render_json(table: Table, place: tzinfo | None, *, events: bool = False) -> str:
     """For programs: one object. Times are RFC 3339, and Unix seconds beside them."""
     document: dict[str, object] = {

@@ -221,6 +221,11 @@ def check_said(week: Week) -> None:
     early = week.ask(BEGIN - DAY, BEGIN + DAY, "1h")
     assert rendering.begins(early, BEGIN - DAY, BERLIN) == "history begins at 2026-10-20 11:58:03"
     assert rendering.begins(early, BEGIN, BERLIN) is None
+    late = week.ask(END - HOUR, END, "1m")
+    last = late.rows[-1].ended
+    assert rendering.ends(late, last + 2 * MINUTE, BERLIN) is None
+    said = rendering.ends(late, last + 45 * MINUTE, BERLIN)
+    assert said == "no data for 45m since 2026-10-27 11:59:55: qps-reporter status tells why"
     assert not week.ask(BEGIN - 2 * DAY, BEGIN - DAY).rows
 
 
@@ -336,7 +341,14 @@ test_promise, test_twin = promises(
         None,
         {"24 hours": Patches((moments, "days_before", lambda at, days, _: at - days * DAY))},
     ),
-    Promise(check_said, None, {"a start is no event": Patches((table, "STARTED", "begun"))}),
+    Promise(
+        check_said,
+        None,
+        {
+            "a start is no event": Patches((table, "STARTED", "begun")),
+            "silent at the end": Patches((rendering, "ends", lambda *_: None)),
+        },
+    ),
     Promise(check_events, None, {"all logs' events": Patches((queries, "_events", lambda *_: ()))}),
     Promise(check_hostile, None, {"no spreadsheet": Patches((rendering, "harmless", str))}),
     Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
