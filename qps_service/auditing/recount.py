@@ -15,7 +15,7 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.files.sources import ENDLESS, Source, count_lines, open_source
-from qps_service.values.positions import Position
+from qps_service.values.positions import PIPES, Position
 
 
 class Unread(NamedTuple):
@@ -65,9 +65,13 @@ class Candidates:
 
     def _consider(self, path: str, is_named_so: bool) -> None:
         try:
-            key = self._files.stat(path).key
+            seen = self._files.stat(path)
         except OSError:
             key = None
+        else:
+            if seen.is_pipe:  # to open it, and to close it again, may end its writer
+                return
+            key = seen.key
         if is_named_so or key in self._known:
             path = _resolved(self._files, path)
             self._keys[path] = key
@@ -77,6 +81,8 @@ class Candidates:
     def check(self, position: Position, *, held: bool) -> Checked:
         """Find its text, and count its lines again."""
         unread = None
+        if position.number == PIPES:
+            return Checked(position, held, None, None, None)
         for path in self._likely(position):
             try:
                 source = self._open(path)

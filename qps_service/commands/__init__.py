@@ -21,7 +21,10 @@ MAX_LINE: int = BY_KEY["max_line"].parse(BY_KEY["max_line"].default or "")  # by
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to follow and how, straight from the table of settings."""
     parser.add_argument(
-        "log", nargs="?", metavar="LOG", help="the log to follow (default: those of the configuration)"
+        "log",
+        nargs="?",
+        metavar="LOG",
+        help="the log to follow, or - for standard input (default: those of the configuration)",
     )
     parser.add_argument(
         "--config", metavar="FILE", help=f"configuration file (default, without LOG: {DEFAULT_FILE})"

@@ -10,6 +10,7 @@ from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files
 from qps_service.text.escape import show, show_path
+from qps_service.values.positions import PIPES
 
 HELP = "check the ledger against itself and against the logs that still exist"
 EPILOG = """\
@@ -19,9 +20,10 @@ examples:
 
 Lists each generation of each log, which is one file from one rotation to the next: the bytes and lines that
 were read of it, how many lines were rejected, bytes that are still to be read, and the lines in its file
-counted again: `gone` where there is none, `unreadable` where there is one that can't be read. Then the sums,
-and what may have been lost. Reads only, and may run while the service does. Exits 0 if the books balance, as
-far as files could be read, 1 if they don't or can't be read.
+counted again: `gone` where there is none, `unreadable` where there is one that can't be read. What was read
+of pipes is one row, which nothing can be counted again of. Then the sums, and what may have been lost. Reads
+only, and may run while the service does. Exits 0 if the books balance, as far as files could be read, 1 if
+they don't or can't be read.
 """
 
 HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", "recount", "file")
@@ -78,14 +80,15 @@ def _row(checked: Checked) -> tuple[str, ...]:
         recount = "unreadable"
     if not checked.balances:
         recount = f"{checked.counted}, a problem"
+    is_pipe = position.number == PIPES
     return (
-        str(position.number),
+        "pipe" if is_pipe else str(position.number),
         "open" if checked.held else "closed",
         str(position.offset - position.begun),
         str(position.lines),
         str(position.rejected),
         "-" if checked.pending is None else str(checked.pending),
-        recount,
+        "none" if is_pipe else recount,
         show_path(checked.unread.path if checked.unread else checked.path or position.name),
     )
 

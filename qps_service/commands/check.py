@@ -1,6 +1,7 @@
 """`qps-reporter check`: what is configured, and whether it can work."""
 
 import argparse
+import errno
 import os
 import pwd
 import sys
@@ -17,8 +18,9 @@ from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
-from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, group_name, user_name
+from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
+from qps_service.files.pipe import inherited
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
@@ -159,6 +161,15 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  exists", f"no: {explain_error(error)}", False
         return
     owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
+    if inherited(log.path) is not None:
+        yield "  exists", _given(files, log.path, seen), True
+        return
+    if seen.is_pipe:  # it is not opened: its writer might end with it, when it is closed again
+        may = os.access(log.path, os.R_OK, effective_ids=True)
+        reason = explain_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), seen)
+        yield "  exists", f"yes, a pipe: {seen.mode} {owners}", True
+        yield "  readable", f"yes, by user {user}" if may else f"no: {reason}", may
+        return
     if not seen.regular:
         yield "  exists", f"yes, but {explain_error(NotRegularError(seen.mode))}", False
         return
@@ -196,6 +207,15 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
             yield "  first line", "none yet, but directives", True
             return
     yield from _first_line(log, line, above)
+
+
+def _given(files: Files, path: str, seen: Seen) -> str:
+    """What the process was given open; nothing is read of it."""
+    if files.is_terminal(inherited(path) or 0):
+        return "yes, a terminal: reads what is typed there, up to Ctrl-D"
+    kinds = {"p": "a pipe", "s": "a socket", "c": "a device"}
+    what = kinds.get(seen.mode[0], "a file, which is read like a pipe, and not followed")
+    return f"yes, {what}: the run ends with it"
 
 
 def _first_row(start: bytes) -> tuple[bytes, bytes]:

@@ -21,14 +21,15 @@ examples:
   qps-reporter run --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter run access.log --state DIR --once  what came since the last time, for cron and timers
   qps-reporter run access.log --json | jq .rate
+  docker logs -f web | qps-reporter run -         standard input; a FIFO is named by its path
 
 With a state directory, counts and places are kept in DIR/ledger.db, and the next run goes on there:
 nothing is lost or counted twice, however this one ends. Without one they live in memory.
 
-Ends with a last report on Ctrl-C or SIGTERM; a second signal ends it at once. SIGHUP re-reads the
-configuration. Each flag can also be given as an environment variable (--interval as
-QPS_REPORTER_INTERVAL, LOG as QPS_REPORTER_LOG); the flag wins over the variable, the variable over
-the file. Without LOG and --config, /etc/qps-reporter/qps-reporter.toml is read.
+Ends with a last report on Ctrl-C or SIGTERM, or where standard input ends; a second signal ends it at
+once. SIGHUP re-reads the configuration. Each flag can also be given as an environment variable (--interval
+as QPS_REPORTER_INTERVAL, LOG as QPS_REPORTER_LOG); the flag wins over the variable, the variable over the
+file. Without LOG and --config, /etc/qps-reporter/qps-reporter.toml is read.
 """
 
 

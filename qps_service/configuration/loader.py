@@ -307,6 +307,6 @@ def _is_installed(library: str) -> bool:
 
 
 def _name_of(path: str) -> str:
-    """A name for a log that was given none: access for /var/log/nginx/access.log."""
-    stem = os.path.basename(path).partition(".")[0] or "log"
+    """A name for a log that was given none: access for /var/log/nginx/access.log, stdin for -."""
+    stem = "stdin" if path == "-" else os.path.basename(path).partition(".")[0] or "log"
     return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64].lstrip("_-") or "log"

@@ -76,6 +76,11 @@ def parse_template(text: str) -> str:
     return text
 
 
+def parse_log(text: str) -> str:
+    """The path of a log, made absolute; `-` is standard input."""
+    return "/dev/stdin" if text == "-" else parse_path(text)
+
+
 def parse_path(text: str) -> str:
     """A path, made absolute."""
     if not text or "\0" in text:

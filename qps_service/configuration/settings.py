@@ -13,6 +13,7 @@ from qps_service.configuration.parsers import (
     duration,
     number,
     parse_collapse,
+    parse_log,
     parse_name,
     parse_path,
     parse_query,
@@ -103,7 +104,7 @@ HISTORY = (
 )
 
 LOG = (
-    Setting("path", parse_path, None, "LOG", "the log to follow"),
+    Setting("path", parse_log, None, "LOG", "the log to follow: a file, a FIFO, or - for standard input"),
     Setting(
         "format",
         compile_format,

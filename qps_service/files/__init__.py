@@ -3,6 +3,7 @@
 - `kernel`: those system calls; read it first
 - `mounts`: what the kernel tells of mounts
 - `sources`: a file that is followed, plain or compressed, read by offset
+- `pipe`: a pipe, likewise
 - `compressed`: the text of a compressed file, by offset
 - `compression`: the table of compressions
 - `whole`: a file or pipe from start to end, for `summarize`

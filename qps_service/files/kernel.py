@@ -8,10 +8,12 @@ import fcntl
 import grp
 import os
 import pwd
+import select
 import stat
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from sys import intern
 from typing import NamedTuple, TypeVar
 
@@ -26,6 +28,10 @@ _FS_IOC_GETVERSION = (2 << 30) | (struct.calcsize("l") << 16) | (ord("v") << 8) 
 # whoever owns a log may give it any time.
 _LATEST = (1 << 63) - 1  # nanoseconds
 _AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800  # linux/fcntl.h, linux/stat.h
+# What a pipe may hold without privileges (pipe(7): pipe-max-size). A writer waits for us the less, the more
+# there is room for, and a look is worth the more.
+_PIPE_ROOM = 1 << 20  # bytes
+_OTHER_ROOM = 64 * 1024  # bytes, of what is no pipe: a socket has more, a terminal less
 # So many files are looked at between two signs of life: where each waits for a disk, that is about a second.
 PACE = 64
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
@@ -55,6 +61,11 @@ class Seen(NamedTuple):
     def key(self) -> tuple[int, int]:
         """The same for two looks at one file, as long as it exists."""
         return (self.device, self.inode)
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is a FIFO, or a pipe without a name."""
+        return self.mode.startswith("p")
 
 
 class NotRegularError(OSError):
@@ -101,6 +112,45 @@ class Files:
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the file."""
         return os.pread(descriptor, size, offset)
+
+    def take(self, descriptor: int, size: int) -> bytes | None:
+        """Up to `size` bytes of what waits in a pipe; none at its end, None where nothing waits now."""
+        if os.get_blocking(descriptor) and not _events(descriptor):
+            return None
+        try:
+            return os.read(descriptor, size)
+        except BlockingIOError:
+            return None
+
+    def waiting(self, descriptor: int) -> int:
+        """How many bytes wait in a pipe; 0 where nobody tells."""
+        import termios  # only who reads a pipe needs it
+
+        try:
+            (size,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
+        except OSError:
+            return 0
+        return max(0, int(size))
+
+    def widen(self, descriptor: int) -> int:
+        """Give a pipe as much room as it may have; the bytes that there is room for."""
+        with suppress(OSError):  # its user has too many pipes, or others have made it larger
+            if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < _PIPE_ROOM:
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_ROOM)
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+        except OSError:
+            return _OTHER_ROOM
+
+    def presses(self, descriptor: int, room: int) -> bool:
+        """Whether a pipe with so much room is to be read at once: it has no writer, or is half full. Each
+        page of it may be half empty (pipe(7)), so that a fourth counts as half."""
+        events, there = _events(descriptor), self.waiting(descriptor)
+        return bool(events & select.POLLHUP or (events and not there) or there > room // 4)
+
+    def is_terminal(self, descriptor: int) -> bool:
+        """Whether somebody types there."""
+        return os.isatty(descriptor)
 
     def data_from(self, descriptor: int, offset: int) -> int:
         """The first byte from `offset` on that stands in no hole, which reads as NULs: the end of the file
@@ -212,6 +262,13 @@ class Files:
         finally:
             os.close(own)
         return False
+
+
+def _events(descriptor: int) -> int:
+    """What poll(2) tells now; something where a read would not wait."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return next((events for _, events in poll.poll(0)), 0)
 
 
 def _born(descriptor: int) -> int | None:

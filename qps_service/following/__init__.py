@@ -3,6 +3,7 @@
 It knows files and what was said of them; of formats, counts and the ledger it knows nothing.
 
 - `follower`: a log, by its path; read it first
+- `stream`: a log that is a pipe
 - `generation`: one open file and how far it has been read
 - `open_files`: which files stay open, and until when
 - `resume`: what an earlier process left

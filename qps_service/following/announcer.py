@@ -40,11 +40,11 @@ class Announcer:
         self._said = self._withheld = 0  # since the burst began
         self._burst = Throttle(BURST_EVERY)
 
-    def following(self) -> None:
-        """The log is there and open."""
+    def following(self, what: str = "") -> None:
+        """The log is there and open; `what` is to be said of it."""
         if not self._following:
             self._following, self.trouble = True, None
-            self._say(kinds.FOLLOWING, f"following {self._path}")
+            self._say(kinds.FOLLOWING, f"following {self._path}{what}")
 
     def absent(self) -> None:
         """There is no log."""

@@ -66,6 +66,8 @@ class FollowState(NamedTuple):
     finished: int = 0  # files that can go once the ledger has all that was in them
     rotations: int = 0  # how often a new generation took the log's place, or one was found
     pending: int = 0  # bytes that the last read saw and did not consume
+    is_open: bool = False  # of a pipe: whether somebody may write to it
+    is_over: bool = False  # whether nothing can come any more: standard input has ended
 
 
 class Follower:
@@ -117,6 +119,7 @@ class Follower:
             True  # whether the last read, or the next, may be the last of this process
         )
         self._is_replaced = False  # whether the log was, since the last look that saw all files beside it
+        self.finds_pipe = False  # whether the log is none of a follower's: a pipe, and no file is open
         self._discovery.leave(others)
         for seen_at in known_files.paths():
             self._directories.learn(seen_at)
@@ -311,6 +314,7 @@ class Follower:
             raise InterruptedError(errno.EINTR, "it was replaced in this moment")
         if generation is None:
             if not seen.regular:
+                self.finds_pipe = seen.is_pipe and not len(self._held)
                 raise NotRegularError(seen.mode)
             source = Plain(self._files, self._files.open(self.path))
             try:

@@ -17,7 +17,7 @@ from qps_service.files.recognition import KnownPart, beginning_of, best_part, is
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
-from qps_service.values.positions import Identity, IgnoredFile, Position
+from qps_service.values.positions import PIPES, Identity, IgnoredFile, Position
 
 # A retired generation keeps its prefix, marks and name: 2 KiB, up to 10. One that falls out becomes an
 # ignored file: that matters only if it then grows.
@@ -73,13 +73,15 @@ class KnownFiles:
         self._newly_retired: dict[int, Position] = {}
         self._forgotten: list[int] = []
         if restored:
-            for position in (*restored.retired, *restored.held):
-                self._put(position)
-                self._unseen.add(position.number)
+            held = [position for position in restored.held if position.number != PIPES]
+            for position in (*restored.retired, *held):
+                if position.number != PIPES:
+                    self._put(position)
+                    self._unseen.add(position.number)
             if expecting:
-                self._expected = {position.number for position in restored.held}
+                self._expected = {position.number for position in held}
             else:
-                self._newly_retired = {position.number: position for position in restored.held}
+                self._newly_retired = {position.number: position for position in held}
 
     def new_number(self) -> int:
         """The number of the next generation."""

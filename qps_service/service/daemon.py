@@ -90,14 +90,14 @@ class Daemon:
         self.is_reporting = False  # whether the start is over, so that windows end
 
     def run(self) -> int:
-        """Return after SIGTERM or SIGINT and the last report, or when stdout's reader is gone; the exit
-        status."""
+        """Return after SIGTERM or SIGINT or the end of all input, and the last report, or when stdout's
+        reader is gone; the exit status."""
         try:
             self._events.add(STARTED, f"qps-reporter {__version__} started")
             self._start()
             if not self._stopping:
                 self._supervisor.ready(self.status())
-            while not self._stopping:
+            while not self._stopping and not self._pipelines.is_over:
                 self._wait()
                 now = self._look()
                 self._answer(now)
@@ -111,6 +111,7 @@ class Daemon:
                     self._schedule.advance(due)
                     self._supervisor.status(self.status())
                 self._pipelines.begin_windows(now)
+            self._stop()
             for pipeline in self._pipelines.followed:
                 pipeline.sweep()
             now = self._catch_up(self._pipelines.followed)
@@ -128,11 +129,18 @@ class Daemon:
         return EXIT_OK
 
     def run_once(self) -> int:
-        """Read from where the ledger ends to the end of the logs, and report once; the exit status. What
-        the ledger does not take is not reported: the next run would report it again."""
+        """Read from where the ledger ends to the end of the logs, that of a pipe when nobody writes to it any
+        more, and report once; the exit status. What the ledger does not take is not reported: the next run
+        would report it again."""
         try:
             self._start()
             now = self._clock.now()
+            while self._pipelines.is_open and not self._stopping:
+                self._wait()
+                now = self._look()
+                self._schedule.advance(now)
+            for pipeline in self._pipelines.followed:
+                pipeline.sweep()
             if not self._writer.is_written or not self._pipelines.commit(now, report=True):
                 return EXIT_PROBLEM
             self._waker.hold_back()
@@ -299,9 +307,13 @@ class Daemon:
         for number in self._waker.signals():
             if number == signal.SIGHUP:
                 self._reload_wanted = True
-            elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
-                self._stopping = True
-                self._supervisor.stopping()
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                self._stop()
+
+    def _stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._supervisor.stopping()
 
     def _reload(self) -> None:
         self._reload_wanted = False

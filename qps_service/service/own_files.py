@@ -137,5 +137,5 @@ def _directory(path: str) -> Key | str:
 def _file(path: str) -> Key | None:
     with suppress(OSError):
         seen = FILES.stat(path)
-        return seen.key if seen.regular else None
+        return seen.key if seen.regular or seen.is_pipe else None
     return None

@@ -8,12 +8,14 @@ from qps_service.counting.aggregator import Aggregator
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Limited, apply_all
 from qps_service.files.kernel import MOUNTED_ALONE, Files
+from qps_service.files.pipe import is_pipe
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
 from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
+from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
@@ -67,30 +69,22 @@ class LogPipeline:
         `rows` are those of all logs."""
         restored = resume.restored
         self.config = config
-        self.is_counting = restored is not None  # for windows; before that, for the totals only
         self._late: set[Generation] = set()  # whose backlog is left out of windows
         # When the last window that was closed began, nanoseconds; None before the first.
         self._before: int | None = None
         self.state = UNREAD  # after the last read
         self._read_at = now  # up to when it was read
-        # Since its last window. What an earlier process left is the beginning of one.
-        self._is_read = self.is_counting
         self._notify = notify
         self._limited = limited
         self._files = files or Files()
         self._watcher = Watcher(watches)
         self._places = places or LogPlaces(self._files)
-        self._follower = Follower(
-            config.path,
-            _limits(config),
-            from_start=config.start,
-            watcher=self._watcher,
-            files=self._files,
-            announcer=Announcer(config.path, config.name, notify),
-            resume=resume,
-            keeper=keeper,
-            others=self._places.others(config.path, config.logs),
-        )
+        self._resume, self._keeper = resume, keeper
+        self._follower = self._make_stream() if is_pipe(self._files, config.path) else self._make_follower()
+        # For windows; before that, for the totals only. All that a pipe has was written in our time.
+        self.is_counting = restored is not None or isinstance(self._follower, Stream)
+        # Since its last window. What an earlier process left is the beginning of one.
+        self._is_read = restored is not None
         chosen = restored.format if restored and restored.path == config.path else None
         self._scanner = self._make_scanner(config, chosen)
         self._share = (rows or Budget()).join()
@@ -113,8 +107,8 @@ class LogPipeline:
         self._unfit_said = Throttle(UNFIT_SAID_EVERY)
 
     def fileno(self) -> int | None:
-        """What to poll for hints, if anything; the same for all logs that share watches."""
-        return self._watcher.fileno()
+        """What to poll for hints, if anything; the same for all files that share watches."""
+        return self._watcher.fileno() if isinstance(self._follower, Follower) else self._follower.fileno()
 
     @property
     def has_hints(self) -> bool:
@@ -177,7 +171,7 @@ class LogPipeline:
         self._read_at, self._is_read = now, True
         self.state = self._follower.state
         was_found, self._is_found = self._is_found, self.state.waiting is None
-        if self._is_found and not was_found:
+        if self._is_found and not was_found and isinstance(self._follower, Follower):
             self._look_at_mount()
         self._say_rejects(now)
         self._say_unfit(now)
@@ -218,6 +212,9 @@ class LogPipeline:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
         self._follower.release(committed=committed)
         self.state = UNREAD if self.state is UNREAD else self._follower.state
+        if committed and isinstance(self._follower, Follower) and self._follower.finds_pipe:
+            self._follower.close()
+            self._follower = self._make_stream()
 
     @property
     def has_window(self) -> bool:
@@ -271,6 +268,29 @@ class LogPipeline:
         self._share.budget.leave(self._share)
         self._follower.close()
         self._watcher.close()
+
+    def _make_follower(self) -> Follower | Stream:
+        return Follower(
+            self.config.path,
+            _limits(self.config),
+            from_start=self.config.start,
+            watcher=self._watcher,
+            files=self._files,
+            announcer=Announcer(self.config.path, self.config.name, self._notify),
+            resume=self._resume,
+            keeper=self._keeper,
+            others=self._places.others(self.config.path, self.config.logs),
+        )
+
+    def _make_stream(self) -> Follower | Stream:
+        return Stream(
+            self.config.path,
+            _limits(self.config),
+            files=self._files,
+            announcer=Announcer(self.config.path, self.config.name, self._notify),
+            resume=self._resume,
+            keeper=self._keeper,
+        )
 
     def _make_scanner(self, config: LogConfig, chosen: str | None) -> LineCounter:
         return LineCounter(_scan_options(config), self._count, self._say_choice, chosen=chosen)

@@ -72,6 +72,16 @@ class Pipelines:
         """Whether one of them left a backlog at the last look, so that the next is due at once."""
         return any(pipeline.state.is_behind for pipeline in self.followed)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether one of them is a pipe that somebody may still write to."""
+        return any(pipeline.state.is_open for pipeline in self.followed)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can come to any of them."""
+        return bool(self.followed) and all(pipeline.state.is_over for pipeline in self.followed)
+
     def status(self, rate: float, source: str | None) -> str:
         """One line: the current total of requests per second, the routes, what is followed or waited for, all
         requests so far. `source` is the file that the configuration was read from."""

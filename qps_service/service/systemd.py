@@ -91,9 +91,10 @@ class Supervisor:
     def keep(self, descriptor: int, name: str) -> None:
         """Have an open file kept until `drop`, through a crash and a restart; once kept, again does nothing.
 
-        `name` is a `stored_name`, of one file only. A store that is full or off keeps nothing.
+        `name` is a `stored_name`, of one file only. A store that is full or off keeps nothing. A pipe is kept
+        while nobody writes to it, too, which without FDPOLL=0 would be the end of it (sd_notify(3)).
         """
-        self._notify(f"FDSTORE=1\nFDNAME={name}", descriptor)
+        self._notify(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", descriptor)
 
     def drop(self, name: str) -> None:
         """Let go of what is kept as `name`; nothing if there is none."""

@@ -15,6 +15,11 @@ class Identity(NamedTuple):
     version: int | None
 
 
+# The number of what was read of pipes under a log's name: one for all of them, which no file has. Such a
+# position counts bytes, and has no text to be known by; its `tail` begins a line whose rest is to come.
+PIPES = 0
+
+
 class Directives(NamedTuple):
     """What a text told of its own format so far (formats/w3c.py); nothing in most formats."""
 
@@ -32,7 +37,7 @@ class Position(NamedTuple):
     marker: bytes  # the bytes right before `offset`, at most MARKER_LIMIT
     oversize: bool  # inside a line over the limit, whose rest is still to be skipped
     marks: bytes = b""  # digests of what stands before fixed places up to `offset` (files/fingerprint.py)
-    number: int = 0  # of the generation within its log, from 1; 0 before it is given one
+    number: int = 0  # of the generation within its log, from 1; 0 before it is given one, and for PIPES
     begun: int = 0  # what stands before this byte was there before our time, and is not counted
     lines: int = 0  # read of it so far: requests, rejected ones and directives
     rejected: int = 0  # of these lines

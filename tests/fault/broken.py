@@ -25,9 +25,11 @@ from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
+from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
 from qps_service.following.start_position import StartPosition
+from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
@@ -215,6 +217,26 @@ def hoards() -> None:
         counted(self, *arguments)
 
     replace(Generation, counted=counts)
+
+
+def takes_a_pause_for_the_end() -> None:
+    """Of a pipe that is empty at the moment."""
+    read = PipeText.read
+
+    def reads(self: PipeText, size: int, offset: int) -> bytes:
+        found = read(self, size, offset)
+        self.is_ended = True
+        return found
+
+    replace(PipeText, read=reads)
+
+
+def leaves_no_pipe_with_systemd() -> None:
+    replace(Stream, release=lambda self, committed: None)
+
+
+def says_nothing_of_a_kill() -> None:
+    replace(Stream, changes=lambda self: (self.sweep(), self.everything())[1])
 
 
 def forgets_directives() -> None:

@@ -120,7 +120,7 @@ static void spell_out(struct program *g, struct input *in)
     unsigned known = 0;
     NEED(!program_open(g, before, before_len, fields));
     for (size_t i = 0; i < fields && len; i++) {
-        enum role role = next_byte(in) % ROLES;
+        enum role role = next_byte(in) % LOGGER; /* which text has none of */
         role = known >> role & 1 ? SKIPPED : role;
         known |= 1U << role;
         len = i + 1 < fields || next_byte(in) & 1 ? next_literal(in, literal) : 0;

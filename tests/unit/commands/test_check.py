@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from qps_service.cli import main
 from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
-from qps_service.files.kernel import Files, group_name, user_name
+from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import own_user
 from tests.promised import Patches, Promise, promises
 
@@ -322,18 +323,61 @@ def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
     assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
 
 
-@pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (os.mkfifo, "p")])
+def _bind(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+
+
+@pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (_bind, "s")])
 def test_a_log_that_is_no_file(
-    place: Path, capsys: Captured, make: Callable[[str, int], None], letter: str
+    place: Path, capsys: Captured, make: Callable[[str], None], letter: str
 ) -> None:
     (place / "access.log").unlink()
-    make("access.log", 0o755)
+    make("access.log")
     (place / "access.log").chmod(0o755)
     status, lines = looked(capsys, "access.log")
     assert status == 1
     assert lines[2].startswith(f"  exists       yes, but it is not a regular file ({letter}rwxr-xr-x)")
     assert lines[2].endswith(PROBLEM)
     assert len(lines) == 3
+
+
+def check_a_pipe(place: Path, capsys: Captured) -> None:
+    """It is named, and neither read nor opened: its writer would end with us, or what it wrote with it."""
+    (place / "access.log").unlink()
+    os.mkfifo("access.log", 0o640)
+    assert looked(capsys, "access.log") == (
+        0,
+        [
+            f"log            access: {place}/access.log",
+            "  format       auto",
+            f"  exists       yes, a pipe: prw-r----- {ME} {GROUP}",
+            f"  readable     yes, by user {ME}",
+        ],
+    )
+
+
+def check_what_was_given(place: Path, capsys: Captured) -> None:
+    """Of a pipe without a name nothing is read; a terminal is named, since somebody has to type."""
+    reading, writing = os.pipe()
+    os.write(writing, GOOD)
+    leader, terminal = os.openpty()
+    given = {reading: "a pipe: the run ends with it", os.open("access.log", os.O_RDONLY): "a file, which is "}
+    given[terminal] = "a terminal: reads what is typed there, up to Ctrl-D"
+    for number, said in given.items():
+        status, lines = looked(capsys, f"/dev/fd/{number}")
+        assert status == 0
+        assert lines[2].startswith(f"  exists       yes, {said}")
+    assert os.read(reading, 1024) == GOOD
+    for number in (*given, writing, leader):
+        os.close(number)
+
+
+NO_PIPES = {"no pipes": Patches((Seen, "is_pipe", False))}
+NOTHING_GIVEN = {"nothing given": Patches((check, "inherited", lambda path: None))}
+test_pipes, test_pipes_twin = promises(
+    Promise(check_a_pipe, None, NO_PIPES), Promise(check_what_was_given, None, NOTHING_GIVEN)
+)
 
 
 def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:

@@ -33,7 +33,7 @@ def keeps_and_drops_by_name(supervisor: type[Supervisor]) -> None:
     told.drop("access@0@1-2")
     told.status("x")
     assert datagrams == [
-        ("FDSTORE=1\nFDNAME=access@0@1-2", [7]),
+        ("FDSTORE=1\nFDNAME=access@0@1-2\nFDPOLL=0", [7]),
         ("FDSTOREREMOVE=1\nFDNAME=access@0@1-2", []),
         ("STATUS=x", []),
     ]
@@ -70,7 +70,7 @@ def keeps_a_file_under_its_logs_new_name(store: type[DescriptorStore], handed: l
         {"old": "new", "new": "new"},
     )
     assert told == [
-        ("FDSTORE=1\nFDNAME=new@0@1-2", [handed[0]]),
+        ("FDSTORE=1\nFDNAME=new@0@1-2\nFDPOLL=0", [handed[0]]),
         ("FDSTOREREMOVE=1\nFDNAME=old@0@1-2", []),
         ("FDSTOREREMOVE=1\nFDNAME=gone@0@1-4", []),
     ]

@@ -11,6 +11,7 @@ from qps_service.cli import main
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config
 from qps_service.errors import ConfigError
+from qps_service.files.kernel import Seen
 from qps_service.service import own_files
 from qps_service.service.own_files import STREAMS, Place, apart
 from tests.fault.mounts import needs_root
@@ -171,6 +172,16 @@ def standard_streams_are_apart(site: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert refusals(site, streams=("stdout",)) == []
 
 
+def a_pipe_is_no_way_round(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports would come back as lines: `run - < fifo > fifo`."""
+    os.mkfifo(site / "fifo")
+    with open(site / "fifo", "r+b", buffering=0) as both:
+        monkeypatch.setitem(STREAMS, "stdout", f"/proc/self/fd/{both.fileno()}")
+        with pytest.raises(ConfigError) as caught:
+            apart(load(Flags(log=f"/dev/fd/{both.fileno()}"), {}), ("stdout",))
+    assert [*caught.value.problems] == [f"stdout: expected another file, got {LOG}: {site}/fifo"]
+
+
 def by_name_alone(path: str) -> Place:
     return Place(None, frozenset({os.path.split(path)}))
 
@@ -212,6 +223,7 @@ test_apart, test_apart_twin = promises(
         },
     ),
     Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_logs", lambda *_: ()))}),
+    Promise(a_pipe_is_no_way_round, None, {"files alone": Patches((Seen, "is_pipe", False))}),
 )
 
 
