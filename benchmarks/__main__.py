@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks                 everything; 7 GB of disk, some twenty minutes
     .venv/bin/python -m benchmarks --lines 300000  a quick look: every log has at most so many lines
-    .venv/bin/python -m benchmarks --only live     one part: a log's name, live, outputs, many_logs, footprint
+    .venv/bin/python -m benchmarks --only live     one part: a log's name, live, outputs, many_logs, ...
 
 Whole programs with their start, pinned to one core, the log in the page cache; medians of up to five
 rounds. Peers that are missing are named: `scripts/setup.sh bench` brings them. A program that fails, or
@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 
-from benchmarks import footprint, live, many_logs, outputs
+from benchmarks import footprint, history, live, many_logs, outputs
 from benchmarks.agreement import DisagreementError
 from benchmarks.contest import compete, say
 from benchmarks.datasets import DATASETS, DiskFullError
@@ -23,7 +23,7 @@ from benchmarks.processes import FailedError, cores
 
 OWN = "qps-reporter"
 ROUNDS = 5
-PARTS = (*(dataset.name for dataset in DATASETS), "live", "outputs", "many_logs", "footprint")
+PARTS = (*(dataset.name for dataset in DATASETS), "live", "outputs", "many_logs", "history", "footprint")
 
 
 def arguments() -> argparse.Namespace:
@@ -59,6 +59,8 @@ def main() -> int:
             print(outputs.table(core, other, say), flush=True)
         if "many_logs" in wanted:
             print(many_logs.table(core, other, say), flush=True)
+        if "history" in wanted:
+            print(history.table(say), flush=True)
     except (DisagreementError, DiskFullError, FailedError) as error:
         say(f"benchmarks: {error}")
         return 1

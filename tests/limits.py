@@ -162,6 +162,11 @@ LIMITS = {
     "Age of a window as it was reported": Limit("ledger.retention:MINUTES_AFTER", "ledger.test_retention"),
     "Age of a minute": Limit("ledger.retention:HOURS_AFTER", "ledger.test_retention"),
     "Possible losses of a log that are kept": Limit("ledger.rows:LOSSES_LIMIT", "ledger.test_ledger"),
+    "Events of a log, or of the service, that are kept": Limit(
+        "ledger.rows:EVENTS_LIMIT", "service.test_events"
+    ),
+    "Events of all logs that are kept": Limit("ledger.rows:ALL_EVENTS_LIMIT", "service.test_events"),
+    "Text of an event, characters": Limit("ledger.rows:EVENT_TEXT_LIMIT", "service.test_events"),
     "Write-ahead log that stays on the disk": Limit("ledger.database:WAL_LIMIT", "ledger.test_database"),
     "Wait for another program's lock": Limit(
         "ledger.database:BUSY", "ledger.test_database", lambda seconds: seconds * SECOND
@@ -307,6 +312,9 @@ NO_LIMITS = {"interval", "ganglia.port", "ganglia.dmax", "statsd.port", "graphit
 # Constants that are called a limit and have no row, and why.
 UNSEEN = {
     "values.entries:LOSSES_LIMIT": "ledger.rows heeds it",
+    "values.entries:EVENTS_LIMIT": "likewise",
+    "values.entries:ALL_EVENTS_LIMIT": "likewise",
+    "values.entries:EVENT_TEXT_LIMIT": "likewise",
     "values.counts:SAMPLE_LIMIT": "scanning.pure heeds it",
     "values.positions:PREFIX_LIMIT": "what a text is known by",
     "values.positions:MARKER_LIMIT": "likewise",

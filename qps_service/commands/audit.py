@@ -1,19 +1,15 @@
 """`qps-reporter audit`: whether the books balance."""
 
 import argparse
-import os
 import time
 
 from qps_service.auditing.audit import Audit, audit
 from qps_service.auditing.recount import Checked
 from qps_service.commands import add_output, answer
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError
+from qps_service.commands.reading import add_state, reading
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.kernel import Files
-from qps_service.ledger.database import LedgerError
-from qps_service.ledger.ledger import Ledger
 from qps_service.reporting.documents import as_csv, as_json
-from qps_service.service.process import boot_id
-from qps_service.service.state_directory import LEDGER, STATE
 from qps_service.text.escape import show, show_path
 from qps_service.values.positions import PIPES
 
@@ -38,24 +34,14 @@ HEADING = ("generation", "state", "bytes read", "lines", "rejected", "pending", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    default = os.environ.get("QPS_REPORTER_STATE") or STATE
-    parser.add_argument(
-        "--state", metavar="DIR", default=default, help=f"directory that holds the ledger (default: {STATE})"
-    )
+    add_state(parser)
     add_output(parser, "a table of each log, one JSON object, or CSV of the generations")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit status."""
-    path = os.path.join(os.path.abspath(arguments.state), LEDGER)
-    ledger = Ledger(path, boot=boot_id())
-    try:
-        ledger.open(writable=False)
+    with reading(arguments.state, scan=True) as ledger:
         audits = [audit(ledger, log, Files()) for log in ledger.logs()]
-    except LedgerError as error:
-        raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
-    finally:
-        ledger.close()
     balance = all(each.balances for each in audits)
     if arguments.output == "table":
         answer("".join(map(render, audits)) + f"the books {_verdict(audits, balance=balance)}\n")

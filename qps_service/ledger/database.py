@@ -17,7 +17,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -86,6 +86,7 @@ class Database:
         # Held from before the connection until after it: closing any descriptor of the file would
         # end SQLite's locks on it (fcntl(2)).
         self._file: int | None = None
+        self._scans = True  # whether the whole file is looked through for damage where it is opened
         self._places: dict[str, tuple[int, int] | None] = {}  # path -> device, inode when it was opened
 
     @property
@@ -100,10 +101,12 @@ class Database:
             raise LedgerUnavailable("it is not open")
         return self._connection
 
-    def open(self, *, writable: bool) -> None:
-        """Open it and check that it is sound. Writable, it is created if it is missing or empty, with mode
+    def open(self, *, writable: bool, scan: bool = True) -> None:
+        """Open it and check that it is sound, without `scan` only that it is a ledger: a page that is damaged
+        is noticed where it is read. Writable, it is created if it is missing or empty, with mode
         0640 less the umask, and brought to this program's schema. Else nothing is written, not even beside
         it, and one of an older schema is seen as it is at this moment."""
+        self._scans = scan
         try:
             with translated():
                 if writable:
@@ -182,6 +185,7 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         self._advance(connection)
         self._places = {path: _place(path) for path in (self.path, f"{self.path}-wal", f"{self.path}-shm")}
+        _let_group_read(self._places)
 
     def _open_readable(self) -> None:
         """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
@@ -273,7 +277,7 @@ class Database:
             raise LedgerTooNew(version)
         if version < 1:
             raise LedgerDamaged(f"it has schema {version}, which there is not")
-        if (found := self._value("PRAGMA quick_check(1)")) != "ok":
+        if self._scans and (found := self._value("PRAGMA quick_check(1)")) != "ok":
             raise LedgerDamaged(found.splitlines()[-1])
         if missing := tables(version).difference(tables_of(self.connection)):
             raise LedgerDamaged(f"it lacks {', '.join(sorted(missing))}")
@@ -327,6 +331,18 @@ def _require_own_files(path: str, *, writable: bool) -> None:
         else:
             continue
         raise LedgerForeign(f"{os.path.basename(path)}{suffix} is {what}")
+
+
+def _let_group_read(paths: Iterable[str]) -> None:
+    """Ledgers of before were made with another umask; this process's decides. What was not there has its
+    mode from the ledger, as SQLite does it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for path in paths:
+        with suppress(OSError):  # it is not there yet, or root's
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            if not (umask | mode) & stat.S_IRGRP:
+                os.chmod(path, mode | stat.S_IRGRP)
 
 
 def _size(path: str) -> int:

@@ -21,7 +21,9 @@ from contextlib import AbstractContextManager, contextmanager
 from qps_service.ledger.database import Database, LedgerVanished
 from qps_service.ledger.rows import (
     add_beside,
+    add_classes,
     add_counts,
+    add_events,
     add_losses,
     add_rejects,
     forget_positions,
@@ -50,9 +52,10 @@ class Ledger:
         self._boot = boot
         self._epoch: int | None = None  # the ledger's clock where CLOCK_BOOTTIME is 0, since the first commit
 
-    def open(self, writable: bool = True) -> None:
-        """Open it, and create it if it is to be written and there is none."""
-        self.database.open(writable=writable)
+    def open(self, writable: bool = True, *, scan: bool = True) -> None:
+        """Open it, and create it if it is to be written and there is none. Who only looks leaves out the
+        `scan` of the whole file for damage."""
+        self.database.open(writable=writable, scan=scan)
         self._epoch = None
         with self.database.snapshot() as reading:
             self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")
@@ -77,6 +80,7 @@ class Ledger:
                 _add_window(writing, log, entry, passed)
                 _add_positions(writing, log, entry)
                 add_losses(writing, log, entry.losses, passed)
+            self._add_events(writing, entries)
 
     def begin(
         self, whole: Sequence[Entry], windows: Sequence[Entry], *, sequence: int | None, number: int
@@ -94,6 +98,7 @@ class Ledger:
                 log = self._add_log(writing, entry, passed)
                 _add_window(writing, log, entry, passed)
                 add_losses(writing, log, entry.losses, passed)
+            self._add_events(writing, windows)
 
     def restore(self, log: str, *, now: int, at: int) -> Restored | None:
         """What is known of the log; None if nothing. `now` is CLOCK_BOOTTIME, `at` the same moment in Unix
@@ -213,6 +218,11 @@ class Ledger:
             self._epoch = passed - entry.ended
         return self._epoch + entry.ended
 
+    def _add_events(self, writing: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        """After the logs that they name."""
+        for entry in entries:
+            add_events(writing, entry.events, self._clock(writing, entry))
+
     def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
         numbers = [position.number for position in (*entry.held, *entry.retired)]
         if entry.was:
@@ -293,6 +303,7 @@ def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int
         (entry.sequence, log, entry.at - length, entry.at, passed),
     ).fetchone()
     add_counts(writing, "count", period, entry.counts)
+    add_classes(writing, period, entry.counts)
     add_rejects(writing, "period_reject", period, entry.rejects)
     add_beside(writing, "period", period, entry.beside)
 

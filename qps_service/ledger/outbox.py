@@ -12,7 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from qps_service.values.counts import Counts, Key
-from qps_service.values.entries import LOSSES_LIMIT, Entry
+from qps_service.values.entries import EVENTS_LIMIT, LOSSES_LIMIT, Entry
 from qps_service.values.positions import Position
 
 # A quarter of an hour of one log at the default interval, before windows grow: some megabytes at
@@ -122,6 +122,7 @@ def merge(earlier: Entry, later: Entry) -> Entry:
         forgotten=(*earlier.forgotten, *later.forgotten),
         ignored=earlier.ignored if later.ignored is None else later.ignored,
         losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
+        events=(*earlier.events, *later.events)[-EVENTS_LIMIT:],
         beside=earlier.beside.plus(later.beside),
     )
 

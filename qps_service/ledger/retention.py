@@ -92,7 +92,8 @@ class _Work:
         return _used(self._writing)
 
     def drop(self, until: int) -> None:
-        """Drop what ended by this time of the ledger's clock, in nanoseconds."""
+        """Drop what ended by this time of the ledger's clock, in nanoseconds, and the events up to then."""
+        self._writing.execute("DELETE FROM event WHERE passed <= ?", (until,))
         query = "SELECT id FROM period WHERE sequence <= ? AND passed <= ? ORDER BY sequence"
         for (period,) in self._rows(query, until):
             self._delete(period)
@@ -100,11 +101,13 @@ class _Work:
     def drop_oldest(self) -> int | None:
         """Drop one window, or all that were merged into it; when it ended, None if there is none."""
         row = self._writing.execute(
-            "SELECT id, ended FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1", (self._sequence,)
+            "SELECT id, ended, passed FROM period WHERE sequence <= ? ORDER BY sequence LIMIT 1",
+            (self._sequence,),
         ).fetchone()
         if row is None:
             return None
         self._delete(row[0])
+        self._writing.execute("DELETE FROM event WHERE passed <= ?", (row[2],))
         return int(row[1])
 
     def merge(self, at: int, halvings: int) -> None:
@@ -158,6 +161,11 @@ class _Work:
             (*before, period),
         )
         self._writing.execute(
+            f"INSERT INTO period_class SELECT ?, class, requests, bytes FROM period_class "  # noqa: S608
+            f"WHERE period = ? {ADD_COUNTS}",
+            (*before, period),
+        )
+        self._writing.execute(
             f"INSERT INTO period_reject SELECT ?, reason, lines FROM period_reject "  # noqa: S608 - likewise
             f"WHERE period = ? {ADD_LINES}",
             (*before, period),
@@ -178,6 +186,7 @@ class _Work:
     def _delete(self, period: int) -> None:
         rows = self._writing.execute("DELETE FROM count WHERE period = ?", (period,)).rowcount
         rows += self._writing.execute("DELETE FROM period_reject WHERE period = ?", (period,)).rowcount
+        self._writing.execute("DELETE FROM period_class WHERE period = ?", (period,))
         self._writing.execute("DELETE FROM period WHERE id = ?", (period,))
         self._left -= rows + WINDOW_COST
 

@@ -10,11 +10,20 @@ from typing import Any
 
 from qps_service.text.escape import show
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
-from qps_service.values.entries import LOSSES_LIMIT, Loss
+from qps_service.values.entries import (
+    ALL_EVENTS_LIMIT,
+    EVENT_TEXT_LIMIT,
+    EVENTS_LIMIT,
+    LOSSES_LIMIT,
+    Event,
+    Loss,
+)
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
 LARGEST = (1 << 63) - 1
+
+OTHER_CLASS = 6  # of statuses that are not 100 to 599
 
 # What an INSERT ends with so that a row whose key is there already is added to it.
 ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes =
@@ -42,6 +51,19 @@ def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapp
         f"INSERT INTO {table} SELECT ?, id, ?, ? FROM key "  # noqa: S608 - the name is our own
         f"WHERE method = ? AND route = ? AND status = ? {ADD_COUNTS}",
         ((owner, each.requests, min(each.bytes, LARGEST), *key) for key, each in counts.items()),
+    )
+
+
+def add_classes(writing: sqlite3.Connection, period: int, counts: Mapping[Key, Counts]) -> None:
+    """Add to the sums of a period by the class of the status."""
+    classes: dict[int, Counts] = {}
+    for key, each in counts.items():
+        number = key.status // 100 if 100 <= key.status <= 599 else OTHER_CLASS
+        before = classes.get(number)
+        classes[number] = before.plus(each) if before else each
+    writing.executemany(
+        f"INSERT INTO period_class VALUES (?, ?, ?, ?) {ADD_COUNTS}",  # noqa: S608 - likewise
+        ((period, number, each.requests, min(each.bytes, LARGEST)) for number, each in classes.items()),
     )
 
 
@@ -113,6 +135,32 @@ def add_losses(writing: sqlite3.Connection, log: int, losses: Sequence[Loss], pa
            (SELECT id FROM loss WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
         (log, LOSSES_LIMIT),
     )
+
+
+def add_events(writing: sqlite3.Connection, events: Sequence[Event], passed: int) -> None:
+    """Add them, of this moment by the ledger's clock. The newest EVENTS_LIMIT of each log and of the service
+    stay, and of these the newest ALL_EVENTS_LIMIT."""
+    for log in {event.log for event in events}:
+        row = writing.execute("SELECT id FROM log WHERE name = ?", (log,)).fetchone()
+        owner = row[0] if row else 0
+        writing.executemany(
+            "INSERT INTO event (log, at, passed, kind, text) VALUES (?, ?, ?, ?, ?)",
+            (
+                (owner, event.at, passed, event.kind, os.fsencode(event.text[:EVENT_TEXT_LIMIT]))
+                for event in events
+                if event.log == log
+            ),
+        )
+        writing.execute(
+            """DELETE FROM event WHERE log = ?1 AND id <=
+               (SELECT id FROM event WHERE log = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+            (owner, EVENTS_LIMIT),
+        )
+    if events:
+        writing.execute(
+            "DELETE FROM event WHERE id <= (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (ALL_EVENTS_LIMIT,),
+        )
 
 
 def positions_of(reading: sqlite3.Connection, log: int) -> Iterator[tuple[Position, bool]]:

@@ -184,7 +184,35 @@ ALTER TABLE position ADD COLUMN directives INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE position ADD COLUMN directive BLOB;
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# What happened, to be seen beside the numbers; `log` is 0 for the service itself. And sums of each period by
+# the first digit of the status, 6 for others, so that who looks at a week need not read all its rows.
+_FIFTH = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    at INTEGER NOT NULL,        -- Unix nanoseconds
+    passed INTEGER NOT NULL,    -- the moment of its commit by the ledger's clock
+    kind TEXT NOT NULL,
+    text BLOB NOT NULL
+);
+CREATE INDEX event_log ON event (log);
+
+CREATE TABLE period_class (
+    period INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (period, class)
+) WITHOUT ROWID;
+INSERT INTO period_class
+    SELECT period, CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE 6 END, requests, bytes
+    FROM count JOIN key ON key.id = count.key WHERE TRUE
+    ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes =
+    CASE WHEN bytes > 9223372036854775807 - excluded.bytes THEN 9223372036854775807
+         ELSE bytes + excluded.bytes END;
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 VERSION = len(STEPS)
 
 

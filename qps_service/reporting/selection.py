@@ -8,6 +8,7 @@ of one kind one has to fit; of each kind that is given, one.
 import re
 from collections.abc import Sequence
 from fnmatch import translate
+from functools import cache
 from typing import NamedTuple, Protocol
 
 from qps_service.text.escape import show
@@ -59,6 +60,11 @@ def parse_status(text: str) -> str:
     return text.rstrip("xX")
 
 
+@cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    return re.compile(translate(glob))
+
+
 def _fits(name: bytes, globs: Sequence[str]) -> bool:
     # translate() makes atomic groups of all but the last `*`: no name takes more than linear time for each.
-    return not globs or any(re.match(translate(glob), show(name)) for glob in globs)
+    return not globs or any(_pattern(glob).match(show(name)) for glob in globs)

@@ -55,20 +55,20 @@ def render_table(summary: Summary) -> str:
     ]
     whole = Counts(total, summary.bytes)
     heads = ("method", "route", "status", "requests", "share", "bytes")
-    parts = [_align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
+    parts = [align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
     if summary.beside.unmeasured:
         parts.append(f"bytes unknown: {summary.beside.unmeasured} of {total} requests\n")
     if summary.beside.directives:
         parts.append(f"directives: {summary.beside.directives} lines\n")
     if summary.rejects:
         rejects = [(reason, str(lines)) for reason, lines in sorted(summary.rejects.items())]
-        parts.append(_align(("rejected", "lines"), [*rejects, ("total", str(summary.rejected))], left=1))
+        parts.append(align(("rejected", "lines"), [*rejects, ("total", str(summary.rejected))], left=1))
     if summary.span:
         times = [
             (begin, str(requests), rate, *map(str, classes))
             for begin, requests, rate, classes in _times(summary)
         ]
-        parts.append(_align(("from", "requests", "per second", *CLASSES, "other"), times, left=1))
+        parts.append(align(("from", "requests", "per second", *CLASSES, "other"), times, left=1))
     return "\n".join(parts)
 
 
@@ -144,7 +144,7 @@ def _moment(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
-def _align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
+def align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
     """Columns with two blanks between; the first `left` ones hold text, the others numbers."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     lines = []

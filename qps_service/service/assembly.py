@@ -30,6 +30,7 @@ from qps_service.outputs.stdout import StdoutOutput
 from qps_service.scanning.scanner import describe
 from qps_service.service.daemon import Daemon
 from qps_service.service.descriptor_store import DescriptorStore
+from qps_service.service.events import EventBook
 from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline
@@ -84,6 +85,8 @@ def assembled(
     board = NoticeBoard(
         host.journal, None if host.writes_to_journal(2) else 2, least=LOG_WARNING if once else LOG_DEBUG
     )
+    clock, limit = SystemClock(), CpuLimit()
+    events = EventBook(board.notify, clock.unix)
     fixed: list[Output] = []
     if host.journal:
         fixed.append(JournalOutput(host.journal, board.notify))
@@ -91,7 +94,6 @@ def assembled(
         fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
-    clock, limit = SystemClock(), CpuLimit()
     limit.install()
     rule_time = RuleTime(limit, clock.now, board.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
@@ -110,12 +112,12 @@ def assembled(
     writer = LedgerWriter(
         state.ledger if state else None,
         boot=boot_id(),
-        notify=board.notify,
+        notify=events.notify,
         history=config.history,
         is_ours=state.is_held if state else lambda: True,
     )
     watches = Watches(None if once else board.notify)
-    patterns = Patterns(Files(), watches, board.notify, writer.known_logs)
+    patterns = Patterns(Files(), watches, events.notify, writer.known_logs)
     try:
         daemon = Daemon(
             config,
@@ -123,7 +125,7 @@ def assembled(
             reload=reload,
             make_pipeline=_pipelines_with(
                 store,
-                board.notify,
+                events.notify,
                 watches,
                 # Without a ledger nobody could go on with what is kept.
                 keeps=bool(state) and not once,
@@ -135,7 +137,7 @@ def assembled(
             clock=clock,
             waker=waker,
             supervisor=supervisor,
-            notify=board.notify,
+            events=events,
             scanner=describe(host.environment),
         )
         rule_time.working = daemon.alive

@@ -23,11 +23,12 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, LedgerUnreada
 from qps_service.files.kernel import Files
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import Notice
 from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.group import OutputGroup
 from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
+from qps_service.service.events import EventBook
 from qps_service.service.patterns import Chosen, Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
@@ -36,6 +37,7 @@ from qps_service.service.status import Status, status_line
 from qps_service.service.systemd import Supervisor
 from qps_service.text.escape import show_path
 from qps_service.text.units import MILLISECOND, SECOND
+from qps_service.values.entries import STARTED, STOPPED
 from qps_service.values.reports import Overview
 
 # How long a line may wait to be read. Shorter wakes more often, longer holds more unread at a rotation.
@@ -67,7 +69,7 @@ class Daemon:
         clock: Clock,
         waker: Waker,
         supervisor: Supervisor,
-        notify: Notify,
+        events: EventBook,
         patterns: Patterns | None = None,
         scanner: str = "",
     ) -> None:
@@ -80,9 +82,10 @@ class Daemon:
         self._clock = clock
         self._waker = waker
         self._supervisor = supervisor
-        self._notify = notify
-        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, notify, self.alive)
-        self._patterns = patterns or Patterns(Files(self.alive), None, notify, writer.known_logs)
+        self._events = events
+        self._notify = events.notify
+        self._pipelines = Pipelines(writer, make_pipeline, drop_kept, clock, events, self.alive)
+        self._patterns = patterns or Patterns(Files(self.alive), None, events.notify, writer.known_logs)
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
@@ -96,6 +99,7 @@ class Daemon:
         """Return after SIGTERM or SIGINT or the end of all input, and the last report, or when stdout's
         reader is gone; the exit status."""
         try:
+            self._events.add(STARTED, f"qps-reporter {__version__} started")
             self._start()
             if not self._stopping:
                 self._supervisor.ready(self.status())
@@ -118,6 +122,7 @@ class Daemon:
             for pipeline in self._pipelines.followed:
                 pipeline.sweep()
             now = self._catch_up(self._pipelines.followed)
+            self._events.add(STOPPED, f"qps-reporter {__version__} stopped")
             self._pipelines.commit(now, report=True)
             self._waker.hold_back()
             self._report(now)

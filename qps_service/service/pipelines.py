@@ -15,7 +15,8 @@ from qps_service.following.resume import InheritedFile, Resume
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices import kinds
-from qps_service.notices.kinds import Notice, Notify
+from qps_service.notices.kinds import Notice
+from qps_service.service.events import EventBook
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.process import Clock, unix_at
 from qps_service.text.escape import show_path
@@ -40,7 +41,7 @@ class Pipelines:
         make_pipeline: MakePipeline,
         drop_kept: Callable[[str], object],
         clock: Clock,
-        notify: Notify,
+        events: EventBook,
         working: Callable[[], None],
     ) -> None:
         """`drop_kept(name)` lets go of what systemd keeps of a log."""
@@ -50,7 +51,8 @@ class Pipelines:
         self._make_pipeline = make_pipeline
         self._drop_kept = drop_kept
         self._clock = clock
-        self._notify = notify
+        self._events = events
+        self._notify = events.notify
         self._working = working
         self._gone: dict[str, Entry] = {}  # all that was known of logs that went
 
@@ -86,8 +88,11 @@ class Pipelines:
         With `report`, that ends the windows."""
         sequence, at = self._writer.sequence + 1, unix_at(self._clock, now)
         ends = report and any(pipeline.has_window for pipeline in self.followed)
+        entries = [entry for pipeline in self.followed for entry in pipeline.entries(sequence, now, at)]
+        if entries:
+            entries[0] = entries[0]._replace(events=self._events.take())
         committed = self._writer.commit(
-            [entry for pipeline in self.followed for entry in pipeline.entries(sequence, now, at)],
+            entries,
             sequence=sequence if ends else None,
             whole=lambda: [
                 *self._gone.values(),

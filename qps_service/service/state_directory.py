@@ -79,6 +79,14 @@ class StateDirectory:
         return lock
 
 
+def holder_of(path: str) -> int:
+    """PID of the process that has the directory; 0 where none can be seen. Nothing is locked for it."""
+    try:
+        return _holder(os.stat(path).st_ino)
+    except OSError:
+        return 0
+
+
 def objection_to(path: str) -> str | None:
     """Why this user would not keep a ledger there; None if nothing speaks against it."""
     try:

@@ -7,5 +7,6 @@ turns them into text where they are shown. Times are nanoseconds; a field says o
 - `positions`: which file, and how far it has been read
 - `entries`: what one commit adds to the ledger, and what a start gets back from it
 - `history`: what bounds the ledger's history
+- `past`: what is asked of the history, and what it answers
 - `reports`: a window, a report, and how everything stands
 """

@@ -10,6 +10,22 @@ from qps_service.values.positions import IgnoredFile, Position
 LOSSES_LIMIT = 1000  # of one log
 
 
+# Some weeks of a log that rotates every hour; what rotates ten times a second fills its own part alone.
+EVENTS_LIMIT = 1000  # of one log, or of the service itself
+ALL_EVENTS_LIMIT = 10_000  # 2 MB at most, of a ledger that has 64 MiB by default
+EVENT_TEXT_LIMIT = 300  # characters of an event's text that are kept; the journal has all of it
+STARTED, STOPPED = "started", "stopped"  # events of the service; the others are called like their notices
+
+
+class Event(NamedTuple):
+    """Something that happened, to be seen beside the numbers later."""
+
+    at: int  # Unix nanoseconds
+    kind: str
+    text: str  # for people
+    log: str | None = None  # the name of the log that it happened to; None for the service itself
+
+
 class PossibleLoss(NamedTuple):
     """Lines that may have been written and can't be counted."""
 
@@ -46,6 +62,7 @@ class Entry(NamedTuple):
     beside: Beside = NOTHING_BESIDE  # since the entry before
     format: str | None = None  # what `auto` chose for the log; None where it chose nothing
     was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
+    events: tuple[Event, ...] = ()  # of any log, and of the service
 
 
 class KnownLog(NamedTuple):

@@ -40,6 +40,9 @@ VARIES = [
     (re.compile(rf"\bsince {DAY} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; [\w ]+ ago$"), "since DATE"),
     (re.compile(r"^( *exists +yes: .*), \d+ bytes$"), r"\1, SIZE"),
     (re.compile(r"^( *ledger +.*): \d+ bytes$"), r"\1: SIZE"),
+    (re.compile(r"\b20\d\d-\d\d-\d\d \d\d:\d\d(?::\d\d)?\b"), "WHEN"),
+    (re.compile(r"^time +seconds +req/s .*$"), "COLUMNS"),
+    (re.compile(r"^(WHEN|total) +\d[\d.]* +\d[\d.]* +\d.*$"), r"\1 NUMBERS"),
     (re.compile(r"\(native scanner, \w+\)"), "(native scanner, INSTRUCTIONS)"),
     (re.compile(r"/tmp/tmp\.\w{10}\b"), "DIRECTORY"),
 ]

@@ -109,7 +109,11 @@ def test_bash_completes(words: tuple[str, ...], expected: set[str], directory: P
 @pytest.mark.parametrize(
     ("right", "wrong", "words"),
     [
-        ("(run setup check explain audit summarize simulate)", "(check audit simulate)", ("ru",)),
+        (
+            "(run setup check explain history status audit summarize simulate)",
+            "(check audit simulate)",
+            ("ru",),
+        ),
         ("--name --interval --state --format", "--name --interval --state", ("run", "--for")),
         ("_audit___state_COMPGEN=", "_audit___directory_COMPGEN=", ("audit", "--state", "acc")),
     ],

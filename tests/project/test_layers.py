@@ -20,12 +20,25 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *("calendar", "collections", "csv", "difflib", "enum", "errno", "fnmatch", "functools", "io"),
+    *(
+        "bisect",
+        "calendar",
+        "collections",
+        "csv",
+        "datetime",
+        "difflib",
+        "enum",
+        "errno",
+        "fnmatch",
+        "functools",
+        "io",
+    ),
     *("itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {
     "time": {"ctime", "gmtime", "localtime", "mktime", "strftime", "strptime", "struct_time"},
+    "datetime": {"fromtimestamp"},
     "os": {"path"},
 }
 
@@ -199,7 +212,7 @@ TWINS: dict[str, tuple[Check, str, str]] = {  # check, module, what is added to 
     "of what others may": (check_rooms, "outputs.stdout", "from qps_service.formats import line"),
     "in a circle": (check_rooms, "following.generation", "import qps_service.following.follower"),
     "a socket": (check_pure, "values.counts", "import socket"),
-    "another clock": (check_pure, "reporting.schedule", "from datetime import datetime"),
+    "another clock": (check_pure, "reporting.schedule", "now = datetime.now()"),
     "the clock": (check_pure, "reporting.report", "now = time.time()"),
     "a look at the disk": (check_pure, "formats.line", "os.stat('x')"),
     "a file": (check_pure, "counting.aggregator", "open('x')"),

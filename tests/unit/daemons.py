@@ -22,6 +22,7 @@ from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.outputs.group import OutputGroup
 from qps_service.service import daemon
 from qps_service.service.daemon import Daemon
+from qps_service.service.events import EventBook
 from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
@@ -199,7 +200,8 @@ class Service:
         if isinstance(files, SlowFiles):
             files.world = self.world
         config = self.load()
-        self.writer = LedgerWriter(ledger, boot="this", notify=self.notices.append, history=config.history)
+        self.events = EventBook(self.notices.append, self.world.unix)
+        self.writer = LedgerWriter(ledger, boot="this", notify=self.events.notify, history=config.history)
         self.daemon = Daemon(
             config,
             writer=self.writer,
@@ -210,7 +212,7 @@ class Service:
             clock=self.world,
             waker=self.world,
             supervisor=Supervisor(self._tell, watchdog),
-            notify=self.notices.append,
+            events=self.events,
             patterns=Patterns(files or Files(), self.watches, self.notices.append, self.writer.known_logs),
         )
 
@@ -218,7 +220,7 @@ class Service:
         self, log: LogConfig, now: int, resume: Resume, working: Callable[[], None]
     ) -> LogPipeline:
         files = self.files or Files(working)
-        return LogPipeline(log, now, self.notices.append, files, watches=self.watches, resume=resume)
+        return LogPipeline(log, now, self.events.notify, files, watches=self.watches, resume=resume)
 
     def _tell(self, text: str, _descriptors: Sequence[int]) -> None:
         self.told.append(text)

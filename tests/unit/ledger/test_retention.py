@@ -76,6 +76,10 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
     query = "SELECT log, lines FROM period_reject JOIN period ON id = period"
     for log, lines in ledger.database.connection.execute(query):
         found[log, "rejected"] += lines
+    query = """SELECT log, class, requests, bytes FROM period_class JOIN period ON id = period"""
+    for log, number, requests, size in ledger.database.connection.execute(query):
+        found[log, number, "requests"] += requests
+        found[log, number, "bytes"] += size
     query = "SELECT log, unmeasured, directives FROM period"
     for log, unmeasured, directives in ledger.database.connection.execute(query):
         found[log, "unmeasured"] += unmeasured

@@ -1,0 +1,38 @@
+"""What subcommands share that read a ledger: where it is, and that nothing is written."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qps_service.errors import ConfigError
+from qps_service.ledger.database import LedgerError
+from qps_service.ledger.ledger import Ledger
+from qps_service.service.process import boot_id
+from qps_service.service.state_directory import LEDGER
+from qps_service.text.escape import show_path
+
+STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
+
+
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """The argument that says where the ledger is."""
+    default = os.environ.get("QPS_REPORTER_STATE") or STATE
+    parser.add_argument(
+        "--state", metavar="DIR", default=default, help=f"directory that holds the ledger (default: {STATE})"
+    )
+
+
+@contextmanager
+def reading(state: str, *, scan: bool = False) -> Iterator[Ledger]:
+    """The ledger of a state directory, to be read only; with `scan`, looked through for damage. Raises
+    ConfigError."""
+    path = os.path.join(os.path.abspath(state), LEDGER)
+    ledger = Ledger(path, boot=boot_id())
+    try:
+        ledger.open(writable=False, scan=scan)
+        yield ledger
+    except LedgerError as error:
+        raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
+    finally:
+        ledger.close()

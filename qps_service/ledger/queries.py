@@ -1,0 +1,198 @@
+"""Questions to the ledger's history, for people who look at it.
+
+Promise: an answer is read in one short transaction, so it is of one commit, and neither holds up the service
+nor is held up by it. Sums are exact. The window that is still open is in no answer.
+
+A period belongs to the span in which it ends, as the pruning merges it (retention.py). One that is longer
+than a step is in the answer wherever it touches the span: then the answer is wider than the question.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from qps_service.errors import UsageError
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.retention import MINUTE
+from qps_service.ledger.rows import OTHER_CLASS
+from qps_service.text.escape import show
+from qps_service.values.counts import Key
+from qps_service.values.entries import STARTED, STOPPED, Event
+from qps_service.values.past import (
+    NO_REQUESTS,
+    LogStanding,
+    Past,
+    Period,
+    Question,
+    Standing,
+    Tally,
+)
+
+# A key's requests are looked up in each period where there are few keys; else all are read.
+FEW_KEYS = 64
+
+_NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "shown_method"}
+_CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
+
+
+Rows = Iterable[tuple[Any, ...]]  # of what, requests, and the upper and lower 32 bits of bytes
+
+
+def past(ledger: Ledger, question: Question) -> Past:
+    """The answer. Raises LedgerError, and UsageError for a log that there is not."""
+    with ledger.snapshot() as reading:
+        logs = _logs(reading, question.takes_log)
+        ids = json.dumps(list(logs))
+        periods = _periods(reading, ids, question)
+        keys = _keys(reading, question.takes)
+        tallies: dict[int, Tally] = {}
+        names: dict[str, dict[str, Tally]] = {}
+        if question.by is None:
+            tallies = _by_period(reading, [row[0] for row in periods], keys)
+        else:
+            for log, name in logs.items():
+                own = [row[0] for row in periods if row[1] == log]
+                names[name] = _by_name(reading, own, keys, _NAME[question.by])
+        found = tuple(
+            Period(
+                logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
+            )
+            for period, log, sequence, started, ended, grain, rejected, unmeasured in periods
+        )
+        since = min([question.since, *(each.started for each in found)])
+        until = max([question.until, *(each.ended for each in found)])
+        begins, ends = reading.execute(
+            f"SELECT min(started), max(ended) FROM period WHERE {_REPORTED}",  # noqa: S608 - all our own
+            {"logs": ids},
+        ).fetchone()
+        return Past(
+            tuple(logs.values()),
+            found,
+            names,
+            tuple(_events(reading, ids, since, until)),
+            begins,
+            ends,
+        )
+
+
+_REPORTED = """log IN (SELECT value FROM json_each(:logs))
+    AND sequence <= (SELECT value FROM meta WHERE name = 'sequence')"""
+
+
+def _logs(reading: sqlite3.Connection, takes: Callable[[str], bool]) -> dict[int, str]:
+    known = reading.execute("SELECT id, name FROM log ORDER BY name").fetchall()
+    logs = {number: name for number, name in known if takes(name)}
+    if known and not logs:
+        names = ", ".join(show(name.encode()) for _, name in known)
+        raise UsageError(f"--log: the ledger has no such log, but {names}")
+    return logs
+
+
+def _periods(reading: sqlite3.Connection, ids: str, question: Question) -> list[tuple[Any, ...]]:
+    """Those that end in the span, and long ones that its end cuts; if there is neither, what covers it."""
+
+    def select(condition: str) -> list[tuple[Any, ...]]:
+        return reading.execute(
+            f"""SELECT id, log, sequence, started, ended, grain,
+                       coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured
+                FROM period WHERE {_REPORTED} AND ended > :since AND started < :until AND ({condition})
+                ORDER BY ended, sequence""",  # noqa: S608 - all our own
+            {"logs": ids, **question._asdict()},
+        ).fetchall()
+
+    return select("ended <= :until OR grain > :step OR 2 * (ended - started) > 3 * :step") or select("TRUE")
+
+
+def _keys(reading: sqlite3.Connection, takes: Callable[[Key], bool] | None) -> str | None:
+    """The numbers of the keys that count; None where all do."""
+    if takes is None:
+        return None
+    rows = reading.execute("SELECT id, method, route, status FROM key")
+    return json.dumps([number for number, *key in rows if takes(Key(*key))])
+
+
+def _rows(reading: sqlite3.Connection, what: str, periods: list[int], keys: str | None, end: str) -> Rows:
+    """What is to be selected of the counts of these periods and keys."""
+    source = "json_each(:periods) AS p CROSS JOIN"
+    if keys is None:
+        source += " count ON count.period = p.value"
+    elif keys.count(",") < FEW_KEYS:
+        source += " json_each(:keys) AS k CROSS JOIN count ON count.period = p.value AND count.key = k.value"
+    else:
+        source += " count ON count.period = p.value AND +count.key IN (SELECT value FROM json_each(:keys))"
+    query = f"SELECT {what}, sum(requests), sum(bytes >> 32), sum(bytes & 4294967295) FROM {source} {end}"  # noqa: S608 - all our own
+    return reading.execute(query, {"periods": json.dumps(periods), "keys": keys})
+
+
+def _by_period(reading: sqlite3.Connection, periods: list[int], keys: str | None) -> dict[int, Tally]:
+    if keys is None:
+        rows = reading.execute(
+            """SELECT period, class, requests, bytes >> 32, bytes & 4294967295
+               FROM json_each(?) AS p CROSS JOIN period_class ON period = p.value""",
+            (json.dumps(periods),),
+        )
+        return _tallies(rows)
+    end = "CROSS JOIN key ON key.id = count.key GROUP BY period, class"
+    return _tallies(_rows(reading, f"period, {_CLASS} AS class", periods, keys, end))
+
+
+def _by_name(
+    reading: sqlite3.Connection, periods: list[int], keys: str | None, name: str
+) -> dict[str, Tally]:
+    known = {row[0]: row[1:] for row in reading.execute(f"SELECT id, {name}, {_CLASS} FROM key")}  # noqa: S608
+    rows = _rows(reading, "count.key", periods, keys, "GROUP BY count.key")
+    return _tallies((*known[key], *rest) for key, *rest in rows)
+
+
+def _tallies(rows: Rows) -> dict[Any, Tally]:
+    """By name; a row has the class of its status behind that. Sums of bytes may have more than 63 bits."""
+    found: dict[Any, Tally] = {}
+    for name, number, requests, high, low in rows:
+        classes = [*NO_REQUESTS]
+        classes[number - 1] = requests
+        found[name] = found.get(name, Tally()).plus(Tally(tuple(classes), (high << 32) + low))
+    return found
+
+
+def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> Iterable[Event]:
+    rows = reading.execute(
+        """SELECT event.at, kind, text, log.name FROM event LEFT JOIN log ON log.id = event.log
+           WHERE event.at BETWEEN ?2 AND ?3
+             AND (event.log = 0 OR event.log IN (SELECT value FROM json_each(?1)))
+           ORDER BY event.at, event.id""",
+        (ids, since, until),
+    )
+    for at, kind, text, log in rows:
+        yield Event(at, kind, os.fsdecode(text), log)
+
+
+def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
+    """How everything stands, with the numbers since then, Unix nanoseconds, and the last events."""
+    with ledger.snapshot() as reading:
+        logs = reading.execute(
+            """SELECT name, path, format, at,
+                      (SELECT coalesce(sum(requests), 0) FROM total WHERE log = log.id),
+                      (SELECT coalesce(sum(lines), 0) FROM reject WHERE log = log.id),
+                      (SELECT count(*) FROM loss WHERE log = log.id),
+                      (SELECT max(at) FROM loss WHERE log = log.id)
+               FROM log ORDER BY name"""
+        )
+        turns = dict(
+            reading.execute(
+                "SELECT kind, max(at) FROM event WHERE kind IN (?, ?) GROUP BY kind", (STARTED, STOPPED)
+            ).fetchall()
+        )
+        last = reading.execute(
+            """SELECT event.at, kind, text, name FROM event LEFT JOIN log ON log.id = event.log
+               ORDER BY event.id DESC LIMIT ?""",
+            (events,),
+        )
+        return Standing(
+            logs=tuple(LogStanding(name, os.fsdecode(path), *rest) for name, path, *rest in logs),
+            started=turns.get(STARTED),
+            stopped=turns.get(STOPPED),
+            past=past(ledger, Question(since, now, MINUTE)),
+            events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last)[::-1],
+        )

@@ -1,0 +1,98 @@
+"""What is asked of the ledger's history, and what it answers. Times are Unix nanoseconds."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from qps_service.values.counts import Key
+from qps_service.values.entries import Event
+
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+NAMES = ("route", "status", "method")  # what requests can be told apart by, but for time
+
+NO_REQUESTS = (0,) * len(CLASSES)
+
+
+class Question(NamedTuple):
+    """Which part of the history, and what of it."""
+
+    since: int
+    until: int
+    step: int  # nanoseconds that are to be told apart
+    takes_log: Callable[[str], bool] = lambda _: True
+    takes: Callable[[Key], bool] | None = None  # which requests count; None for all
+    by: str | None = None  # one of NAMES; None for time
+
+
+class Tally(NamedTuple):
+    """Requests by the class of their status, and their bytes."""
+
+    classes: tuple[int, ...] = NO_REQUESTS  # as in CLASSES
+    bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """In all."""
+        return sum(self.classes)
+
+    @property
+    def errors(self) -> int:
+        """Those that the server failed: 5xx."""
+        return self.classes[4]
+
+    def plus(self, other: "Tally") -> "Tally":
+        """The sum of both."""
+        return Tally(
+            tuple(a + b for a, b in zip(self.classes, other.classes, strict=True)), self.bytes + other.bytes
+        )
+
+
+class Period(NamedTuple):
+    """A window of one log, or several that were merged into one."""
+
+    log: str
+    sequence: int  # of the report; of a merged one, that of the last
+    started: int  # as far before the end as it was long
+    ended: int  # what the wall clock showed
+    grain: int  # nanoseconds that it was merged to; 0 for a window
+    rejected: int  # lines
+    unmeasured: int  # requests whose size the log does not tell
+    tally: Tally  # of the requests that count
+
+    @property
+    def length(self) -> int:
+        """Nanoseconds that really passed."""
+        return self.ended - self.started
+
+
+class Past(NamedTuple):
+    """The answer, of one commit."""
+
+    logs: tuple[str, ...]  # that were asked for
+    periods: tuple[Period, ...]  # by their end
+    names: dict[str, dict[str, Tally]]  # log -> name -> its requests in these periods, where that was asked
+    events: tuple[Event, ...]  # of these logs and of the service, from the first period's start on
+    begins: int | None  # when the oldest window of these logs began; None without one
+    ends: int | None  # when the newest one ended
+
+
+class LogStanding(NamedTuple):
+    """How one log stands at the last commit."""
+
+    name: str
+    path: str
+    format: str | None  # that `auto` chose
+    at: int  # of its last commit
+    requests: int  # in all
+    rejected: int  # lines, in all
+    losses: int  # possible ones, of those that are kept
+    lost_at: int | None  # the last of them
+
+
+class Standing(NamedTuple):
+    """How everything stands at the last commit."""
+
+    logs: tuple[LogStanding, ...]
+    started: int | None  # when the service was started last
+    stopped: int | None  # likewise
+    past: Past  # the recent
+    events: tuple[Event, ...]  # the last ones, oldest first

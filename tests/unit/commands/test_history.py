@@ -1,0 +1,183 @@
+"""`qps-reporter history` and `qps-reporter status`, as they are called: what they print, and how they end."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.cli import main
+from qps_service.commands import history, status
+from qps_service.commands.reading import reading
+from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
+from qps_service.ledger.queries import past
+from qps_service.looking import state as screen
+from qps_service.reporting.selection import Selection
+from qps_service.service.state_directory import StateDirectory
+from qps_service.values.entries import STARTED, STOPPED, Event, Loss
+from qps_service.values.past import Question
+from tests.ledgers import entry, opened, writing
+from tests.promised import Patches, Promise, promises
+
+SECOND = 10**9
+NOON = 1_795_867_200 * SECOND  # 2026-11-28 12:00 UTC
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state directory; it is noon, and summer time is a thing of others."""
+    monkeypatch.setattr(time, "time_ns", lambda: NOON)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield tmp_path
+    monkeypatch.undo()
+    time.tzset()
+
+
+def live(place: Path, *windows: tuple[int, int], events: tuple[Event, ...] = (), lost: bool = False) -> None:
+    """A log with so many requests in windows of 10 s that ended so many seconds before noon."""
+    ledger = opened(place / "ledger.db")
+    for number, (seconds, requests) in enumerate(windows, 1):
+        told = entry(range(requests), sequence=number, started=0, ended=10 * SECOND, rejected=number)
+        at = NOON - seconds * SECOND
+        losses = (Loss(at, "was truncated", "/x", 7),) if lost else ()
+        ledger.commit([told._replace(at=at, events=events, losses=losses)], sequence=number)
+        events = ()
+    ledger.close()
+
+
+def called(capsys: Captured, *arguments: str, exits: int = EXIT_OK) -> str:
+    assert main([*arguments]) == exits
+    out, err = capsys.readouterr()
+    return out if exits == EXIT_OK else out + err
+
+
+def check_one_question(place: Path, capsys: Captured) -> None:
+    """What was the rate of one route at a time."""
+    live(place, (125, 40), (115, 20), (60, 10), (5, 5))
+    where = ("history", "--state", str(place))
+    text = called(capsys, *where, "--route", "/7", "-S", "11:57", "-U", "11:58")
+    assert text.splitlines()[:3] == [
+        "log access: 2026-11-28 11:57:45 to 2026-11-28 11:57:55, by 10s",
+        "time                 seconds  req/s  2xx  3xx  4xx  5xx  errors  bytes/s",
+        "2026-11-28 11:57:50     10.0    0.1  0.1    0    0    0       0      0.7  ████████████████████",
+    ]
+    found = json.loads(called(capsys, *where, "--by", "1m", "--output", "json"))
+    assert [(row["time"], row["requests"], row["seconds"]) for row in found["rows"]] == [
+        ("2026-11-28T11:57:00Z", 40, 10.0),
+        ("2026-11-28T11:58:00Z", 30, 20.0),
+        ("2026-11-28T11:59:00Z", 5, 10.0),
+    ]
+    assert found["rejected"] == 10
+    top = called(capsys, *where, "--by", "route", "--top", "2", "--sort", "requests", "--output", "csv")
+    assert [line.split(",")[0] for line in top.splitlines()] == ["route", "/0", "/1"]
+
+
+def check_nothing(place: Path, capsys: Captured) -> None:
+    """There is nothing in the span, or nothing to look at: 1; the question is wrong: 2."""
+    live(place, (125, 40), (5, 5))
+    where = ("history", "--state", str(place))
+    text = called(capsys, *where, "-U", "11:00", exits=EXIT_PROBLEM)
+    assert text == (
+        "qps-reporter: nothing between 2026-11-28 10:00:00 and 2026-11-28 11:00:00: "
+        "history is from 2026-11-28 11:57:45 to 2026-11-28 11:59:55\n"
+    )
+    for wrong in (("--log", "none"), ("-S", "12:00"), ("-S", "11:00", "-U", "10:00")):
+        with pytest.MonkeyPatch.context():
+            assert "--" in called(capsys, *where, *wrong, exits=EXIT_USAGE)
+    missing = called(capsys, "history", "--state", str(place / "none"), exits=EXIT_PROBLEM)
+    assert "cannot read the ledger" in missing
+
+
+STARTS = (Event(NOON - 200 * SECOND, STARTED, "started"),)
+STOPS = (*STARTS, Event(NOON - 4 * SECOND, STOPPED, "stopped"))
+FIRST_LINES: dict[str, tuple[tuple[tuple[int, int], ...], tuple[Event, ...], int, str]] = {
+    "counting": (((15, 40), (5, 5)), STARTS, 0, "counting: since 2026-11-28 11:56:40, last commit 5s ago"),
+    "hangs": (((915, 40), (905, 5)), STARTS, 1, "NOT COUNTING: last commit 15m 5s ago; no process is seen"),
+    "stopped": (((15, 40), (5, 5)), STOPS, 1, "NOT COUNTING: stopped at 2026-11-28 11:59:56, last commit 5s"),
+}
+
+
+def check_status(how: str, place: Path, capsys: Captured) -> None:
+    windows, events, exits, expected = FIRST_LINES[how]
+    live(place, *windows, events=events, lost=True)
+    text = called(capsys, "status", "--state", str(place), exits=exits)
+    assert text.startswith(expected)
+    assert "\n  last window  0.5 req/s, 4xx 0, 5xx 0, errors 0 (" in text
+    assert "\n  last hour    2.25 req/s, 4xx 0, 5xx 0, errors 0 (" in text
+    assert "\n  in total     45 requests, 3 rejected lines\n" in text
+    assert "\n  LOSSES       2 possible ones, the last " in text
+    assert "  2026-11-28 11:56:40  started  started\n" in text
+
+
+def check_holder(place: Path, capsys: Captured) -> None:
+    """Who has the directory is named, and a first window that is long is no trouble."""
+    state = StateDirectory(str(place))
+    state.acquire()
+    try:
+        live(place, (7200, 40), events=STARTS)
+        text = called(capsys, "status", "--state", str(place))
+    finally:
+        state.release()
+    assert text.startswith(f"counting: since 2026-11-28 11:56:40, last commit 2h ago, PID {os.getpid()}\n")
+
+
+def check_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the unit that the directory belongs to; where systemd says nothing, nothing is said."""
+    assert status.unit_of("/var/lib/qps-reporter") == "qps-reporter.service"
+    assert status.unit_of("/var/lib/qps-reporter/shop") == "qps-reporter@shop.service"
+    assert status.unit_of("/srv/counts") is None
+    answers: list[Any] = [
+        "Id=a.service\nActiveState=failed\nSubState=failed\nResult=watchdog\nNRestarts=3\nStatusText=\x1b[2J\n",
+        FileNotFoundError(),
+        subprocess.TimeoutExpired("systemctl", 2),
+    ]
+
+    def run(command: list[str], **_: object) -> Any:
+        assert command[:2] == ["systemctl", "show"]
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return subprocess.CompletedProcess(command, 0, answer, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    told = status.properties("a.service")
+    line = "unit a.service: failed (failed), result watchdog, 3 restarts\n  \\x1b[2J"
+    assert screen._unit(told) == line
+    assert status.properties("a.service") == status.properties("a.service") == {}
+
+
+def check_killed(tmp_path: Path) -> None:
+    """Beside a service, and after it was killed: a write-ahead log without a writer."""
+    with writing(tmp_path / "ledger.db") as service:
+        running = seen(tmp_path)
+        service.kill()
+    assert {each.name for each in tmp_path.iterdir()} == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+    assert running == seen(tmp_path) == 1000
+    opened(tmp_path / "ledger.db").close()
+    assert [each.name for each in tmp_path.iterdir()] == ["ledger.db"]
+    assert seen(tmp_path) == 1000
+
+
+def seen(place: Path) -> int:
+    with reading(str(place)) as ledger:
+        question = Question(0, 1 << 62, SECOND)
+        return sum(period.tally.requests for period in past(ledger, question).periods)
+
+
+NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
+test_promise, test_twin = promises(
+    Promise(check_one_question, None, {"all routes": Patches((Selection, "is_all", True))}),
+    Promise(check_nothing, None, {"nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK))}),
+    Promise(check_status, None, {}, how="counting"),
+    Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
+    Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
+    Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
+    Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
+    Promise(check_killed, None, {}),
+)

@@ -1,0 +1,355 @@
+"""What history shows of a week equals what was written in it, cell by cell; and how it is shown."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qps_service.ledger import queries
+from qps_service.looking import moments, rendering, table
+from qps_service.looking.rendering import render_csv, render_json, render_table
+from qps_service.looking.table import Row
+from qps_service.reporting.selection import Selection
+from qps_service.text.escape import show
+from qps_service.text.units import SECOND
+from qps_service.values.past import CLASSES, Past, Period, Tally
+from tests.promised import Patches, Promise, promises
+from tests.unit.looking.week import (
+    BEGIN,
+    BERLIN,
+    DAY,
+    END,
+    HOUR,
+    INCIDENT,
+    KILL,
+    MINUTE,
+    ROTATION,
+    STOP,
+    Batch,
+    Week,
+    berlin,
+    live,
+)
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
+    return live(tmp_path_factory.mktemp("week") / "ledger.db")
+
+
+def added(batches: Iterable[Batch], takes: Callable[[bytes, bytes, int], bool] | None) -> Tally:
+    """Line by line."""
+    classes, size = [0] * len(CLASSES), 0
+    for batch in batches:
+        for (method, route, status, each), number in batch.lines.items():
+            if takes is None or takes(method, route, status):
+                classes[status // 100 - 1] += number
+                size += number * each
+    return Tally(tuple(classes), size)
+
+
+def check_row(row: Row, batches: list[Batch], takes: Any = None) -> None:
+    """Its cells are those of the lines in these windows."""
+    assert row.tally == added(batches, takes)
+    lengths: Counter[str] = Counter()
+    for batch in batches:
+        lengths[batch.log] += batch.ended - batch.started
+    assert row.seconds == max(lengths.values()) / SECOND
+    rates = [
+        Fraction(added([each for each in batches if each.log == log], takes).requests * SECOND, length)
+        for log, length in lengths.items()
+    ]
+    assert row.rate == pytest.approx(float(sum(rates)), rel=1e-12)
+    assert sum(row.class_rates) == pytest.approx(row.rate, rel=1e-12)
+    assert row.covers_stop == any(
+        batch.started < end <= batch.ended for batch in batches for _, end in (STOP, KILL)
+    )
+
+
+# --- by time
+
+SPANS = {
+    "all of it by day": (BEGIN, END, "1d"),
+    "the day of 25 hours by hour": (berlin("2026-10-25"), berlin("2026-10-26"), "1h"),
+    "the hour that comes twice": (berlin("2026-10-25 02:00"), berlin("2026-10-25 03:00"), "1m"),
+    "the incident by minute": (INCIDENT[0] - HOUR, INCIDENT[1] + HOUR, "1m"),
+    "around the stop": (STOP[0] - HOUR, STOP[1] + HOUR, "1m"),
+    "within the stop": (STOP[0] + MINUTE, STOP[0] + 2 * MINUTE, "10s"),
+    "around the kill": (KILL[0] - HOUR, KILL[1] + HOUR, "1m"),
+    "an hour that was merged": (berlin("2026-10-22 14:10"), berlin("2026-10-22 14:20"), "1m"),
+    "ten minutes by window": (END - 20 * MINUTE, END - 10 * MINUTE + 5 * SECOND, "10s"),
+    "what suits": (END - 3 * DAY, END, "auto"),
+}
+
+
+def check_by_time(span: str, week: Week, *, log: str | None = "web") -> None:
+    """Every window that ends in the span is in one row, and rows have whole windows."""
+    since, until, by = SPANS[span]
+    found = week.ask(since, until, by, log=log)
+    batches = [each for each in week.batches if log in (None, each.log)]
+    rows = found.rows
+    assert rows
+    in_rows: list[Batch] = []
+    for row in rows:
+        if log is None:
+            own = [each for each in batches if row.started < each.ended <= row.ended]
+        else:
+            own = [each for each in batches if row.started <= each.started and each.ended <= row.ended]
+            assert (own[0].started, own[-1].ended) == (row.started, row.ended)
+        check_row(row, own)
+        in_rows += own
+    assert len(in_rows) == len(set(map(id, in_rows))), "none twice"
+    wanted = {id(each) for each in batches if since < each.ended <= until}
+    assert wanted <= {id(each) for each in in_rows}
+    beyond = [each for each in in_rows if id(each) not in wanted]
+    assert all(each.started < until or found.merged for each in beyond)
+    assert all(2 * (each.ended - each.started) > 3 * found.step or found.merged for each in beyond)
+    assert not found.gaps
+    assert found.total is not None
+    check_row(found.total, in_rows)
+    step = found.step
+    for row in rows:
+        assert row.seconds <= 1.5 * max(step, row.grain) / SECOND * 1.02 or row.begin == row.started
+        if step < DAY:
+            assert row.begin <= row.ended - 1
+
+
+def check_steps(week: Week) -> None:
+    """A day has the hours that the place had, and an hour that comes twice stands twice."""
+    days = week.ask(BEGIN, END, "1d").rows
+    assert [row.begin for row in days] == [berlin(f"2026-10-{day}") for day in range(20, 28)]
+    assert days[5].seconds == 25 * 3600
+    since = berlin("2026-10-25")
+    hours = week.ask(since, berlin("2026-10-26"), "1h").rows
+    assert [row.begin for row in hours] == [since + number * HOUR for number in range(25)]
+    text = render_table(week.ask(since, berlin("2026-10-26"), "1h"), BERLIN)
+    assert "2026-10-25 02:00+02:00" in text
+    assert "2026-10-25 02:00+01:00" in text
+
+
+# --- by what requests are counted under
+
+
+def check_by_name(by: str, week: Week, *, log: str | None) -> None:
+    since, until = END - DAY, END
+    found = week.ask(since, until, by, log=log)
+    batches = [each for each in week.batches if log in (None, each.log) and since < each.ended <= until]
+    number = {"method": 0, "route": 1, "status": 2}[by]
+    names: set[Any] = {key[number] for each in batches for key in each.lines}
+    shown = {str(name) if by == "status" else show(name): name for name in names}
+    assert {row.name for row in found.rows} == set(shown)
+    for row in found.rows:
+        assert row.name is not None
+        name = shown[row.name]
+        check_row(row, batches, lambda *key, name=name: key[number] == name)
+    assert [row.rate for row in found.rows] == sorted((row.rate for row in found.rows), reverse=True)
+    assert found.total is not None
+    check_row(found.total, batches)
+
+
+FILTERS: dict[str, tuple[Selection, Callable[[bytes, bytes, int], bool]]] = {
+    "route": (Selection(routes=("/check*",)), lambda _, route, __: route == b"/checkout"),
+    "class": (Selection(statuses=("5",)), lambda _, __, status: 500 <= status <= 599),
+    "two statuses": (Selection(statuses=("304", "404")), lambda _, __, status: status in (304, 404)),
+    "method": (Selection(methods=("POST",)), lambda method, _, __: method == b"POST"),
+    "all of these": (
+        Selection(routes=("/*",), methods=("GET",), statuses=("2",)),
+        lambda method, _, status: method == b"GET" and status == 200,
+    ),
+}
+
+
+def check_filter(name: str, week: Week) -> None:
+    """Time passes where nothing of it was asked for, too."""
+    selection, takes = FILTERS[name]
+    found = week.ask(INCIDENT[0] - HOUR, INCIDENT[1] + HOUR, "1m", takes=selection.takes)
+    for row in found.rows:
+        own = [each for each in week.batches if each.log == "web" and row.started < each.ended <= row.ended]
+        check_row(row, own, takes)
+
+
+def check_many_keys(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is cheaper to read all of a window."""
+    monkeypatch.setattr(queries, "FEW_KEYS", 0)
+    for name in FILTERS:
+        check_filter(name, week)
+
+
+# --- beside what was
+
+
+def check_compared(week: Week) -> None:
+    """With the same time by the clocks on the wall a day earlier: 25 hours, where that night is between."""
+    since, until = berlin("2026-10-25 12:00"), berlin("2026-10-25 18:00")
+    days = moments.days_before(since, 1, BERLIN)
+    assert days == berlin("2026-10-24 12:00") == since - 25 * HOUR
+    found = week.ask(since, until, "1h", before=since - days)
+    then = {row.begin: row.rate for row in week.ask(days, until - 25 * HOUR, "1h").rows}
+    assert [row.before for row in found.rows] == [then[row.begin - 25 * HOUR] for row in found.rows]
+    assert [row.rate for row in found.rows] == [
+        row.before for row in week.ask(since + 25 * HOUR, until + 25 * HOUR, "1h", before=25 * HOUR).rows
+    ]
+    names = week.ask(*INCIDENT, "status", before=DAY).rows
+    by_status = {row.name: (row.tally.requests > 0, row.before) for row in names}
+    assert by_status["503"] == (True, 0.0)
+    assert by_status["200"][1]
+
+
+# --- what is said beside the numbers
+
+
+def check_said(week: Week) -> None:
+    merged = week.ask(berlin("2026-10-22 14:10"), berlin("2026-10-22 14:20"), "1m")
+    (row,) = merged.rows
+    assert row.grain == HOUR
+    assert (row.started, row.ended) == (berlin("2026-10-22 13:58:03"), berlin("2026-10-22 14:58:03"))
+    text = render_table(merged, BERLIN)
+    assert "log web: 2026-10-22 13:58:03 to 2026-10-22 14:58:03, by 1m\n" in text
+    assert "kept by the hour: it is shown so, and the span is widened to whole ones\n" in text
+    around = week.ask(STOP[0] - HOUR, STOP[1] + HOUR, "1m")
+    stopped = [row for row in around.rows if row.covers_stop]
+    assert [row.started < STOP[0] and STOP[1] < row.ended for row in stopped] == [True]
+    assert "* covers a stop" in render_table(around, BERLIN)
+    assert [event.kind for event in around.events] == ["stopped", "started", "rotated"]
+    early = week.ask(BEGIN - DAY, BEGIN + DAY, "1h")
+    assert rendering.begins(early, BEGIN - DAY, BERLIN) == "history begins at 2026-10-20 11:58:03"
+    assert rendering.begins(early, BEGIN, BERLIN) is None
+    late = week.ask(END - HOUR, END, "1m")
+    last = late.rows[-1].ended
+    assert rendering.ends(late, last + 2 * MINUTE, BERLIN) is None
+    said = rendering.ends(late, last + 45 * MINUTE, BERLIN)
+    assert said == "no data for 45m since 2026-10-27 11:59:55: qps-reporter status tells why"
+    assert not week.ask(BEGIN - 2 * DAY, BEGIN - DAY).rows
+
+
+def check_events(week: Week) -> None:
+    found = [(event.at, event.kind, event.log) for event in week.ask(BEGIN, END).events]
+    assert found == [
+        (STOP[0], "stopped", None),
+        (STOP[1], "started", None),
+        (ROTATION, "rotated", "web"),
+        (KILL[1], "started", None),
+    ]
+    assert [event.kind for event in week.ask(ROTATION - MINUTE, ROTATION + MINUTE, log="api").events] == []
+
+
+def check_hostile(week: Week) -> None:
+    """What a route is called has no effect on a terminal, a spreadsheet or a program."""
+    found = week.ask(END - HOUR, END, "route")
+    evil = "/\\x1b[2Jevil\\x0a"
+    for width in (None, 80, 20):
+        text = render_table(found, BERLIN, width=width)
+        assert evil[:17] in text
+        assert text.replace("\n", "").isprintable()
+    assert all(len(line) <= 100 for line in render_table(found, BERLIN, width=100).splitlines())
+    assert [row["route"] for row in json.loads(render_json(found, UTC))["rows"]][-1] == evil
+    formula = found.rows[0]._replace(name="=1+1")
+    rows = list(csv.DictReader(io.StringIO(render_csv(found._replace(rows=(formula, *found.rows)), UTC))))
+    assert [row["route"] for row in rows] == ["'=1+1", *(row.name for row in found.rows)]
+
+
+def check_gap(tmp_path: Path) -> None:
+    """Where nothing was counted no number stands."""
+    made = Past(
+        ("web",),
+        tuple(period(begin, begin + 10 * SECOND) for begin in (0, 10 * SECOND, 50 * SECOND)),
+        {},
+        (),
+        0,
+        60 * SECOND,
+    )
+    found = table.table_of(made, 10 * SECOND, UTC)
+    assert found.gaps == ((20 * SECOND, 50 * SECOND),)
+    assert [row.begin // SECOND for row in found.rows] == [0, 10, 50]
+    lines = render_table(found, UTC).splitlines()
+    assert lines[4] == "1970-01-01 00:00:20  no data for 30s"
+    assert found.total is not None
+    assert found.total.seconds == 30
+
+
+def period(started: int, ended: int) -> Period:
+    return Period("web", 1, started, ended, 0, 0, 0, Tally((0, 10, 0, 0, 0, 0), 100))
+
+
+# --- twins
+
+
+def by_the_step(real: Callable[..., Row]) -> Callable[..., Row]:
+    def filled(row: Row, lengths: dict[str, int], tallies: Any) -> Row:
+        return real(row, {log: MINUTE * round(each / MINUTE + 0.5) for log, each in lengths.items()}, tallies)
+
+    return filled
+
+
+def by_utc(at: int, step: int, _: object) -> int:
+    return at // step * step
+
+
+def ends_later(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Windows that the end of the span cuts are in it, too."""
+
+    def periods(reading: Any, ids: str, question: Any) -> Any:
+        return real(reading, ids, question._replace(until=question.until + 20 * MINUTE))
+
+    return periods
+
+
+TRUE = table._filled
+PERIODS = queries._periods
+BEGINS = moments.begin_of
+
+test_promise, test_twin = promises(
+    *(
+        Promise(check_by_time, None, twins, span=span, label=span)
+        for span, twins in {
+            **{span: {} for span in SPANS},
+            "around the stop": {
+                "rates by the step": Patches((table, "_filled", by_the_step(TRUE))),
+                "a start is no event": Patches((table, "STARTED", "begun")),
+            },
+            "ten minutes by window": {
+                "what the end cuts": Patches((queries, "_periods", ends_later(PERIODS)))
+            },
+            "all of it by day": {"forgets bytes' upper half": Patches((queries, "_tallies", lambda _: {}))},
+        }.items()
+    ),
+    Promise(check_by_time, None, {}, span="the incident by minute", label="all logs", log=None),
+    Promise(check_steps, None, {"days of UTC": Patches((table, "begin_of", by_utc))}),
+    *(
+        Promise(check_by_name, None, {}, by=by, log=log, label=str(log))
+        for by in ("route", "status", "method")
+        for log in ("web", None)
+    ),
+    *(Promise(check_filter, None, {}, name=name, label=name) for name in FILTERS),
+    Promise(
+        check_filter,
+        None,
+        {"looks up all": Patches((queries, "_keys", lambda *_: None))},
+        name="class",
+        label="one",
+    ),
+    Promise(check_many_keys, None, {}),
+    Promise(
+        check_compared,
+        None,
+        {"24 hours": Patches((moments, "days_before", lambda at, days, _: at - days * DAY))},
+    ),
+    Promise(
+        check_said,
+        None,
+        {
+            "a start is no event": Patches((table, "STARTED", "begun")),
+            "silent at the end": Patches((rendering, "ends", lambda *_: None)),
+        },
+    ),
+    Promise(check_events, None, {"all logs' events": Patches((queries, "_events", lambda *_: ()))}),
+    Promise(check_hostile, None, {"no spreadsheet": Patches((rendering, "harmless", str))}),
+    Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
+)
