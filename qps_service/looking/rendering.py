@@ -13,7 +13,7 @@ from typing import Any
 
 from qps_service.looking.moments import HOUR, MINUTE, STEPS, iso, offsets, spell, spell_length
 from qps_service.looking.table import Row, Table
-from qps_service.reporting.summary import harmless
+from qps_service.reporting.documents import harmless
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
 from qps_service.text.units import SECOND
