@@ -28,8 +28,8 @@ examples:
 
 Reads only, and may run while the service runs, after it was stopped and after it was killed. Errors are 5xx;
 seconds are those that really passed, and rates are by them. A window is in the minute, hour or day in which
-it ends. What is kept by the minute or hour is shown so. Exits 0; 1 if there is nothing in the span, or the
-ledger can't be read.
+it ends. What is kept by the minute or hour is shown so. Exits 0 if there is an answer, 1 if there is nothing
+in the span, or the ledger can't be read, 2 if the command line is wrong.
 """
 
 COMPARED = {"1d": 1, "7d": 7}  # days

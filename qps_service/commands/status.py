@@ -23,7 +23,7 @@ examples:
 
 Shows when the ledger was last written and by whom, what systemd tells of the unit, each log's last window,
 its last hour and all of it, possible losses, and the last events. Reads only. Exits 0 if it counts, 1 if it
-does not, or the ledger can't be read.
+does not, or the ledger can't be read, 2 if the command line is wrong.
 """
 
 EVENTS = 8

@@ -1,5 +1,6 @@
 """Which requests `--route`, `--status`, `--method` and `--log` leave."""
 
+import re
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def check_statuses(parse: Any) -> None:
             parse(text)
 
 
-whole = Patches((selection, "translate", lambda glob: glob))
+whole = Patches((selection, "_pattern", re.compile))
 ROWS: tuple[tuple[dict[str, Any], tuple[int, ...], list[Any]], ...] = (
     ({}, (0, 1, 2, 3, 4, 5), []),
     ({"routes": ["/api/*"]}, (1, 2), []),
