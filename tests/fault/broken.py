@@ -19,7 +19,7 @@ from typing import Any
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
-from qps_service.commands import audit, run
+from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
@@ -72,7 +72,7 @@ def site() -> Path:
 
 def reads_the_boot_id_from_a_file() -> None:
     """The machine has started again when the test says so."""
-    for module in (assembly, audit):
+    for module in (assembly, reading):
         replace(module, boot_id=(site() / "boot").read_text)
 
 

@@ -80,9 +80,11 @@ def _check_text(entry: Entry) -> None:
     summed: Counter[tuple[str, str]] = Counter()
     for row in rows(entry):
         summed[str(row["route"]), f"{row['status']:03}"] += _number(row["requests"])
-    assert [line[:2] for line in shown] == [*sorted(summed), ("total", "-")]
+    # What a server failed at comes first, and then what there is most of.
+    order = sorted(summed, key=lambda key: (key[1][0] != "5", -summed[key], key))
+    assert [line[:2] for line in shown] == [*order, ("total", "-")]
     seconds = float(entry["QPS_SECONDS"])
-    counts = [*(summed[key] for key in sorted(summed)), int(entry["QPS_REQUESTS"])]
+    counts = [*(summed[key] for key in order), int(entry["QPS_REQUESTS"])]
     for (_, _, rate), count in zip(shown, counts, strict=True):
         # Two decimals, or two significant digits where that is finer.
         assert float(rate) == pytest.approx(count / seconds, abs=0.005000001)
