@@ -63,6 +63,7 @@ echo "demo: $log, rotated every 3 s, reported every 5 s; Ctrl-C ends" >&2
 
 # Sessions of their own keep the terminal's Ctrl-C from them: it reaches this script alone, which
 # stops each of them once, and the service first, so that its last report covers all that was written.
+: >"$log" # so that it is there when the service looks, whichever of the two comes first
 setsid "$here/.venv/bin/qps-reporter" simulate --output-file "$log" --log-rotation-interval 3 --keep 3 &
 setsid "$here/.venv/bin/qps-reporter" run "$log" --format default --interval 5s --start start --state "$work/state" &
 service=$!
