@@ -4,16 +4,13 @@ Routes, methods and statuses come from the ledger as reports show them; what sta
 once more. A line is not wider than the terminal, if that can be: only routes are cut, and only there.
 """
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Any
 
 from qps_service.looking.moments import HOUR, MINUTE, STEPS, iso, offsets, spell, spell_length
 from qps_service.looking.table import Row, Table
-from qps_service.reporting.documents import harmless
+from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
 from qps_service.text.units import SECOND
@@ -147,25 +144,24 @@ def render_json(table: Table, place: tzinfo | None, *, events: bool = False) -> 
             | {"text": event.text}
             for event in table.events
         ]
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return as_json(document)
 
 
 def render_csv(table: Table, place: tzinfo | None, *, events: bool = False) -> str:
     """For spreadsheets (RFC 4180): a line for each row; with `events`, for each of these instead."""
-    text = io.StringIO()
-    writer = csv.writer(text)
     if events:
-        writer.writerow(("time", "log", "kind", "text"))
-        writer.writerows(
-            (iso(event.at, place), harmless(event.log or ""), event.kind, harmless(visible(event.text)))
+        told = [
+            {
+                "time": iso(event.at, place),
+                "log": event.log or "",
+                "kind": event.kind,
+                "text": visible(event.text),
+            }
             for event in table.events
-        )
-        return text.getvalue()
-    if table.total:
-        writer.writerow(_flat(table.rows[0] if table.rows else table.total, table, place))
-    for row in table.rows:
-        writer.writerow(map(_cell, _flat(row, table, place).values()))
-    return text.getvalue()
+        ]
+        return as_csv(("time", "log", "kind", "text"), told)
+    rows = [_flat(row, table, place) for row in table.rows]
+    return as_csv(list(rows[0] if rows else _flat(table.total, table, place)), rows) if table.total else ""
 
 
 def bar(value: float, largest: float, *, ascii_only: bool = False) -> str:
@@ -263,10 +259,6 @@ def _flat(row: Row, table: Table, place: tzinfo | None) -> dict[str, Any]:
     for each in ("rate_before", "change"):
         members.setdefault(each, "")
     return members
-
-
-def _cell(value: Any) -> Any:
-    return harmless(value) if isinstance(value, str) else value
 
 
 def event_line(event: Event, place: tzinfo | None) -> str:

@@ -16,6 +16,7 @@ from qps_service.ledger import queries
 from qps_service.looking import moments, rendering, table
 from qps_service.looking.rendering import render_csv, render_json, render_table
 from qps_service.looking.table import Row
+from qps_service.reporting import documents
 from qps_service.reporting.selection import Selection
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
@@ -350,6 +351,6 @@ test_promise, test_twin = promises(
         },
     ),
     Promise(check_events, None, {"all logs' events": Patches((queries, "_events", lambda *_: ()))}),
-    Promise(check_hostile, None, {"no spreadsheet": Patches((rendering, "harmless", str))}),
+    Promise(check_hostile, None, {"no spreadsheet": Patches((documents, "harmless", str))}),
     Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
 )
