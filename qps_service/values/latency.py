@@ -1,0 +1,71 @@
+"""How slow requests were: durations in bins of two significant digits, which add up in any order.
+
+A bin holds what is above the bound before it and at most its own bound, so a quantile is the nearest-rank
+value rounded up to two digits: exact in that sense, and never too good. Everything is an integer number of
+nanoseconds; the sum and the maximum are those of the durations themselves.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+# Upper bounds of the bins: 0; 1.0, 1.1, … 9.9 times each power of ten from 1 us on; 1000 s. One more bin,
+# whose index is their number, holds what took longer.
+BOUNDS = (0, *(digits * 10**zeros for zeros in range(2, 11) for digits in range(10, 100)), 10**12)
+BEYOND = BOUNDS[-1] + 1  # stands for what took longer than the last bound, where a bound is asked for
+LONGEST = 10**15  # what is longer, a fortnight nearly, is no duration of a request: it is not measured
+SUM_LIMIT = 2**63 - 1  # sums stop there, as those of bytes do
+
+
+def bin_of(duration: int) -> int:
+    """The index of the bin that a duration of so many nanoseconds belongs to."""
+    return bisect_left(BOUNDS, duration)
+
+
+class LatencyKey(NamedTuple):
+    """What durations are told apart by: methods are summed, so that there are few of them."""
+
+    route: bytes
+    status_class: int  # the first digit of the status
+
+
+class Latency(NamedTuple):
+    """The durations of requests whose log tells them."""
+
+    bins: Mapping[int, int]  # index of a bin -> requests, those with any
+    total: int  # nanoseconds, at most SUM_LIMIT
+    longest: int  # nanoseconds
+
+    @property
+    def measured(self) -> int:
+        """How many requests have a duration."""
+        return sum(self.bins.values())
+
+    def plus(self, other: "Latency") -> "Latency":
+        """The durations of both."""
+        bins = dict(self.bins)
+        for index, requests in other.bins.items():
+            bins[index] = bins.get(index, 0) + requests
+        total = min(self.total + other.total, SUM_LIMIT)
+        return Latency(bins, total, max(self.longest, other.longest))
+
+    def quantile(self, per_mille: int) -> int | None:
+        """What so many of a thousand requests took at most: nanoseconds, one of BOUNDS, or BEYOND.
+
+        None where nothing was measured.
+        """
+        rank = -(-per_mille * self.measured // 1000)  # rounded up
+        for index in sorted(self.bins):
+            rank -= self.bins[index]
+            if rank <= 0:
+                return BOUNDS[index] if index < len(BOUNDS) else BEYOND
+        return None
+
+    def within(self, threshold: int) -> int:
+        """How many requests took at most so many nanoseconds, which has to be one of BOUNDS."""
+        last = BOUNDS.index(threshold)
+        return sum(requests for index, requests in self.bins.items() if index <= last)
+
+
+NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
