@@ -12,7 +12,11 @@ from typing import NamedTuple
 
 # Upper bounds of the bins: 0; 1.0, 1.1, … 9.9 times each power of ten from 1 us on; 1000 s. One more bin,
 # whose index is their number, holds what took longer.
-BOUNDS = (0, *(digits * 10**zeros for zeros in range(2, 11) for digits in range(10, 100)), 10**12)
+BOUNDS: tuple[int, ...] = (
+    0,
+    *(digits * 10**zeros for zeros in range(2, 11) for digits in range(10, 100)),
+    10**12,
+)
 BEYOND = BOUNDS[-1] + 1  # stands for what took longer than the last bound, where a bound is asked for
 LONGEST = 10**15  # what is longer, a fortnight nearly, is no duration of a request: it is not measured
 SUM_LIMIT = 2**63 - 1  # sums stop there, as those of bytes do

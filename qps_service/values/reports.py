@@ -1,10 +1,14 @@
 """What is reported: a log's window, the report made of it, and how everything stands."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Loss
+from qps_service.values.latency import Latency, LatencyKey
+
+NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
 
 
 class Window(NamedTuple):
@@ -16,6 +20,7 @@ class Window(NamedTuple):
     counts: Mapping[Key, Counts]
     rejects: Mapping[str, int]  # reason -> lines
     beside: Beside = NOTHING_BESIDE
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # of the requests that have a duration
 
     @property
     def seconds(self) -> float:
@@ -49,6 +54,7 @@ class Report(NamedTuple):
     losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
     beside: Beside = NOTHING_BESIDE
     waiting: str | None = None  # why the log is not followed; None if it is
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES
 
     @property
     def is_empty(self) -> bool:
@@ -71,6 +77,7 @@ class Standing(NamedTuple):
     last_line_age: float | None  # seconds since this process last read a line; None before the first
     waiting: str | None = None  # why it is not followed; None if it is
     beside: Beside = NOTHING_BESIDE  # since the ledger began
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # likewise
 
     @property
     def lines(self) -> int:
