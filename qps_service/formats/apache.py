@@ -15,6 +15,7 @@ These count; of those of one role the first of this list, then the first in the 
     status    %>s, %s, %<s: what the client got, before what an internal redirect began with
     bytes     %b and %B, %O: what was sent, with headers
     time      %t, %{...}t
+    host      %v, %V, %{Host}i: the server's name, before the client's word for it
 
 A field with a condition, as in `%400,501{User-agent}i`, is `-` at times and so counts as nothing. `%t` stands
 in brackets. `%{...}t` is a time where `timestamps` can read what it writes; where the text behind it
@@ -37,6 +38,8 @@ APART = "%m %U%q"
 TAGS = (*"aAbBcCDefFhHiIklLmnoOpPqrRsStTuUvVxX", "^FB", "^ti", "^to")
 QUOTE = "&quot;"  # as it stands in Tomcat's server.xml
 
+_HOST = "{host}i"  # in lower case: names of headers have no other
+
 # By what of a directive tells it, in the order of preference.
 _ROLES = {
     "r": "request",
@@ -49,6 +52,9 @@ _ROLES = {
     "b": "bytes",
     "O": "bytes",
     "t": "time",
+    "v": "host",
+    "V": "host",
+    _HOST: "host",
 }
 _ORDER = tuple(_ROLES)
 _DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
@@ -126,7 +132,7 @@ def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
         _time(pieces, name, argument, place, spelled.text[end:])
         return end
     has_condition = re.search(r"[0-9]", re.sub(r"\{.*\}", "", modifiers)) is not None
-    is_plain = not has_condition and not argument and len(tag) == 1
+    is_plain = not has_condition and (not argument or _key(name) == _HOST) and len(tag) == 1
     field = Field(name, _ROLES.get(_key(name)) if is_plain else None)
     if tag == "t":
         pieces.literal("[", place)
@@ -156,6 +162,8 @@ def _key(name: str) -> str:
     """What of a directive tells its role."""
     if name.endswith("U%q"):
         return "U%q"
+    if name.lower().endswith(_HOST):
+        return _HOST
     tag = name[-1]
     if tag == "s":
         return f"{'>' if '>' in name else '<' if '<' in name else ''}s"

@@ -17,12 +17,18 @@ So what counts is, of all that look so,
 2. where none has that, the first with another status;
 3. where none has a status, since some servers escape no quote, the first up to the first quote behind which
    there is a status.
+
+A virtual host stands where servers write it, and is known by the client's address beside it:
+
+    shop.example:443 203.0.113.7 - bob [   Apache's vhost_combined: the first word, before an address
+    203.0.113.7 shop.example - [           lighttpd, OVH: the second one, behind an address
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service.formats.log_format import Field
+from qps_service.formats.log_format import HOST, Field
+from qps_service.formats.wrapping import prefix_of
 
 # As a line has them, for people.
 ADDRESS, ANYTHING = Field("address", None), Field("anything", None)
@@ -33,6 +39,7 @@ COUNTED = (
     Field("size", "bytes"),
 )
 TIME, REQUEST, STATUS, SIZE = COUNTED
+VHOST = Field("host", HOST)
 
 _OPEN = rb'\[([^\[]*?)\][ \t]++"'
 _BODY = rb'(?:[^"\\]++|\\.)*+'
@@ -47,7 +54,14 @@ _QUOTE = re.compile(rb'\\.|"', re.DOTALL)
 _CLOSING = re.compile(_ANY)
 # The first request there might be, with a status that is none.
 _ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
-_WORD = re.compile(rb"[^ \t]+")
+_WORD = re.compile(rb"[^ \t]++")
+# As they are told apart from names: what is a wrong one does no harm.
+_ADDRESS = re.compile(
+    rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?|[0-9]*+(?:\.[0-9]*+){3}(?::[0-9]*+)?"
+    rb"|[0-9A-Fa-f.]*+(?::[0-9A-Fa-f.]*+){2,}+"
+)
+_NAME = re.compile(rb"[0-9A-Za-z_\[][-0-9A-Za-z_.:\]]*+")
+_WITH_PORT = re.compile(rb"[^:]*+:[0-9]++")
 
 Found = tuple[Field, int, bytes]  # a field with its place and value
 Span = tuple[int, int]
@@ -55,6 +69,9 @@ Span = tuple[int, int]
 
 class CombinedReader:
     """Finds what counts in a line of the family."""
+
+    def __init__(self, *, keeps_host: bool = True) -> None:
+        self._keeps_host = keeps_host
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Those that are there, name and value; None for a line that has another shape up to the status."""
@@ -75,6 +92,10 @@ class CombinedReader:
         roles = {"time": time, "request": request, "status": status}
         if size is not None:
             roles["bytes"] = size
+        if self._keeps_host and (
+            host := _host_before(line[: (strict.start(1) if strict else spans[0][0]) - 1])
+        ):
+            roles[HOST] = line[slice(*host)]
         return roles
 
     def parts(self, line: bytes) -> tuple[Sequence[Found], bytes]:
@@ -121,7 +142,32 @@ def _odd(line: bytes) -> re.Match[bytes] | None:
 def _before(line: bytes, time: Span) -> Iterator[Found]:
     """What stands before the time, whose place this is."""
     before = line[: time[0] - 1]
-    if word := _WORD.search(before):
-        yield ADDRESS, word.start(), word[0]
-        if rest := _WORD.search(before, word.end()):
-            yield ANYTHING, rest.start(), before[rest.start() :].rstrip(b" \t")
+    host = _host_before(before)
+    place = 0
+    for field in (ADDRESS, ANYTHING):
+        word = _WORD.search(before, place)
+        if word and word.span() == host:
+            yield VHOST, word.start(), word[0]
+            word = _WORD.search(before, word.end())
+        if word:
+            text = word[0] if field is ADDRESS else before[word.start() :].rstrip(b" \t")
+            yield field, word.start(), text
+            place = word.end()
+
+
+def _host_before(before: bytes) -> Span | None:
+    """Where the virtual host is in what stands before the time, if it is there."""
+    start = len(prefix_of(before))
+    words = [word for _, word in zip(range(4), _WORD.finditer(before, start), strict=False)]
+    if len(words) < 3:
+        return None
+    first, second = words[:2]
+    is_address = bool(_ADDRESS.fullmatch(first[0]))
+    host = first
+    if _ADDRESS.fullmatch(second[0].removesuffix(b",")):
+        host = second if is_address and len(words) < 4 else first
+    elif is_address:
+        host = second
+    elif not _WITH_PORT.fullmatch(first[0]):  # of two names the first may be the client's
+        return None
+    return host.span() if _NAME.fullmatch(host[0]) else None

@@ -43,6 +43,11 @@ ROLES = {
     "time_local": "time",
     "time_iso8601": "time",
     "msec": "time",
+    # What the client asked for, in lower case and without a port; the server's own name for it; what the
+    # client wrote.
+    "host": "host",
+    "server_name": "host",
+    "http_host": "host",
 }
 NEEDED = {"route": "$route or $request", "status": "$status"}
 APART = "$request_method $request_uri"

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from qps_service.formats.log_format import Field, LogFormat, settle
+from qps_service.formats.log_format import HOST, Field, LogFormat, settle
 
 NAME = "w3c"
 
@@ -41,6 +41,9 @@ ROLES = {
     " ".join(_TIME): "time",
     "timestamp": "time",  # CloudFront's, as Unix time
     "timestamp(ms)": "time",
+    "x-host-header": "host",  # CloudFront's; cs(Host) is its own name there
+    "cs-host": "host",
+    "cs(host)": "host",
 }
 _RANKS = {name: rank for rank, name in enumerate(ROLES)}
 _NEEDED = {"route", "status"}
@@ -161,20 +164,27 @@ class Rows(NamedTuple):
 
 
 def rows_of(
-    directive: bytes, separator: bytes, *, keep_query: bool = False, wants_time: bool = False
+    directive: bytes,
+    separator: bytes,
+    *,
+    keep_query: bool = False,
+    wants_time: bool = False,
+    keep_host: bool = True,
 ) -> Rows | None:
     """How the rows below this `#Fields` are read where `separator` stands between their values; None if they
-    have no status or no route. A query and a time stand in fields of their own, and take time to be joined:
-    `keep_query`, `wants_time` tell whether they are needed."""
+    have no status or no route. A query and a time stand in fields of their own, and take time to be joined;
+    what stands before a host has to be looked at: `keep_query`, `wants_time` and `keep_host` tell whether
+    they are needed."""
     names = [name.decode("latin-1") for name in directive.partition(b":")[2].split()]
     number = len(names)
     del names[FIELDS_LIMIT:]
-    counted = [place for place, name in enumerate(names) if name.lower() in ROLES]
+    roles_of = {name: role for name, role in ROLES.items() if keep_host or role != HOST}
+    counted = [place for place, name in enumerate(names) if name.lower() in roles_of]
     before = {name.lower() for name in names[: max(counted, default=0)]}
     joins = [_join(names, pair, separator, _target) for pair in _ROUTES if keep_query and _has(names, pair)]
     if wants_time and _has(names, _TIME):
         joins.append(_join(names, _TIME, separator, b"T".join))
-    fields = [Field(name, ROLES.get(name.lower())) for name in names]
+    fields = [Field(name, roles_of.get(name.lower())) for name in names]
     pieces = [piece for field in fields for piece in (field, separator)][:-1]
     settled, roles = settle(pieces, lambda name: _RANKS[name.lower()])
     if not roles >= _NEEDED:

@@ -31,7 +31,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "block", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
         ),
-        pytest.param("scanner", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
+        pytest.param("scanner", "calloc(3, room)", "calloc(1, room)", id="room for one key part only"),
         pytest.param(
             "scanner",
             "begin_round(s);\n    memset(s->rejects",

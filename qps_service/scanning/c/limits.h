@@ -31,6 +31,6 @@ enum { CORES_BITS = 3, LINES_AHEAD = 3, SIZES_WAITING = 2, ROUNDS_BITS = 2 };
 /* Bytes of a line: an empty table takes the key of any. */
 enum { LINE_LIMIT = KEY_BYTES_LIMIT / 4 };
 
-/* Members of a format, a bit each in 64; objects and arrays within each other; bytes of a rejected line, and
+/* Members of a format; objects and arrays within each other; bytes of a rejected line, and
    of the text of a time, that are kept. */
-enum { MEMBERS_LIMIT = 64, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, TIME_TEXT_LIMIT = 64 };
+enum { MEMBERS_LIMIT = 128, DEPTH_LIMIT = 64, SAMPLE_LIMIT = 256, TIME_TEXT_LIMIT = 64 };

@@ -12,53 +12,66 @@
 #include "program.h"
 #include "values.h"
 
-/* The values of a program's members, a bit for each: those that there are, those of them that are not to be
-   decoded, and those that are `null`. */
+/* The values of a program's members: of each role that of the member with the lowest rank. */
 struct values {
-    uint64_t known, words, nulls;
-    struct span texts[MEMBERS_LIMIT];
+    struct {
+        struct span text;
+        int is_word; /* it is not to be decoded */
+    } of[ROLES];
+    unsigned ranks[ROLES]; /* NO_RANK where there is none */
+    unsigned nulls;        /* the roles of those that are `null`, a bit each */
 };
+#define NO_RANK (~0U)
+
+static inline void begin_values(struct values *values)
+{
+    memset(values->ranks, 0xff, sizeof values->ranks);
+    values->nulls = 0;
+}
 
 /* Those of `members`, whose paths agree so far in `prefix` bytes, that end with a name, and those that go on
    behind it. */
-static inline uint64_t named(const struct program *g, uint64_t members, size_t prefix, struct span name,
-                             uint64_t *inside)
+static inline struct range named(const struct program *g, struct range members, size_t prefix,
+                                 struct span name, struct range *inside)
 {
-    uint64_t exact = 0, mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
-    *inside = 0;
-    if (!prefix) /* behind an empty name stands a dot, or nothing */
-        members &= g->members_by_first[name.len ? *name.start : '.'];
-    for (; members; members &= members - 1) {
-        const struct member *m = &g->members[__builtin_ctzll(members)];
+    struct range exact = {0, 0};
+    uint64_t mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
+    *inside = exact;
+    if (!prefix && name.len)
+        members = g->members_by_first[*name.start];
+    for (unsigned i = members.begin; i < members.end; i++) {
+        const struct member *m = &g->members[i];
         const uint8_t *path = m->path + prefix;
         size_t rest = m->len - prefix;
         if (rest < name.len || (load64(name.start) ^ load64(path)) & mask ||
             (name.len > 8 && memcmp(path + 8, name.start + 8, name.len - 8)))
             continue;
         if (rest == name.len)
-            exact |= members & -members;
+            exact = (struct range){exact.end ? exact.begin : i, i + 1};
         else if (path[name.len] == '.')
-            *inside |= members & -members;
+            *inside = (struct range){inside->end ? inside->begin : i, i + 1};
     }
     return exact;
 }
 
-/* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
-   no measure, and nothing if nothing is left of it. */
-static inline void note(const struct program *g, struct values *values, uint64_t exact, struct span text,
+/* Keep a value for the members `exact`, where none of a lower rank has one. `is_cut`: the line's end may have
+   cut it; then it is no measure, and nothing if nothing is left of it. */
+static inline void note(const struct program *g, struct values *values, struct range exact, struct span text,
                         int is_word, int is_cut)
 {
-    if (!exact || (is_cut && !text.len))
+    if (exact.begin == exact.end || (is_cut && !text.len))
         return;
-    if (is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4)) {
-        values->nulls |= exact;
-        return;
+    int is_null = is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4);
+    for (unsigned i = exact.begin; i < exact.end; i++) {
+        const struct member *m = &g->members[i];
+        if (is_null)
+            values->nulls |= 1U << m->role;
+        if (is_null || m->rank >= values->ranks[m->role] || (is_cut && is_measure(m->role)))
+            continue;
+        values->ranks[m->role] = m->rank;
+        values->of[m->role].text = text;
+        values->of[m->role].is_word = is_word;
     }
-    exact &= ~values->known & (is_cut ? g->deciding : ~0ULL);
-    values->known |= exact;
-    values->words |= is_word ? exact : 0;
-    for (; exact; exact &= exact - 1)
-        values->texts[__builtin_ctzll(exact)] = text;
 }
 
 /* Whether a line is a message about a request that has a line of its own, by who wrote it. */
@@ -69,20 +82,17 @@ static inline int is_message(struct span logger)
 }
 
 /* The fields that count; strings are decoded to `text`, where there is room for each. */
-static inline void fields_of(const struct program *g, const struct values *values, uint8_t *text,
-                             struct span *fields)
+static inline void fields_of(const struct values *values, uint8_t *text, struct span *fields)
 {
-    for (uint64_t left = values->known; left; left &= left - 1) {
-        int i = __builtin_ctzll(left);
-        const struct span *found = &values->texts[i];
-        struct span *field = &fields[g->members[i].role];
-        if (field->start)
+    for (int role = METHOD; role < ROLES; role++) {
+        if (values->ranks[role] == NO_RANK)
             continue;
-        *field = *found;
-        if (!(values->words >> i & 1) && memchr(found->start, '\\', found->len)) {
-            field->start = text;
-            field->len = decode(*found, text);
-            text += field->len;
+        struct span *field = &fields[role];
+        *field = values->of[role].text;
+        if (!values->of[role].is_word && memchr(field->start, '\\', field->len)) {
+            size_t len = decode(*field, text);
+            *field = (struct span){text, len};
+            text += len;
         }
     }
     if (fields[REQUEST].len && *fields[REQUEST].start == '/') {
@@ -97,10 +107,8 @@ static inline void fields_of(const struct program *g, const struct values *value
             zeros++;
         status->len = zeros == status->len ? 3 : status->len;
     }
-    for (uint64_t left = values->nulls & ~values->known; left; left &= left - 1) {
-        enum role role = g->members[__builtin_ctzll(left)].role;
-        struct span *field = &fields[role == STATUS ? STATUS : ROUTE];
-        if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
-            *field = (struct span){text, 0};
-    }
+    if (values->nulls & 1U << STATUS && !status->start)
+        *status = (struct span){text, 0};
+    if (values->nulls & (1U << ROUTE | 1U << REQUEST) && !fields[ROUTE].start)
+        fields[ROUTE] = (struct span){text, 0};
 }

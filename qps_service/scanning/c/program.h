@@ -14,7 +14,7 @@
 #include "values.h"
 
 /* What a field tells. Python numbers them alike. */
-enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, LOGGER, ROLES };
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, LOGGER, HOST, ROLES };
 
 struct literal {
     uint8_t *bytes;
@@ -50,6 +50,12 @@ struct member {
     uint8_t *path; /* with 8 bytes behind it */
     size_t len;
     enum role role;
+    unsigned rank; /* of several with one role the lowest counts */
+};
+
+/* Members from one number to before another. */
+struct range {
+    unsigned begin, end;
 };
 
 /* A compiled LogFormat: `head` and fields for text, members where fields have names. Of the combined family
@@ -58,11 +64,10 @@ struct program {
     struct literal head;
     struct field *fields;
     size_t fields_len;
-    struct member members[MEMBERS_LIMIT];
-    size_t members_len;
-    uint64_t members_by_first[256]; /* those whose path begins with a byte */
-    uint64_t all, deciding;         /* members: all, and those that are no measures */
-    int is_lenient, is_combined, is_ltsv, keep_query;
+    struct member members[MEMBERS_LIMIT]; /* by their paths: those that begin alike stand together */
+    unsigned members_len;
+    struct range members_by_first[256]; /* those whose path begins with a byte */
+    int is_lenient, is_combined, is_ltsv, keep_query, keep_host;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
@@ -79,6 +84,12 @@ struct program {
     struct shape shape;
     struct program *next; /* that of the next format of a list, for lines which this one rejects; or NULL */
 };
+
+/* Whether a request is one without it. */
+static inline int is_measure(enum role role)
+{
+    return role == BYTES || role == TIME || role == LOGGER || role == HOST;
+}
 
 static int literal_set(struct literal *l, const void *bytes, size_t len)
 {
@@ -114,20 +125,24 @@ static int add_field(struct program *g, enum role role, int is_quoted, const voi
     return 0;
 }
 
+static int is_behind(const struct member *one, const struct member *other)
+{
+    size_t len = at_most(one->len, other->len);
+    int order = memcmp(one->path, other->path, len);
+    return order > 0 || (!order && one->len > other->len);
+}
+
 /* The next of MEMBERS_LIMIT members at most. */
 static int add_member(struct program *g, enum role role, const void *path, size_t len)
 {
-    struct member *m = &g->members[g->members_len];
-    m->role = role;
-    m->path = calloc(1, len + 8);
-    if (!m->path)
+    struct member m = {calloc(1, len + 8), len, role, g->members_len};
+    if (!m.path)
         return -1;
-    memcpy(m->path, path, len);
-    m->len = len;
-    uint64_t bit = 1ULL << g->members_len++;
-    g->members_by_first[len ? m->path[0] : '.'] |= bit;
-    g->all |= bit;
-    g->deciding |= role == BYTES || role == TIME || role == LOGGER ? 0 : bit;
+    memcpy(m.path, path, len);
+    unsigned place = g->members_len++;
+    for (; place && is_behind(&g->members[place - 1], &m); place--)
+        g->members[place] = g->members[place - 1];
+    g->members[place] = m;
     return 0;
 }
 
@@ -139,7 +154,7 @@ static void program_close(struct program *g)
     free(g->next);
     for (size_t i = 0; i < g->fields_len; i++)
         free(g->fields[i].literal.bytes);
-    for (size_t i = 0; i < g->members_len; i++)
+    for (unsigned i = 0; i < g->members_len; i++)
         free(g->members[i].path);
     free(g->fields);
     free(g->head.bytes);
@@ -186,13 +201,17 @@ static void prepare(struct program *g)
     size_t first = g->fields_len, last = 0;
     if (g->next)
         prepare(g->next);
+    for (unsigned i = 0; i < g->members_len; i++) {
+        struct range *begun = &g->members_by_first[g->members[i].path[0]];
+        *begun = (struct range){begun->end ? begun->begin : i, i + 1};
+    }
     g->within = 0;
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;
         g->status = role == STATUS ? i : g->status;
         g->last = role == SKIPPED ? g->last : i;
-        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
+        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS || role == HOST) {
             first = i < first ? i : first;
             last = i;
         }
@@ -200,10 +219,11 @@ static void prepare(struct program *g)
     const struct field *before = g->fields + g->status - (g->status > 0);
     g->is_raw = g->status && g->status < g->fields_len && *before->literal.bytes == '"' &&
                 (before->role == REQUEST || before->role == ROUTE);
-    g->has_core = first < g->fields_len;
+    /* A host of the combined family stands before what is a core there, and is none of the fields. */
+    g->has_core = first < g->fields_len && !(g->is_combined && g->keep_host);
     g->core_first = first;
     g->core_last = last;
-    g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
+    g->is_quoted = g->has_core && (g->is_combined || is_quoted(g));
     /* The size must be all that comes after the core. */
     if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP ||
         last + 2 != g->fields_len || g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)

@@ -11,6 +11,7 @@
 
 #include "../bytes.h"
 #include "../core_cache.h"
+#include "../hosts.h"
 #include "../named_fields.h"
 #include "../program.h"
 #include "../scanner.h"
@@ -181,6 +182,14 @@ static inline void PER_ISA(split_request)(struct span request, struct span *meth
     *target = (struct span){rest, (size_t)(stop - rest)};
 }
 
+/* A part of a key and the blank behind it; where that ends. */
+static inline uint8_t *PER_ISA(put)(uint8_t *p, struct span part)
+{
+    memcpy(p, part.start, part.len);
+    p[part.len] = ' ';
+    return p + part.len + 1;
+}
+
 /* The entry that the fields of one line count for, added if it is new; NULL and the reason if they do not.
  *is_cut tells whether the target has a query, which is left out. */
 static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields, enum reason *reason,
@@ -214,11 +223,14 @@ static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields
 
     const uint8_t *key = method.start;
     size_t key_len = method.len + 1 + target.len;
-    if (target.start != method.start + method.len + 1 || target.start[-1] != ' ') {
+    int has_host = is_read && g->keep_host;
+    if (has_host || target.start != method.start + method.len + 1 || target.start[-1] != ' ') {
+        uint8_t *p = PER_ISA(put)(s->scratch, method);
+        if (has_host)
+            p = PER_ISA(put)(p, is_host(fields[HOST]) ? fields[HOST] : nothing);
+        memcpy(p, target.start, target.len);
         key = s->scratch;
-        memcpy(s->scratch, method.start, method.len);
-        s->scratch[method.len] = ' ';
-        memcpy(s->scratch + method.len + 1, target.start, target.len);
+        key_len = (size_t)(p - key) + target.len;
     }
     uint64_t hash = hash_key(s->table.seed, key, key_len, status), slot;
     struct entry *e = table_find(&s->table, hash, key, key_len, status, &slot);
@@ -279,19 +291,21 @@ static inline enum reason PER_ISA(read)(struct scanner *s, const struct program 
     if (g->members_len) {
         struct values values;
         const uint8_t *begin = p;
-        values.known = values.words = values.nulls = 0;
+        begin_values(&values);
         memset(fields, 0, ROLES * sizeof *fields);
         if (g->is_ltsv)
             PER_ISA(ltsv)(g, p, end, &values);
         else if (!(begin = PER_ISA(json)(g, p, end, &values)) || PER_ISA(has_message)(p, begin))
             return BAD_FIELDS;
-        fields_of(g, &values, s->text, fields);
+        fields_of(&values, s->text, fields);
         if (!fields[STATUS].start || !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
         return is_message(fields[LOGGER]) ? BAD_FIELDS : PER_ISA(count)(s, fields, 0);
     }
     enum reason reason =
         g->is_combined ? PER_ISA(match_combined)(p, end, fields) : PER_ISA(match)(g, p, end, fields);
+    if (g->is_combined && s->program->keep_host && reason == COUNTED)
+        fields[HOST] = host_before(p, fields[TIME].start - 1);
     if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
         struct span others[ROLES];
         memset(others, 0, sizeof others);
@@ -314,15 +328,16 @@ static int PER_ISA(unwrap)(struct scanner *s, const uint8_t **p, const uint8_t *
                   *name = brace < *end ? PER_ISA(skip_blanks)(brace + 1, *end) : *end;
     if (name < *end && *brace == '{' && *name == '"') {
         struct values values;
-        values.known = values.words = values.nulls = 0;
+        begin_values(&values);
         PER_ISA(json)(&WRAPPER, brace, *end, &values);
-        if (!values.known)
+        if (values.ranks[ROUTE] == NO_RANK)
             return 0;
-        size_t len = values.texts[0].len;
-        if (values.words)
-            memcpy(s->inner, values.texts[0].start, len);
+        struct span text = values.of[ROUTE].text;
+        size_t len = text.len;
+        if (values.of[ROUTE].is_word)
+            memcpy(s->inner, text.start, len);
         else
-            len = decode(values.texts[0], s->inner);
+            len = decode(text, s->inner);
         s->inner[len] = '\n';
         *p = s->inner;
         *end = memchr(s->inner, '\n', len + 1);
