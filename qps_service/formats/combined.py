@@ -83,18 +83,18 @@ class CombinedReader:
         up to the status."""
         if strict := _strict(line):
             time, request, status, size = strict.groups()
+            start = strict.start(1)
         elif spans := _raw(line):
             time, request, status = (line[start:end] for start, end in spans[:3])
             size = line[slice(*spans[3])] if spans[3][0] >= 0 else None
+            start = spans[0][0]
         else:
             odd = _odd(line)
             return {"status": odd[3], "route": b""} if odd else None
         roles = {"time": time, "request": request, "status": status}
         if size is not None:
             roles["bytes"] = size
-        if self._keeps_host and (
-            host := _host_before(line[: (strict.start(1) if strict else spans[0][0]) - 1])
-        ):
+        if self._keeps_host and (host := _host_before(line[: start - 1])):
             roles[HOST] = line[slice(*host)]
         return roles
 

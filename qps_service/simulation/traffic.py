@@ -60,6 +60,7 @@ def _template(log_format: LogFormat, kind: Key) -> str:
         "request": f"{method} {route} HTTP/1.1",
         "status": str(kind.status),
         "bytes": "{4}",
+        "host": "example.org",
     }
     pieces = (
         slots.get(piece.role or piece.name, "-")

@@ -37,7 +37,7 @@ static inline struct range named(const struct program *g, struct range members, 
     struct range exact = {0, 0};
     uint64_t mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
     *inside = exact;
-    if (!prefix && name.len)
+    if (!prefix && name.len && members.end) /* in an array there are none */
         members = g->members_by_first[*name.start];
     for (unsigned i = members.begin; i < members.end; i++) {
         const struct member *m = &g->members[i];

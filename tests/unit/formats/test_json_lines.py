@@ -91,12 +91,12 @@ def test_a_name_of_ones_own_rules_out_another_way_to_the_request() -> None:
     assert roles("json") == roles("json bytes=n") == {"request", "http_request"}
     assert roles("json route=r") == roles("json method=m") == set()
     assert roles("json route=r request=q") == {"q"}
-    assert compile_format("json request=q").roles == {"request", "status", "bytes", "time"}
+    assert compile_format("json request=q").roles == {"request", "status", "bytes", "time", "host"}
 
 
 test_refuses_and_names_the_place = refused(
     {
-        "expected one of method=, route=, request=, status=, bytes=, time= and a member's name": [
+        "expected one of method=, route=, request=, status=, bytes=, time=, host= and a member's name": [
             "json ▸rote=x",
             "json\n▸status",
         ],
@@ -106,7 +106,7 @@ test_refuses_and_names_the_place = refused(
             'json status=▸"a"',
         ],
         "expected UTF-8": ["json status=▸\udcff"],
-        "expected 63 members at most, got 65": ["json" + " time=t" * 17 + "▸"],
+        "expected 127 members at most, got 128": ["json" + " time=t" * 68 + "▸"],
     }
 )
 
@@ -123,7 +123,7 @@ def test_the_preset_is_its_text() -> None:
 def check_round_trip(render: Callable[[dict[str, bytes]], bytes], route: bytes) -> None:
     line = render({"request.method": b"PUT", "request.uri": route, "status": b"404", "size": b"7"})
     found = make_reader(PRESET).roles(line)
-    assert found == {"method": b"PUT", "route": route, "status": b"404", "bytes": b"7"}
+    assert found == {"method": b"PUT", "route": route, "status": b"404", "bytes": b"7", "host": b"-"}
     assert b"\n" not in line
 
 
@@ -139,7 +139,11 @@ test_promise, test_twin = promises(
 
 def test_what_is_written_is_json() -> None:
     line = PRESET.render({"request.uri": b'/"\x01', "status": b"200", "size": b"5"})
-    assert json.loads(line) == {"request": {"method": "-", "uri": '/"\x01'}, "status": 200, "size": 5}
+    assert json.loads(line) == {
+        "request": {"method": "-", "uri": '/"\x01', "host": "-"},
+        "status": 200,
+        "size": 5,
+    }
 
 
 PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(".".join)

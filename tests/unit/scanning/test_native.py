@@ -38,7 +38,7 @@ def make(small_module: ModuleType) -> Make:
         program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
         programs = (tuple(program.values()), *OTHERS)
         usual = {"programs": programs, "max_line": 300, "spill": lambda taken: None}
-        usual |= {"keep_query": False, "span": 0}
+        usual |= {"keep_query": False, "span": 0, "keep_host": False}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))
 
@@ -81,8 +81,8 @@ NO_MEMBERS: tuple[object, ...] = (
     ((4,),),
     ((4, "text"),),
     ((0, b"skipped"),),
-    ((8, b"role"),),
-    ((4, b"status"),) * 65,
+    ((9, b"role"),),
+    ((4, b"status"),) * 129,
 )
 WRONG: dict[str, tuple[object, ...]] = {
     "programs": (
@@ -285,8 +285,8 @@ def test_nothing_leaks(make: Make) -> None:
         scanner.take()
         make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
-        fails(fields=(), members=((4, b"a"), (8, b"b")))
-        wrong = (b"", (), ((4, b"a"), (8, b"b")), False, False, False)
+        fails(fields=(), members=((4, b"a"), (9, b"b")))
+        wrong = (b"", (), ((4, b"a"), (9, b"b")), False, False, False)
         fails(programs=((b"", FIELDS, (), True, False, False), *OTHERS, wrong))
         fails(level="none")
 
