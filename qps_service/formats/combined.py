@@ -55,13 +55,19 @@ _CLOSING = re.compile(_ANY)
 # The first request there might be, with a status that is none.
 _ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
 _WORD = re.compile(rb"[^ \t]++")
-# As they are told apart from names: what is a wrong one does no harm.
+# As far as it takes to tell it from a name.
 _ADDRESS = re.compile(
     rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?|[0-9]*+(?:\.[0-9]*+){3}(?::[0-9]*+)?"
     rb"|[0-9A-Fa-f.]*+(?::[0-9A-Fa-f.]*+){2,}+"
 )
-_NAME = re.compile(rb"[0-9A-Za-z_\[][-0-9A-Za-z_.:\]]*+")
-_WITH_PORT = re.compile(rb"[^:]*+:[0-9]++")
+# With a dot or a port, and a letter or four parts: neither a level, a time, a number nor an identity.
+_NAME = re.compile(
+    rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?"
+    rb"|(?=[^:]*[.]|.*:)(?=[^:]*[A-Za-z_]|(?:[^.:]*[.]){3}[^.:]*(?::|\Z))"
+    rb"[0-9A-Za-z_][-0-9A-Za-z_.]*+(?::[0-9]++)?",
+    re.DOTALL,
+)
+_WITH_PORT = re.compile(rb"(?:\[[^\]]*+\]|[^:]*+):[0-9]++")
 
 Found = tuple[Field, int, bytes]  # a field with its place and value
 Span = tuple[int, int]
@@ -163,11 +169,11 @@ def _host_before(before: bytes) -> Span | None:
         return None
     first, second = words[:2]
     is_address = bool(_ADDRESS.fullmatch(first[0]))
-    host = first
-    if _ADDRESS.fullmatch(second[0].removesuffix(b",")):
-        host = second if is_address and len(words) < 4 else first
-    elif is_address:
+    is_behind = bool(_ADDRESS.fullmatch(second[0].removesuffix(b",")))  # one of a list, perhaps
+    if is_address and (not is_behind or len(words) < 4):
         host = second
-    elif not _WITH_PORT.fullmatch(first[0]):  # of two names the first may be the client's
+    elif (is_behind and not is_address) or _WITH_PORT.fullmatch(first[0]):
+        host = first
+    else:
         return None
     return host.span() if _NAME.fullmatch(host[0]) else None

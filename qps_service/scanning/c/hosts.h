@@ -21,7 +21,7 @@ static inline int is_hex(uint8_t byte)
     return is_digit(byte) || ((byte | 32) >= 'a' && (byte | 32) <= 'f');
 }
 
-/* Whether it ends here, or a colon and digits do; with `least` digits. */
+/* Whether a word ends here, or behind a colon and digits, `least` of them. */
 static int is_port(const uint8_t *p, const uint8_t *end, size_t least)
 {
     return p == end || (*p == ':' && (size_t)(end - p) > least && are_digits(p + 1, (size_t)(end - p) - 1));
@@ -48,22 +48,30 @@ static int is_address(struct span word)
     return colons > 1 || (!letters && dots == 3 && (!colons || dots_at_port == 3));
 }
 
-/* Whether a word may be a name with a port or without, or an address. */
+/* Whether a word may be a host: with a dot or a port, and a letter or four parts. */
 static int is_name(struct span word)
 {
-    for (size_t i = 0; i < word.len; i++) {
-        uint8_t byte = word.start[i];
-        int is_first = is_digit(byte) || is_letter(byte) || byte == '_';
-        if (!is_first && (i ? !memchr("-.:]", byte, 4) : byte != '['))
+    const uint8_t *p = word.start, *end = p + word.len;
+    size_t dots = 0, letters = 0;
+    if (*p == '[')
+        return is_address(word);
+    if (*p == '-' || *p == '.')
+        return 0;
+    for (; p < end && *p != ':'; p++) {
+        int is_mark = *p == '-' || *p == '.';
+        dots += *p == '.';
+        letters += is_letter(*p) || *p == '_';
+        if (!is_mark && !is_digit(*p) && !is_letter(*p) && *p != '_')
             return 0;
     }
-    return word.len > 0;
+    return p > word.start && (dots || p < end) && (letters || dots == 3) && is_port(p, end, 1);
 }
 
 static int has_port(struct span word)
 {
-    const uint8_t *colon = memchr(word.start, ':', word.len), *end = word.start + word.len;
-    return colon && colon + 1 < end && is_port(colon, end, 1);
+    const uint8_t *p = word.start, *end = p + word.len, *closing = memchr(p, ']', word.len);
+    p = *p == '[' ? (closing ? closing + 1 : end) : memchr(p, ':', word.len);
+    return p && p < end && is_port(p, end, 1);
 }
 
 /* The host in what stands before the time of a line of the combined family; nothing if it is not there. */
@@ -80,13 +88,13 @@ static struct span host_before(const uint8_t *p, const uint8_t *end)
     }
     if (found < 3)
         return (struct span){NULL, 0};
-    int is_first = is_address(words[0]);
     struct span second = words[1];
-    second.len -= second.len > 1 && second.start[second.len - 1] == ',';
-    if (is_address(second))
-        host = words[is_first && found < 4];
-    else if (is_first || has_port(words[0]))
-        host = words[is_first];
+    second.len -= second.start[second.len - 1] == ','; /* one of a list, perhaps */
+    int is_first = is_address(words[0]), is_second = second.len && is_address(second);
+    if (is_first && (!is_second || found < 4))
+        host = words[1];
+    else if ((is_second && !is_first) || has_port(words[0]))
+        host = words[0];
     else
         return (struct span){NULL, 0};
     return is_name(host) ? host : (struct span){NULL, 0};

@@ -74,7 +74,7 @@ NO_FIELDS: tuple[object, ...] = (
     ((4, False, b"a\r"),),
     (),
 )
-NO_ROLES = (((role, False, b""),) for role in (-1, 8, 2**40))
+NO_ROLES = (((role, False, b""),) for role in (-1, 9, 2**40))
 NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
 NO_MEMBERS: tuple[object, ...] = (
     [],
