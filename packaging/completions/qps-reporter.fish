@@ -51,7 +51,7 @@ function _shtab_qps_reporter_using
 end
 
 set -g _shtab_qps_reporter_commands run setup check explain history status audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -89,6 +89,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using check; and test $_shtab_q
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a explain -d 'Show how lines are understood, field by field, and what they count as.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'their format, as run'"'"'s --format (default: auto, the one that most of them fit)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l host -xka "drop keep" -d 'what to do with the virtual host that lines tell: drop, or keep (a part of the route, before its path: shop.example/cart)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l output -xka "table json csv" -d 'text, a JSON array with all fields, or CSV of what each line counts as (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a history -d 'Show what was counted when, from the ledger.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s h -l help -d 'show this help message and exit'
@@ -122,6 +123,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l host -xka "drop keep" -d 'what to do with the virtual host that lines tell: drop, or keep (a part of the route, before its path: shop.example/cart)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l log -x -d 'only of this log: its name, or a pattern such as shop*'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l route -x -d 'only this route, or a pattern such as '"'"'/api/*'"'"''
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l status -x -d 'only this status, such as 404, or 5xx for all that begin so'

@@ -68,6 +68,12 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "scanner", "s->inner = calloc(1, room)", "s->inner = calloc(1, 300)", id="lines in objects"
         ),
+        pytest.param(
+            "program", " && !(g->is_combined && g->keep_host)", "", id="cores of the family for any host"
+        ),
+        pytest.param(
+            "program", "role == STATUS || role == HOST) {", "role == STATUS) {", id="cores for any host"
+        ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(
             "table", "len > KEY_BYTES_LIMIT", "len > KEY_BYTES_LIMIT + 512", id="no limit on their bytes"
