@@ -17,8 +17,8 @@ These count; of those of one role the first of this list, then the first in the 
     time      %t, %{...}t
     duration  %D and %{us}T in microseconds, %{ms}T in milliseconds
 
-`%T` and `%{s}T` have whole seconds, which tell no percentile: they are no measure. Tomcat's %D has
-milliseconds before its version 10 (write %{ms}T in its place, or spell out a format with $duration_ms).
+`%T` and `%{s}T` have whole seconds, which tell no percentile: they are no measure. Nor is `%D` in a format
+that only Tomcat has, by its `&quot;` or its `%F`: it has milliseconds before Tomcat 10, microseconds since.
 A field with a condition, as in `%400,501{User-agent}i`, is `-` at times and so counts as nothing. `%t` stands
 in brackets. `%{...}t` is a time where `timestamps` can read what it writes; where the text behind it
 occurs within it, it is matched in parts and tells no time.
@@ -95,11 +95,12 @@ def read(text: str) -> LogFormat:
     """The format of a text in any of the ways above. Raises FormatError."""
     spelled = _spelled(text)
     pieces = Pieces(spelled)
+    is_tomcat = QUOTE in text or "%F" in text
     place = 0
     while place < len(spelled.text):
         character, following = spelled.text[place], spelled.text[place + 1 : place + 2]
         if character == "%" and following != "%":
-            place = _item(spelled, place, pieces)
+            place = _item(spelled, place, pieces, is_tomcat=is_tomcat)
         elif character == "%" or (character == "\\" and following in _CONTROLS and following):
             pieces.literal(_CONTROLS.get(following, following), place)
             place += 2
@@ -112,7 +113,7 @@ def read(text: str) -> LogFormat:
     return pieces.finish(_rank, NEEDED, APART, lenient=False)
 
 
-def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
+def _item(spelled: Spelled, place: int, pieces: Pieces, *, is_tomcat: bool) -> int:
     """Take in the directive at `place`; where it ends. Raises FormatError."""
     match = _ITEM.match(spelled.text, place)
     tag = match["tag"] if match else None
@@ -134,6 +135,7 @@ def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
         return end
     has_condition = re.search(r"[0-9]", re.sub(r"\{.*\}", "", modifiers)) is not None
     is_plain = not has_condition and not argument and len(tag) == 1
+    is_plain = is_plain and not (is_tomcat and tag == "D")
     role = _ROLES.get(_key(name)) if is_plain or (tag == "T" and not has_condition) else None
     unit = ("ms" if argument == "ms" else "us") if role == "duration" else None
     field = Field(name, role, unit)

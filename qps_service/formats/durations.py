@@ -19,7 +19,7 @@ _WORDS = {**{name.encode(): (zeros, 1) for name, zeros in UNITS.items()}, b"m": 
 _WORDS.update(dict.fromkeys(("µs".encode(), "μs".encode()), (3, 1)))  # the micro sign, and the letter
 _NUMBER = rb"([0-9]++)(?:\.([0-9]++))?(?:[eE]([-+]?[0-9]++))?"
 _SINGLE = re.compile(_NUMBER)
-_PART = re.compile(_NUMBER + b"(" + b"|".join(sorted(_WORDS, key=len, reverse=True)) + b")")
+_PART = re.compile(_NUMBER + b"(" + b"|".join(sorted(_WORDS, reverse=True)) + b")")
 _BETWEEN = re.compile(rb", | : ")
 _EXPONENT_LIMIT = 10**9  # no line has so many digits that a larger one would be another
 _DIGITS_LIMIT = len(str(LONGEST))
@@ -40,7 +40,7 @@ def nanoseconds_of(text: bytes, unit: str) -> int | None:
 
 def _duration(text: bytes, zeros: int) -> int | None:
     if single := _SINGLE.fullmatch(text):
-        return _rounded_up(*single.groups(), zeros)
+        return _rounded_up(single[1], single[2], single[3], zeros)
     total = place = 0
     while place < len(text):
         part = _PART.match(text, place)

@@ -131,7 +131,7 @@ def _object(members: list[_Named]) -> Iterator[Field | bytes]:
             members = [(names, each) for names, each in members if names[0] != name or not names[1:]]
             yield from _object(inside)
         else:
-            quote = b"" if member.role in ("status", "bytes", "duration") else b'"'
+            quote = b"" if member.role in ("status", "bytes") else b'"'
             yield from (quote, Field(member.path.decode(), member.role), quote)
             members = members[1:]
         before = b","

@@ -79,8 +79,9 @@ PRESETS = {
     # With what syslog puts before it, or without. Headers that are captured have no quotes in them (8.6).
     "haproxy": Preset(
         (
-            "$client [$time_local] $frontend $backend/$server $tr/$tw/$tc/$ttr/$duration_ms $status $bytes_sent "
-            '$cc $cs $tsc $actconn/$feconn/$beconn/$srv_conn/$retries $srv_queue/$rest "$request"',
+            "$client [$time_local] $frontend $backend/$server $tr/$tw/$tc/$ttr/$duration_ms $status "
+            "$bytes_sent $cc $cs $tsc $actconn/$feconn/$beconn/$srv_conn/$retries "
+            '$srv_queue/$rest "$request"',
         ),
         "HAProxy with `option httplog` or `httpslog`",
         "Nov 24 14:50:08 lb haproxy[9]: 203.0.113.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 "
@@ -119,7 +120,10 @@ PRESETS = {
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html",
     ),
     "envoy": Preset(
-        ('[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent $duration_ms $rest',),
+        (
+            '[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent '
+            "$duration_ms $rest",
+        ),
         "Envoy's default",
         '[2026-11-24T14:50:08.310Z] "GET /help?a HTTP/2" 200 - 0 512 226 100 "203.0.113.7" "curl/8.5" '
         '"cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "example.org" "10.0.0.1:80"',

@@ -79,7 +79,7 @@ class PureScanner:
             self._cores.forget()
         rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
         durations = [self._durations.get(key) for key in self._requests] if self._durations else ()
-        latencies = tuple(each and Latency(each.bins, each.total, each.longest) for each in durations)
+        latencies = [Latency(each.bins, each.total, each.longest) if each else None for each in durations]
         found = self._lines, rows, self._rejects, self._sample, self._times, self._unmeasured
         self._clear()
         return Scanned(*found, latencies=latencies)

@@ -65,11 +65,35 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
     ),
     "duration": (
         *(b"0.123", b"12", b"0.000", b"-", b"", b"-1", b"+1", b"1e-9", b"1e-10", b"1E3", b"1.5e+2", b"1e30"),
-        *(b"1" + b"0" * 30, b"0." + b"0" * 40 + b"1", b"1" * 40, b"0" * 40 + b"5", b"1e-" + b"9" * 40, b"0e999"),
-        *(b"12ms", b"1m2.5s", b"2h", b"1.5h", b"350\xc2\xb5s", b"7\xce\xbcs", b"1s2", b"3x", b"1.5us", b"9ns"),
+        *(
+            b"1" + b"0" * 30,
+            b"0." + b"0" * 40 + b"1",
+            b"1" * 40,
+            b"0" * 40 + b"5",
+            b"1e-" + b"9" * 40,
+            b"0e999",
+        ),
+        *(
+            b"12ms",
+            b"1m2.5s",
+            b"2h",
+            b"1.5h",
+            b"350\xc2\xb5s",
+            b"7\xce\xbcs",
+            b"1s2",
+            b"3x",
+            b"1.5us",
+            b"9ns",
+        ),
         *(b"0.1, 0.2 : 0.3", b"-, 0.1", b"0.1,", b"0.1, ", b"0.1 : -", b"- : -", b"0.1,0.2", b" 1", b"1 "),
         *(b"5.", b".5", b"1.2.3", b"0x5", b"1e", b"1e+", b"0.1234567891", b"999999.9999999991", b"1000000"),
-        *(b"1000000.0000000001", b"1000000000000000.1", b"277h46m40s", b"277h46m41s", b"99999999999999999999h"),
+        *(
+            b"1000000.0000000001",
+            b"1000000000000000.1",
+            b"277h46m40s",
+            b"277h46m41s",
+            b"99999999999999999999h",
+        ),
     ),
     "sign": (b"x", b"-", b"", b"null"),
     "logger": (
@@ -290,7 +314,18 @@ def _literal(random: Random) -> bytes:
 
 def _format_of_names(random: Random) -> LogFormat:
     """JSON, or LTSV."""
-    names = ("method", "route", "request", "status", "bytes", "time", "logger", "duration", "duration", "sign")
+    names = (
+        "method",
+        "route",
+        "request",
+        "status",
+        "bytes",
+        "time",
+        "logger",
+        "duration",
+        "duration",
+        "sign",
+    )
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
     paths = draw(_PATHS, k=len(roles))

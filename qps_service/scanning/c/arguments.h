@@ -111,8 +111,8 @@ static int set_members(struct program *g, PyObject *members)
     return 0;
 }
 
-/* ((head, fields, members, zeros, is_lenient, is_combined, is_ltsv), ...): a program and those behind it, which
-   have all else of the first one; zeros: those of a duration's unit, of nanoseconds. */
+/* ((head, fields, members, zeros, is_lenient, is_combined, is_ltsv), ...): a program and those behind it,
+   which have all else of the first one; zeros: those of a duration's unit, of nanoseconds. */
 static int set_programs(struct program *g, PyObject *programs)
 {
     Py_ssize_t len = PyTuple_Size(programs);

@@ -2,8 +2,8 @@
    durations.py and latency.py.
 
    Digits decide, and nothing is a float. The bins of all entries are in one table, which grows as they come
-   and takes BINS_LIMIT of them: then everything has to be taken. There is none, and no memory for any, where
-   no request has a duration. */
+   and takes GROUPS_LIMIT groups of them: then everything has to be taken. There is none, and no memory for
+   any, where no request has a duration. */
 
 #pragma once
 
@@ -23,7 +23,7 @@
 
 /* Bins have two digits, 10 to 99, and FIRST_ZEROS to LAST_ZEROS zeros behind them; before those is the bin of
    0, behind them that of 1000 s, and that of all that is longer. */
-enum { FIRST_ZEROS = 2, LAST_ZEROS = 10, BINS_A_DECADE = 90, BIN_BITS = 10 };
+enum { FIRST_ZEROS = 2, LAST_ZEROS = 10, BINS_A_DECADE = 90 };
 enum { LAST_BIN = 2 + (LAST_ZEROS - FIRST_ZEROS + 1) * BINS_A_DECADE };
 
 /* LONGEST_DURATION has so many digits; a number of QUICK_DIGITS is below it. */
@@ -207,22 +207,31 @@ static inline int nanoseconds_of(struct span text, unsigned zeros, uint64_t *dur
     }
 }
 
+/* How many zeros the bin has at least of a duration that begins with this bit. */
+static const uint8_t ZEROS_AT_LEAST[64] = {2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  3,  3,
+                                           3,  4,  4,  4,  5,  5,  5,  5,  6,  6,  6,  7,  7,  7,  8,  8,
+                                           8,  8,  9,  9,  9,  10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11,
+                                           11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11};
+
 static inline uint32_t bin_of(uint64_t duration)
 {
-    unsigned zeros = FIRST_ZEROS;
-    while (zeros <= LAST_ZEROS && duration > 99 * TENS[zeros])
-        zeros++;
     if (!duration)
         return 0;
+    unsigned zeros = ZEROS_AT_LEAST[63 - __builtin_clzll(duration)];
+    zeros += duration > 99 * TENS[zeros];
     if (zeros > LAST_ZEROS)
         return LAST_BIN - (duration <= 100 * TENS[LAST_ZEROS]);
     uint64_t digits = (duration + TENS[zeros] - 1) / TENS[zeros];
     return 1 + (zeros - FIRST_ZEROS) * BINS_A_DECADE + (uint32_t)(digits > 10 ? digits - 10 : 0);
 }
 
-struct bin {
-    uint64_t requests; /* 0 where free */
-    uint32_t key;      /* the number of its entry, and the bin's in BIN_BITS */
+/* Bins that stand next to each other, of one entry: what a processor reads at once, since most durations of
+   an entry are near each other. */
+enum { GROUP_BITS = 6, GROUP_BINS = 15 };
+
+struct group {
+    uint32_t key; /* the number of its entry, and its own in GROUP_BITS, and 1; 0 where free */
+    uint32_t requests[GROUP_BINS];
 };
 
 /* Of one entry. */
@@ -231,25 +240,36 @@ struct duration_sum {
 };
 
 struct durations {
-    struct bin *bins;          /* by hash: slot_mask + 1 */
+    struct group *groups;      /* by hash: slot_mask + 1 */
     struct duration_sum *sums; /* KEYS_LIMIT; zeros where an entry has none */
-    uint32_t used, room;       /* of the bins; where they meet there is to be made room */
+    uint32_t used, room;       /* of the groups; where they meet there is to be made room */
     uint32_t slot_mask;
     unsigned shift; /* so many bits of a hash are too many */
+    int is_full;    /* a bin has as many requests as it can */
 };
 
-/* Where the bin of this key is, or would be. A factor that nobody knows spreads what anybody chose. */
-static inline struct bin *bin_at(const struct durations *d, uint64_t factor, uint32_t key)
+static inline uint32_t entry_of(const struct group *g)
+{
+    return (g->key - 1) >> GROUP_BITS;
+}
+
+static inline uint32_t first_bin_of(const struct group *g)
+{
+    return ((g->key - 1) & ((1U << GROUP_BITS) - 1)) * GROUP_BINS;
+}
+
+/* Where the group with this key is, or would be. A factor that nobody knows spreads what anybody chose. */
+static inline struct group *group_at(const struct durations *d, uint64_t factor, uint32_t key)
 {
     uint32_t at = (uint32_t)((key * (factor | 1)) >> d->shift);
-    while (d->bins[at].requests && d->bins[at].key != key)
+    while (d->groups[at].key && d->groups[at].key != key)
         at = (at + 1) & d->slot_mask;
-    return &d->bins[at];
+    return &d->groups[at];
 }
 
 static void durations_close(struct durations *d)
 {
-    free(d->bins);
+    free(d->groups);
     free(d->sums);
     memset(d, 0, sizeof *d);
 }
@@ -259,43 +279,51 @@ static void durations_clear(struct durations *d, uint32_t entries)
 {
     if (!d->room)
         return;
-    memset(d->bins, 0, ((size_t)d->slot_mask + 1) * sizeof *d->bins);
+    memset(d->groups, 0, ((size_t)d->slot_mask + 1) * sizeof *d->groups);
     memset(d->sums, 0, entries * sizeof *d->sums);
     d->used = 0;
+    d->is_full = 0;
 }
 
-/* Room for one more bin at least, where there are fewer than BINS_LIMIT; -1 without memory. */
+/* Room for one more group at least, where there are fewer than GROUPS_LIMIT; -1 without memory. */
 static int durations_grow(struct durations *d, uint64_t factor)
 {
     struct durations old = *d;
-    uint32_t room = old.room ? 2 * old.room : BINS_AT_FIRST;
+    uint32_t room = old.room ? 2 * old.room : GROUPS_AT_FIRST;
     unsigned bits = 1; /* a slot in two is free */
     while (1U << bits < 2 * room)
         bits++;
     if (!d->sums && !(d->sums = calloc(KEYS_LIMIT, sizeof *d->sums)))
         return -1;
-    struct bin *bins = calloc(1U << bits, sizeof *bins);
-    if (!bins)
+    struct group *groups = calloc(1U << bits, sizeof *groups);
+    if (!groups)
         return -1;
-    d->bins = bins;
-    d->room = room < BINS_LIMIT ? room : BINS_LIMIT;
+    d->groups = groups;
+    d->room = room < GROUPS_LIMIT ? room : GROUPS_LIMIT;
     d->slot_mask = (1U << bits) - 1;
     d->shift = 64 - bits;
-    for (uint32_t i = 0; old.bins && i <= old.slot_mask; i++)
-        if (old.bins[i].requests)
-            *bin_at(d, factor, old.bins[i].key) = old.bins[i];
-    free(old.bins);
+    for (uint32_t i = 0; old.groups && i <= old.slot_mask; i++)
+        if (old.groups[i].key)
+            *group_at(d, factor, old.groups[i].key) = old.groups[i];
+    free(old.groups);
     return 0;
+}
+
+/* Whether there is room for a duration of any entry. */
+static inline int durations_have_room(const struct durations *d)
+{
+    return d->used < d->room && !d->is_full;
 }
 
 /* Count a duration of the entry with this number; there is room for it. */
 static inline void add_duration(struct durations *d, uint64_t factor, uint32_t entry, uint64_t duration)
 {
-    uint32_t key = entry << BIN_BITS | bin_of(duration);
-    struct bin *bin = bin_at(d, factor, key);
+    uint32_t bin = bin_of(duration);
+    struct group *group = group_at(d, factor, (entry << GROUP_BITS | bin / GROUP_BINS) + 1);
     struct duration_sum *sum = &d->sums[entry];
-    d->used += !bin->requests++;
-    bin->key = key;
+    d->used += !group->key;
+    group->key = (entry << GROUP_BITS | bin / GROUP_BINS) + 1;
+    d->is_full |= ++group->requests[bin % GROUP_BINS] == UINT32_MAX;
     sum->total += duration;
     if (sum->total > DURATIONS_LIMIT)
         sum->total = DURATIONS_LIMIT;

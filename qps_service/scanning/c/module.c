@@ -28,8 +28,8 @@ typedef struct {
     int is_busy;
 } Scanner;
 
-/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured, latencies).
-   `rests`: whether this is not in the midst of a block.
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured,
+   latencies). `rests`: whether this is not in the midst of a block.
 
    What fails does so before the rows are taken, so that nothing is lost. */
 static PyObject *take(Scanner *self, int rests)
@@ -48,10 +48,10 @@ static PyObject *take(Scanner *self, int rests)
     if (module && (names = PyObject_GetAttrString(module, "REASONS")) &&
         (type = PyObject_GetAttrString(module, "Rows")) &&
         (latencies_type = PyObject_GetAttrString(module, "Latencies")) &&
-        (latencies = latencies_of(&s->durations, s->table.used, (PyTypeObject *)latencies_type)) && (rejects = reasons_of(s, names)) &&
-        (times = times_of(s)) && (sample = sample_of(s, names)) &&
-        (taken = Py_BuildValue("(KOOOOKO)", lines, Py_None, rejects, sample, times, s->unmeasured,
-                               latencies)) &&
+        (latencies = latencies_of(&s->durations, s->table.used, (PyTypeObject *)latencies_type)) &&
+        (rejects = reasons_of(s, names)) && (times = times_of(s)) && (sample = sample_of(s, names)) &&
+        (taken =
+             Py_BuildValue("(KOOOOKO)", lines, Py_None, rejects, sample, times, s->unmeasured, latencies)) &&
         (rows = take_rows(&s->table, (PyTypeObject *)type, rests))) {
         PyTuple_SetItem(taken, 1, rows);
         scanner_clear(s);
@@ -217,7 +217,7 @@ static PyObject *scanner_held(PyObject *object, void *none)
     (void)none;
     const struct scanner *s = &((Scanner *)object)->scanner;
     const struct table *t = &s->table;
-    uint64_t durations = s->durations.used * sizeof(struct bin) +
+    uint64_t durations = s->durations.used * sizeof(struct group) +
                          (s->durations.room ? t->used * sizeof(struct duration_sum) : 0);
     return PyLong_FromUnsignedLongLong(t->used * sizeof *t->entries + t->names_used + durations);
 }
@@ -277,7 +277,6 @@ static int scan_exec(PyObject *module)
     Py_XDECREF(levels);
     failed |= PyModule_AddIntConstant(module, "KEYS_LIMIT", KEYS_LIMIT) < 0 ||
               PyModule_AddIntConstant(module, "KEY_BYTES_LIMIT", KEY_BYTES_LIMIT) < 0 ||
-              PyModule_AddIntConstant(module, "BINS_LIMIT", BINS_LIMIT) < 0 ||
               PyModule_AddIntConstant(module, "TIMES_LIMIT", TIMES_LIMIT) < 0 ||
               PyModule_AddIntConstant(module, "SEED_BYTES", sizeof((struct table *)0)->seed) < 0;
     return failed ? -1 : 0;

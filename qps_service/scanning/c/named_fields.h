@@ -97,10 +97,10 @@ static inline unsigned fields_of(const struct program *g, const struct values *v
     }
     struct span *status = &fields[STATUS];
     if (status->len > 4 && status->start[3] == '.' && are_digits(status->start, 3)) {
-        size_t zeros = 4;
-        while (zeros < status->len && status->start[zeros] == '0')
-            zeros++;
-        status->len = zeros == status->len ? 3 : status->len;
+        size_t end = 4;
+        while (end < status->len && status->start[end] == '0')
+            end++;
+        status->len = end == status->len ? 3 : status->len;
     }
     for (member_set left = values->nulls & ~values->known; left; left &= left - 1) {
         enum role role = g->members[first_of(left)].role;

@@ -168,8 +168,8 @@ static size_t count_quotes(const struct literal *l)
 }
 
 /* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, measures and
-   what is between, anything. No literal before the size's has a quote but those around the request. If so, its
-   shape is made. */
+   what is between, anything. No literal before the size's has a quote but those around the request. If so,
+   its shape is made. */
 static int is_quoted(struct program *g)
 {
     struct shape *h = &g->shape;
@@ -222,8 +222,9 @@ static void prepare(struct program *g)
     g->core_last = last;
     g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
     /* The size must be all that comes after the core. */
-    if (g->is_combined || has_duration || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP ||
-        last + 2 != g->fields_len || g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+    if (g->is_combined || has_duration || !first || !g->has_core || g->head.len || g->span ||
+        g->max_line < STEP || last + 2 != g->fields_len || g->fields[last + 1].role != BYTES ||
+        g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
     g->delimiter = g->fields[last].literal.bytes[0];

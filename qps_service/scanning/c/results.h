@@ -145,9 +145,9 @@ static PyObject *take_rows(struct table *t, PyTypeObject *type, int rests)
 
 /* The durations of each row: a sequence of (bins, total, longest), made when it is asked for, or None. */
 typedef struct {
-    PyObject_HEAD struct bin *bins; /* by their entries */
-    struct duration_sum *sums;      /* of each */
-    uint32_t *starts;               /* where the bins of each begin, and where the last ones end */
+    PyObject_HEAD struct group *groups; /* by their entries */
+    struct duration_sum *sums;          /* of each */
+    uint32_t *starts;                   /* where the groups of each begin, and where the last ones end */
     uint32_t len;
 } Latencies;
 
@@ -166,9 +166,12 @@ static PyObject *latencies_item(PyObject *object, Py_ssize_t i)
     if (self->starts[i] == self->starts[i + 1])
         return Py_BuildValue("");
     PyObject *bins = PyDict_New();
-    for (uint32_t at = self->starts[i]; bins && at < self->starts[i + 1]; at++) {
-        PyObject *index = PyLong_FromLong((long)(self->bins[at].key & ((1U << BIN_BITS) - 1)));
-        PyObject *requests = PyLong_FromUnsignedLongLong(self->bins[at].requests);
+    for (uint32_t at = self->starts[i] * GROUP_BINS; bins && at < self->starts[i + 1] * GROUP_BINS; at++) {
+        const struct group *group = &self->groups[at / GROUP_BINS];
+        if (!group->requests[at % GROUP_BINS])
+            continue;
+        PyObject *index = PyLong_FromUnsignedLong(first_bin_of(group) + at % GROUP_BINS);
+        PyObject *requests = PyLong_FromUnsignedLong(group->requests[at % GROUP_BINS]);
         if (!index || !requests || PyDict_SetItem(bins, index, requests) < 0)
             Py_CLEAR(bins);
         Py_XDECREF(index);
@@ -181,7 +184,7 @@ static void latencies_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     const Latencies *self = (const Latencies *)object;
-    free(self->bins);
+    free(self->groups);
     free(self->sums);
     free(self->starts);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
@@ -213,9 +216,9 @@ static PyObject *latencies_of(const struct durations *d, uint32_t entries, PyTyp
     if (!latencies)
         return NULL;
     uint32_t *starts = latencies->starts = calloc((size_t)entries + 2, sizeof *starts);
-    latencies->bins = calloc(d->used, sizeof *latencies->bins);
+    latencies->groups = calloc(d->used, sizeof *latencies->groups);
     latencies->sums = calloc(entries, sizeof *latencies->sums);
-    if (!starts || !latencies->bins || !latencies->sums) {
+    if (!starts || !latencies->groups || !latencies->sums) {
         Py_DECREF((PyObject *)latencies);
         return PyErr_NoMemory();
     }
@@ -224,13 +227,13 @@ static PyObject *latencies_of(const struct durations *d, uint32_t entries, PyTyp
     /* Counted two places behind: then each place is where the next of its entry goes, and in the end where
        those of the next entry begin. */
     for (uint32_t i = 0; i <= d->slot_mask; i++)
-        if (d->bins[i].requests)
-            starts[(d->bins[i].key >> BIN_BITS) + 2]++;
+        if (d->groups[i].key)
+            starts[entry_of(&d->groups[i]) + 2]++;
     for (uint32_t i = 2; i < entries + 2; i++)
         starts[i] += starts[i - 1];
     for (uint32_t i = 0; i <= d->slot_mask; i++)
-        if (d->bins[i].requests)
-            latencies->bins[starts[(d->bins[i].key >> BIN_BITS) + 1]++] = d->bins[i];
+        if (d->groups[i].key)
+            latencies->groups[starts[entry_of(&d->groups[i]) + 1]++] = d->groups[i];
     return (PyObject *)latencies;
 }
 

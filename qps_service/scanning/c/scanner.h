@@ -124,18 +124,19 @@ static inline void scanner_shrink(struct scanner *s)
 /* Room for the duration of one more request, before that is counted; -1 if that failed. */
 static int make_duration_room(struct scanner *s)
 {
-    if (s->durations.used >= BINS_LIMIT && s->spill(s) < 0)
+    struct durations *d = &s->durations;
+    if ((d->used >= GROUPS_LIMIT || d->is_full) && s->spill(s) < 0)
         return -1;
-    return s->durations.used < s->durations.room ? 0 : durations_grow(&s->durations, s->table.seed[0]);
+    return durations_have_room(d) ? 0 : durations_grow(d, s->table.seed[0]);
 }
 
 static inline int has_duration_room(struct scanner *s, struct span text)
 {
-    return !text.start || s->durations.used < s->durations.room || make_duration_room(s) == 0;
+    return !text.start || durations_have_room(&s->durations) || make_duration_room(s) == 0;
 }
 
-/* Count how long a request of this entry took, if this text tells it. Where a connection is switched to another
-   protocol, it is how long that lived. */
+/* Count how long a request of this entry took, if this text tells it. Where a connection is switched to
+   another protocol, it is how long that lived. */
 static inline void count_duration(struct scanner *s, const struct entry *e, struct span text, unsigned zeros)
 {
     enum { SWITCHED = 101 };

@@ -41,7 +41,9 @@ def latency_of(durations: Sequence[int]) -> Latency | None:
     """By the definition of a bin; None for no duration."""
     if not durations:
         return None
-    bins = Counter(next(i for i, bound in enumerate((*BOUNDS, LONGEST)) if each <= bound) for each in durations)
+    bins = Counter(
+        next(i for i, bound in enumerate((*BOUNDS, LONGEST)) if each <= bound) for each in durations
+    )
     return Latency(dict(bins), min(sum(durations), SUM_LIMIT), max(durations))
 
 
@@ -191,8 +193,8 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
     for part in parts:
         for row, latency in zip(part.rows, part.latencies, strict=False):
             if latency:
-                known = latencies.get(row[:3], NO_LATENCY)
-                latencies[row[:3]] = known.plus(Latency(*latency))
+                added = latencies.get(row[:3], NO_LATENCY).plus(Latency(*latency))
+                latencies[row[:3]] = added
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
     lines, unmeasured = sum(part.lines for part in parts), sum(part.unmeasured for part in parts)
@@ -204,8 +206,9 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
 def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """All scanners have small limits."""
     monkeypatch.setattr(native, "load", lambda: small_module)
-    for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT", "BINS_LIMIT"):
+    for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
         monkeypatch.setattr(pure, limit, getattr(small_module, limit))
+    monkeypatch.setattr(pure, "BINS_LIMIT", 12)
     monkeypatch.setattr(pure, "_CORES_LIMIT", 3)
     monkeypatch.setattr(pure, "_CORE_BYTES_LIMIT", 100)
     return small_module
