@@ -12,21 +12,16 @@
 #include "program.h"
 #include "values.h"
 
-/* The values of a program's members: of each role that of the member with the lowest rank. */
+/* The values of a program's members, a bit for each: those that there are, those of them that are not to be
+   decoded, and those that are `null`. */
 struct values {
-    struct {
-        struct span text;
-        int is_word; /* it is not to be decoded */
-    } of[ROLES];
-    unsigned ranks[ROLES]; /* NO_RANK where there is none */
-    unsigned nulls;        /* the roles of those that are `null`, a bit each */
+    member_set known, words, nulls;
+    struct span texts[MEMBERS_LIMIT];
 };
-#define NO_RANK (~0U)
 
-static inline void begin_values(struct values *values)
+static inline struct range all_members(const struct program *g)
 {
-    memset(values->ranks, 0xff, sizeof values->ranks);
-    values->nulls = 0;
+    return (struct range){0, g->members_len};
 }
 
 /* Those of `members`, whose paths agree so far in `prefix` bytes, that end with a name, and those that go on
@@ -40,7 +35,7 @@ static inline struct range named(const struct program *g, struct range members, 
     if (!prefix && name.len && members.end) /* in an array there are none */
         members = g->members_by_first[*name.start];
     for (unsigned i = members.begin; i < members.end; i++) {
-        const struct member *m = &g->members[i];
+        const struct member *m = &g->members[g->by_path[i]];
         const uint8_t *path = m->path + prefix;
         size_t rest = m->len - prefix;
         if (rest < name.len || (load64(name.start) ^ load64(path)) & mask ||
@@ -54,8 +49,8 @@ static inline struct range named(const struct program *g, struct range members, 
     return exact;
 }
 
-/* Keep a value for the members `exact`, where none of a lower rank has one. `is_cut`: the line's end may have
-   cut it; then it is no measure, and nothing if nothing is left of it. */
+/* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
+   no measure, and nothing if nothing is left of it. */
 static inline void note(const struct program *g, struct values *values, struct range exact, struct span text,
                         int is_word, int is_cut)
 {
@@ -63,14 +58,15 @@ static inline void note(const struct program *g, struct values *values, struct r
         return;
     int is_null = is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4);
     for (unsigned i = exact.begin; i < exact.end; i++) {
-        const struct member *m = &g->members[i];
-        if (is_null)
-            values->nulls |= 1U << m->role;
-        if (is_null || m->rank >= values->ranks[m->role] || (is_cut && is_measure(m->role)))
-            continue;
-        values->ranks[m->role] = m->rank;
-        values->of[m->role].text = text;
-        values->of[m->role].is_word = is_word;
+        unsigned number = g->by_path[i];
+        member_set bit = (member_set)1 << number;
+        if (is_null) {
+            values->nulls |= bit;
+        } else if (bit & ~values->known & (is_cut ? g->deciding : bit)) {
+            values->known |= bit;
+            values->words |= is_word ? bit : 0;
+            values->texts[number] = text;
+        }
     }
 }
 
@@ -81,18 +77,25 @@ static inline int is_message(struct span logger)
            (logger.len >= 14 && !memcmp(logger.start, "http.handlers.", 14));
 }
 
-/* The fields that count; strings are decoded to `text`, where there is room for each. */
-static inline void fields_of(const struct values *values, uint8_t *text, struct span *fields)
+/* The fields that count; strings are decoded to `text`, where there is room for each. How many zeros the unit
+   of the duration has, if there is one. */
+static inline unsigned fields_of(const struct program *g, const struct values *values, uint8_t *text,
+                                 struct span *fields)
 {
-    for (int role = METHOD; role < ROLES; role++) {
-        if (values->ranks[role] == NO_RANK)
+    unsigned zeros = 0;
+    for (member_set left = values->known; left; left &= left - 1) {
+        int i = first_of(left);
+        const struct member *m = &g->members[i];
+        const struct span *found = &values->texts[i];
+        struct span *field = &fields[m->role];
+        if (field->start || m->beside & ~values->known)
             continue;
-        struct span *field = &fields[role];
-        *field = values->of[role].text;
-        if (!values->of[role].is_word && memchr(field->start, '\\', field->len)) {
-            size_t len = decode(*field, text);
-            *field = (struct span){text, len};
-            text += len;
+        *field = *found;
+        zeros = m->role == DURATION ? m->zeros : zeros;
+        if (!(values->words >> i & 1) && memchr(found->start, '\\', found->len)) {
+            field->start = text;
+            field->len = decode(*found, text);
+            text += field->len;
         }
     }
     if (fields[REQUEST].len && *fields[REQUEST].start == '/') {
@@ -102,13 +105,16 @@ static inline void fields_of(const struct values *values, uint8_t *text, struct 
     }
     struct span *status = &fields[STATUS];
     if (status->len > 4 && status->start[3] == '.' && are_digits(status->start, 3)) {
-        size_t zeros = 4;
-        while (zeros < status->len && status->start[zeros] == '0')
-            zeros++;
-        status->len = zeros == status->len ? 3 : status->len;
+        size_t end = 4;
+        while (end < status->len && status->start[end] == '0')
+            end++;
+        status->len = end == status->len ? 3 : status->len;
     }
-    if (values->nulls & 1U << STATUS && !status->start)
-        *status = (struct span){text, 0};
-    if (values->nulls & (1U << ROUTE | 1U << REQUEST) && !fields[ROUTE].start)
-        fields[ROUTE] = (struct span){text, 0};
+    for (member_set left = values->nulls & ~values->known; left; left &= left - 1) {
+        enum role role = g->members[first_of(left)].role;
+        struct span *field = &fields[role == STATUS ? STATUS : ROUTE];
+        if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
+            *field = (struct span){text, 0};
+    }
+    return zeros;
 }

@@ -14,7 +14,16 @@
 #include "values.h"
 
 /* What a field tells. Python numbers them alike. */
-enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, LOGGER, HOST, ROLES };
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, DURATION, LOGGER, SIGN, HOST, ROLES };
+
+/* Members, a bit each. */
+typedef unsigned __int128 member_set;
+
+static inline int first_of(member_set members)
+{
+    uint64_t low = (uint64_t)members;
+    return low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t)(members >> 64));
+}
 
 struct literal {
     uint8_t *bytes;
@@ -35,25 +44,28 @@ struct field {
 #define CLOSING_MASK 0x0000ff000000ffffULL
 #define CLOSING_WORD 0x0000200000002022ULL
 
-/* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
-   request, `leads` of them, of the request, the status and the size. */
+/* The fields of a format that isa/quoted.h reads, with literals of 8 bytes at most: those before the request,
+   `leads` of them, the request, the status, the size, and what stands behind that up to the last measure. */
 enum { SHAPE_LIMIT = 16 };
 struct shape {
     struct {
         uint64_t word, mask;
         size_t len;
+        enum role role;
+        int is_quoted;
     } parts[SHAPE_LIMIT];
-    size_t leads, parts_len, time; /* time: which lead it is, or SHAPE_LIMIT */
+    size_t leads, parts_len;
 };
 
 struct member {
     uint8_t *path; /* with 8 bytes behind it */
     size_t len;
     enum role role;
-    unsigned rank; /* of several with one role the lowest counts */
+    unsigned zeros;    /* of a duration's unit */
+    member_set beside; /* those that a line has to have as well */
 };
 
-/* Members from one number to before another. */
+/* Members in the order of their paths, from one to before another: those that begin alike. */
 struct range {
     unsigned begin, end;
 };
@@ -64,9 +76,12 @@ struct program {
     struct literal head;
     struct field *fields;
     size_t fields_len;
-    struct member members[MEMBERS_LIMIT]; /* by their paths: those that begin alike stand together */
+    struct member members[MEMBERS_LIMIT];
     unsigned members_len;
+    uint8_t by_path[MEMBERS_LIMIT];     /* their numbers in the order of their paths */
     struct range members_by_first[256]; /* those whose path begins with a byte */
+    member_set deciding;                /* those that are no measures */
+    unsigned zeros;                     /* of the unit that a duration among the fields has */
     int is_lenient, is_combined, is_ltsv, keep_query, keep_host;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
@@ -84,12 +99,6 @@ struct program {
     struct shape shape;
     struct program *next; /* that of the next format of a list, for lines which this one rejects; or NULL */
 };
-
-/* Whether a request is one without it. */
-static inline int is_measure(enum role role)
-{
-    return role == BYTES || role == TIME || role == LOGGER || role == HOST;
-}
 
 static int literal_set(struct literal *l, const void *bytes, size_t len)
 {
@@ -127,22 +136,37 @@ static int add_field(struct program *g, enum role role, int is_quoted, const voi
 
 static int is_behind(const struct member *one, const struct member *other)
 {
-    size_t len = at_most(one->len, other->len);
-    int order = memcmp(one->path, other->path, len);
+    int order = memcmp(one->path, other->path, at_most(one->len, other->len));
     return order > 0 || (!order && one->len > other->len);
+}
+
+/* Find the order of a program's members. */
+static void sort_members(struct program *g)
+{
+    for (unsigned i = 0; i < g->members_len; i++) {
+        unsigned place = i;
+        for (; place && is_behind(&g->members[g->by_path[place - 1]], &g->members[i]); place--)
+            g->by_path[place] = g->by_path[place - 1];
+        g->by_path[place] = (uint8_t)i;
+    }
+    for (unsigned i = 0; i < g->members_len; i++) {
+        struct range *begun = &g->members_by_first[g->members[g->by_path[i]].path[0]];
+        *begun = (struct range){begun->end ? begun->begin : i, i + 1};
+    }
 }
 
 /* The next of MEMBERS_LIMIT members at most. */
 static int add_member(struct program *g, enum role role, const void *path, size_t len)
 {
-    struct member m = {calloc(1, len + 8), len, role, g->members_len};
-    if (!m.path)
+    struct member *m = &g->members[g->members_len];
+    m->role = role;
+    m->path = calloc(1, len + 8);
+    if (!m->path)
         return -1;
-    memcpy(m.path, path, len);
-    unsigned place = g->members_len++;
-    for (; place && is_behind(&g->members[place - 1], &m); place--)
-        g->members[place] = g->members[place - 1];
-    g->members[place] = m;
+    memcpy(m->path, path, len);
+    m->len = len;
+    member_set bit = (member_set)1 << g->members_len++;
+    g->deciding |= role == METHOD || role == ROUTE || role == REQUEST || role == STATUS ? bit : 0;
     return 0;
 }
 
@@ -154,7 +178,7 @@ static void program_close(struct program *g)
     free(g->next);
     for (size_t i = 0; i < g->fields_len; i++)
         free(g->fields[i].literal.bytes);
-    for (unsigned i = 0; i < g->members_len; i++)
+    for (size_t i = 0; i < g->members_len; i++)
         free(g->members[i].path);
     free(g->fields);
     free(g->head.bytes);
@@ -168,26 +192,27 @@ static size_t count_quotes(const struct literal *l)
     return quotes;
 }
 
-/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, anything. No
-   literal up to there has a quote but those around the request. If so, its shape is made. */
+/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, measures and
+   what is between, anything. No literal before the size's has a quote but those around the request. If so,
+   its shape is made. */
 static int is_quoted(struct program *g)
 {
     struct shape *h = &g->shape;
-    *h = (struct shape){.leads = g->core_first, .time = SHAPE_LIMIT};
+    *h = (struct shape){.leads = g->core_first};
     const struct field *request = &g->fields[g->core_first], *size = request + 2;
     if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
-        g->core_last + 1 >= g->fields_len || g->last != g->core_last + 1 || request->role != REQUEST ||
-        !request->is_quoted || g->core_last + 2 > SHAPE_LIMIT || size->role != BYTES ||
+        g->core_last + 1 >= g->fields_len || g->last <= g->core_last || request->role != REQUEST ||
+        !request->is_quoted || g->last >= SHAPE_LIMIT || size->role != BYTES ||
         is_digit(request[1].literal.bytes[0]))
         return 0;
-    for (const struct field *f = g->fields; f <= size; f++) {
+    for (const struct field *f = g->fields; f <= g->fields + g->last; f++) {
         int is_around = f == request || f + 1 == request;
-        if (f->is_quoted != (f == request) || f->literal.len > 8 ||
+        if ((f <= size && f->is_quoted != (f == request)) || f->literal.len > 8 ||
             (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
             (f + 1 == request && f->literal.bytes[f->literal.len - 1] != '"'))
             return 0;
-        if (f->role == TIME)
-            h->time = h->parts_len;
+        h->parts[h->parts_len].role = f->role;
+        h->parts[h->parts_len].is_quoted = f->is_quoted;
         h->parts[h->parts_len].word = f->literal.word;
         h->parts[h->parts_len].mask = f->literal.mask;
         h->parts[h->parts_len++].len = f->literal.len;
@@ -199,18 +224,17 @@ static int is_quoted(struct program *g)
 static void prepare(struct program *g)
 {
     size_t first = g->fields_len, last = 0;
+    int has_duration = 0;
     if (g->next)
         prepare(g->next);
-    for (unsigned i = 0; i < g->members_len; i++) {
-        struct range *begun = &g->members_by_first[g->members[i].path[0]];
-        *begun = (struct range){begun->end ? begun->begin : i, i + 1};
-    }
+    sort_members(g);
     g->within = 0;
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
         enum role role = g->fields[i].role;
         g->status = role == STATUS ? i : g->status;
         g->last = role == SKIPPED ? g->last : i;
+        has_duration |= role == DURATION;
         if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS || role == HOST) {
             first = i < first ? i : first;
             last = i;
@@ -225,8 +249,9 @@ static void prepare(struct program *g)
     g->core_last = last;
     g->is_quoted = g->has_core && (g->is_combined || is_quoted(g));
     /* The size must be all that comes after the core. */
-    if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP ||
-        last + 2 != g->fields_len || g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+    if (g->is_combined || has_duration || !first || !g->has_core || g->head.len || g->span ||
+        g->max_line < STEP || last + 2 != g->fields_len || g->fields[last + 1].role != BYTES ||
+        g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
     g->delimiter = g->fields[last].literal.bytes[0];

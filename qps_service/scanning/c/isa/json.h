@@ -214,7 +214,7 @@ static inline const uint8_t *PER_ISA(json)(const struct program *g, const uint8_
             break;
     }
     struct PER_ISA(walk) w = {g, p, end, values};
-    PER_ISA(object)(&w, (struct range){0, g->members_len}, 0, 1);
+    PER_ISA(object)(&w, all_members(g), 0, 1);
     return p;
 }
 
@@ -238,7 +238,7 @@ static inline void PER_ISA(ltsv)(const struct program *g, const uint8_t *p, cons
         stop = PER_ISA(find)(p, end, '\t');
         const uint8_t *colon = PER_ISA(find)(p, stop, ':');
         if (colon < stop && (stop < end || colon + 1 < stop)) {
-            struct range exact = named(g, (struct range){0, g->members_len}, 0, (struct span){p, (size_t)(colon - p)}, &inside);
+            struct range exact = named(g, all_members(g), 0, (struct span){p, (size_t)(colon - p)}, &inside);
             struct span text = {colon + 1, (size_t)(stop - colon) - 1};
             note(g, values, exact, text, 1, 0);
         }
