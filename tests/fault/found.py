@@ -304,3 +304,18 @@ def copy_of_what_is_rotated_at_once(make: Make) -> None:
     rig.look()
     rig.writer().lines(1)
     rig.check(losses=[])
+
+
+def rotated_file_whose_first_line_is_the_logs(make: Make) -> None:
+    """Lines have no time. While nobody ran, two files began with a health check: that is no proof that the
+    rotated one is known, however many other lines it has."""
+    rig, _ = begun(make)
+    rig.stop()
+    for count in (20, 0):
+        rig.rotate()
+        writer = rig.writer()
+        for line in (EQUAL, *(b"GET /%d 200\n" % number for number in range(count))):
+            writer.raw(line, line.rstrip())
+    rig.start()
+    rig.check(losses=[])
+    assert rig.said("possible_duplicate")
