@@ -10,7 +10,6 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.files import compression
@@ -62,16 +61,6 @@ class Whole:
         """Bytes of the file read so far, where it has a size."""
         return self._raw.tell()
 
-    def start(self, size: int) -> bytes:
-        """The text's first bytes, about `size` of them if there are as many; they are read again."""
-        start, room = b"", memoryview(bytearray(size))
-        with suppress(OSError, DamagedError):  # blocks() comes to it, too
-            while len(start) < size and (read := self._text.readinto1(room)):
-                start = (start + room[:read]).lstrip(b"\0")
-                self._pass_over_hole(room[:read])
-        self._text = _Joined(start, self._text)
-        return start
-
     def blocks(self, max_line: int) -> Iterator[Block]:
         """The whole text. A block's lines hold until the next is asked for. Raises OSError, and DamagedError
         where the text ends before its time."""
@@ -116,20 +105,6 @@ class Whole:
         self._file.seek(end)
 
 
-class _Joined:
-    """What was read ahead, and the rest of it."""
-
-    def __init__(self, start: bytes, text: "_Text") -> None:
-        self._start = start
-        self._text = text
-
-    def readinto1(self, room: memoryview) -> int:
-        """As io.BufferedIOBase's: what is there, 0 at the end only."""
-        part, self._start = self._start[: len(room)], self._start[len(room) :]
-        room[: len(part)] = part
-        return len(part) or self._text.readinto1(room)
-
-
 class _Unpacked:
     """The text of a compressed file; where that is damaged, its library raises `fault`, or an OSError without
     a number."""
@@ -141,7 +116,7 @@ class _Unpacked:
 
     def readinto1(self, room: memoryview) -> int:
         """As io.BufferedIOBase's, but as much as there is room for. Raises OSError and DamagedError when all
-        that comes before was handed out, and from then on."""
+        that comes before was handed out."""
         filled = 0
         while filled < len(room) and not self._fault:
             try:
