@@ -1,5 +1,7 @@
 """Histories that random runs found: every line once, or said; and twins that fail them."""
 
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qps_service.files.recognition import TAIL_LIMIT, part_of, proves
@@ -97,6 +99,22 @@ class ProvesByOneText(twins.Spoilt):
         self._discovery._classifier._resembles_held = resembles  # type: ignore[method-assign]
 
 
+class LooksBelowTheLogOnly(twins.Spoilt):
+    """Looks one level below the log's own directory, and nowhere else below."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        places = search._places
+
+        def no_deeper(wanted: Iterable[Position], directories: Any, *, beside: bool) -> Iterator[str]:
+            wanted = list(wanted)
+            last = {os.path.dirname(each.name) for each in wanted}
+            found = places(wanted, directories, beside=beside)
+            return (place for place in found if os.path.dirname(place) not in last)
+
+        search._places = no_deeper  # type: ignore[method-assign]
+
+
 TWINS = {
     found.mirrored_without_a_hint: SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -117,6 +135,7 @@ TWINS = {
     found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
     found.mirror_that_is_rotated_at_once: TakesAllForCreated,
+    found.moved_below_while_the_link_is_away: LooksBelowTheLogOnly,
     found.rotated_file_whose_first_line_is_the_logs: ProvesByOneText,
 }
 
