@@ -130,7 +130,6 @@ def scanner_of(make: MakeScanner) -> Scanner:
 def summarized(path: Path, scanner: Scanner) -> Scanned:
     """As summarize counts a file."""
     read = Whole(str(path))
-    read.start(1000)
     for block in read.blocks(MAX_LINE):
         scanner.scan(block.lines)
         if block.oversize is not None:
