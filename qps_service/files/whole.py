@@ -97,12 +97,8 @@ class Whole:
 
     def _pass_over_hole(self, read: memoryview) -> None:
         """Go on behind a hole, if what was read last ends in one."""
-        if not self._has_holes or read[-len(NULS) :] != NULS:
-            return
-        place, raw_place = self._file.tell(), self._raw.tell()
-        end = Files().data_from(self._raw.fileno(), place)
-        self._raw.seek(raw_place)  # the buffer counts on it
-        self._file.seek(end)
+        if self._has_holes and read[-len(NULS) :] == NULS:
+            self._file.seek(Files().data_from(self._raw.fileno(), self._file.tell()))
 
 
 class _Unpacked:
