@@ -253,6 +253,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     for number, text in enumerate(log.format.texts):
         yield "  or" if number else "  format", one_line(text), True
     yield from _rules(log)
+    user = user_name(os.geteuid())
     try:
         seen = files.stat(log.path)
     except OSError as error:
@@ -261,35 +262,28 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     owners = f"{user_name(seen.owner)} {group_name(seen.group)}"
     if inherited(log.path) is not None:
         yield "  exists", _given(files, log.path, seen), True
-    elif seen.is_pipe:  # it is not opened: its writer might end with it, when it is closed again
-        yield "  exists", f"yes, a pipe: {seen.mode} {owners}", True
+        return
+    if seen.is_pipe:  # it is not opened: its writer might end with it, when it is closed again
         may = os.access(log.path, os.R_OK, effective_ids=True)
-        yield _readable(None if may else PermissionError(errno.EACCES, os.strerror(errno.EACCES)), seen)
-    elif not seen.regular:
+        reason = explain_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), seen)
+        yield "  exists", f"yes, a pipe: {seen.mode} {owners}", True
+        yield "  readable", f"yes, by user {user}" if may else f"no: {reason}", may
+        return
+    if not seen.regular:
         yield "  exists", f"yes, but {explain_error(NotRegularError(seen.mode))}", False
-    else:
-        yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
-        if files.is_mounted_alone(log.path):
-            yield "  mount", f"it is {MOUNTED_ALONE}", False
-        yield from _text(log, files, seen)
-
-
-def _readable(error: OSError | None, seen: Seen) -> Answer:
-    how = f"no: {explain_error(error, seen)}" if error else f"yes, by user {user_name(os.geteuid())}"
-    return "  readable", how, error is None
-
-
-def _text(log: LogConfig, files: Files, seen: Seen) -> Iterator[Answer]:
-    """Whether it can be read, and what is understood of it."""
+        return
+    yield "  exists", f"yes: {seen.mode} {owners}, {seen.size} bytes", True
+    if files.is_mounted_alone(log.path):
+        yield "  mount", f"it is {MOUNTED_ALONE}", False
     try:
         descriptor = files.open(log.path)
         start = files.read(descriptor, log.max_line + 1, 0)
         now = files.read(descriptor, WAITING, max(0, seen.size - WAITING))
         files.close(descriptor)
     except OSError as error:
-        yield _readable(error, seen)
+        yield "  readable", f"no: {explain_error(error, seen)}", False
         return
-    yield _readable(None, seen)
+    yield "  readable", f"yes, by user {user}", True
     line, newline, _ = start.partition(b"\n")
     if not newline and len(start) <= log.max_line:
         yield "  first line", "not finished yet" if start else "none yet", True
