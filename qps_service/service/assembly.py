@@ -87,14 +87,25 @@ def assembled(
     )
     clock, limit = SystemClock(), CpuLimit()
     events = EventBook(board.notify, clock.unix)
-    outputs = _outputs(host, board.notify, render, wants_stdout)
+    fixed: list[Output] = []
+    if host.journal:
+        fixed.append(JournalOutput(host.journal, board.notify))
+    if wants_stdout or not host.writes_to_journal(1):
+        fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
     waker = SignalWaker()
     waker.install()
     limit.install()
     rule_time = RuleTime(limit, clock.now, board.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
     supervisor = Supervisor(lambda text, fds: host.notify(text, fds=list(fds)), watchdog)
-    store = _store(config.logs, host, supervisor)
+    # They stay open for all of its life: a reload may bring the output that serves them.
+    inherited = [descriptor for descriptor, name in host.handed if name == LISTENER]
+    kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
+    names = {log.was: log.name for log in config.logs if log.was} | {
+        log.name: log.name for log in config.logs
+    }
+    has_patterns = any(log.is_pattern for log in config.logs)
+    store = DescriptorStore(supervisor, kept, names, others=has_patterns)
     state = StateDirectory(config.state) if config.state else None
     if state:
         state.acquire()
@@ -122,7 +133,7 @@ def assembled(
             ),
             patterns=patterns,
             drop_kept=store.drop,
-            outputs=outputs,
+            outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
             clock=clock,
             waker=waker,
             supervisor=supervisor,
@@ -137,27 +148,6 @@ def assembled(
         writer.close()
         if state:
             state.release()
-
-
-def _outputs(
-    host: Host, notify: Notify, render: Callable[[Report], Iterable[str]], wants_stdout: bool
-) -> OutputGroup:
-    """The journal and stdout, and room for those that are configured."""
-    fixed: list[Output] = []
-    if host.journal:
-        fixed.append(JournalOutput(host.journal, notify))
-    if wants_stdout or not host.writes_to_journal(1):
-        fixed.append(StdoutOutput(1, notify, render, supervised=host.is_supervised()))
-    # They stay open for all of its life: a reload may bring the output that serves them.
-    inherited = [descriptor for descriptor, name in host.handed if name == LISTENER]
-    return OutputGroup(fixed, lambda each: make_output(each, notify, inherited))
-
-
-def _store(logs: Sequence[LogConfig], host: Host, supervisor: Supervisor) -> DescriptorStore:
-    """What systemd keeps of the logs' files, under the names that the logs have now."""
-    kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
-    names = {log.was: log.name for log in logs if log.was} | {log.name: log.name for log in logs}
-    return DescriptorStore(supervisor, kept, names, others=any(log.is_pattern for log in logs))
 
 
 def _pipelines_with(
