@@ -6,6 +6,7 @@ The table there is read, not repeated: `| room | what it is | may import | pure 
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -20,20 +21,8 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *(
-        "bisect",
-        "calendar",
-        "collections",
-        "csv",
-        "datetime",
-        "difflib",
-        "enum",
-        "errno",
-        "fnmatch",
-        "functools",
-        "io",
-    ),
-    *("itertools", "json", "re", "shlex", "textwrap", "types"),
+    *("bisect", "calendar", "collections", "csv", "datetime", "difflib", "enum", "errno", "fnmatch"),
+    *("functools", "io", "itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {
@@ -49,14 +38,8 @@ PURE_USES = {
 OPENERS = {
     *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
     *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),
-    *(
-        "service.process",
-        "service.other_runs",
-        "service.own_user",
-        "simulation.log_file",
-        "commands.simulate",
-        "commands.setup",
-    ),
+    *("service.process", "service.other_runs", "service.own_user", "simulation.log_file"),
+    *("commands.simulate", "commands.setup"),
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {
@@ -103,8 +86,9 @@ def sources() -> dict[str, str]:
     return found
 
 
-def nodes_of(source: str) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(source))
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(source))]
 
 
 def absolute_imports(source: str) -> Iterator[str]:
