@@ -21,8 +21,20 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *("bisect", "calendar", "collections", "csv", "datetime", "difflib", "enum", "errno", "fnmatch"),
-    *("functools", "io", "itertools", "json", "re", "shlex", "textwrap", "types"),
+    *(
+        "bisect",
+        "calendar",
+        "collections",
+        "csv",
+        "datetime",
+        "difflib",
+        "enum",
+        "errno",
+        "fnmatch",
+        "functools",
+        "io",
+    ),
+    *("itertools", "json", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {
@@ -38,8 +50,14 @@ PURE_USES = {
 OPENERS = {
     *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
     *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),
-    *("service.process", "service.other_runs", "service.own_user", "simulation.log_file"),
-    *("commands.simulate", "commands.setup"),
+    *(
+        "service.process",
+        "service.other_runs",
+        "service.own_user",
+        "simulation.log_file",
+        "commands.simulate",
+        "commands.setup",
+    ),
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {
