@@ -41,6 +41,12 @@ LINES: list[tuple[str, bytes, bytes]] = [
     ('%V "%r" %>s', b'shop.example "GET /cart HTTP/1.1" 200', b"shop.example/cart"),
     ('"%{Host}i" "%r" %>s', b'"shop.example" "GET /cart HTTP/1.1" 200', b"shop.example/cart"),
     ('"%{Host}i" %V %v %U %>s', b'"a.example" b.example c.example /x 200', b"c.example/x"),
+    # HAProxy, where the host is captured
+    (
+        '$client [$t] $fe $be/$rest {$host|$agent} "$request" $status',
+        b'192.0.2.1:33317 [x] web~ app/a1 0/0/1 ---- {shop.example|curl} "GET /cart HTTP/1.1" 200',
+        b"shop.example/cart",
+    ),
     # The family
     ("combined", b"shop.example:443 192.0.2.1 - - T", b"shop.example/cart"),
     ("vhost_combined", b"shop.example:80 2001:db8::7 - jane doe T", b"shop.example/cart"),
