@@ -13,11 +13,15 @@ from qps_service.looking.table import Row, Table
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
-from qps_service.text.units import SECOND
+from qps_service.text.units import SECOND, format_latency
 from qps_service.values.entries import Event
-from qps_service.values.past import CLASSES
+from qps_service.values.latency import BEYOND
+from qps_service.values.past import CLASSES, QUANTILES
 
 BAR = 20  # characters of the largest
+NO_LATENCY_SO = (
+    "p50, p95 and p99: durations are kept by route and class of status, not by method or a whole status"
+)
 NARROWEST = 20  # characters of a route that are shown in any case
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _GRAINS = {MINUTE: "minute", HOUR: "hour"}
@@ -42,14 +46,18 @@ def render_table(
     zoned = offsets([row.begin for row in table.rows], place) > 1
     seconds = table.step < MINUTE or any(row.begin % MINUTE for row in table.rows)
     first = table.by or "time"
-    heads = [first, "seconds", "req/s", *(CLASSES[number] for number in classes), "errors", "bytes/s"]
+    is_timed = bool(table.total and table.total.tally.latency.bins)
+    heads = [first, "seconds", "req/s", *(CLASSES[number] for number in classes), "errors"]
+    heads += [*(QUANTILES if is_timed else ()), "bytes/s"]
     if compared:
         heads += [f"{compared} ago", "change"]
 
     def cells(row: Row, name: str) -> list[str]:
         found = [name, f"{row.seconds:.1f}", format_rate(row.rate)]
         found += [format_rate(row.class_rates[number]) for number in classes]
-        found += [share(row.error_share), size_of(row.byte_rate)]
+        found.append(share(row.error_share))
+        found += map(format_latency, row.quantiles.values()) if is_timed else ()
+        found.append(size_of(row.byte_rate))
         return found + ([_rate(row.before), _change(row.change)] if compared else [])
 
     rows = [
@@ -99,6 +107,8 @@ def notes(table: Table, place: tzinfo | None) -> Iterable[str]:
     if table.by:
         for begin, end in table.gaps:
             yield f"no data for {spell_length(end - begin)} from {spell(begin, place)}"
+    if table.lacks_latency:
+        yield NO_LATENCY_SO
     if table.rejected:
         yield f"rejected lines: {table.rejected}"
     if table.unmeasured:
@@ -248,8 +258,15 @@ def _members(row: Row, table: Table, place: tzinfo | None) -> dict[str, Any]:
         "error_share": row.error_share,
         "bytes": row.tally.bytes,
         "bytes_per_second": row.byte_rate,
+        "measured": row.tally.latency.measured,
+        **{f"{name}_seconds": _seconds(value) for name, value in row.quantiles.items()},
         **before,
     }
+
+
+def _seconds(latency: int | None) -> float | None:
+    """None, too, for what is longer than the bins reach."""
+    return None if latency is None or latency == BEYOND else latency / SECOND
 
 
 def _flat(row: Row, table: Table, place: tzinfo | None) -> dict[str, Any]:
