@@ -71,9 +71,11 @@ def render_table(
     widths = [
         max(map(len, column)) for column in zip(heads, *(each for each, _ in rows), *total, strict=True)
     ]
+    longest = BAR
     if width is not None:
-        room = width - sum(widths[1:]) - 2 * len(widths) - BAR
-        widths[0] = min(widths[0], max(NARROWEST, room))
+        room = width - sum(widths[1:]) - 2 * len(widths)
+        widths[0] = min(widths[0], max(NARROWEST, room - BAR))
+        longest = max(0, min(BAR, room - widths[0]))
     largest = max((row.rate for row in table.rows), default=0.0)
     gaps = iter([] if table.by or table.rows != tuple(sorted(table.rows, key=_started)) else table.gaps)
     gap = next(gaps, None)
@@ -83,7 +85,7 @@ def render_table(
             lines.append(f"{spell(gap[0], place, zone=zoned)}  no data for {spell_length(gap[1] - gap[0])}")
             gap = next(gaps, None)
         mark = " *" if row.covers_stop and not table.by else ""
-        lines.append(_line(each, widths, bar(row.rate, largest, ascii_only=ascii_only) + mark))
+        lines.append(_line(each, widths, bar(row.rate, largest, longest, ascii_only=ascii_only) + mark))
     if table.left_out:
         lines.append(f"and {table.left_out} more")
     lines += [_line(each, widths, "") for each in total]
@@ -174,11 +176,11 @@ def render_csv(table: Table, place: tzinfo | None, *, events: bool = False) -> s
     return as_csv(list(rows[0] if rows else _flat(table.total, table, place)), rows) if table.total else ""
 
 
-def bar(value: float, largest: float, *, ascii_only: bool = False) -> str:
-    """As long as the value is large; something for all but 0."""
-    if not value or not largest:
+def bar(value: float, largest: float, longest: int = BAR, *, ascii_only: bool = False) -> str:
+    """As long as the value is large, in `longest` characters; something for all but 0."""
+    if not value or not largest or not longest:
         return ""
-    eighths = max(1, round(8 * BAR * value / largest))
+    eighths = max(1, round(8 * longest * value / largest))
     if ascii_only:
         return "#" * max(1, eighths // 8)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
