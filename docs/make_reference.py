@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 import told  # noqa: E402
 
 from qps_service.configuration.outputs import TABLES  # noqa: E402
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.errors import EXITS  # noqa: E402
 from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
 from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
@@ -53,6 +53,7 @@ _KINDS = {
     "TEXT": "names with dots between",
     "WHAT": "a word",
     "WHERE": "a word",
+    "BOOL": "`true` or `false`",
 }
 _PART = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -68,6 +69,11 @@ def settings_of_the_service() -> str:
 def settings_of_the_history() -> str:
     """The keys of [history]."""
     return _settings("history.", HISTORY)
+
+
+def settings_of_reports() -> str:
+    """The keys of [report]."""
+    return _settings("report.", REPORTS)
 
 
 def settings_of_a_log() -> str:
@@ -329,6 +335,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         settings_of_the_service,
         settings_of_the_history,
+        settings_of_reports,
         settings_of_a_log,
         settings_of_a_rule,
         settings_of_outputs,

@@ -63,6 +63,13 @@ def parse_query(text: str) -> bool:
     return text == "keep"
 
 
+def parse_switch(text: str) -> bool:
+    """Whether something is wanted: `true` or `false`, as TOML writes them."""
+    if text not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text == "true"
+
+
 def parse_idle(text: str) -> int | None:
     """How often, nanoseconds; None for not at all."""
     return None if text == "off" else duration(0, 86400 * SECOND)(text)

@@ -130,6 +130,7 @@ class Config(NamedTuple):
     max_logs: int = 256  # that patterns make, those among them that the ledger has
     fragments: tuple[Fragment, ...] = ()  # read after `source`, in this order
     journal: JournalConfig = JournalConfig()
+    shows_latency: bool = False  # whether the text of reports tells durations, wherever it goes
 
     def file_of(self, where: str) -> str | None:
         """The file in which this key path stands, or would."""
