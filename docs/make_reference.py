@@ -53,6 +53,7 @@ _KINDS = {
     "TEXT": "names with dots between",
     "WHAT": "a word",
     "WHERE": "a word",
+    "TIMES": "a list of times",
     "BOOL": "`true` or `false`",
 }
 _PART = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)

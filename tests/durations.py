@@ -77,7 +77,7 @@ def check_latency(latency: Latency, durations: Sequence[int]) -> None:
         assert latency.within(threshold) == bisect_right(durations, threshold)
 
 
-def latency_object(durations: Sequence[int]) -> dict[str, object]:
+def latency_object(durations: Sequence[int]) -> dict[str, int | None]:
     """How a report tells them to programs, but for the bins."""
     ordered = sorted(durations)
     told = {f"p{part // 10}_ns": quantile(ordered, part) for part in QUANTILES}

@@ -253,6 +253,9 @@ LIMITS = {
         f"{SERVER}SENT_AHEAD", "network.test_http_server"
     ),
     "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
+    "Series of durations by route": Limit(
+        "outputs.prometheus.exposition:LATENCY_SERIES_LIMIT", "outputs.test_exposition"
+    ),
     "Share of the time that other clients take": Limit(
         "service.daemon:REST", "service.test_answers", lambda rest: 1 / (1 + rest)
     ),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from heapq import nlargest
 from typing import NamedTuple, TypeVar
 
 from qps_service.text.escape import show
@@ -13,7 +12,8 @@ from qps_service.values.latency import BEYOND, BOUNDS, NO_LATENCY, Latency, Late
 from qps_service.values.reports import Report, Row, Window
 
 K = TypeVar("K")
-PER_MILLE = (500, 900, 950, 990)  # the quantiles that are told
+PER_MILLE = (500, 900, 950, 990)  # the quantiles that programs are told
+GAUGES = (500, 950, 990)  # those that monitoring systems are told, of a log
 
 
 def make_report(
@@ -116,12 +116,19 @@ def slowest(latencies: Mapping[K, Latency], most: int | None) -> Mapping[K, Late
     """All of them, or as many with the highest p95, the slowest first."""
     if most is None:
         return latencies
-    return dict(nlargest(most, latencies.items(), key=lambda item: item[1].quantile(950) or 0))
+    return dict(sorted(latencies.items(), key=lambda item: -(item[1].quantile(950) or 0))[:most])
 
 
 def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
     """All of them together."""
     return reduce(Latency.plus, latencies.values(), NO_LATENCY)
+
+
+def quantiles(report: Report) -> dict[int, float]:
+    """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
+    measured."""
+    latency = whole(report.latencies)
+    return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
 
 
 def _numbers(latency: Latency) -> dict[str, object]:
