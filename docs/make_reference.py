@@ -31,7 +31,9 @@ from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
 from qps_service.outputs.prometheus.exposition import Families  # noqa: E402
+from qps_service.reporting.report import GAUGES  # noqa: E402
 from qps_service.values.counts import OTHER, Counts, Key  # noqa: E402
+from qps_service.values.latency import Latency, LatencyKey, bin_of  # noqa: E402
 from qps_service.values.reports import Overview, Report, Row, Standing  # noqa: E402
 
 PAGES = HERE / "reference"
@@ -173,9 +175,12 @@ def messages() -> str:
 _LOG = "access"
 _KEY = Key(b"GET", b"/help", 200)
 _COUNTS = {_KEY: Counts(32, 16384)}
-_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, {}, 1, 0, 0.5)
+_LATENCIES = {LatencyKey(_KEY.route, 2): Latency({bin_of(250_000_000): 32}, 8_000_000_000, 250_000_000)}
+_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, {}, 1, 0, 0.5, latencies=_LATENCIES)
 _OVERVIEW = Overview((_STANDING,), 1, 0, {"journal": 0}, "0", "pure")
-_REPORT = Report(_LOG, False, 1, 1473414194, 10.0, 32, 3.2, 0, (Row(*_KEY, 32, 16384, 3.2),))
+_REPORT = Report(
+    *(_LOG, False, 1, 1473414194, 10.0, 32, 3.2, 0, (Row(*_KEY, 32, 16384, 3.2),)), latencies=_LATENCIES
+)
 _ROUTES = (b"/", b"/help", b"/my_page", b"/user/:id", b"/index.html", b"/a//b", OTHER)
 
 
@@ -226,6 +231,15 @@ def ganglia_metrics() -> str:
         (_code(route + COUNT), "positive", "`requests`", "requests since the ledger began"),
         (_code(log), "both", "`req/s`", "the whole log's requests per second"),
         (_code(log + COUNT), "positive", "`requests`", "the whole log's requests since the ledger began"),
+        *(
+            (
+                _code(name_of(_LOG, quantile=part)),
+                "both",
+                "`s`",
+                f"time that {part // 10} % of them took at most",
+            )
+            for part in GAUGES
+        ),
     )
     return _table(("metric", "slope", "units", "value"), rows)
 
