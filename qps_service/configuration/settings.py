@@ -19,6 +19,7 @@ from qps_service.configuration.parsers import (
     parse_path,
     parse_query,
     parse_start,
+    parse_switch,
     parse_template,
     size,
 )
@@ -109,6 +110,17 @@ HISTORY = (
         "64MiB",
         "SIZE",
         "how large the ledger may become; the oldest windows are merged or dropped for it",
+    ),
+)
+
+REPORTS = (
+    Setting(
+        "latency",
+        parse_switch,
+        "false",
+        "BOOL",
+        "whether the text tells how long requests took, a line for each route, in the journal and in files, "
+        "too; on a terminal it does in any case",
     ),
 )
 
@@ -222,4 +234,4 @@ RULE = (
 )
 
 # The name is that of a rule; that of a log has no other place than its table.
-BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}
+BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *REPORTS, *LOG, *RULE)}

@@ -23,6 +23,12 @@ LONGEST = 10**15  # what is longer, a fortnight nearly, is no duration of a requ
 SUM_LIMIT = 2**63 - 1  # sums stop there, as those of bytes do
 
 
+# What monitoring systems are told of durations: by what they are told apart, and, where nothing else is
+# configured, in which buckets.
+BY_LOG, BY_ROUTE, NOT_TOLD = HISTOGRAMS = ("log", "route", "off")
+BUCKETS = tuple(10**6 * each for each in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000))
+
+
 def bin_of(duration: int) -> int:
     """The index of the bin that a duration of so many nanoseconds belongs to."""
     return bisect_left(BOUNDS, duration)
@@ -106,3 +112,14 @@ class Latency(NamedTuple):
 
 NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
 NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
+
+
+def together(
+    one: Mapping[LatencyKey, Latency], other: Mapping[LatencyKey, Latency]
+) -> Mapping[LatencyKey, Latency]:
+    """The durations of both, by what they are told apart by."""
+    found = dict(one)
+    for key, latency in other.items():
+        before = found.get(key)
+        found[key] = before.plus(latency) if before else latency
+    return found
