@@ -52,7 +52,7 @@ _QUERY = re.compile(rb"[?#]")
 _BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")
 _UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
-_SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
+SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
 _BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
 _BYTES_LIMIT = 2**64
 
@@ -186,7 +186,7 @@ def status_of(text: bytes) -> int | None:
 
 def duration_of(roles: Mapping[str, bytes], status: int) -> int | None:
     """How long it took, nanoseconds; None where that can't be read, or is none."""
-    if "duration" not in roles or status == _SWITCHED:
+    if "duration" not in roles or status == SWITCHED:
         return None
     return nanoseconds_of(roles["duration"], roles["unit"].decode())
 
