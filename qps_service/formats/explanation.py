@@ -95,17 +95,19 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
             around += line[: found_object.start]
             ignored = line[found_object.end :]
     return Explanation(
-        around, line, _with_tail(parts, roles, line), ignored, request, time_of(roles), None, None
+        around, line, _with_tail(log_format, parts, roles, line), ignored, request, time_of(roles), None, None
     )
 
 
-def _with_tail(parts: tuple[Part, ...], roles: Mapping[str, bytes] | None, line: bytes) -> tuple[Part, ...]:
+def _with_tail(
+    log_format: LogFormat, parts: tuple[Part, ...], roles: Mapping[str, bytes] | None, line: bytes
+) -> tuple[Part, ...]:
     """The parts with the duration that counts, where the line's end tells it whatever stands before."""
-    value, unit = ((roles or {}).get(name, b"") for name in ("duration", "unit"))
-    if not value or not line.endswith(value) or any(part[1:3] == ("duration", value) for part in parts):
+    last, value = log_format.pieces[-1:], (roles or {}).get("duration")
+    if value is None or not last or not isinstance(field := last[0], Field) or field.role != "duration":
         return parts
     others = tuple(part for part in parts if part.role != "duration")
-    return (*others, Part("duration", "duration", value, len(line) - len(value), unit.decode()))
+    return (*others, Part(field.name, field.role, value, len(line) - len(value), field.unit))
 
 
 # Names under which others than servers write how long something took.
