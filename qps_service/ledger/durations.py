@@ -29,8 +29,8 @@ class DurationsDamaged(sqlite3.DatabaseError):
 
 def encode(latency: Latency) -> bytes:
     """The bytes of durations of which there are any."""
-    indexes = sorted(latency.bins)
-    requests = [latency.bins[index] for index in indexes]
+    bins = sorted(latency.bins.items())
+    indexes, requests = [index for index, _ in bins], [number for _, number in bins]
     first = indexes[0]
     flags = bytearray(b"0") * (indexes[-1] - first + 1)
     for index in indexes:
