@@ -100,14 +100,14 @@ HISTORY = (
     Setting(
         "keep",
         duration(0, 3650 * 86400 * SECOND),
-        "7d",
+        "15d",
         "TIME",
         "how long the ledger keeps windows; totals are kept for good",
     ),
     Setting(
         "max_size",
         size(1 << 20, 1 << 40),
-        "64MiB",
+        "256MiB",
         "SIZE",
         "how large the ledger may become; the oldest windows are merged or dropped for it",
     ),

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nlargest
 from typing import Any
 
@@ -61,14 +61,14 @@ def past(ledger: Ledger, question: Question) -> Past:
             _add_latency(tallies, _latency_by_period(reading, numbers, question))
         else:
             for log, name in logs.items():
-                own = [row[0] for row in periods if row[1] == log]
+                own = _summed_up(reading, {row[0]: row[-1] for row in periods if row[1] == log})
                 names[name] = _by_name(reading, own, keys, _NAME[question.by])
                 _add_latency(names[name], _latency_by_route(reading, own, question))
         found = tuple(
             Period(
                 logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
             )
-            for period, log, sequence, started, ended, grain, rejected, unmeasured in periods
+            for period, log, sequence, started, ended, grain, rejected, unmeasured, _ in periods
         )
         since = min([question.since, *(each.started for each in found)])
         until = max([question.until, *(each.ended for each in found)])
@@ -106,13 +106,34 @@ def _periods(reading: sqlite3.Connection, ids: str, question: Question) -> list[
     def select(condition: str) -> list[tuple[Any, ...]]:
         return reading.execute(
             f"""SELECT id, log, sequence, started, ended, grain,
-                       coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured
+                       coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured,
+                       span
                 FROM period WHERE {_REPORTED} AND ended > :since AND started < :until AND ({condition})
                 ORDER BY ended, sequence""",  # noqa: S608 - all our own
             {"logs": ids, **question._asdict()},
         ).fetchall()
 
     return select("ended <= :until OR grain > :step OR 2 * (ended - started) > 3 * :step") or select("TRUE")
+
+
+def _summed_up(reading: sqlite3.Connection, periods: Mapping[int, int | None]) -> list[int]:
+    """Fewer numbers whose rows add up to the same: a span's where all its parts are wanted. Each period comes
+    with its span."""
+    spans = {
+        number: (parts, above) for number, parts, above in reading.execute("SELECT id, parts, span FROM span")
+    }
+    wanted, found = dict(periods), []
+    while wanted:
+        parts = defaultdict(list)
+        for number, span in wanted.items():
+            parts[span].append(number)
+        wanted = {}
+        for span, numbers in parts.items():
+            if span is None or len(numbers) < spans[span][0]:
+                found += numbers
+            else:
+                wanted[-span] = spans[span][1]
+    return found
 
 
 def _keys(reading: sqlite3.Connection, takes: Callable[[Key], bool] | None) -> str | None:
@@ -222,7 +243,7 @@ def _latencies(
 def _summed(rows: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Any, Latency]]:
     sums: defaultdict[Any, Sum] = defaultdict(Sum)
     for name, durations in rows:
-        sums[name].add(durations)
+        sums[name].step(durations)
     return ((name, each.latency) for name, each in sums.items())
 
 
@@ -273,6 +294,6 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
 
 
 def _slowest(reading: sqlite3.Connection, log: int, question: Question) -> tuple[tuple[str, Latency], ...]:
-    periods = [row[0] for row in _periods(reading, json.dumps([log]), question)]
-    latencies = _latency_by_route(reading, periods, question)
+    periods = {row[0]: row[-1] for row in _periods(reading, json.dumps([log]), question)}
+    latencies = _latency_by_route(reading, _summed_up(reading, periods), question)
     return tuple(nlargest(SLOWEST, latencies, key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0))

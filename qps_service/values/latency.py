@@ -7,7 +7,7 @@ nanoseconds; the sum and the maximum are those of the durations themselves.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -55,6 +55,14 @@ class Bins(Mapping[int, int]):
     def __len__(self) -> int:
         return len(self._indices)
 
+    def items(self) -> ItemsView[int, int]:
+        """All at once: what Mapping has would look up each."""
+        return self.as_dict().items()
+
+    def values(self) -> ValuesView[int]:
+        """Likewise."""
+        return self.as_dict().values()
+
     def __repr__(self) -> str:
         return f"Bins({self.as_dict()})"
 
@@ -84,10 +92,8 @@ class Latency(NamedTuple):
 
     def plus(self, other: "Latency") -> "Latency":
         """The durations of both."""
-        bins, others = (
-            each.as_dict() if isinstance(each, Bins) else dict(each) for each in (self.bins, other.bins)
-        )
-        for index, requests in others.items():
+        bins = dict(self.bins.items())
+        for index, requests in other.bins.items():
             bins[index] = bins.get(index, 0) + requests
         total = min(self.total + other.total, SUM_LIMIT)
         return Latency(Bins(bins), total, max(self.longest, other.longest))
