@@ -51,7 +51,7 @@ function _shtab_qps_reporter_using
 end
 
 set -g _shtab_qps_reporter_commands run setup check explain history status audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -101,7 +101,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l method -x -d 
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s S -l since -x -d 'only from then on: -2h, 14:00, '"'"'2026-11-29 14:00'"'"', @1764424800, today, yesterday, as journalctl takes them'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s U -l until -x -d 'only before then; TIME as for --since'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l by -xka "auto 10s 1m 1h 1d route status method" -d 'a row for each step of time, route, status or method (default: a step that suits the span)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change" -d 'which rows come first (default: by time, or by rate)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change p50 p95 p99" -d 'which rows come first (default: by time, or by rate)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l top -x -d 'only the first N rows (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l compare -xka "1d 7d" -d 'the rates beside those of a day or a week earlier'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l events -d 'starts, stops, rotations and the like of the span, too'
@@ -120,6 +120,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s h -l help -
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'the log'"'"'s line format: auto, a name such as combined, json or haproxy, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line (default: auto)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l by -x -d 'requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka "table json csv" -d 'a table, one JSON object, or CSV: of routes, or of times with --by (default: table)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l slower -x -d 'also how many requests took longer than that, such as 250ms: a time of two digits'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
