@@ -1,4 +1,5 @@
-/* Virtual hosts: the twin of what combined.py says of where one stands, and line.py of what a key has of it. */
+/* Virtual hosts: the twin of what combined.py says of where one stands, and line.py of what a key has of it.
+ */
 
 #pragma once
 

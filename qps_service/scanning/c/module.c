@@ -97,7 +97,8 @@ static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
 
 static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"programs", "max_line", "spill", "keep_query", "span", "keep_host", "seed", "level", NULL};
+    static char *names[] = {"programs",  "max_line", "spill", "keep_query", "span",
+                            "keep_host", "seed",     "level", NULL};
     PyObject *programs, *spill_to, *seed_object;
     int keep_query, keep_host;
     Py_ssize_t max_line, seed_len;
