@@ -202,8 +202,14 @@ class Patterns:
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
         chosen = look.choose()
         self._deferred = look.deferred
-        self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred)
+        beside = {table.path for table in tables if self.named(table.path, config)}
+        self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
         return chosen
+
+    def named(self, pattern: str, config: Config) -> list[str]:
+        """The paths that match and have tables of their own, whether these logs are there or not."""
+        logs = (log.path for log in config.logs if not log.is_pattern)
+        return [path for path in logs if self.patterns[pattern].match(path) is not None]
 
     def settle(self, *, done: bool) -> bool:
         """What the last look chose is followed, or could not be: then it is chosen again. Whether another

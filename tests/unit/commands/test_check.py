@@ -147,6 +147,10 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
         f"pattern        no: {place}/no*.log",
         "  logs         no file matches  <-- problem",
     ]
+    own = place / "own.toml"
+    own.write_text(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
+    assert main(["check", "--config", str(own)]) == 0
+    assert "  logs         0, beside 1 with tables of their own" in capsys.readouterr().out.splitlines()
     assert main(["check", f"{place}/nowhere/*.log"]) == 1
     assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
     (place / "access.log").unlink()
@@ -234,7 +238,11 @@ test_rules, test_rules_without_a_word_are_caught = promises(
     Promise(
         check_what_a_pattern_matches,
         None,
-        [Patches((check, "why_none", lambda *_: "")), Patches((check, "advice_for", nothing))],
+        [
+            Patches((check, "why_none", lambda *_: "")),
+            Patches((check, "advice_for", nothing)),
+            Patches((check.Patterns, "named", lambda *_: [])),
+        ],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )

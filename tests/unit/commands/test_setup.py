@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,15 @@ from qps_service.cli import main
 from qps_service.commands import setup
 from qps_service.configuration import setup_file
 from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.path_patterns import is_pattern
 from qps_service.configuration.setup_file import name_of
 from qps_service.files.kernel import user_name
+from qps_service.formats.detection import fits
 from qps_service.service import own_user
 from qps_service.setup import built_in, customary, dump
 from qps_service.setup.built_in import ApachePaths, NginxPaths, apache_paths, nginx_paths
+from qps_service.setup.found import FoundLog
+from qps_service.setup.later import patterns_for
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -59,8 +64,15 @@ def own(site: Path) -> Path:
 
 
 def names(text: str) -> dict[str, str]:
-    """By path, of which the last part is enough."""
-    return {os.path.basename(table["path"]): name for name, table in tomllib.loads(text)["log"].items()}
+    """Of what is no pattern, by path, of which the last part is enough."""
+    tables = tomllib.loads(text)["log"].items()
+    return {os.path.basename(table["path"]): name for name, table in tables if not is_pattern(table["path"])}
+
+
+def later(text: str) -> dict[str, object]:
+    """The formats of what is one, by path, likewise."""
+    paths = {table["path"]: table.get("format") for table in tomllib.loads(text)["log"].values()}
+    return {os.path.basename(path): each for path, each in paths.items() if is_pattern(path)}
 
 
 # --- what it prints, and that this is all
@@ -87,6 +99,8 @@ def check_it_only_prints(site: Path, capsys: Captured) -> None:
         f"  written by    nginx for a server without a name ({site}/nginx.conf, line 1)",
         "  format        auto, as the configuration says (combined); there is no line yet",
         "  readable      it is not there yet, and is waited for",
+        f"{log}/*access.log",
+        "  for           nginx: logs that come later, from their first line on",
         f"setup: nothing was written; qps-reporter setup --write writes this into {own(site)}",
     ]
 
@@ -105,7 +119,8 @@ def check_it_writes_its_file(site: Path, capsys: Captured) -> None:
     assert printed[:2] == ["--- /dev/null", f"+++ {own(site)}"]
     assert [line[1:] for line in printed[3:]] == written.splitlines()
     config = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {})
-    assert {log.path for log in config.logs} == {f"{site}/log/access.log", f"{site}/log/shop.access.log"}
+    paths = {f"{site}/log/{name}" for name in ("access.log", "shop.access.log", "*access.log")}
+    assert {log.path for log in config.logs} == paths
     inode = own(site).stat().st_ino
     assert ran(site, "--write") == 0
     assert own(site).stat().st_ino == inode
@@ -140,12 +155,50 @@ def check_what_others_name_is_left_to_them(site: Path, capsys: Captured) -> None
     assert names(own(site).read_text()) == {"shop.access.log": "shop-2"}
     said = f"  left out: {site}/log/access.log: it is log shop of {site}/qps/conf.d/10-mine.toml"
     assert said in capsys.readouterr().err.splitlines()
-    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
+    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 3
     mine += f'[log.more]\npath = "{site}/log/shop.access.log"\n'
     (site / "qps" / "conf.d" / "10-mine.toml").write_text(mine)
     assert ran(site, "--write") == 0
+    assert (names(own(site).read_text()), later(own(site).read_text())) == ({}, {"*access.log": None})
+    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 3
+    mine = f'[log.all]\npath = "{site}/log/*.log"\n'
+    (site / "qps" / "conf.d" / "10-mine.toml").write_text(mine)
+    assert ran(site, "--write") == 0
     assert tomllib.loads(own(site).read_text()) == {}
-    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
+
+
+def check_what_is_added_later_is_counted(site: Path, capsys: Captured) -> None:
+    """By a path with wildcards, in whatever format there is; it keeps the name that it got by that."""
+    assert ran(site, "--write") == 0
+    assert later(own(site).read_text()) == {"*access.log": None}
+    odd = r"log_format odd $status\t$request_uri\t$host\t$request_method;"
+    new = f"server {{ access_log {site}/log/odd-access.log odd; }} {odd}"
+    (site / "nginx.conf").write_text(CONF.format(site, new))
+    capsys.readouterr()
+    assert ran(site, "--write") == 0
+    assert f"  counted by    {site}/log/*access.log, since it came" in capsys.readouterr().err.splitlines()
+    assert names(own(site).read_text()) == {"access.log": "web", "shop.access.log": "shop"}
+    spelled = r"log_format odd '$status\t$request_uri\t$host\t$request_method';"
+    assert later(own(site).read_text()) == {"*access.log": [spelled, "combined", "json"]}
+    logs = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs
+    (pattern,) = (log for log in logs if log.is_pattern)
+    assert fits(pattern.format, b"200\t/a\tshop\tGET")
+    assert fits(pattern.format, LINE[:-1])
+
+
+def check_what_has_no_requests_is_not_matched(site: Path, capsys: Captured) -> None:
+    """By its lines, or by its format."""
+    (site / "log" / "ftp-access.log").write_bytes(b"what is this?\n")
+    assert ran(site) == 0
+    printed = capsys.readouterr()
+    assert later(printed.out) == {}
+    said = f"  left out: {site}/log/*access.log: {site}/log/ftp-access.log matches it, and has no requests"
+    assert said in printed.err.splitlines()
+    (site / "log" / "ftp-access.log").unlink()
+    more = f"log_format none '$uri'; server {{ access_log {site}/log/none-access.log none; }}"
+    (site / "nginx.conf").write_text(CONF.format(site, more))
+    assert ran(site) == 0
+    assert later(capsys.readouterr().out) == {}
 
 
 def check_what_could_not_be_read_takes_nothing_away(site: Path, capsys: Captured) -> None:
@@ -307,6 +360,22 @@ def check_other_servers(site: Path, capsys: Captured, monkeypatch: Monkey) -> No
 # --- names and built-in paths
 
 
+def logs_are_looked_for_where_others_are(proposed: Any) -> None:
+    for paths, patterns in (
+        ("/l/access.log /l/shop.access.log /l/blog-access.log", "/l/*access.log"),
+        ("/l/access.log /l/access_shop.log", "/l/*access*.log"),
+        ("/l/access_shop.log /l/access.log /m/ssl_access_log", "/l/*access*.log /m/*access_log"),
+        ("/l/api.access.json /l/shop-access", "/l/*access.json /l/*access"),
+        ("/srv/a.example/log/access.log /srv/b.example/log/access.log", "/srv/*/log/*access.log"),
+        ("/srv/www.a.example/requests", "/srv/*/requests"),
+        ("/l/access_shop /l/access.log.save /l/shop.log /srv/c.example/log", ""),
+        ("/l[1]/*/access.log", "/l[[]1]/[*]/*access.log"),
+    ):
+        served = ("www.a.example", "b.example")
+        found = [FoundLog(path, (), served, "here") for path in paths.split()]
+        assert proposed(found) == patterns.split()
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -318,6 +387,9 @@ def check_other_servers(site: Path, capsys: Captured, monkeypatch: Monkey) -> No
         ("/var/log/nginx/shop_access.log", "shop"),
         ("/var/log/x/a b\xe4.log", "a_b"),
         ("/access.log", "access"),
+        ("/var/log/nginx/*access.log", "nginx-later"),
+        ("/srv/*/logs/*access*.log", "access-later"),
+        ("/srv/[[]x]/[*].log", "x"),
         ("/x/" + "a" * 99 + ".log", "a" * 64),
     ],
 )
@@ -374,6 +446,24 @@ test_promise, test_twin = promises(
         check_what_others_name_is_left_to_them,
         None,
         {"takes them": Patches((setup, "_other_files", lambda *_: []))},
+    ),
+    Promise(
+        check_what_is_added_later_is_counted,
+        None,
+        {
+            "by none": Patches((setup, "patterns_for", lambda _: [])),
+            "a second name": Patches((setup, "matches", lambda pattern, path: False)),
+        },
+    ),
+    Promise(
+        check_what_has_no_requests_is_not_matched,
+        None,
+        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+    ),
+    Promise(
+        logs_are_looked_for_where_others_are,
+        patterns_for,
+        {"each": lambda found: [pattern for log in found for pattern in patterns_for([log])]},
     ),
     Promise(
         check_what_could_not_be_read_takes_nothing_away,

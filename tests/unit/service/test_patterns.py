@@ -41,7 +41,7 @@ class Site:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
-        text = f'interval = "10s"\n{more}\n[log.web]\npath = "{self.root}/{pattern}"\n'
+        text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
         self.service = Service(root, text, ledger=str(root / "ledger.db") if ledger else None)
         self.world = self.service.world
 
@@ -312,6 +312,16 @@ def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
     assert site.run(12) == {"a": 2, "b-txt": 1}
 
 
+def none_but_later_ones_may_match(tmp_path: Path) -> None:
+    """Where each that is there, or may come, has a table of its own, nothing is waited for."""
+    site = Site(tmp_path, "*access.log", '[log.shop]\npath = "{}/shop-access.log"')
+    site.write("shop-access.log", lines(1))
+    site.write_at(2, "shop-access.log", lines(1))
+    site.at(3, site.write, "blog-access.log", lines(2))
+    assert site.run(12) == {"shop": 1, "blog": 2}
+    assert not site.service.said("waiting")
+
+
 def logs_are_bounded(tmp_path: Path) -> None:
     """Those that the ledger has of earlier ones count, too; it is said once."""
     site = Site(tmp_path, more="max_logs = 2")
@@ -420,6 +430,7 @@ test_promise, test_twin = promises(
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
+    Promise(none_but_later_ones_may_match, None, {"waits": Patches((Patterns, "named", lambda *_: []))}),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
     Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),
