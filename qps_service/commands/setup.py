@@ -40,8 +40,8 @@ from qps_service.setup.built_in import (
 from qps_service.setup.choosing import is_told_by_lines
 from qps_service.setup.customary import candidates
 from qps_service.setup.dump import Dump
-from qps_service.setup.found import Findings, FoundLog
-from qps_service.setup.later import escaped, patterns_for
+from qps_service.setup.found import Findings, FoundLog, escaped
+from qps_service.setup.later import patterns_for
 from qps_service.text.escape import show_path
 
 HELP = "find the access logs of this machine's web servers, and name them in the configuration"
@@ -319,6 +319,9 @@ def _tables(
     beside: list[Candidate] = []  # where there may be more
     for each in found:
         path, shown = each.log.path, show_path(each.log.path)
+        if each.log.is_pattern:
+            beside.append(each)
+            continue
         real = os.path.realpath(path)
         by_pattern = next(((name, file) for pattern, name, file in patterns if matches(pattern, path)), None)
         why = _objection(path)
@@ -343,6 +346,8 @@ def _tables(
             _say(f"  left out: {show_path(each.log.path)}: {said}")
             continue
         _describe(each, said, how, by_service=user is not None)
+        if not any(matches(table.path, each.log.path) for table in later):
+            _say("  note          one that is added beside it is not found by itself: run setup again then")
         path = escaped(each.log.path)
         if path in _paths(known) or not (by := [one for one in are_known if matches(one, each.log.path)]):
             tables.append(Table(path, _remark(each), (chosen,) if chosen else ()))
@@ -378,29 +383,28 @@ def _paths(known: Mapping[str, Mapping[str, str]]) -> set[str]:
 def _later(
     found: Sequence[Candidate], formats: Mapping[str, tuple[str | None, str, bool]], taken: Iterable[str]
 ) -> list[Table]:
-    """Tables whose paths have wildcards, for what is added beside the logs. Where one of these has a format
-    that lines don't tell, there may be more of it."""
+    """Tables whose paths have wildcards: for what a server names by variables, and for what is added beside
+    the logs. Where one of these has a format that lines don't tell, there may be more of it."""
     tables = []
     counted = {each.log.path: each for each in found if formats[each.log.path][2]}
-    for path in patterns_for(each.log for each in counted.values()):
+    logs = [each.log for each in counted.values()]
+    named = [log.path for log in logs if log.is_pattern]
+    for path in (*named, *patterns_for(log for log in logs if not log.is_pattern)):
         if path in taken:
             continue
-        matched = {
-            *Disk().matches(path),
-            *(each.log.path for each in found if matches(path, each.log.path)),
-        }
-        chosen = [formats[each][0] for each in counted if each in matched]
-        needed = [text for text in dict.fromkeys(chosen) if text and text != AUTO][: LIST_LIMIT - 2]
-        if others := [
-            each
-            for each in sorted(matched - counted.keys())
-            if each in formats or not _has_requests(each, needed)
-        ]:
-            _say(f"  left out: {show_path(path)}: {show_path(others[0])} matches it, and has no requests")
+        like = [each for each in found if each.log.path == path or matches(path, each.log.path)]
+        known = {each.log.path for each in like if each.log.path in counted}
+        needed = [text for each in like if (text := formats[each.log.path][0]) and text != AUTO]
+        needed = [*dict.fromkeys(needed)][: LIST_LIMIT - 2]
+        others = {each.log.path for each in like} - known
+        others |= {each for each in {*Disk().matches(path)} - known if not _has_requests(each, needed)}
+        if others:
+            _say(f"  left out: {show_path(path)}: {show_path(min(others))} matches it, and has no requests")
             continue
-        servers = " and ".join(dict.fromkeys(each.server for log, each in counted.items() if log in matched))
         texts = (*needed, COMBINED, json_lines.NAME) if needed else _by_lines()
-        tables.append(Table(path, f"{servers}: logs that come later, from their first line on", texts))
+        servers = " and ".join(dict.fromkeys(each.server for each in like))
+        what = "logs that variables name" if path in named else "logs that come later"
+        tables.append(Table(path, f"{servers}: {what}, from their first line on", texts))
     return tables
 
 
@@ -409,10 +413,10 @@ def _has_requests(path: str, formats: Iterable[str]) -> bool:
     if is_compressed(path):
         return True  # none is a match
     with suppress(OSError):
-        lines = _last_lines(path)
-        known = [choose(lines).format, *map(compile_format, formats)]
-        return not lines or any(each and fits(each, lines[-1]) for each in known)
-    return True
+        if lines := _last_lines(path):
+            known = [choose(lines).format, *map(compile_format, formats)]
+            return any(each and fits(each, lines[-1]) for each in known)
+    return "access" in os.path.basename(path)
 
 
 def _objection(path: str) -> str | None:

@@ -8,7 +8,7 @@ is the word `access`, or the host's own directory; where there is neither, nothi
 import re
 from collections.abc import Iterable
 
-from qps_service.setup.found import FoundLog
+from qps_service.setup.found import FoundLog, escaped
 
 # What stands behind the word in the name of a log, before the end that all of them have.
 _ACCESS = re.compile(r".*access(?P<host>.*?)(?P<end>\.(?:log|json|txt)|[._-]log|)")
@@ -33,8 +33,3 @@ def _pattern(log: FoundLog) -> str | None:
     else:
         return None
     return "/".join((*above, base))
-
-
-def escaped(path: str) -> str:
-    """A path without wildcards, as `path` takes it."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", path)

@@ -172,18 +172,36 @@ def check_what_is_added_later_is_counted(site: Path, capsys: Captured) -> None:
     assert ran(site, "--write") == 0
     assert later(own(site).read_text()) == {"*access.log": None}
     odd = r"log_format odd $status\t$request_uri\t$host\t$request_method;"
-    new = f"server {{ access_log {site}/log/odd-access.log odd; }} {odd}"
+    new = f"server {{ access_log {site}/log/odd-access.log odd; access_log {site}/log/odd.log; }} {odd}"
     (site / "nginx.conf").write_text(CONF.format(site, new))
     capsys.readouterr()
     assert ran(site, "--write") == 0
-    assert f"  counted by    {site}/log/*access.log, since it came" in capsys.readouterr().err.splitlines()
-    assert names(own(site).read_text()) == {"access.log": "web", "shop.access.log": "shop"}
+    said = capsys.readouterr().err.splitlines()
+    assert f"  counted by    {site}/log/*access.log, since it came" in said
+    note = "  note          one that is added beside it is not found by itself: run setup again then"
+    assert said.count(note) == said[said.index(f"{site}/log/odd.log") :].count(note) == 1
+    assert names(own(site).read_text()) == {"access.log": "web", "shop.access.log": "shop", "odd.log": "odd"}
     spelled = r"log_format odd '$status\t$request_uri\t$host\t$request_method';"
     assert later(own(site).read_text()) == {"*access.log": [spelled, "combined", "json"]}
     logs = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs
     (pattern,) = (log for log in logs if log.is_pattern)
     assert fits(pattern.format, b"200\t/a\tshop\tGET")
     assert fits(pattern.format, LINE[:-1])
+
+
+def check_variables_are_wildcards(site: Path, capsys: Captured) -> None:
+    """Where nothing else matches."""
+    names_it = f"server {{ access_log {site}/log/$host.log; access_log {site}/$host/access.log; }}"
+    (site / "nginx.conf").write_text(CONF.format(site, names_it))
+    assert ran(site) == 0
+    paths = {table["path"] for table in tomllib.loads(capsys.readouterr().out)["log"].values()}
+    assert paths >= {f"{site}/log/*.log", f"{site}/*/access.log"}
+    (site / "log" / "error.log").touch()
+    assert ran(site) == 0
+    printed = capsys.readouterr()
+    assert later(printed.out).keys() == {"access.log", "*access.log"}
+    said = f"  left out: {site}/log/*.log: {site}/log/error.log matches it, and has no requests"
+    assert said in printed.err.splitlines()
 
 
 def check_what_has_no_requests_is_not_matched(site: Path, capsys: Captured) -> None:
@@ -454,6 +472,11 @@ test_promise, test_twin = promises(
             "by none": Patches((setup, "patterns_for", lambda _: [])),
             "a second name": Patches((setup, "matches", lambda pattern, path: False)),
         },
+    ),
+    Promise(
+        check_variables_are_wildcards,
+        None,
+        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
     ),
     Promise(
         check_what_has_no_requests_is_not_matched,
