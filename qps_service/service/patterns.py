@@ -147,6 +147,7 @@ class Patterns:
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
+        self._is_chosen = False  # by a look, and not settled yet
         self._empty: set[str] = set()  # patterns that match nothing
         self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
@@ -173,8 +174,9 @@ class Patterns:
         return self._is_due
 
     def is_due(self, now: int, followed: Collection[str]) -> bool:
-        """Whether a look may find what the last one did not."""
-        if not self.patterns:
+        """Whether a look may find what the last one did not. What that found is followed first: in a reload,
+        a look would find by the configuration before."""
+        if not self.patterns or self._is_chosen:
             return False
         is_due = self.take_hints(followed) | self._every.allows(now)
         return is_due or bool(self.first_seen) or not self._is_complete
@@ -204,6 +206,7 @@ class Patterns:
         self._deferred = look.deferred
         beside = {table.path for table in tables if self.named(table.path, config)}
         self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
+        self._is_chosen = True
         return chosen
 
     def named(self, pattern: str, config: Config) -> list[str]:
@@ -214,6 +217,7 @@ class Patterns:
     def settle(self, *, done: bool) -> bool:
         """What the last look chose is followed, or could not be: then it is chosen again. Whether another
         look is due at once."""
+        self._is_chosen = False
         if done:
             waiting = {path: origin for path, origin in self.fresh.items() if origin in self.first_seen}
             self.fresh = waiting

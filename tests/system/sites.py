@@ -56,7 +56,7 @@ def serve(guest: Guest) -> None:
     guest.systemctl("mask", "--runtime", "apache2")  # until it has another port
     guest.install("nginx", "apache2", "curl")
     guest.run("sed", "-i", r"s/\b80\b/8080/", "/etc/apache2/ports.conf", f"{_SITES}/000-default.conf")
-    guest.write("/etc/nginx/conf.d/formats.conf", FORMATS)
+    guest.write("/etc/nginx/conf.d/00-formats.conf", FORMATS)
     for name, log_format in NGINX_SITES.items():
         guest.write(f"/etc/nginx/conf.d/{name}.conf", NGINX.format(name, log_format))
     guest.write(f"{_SITES}/intranet.conf", APACHE.format("intranet", LOGGED))

@@ -312,6 +312,19 @@ def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
     assert site.run(12) == {"a": 2, "b-txt": 1}
 
 
+def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
+    """As `setup` does: beside tables for what is there now."""
+    site = Site(tmp_path)
+    text = site.service.file.read_text()
+    site.service = Service(tmp_path, '[log.none]\npath = "/nowhere/access.log"\n')
+    site.world = site.service.world
+    site.write("shop.log", lines(1))
+    site.service.reload_at(2, f'{text}[log.shop]\npath = "{site.root}/shop.log"\n')
+    site.write_at(4, "shop.log", lines(2))
+    site.at(5, site.write, "blog.log", lines(3))
+    assert site.run(12) == {"none": 0, "shop": 2, "blog": 3}
+
+
 def none_but_later_ones_may_match(tmp_path: Path) -> None:
     """Where each that is there, or may come, has a table of its own, nothing is waited for."""
     site = Site(tmp_path, "*access.log", '[log.shop]\npath = "{}/shop-access.log"')
@@ -366,6 +379,14 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     os.utime(path, (7, 7))
     assert first(Files(), str(path), config) == 7
     assert first(Files(), str(tmp_path / "none"), config) is None
+
+
+class Hasty(Patterns):
+    """Looks again before what it found is followed."""
+
+    def is_due(self, now: Any, followed: Any, due: Any = Patterns.is_due) -> bool:
+        self._is_chosen = False
+        return bool(due(self, now, followed))
 
 
 class Forgetful(Patterns):
@@ -430,6 +451,11 @@ test_promise, test_twin = promises(
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
+    Promise(
+        a_reload_may_bring_the_first_pattern,
+        None,
+        {"looks by what was": Patches((Patterns, "is_due", Hasty.is_due))},
+    ),
     Promise(none_but_later_ones_may_match, None, {"waits": Patches((Patterns, "named", lambda *_: []))}),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
