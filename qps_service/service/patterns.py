@@ -354,7 +354,8 @@ class _Look:
                 taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
         news = [match for match in self._found if match.path not in taken]
         kept = [match for match in news if self._is_kept(match)]
-        kept += self._vanished(tables.values(), {*taken, *(match.path for match in self._found)})
+        here = {*taken, *(match.path for match in self._found), *(log.path for log in fixed)}
+        kept += self._vanished(tables.values(), here)
         others = sorted((match for match in news if match not in kept), key=self._order)
         logs = [*fixed, *taken.values(), *(match.table._replace(path=match.path) for match in kept)]
         for log in logs:

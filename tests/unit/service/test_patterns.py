@@ -325,14 +325,19 @@ def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
     assert site.run(12) == {"none": 0, "shop": 2, "blog": 3}
 
 
-def none_but_later_ones_may_match(tmp_path: Path) -> None:
-    """Where each that is there, or may come, has a table of its own, nothing is waited for."""
-    site = Site(tmp_path, "*access.log", '[log.shop]\npath = "{}/shop-access.log"')
-    site.write("shop-access.log", lines(1))
-    site.write_at(2, "shop-access.log", lines(1))
-    site.at(3, site.write, "blog-access.log", lines(2))
-    assert site.run(12) == {"shop": 1, "blog": 2}
-    assert not site.service.said("waiting")
+def tables_of_their_own_stay(tmp_path: Path) -> None:
+    """Where each that is there, or may come, has one, nothing is waited for; a log that came meanwhile, and
+    one that has a table, are the same after a restart."""
+    for numbers in (range(1), range(1, 3)):
+        site = Site(tmp_path, "*access.log", '[log.shop]\npath = "{}/shop-access.log"')
+        site.write("shop-access.log", lines(1) if 0 in numbers else b"")
+        for number in numbers:
+            site.write_at(2 + number, "shop-access.log", line(number))
+            site.at(3 + number, site.write, "blog-access.log", lines(2, 2 * number))
+        site.world.time += numbers[0] * 60 * SECOND
+        site.run(12)
+        assert not site.service.said("waiting")
+    assert totals(tmp_path) == {"shop": 3, "blog": 6}
 
 
 def logs_are_bounded(tmp_path: Path) -> None:
@@ -379,6 +384,13 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     os.utime(path, (7, 7))
     assert first(Files(), str(path), config) == 7
     assert first(Files(), str(tmp_path / "none"), config) is None
+
+
+class Eager(patterns._Look):
+    """Takes a log that has a table for one of a pattern's, at the first look."""
+
+    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
+        yield from [] if self._pipelines else vanished(self, tables, set())
 
 
 class Hasty(Patterns):
@@ -456,7 +468,14 @@ test_promise, test_twin = promises(
         None,
         {"looks by what was": Patches((Patterns, "is_due", Hasty.is_due))},
     ),
-    Promise(none_but_later_ones_may_match, None, {"waits": Patches((Patterns, "named", lambda *_: []))}),
+    Promise(
+        tables_of_their_own_stay,
+        None,
+        {
+            "waits": Patches((Patterns, "named", lambda *_: [])),
+            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
+        },
+    ),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
     Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),
