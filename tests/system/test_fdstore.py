@@ -208,10 +208,11 @@ def fed(service: Service, **settings: str) -> None:
         write(numbered.lines(10))
     service.guest.systemctl("restart", UNIT)
     with down(service, **settings):
-        assert stored(service) == 1  # though nobody writes
+        kept = stored(service)  # though nobody writes
         with writing(service) as write:
             write(numbered.lines(10))
     service.stop()
+    assert kept == 1
     assert counted(service) == Counter(f"/{number}" for number in range(numbered.written))
     assert len(service.said(POSSIBLE_LOSS)) == 1  # nobody knows whether it had read more when it was killed
 
@@ -223,7 +224,7 @@ def test_a_fifo_has_a_reader_while_the_service_is_away(service: Service) -> None
 @pytest.mark.twin
 @on_one
 def test_a_fifo_without_a_reader_is_noticed(service: Service) -> None:
-    with pytest.raises(OSError, match="Broken pipe"):
+    with pytest.raises(OSError, match="No such device or address"):
         fed(service, **NO_STORE)
 
 
@@ -232,7 +233,7 @@ def test_a_fifo_without_a_reader_is_noticed(service: Service) -> None:
 def test_a_fifo_that_leaves_the_store_with_its_writer_is_noticed(service: Service) -> None:
     service.inject(faults.let_systemd_poll)
     with pytest.raises(AssertionError):
-        fed(service, Environment="PYTHONPATH=/run/faults", ExecStartPre="", ReadWritePaths="/run/faults")
+        fed(service, Environment="PYTHONPATH=/run/faults", ReadWritePaths="/run/faults")
 
 
 # --- what is in the store
