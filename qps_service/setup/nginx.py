@@ -239,8 +239,13 @@ def _redirects(rewrite: tuple[str, ...]) -> bool:
 
 
 def _name_of(server: Directive) -> str:
+    """Its first name. `_` is none: by it Debian's server takes what no other does."""
     named = [
-        name for each in server.block or () if each.name == "server_name" for name in each.arguments if name
+        "other hosts" if name == "_" else name
+        for each in server.block or ()
+        if each.name == "server_name"
+        for name in each.arguments
+        if name
     ]
     listening = [each.arguments[0] for each in server.block or () if each.name == "listen" and each.arguments]
     return (named or listening or ["a server without a name"])[0]
