@@ -24,9 +24,8 @@ from qps_service.configuration.toml_file import TomlFile, read
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, FormatError, UsageError
 from qps_service.files.kernel import Files, NotRegularError, explain, user_name
 from qps_service.files.rotated_names import is_compressed
-from qps_service.formats import json_lines
 from qps_service.formats.detection import choose, fits
-from qps_service.formats.presets import AUTO, COMBINED, LIST_LIMIT, compile_format
+from qps_service.formats.presets import AUTO, LIST_LIMIT, compile_format
 from qps_service.service.own_user import Answer, as_user, hidden, service_user
 from qps_service.setup import apache, nginx
 from qps_service.setup.built_in import (
@@ -37,7 +36,7 @@ from qps_service.setup.built_in import (
     apache_paths,
     nginx_paths,
 )
-from qps_service.setup.choosing import is_told_by_lines
+from qps_service.setup.choosing import in_order, is_told_by_lines
 from qps_service.setup.customary import candidates
 from qps_service.setup.dump import Dump
 from qps_service.setup.found import Findings, FoundLog, escaped
@@ -401,7 +400,7 @@ def _later(
         if others:
             _say(f"  left out: {show_path(path)}: {show_path(min(others))} matches it, and has no requests")
             continue
-        texts = (*needed, COMBINED, json_lines.NAME) if needed else _by_lines()
+        texts = in_order(needed) if needed else _by_lines()
         servers = " and ".join(dict.fromkeys(each.server for each in like))
         what = "logs that variables name" if path in named else "logs that come later"
         tables.append(Table(path, f"{servers}: {what}, from their first line on", texts))

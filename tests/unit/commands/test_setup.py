@@ -17,10 +17,12 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.path_patterns import is_pattern
 from qps_service.configuration.setup_file import name_of
 from qps_service.files.kernel import user_name
-from qps_service.formats.detection import fits
+from qps_service.formats.line import make_reader, request_of
+from qps_service.formats.presets import PRESETS, as_list, compile_format
 from qps_service.service import own_user
 from qps_service.setup import built_in, customary, dump
 from qps_service.setup.built_in import ApachePaths, NginxPaths, apache_paths, nginx_paths
+from qps_service.setup.choosing import in_order
 from qps_service.setup.found import FoundLog
 from qps_service.setup.later import patterns_for
 from tests.promised import Patches, Promise, promises
@@ -29,6 +31,7 @@ Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
 
 CONF = "http {{ access_log {0}/log/access.log; access_log {0}/log/shop.access.log; server {{ }} {1} }}"
+COMBINED_TEXT = PRESETS["combined"].texts[0]
 LINE = b'1.2.3.4 - - [29/Nov/2026:17:52:49 +0000] "GET /a HTTP/1.1" 200 5 "-" "-"\n'
 
 
@@ -182,11 +185,21 @@ def check_what_is_added_later_is_counted(site: Path, capsys: Captured) -> None:
     assert said.count(note) == said[said.index(f"{site}/log/odd.log") :].count(note) == 1
     assert names(own(site).read_text()) == {"access.log": "web", "shop.access.log": "shop", "odd.log": "odd"}
     spelled = r"log_format odd '$status\t$request_uri\t$host\t$request_method';"
-    assert later(own(site).read_text()) == {"*access.log": [spelled, "combined", "json"]}
+    assert later(own(site).read_text()) == {"*access.log": [spelled, "json", "combined"]}
     logs = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs
     (pattern,) = (log for log in logs if log.is_pattern)
-    assert fits(pattern.format, b"200\t/a\tshop\tGET")
-    assert fits(pattern.format, LINE[:-1])
+    for raw in (b"200\t/a\tshop\tGET", LINE[:-1], b'{"status":200,"uri":"/a","method":"GET"}'):
+        request = request_of(make_reader(pattern.format).roles(raw), keep_query=True)
+        assert request[:3] == (b"GET", b"/a", 200)
+
+
+def a_list_reads_each_as_it_is(order: Any) -> None:
+    """`$status` is a lone hyphen of a combined line here, which would count as no answer."""
+    own, timed = "log_format own '$request_time $status $request_uri';", f"{COMBINED_TEXT} $request_time"
+    listed = as_list([compile_format(text) for text in order([own, timed])])
+    for raw, status in ((LINE[:-1], 200), (LINE[:-1] + b" 0.1", 200), (b"0.1 404 /a", 404)):
+        request = request_of(make_reader(listed).roles(raw), keep_query=True)
+        assert (request.target, request.status) == (b"/a", status)
 
 
 def check_variables_are_wildcards(site: Path, capsys: Captured) -> None:
@@ -482,6 +495,11 @@ test_promise, test_twin = promises(
         check_what_has_no_requests_is_not_matched,
         None,
         {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+    ),
+    Promise(
+        a_list_reads_each_as_it_is,
+        in_order,
+        {"as they come": lambda formats: (*formats, "combined", "json")},
     ),
     Promise(
         logs_are_looked_for_where_others_are,
