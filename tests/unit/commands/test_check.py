@@ -21,6 +21,7 @@ from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
+from qps_service.service.patterns import Patterns
 from tests.promised import Patches, Promise, nothing, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -241,7 +242,7 @@ test_rules, test_rules_without_a_word_are_caught = promises(
         [
             Patches((check, "why_none", lambda *_: "")),
             Patches((check, "advice_for", nothing)),
-            Patches((check.Patterns, "named", lambda *_: [])),
+            Patches((Patterns, "named", lambda *_: [])),
         ],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
