@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from qps_service.errors import EXIT_OK, EXIT_PROBLEM
+from qps_service.errors import EXIT_PROBLEM
 from qps_service.looking import screen, view
 from qps_service.looking.board import Board
 from qps_service.notices.trouble import Trouble
@@ -22,6 +22,7 @@ from qps_service.values.reports import Overview, Report
 
 ESCAPE_DELAY = 25  # milliseconds within which the rest of a key's sequence follows its escape
 _NOTED = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _KEYS: Mapping[int | str, str] = {
     curses.KEY_UP: view.UP,
     curses.KEY_DOWN: view.DOWN,
@@ -94,6 +95,8 @@ class Screen(TakesReports, GoesOn):
     def flush(self, now: int) -> None:
         """Heed keys and signals. Raises OutputClosed."""
         with self._ending_by_fault():
+            if any(events & _GONE for _, events in self._poll.poll(0)):
+                raise OutputClosed  # nobody sees it any longer
             if self._window and (self._heed_signals(self._window) | self._heed_keys(self._window, now)):
                 self._draw(now)
 
@@ -166,9 +169,6 @@ class Screen(TakesReports, GoesOn):
 
     def _heed_keys(self, window: curses.window, now: int) -> bool:
         """Whether there was one."""
-        for _, events in self._poll.poll(0):
-            if events & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
-                raise OutputClosed(EXIT_OK)  # nobody sees it any longer
         found = False
         while True:
             try:
@@ -178,7 +178,7 @@ class Screen(TakesReports, GoesOn):
             found = True
             name = _KEYS.get(key, key if isinstance(key, str) else "")
             if not self._board.press(name, window.getmaxyx()[0], now):
-                raise OutputClosed(EXIT_OK)
+                raise OutputClosed
 
 
 def is_able(environment: Mapping[str, str]) -> bool:

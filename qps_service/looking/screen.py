@@ -6,6 +6,7 @@ fewer columns: the route, req/s and 5xx stay longest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from qps_service.looking.recent import BINS, QUANTILES, SPAN, Figures, Numbers
@@ -22,7 +23,7 @@ from qps_service.values.past import CLASSES
 PLAIN, STRONG, ERROR, WARNING, HEAD = "", "strong", "error", "warning", "head"
 
 _BARS, _ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"  # the first for none
-# Columns that are left to charts and names, if that can be; and to names where only two numbers are beside them.
+# Columns that are left to charts and names, if that can be; to names beside two numbers or one, fewer.
 _SHORTEST_SPARK, _SHORTEST_NAME, _LONGEST_NAME, _CRAMPED_NAME = 10, 16, 48, 6
 _LONGEST_TITLE = 32
 ANY_WIDTH = 1 << 30  # of a pipe
@@ -137,7 +138,7 @@ def sparkline(rates: Sequence[float | None], bars: str) -> str:
     def bar(rate: float | None) -> str:
         if rate is None:
             return " "
-        return bars[-int(-steps * rate // largest)] if rate else bars[0]
+        return bars[min(steps, ceil(steps * rate / largest))] if rate else bars[0]
 
     return "".join(map(bar, rates))
 

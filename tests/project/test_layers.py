@@ -33,7 +33,7 @@ PURE_IMPORTS = {
         "functools",
         "io",
     ),
-    *("itertools", "json", "re", "shlex", "textwrap", "types"),
+    *("itertools", "json", "math", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
 }
 PURE_USES = {
