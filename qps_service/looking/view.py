@@ -13,7 +13,7 @@ UP, DOWN, LEFT, RIGHT, PAGE_UP, PAGE_DOWN, HOME, END = (
 TAB, BACK_TAB, ENTER, ESCAPE, BACKSPACE = "tab", "back tab", "enter", "escape", "backspace"
 
 SHIFT = 8  # columns of a name that one press moves it by
-FILTER_LIMIT = 200  # characters
+LONGEST_FILTER = 200  # characters
 
 HELP = (
     ("up, down, page up, page down", "other rows; home and end, the first and the last"),
@@ -94,5 +94,5 @@ def _type(view: View, key: str) -> View:
     if key == BACKSPACE:
         return view._replace(filter=view.filter[:-1])
     if len(key) == 1 and key.isprintable():
-        return view._replace(filter=(view.filter + key)[:FILTER_LIMIT])
+        return view._replace(filter=(view.filter + key)[:LONGEST_FILTER])
     return view
