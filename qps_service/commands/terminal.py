@@ -144,8 +144,11 @@ class Screen(TakesReports, GoesOn):
             with suppress(curses.error):  # behind the last column of the last line there is no place
                 window.move(y, 0)
                 for text, style in line:
-                    window.addstr(text, self._styles.get(style, curses.A_NORMAL))
+                    window.addstr(text, self._style(style))
         window.refresh()
+
+    def _style(self, name: str) -> int:
+        return self._styles.get(name, curses.A_NORMAL)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._noted.add(number)
@@ -160,7 +163,7 @@ class Screen(TakesReports, GoesOn):
             signal.signal(signal.SIGTSTP, handler)
             self._noted.discard(signal.SIGCONT)
         if noted:
-            with suppress(OSError):
+            with suppress(OSError, curses.error):  # one that has no size
                 width, height = os.get_terminal_size(1)
                 curses.resizeterm(height, width)
             curses.reset_prog_mode()  # a shell may have set its own

@@ -26,7 +26,7 @@ from qps_service.configuration.types import Config, LogConfig
 from qps_service.errors import QpsError
 from qps_service.ledger.queries import past
 from qps_service.looking.board import Board
-from qps_service.looking.moments import DAY
+from qps_service.looking.moments import DAY, spell
 from qps_service.looking.order import SORTS
 from qps_service.looking.recent import BIN, BINS, samples_of
 from qps_service.looking.view import View
@@ -136,7 +136,7 @@ class Printer(TakesReports):
         """Print them. Raises OutputClosed."""
         self._board.take(reports, overview.logs, now)
         try:
-            sys.stdout.write(self._board.text(self._width, now))
+            sys.stdout.write(f"{spell(time.time_ns(), None)}\n{self._board.text(self._width, now)}")
             sys.stdout.flush()
         except BrokenPipeError:
             discard_stdout()

@@ -6,6 +6,7 @@ program but of its world; those stand first.
 """
 
 import ctypes
+import curses
 import os
 import runpy
 import signal
@@ -19,7 +20,7 @@ from typing import Any
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
-from qps_service.commands import audit, reading, run
+from qps_service.commands import audit, reading, run, terminal
 from qps_service.counting.rules import apply_all
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
@@ -35,6 +36,7 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
+from qps_service.looking import screen
 from qps_service.network.http_server import Listener
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, json_lines, statsd
@@ -558,6 +560,37 @@ def gives_rules_all_the_time_that_they_take() -> None:
         __call__ = staticmethod(apply_all)
 
     replace(assembly, RuleTime=lambda *_: Applies())
+
+
+# --- the terminal
+
+
+def keeps_the_terminal() -> None:
+    replace(curses, endwin=lambda: None)
+
+
+def knows_one_size() -> None:
+    replace(curses, resizeterm=lambda *_: None)
+
+
+def is_always_red() -> None:
+    made = terminal.Screen.__init__
+    replace(terminal.Screen, __init__=lambda self, *given, **_: made(self, *given, colours=True))
+
+
+def sees_no_hang_up() -> None:
+    replace(terminal, _GONE=0)
+
+
+def draws_no_errors() -> None:
+    """The program has a mistake, which a 5xx brings to light."""
+
+    def style(_: object, name: str, *__: object) -> int:
+        if name == screen.ERROR:
+            raise ZeroDivisionError("it was drawn")
+        return 0
+
+    replace(terminal.Screen, _style=style)
 
 
 def put_in_place(name: str) -> None:
