@@ -6,7 +6,6 @@ program but of its world; those stand first.
 """
 
 import ctypes
-import curses
 import os
 import runpy
 import signal
@@ -20,7 +19,7 @@ from typing import Any
 from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
-from qps_service.commands import audit, reading, run, terminal
+from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
@@ -36,8 +35,6 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.looking import screen
-from qps_service.network.http_server import Listener
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, json_lines, statsd
 from qps_service.outputs.base import OutputClosed
@@ -458,9 +455,11 @@ def announces_once() -> None:
 
 def waits_for_clients() -> None:
     """A server as one writes it who does not think of clients."""
+    from qps_service.network.http_server import Listener  # what it loads takes as long as half of the rest
+
     receive = Listener._receive
 
-    def waits(self: Listener, client: Any, now: int) -> None:
+    def waits(self: Any, client: Any, now: int) -> None:
         client.socket.setblocking(True)
         receive(self, client, now)
 
@@ -566,31 +565,41 @@ def gives_rules_all_the_time_that_they_take() -> None:
 
 
 def keeps_the_terminal() -> None:
+    import curses
+
     replace(curses, endwin=lambda: None)
 
 
 def knows_one_size() -> None:
+    import curses
+
     replace(curses, resizeterm=lambda *_: None)
 
 
 def is_always_red() -> None:
-    made = terminal.Screen.__init__
-    replace(terminal.Screen, __init__=lambda self, *given, **_: made(self, *given, colours=True))
+    from qps_service.commands.terminal import Screen
+
+    made = Screen.__init__
+    replace(Screen, __init__=lambda self, *given, **_: made(self, *given, colours=True))
 
 
 def sees_no_hang_up() -> None:
+    from qps_service.commands import terminal
+
     replace(terminal, _GONE=0)
 
 
 def draws_no_errors() -> None:
     """The program has a mistake, which a 5xx brings to light."""
+    from qps_service.commands.terminal import Screen
+    from qps_service.looking.screen import ERROR
 
-    def style(_: object, name: str, *__: object) -> int:
-        if name == screen.ERROR:
+    def style(_: object, name: str) -> int:
+        if name == ERROR:
             raise ZeroDivisionError("it was drawn")
         return 0
 
-    replace(terminal.Screen, _style=style)
+    replace(Screen, _style=style)
 
 
 def put_in_place(name: str) -> None:
