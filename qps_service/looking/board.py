@@ -4,11 +4,12 @@ Pure: reports, keys and the time come in, lines go out. One log has a table of i
 the logs, and the routes of each behind it.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from qps_service.looking.order import Order
-from qps_service.looking.recent import SPAN, Numbers, Recent, Sample, sample_of, together
+from qps_service.looking.recent import BIN, BINS, SPAN, Recent, Sample, sample_of, together
 from qps_service.looking.rendering import visible
 from qps_service.looking.screen import Line, Shown, page_of, plain, screen
 from qps_service.looking.view import View, press
@@ -35,26 +36,28 @@ class Board:
         self._ascii_only = ascii_only
         self._recents: dict[str, Recent] = {}
         self._known: dict[str, _Known] = {}
-        self._numbers: dict[str, Numbers] = {}  # what is shown
+        self._now = 0  # of what is shown: it stands still in a pause
+        self._waiting: deque[tuple[Report, int]] = deque()  # what came in the pause
         self._orders: dict[str, Order] = {}  # by log; "" for that of logs
         self._said, self._said_at = "", -SAID_FOR
 
     def recall(self, log: str, sample: Sample, now: int) -> None:
         """Take what the ledger tells, the oldest first."""
-        recent = self._recents.setdefault(log, Recent(show(log.encode())))
-        recent.take(sample)
-        self._numbers[log] = recent.numbers(now)
+        self._recent(log).take(sample)
+        self._now = now
 
     def take(self, reports: Iterable[Report], standings: Iterable[Standing], now: int) -> None:
         """Take the windows that ended now, and how the logs stand: those that are followed, in order."""
+        self._waiting.extend((report, now) for report in reports)
+        while self._waiting and now - self._waiting[0][1] > BINS * BIN:
+            self._waiting.popleft()  # nothing is shown that is older
+        if self._view.is_paused:
+            return
         self._known = {
             each.log: _Known(sum(each.rejects.values()), each.losses, each.waiting) for each in standings
         }
-        self._recents = {log: self._recents.get(log) or Recent(show(log.encode())) for log in self._known}
-        for report in reports:
-            self._recents[report.log].take(sample_of(report, now))
-        if not self._view.is_paused:
-            self._renew(now)
+        self._recents = {log: self._recent(log) for log in self._known}
+        self._go_on(now)
 
     def say(self, text: str, now: int) -> None:
         """Something happened."""
@@ -62,13 +65,13 @@ class Board:
 
     def press(self, key: str, height: int, now: int) -> bool:
         """A key was pressed; whether to go on."""
-        shown, was_paused = self._shown(now), self._view.is_paused
+        shown = self._shown(now)
         view = press(self._view, key, places=1 + shown.others, rows=len(shown.rows), page=page_of(height))
         if view is None:
             return False
         self._view = view
-        if was_paused and not view.is_paused:
-            self._renew(now)
+        if not view.is_paused and self._waiting:
+            self._go_on(self._waiting[-1][1])
         return True
 
     def lines(self, width: int, height: int, now: int) -> list[Line]:
@@ -77,46 +80,51 @@ class Board:
 
     def text(self, width: int | None, now: int) -> str:
         """All tables, for a pipe. `width` is that of the terminal, None for any."""
-        places = range(max(1, len(self._places())))
-        tables = (self._shown(now, place) for place in places)
+        tables = (self._shown(now, place) for place in range(len(self._places())))
         return "".join(plain(shown, self._view, width, ascii_only=self._ascii_only) for shown in tables)
 
-    def _renew(self, now: int) -> None:
-        self._numbers = {log: recent.numbers(now) for log, recent in self._recents.items()}
+    def _go_on(self, now: int) -> None:
+        while self._waiting:
+            report, ended = self._waiting.popleft()
+            self._recent(report.log).take(sample_of(report, ended))
+        self._now = now
+
+    def _recent(self, log: str) -> Recent:
+        return self._recents.setdefault(log, Recent(show(log.encode())))
 
     def _places(self) -> Sequence[str]:
         """The tables there are: by log, "" for that of the logs."""
-        logs = [*self._numbers]
+        logs = [*self._recents]
         return ["", *logs] if len(logs) != 1 else logs
 
     def _shown(self, now: int, place: int | None = None) -> Shown:
         places = self._places()
         log = places[(self._view.place if place is None else place) % len(places)]
-        known = [each for name, each in self._known.items() if log in ("", name)]
+        known = {name: each for name, each in self._known.items() if log in ("", name)}
         if log:
-            numbers, title = self._numbers[log], show(log.encode())
-            waiting = [each.waiting for each in known]
+            title, numbers = self._recents[log].name, self._recents[log].numbers(self._now)
         else:
-            title = f"{len(self._numbers)} logs"
-            numbers = together(title, [*self._numbers.values()])
-            waiting = [
-                f"{show(name.encode())}: {each.waiting}" for name, each in self._known.items() if each.waiting
-            ]
+            title = f"{len(self._recents)} logs"
+            numbers = together(title, [each.whole(self._now) for each in self._recents.values()])
         rows = self._orders.setdefault(log, Order()).arrange(
             numbers.rows,
             self._view.by,
             errors_first=self._view.errors_first,
             is_full=numbers.seconds * SECOND >= SPAN,
         )
-        said = [each for each in waiting if each]
+        waiting = [
+            each.waiting if log else f"{show(name.encode())}: {each.waiting}"
+            for name, each in known.items()
+            if each.waiting
+        ]
         recent = self._said if now - self._said_at < SAID_FOR else ""
         return Shown(
             title=title,
             of="route" if log else "log",
             numbers=numbers,
             rows=[row for row in rows if self._view.takes(row.name)],
-            rejected=sum(each.rejected for each in known),
-            losses=sum(each.losses for each in known),
-            said="; ".join(said) or recent or None,
+            rejected=sum(each.rejected for each in known.values()),
+            losses=sum(each.losses for each in known.values()),
+            said="; ".join(waiting) or recent or None,
             others=len(places) - 1,
         )

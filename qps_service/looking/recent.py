@@ -30,8 +30,8 @@ class Sample(NamedTuple):
 
     ended: int
     length: int  # that really passed
-    tallies: Mapping[str, Sequence[int]]  # name, as it is shown -> requests by class (CLASSES)
-    latencies: Mapping[str, Latency]  # likewise
+    tallies: Mapping[str | None, Sequence[int]]  # name, as it is shown -> requests by class (CLASSES)
+    latencies: Mapping[str | None, Latency]  # likewise
 
 
 class Figures(NamedTuple):
@@ -73,95 +73,91 @@ class Numbers(NamedTuple):
 
 
 class Recent:
-    """The windows of one log, as they come."""
+    """The windows of one log, as they come. What is kept by name is kept of all names together: of None."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._span: deque[Sample] = deque()  # those that SPAN needs, oldest first
         self._lengths: dict[int, float] = {}  # number of a bin -> nanoseconds that are known of it
-        self._bins: dict[str, dict[int, float]] = {}  # name -> number of a bin -> requests
-        self._failed: dict[str, int] = {}  # name -> the last bin with a 5xx
+        self._bins: dict[str | None, dict[int, float]] = {None: {}}  # number of a bin -> requests
+        self._failed: dict[str | None, int] = {}  # the last bin with a 5xx
+        self._forgotten = 0  # the last bin of which nothing is kept
 
     def take(self, sample: Sample) -> None:
         """The next one. One that is longer than a bin stands for all the bins that it covers."""
-        self._span.append(sample)
+        whole = [sum(each) for each in zip(*sample.tallies.values(), strict=True)] or NO_REQUESTS
+        sums = {**sample.tallies, None: whole}
+        latencies = {**sample.latencies, None: merged(sample.latencies.values())}
+        self._span.append(sample._replace(tallies=sums, latencies=latencies))
         while sum(each.length for each in self._span) - self._span[0].length >= SPAN:
             self._span.popleft()
         last, parts = _bin_of(sample.ended), max(1, round(sample.length / BIN))
-        for number in range(last - parts + 1, last + 1):
+        self._forget(last - BINS)
+        for number in range(max(last - parts, last - BINS) + 1, last + 1):
             self._lengths[number] = self._lengths.get(number, 0) + sample.length / parts
-            for name, classes in sample.tallies.items():
+            for name, classes in sums.items():
                 bins = self._bins.setdefault(name, {})
                 bins[number] = bins.get(number, 0) + sum(classes) / parts
-        for name, classes in sample.tallies.items():
+        for name, classes in sums.items():
             if classes[4]:
                 self._failed[name] = last
 
-    def numbers(self, now: int) -> Numbers:
-        """Those of now; nothing in all of them while no window is recent."""
+    def whole(self, now: int) -> Numbers:
+        """Those of now, without rows; nothing in them while no window is recent."""
         last = _bin_of(now)
         self._forget(last - BINS)
         while self._span and now - self._span[0].ended > SPAN + self._span[0].length:
             self._span.popleft()
         length = sum(sample.length for sample in self._span)
-        sums: dict[str, list[int]] = {name: [*NO_REQUESTS] for name in self._bins}
-        timed: dict[str, list[Latency]] = {}
-        for sample in self._span:
-            for name, classes in sample.tallies.items():
-                added = sums.setdefault(name, [*NO_REQUESTS])
-                for number, requests in enumerate(classes):
-                    added[number] += requests
-            for name, latency in sample.latencies.items():
-                timed.setdefault(name, []).append(latency)
-        rows = tuple(
-            self._figures(name, sums[name], length, merged(timed.get(name, ())), last)
-            for name in sorted(sums)
-        )
-        whole = [sum(each) for each in zip(*sums.values(), strict=True)] or [*NO_REQUESTS]
-        latency = merged(each for latencies in timed.values() for each in latencies)
-        return Numbers(length / SECOND, self._figures(None, whole, length, latency, last), rows)
+        return Numbers(length / SECOND, self._figures(None, length, last), ())
 
-    def _figures(
-        self, name: str | None, classes: Sequence[int], length: int, latency: Latency, last: int
-    ) -> Figures:
-        """Of a name, or None for all of them."""
-        requests = sum(classes)
-        bins = self._bins.values() if name is None else [self._bins.get(name, {})]
+    def numbers(self, now: int) -> Numbers:
+        """The same, with rows."""
+        numbers, last = self.whole(now), _bin_of(now)
+        length = sum(sample.length for sample in self._span)
+        names = sorted(name for name in self._bins if name is not None)
+        return numbers._replace(rows=tuple(self._figures(name, length, last) for name in names))
+
+    def _figures(self, name: str | None, length: int, last: int) -> Figures:
+        found = [sample.tallies[name] for sample in self._span if name in sample.tallies]
+        classes = [sum(each) for each in zip(*found, strict=True)] or NO_REQUESTS
+        bins = self._bins[name]
         return Figures(
             name=self.name if name is None else name,
-            requests=requests,
+            requests=sum(classes),
             classes=tuple(_rate(each, length) for each in classes),
-            rate=_rate(requests, length),
+            rate=_rate(sum(classes), length),
             errors=classes[4],
-            latency=latency,
+            latency=merged(sample.latencies[name] for sample in self._span if name in sample.latencies),
             spark=tuple(
-                _rate(sum(each.get(number, 0) for each in bins), self._lengths[number])
-                if number in self._lengths
-                else None
+                _rate(bins.get(number, 0), self._lengths[number]) if number in self._lengths else None
                 for number in range(last - BINS + 1, last + 1)
             ),
-            failed=bool(self._failed) if name is None else name in self._failed,
+            failed=name in self._failed,
         )
 
     def _forget(self, last: int) -> None:
         """All bins up to this one, and names that have no other."""
+        if last <= self._forgotten:
+            return
+        self._forgotten = last
         self._lengths = {number: length for number, length in self._lengths.items() if number > last}
         self._failed = {name: number for name, number in self._failed.items() if number > last}
-        for name in [*self._bins]:
-            bins = self._bins[name]
-            for number in [number for number in bins if number <= last]:
-                del bins[number]
-            if not bins:
+        for name, bins in [*self._bins.items()]:
+            kept = {number: requests for number, requests in bins.items() if number > last}
+            if kept or name is None:
+                self._bins[name] = kept
+            else:
                 del self._bins[name]
 
 
 def sample_of(report: Report, ended: int) -> Sample:
     """A report's window."""
-    tallies: dict[str, list[int]] = {}
+    tallies: dict[str | None, list[int]] = {}
     for row in report.rows:
         number = row.status // 100 - 1 if 100 <= row.status <= 599 else len(CLASSES) - 1
         tallies.setdefault(show(row.route), [*NO_REQUESTS])[number] += row.requests
-    timed: dict[str, list[Latency]] = {}
+    timed: dict[str | None, list[Latency]] = {}
     for key, latency in report.latencies.items():
         timed.setdefault(show(key.route), []).append(latency)
     latencies = {name: merged(each) for name, each in timed.items()}
@@ -174,7 +170,9 @@ def samples_of(past: Past, until: int, ahead: int) -> Iterable[tuple[str, Sample
     for log, tallies in past.names.items():
         own = [period for period in past.periods if period.log == log and period.ended <= until]
         if own:
-            classes = {name: tally.classes for name, tally in tallies.items()}
+            classes: dict[str | None, Sequence[int]] = {
+                name: tally.classes for name, tally in tallies.items()
+            }
             length = sum(period.length for period in own)
             yield log, Sample(max(period.ended for period in own) - ahead, length, classes, {})
 

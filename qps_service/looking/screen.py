@@ -162,7 +162,7 @@ def _state(shown: Shown, bars: str) -> list[tuple[int, Span]]:
     for name, number in (("rejected", shown.rejected), ("losses", shown.losses)):
         weight, mark, style = (7, "! ", WARNING) if number else (1, "", PLAIN)
         parts.append((weight, Span(f"{mark}{name} {number}", style)))
-    return [*parts, (5, Span(sparkline(whole.spark, bars)))]
+    return [*parts, (5, Span(sparkline(whole.spark, bars).lstrip()))]
 
 
 def _joined(parts: list[tuple[int, Span]], width: int) -> Line:
