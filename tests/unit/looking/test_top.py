@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from qps_service.cli import make_parser
 from qps_service.commands import top
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import Config
@@ -223,6 +224,39 @@ def check_stale(_: None = None) -> None:
 
 def sample(ended: int, tallies: Any, latencies: Any = None) -> Sample:
     return Sample(ended, SECOND, tallies, latencies or {})
+
+
+# --- which logs
+
+CHOSEN: dict[str, tuple[Sequence[str], Sequence[tuple[str, str, str]]]] = {  # arguments; name, path, format
+    "all": ((), [("shop", "/srv/shop.log", "%U %>s"), ("each", "/srv/vhosts/*.log", "auto")]),
+    "by name": (["shop"], [("shop", "/srv/shop.log", "%U %>s")]),
+    "by path": (["/srv/shop.log"], [("shop", "/srv/shop.log", "%U %>s")]),
+    "once": (["shop", "/srv/shop.log"], [("shop", "/srv/shop.log", "%U %>s")]),
+    "another": (["/srv/a.log", "--format", "json"], [("a", "/srv/a.log", "json")]),
+    "of one name": (
+        ["/a/access.log", "/b/access.log", "shop"],
+        [("access", "/a/access.log", "auto"), ("access-2", "/b/access.log", "auto"),
+         ("shop", "/srv/shop.log", "%U %>s")],
+    ),
+    "a pattern": (["/srv/*/x.log"], [("x", "/srv/*/x.log", "auto")]),
+    "standard input": (["-"], [("stdin", "/dev/stdin", "auto")]),
+}  # fmt: skip
+
+
+def check_chosen(tmp_path: Path) -> None:
+    """Logs of the configuration are as that says, by name or path; others are as `run` would have them."""
+    file = tmp_path / "qps-reporter.toml"
+    file.write_text(
+        '[log.shop]\npath = "/srv/shop.log"\nformat = "%U %>s"\n[log.each]\npath = "/srv/vhosts/*.log"\n'
+    )
+    for name, (given, expected_logs) in CHOSEN.items():
+        arguments = make_parser(["top"]).parse_args(["top", "--config", str(file), *given])
+        environment = {"QPS_REPORTER_LOG": "/none", "QPS_REPORTER_NAME": "none"} if given else {}
+        logs = top._configured(arguments, environment).logs
+        found = [(log.name, log.path, " ".join(log.format.texts)) for log in logs]
+        assert found == [*expected_logs], name
+        assert all(log.logs == {path for _, path, _ in expected_logs} for log in logs)
 
 
 # --- durations
@@ -570,6 +604,7 @@ test_promise, test_twin = promises(
     Promise(check_charts, None, {"the next bin's": Patches((recent, "_bin_of", ends_in_bins))}),
     Promise(check_recalled, None, {"each bin anew": recall_by(recent.BIN)}, length=60 * SECOND),
     Promise(check_recalled, None, {}, length=10 * SECOND),
+    Promise(check_chosen, None, {"of one name": Patches((top, "_free", lambda name, _: name))}),
     Promise(check_stale, None, {"for ever": Patches((recent, "SPAN", 10_000 * SECOND))}),
     Promise(check_durations, None, {"the last alone": Patches((recent, "SPAN", SECOND))}),
     Promise(check_order, Order, [JumpsAbout, StandsStill]),
