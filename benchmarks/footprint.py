@@ -1,4 +1,4 @@
-"""What the service costs: start to READY, resident memory and CPU while following; and what `top` does.
+"""What the service costs: start to READY, resident memory and CPU while following.
 
     .venv/bin/python -m benchmarks.footprint
     .venv/bin/python -m benchmarks.footprint 3600     at rest for an hour, and not for a minute
@@ -9,19 +9,15 @@ Prints one table. Machines are noisy: the start and the commits are medians of s
 with that of an empty Python in the same run; CPU is seconds of the process for a stated number of lines.
 """
 
-import fcntl
-import math
 import os
 import resource
 import select
 import signal
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 from pathlib import Path
 
@@ -37,8 +33,6 @@ SECONDS = 20
 LINES = RATE * SECONDS
 ROUTES = 10_000
 COMMITS = 101
-SEEN_RATE = 5_000  # lines/s
-SEEN_ROUTES = 1_000  # as many as are told apart by default
 BESIDE = 20_000  # files beside the log
 REST = 60  # seconds
 
@@ -120,27 +114,6 @@ def follow(root: Path, write: list[str]) -> str:
     return f"{costs}, ledger {disk:.2f} MB"
 
 
-def looked_at(root: Path, write: list[str]) -> str:
-    """What `top` takes on a terminal of 120x40 while `write` appends SEEN_RATE lines a second."""
-    terminal, its_end = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    command = ["setsid", "--ctty", sys.executable, "-m", "qps_service", "top", str(root / "access.log")]
-    extra = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-    top = subprocess.Popen(command, stdin=its_end, stdout=its_end, env={**environment({}), **extra})
-    os.close(its_end)
-    drawn = len(os.read(terminal, 65536))  # it has begun
-    before = use([top.pid])
-    with subprocess.Popen(write, stdout=subprocess.DEVNULL) as writer:
-        while writer.poll() is None:
-            if select.select([terminal], [], [], 0.2)[0]:
-                drawn += len(os.read(terminal, 65536))
-    cpu, (resident, _) = (use([top.pid]) - before).cpu, memory([top.pid])
-    top.terminate()
-    top.wait()
-    os.close(terminal)
-    return f"{resident:.1f} MB, {cpu:.2f} CPU s, {drawn / 1000:.0f} kB to the terminal"
-
-
 def at_rest(root: Path, seconds: int) -> str:
     """What it costs to follow a log that nobody writes to."""
     service = Service(root, tempfile.mkdtemp(dir=root))
@@ -186,15 +159,14 @@ def commit(root: Path, routes: int) -> float:
     return statistics.median(took)
 
 
-def many_routes(path: Path, routes: int = ROUTES, rate: float = math.inf) -> list[str]:
-    """A command that appends lines of many routes, so many a second for SECONDS, or LINES at once."""
-    lines = LINES if math.isinf(rate) else round(rate * SECONDS)
+def many_routes(path: Path) -> list[str]:
+    """A command that appends lines of many routes."""
     program = (
-        "import time\n"
+        "import sys\n"
         f"with open({str(path)!r}, 'a') as log:\n"
-        f"    for number in range({lines}):\n"
-        f"        log.write(f'10.0.0.1\\tGET /route/{{number * 7919 % {routes}}}\\t200\\t512\\n')\n"
-        f"        number % 1000 or log.flush() or time.sleep({1000 / rate})\n"
+        f"    for number in range({LINES}):\n"
+        f"        log.write(f'10.0.0.1\\tGET /route/{{number * 7919 % {ROUTES}}}\\t200\\t512\\n')\n"
+        "        number % 1000 or log.flush()\n"
     )
     return [sys.executable, "-c", program]
 
@@ -210,10 +182,6 @@ def main() -> None:
         simulate += ["--rate", str(RATE), "--duration", str(SECONDS)]
         print(f"{RATE} lines/s for {SECONDS} s, a rotation every 2 s: {follow(root, simulate)}")
         print(f"{LINES} lines at once, {ROUTES} routes: {follow(root, many_routes(log))}")
-        simulate = [*simulate[:-4], "--rate", str(SEEN_RATE), "--duration", str(SECONDS)]
-        for name, write in (("4", simulate), (str(SEEN_ROUTES), many_routes(log, SEEN_ROUTES, SEEN_RATE))):
-            seen = looked_at(root, write)
-            print(f"top, {SEEN_RATE} lines/s for {SECONDS} s, {name} routes: {seen}")
         rest = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else REST
         print(f"at rest for {rest} s: {at_rest(root, rest)}")
         for routes in (10, 1000):
