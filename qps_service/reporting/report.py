@@ -32,6 +32,7 @@ def make_report(
         rows=rows,
         losses=losses,
         beside=window.beside,
+        latencies=window.latencies,
     )
 
 
