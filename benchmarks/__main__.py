@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 
-from benchmarks import footprint, history, live, many_logs, outputs, top
+from benchmarks import footprint, history, ledger_size, live, many_logs, outputs, top
 from benchmarks.agreement import DisagreementError
 from benchmarks.contest import compete, say
 from benchmarks.datasets import DATASETS, DiskFullError
@@ -23,8 +23,16 @@ from benchmarks.processes import FailedError, cores
 
 OWN = "qps-reporter"
 ROUNDS = 5
-SERVICE = ("live", "outputs", "many_logs", "history", "top", "footprint")
-PARTS = (*(dataset.name for dataset in DATASETS), *SERVICE)
+PARTS = (
+    *(dataset.name for dataset in DATASETS),
+    "live",
+    "outputs",
+    "many_logs",
+    "history",
+    "ledger",
+    "top",
+    "footprint",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -62,6 +70,8 @@ def main() -> int:
             print(many_logs.table(core, other, say), flush=True)
         if "history" in wanted:
             print(history.table(say), flush=True)
+        if "ledger" in wanted:
+            print(ledger_size.table(say), flush=True)
         if "top" in wanted:
             print(top.table(say), flush=True)
     except (DisagreementError, DiskFullError, FailedError) as error:

@@ -22,8 +22,6 @@ SPAN = 10 * SECOND
 BIN = 10 * SECOND  # of a sparkline
 BINS = 30  # of these: five minutes
 
-QUANTILES = (500, 950, 990)  # per mille
-
 
 class Sample(NamedTuple):
     """A window of one log, or several that follow each other."""
@@ -174,7 +172,10 @@ def samples_of(past: Past, until: int, ahead: int) -> Iterable[tuple[str, Sample
                 name: tally.classes for name, tally in tallies.items()
             }
             length = sum(period.length for period in own)
-            yield log, Sample(max(period.ended for period in own) - ahead, length, classes, {})
+            timed: dict[str | None, Latency] = {
+                name: tally.latency for name, tally in tallies.items() if tally.latency.bins
+            }
+            yield log, Sample(max(period.ended for period in own) - ahead, length, classes, timed)
 
 
 def together(name: str, all_numbers: Sequence[Numbers]) -> Numbers:

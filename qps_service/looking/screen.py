@@ -9,15 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
-from qps_service.looking.recent import BINS, QUANTILES, SPAN, Figures, Numbers
+from qps_service.looking.recent import BINS, SPAN, Figures, Numbers
 from qps_service.looking.rendering import share, visible
 from qps_service.looking.view import HELP, View
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape
-from qps_service.text.units import MILLISECOND, SECOND
+from qps_service.text.units import SECOND, format_latency
 from qps_service.text.width import clip, columns, fit
-from qps_service.values.latency import BEYOND
-from qps_service.values.past import CLASSES
+from qps_service.values.past import CLASSES, QUANTILES
 
 # What spans of text look like, where the terminal can.
 PLAIN, STRONG, ERROR, WARNING, HEAD = "", "strong", "error", "warning", "head"
@@ -28,7 +27,6 @@ _SHORTEST_SPARK, _SHORTEST_NAME, _LONGEST_NAME, _CRAMPED_NAME = 10, 16, 48, 6
 _LONGEST_TITLE = 32
 ANY_WIDTH = 1 << 30  # of a pipe
 _CHART = "5 minutes"
-_QUANTILES = tuple(zip(("p50", "p95", "p99"), QUANTILES, strict=True))
 # Columns at least, so that they stay when numbers change; those of whole logs may take more.
 _LEAST = {"req/s": 8, "4xx": 6, "5xx": 6, "errors": 6, "p50": 5, "p95": 5, "p99": 5, _CHART: 0}
 # What goes first where there is no room.
@@ -118,18 +116,6 @@ def cut(line: Line, width: int, *, ascii_only: bool) -> Line:
     return tuple(found)
 
 
-def spell_quantile(duration: int | None) -> str:
-    """For people; it has two digits."""
-    if duration is None:
-        return "-"
-    if duration == BEYOND:
-        return ">1000s"
-    for unit, size in (("s", SECOND), ("ms", MILLISECOND), ("us", MILLISECOND // 1000)):
-        if duration >= size:
-            return f"{duration / size:g}{unit}"
-    return "0"
-
-
 def sparkline(rates: Sequence[float | None], bars: str) -> str:
     """A character for each, the highest for the largest; a blank where nothing is known."""
     largest = max((rate for rate in rates if rate), default=0.0)
@@ -156,9 +142,9 @@ def _state(shown: Shown, bars: str) -> list[tuple[int, Span]]:
     mark = "! " if whole.errors else ""
     parts.append((6, Span(f"{mark}errors {share(whole.error_share)}", ERROR if whole.errors else PLAIN)))
     if shown.numbers.is_measured:
-        for name, per_mille in _QUANTILES:
+        for name, per_mille in QUANTILES.items():
             weight = 6 if name == "p95" else 4
-            parts.append((weight, Span(f"{name} {spell_quantile(whole.quantile(per_mille))}")))
+            parts.append((weight, Span(f"{name} {format_latency(whole.quantile(per_mille))}")))
     for name, number in (("rejected", shown.rejected), ("losses", shown.losses)):
         weight, mark, style = (7, "! ", WARNING) if number else (1, "", PLAIN)
         parts.append((weight, Span(f"{mark}{name} {number}", style)))
@@ -182,7 +168,7 @@ def _joined(parts: list[tuple[int, Span]], width: int) -> Line:
 def _table(shown: Shown, rows: Sequence[Figures], view: View, width: int, bars: str) -> Iterable[Line]:
     """Heads and rows."""
     wanted = ["req/s", "4xx", "5xx", "errors"]
-    wanted += [name for name, _ in _QUANTILES] if shown.numbers.is_measured else []
+    wanted += [*QUANTILES] if shown.numbers.is_measured else []
     wanted.append(_CHART)
     heads = {name: name + ("*" if name == _BY.get(view.by, view.by) else "") for name in wanted}
     cells = [_cells(row, bars) for row in rows]
@@ -222,7 +208,7 @@ def _cells(row: Figures, bars: str) -> dict[str, str]:
         "4xx": format_rate(row.classes[3]),
         "5xx": format_rate(row.classes[4]),
         "errors": share(row.error_share),
-        **{name: spell_quantile(row.quantile(per_mille)) for name, per_mille in _QUANTILES},
+        **{name: format_latency(row.quantile(per_mille)) for name, per_mille in QUANTILES.items()},
         _CHART: sparkline(row.spark, bars),
     }
 

@@ -20,14 +20,15 @@ from qps_service.looking import board, recent, screen, view
 from qps_service.looking.board import Board
 from qps_service.looking.order import Order
 from qps_service.looking.recent import Figures, Numbers, Recent, Sample
-from qps_service.looking.screen import Shown, sparkline, spell_quantile
+from qps_service.looking.screen import Shown, sparkline
 from qps_service.looking.view import View
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
 from qps_service.simulation.simulator import SteadyPace
 from qps_service.text.escape import show
+from qps_service.text.units import format_latency
 from qps_service.text.width import clip, columns, fit
-from qps_service.values.latency import BEYOND, NO_LATENCY, Latency, bin_of
+from qps_service.values.latency import BEYOND, NO_LATENCY, Latency, LatencyKey, bin_of
 from qps_service.values.reports import Overview, Report, Row, Standing
 from tests.ledgers import entry, opened
 from tests.promised import Patches, Promise, promises
@@ -194,7 +195,8 @@ def check_recalled(tmp_path: Path, length: int) -> None:
     ended = [at - 3 * SECOND - number * length for number in range(280 * SECOND // length)][::-1]
     for number, end in enumerate(ended, 1):
         told = entry(range(20 + number), sequence=number, started=0, ended=length)
-        ledger.commit([told._replace(at=end, path="/access.log")], sequence=number)
+        timed = {LatencyKey(b"/3", 2): lasting(7), LatencyKey(b"/3", 5): lasting(900)}
+        ledger.commit([told._replace(at=end, path="/access.log", latencies=timed)], sequence=number)
     ledger.close()
     shows = Board(View())
     with pytest.MonkeyPatch.context() as patch:
@@ -209,7 +211,9 @@ def check_recalled(tmp_path: Path, length: int) -> None:
     assert known[-1] == pytest.approx(newest * SECOND / length)
     total = sum(number + 20 for number in range(1, len(ended) + 1)) * SECOND
     assert sum(known) == pytest.approx(total / recent.BIN, rel=0.05)
-    assert {row.name for row in numbers.rows} == {f"/{number}" for number in range(newest)}
+    rows = {row.name: row for row in numbers.rows}
+    assert rows.keys() == {f"/{number}" for number in range(newest)}
+    assert [rows["/3"].quantile(part) for part in (500, 950)] == [7 * MILLISECOND, 900 * MILLISECOND]
 
 
 def config(tmp_path: Path) -> Config:
@@ -288,7 +292,7 @@ def check_durations(tmp_path: Path) -> None:
         last = sorted(own)
         exact = last[-(-per_cent * len(last) // 100) - 1]
         unit = 10 ** max(0, len(str(exact)) - 2)
-        assert found[show(route)][name] == spell_quantile(-(-exact // unit) * unit * 1000)
+        assert found[show(route)][name] == format_latency(-(-exact // unit) * unit * 1000)
 
 
 def report(rows: tuple[Row, ...], log: str = "access") -> Report:
@@ -557,7 +561,7 @@ def check_spelled(_: None = None) -> None:
         120 * MILLISECOND: "120ms",
     }
     spelled |= {SECOND: "1s", 9_900 * MILLISECOND: "9.9s", 1000 * SECOND: "1000s", BEYOND: ">1000s"}
-    assert {duration: spell_quantile(duration) for duration in spelled} == spelled
+    assert {duration: format_latency(duration) for duration in spelled} == spelled
     drawn = {(): "", (None, 0.0): " ▁", (0.001, 7.0): "▂█", (1.0, 2.0, 7.0): "▂▃█", (0.1, 0.1): "██"}
     assert {rates: sparkline(rates, BARS) for rates in drawn} == drawn
     cuts = {
