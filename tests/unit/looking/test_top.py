@@ -457,8 +457,8 @@ def check_fits(_: None = None) -> None:
     """On any screen no line is wider, there are no more lines, and nothing has an effect on the terminal."""
     numbers = [table(), table(measured=False), Recent("shop").numbers(START)]
     for width, height, how, chosen, said, ascii_only in product(
-        (1, 2, 3, 12, 33, 40, 80, 132),
-        (1, 2, 3, 4, 24),
+        (1, 2, 3, 12, 33, 80, 132),
+        (1, 3, 4, 24),
         numbers,
         VIEWS,
         SAYS,
