@@ -77,7 +77,7 @@ def screen(shown: Shown, view: View, width: int, height: int, *, ascii_only: boo
 
 def page_of(height: int) -> int:
     """How many rows a screen of this height has: what state, heads and foot leave."""
-    return max(0, height - 3) if height > 3 else 0
+    return max(0, height - 3)
 
 
 def plain(shown: Shown, view: View, width: int | None, *, ascii_only: bool = False) -> str:
