@@ -7,6 +7,7 @@ nanoseconds; the sum and the maximum are those of the durations themselves.
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType
 from typing import NamedTuple
@@ -118,11 +119,11 @@ NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
 
 def summed(latencies: Iterable[Latency]) -> Latency:
     """All of them."""
-    bins: dict[int, int] = {}
+    bins: defaultdict[int, int] = defaultdict(int)
     total = longest = 0
     for latency in latencies:
         for index, requests in latency.bins.items():
-            bins[index] = bins.get(index, 0) + requests
+            bins[index] += requests
         total, longest = total + latency.total, max(longest, latency.longest)
     return Latency(Bins(bins), min(total, SUM_LIMIT), longest)
 
