@@ -19,7 +19,7 @@ from qps_service.values.entries import (
     Event,
     Loss,
 )
-from qps_service.values.latency import Latency, LatencyKey, summed
+from qps_service.values.latency import Latency, LatencyKey, sum_of
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
@@ -90,7 +90,7 @@ def add_whole_latency(
 ) -> None:
     """Add to a period's durations of all routes."""
     if latencies:
-        whole = encode(summed(latencies.values()))
+        whole = encode(sum_of(latencies.values()))
         writing.execute(
             "UPDATE period SET durations = add_durations(durations, ?) WHERE id = ?", (whole, period)
         )

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from qps_service.text.escape import show
-from qps_service.values import latency as durations
 from qps_service.values.counts import Counts
 from qps_service.values.entries import Loss
-from qps_service.values.latency import BEYOND, BOUNDS, Latency, LatencyKey
+from qps_service.values.latency import BEYOND, BOUNDS, Latency, LatencyKey, sum_of
 from qps_service.values.reports import Report, Row, Window
 
 K = TypeVar("K")
@@ -120,8 +119,13 @@ def slowest(latencies: Mapping[K, Latency], most: int | None) -> Mapping[K, Late
 def quantiles(report: Report) -> dict[int, float]:
     """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
     measured."""
-    latency = durations.summed(report.latencies.values())
+    latency = whole(report.latencies)
     return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
+
+
+def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
+    """All of them together."""
+    return sum_of(latencies.values())
 
 
 def numbers_of(latency: Latency, *, bins: bool) -> dict[str, object]:

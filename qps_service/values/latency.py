@@ -93,7 +93,7 @@ class Latency(NamedTuple):
 
     def plus(self, other: "Latency") -> "Latency":
         """The durations of both."""
-        return summed((self, other))
+        return sum_of((self, other))
 
     def quantile(self, per_mille: int) -> int | None:
         """What so many of a thousand requests took at most: nanoseconds, one of BOUNDS, or BEYOND.
@@ -117,7 +117,7 @@ NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
 NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
 
 
-def summed(latencies: Iterable[Latency]) -> Latency:
+def sum_of(latencies: Iterable[Latency]) -> Latency:
     """All of them."""
     bins: defaultdict[int, int] = defaultdict(int)
     total = longest = 0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from qps_service.values.counts import Key
 from qps_service.values.entries import Event
-from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey, summed
+from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey, sum_of
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 NAMES = ("route", "status", "method")  # what requests can be told apart by, but for time
@@ -57,7 +57,7 @@ class Tally(NamedTuple):
         return Tally(
             tuple(map(sum, zip(*(each.classes for each in tallies), strict=True))),
             sum(each.bytes for each in tallies),
-            summed(timed)
+            sum_of(timed)
             if (timed := [each.latency for each in tallies if each.latency.bins])
             else NO_LATENCY,
         )

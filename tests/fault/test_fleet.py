@@ -58,6 +58,8 @@ groups:
       - record: broken:one_host_each
         expr: max without (instance, method) (rate(qps_reporter_http_requests_total[{window}]))
 """
+# The default format, and how long requests took.
+FORMAT = "$remote_addr\t$request_method $uri\t$status\t$body_bytes_sent\t$request_time"
 SERVICE = """
 interval = "1s"
 [output.prometheus]
@@ -65,6 +67,7 @@ listen = "127.0.0.1:{port}"
 [log.access]
 path = "{log}"
 start = "start"
+format = '''{format}'''
 """
 Row = tuple[str, str]  # route and status
 
@@ -85,7 +88,7 @@ def free_ports(number: int) -> list[int]:
 def earlier_lines(log: Path) -> bytes:
     """Of every route and status, and many of each: what a series begins with is in no rate, and one that
     grows from next to nothing is taken to have begun within the window."""
-    simulated(log, "-r 0 --rate 200000 --duration 1 --batch")
+    simulated(log, f"-r 0 --rate 200000 --duration 1 --batch --format '{FORMAT}'")
     lines = log.read_bytes().splitlines(keepends=True)
     return b"".join({tuple(line.split(b"\t")[1:3]): line for line in lines}.values()) * 1000
 
@@ -123,7 +126,7 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     past = earlier_lines(directory / "earlier.log")
     for port, log in zip(ports, logs, strict=True):
         log.parent.mkdir()
-        (log.parent / "config.toml").write_text(SERVICE.format(port=port, log=log))
+        (log.parent / "config.toml").write_text(SERVICE.format(port=port, log=log, format=FORMAT))
         log.write_bytes(past)
     before = past.count(b"\n") * INSTANCES
     with logs[0].open("ab") as log_file:
@@ -150,7 +153,7 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     prometheus.wait_for(f"count(count_over_time(qps_reporter_lines_total[{WINDOW}]) >= {SCRAPES})", INSTANCES)
     began = time.time()
     writers = [
-        simulator(log, f"-r 4 --rate {rate} --duration {SECONDS}")
+        simulator(log, f"-r 4 --rate {rate} --duration {SECONDS} --format '{FORMAT}'")
         for log, rate in zip(logs, RATES, strict=True)
     ]
     for writer in writers:
