@@ -314,7 +314,6 @@ OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
     "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
     "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
-    "half a span": Patches((retention, "ADD_DURATIONS", "ON CONFLICT DO NOTHING")),
     "open windows": Patches((retention, "_Work", lambda writing, sequence: WORK(writing, sequence + 1))),
 }
 
