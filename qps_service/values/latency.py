@@ -101,8 +101,8 @@ class Latency(NamedTuple):
         None where nothing was measured.
         """
         rank = -(-per_mille * self.measured // 1000)  # rounded up
-        for index in sorted(self.bins):
-            rank -= self.bins[index]
+        for index, requests in sorted(self.bins.items()):
+            rank -= requests
             if rank <= 0:
                 return BOUNDS[index] if index < len(BOUNDS) else BEYOND
         return None

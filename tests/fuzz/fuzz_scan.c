@@ -260,6 +260,7 @@ static int take_over(struct scanner *s)
 {
     struct found *f = (struct found *)s;
     const struct table *t = &s->table;
+    durations_settle(&s->durations, t->seed[0]);
     NEED(s->durations.used <= s->durations.room && s->durations.room <= GROUPS_LIMIT);
     NEED(t->used <= KEYS_LIMIT && t->names_used <= KEY_BYTES_LIMIT && s->times_len <= TIMES_LIMIT);
     f->rows = realloc(f->rows, (f->rows_len + t->used + 1) * sizeof *f->rows);

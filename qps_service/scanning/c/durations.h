@@ -221,7 +221,9 @@ static inline uint32_t bin_of(uint64_t duration)
     zeros += duration > 99 * TENS[zeros];
     if (zeros > LAST_ZEROS)
         return LAST_BIN - (duration <= 100 * TENS[LAST_ZEROS]);
-    uint64_t digits = (duration + TENS[zeros] - 1) / TENS[zeros];
+    /* Most take a few seconds at most: such numbers are divided sooner. */
+    uint64_t digits = duration >> 32 ? (duration + TENS[zeros] - 1) / TENS[zeros]
+                                     : ((uint32_t)duration - 1) / (uint32_t)TENS[zeros] + 1;
     return 1 + (zeros - FIRST_ZEROS) * BINS_A_DECADE + (uint32_t)(digits > 10 ? digits - 10 : 0);
 }
 
@@ -239,13 +241,22 @@ struct duration_sum {
     uint64_t total, longest;
 };
 
+/* One that is still to be counted. */
+struct waiting_duration {
+    uint64_t duration;
+    uint32_t entry;
+};
+
 struct durations {
     struct group *groups;      /* by hash: slot_mask + 1 */
     struct duration_sum *sums; /* KEYS_LIMIT; zeros where an entry has none */
     uint32_t used, room;       /* of the groups; where they meet there is to be made room */
     uint32_t slot_mask;
     unsigned shift; /* so many bits of a hash are too many */
-    int is_full;    /* a bin has as many requests as it can */
+    int is_full;    /* a bin has nearly as many requests as it can */
+    /* Counted together, so that one need not wait until the bins of the one before are read. */
+    struct waiting_duration waiting[DURATIONS_WAITING];
+    uint32_t waiting_len;
 };
 
 static inline uint32_t entry_of(const struct group *g)
@@ -261,7 +272,7 @@ static inline uint32_t first_bin_of(const struct group *g)
 /* Where the group with this key is, or would be. A factor that nobody knows spreads what anybody chose. */
 static inline struct group *group_at(const struct durations *d, uint64_t factor, uint32_t key)
 {
-    uint32_t at = (uint32_t)((key * (factor | 1)) >> d->shift);
+    uint32_t at = (uint32_t)(key * (factor | 1) >> d->shift);
     while (d->groups[at].key && d->groups[at].key != key)
         at = (at + 1) & d->slot_mask;
     return &d->groups[at];
@@ -281,11 +292,11 @@ static void durations_clear(struct durations *d, uint32_t entries)
         return;
     memset(d->groups, 0, ((size_t)d->slot_mask + 1) * sizeof *d->groups);
     memset(d->sums, 0, entries * sizeof *d->sums);
-    d->used = 0;
+    d->used = d->waiting_len = 0;
     d->is_full = 0;
 }
 
-/* Room for one more group at least, where there are fewer than GROUPS_LIMIT; -1 without memory. */
+/* Room for more groups, where there is not yet that for GROUPS_LIMIT; -1 without memory. */
 static int durations_grow(struct durations *d, uint64_t factor)
 {
     struct durations old = *d;
@@ -309,24 +320,41 @@ static int durations_grow(struct durations *d, uint64_t factor)
     return 0;
 }
 
-/* Whether there is room for a duration of any entry. */
+/* Whether there is room for as many durations as may wait, of any entries. */
 static inline int durations_have_room(const struct durations *d)
 {
-    return d->used < d->room && !d->is_full;
+    return d->used + DURATIONS_WAITING <= d->room && !d->is_full;
+}
+
+/* Count those that wait. */
+static void durations_settle(struct durations *d, uint64_t factor)
+{
+    uint32_t keys[DURATIONS_WAITING], bins[DURATIONS_WAITING];
+    for (uint32_t i = 0; i < d->waiting_len; i++) {
+        uint32_t bin = bin_of(d->waiting[i].duration), group = bin / GROUP_BINS;
+        bins[i] = bin - group * GROUP_BINS;
+        keys[i] = (d->waiting[i].entry << GROUP_BITS | group) + 1;
+        __builtin_prefetch(&d->groups[keys[i] * (factor | 1) >> d->shift], 1);
+        __builtin_prefetch(&d->sums[d->waiting[i].entry], 1);
+    }
+    for (uint32_t i = 0; i < d->waiting_len; i++) {
+        uint64_t duration = d->waiting[i].duration;
+        struct group *group = group_at(d, factor, keys[i]);
+        struct duration_sum *sum = &d->sums[d->waiting[i].entry];
+        d->used += !group->key;
+        group->key = keys[i];
+        d->is_full |= ++group->requests[bins[i]] >= UINT32_MAX - DURATIONS_WAITING;
+        sum->total += duration;
+        sum->total = sum->total > DURATIONS_LIMIT ? DURATIONS_LIMIT : sum->total;
+        sum->longest = duration > sum->longest ? duration : sum->longest;
+    }
+    d->waiting_len = 0;
 }
 
 /* Count a duration of the entry with this number; there is room for it. */
 static inline void add_duration(struct durations *d, uint64_t factor, uint32_t entry, uint64_t duration)
 {
-    uint32_t bin = bin_of(duration);
-    struct group *group = group_at(d, factor, (entry << GROUP_BITS | bin / GROUP_BINS) + 1);
-    struct duration_sum *sum = &d->sums[entry];
-    d->used += !group->key;
-    group->key = (entry << GROUP_BITS | bin / GROUP_BINS) + 1;
-    d->is_full |= ++group->requests[bin % GROUP_BINS] == UINT32_MAX;
-    sum->total += duration;
-    if (sum->total > DURATIONS_LIMIT)
-        sum->total = DURATIONS_LIMIT;
-    if (duration > sum->longest)
-        sum->longest = duration;
+    d->waiting[d->waiting_len++] = (struct waiting_duration){duration, entry};
+    if (d->waiting_len == DURATIONS_WAITING)
+        durations_settle(d, factor);
 }

@@ -9,17 +9,17 @@
  */
 #if !defined SCAN_SMALL
 enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024, TIMES_LIMIT = 4096 };
-enum { GROUPS_LIMIT = 64 * 1024 };
+enum { GROUPS_LIMIT = 64 * 1024, DURATIONS_WAITING = 64 };
 #else
 enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
-enum { GROUPS_LIMIT = 12 };
+enum { GROUPS_LIMIT = 12, DURATIONS_WAITING = 2 };
 #endif
 
 /* For how much of it there is room at first. */
 #if !defined SCAN_SMALL
-enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64, GROUPS_AT_FIRST = 64 };
+enum { KEYS_AT_FIRST = 128, KEY_BYTES_AT_FIRST = 4096, TIMES_AT_FIRST = 64, GROUPS_AT_FIRST = 128 };
 #else
-enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1, GROUPS_AT_FIRST = 1 };
+enum { KEYS_AT_FIRST = 2, KEY_BYTES_AT_FIRST = 16, TIMES_AT_FIRST = 1, GROUPS_AT_FIRST = 2 };
 #endif
 
 /* 1 << CORES_BITS cores in the cache; LINES_AHEAD lines that are found before they are read; SIZES_WAITING

@@ -39,6 +39,7 @@ static PyObject *take(Scanner *self, int rests)
     PyObject *latencies_type = NULL, *latencies = NULL;
     PyObject *rows = NULL, *taken = NULL, *module = PyType_GetModule(Py_TYPE((PyObject *)self));
     uint64_t lines = 0;
+    durations_settle(&s->durations, s->table.seed[0]);
     for (int i = 0; i < REASONS; i++)
         lines += s->rejects[i];
     for (uint32_t i = 0; i < s->table.used; i++) {

@@ -125,7 +125,7 @@ static inline void scanner_shrink(struct scanner *s)
 static int make_duration_room(struct scanner *s)
 {
     struct durations *d = &s->durations;
-    if ((d->used >= GROUPS_LIMIT || d->is_full) && s->spill(s) < 0)
+    if ((d->room >= GROUPS_LIMIT || d->is_full) && s->spill(s) < 0)
         return -1;
     return durations_have_room(d) ? 0 : durations_grow(d, s->table.seed[0]);
 }
