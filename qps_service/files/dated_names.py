@@ -52,6 +52,17 @@ _KNOWN = {*_FIELDS, *_LONG}
 _ORDER = "sCYGygmbBUVWjdeuwpPHkIlMS"
 _PART = re.compile(r"%(?P<bare>-?)(?P<field>[A-Za-z%])|(?P<text>[^%]+|%)", re.DOTALL)
 
+# Dates as they stand in names, for whoever wrote wildcards in their place.
+_YEAR, _MONTH_NUMBER, _DAY_NUMBER = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_MONTH_NAME = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_HOUR = r"(?:[01]\d|2[0-3])"
+_DATES = re.compile(
+    rf"(?<!\d)(?:(?P<Y>{_YEAR})(?P<a>[-_.]?)(?P<m>{_MONTH_NUMBER})(?:(?P=a)(?P<d>{_DAY_NUMBER})"
+    rf"(?:(?P<b>[-_.T]?)(?P<H>{_HOUR})(?:(?P<c>[-_.:]?)(?P<M>[0-5]\d)(?:(?P=c)(?P<S>[0-5]\d))?)?)?)?"
+    rf"|(?P<e>{_DAY_NUMBER})(?P<f>[-_.]?)(?P<g>{_MONTH_NAME})(?P=f)(?P<h>{_YEAR})"
+    r"|(?P<s>1\d{9}))(?!\d)"
+)
+
 Key = tuple[int, ...]
 
 
@@ -99,6 +110,22 @@ def dated(name: str) -> Dated:
             fields.add(part)
             pattern += f"(?P<{part}>{_bare(_FIELDS[part]) if bare else _FIELDS[part]})"
     return Dated(begins, pattern, tuple(field for field in _ORDER if field in fields))
+
+
+def with_fields(path: str) -> str:
+    """The path with fields in the place of dates that stand in it."""
+
+    def fields(found: re.Match[str]) -> str:
+        if found["s"]:
+            return "%s"
+        if found["g"]:
+            return "%d{0}%b{0}%Y".format(found["f"])
+        text = "%Y"
+        for field, before in (("m", "a"), ("d", "a"), ("H", "b"), ("M", "c"), ("S", "c")):
+            text += f"{found[before]}%{field}" if found[field] else ""
+        return text
+
+    return _DATES.sub(fields, path)
 
 
 def _parts(name: str) -> list[tuple[str, bool, str]]:

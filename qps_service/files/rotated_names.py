@@ -42,6 +42,17 @@ def plain_name(name: str) -> str:
     return os.path.splitext(name)[0] if is_compressed(name) else name
 
 
+def stands_for(path: str, other: str) -> bool:
+    """Whether a path with dates stands for another one, or for what a rotation made of its file."""
+    *folders, base = path.split(os.sep)
+    *others, name = other.split(os.sep)
+    return (
+        len(folders) == len(others)
+        and (name == base or is_sibling(base, name))
+        and all(dated(one).is_one(each) for one, each in zip(folders, others, strict=True))
+    )
+
+
 def stem_of(base: str) -> str:
     """How all its siblings begin."""
     return _rotated(base)[0]

@@ -210,6 +210,10 @@ class LogDirectories:
                 if seen.regular:
                     yield key, path, seen
 
+    def paths(self) -> list[str]:
+        """Of a path with a date: the files that it stood for at the last look, the latest first."""
+        return [path for _, path, _ in self._named()]
+
     def settle(self) -> None:
         """The log is being read."""
         self.is_later = False

@@ -621,9 +621,7 @@ class Discovery:
         """Paths in it to consider."""
         descending = self._lineage.names()
         paths = {
-            path
-            for path in touched
-            if path in descending or directory.is_sibling(os.path.basename(path))
+            path for path in touched if path in descending or directory.is_sibling(os.path.basename(path))
         }
         if everything:
             names = self._files.names(directory.path)

@@ -400,7 +400,7 @@ class IgnoresTheLink(Spoilt):
 
     def spoil(self) -> None:
         look = self._directories.look
-        self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
+        self._directories.look = lambda *given: look(*given)[:1]  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
