@@ -426,6 +426,8 @@ class Classifier:
         source, path = fresh.source, fresh.position.name
         start = source.read(PREFIX_LIMIT, 0)
         mine = _ignored(fresh.position.identity, seen, start)
+        if not start and path in surroundings.dated and seen.modified < _last_read(surroundings):
+            return fresh  # nobody is about to write a copy to it
         if not start:
             return mine if is_compressed(path) else Undecided.YET
 
@@ -508,6 +510,11 @@ class Classifier:
             return self._files.lstat(plain_name(path)).key
         except FileNotFoundError:
             return None
+
+
+def _last_read(surroundings: Surroundings) -> int:
+    """When the log was written to before the last read; st_mtime, nanoseconds."""
+    return max((each.position.modified for each in surroundings.held.values()), default=0)
 
 
 def _longer(found: Found, twin: Found | None, surroundings: Surroundings) -> Found | None:

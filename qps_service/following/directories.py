@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from qps_service.files.dated_names import Key, dated, is_dated
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, siblings
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
 
 # Where rotated files are moved to (logrotate's olddir): one directory, or one more after a change.
 ASIDE_LIMIT = 4
@@ -52,7 +52,7 @@ class LogDirectory(NamedTuple):
         """Those of `names` that may be files of the log."""
         if self.is_dated and not is_dated(self.base):
             names = list(names)
-            return [*siblings(self.base, names), *(name for name in names if name == self.base)]
+            return [*siblings(self.base, names), *(name for name in names if plain_name(name) == self.base)]
         return siblings(self.base, names)
 
     def is_sibling(self, name: str) -> bool:
