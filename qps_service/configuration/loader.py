@@ -178,9 +178,8 @@ class _Loader:
             text = f"expected fields of strftime that tell a date or a time, got {', '.join(unknown)}"
             self._problem(f"{where}path", f"{text}; %% stands for %")
         if is_pattern(path) and is_dated(path):
-            self._problem(
-                f"{where}path", "expected wildcards or fields of strftime, not both: write a log each"
-            )
+            text = "expected wildcards or fields of strftime, got both; write a table for each log"
+            self._problem(f"{where}path", text)
         if is_pattern(path):
             runs = PathPattern(path).runs
             if naming and max(references(naming)) > runs:

@@ -23,7 +23,7 @@ DATED_LIMIT = 32
 LATELY = 48 * 3600 * 1_000_000_000  # nanoseconds
 LATE_LIMIT = 16
 # So many of those that are earlier than the log are looked at, where that is gone.
-_EARLIER_LIMIT = 64
+_EARLIER = 64
 
 
 class LogDirectory(NamedTuple):
@@ -185,7 +185,7 @@ class LogDirectories:
         for key, path, seen in self._named():
             is_latest = self._newest is None or key >= self._newest
             earlier += not is_latest
-            if (best and key < best[0]) or earlier > _EARLIER_LIMIT:
+            if (best and key < best[0]) or earlier > _EARLIER:
                 break
             candidate = (key, seen.modified, path)
             if may_be(path, seen, is_latest) and (best is None or candidate > best):

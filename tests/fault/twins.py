@@ -565,7 +565,7 @@ class KnowsNoLateDay(Spoilt):
         def undated(*given: Any) -> Any:
             return [each._replace(is_dated=False, base=each.name or each.base) for each in look(*given)]
 
-        self._directories.look = undated  # type: ignore[method-assign]
+        self._directories.look = undated  # type: ignore[method-assign,assignment]
 
 
 class KeepsTheLastDayOnly(Spoilt):

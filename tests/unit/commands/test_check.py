@@ -154,6 +154,27 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
     assert f'path = "{place}/access-%Y%m%d.log"' in capsys.readouterr().out
 
 
+def check_what_dates_stand_for(place: Path, capsys: Captured) -> None:
+    """The latest file by its name is looked at."""
+    path = f"{place}/%Y%m%d/access.log"
+    assert main(["check", path]) == 1
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        f"log            access: {path}",
+        "  format       auto",
+        f"  dates        no file matches{PROBLEM}",
+    ]
+    for day in ("20261201", "20261130"):
+        (place / day).mkdir()
+        make_log(place / day / "access.log")
+        make_log(place / day / "access.log.gz")
+    assert main(["check", path]) == 0
+    lines = capsys.readouterr().out.splitlines()[5:]
+    assert lines[0] == f"  dates        2 files; the latest is {place}/20261201/access.log"
+    assert lines[-1] == "  first line   parses as GET /a 200, 512 bytes"
+    assert main(["check", f"{place}/nowhere/%Y.log"]) == 1
+    assert f"  dates        {place}/nowhere: No such file or directory{PROBLEM}" in capsys.readouterr().out
+
+
 PROBLEM = "  <-- problem"
 
 
@@ -235,6 +256,11 @@ test_rules, test_rules_without_a_word_are_caught = promises(
         check_what_a_pattern_matches,
         None,
         [Patches((check, "why_none", lambda *_: "")), Patches((check, "advice_for", nothing))],
+    ),
+    Promise(
+        check_what_dates_stand_for,
+        None,
+        [Patches((check, "_dated", lambda *_: [])), Patches((check, "_why_none_is_dated", lambda *_: ""))],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )
