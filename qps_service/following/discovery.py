@@ -273,7 +273,7 @@ class Discovery:
             certain = {
                 path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)
             }
-            alike = self._search.named_like(certain - inside - found.keys(), log)
+            alike = self._search.named_like(certain - inside, log)
             found |= strange
         else:
             alike = {}

@@ -184,3 +184,27 @@ def start_from_the_start(make: Make) -> None:
 
 def without_hints(make: Make) -> None:
     days_end(make, DIRECTORIES, watcher=NoInotify)
+
+
+def link_that_moves_on(make: Make) -> None:
+    """rotatelogs -L: a second name of the file that is written to; files come and go over two stops, and the
+    one that was the log is still where it was seen last."""
+    rig: Rig = make(log="now", knows_times=True)
+
+    def begin(number: int) -> Writer:
+        path = rig.beside(f"access.log.{number}")
+        writer = rig.writer(path)
+        rig.path.unlink(missing_ok=True)
+        rig.path.hardlink_to(path)
+        return writer
+
+    begin(1).lines(1)
+    rig.expected.clear()
+    rig.look()
+    for number in (2, 5):
+        rig.stop()
+        for further in range(3):
+            begin(number + further).lines(3)
+        rig.start()
+        rig.look()
+    rig.check(losses=[])

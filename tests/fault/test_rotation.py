@@ -132,11 +132,12 @@ test_files_with_dates, test_twin_of_files_with_dates = promises(
     row(dated.without_hints, twins.LooksAtTheLogOnly),
     row(dated.one_writer_is_a_day_late, twins.KnowsNoLateDay, twins.KeepsTheLastDayOnly),
     *(
-        row(dated.several_days_without_us, twins.KnowsNoLateDay, path=path)
+        row(dated.several_days_without_us, twins.LooksAtTheLogOnly, path=path)
         for path in (dated.NAMES, dated.DIRECTORIES)
     ),
     row(dated.old_days_are_packed_and_unpacked, twins.TrustsDates),
     row(dated.without_the_last_day, twins.FallsBack),
     row(dated.foreign_days, twins.FallsBack),
+    row(dated.link_that_moves_on, twins.ThinksNothingWent),
     row(dated.start_from_the_start, twins.KeepsTheLastDayOnly),
 )

@@ -569,6 +569,18 @@ class ClassifiesArchivesOnce(Spoilt):
         classifier.consider = hasty  # type: ignore[method-assign]
 
 
+class ThinksNothingWent(Spoilt):
+    """Looks for no others where a file is still where it was seen last."""
+
+    def spoil(self) -> None:
+        named_like = self._discovery._search.named_like
+
+        def elsewhere(paths: Any, log: str) -> Any:
+            return named_like(set(paths) - {*self._known_files.paths()}, log)
+
+        self._discovery._search.named_like = elsewhere  # type: ignore[method-assign]
+
+
 class KnowsNoLateDay(Spoilt):
     """Takes the latest file for the log, and files with other dates for what they are beside any log."""
 
