@@ -100,7 +100,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l method -x -d 
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s S -l since -x -d 'only from then on: -2h, 14:00, '"'"'2026-11-29 14:00'"'"', @1764424800, today, yesterday, as journalctl takes them'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s U -l until -x -d 'only before then; TIME as for --since'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l by -xka "auto 10s 1m 1h 1d route status method" -d 'a row for each step of time, route, status or method (default: a step that suits the span)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change" -d 'which rows come first (default: by time, or by rate)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change p50 p95 p99" -d 'which rows come first (default: by time, or by rate)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l top -x -d 'only the first N rows (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l compare -xka "1d 7d" -d 'the rates beside those of a day or a week earlier'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l events -d 'starts, stops, rotations and the like of the span, too'

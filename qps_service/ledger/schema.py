@@ -212,8 +212,51 @@ INSERT INTO period_class
          ELSE bytes + excluded.bytes END;
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# How slow requests were (durations.py says what the bytes mean): by route and class of status, and of each
+# period as a whole, so that who looks at an hour need not read all routes for it. And sums of several periods
+# of a log, so that who looks at weeks need not read all periods: a span's rows stand in `count` and `latency`
+# under its number with a minus before it. Whatever becomes of a part, its spans go.
+_SIXTH = """
+CREATE TABLE latency_key (
+    id INTEGER PRIMARY KEY,
+    route BLOB NOT NULL,
+    class INTEGER NOT NULL,     -- first digit of the status
+    shown_route TEXT NOT NULL,
+    UNIQUE (route, class)
+);
+
+CREATE TABLE total_latency (
+    log INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    durations BLOB NOT NULL,
+    PRIMARY KEY (log, key)
+) WITHOUT ROWID;
+
+CREATE TABLE latency (
+    period INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    durations BLOB NOT NULL,
+    PRIMARY KEY (period, key)
+) WITHOUT ROWID;
+
+CREATE TABLE span (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    ended INTEGER NOT NULL,     -- when its last part did, Unix nanoseconds
+    grain INTEGER NOT NULL,     -- nanoseconds of the step that its parts ended in
+    parts INTEGER NOT NULL,     -- how many periods and spans are summed in it
+    span INTEGER                -- that it is a part of
+);
+
+ALTER TABLE period ADD COLUMN durations BLOB;
+ALTER TABLE period ADD COLUMN span INTEGER;
+CREATE INDEX period_span ON period (span);
+CREATE INDEX span_span ON span (span);
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 VERSION = len(STEPS)
+DURATIONS_SINCE = 6  # the first version that has durations
 
 
 def advance(writing: sqlite3.Connection, version: int) -> None:

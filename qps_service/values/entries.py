@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 from qps_service.values.positions import IgnoredFile, Position
 
 # A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
@@ -12,7 +13,7 @@ LOSSES_LIMIT = 1000  # of one log
 
 # Some weeks of a log that rotates every hour; what rotates ten times a second fills its own part alone.
 EVENTS_LIMIT = 1000  # of one log, or of the service itself
-ALL_EVENTS_LIMIT = 10_000  # 2 MB at most, of a ledger that has 64 MiB by default
+ALL_EVENTS_LIMIT = 10_000  # 2 MB at most, of a ledger that has 256 MiB by default
 EVENT_TEXT_LIMIT = 300  # characters of an event's text that are kept; the journal has all of it
 STARTED, STOPPED = "started", "stopped"  # events of the service; the others are called like their notices
 
@@ -63,6 +64,7 @@ class Entry(NamedTuple):
     format: str | None = None  # what `auto` chose for the log; None where it chose nothing
     was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
     events: tuple[Event, ...] = ()  # of any log, and of the service
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # since the entry before
 
 
 class KnownLog(NamedTuple):
@@ -95,3 +97,5 @@ class Restored(NamedTuple):
     format: str | None = None  # as in Entry
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
     was: str | None = None  # the name that it has in the ledger, where that is its former one
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # in total
+    window_latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # of the window that was never reported
