@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import islice
 
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
+from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following.directories import LogDirectory
 from qps_service.text.units import SECOND
 from qps_service.values.positions import Position
@@ -71,9 +71,8 @@ class Search:
         return found
 
     def named_like(self, paths: Iterable[str], log: str) -> dict[str, Seen]:
-        """Files whose paths differ from one of these in digits alone, or in a month's name, or that are named
-        like rotations of it: where a file of the log at path `log` went to, others may be that came and went
-        meanwhile."""
+        """Files whose paths differ from one of these in digits alone, or in a month's name: where a file of
+        the log at path `log` went to, others may be that came and went meanwhile."""
         shapes = _Shapes(log)
         found: dict[str, Seen] = {}
         for path in paths:
@@ -94,7 +93,7 @@ class Search:
                     places = list(islice(alike, PLACES))
             for place in places:
                 for name, _, is_file in self._files.at_pace(self._entries(place)):
-                    if is_file and (shapes.base(name) == shapes.base(base) or is_sibling(base, name)):
+                    if is_file and shapes.base(name) == shapes.base(base):
                         self._look(os.path.join(place, name), found)
         return found
 

@@ -130,7 +130,7 @@ def each_line_once(make: Make) -> None:
             for each in fed.values():
                 act(each.rig)
 
-        go_on(1)
+        go_on(2)  # the first file of rotatelogs -n has no number
         each_one(Rig.stop)
         go_on(2, runs=False)
         each_one(Rig.start)

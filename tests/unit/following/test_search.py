@@ -168,12 +168,6 @@ LIKES: tuple[dict[str, Any], ...] = (
         "likes": {"logs/old/20261127-site1.log"},
         "others": {"logs/old/20261128-site2.log"},
     },
-    {  # rotatelogs -n 3 -L logs/now logs/log
-        "log": "logs/now",
-        "found": "logs/log",
-        "likes": {"logs/log.1", "logs/log.2"},
-        "others": {"logs/log2", "logs/logs.1"},
-    },
 )
 
 test_search, test_twin = promises(
