@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
 from typing import NamedTuple, TypeVar
 
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts
 from qps_service.values.entries import Loss
-from qps_service.values.latency import BEYOND, BOUNDS, NO_LATENCY, Latency, LatencyKey
+from qps_service.values.latency import BEYOND, BOUNDS, Latency, LatencyKey, sum_of
 from qps_service.values.reports import Report, Row, Window
 
 K = TypeVar("K")
@@ -96,9 +95,7 @@ def latencies_json(latencies: Mapping[LatencyKey, Latency], *, bins: bool) -> It
     null is longer than the bins reach. With `bins`, the upper bound of each and its requests."""
     separator = "["
     for key, latency in latencies.items():
-        told = {"route": show(key.route), "class": f"{key.status_class}xx", **_numbers(latency)}
-        if bins:
-            told["bins"] = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
+        told = {"route": show(key.route), "class": f"{key.status_class}xx", **numbers_of(latency, bins=bins)}
         yield separator + _dumped(told)
         separator = ","
     yield "]" if latencies else "[]"
@@ -119,11 +116,6 @@ def slowest(latencies: Mapping[K, Latency], most: int | None) -> Mapping[K, Late
     return dict(sorted(latencies.items(), key=lambda item: -(item[1].quantile(950) or 0))[:most])
 
 
-def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
-    """All of them together."""
-    return reduce(Latency.plus, latencies.values(), NO_LATENCY)
-
-
 def quantiles(report: Report) -> dict[int, float]:
     """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
     measured."""
@@ -131,13 +123,22 @@ def quantiles(report: Report) -> dict[int, float]:
     return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
 
 
-def _numbers(latency: Latency) -> dict[str, object]:
+def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
+    """All of them together."""
+    return sum_of(latencies.values())
+
+
+def numbers_of(latency: Latency, *, bins: bool) -> dict[str, object]:
+    """How long requests took, in nanoseconds; None stands for what is longer than the bins reach. With
+    `bins`, the upper bound of each and its requests."""
     quantiles = {f"p{part // 10}_ns": latency.quantile(part) for part in PER_MILLE}
+    found = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
     return {
         "measured": latency.measured,
         "sum_ns": latency.total,
         "max_ns": latency.longest,
         **{name: None if value == BEYOND else value for name, value in quantiles.items()},
+        **({"bins": found} if bins else {}),
     }
 
 

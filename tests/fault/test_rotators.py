@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from qps_service.following.directories import LogNames
+from qps_service.following.directories import LogDirectory
+from qps_service.following.search import Search
 from tests.fault.program import GUARD, ROOT, until
 from tests.fault.scenarios import Make
 from tests.following import Rig
@@ -150,6 +151,6 @@ def each_line_once(make: Make) -> None:
         assert not wrong
 
 
-test_promise, test_twin = promises(
-    Promise(each_line_once, None, {"none is late": Patches((LogNames, "__contains__", lambda *_: False))})
-)
+NO_OTHERS = Patches((LogDirectory, "siblings", lambda *_: []), (Search, "named_like", lambda *_: {}))
+
+test_promise, test_twin = promises(Promise(each_line_once, None, {"knows no others": NO_OTHERS}))
