@@ -60,7 +60,7 @@ unpack=()
 case $purpose in
 test)
     folder=.cache/servers unpack=(nginx ganglia-monitor gmetad)
-    unpack+=(apache2-bin libapr1 libaprutil1 lighttpd caddy)
+    unpack+=(apache2-bin apache2-utils libapr1 libaprutil1 cronolog runit lighttpd caddy)
     unpack+=(haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0)
     unpack+=(graphite-carbon python3-whisper python3-cachetools python3-twisted python3-attr python3-automat)
     unpack+=(python3-constantly python3-hyperlink python3-idna python3-incremental python3-six)

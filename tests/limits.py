@@ -206,6 +206,12 @@ LIMITS = {
     "Directories outside its own that a log is rotated to": Limit(
         f"{FOLLOWING}directories:ASIDE_LIMIT", "test_limits"
     ),
+    "Directories of a path with dates, at each level": Limit(
+        f"{FOLLOWING}directories:DATED_LIMIT", "test_limits"
+    ),
+    "Files with dates that are open after the first look": Limit(
+        f"{FOLLOWING}directories:LATE_LIMIT", "test_limits"
+    ),
     "Directories searched for a file after a stop": Limit(
         f"{FOLLOWING}search:PLACES", "following.test_search"
     ),

@@ -20,9 +20,11 @@ from qps_service.counting.ambiguity import polynomial, slow_routes
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
+from qps_service.files.dated_names import is_dated
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
+from qps_service.following.directories import LogDirectories
 from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain, explain_row, title, why_unmeasured
@@ -257,6 +259,12 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  or" if number else "  format", one_line(text), True
     yield from _rules(log)
     user = user_name(os.geteuid())
+    if is_dated(log.path):
+        if not (found := _dated(log.path, files)):
+            yield "  dates", _why_none_is_dated(log.path, files), False
+            return
+        yield "  dates", f"{len(found)} files; the latest is {show_path(found[0])}", True
+        log = log._replace(path=found[0])
     try:
         seen = files.stat(log.path)
     except OSError as error:
@@ -314,6 +322,24 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     fields = in_force(above)
     if said := said_of_hosts(log.format, lines, log.max_line, keep=log.keep_host, fields=fields):
         yield "  hosts", said, True
+
+
+def _dated(path: str, files: Files) -> list[str]:
+    """The files that a path with dates stands for, the latest first."""
+    directories = LogDirectories(path, files)
+    directories.look()
+    return directories.paths()
+
+
+def _why_none_is_dated(path: str, files: Files) -> str:
+    """The first directory on the path that can't be listed, if one can't."""
+    *folders, _ = path.split(os.sep)
+    directory = os.sep.join(takewhile(lambda folder: not is_dated(folder), folders)) or os.sep
+    try:
+        files.names(directory)
+    except OSError as error:
+        return f"{show_path(directory)}: {explain_error(error)}"
+    return "no file matches"
 
 
 def _given(files: Files, path: str, seen: Seen) -> str:

@@ -19,6 +19,7 @@ from qps_service.configuration.types import Config, Fragment, JournalConfig, Log
 from qps_service.counting.ambiguity import exponential
 from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
+from qps_service.files.dated_names import is_dated, unknown_fields
 from qps_service.text.escape import show
 from qps_service.values.history import History
 
@@ -179,6 +180,12 @@ class _Loader:
     def _pattern(self, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """What wildcards in its path make of a log."""
         path, naming = values["path"] or "", values["naming"]
+        if unknown := unknown_fields(path):
+            text = f"expected fields of strftime that tell a date or a time, got {', '.join(unknown)}"
+            self._problem(f"{where}path", f"{text}; %% stands for %")
+        if is_pattern(path) and is_dated(path):
+            text = "expected wildcards or fields of strftime, got both; write a table for each log"
+            self._problem(f"{where}path", text)
         if is_pattern(path):
             runs = PathPattern(path).runs
             if naming and max(references(naming)) > runs:
@@ -340,5 +347,5 @@ def _name_of(path: str) -> str:
     """A name for a log that was given none: access for /var/log/nginx/access.log, stdin for -."""
     if path == "-":
         return "stdin"
-    stem = re.sub(r"[*?]", "", os.path.basename(path)).partition(".")[0].strip("_-") or "log"
+    stem = re.sub(r"[*?]|%-?[A-Za-z]", "", os.path.basename(path)).partition(".")[0].strip("_-") or "log"
     return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64].lstrip("_-") or "log"

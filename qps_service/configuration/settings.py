@@ -131,7 +131,8 @@ LOG = (
         None,
         "LOG",
         "the log to follow: a file, a FIFO, or - for standard input; with the wildcards `*`, `?` and `[abc]` "
-        "a log for each match",
+        "a log for each match; with fields of strftime, such as `%Y-%m-%d`, one log of all files that "
+        "these stand for",
     ),
     Setting(
         "name",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from qps_service.files.compression import COMPRESSIONS
+from qps_service.files.dated_names import dated, is_dated
 
 _ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
 _WORDS = r"\.(?:old|prev|bak|rotated)"
@@ -20,6 +21,7 @@ def is_sibling(base: str, name: str) -> bool:
     or, with the extension kept, access-20261123.log and access.1.log; each may get .gz and the like.
     A name without a digit, such as access.log.lock or access.log-errors, is another log; so is
     access2.log. The compressed log itself, access.log.gz, is none: nobody compresses what is written to.
+    Of a `base` with a date, access-%Y-%m-%d.log, all that it stands for are, and what becomes of these.
     """
     return bool(siblings(base, [name]))
 
@@ -40,10 +42,32 @@ def plain_name(name: str) -> str:
     return os.path.splitext(name)[0] if is_compressed(name) else name
 
 
+def stands_for(path: str, other: str) -> bool:
+    """Whether a path with dates stands for another one, or for what a rotation made of its file."""
+    *folders, base = path.split(os.sep)
+    *others, name = other.split(os.sep)
+    return (
+        len(folders) == len(others)
+        and (name == base or is_sibling(base, name))
+        and all(dated(one).is_one(each) for one, each in zip(folders, others, strict=True))
+    )
+
+
+def stem_of(base: str) -> str:
+    """How all its siblings begin."""
+    return _rotated(base)[0]
+
+
 @lru_cache(_BASES)
 def _rotated(base: str) -> tuple[str, re.Pattern[str]]:
     """How the rotated names of the log named `base` begin, and what they are when they are not compressed."""
     stem, extension = os.path.splitext(base)
+    if is_dated(base):
+        if is_dated(extension):
+            stem, extension = base, ""
+        between = rf"(?:{_ROTATED})?" if extension else ""
+        pattern = rf"{dated(stem).pattern}{between}{re.escape(extension)}(?:{_ROTATED}|{_WORDS})?"
+        return dated(base).begins, re.compile(pattern, re.ASCII)
     pattern = rf"{re.escape(base)}(?:{_ROTATED}|{_WORDS})"
     if extension:
         pattern += rf"|{re.escape(stem)}{_ROTATED}{re.escape(extension)}"

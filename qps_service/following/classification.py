@@ -7,7 +7,7 @@ log when that was last read was written before.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
@@ -141,6 +141,9 @@ class Surroundings(NamedTuple):
     elsewhere: Collection[str]  # paths where a known file may be, and which tell nothing of others
     # Paths that are named like one where a known file was found, in places never looked into.
     alike: Collection[str]
+    # Paths with dates, under which writers have their files: there a file is news by its text, whatever else
+    # is the log.
+    dated: Container[str] = ()
 
 
 class Classifier:
@@ -213,7 +216,11 @@ class Classifier:
     def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings, *, is_known: bool) -> bool:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
         large, or like the log's."""
-        return not (is_known or path in self._lineage) and surroundings.is_foreign(path, seen)
+        return not (is_known or self._descends(path, surroundings)) and surroundings.is_foreign(path, seen)
+
+    def _descends(self, path: str, surroundings: Surroundings) -> bool:
+        """Whether the history of its names tells that the file was the log."""
+        return path in self._lineage and path not in surroundings.dated
 
     def _unreadable(self, path: str, identity: Identity, *, trusted: bool) -> str | None:
         if path not in self._lineage and trusted:
@@ -305,7 +312,7 @@ class Classifier:
         fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
             return again
-        descends = path in self._lineage
+        descends = self._descends(path, surroundings)
         if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
             return self._to_ignore(source, identity, seen)
         if is_compressed(path) and (plain := self._plain_of(path)):
@@ -419,6 +426,8 @@ class Classifier:
         source, path = fresh.source, fresh.position.name
         start = source.read(PREFIX_LIMIT, 0)
         mine = _ignored(fresh.position.identity, seen, start)
+        if not start and path in surroundings.dated and seen.modified < _last_read(surroundings):
+            return fresh  # nobody is about to write a copy to it
         if not start:
             return mine if is_compressed(path) else Undecided.YET
 
@@ -457,6 +466,8 @@ class Classifier:
             return mine  # it begins like what was read, and nothing was written to it since
         if seen.modified < since <= seen.changed and self._known_files.ignored.are_many:
             return Undecided.NEW  # one that is not remembered, under another name
+        if seen.modified < since <= seen.changed and plain_name(path) in surroundings.dated:
+            return mine  # an earlier day
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)
@@ -503,6 +514,11 @@ class Classifier:
             return self._files.lstat(plain_name(path)).key
         except FileNotFoundError:
             return None
+
+
+def _last_read(surroundings: Surroundings) -> int:
+    """When the log was written to before the last read; st_mtime, nanoseconds."""
+    return max((each.position.modified for each in surroundings.held.values()), default=0)
 
 
 def _longer(found: Found, twin: Found | None, surroundings: Surroundings) -> Found | None:

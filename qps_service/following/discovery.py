@@ -14,10 +14,11 @@ from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
 
+from qps_service.files.dated_names import Key
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.recognition import is_proven
-from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name, siblings
+from qps_service.files.rotated_names import is_compressed, plain_name, stem_of
 from qps_service.files.sources import count_lines, goes_beyond, open_seen
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
@@ -30,7 +31,7 @@ from qps_service.following.classification import (
     Undecided,
     Unopenable,
 )
-from qps_service.following.directories import LogDirectory
+from qps_service.following.directories import LogDirectory, LogNames
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
 from qps_service.following.ignored_files import IGNORED_LIMIT
@@ -53,6 +54,8 @@ class LogSeen(NamedTuple):
     path: str
     key: tuple[int, int] | None  # device and inode; None if there was nothing, or nothing that can be read
     was_replaced: bool  # since the last look that saw all files beside it
+    # Where a file stands in the order of those that have dates, by its path; None of others.
+    order: Callable[[str], Key | None] = lambda _: None
 
 
 class Doubt(NamedTuple):
@@ -124,13 +127,13 @@ class Discovery:
 
     def note(self, hints: Iterable[Hint], directories: Collection[LogDirectory]) -> bool:
         """Follow where names went; whether one of the hints is about the log or a file that was it."""
-        log_paths = _log_paths(directories)
+        hints = tuple(hints)
+        if not hints:
+            return False
+        log_paths = LogNames(directories)
         # In a directory of hundreds of logs nearly all are about others.
-        begins = tuple(
-            os.path.join(each.path, os.path.splitext(other.base)[0])
-            for each in directories
-            for other in directories
-        )
+        stems = {stem_of(each.base) for each in directories}
+        begins = tuple(os.path.join(each.path, stem) for each in directories for stem in stems)
         concerned = False
         for hint in hints:
             if not isinstance(hint, Lost) and not any(
@@ -142,12 +145,12 @@ class Discovery:
             self._lineage.note(hint, log_paths)
             match hint:
                 case Moved(source, path):
-                    mine = {source, path} & (log_paths | before)
+                    mine = any(each in log_paths or each in before for each in (source, path))
                 case Appeared(path) | Gone(path):
-                    mine = {path} & log_paths
+                    mine = path in log_paths
                 case Lost():
                     continue  # nothing is known of the log; the next look by the tick goes by content
-            if mine or any(is_sibling(each.base, os.path.basename(path)) for each in directories):
+            if mine or any(each.is_sibling(os.path.basename(path)) for each in directories):
                 concerned = True
                 self._touched.add(path)
         return concerned
@@ -231,8 +234,9 @@ class Discovery:
             is_foreign=Owners(self._files, self._known_files, held),
             elsewhere=elsewhere,
             alike=alike,
+            dated=LogNames(each for each in directories if each.is_dated),
         )
-        ignored = self._consider(listing, surroundings, trusting=trusting)
+        ignored = self._consider(listing, surroundings, log.order, trusting=trusting)
         if awaited:
             self._find_by_text(directories, surroundings)
         self._say_what_is_alike(surroundings.found)
@@ -247,7 +251,7 @@ class Discovery:
         self._sweeping = self._sweeping or self._is_full
         self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
         self._since = since if failed or self._resuming else None
-        self._lineage.tidy(_log_paths(directories))
+        self._lineage.tidy(LogNames(directories))
         return surroundings.found[::-1], moved
 
     def _look_elsewhere(
@@ -269,7 +273,7 @@ class Discovery:
             certain = {
                 path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)
             }
-            alike = self._search.named_like(certain - inside - found.keys(), log)
+            alike = self._search.named_like(certain - inside, log)
             found |= strange
         else:
             alike = {}
@@ -307,8 +311,9 @@ class Discovery:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
                 key = self._files.stat(directory.path).key
-                is_new = not self._resuming and key not in self._looked[directory.path]
-                paths = self._candidates(directory, here, everything=everything or is_new) - log_paths
+                is_first = key not in self._looked[directory.path]
+                is_new = not self._resuming and is_first and not directory.is_news
+                paths = self._candidates(directory, here, everything=everything or is_first) - log_paths
             except FileNotFoundError:
                 listing.is_missing |= not directory.aside
                 continue  # what it held is remembered, should it come back
@@ -336,8 +341,11 @@ class Discovery:
                 listing.old |= paths & listing.seen.keys()
                 if directory.aside:
                     self._doubt_what_came_meanwhile(listing, paths)
-            if key not in self._looked[directory.path]:
+            if is_first:
                 self._looked[directory.path].append(key)
+        if len(self._looked) > 2 * len(directories) + PLACES_KEPT:  # of days that went
+            for path in self._looked.keys() - {each.path for each in directories}:
+                del self._looked[path]
         return listing
 
     def _is_past_telling(self, path: str, seen: Seen, since: int) -> bool:
@@ -350,7 +358,12 @@ class Discovery:
         return written < since // SECOND * SECOND
 
     def _consider(
-        self, listing: Listing, surroundings: Surroundings, *, trusting: bool
+        self,
+        listing: Listing,
+        surroundings: Surroundings,
+        place: Callable[[str], Key | None],
+        *,
+        trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
         """Classify each file: known ones first, since the others may be copies of them, then the latest,
         since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
@@ -361,17 +374,19 @@ class Discovery:
         paths: dict[str, Doubt] = {}
         self._is_full = False
 
-        def order(path: str) -> tuple[bool, int, int]:
+        def order(path: str) -> tuple[bool, Key, int, int]:
             each = seen[path]
-            return self._known_files.knows(each), each.modified, each.size
+            return self._known_files.knows(each), place(path) or (), each.modified, each.size
 
         for path in self._files.at_pace(sorted(seen, key=order, reverse=True)):
             key = seen[path].key
             doubt = self._doubtful.get(key)
             if doubt is None and is_compressed(path):
                 doubt = self._doubtful_paths.get(plain_name(path))
-            trusted = (trusting or path in old) and doubt is None
-            now = Doubt(surroundings.since, surroundings.log_was_replaced)
+            # What a name with a date is given to may be written to, whatever else is.
+            trusted = ((trusting and path not in surroundings.dated) or path in old) and doubt is None
+            is_dated = plain_name(path) in surroundings.dated
+            now = Doubt(surroundings.since, surroundings.log_was_replaced or is_dated)
             if doubt:
                 now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
             result: Classification = Undecided.YET
@@ -428,7 +443,7 @@ class Discovery:
 
             for path in sorted(candidates, key=distance):
                 name = os.path.basename(path)
-                if any(is_sibling(each.base, name) for each in directories):
+                if any(each.is_sibling(name) for each in directories):
                     self._take_up(path, candidates[path], [position], surroundings, certain=False)
 
     def _missing(self, surroundings: Surroundings) -> list[Position]:
@@ -606,13 +621,11 @@ class Discovery:
         """Paths in it to consider."""
         descending = self._lineage.names()
         paths = {
-            path
-            for path in touched
-            if path in descending or is_sibling(directory.base, os.path.basename(path))
+            path for path in touched if path in descending or directory.is_sibling(os.path.basename(path))
         }
         if everything:
             names = self._files.names(directory.path)
-            paths.update(os.path.join(directory.path, name) for name in siblings(directory.base, names))
+            paths.update(os.path.join(directory.path, name) for name in directory.siblings(names))
             if descending:
                 paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
         return {path for path in paths if path not in self._others}

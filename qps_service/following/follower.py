@@ -23,12 +23,12 @@ from typing import NamedTuple, Protocol
 from qps_service.files.kernel import Files, NotRegularError, Seen
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
-from qps_service.following.classification import Found
-from qps_service.following.directories import LogDirectories, LogDirectory
+from qps_service.following.classification import Found, Owners
+from qps_service.following.directories import LogDirectories, LogDirectory, MayBe
 from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.held_text import is_cut
-from qps_service.following.hints import Hint
+from qps_service.following.hints import Arrival, Hint
 from qps_service.following.kinship import is_kin
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
@@ -121,12 +121,14 @@ class Follower:
         )
         self._is_replaced = False  # whether the log was, since the last look that saw all files beside it
         self.finds_pipe = False  # whether the log is none of a follower's: a pipe, and no file is open
+        self._others = others
         self._discovery.leave(others)
         for seen_at in known_files.paths():
             self._directories.learn(seen_at)
 
     def reconfigure(self, limits: FollowLimits, others: Container[str]) -> None:
         """Go on with these, for files that are open already too."""
+        self._others = others
         self._discovery.leave(others)
         self._held.reconfigure(limits)
         self._start.limit(limits.max_line)
@@ -239,10 +241,12 @@ class Follower:
             self._reached_at = now
             return
         for _ in range(ROUNDS):
-            self._looked_at = directories = self._directories.look()
+            self._looked_at = directories = self._directories.look(self._may_be_log())
             self._discovery.note(self._watcher.watch({each.path for each in directories}), directories)
             self.take_hints()
             reads_log = self._look_at_log(now)
+            if self._first_look and self._directories.is_dated:
+                self._open_others(now)
             self._see_where_they_went()
             resuming = self._discovery.is_resuming
             found, again = self._discovery.find(
@@ -265,6 +269,8 @@ class Follower:
                 break
         if reads_log and not self._discovery.is_full:
             self._reached_at = now
+        if reads_log:
+            self._directories.settle()
         self._tell_losses()
         self._first_look = False
 
@@ -276,14 +282,44 @@ class Follower:
         if current is None or not self._discovery.is_quiet:
             return False
         with suppress(OSError):
-            return not is_replaced(current.position, self._files.stat(self.path))
+            return not is_replaced(current.position, self._files.stat(self._directories.log_path))
         return False
 
+    def _may_be_log(self) -> MayBe:
+        """Which files with dates may be the log: none of others', and of earlier days none but those that are
+        being read, or were: what is older than our time is not read for want of a later one."""
+        is_foreign = Owners(self._files, self._known_files, self._held)
+        has_owners = bool(len(self._held) or self._known_files.owners())
+
+        def may_be(path: str, seen: Seen, is_latest: bool) -> bool:
+            if path in self._others or (has_owners and is_foreign(path, seen)):
+                return False
+            is_ours = self._held.by_key(seen.key) is not None or self._known_files.knows(seen)
+            return is_latest or (is_ours and seen.key not in self._known_files.ignored)
+
+        return may_be
+
+    def _open_others(self, now: int) -> None:
+        """At the first look several files with dates may be written to."""
+        for path in self._directories.lately(self._may_be_log()):
+            with suppress(OSError):
+                source = Plain(self._files, self._files.open(path))
+                try:
+                    position = self._start.of_another(source, path)
+                    is_new = self._held.by_key(position.identity[:2]) is None
+                except BaseException:
+                    source.close()
+                    raise
+                if is_new:
+                    self._held.adopt(Found(source, position), now)
+                else:
+                    source.close()
+
     def _log_seen(self, *, reads_log: bool) -> LogSeen:
-        current = self._held.current
+        current, path, order = self._held.current, self._directories.log_path, self._directories.key
         if current is None or not reads_log:
-            return LogSeen(self.path, None, was_replaced=True)
-        return LogSeen(self.path, current.key, self._is_replaced)
+            return LogSeen(path, None, was_replaced=True, order=order)
+        return LogSeen(path, current.key, self._is_replaced, order)
 
     def _see_where_they_went(self) -> None:
         """Rotated files may be moved to another directory; they are looked for there after a restart, too."""
@@ -300,7 +336,7 @@ class Follower:
     def _look_at_log(self, now: int) -> bool:
         """Whether what is at the log's path is being read."""
         try:
-            seen = self._files.stat(self.path)
+            seen = self._files.stat(self._directories.log_path)
         except (FileNotFoundError, NotADirectoryError):
             self._absent_since = now if self._absent_since is None else self._absent_since
             if self._first_look or now - self._absent_since >= ABSENCE:
@@ -332,7 +368,7 @@ class Follower:
             if not seen.regular:
                 self.finds_pipe = seen.is_pipe and not len(self._held)
                 raise NotRegularError(seen.mode)
-            source = Plain(self._files, self._files.open(self.path))
+            source = Plain(self._files, self._files.open(self._directories.log_path))
             try:
                 opened = source.seen()
                 if opened.key != seen.key or not opened.regular or self._moves_now():
@@ -361,12 +397,15 @@ class Follower:
 
     def _begin(self, source: Plain) -> Position:
         resuming = self._discovery.is_resuming
+        arrival = self._discovery.take_arrival(source.path())
+        if self._directories.is_later:  # nobody could have put it in the place of another
+            arrival = Arrival.CREATED
         return self._start.begin(
             source,
-            self.path,
+            self._directories.log_path,
             self._held,
             first_look=self._first_look,
-            arrival=self._discovery.take_arrival(source.path()),
+            arrival=arrival,
             resuming=partial(self._discovery.presence, self._looked_at, self._held) if resuming else None,
         )
 
@@ -408,6 +447,7 @@ class Follower:
                 self._announcer.possible_loss(PossibleLoss(what, position.name))
         log = self._held.current
         is_new = log and not log.offset and any(position.offset for position in gone)
+        is_new = is_new and not self._directories.is_later
         if log and is_new and (lines := count_lines(log.source)):
             # It may be a copy in which every line was changed.
             self._announcer.possible_duplicate(self.path, lines, is_alike=False)

@@ -1,5 +1,7 @@
 """Which names carry a file that was the log, as far as hints tell."""
 
+from collections.abc import Container
+
 from qps_service.files.rotated_names import plain_name
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 
@@ -30,9 +32,9 @@ class Lineage:
         self._arrival: tuple[str, bool] | None = None
         self._unseen: list[str] = []
 
-    def note(self, hint: Hint, log_paths: set[str]) -> None:
+    def note(self, hint: Hint, log_paths: Container[str]) -> None:
         """Follow one event; `log_paths` are the names of the log itself."""
-        self.moves += not log_paths.isdisjoint(hint)
+        self.moves += any(path in log_paths for path in hint)
         match hint:
             case Moved(_, path) | Appeared(path, False) if path in log_paths:
                 self._arrival = path, False
@@ -102,7 +104,7 @@ class Lineage:
         arrival, self._arrival = self._arrival, None
         return arrival
 
-    def tidy(self, log_paths: set[str]) -> None:
+    def tidy(self, log_paths: Container[str]) -> None:
         """Forget the names that tell nothing any more."""
         self._names = {
             path: descent for path, descent in self._names.items() if path in log_paths or not descent.known

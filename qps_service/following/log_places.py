@@ -5,11 +5,13 @@ Each of hundreds of logs has to know all others. So they are looked up once for 
 
 import os
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from contextlib import suppress
 from itertools import chain
 
+from qps_service.files.dated_names import is_dated
 from qps_service.files.kernel import Files
+from qps_service.files.rotated_names import stands_for
 
 
 class LogPlaces:
@@ -19,6 +21,7 @@ class LogPlaces:
         self._files = files
         self._logs: frozenset[str] = frozenset()
         self._places: dict[str, set[str]] = {}
+        self._dated: list[str] = []  # paths with dates, each of which stands for many
         self._taken: Counter[str] = Counter()
 
     def others(self, path: str, logs: frozenset[str]) -> Container[str]:
@@ -29,7 +32,9 @@ class LogPlaces:
             self._logs = logs
             self._places = {each: self._places_of(each) for each in logs}
             self._taken = Counter(chain.from_iterable(self._places.values()))
-        return _Others(self._taken, self._places.get(path, set()))
+            self._dated = [place for each in logs if is_dated(each) for place in self._places[each]]
+        own = self._places.get(path, set())
+        return _Others(self._taken, own, [each for each in self._dated if each not in own])
 
     def _places_of(self, path: str) -> set[str]:
         """In a directory without links, and at the end of links."""
@@ -45,9 +50,14 @@ class LogPlaces:
 class _Others:
     """All places but those that are one log's alone."""
 
-    def __init__(self, taken: Mapping[str, int], own: set[str]) -> None:
+    def __init__(self, taken: Mapping[str, int], own: set[str], dated: Collection[str]) -> None:
         self._taken = taken  # by how many logs
         self._own = own
+        self._dated = dated
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self._taken.get(path, 0) > (path in self._own)
+        if not isinstance(path, str):
+            return False
+        if path in self._own:
+            return self._taken[path] > 1
+        return path in self._taken or any(stands_for(each, path) for each in self._dated)

@@ -82,6 +82,17 @@ class StartPosition:
             return self._at_first(source, fresh, min(seen.size, self._unread[1]))
         return self._after_known_part(source, fresh, held, has_name, arrival)
 
+    def of_another(self, source: Plain, path: str) -> Position:
+        """Where to begin at the very first look in a file that was written to of late, but is not the log: it
+        counts from its start only if it is still being written to."""
+        if recalled := self._recall(source, path):
+            return recalled
+        seen = source.seen()
+        fresh = Position(source.identity(), path, 0, b"", b"", False, owner=seen.owner)
+        if self._from_start and source.has_writer():
+            return fresh
+        return begin_at(source, fresh, self._line_before(source, seen.size))
+
     def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
         """After what a log holds at the very first look, which are its first `size` bytes."""
         size = source.seen().size if size is None else size

@@ -62,6 +62,7 @@ RELOADED = Kind("reloaded", "1c20831ce8c04493a9c03d9da0f29625", LOG_NOTICE)
 RELOAD_REFUSED = Kind("reload_refused", "4648a8212e7947cb89c42e1068ce1d3a", LOG_ERR)
 STOPPED = Kind("stopped", "ee308bfc60584f278228898b372c1b51", LOG_INFO)
 LOG_LEFT = Kind("log_left", "6ed4dd8ebd13440aa24205a012b9f0fc", LOG_NOTICE)
+DATES_APART = Kind("dates_apart", "d987e8e39d01787eeb66fb25c1fab8db", LOG_NOTICE)
 TOO_MANY_LOGS = Kind("too_many_logs", "b2a4cb438eaf4a1b9635a5e0762b5197", LOG_WARNING)
 OUTPUT_FAILED = Kind("output_failed", "b5acb13eeba64f74be21b61d5008a808", LOG_WARNING)
 OUTPUT_RESUMED = Kind("output_resumed", "5c66518b54024a5cb8ff129af4b62016", LOG_NOTICE)
@@ -95,6 +96,7 @@ KINDS = (
     RELOAD_REFUSED,
     STOPPED,
     LOG_LEFT,
+    DATES_APART,
     TOO_MANY_LOGS,
     OUTPUT_FAILED,
     OUTPUT_RESUMED,

@@ -13,8 +13,8 @@ rotation it would be, and as long as nobody writes to it.
 """
 
 import os
-import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,9 +23,11 @@ from typing import NamedTuple
 
 from qps_service.configuration.loader import together
 from qps_service.configuration.path_patterns import PathPattern, free_name, name_of
+from qps_service.configuration.toml_file import quoted
 from qps_service.configuration.types import Config, LogConfig
+from qps_service.files.dated_names import is_dated, with_fields
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.rotated_names import is_compressed, siblings
+from qps_service.files.rotated_names import is_compressed, siblings, stands_for, stem_of
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.formats.detection import choose
@@ -44,7 +46,6 @@ from qps_service.values.entries import KnownLog
 LOOK_EVERY = 60 * SECOND  # nanoseconds
 # How long a file may be empty that may be about to become a copy of a log.
 EMPTY = 2 * SECOND  # nanoseconds
-_DIGITS = re.compile(r"\d{4,}")
 START = 1 << 16  # bytes of a log in which its first time is looked for
 DIRECTORIES = 1024  # that one pattern looks into
 
@@ -54,6 +55,7 @@ SAME = "it is the same file as {}"
 OLDER = "it was last written to before the first line of {}, and is named like a rotation of it"
 UNTOLD = "it is named like a rotation of {}, and no line tells it from that yet"
 TOO_MANY = "there are max_logs of them"
+FIELDS = "its name has a field of strftime, and only a path of its own can stand for a file like that"
 
 
 class Match(NamedTuple):
@@ -149,6 +151,7 @@ class Patterns:
         self._is_due = False
         self._is_chosen = False  # by a look, and not settled yet
         self._empty: set[str] = set()  # patterns that match nothing
+        self._advised: set[str] = set()  # patterns whose matches differ in a date
         self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
         self.too_many_said = False
@@ -206,6 +209,7 @@ class Patterns:
         self._deferred = look.deferred
         beside = {table.path for table in tables if self.named(table.path, config)}
         self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
+        self._advise(tables, chosen.logs)
         self._is_chosen = True
         return chosen
 
@@ -248,6 +252,14 @@ class Patterns:
             self.notify(Notice(kinds.WAITING, text, empty[path]))
         self._empty = set(empty)
 
+    def _advise(self, tables: Iterable[LogConfig], logs: Iterable[LogConfig]) -> None:
+        """Say once of which patterns the matches differ in a date alone."""
+        for table in tables:
+            mine = (log.path for log in logs if log.of == table.path)
+            if table.path not in self._advised and (advice := advice_for(table.path, mine)):
+                self._advised.add(table.path)
+                self.notify(Notice(kinds.DATES_APART, advice, table.name))
+
     def close(self) -> None:
         """Watch nothing any longer."""
         self._watcher.close()
@@ -255,13 +267,14 @@ class Patterns:
     def _find(self, config: Config, tables: Iterable[LogConfig]) -> tuple[list[Match], set[str]]:
         """All matches but those that another table names; of several patterns the first one has them."""
         named = {log.path for log in config.logs if not log.is_pattern}
+        dates = [path for path in named if is_dated(path)]
         matches: dict[str, Match] = {}
         directories: set[str] = set()
         for table in tables:
             found, looked = find(self.patterns[table.path], self.files)
             directories |= looked
             for path, seen in found.items():
-                if path not in named:
+                if path not in named and not any(stands_for(each, path) for each in dates):
                     matches.setdefault(path, Match(path, seen, table))
         return list(matches.values()), directories
 
@@ -427,6 +440,8 @@ class _Look:
 
     def _reason(self, match: Match) -> str | None:
         path, seen, table = match
+        if is_dated(path):
+            return FIELDS
         other = self._by_key.setdefault(seen.key, path)
         if other != path:
             return SAME.format(show_path(other))
@@ -478,7 +493,7 @@ class _Look:
         found: dict[str, list[LogConfig]] = {}
         for log in (*logs, *(match.table._replace(path=match.path) for match in news)):
             directory, base = os.path.split(log.path)
-            here, stem = names.get(directory, []), os.path.splitext(base)[0]
+            here, stem = names.get(directory, []), stem_of(base)
             first = bisect_left(here, stem)
             alike = list(takewhile(partial(_begins, stem), islice(here, first, None)))
             if alike not in ([], [base]):
@@ -536,15 +551,14 @@ class _Look:
         patterns.too_many_said = bool(too_many)
 
 
-def advice_for(pattern: str, matches: Collection[str]) -> str | None:
-    """What to say where matches differ in nothing but digits, as the files of one log do that have dates."""
-    shapes = {_DIGITS.sub("#", path) for path in matches}
-    if len(matches) < 2 or len(shapes) == len(matches):
-        return None
-    return (
-        f"some matches of {show_path(pattern)} differ in nothing but digits: if these are dates, each day"
-        " begins a log of its own"
-    )
+def advice_for(pattern: str, matches: Iterable[str]) -> str | None:
+    """What to say where matches differ in a date alone, as the files of one log do."""
+    number = Counter(with_fields(path) for path in matches)
+    for path, count in sorted(number.items()):
+        if count > 1 and is_dated(path):
+            text = f"{count} matches of {show_path(pattern)} differ in a date alone, and are a log each"
+            return f"{text}: for one log of them all, write path = {quoted(path)}"
+    return None
 
 
 def first_time(files: Files, path: str, log: LogConfig) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fault import copies, places, scenarios, twins
+from tests.fault import copies, dated, places, scenarios, twins
 from tests.following import NoInotify
 from tests.promised import MadePromise, Promise, promises
 
@@ -125,4 +125,19 @@ test_the_copy_is_found, test_twin_of_the_search = promises(
 test_a_foreign_file, test_twin_of_a_foreign_file = promises(
     row(places.foreign_file_beside_a_log, twins.TrustsNames, label="hints", hints=True),
     row(places.foreign_file_beside_a_log, twins.SuspectsARotation, label="no_hints", hints=False),
+)
+
+test_files_with_dates, test_twin_of_files_with_dates = promises(
+    *(row(dated.days_end, twins.KnowsNoLateDay, path=path) for path in (dated.NAMES, dated.DIRECTORIES)),
+    row(dated.without_hints, twins.LooksAtTheLogOnly),
+    row(dated.one_writer_is_a_day_late, twins.KnowsNoLateDay, twins.KeepsTheLastDayOnly),
+    *(
+        row(dated.several_days_without_us, twins.LooksAtTheLogOnly, path=path)
+        for path in (dated.NAMES, dated.DIRECTORIES)
+    ),
+    row(dated.old_days_are_packed_and_unpacked, twins.TrustsDates),
+    row(dated.without_the_last_day, twins.FallsBack),
+    row(dated.foreign_days, twins.FallsBack),
+    row(dated.link_that_moves_on, twins.ThinksNothingWent),
+    row(dated.start_from_the_start, twins.KeepsTheLastDayOnly),
 )

@@ -413,7 +413,7 @@ class IgnoresTheLink(Spoilt):
 
     def spoil(self) -> None:
         look = self._directories.look
-        self._directories.look = lambda: look()[:1]  # type: ignore[method-assign]
+        self._directories.look = lambda *given: look(*given)[:1]  # type: ignore[method-assign]
 
 
 class SaysEachTime(Follower):
@@ -567,3 +567,50 @@ class ClassifiesArchivesOnce(Spoilt):
             return IgnoredFile(*identity, seen.changed)
 
         classifier.consider = hasty  # type: ignore[method-assign]
+
+
+class ThinksNothingWent(Spoilt):
+    """Looks for no others where a file is still where it was seen last."""
+
+    def spoil(self) -> None:
+        named_like = self._discovery._search.named_like
+
+        def elsewhere(paths: Any, log: str) -> Any:
+            return named_like(set(paths) - {*self._known_files.paths()}, log)
+
+        self._discovery._search.named_like = elsewhere  # type: ignore[method-assign]
+
+
+class KnowsNoLateDay(Spoilt):
+    """Takes the latest file for the log, and files with other dates for what they are beside any log."""
+
+    def spoil(self) -> None:
+        look = self._directories.look
+
+        def undated(*given: Any) -> Any:
+            return [each._replace(is_dated=False, base=each.name or each.base) for each in look(*given)]
+
+        self._directories.look = undated  # type: ignore[method-assign,assignment]
+
+
+class KeepsTheLastDayOnly(Spoilt):
+    """At the first look all other days are old."""
+
+    def spoil(self) -> None:
+        self._directories.lately = lambda *_: []  # type: ignore[method-assign]
+
+
+class TrustsDates(Spoilt):
+    """Reads each file with a date that appears, whatever its text."""
+
+    def spoil(self) -> None:
+        self._discovery._classifier._classify_text = (  # type: ignore[method-assign]
+            lambda fresh, *_, **__: fresh
+        )
+
+
+class FallsBack(Spoilt):
+    """Takes any file with a date for the log, where there is none that is later."""
+
+    def spoil(self) -> None:
+        self._may_be_log = lambda: lambda *_: True  # type: ignore[method-assign]

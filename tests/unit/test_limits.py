@@ -300,6 +300,23 @@ def few_directories_are_learned(tmp_path: Path) -> None:
     assert found == [f"old{number}" for number in range(ASIDE_LIMIT)]
 
 
+def few_directories_with_dates_are_looked_into(tmp_path: Path) -> None:
+    """The latest, and as many at each level."""
+    for number in range(100):
+        (tmp_path / f"20{number:02}" / "01").mkdir(parents=True)
+    found = [each.path for each in LogDirectories(f"{tmp_path}/%Y/%m/a.log", Files()).look() if each.is_dated]
+    assert sorted(found)[-32:] == [f"{tmp_path}/20{number}/01" for number in range(68, 100)]
+    assert len(found) - 1 == 32  # and that of the log
+
+
+def few_files_with_dates_are_open_at_first(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.log").touch()
+    directories = LogDirectories(f"{tmp_path}/%d.log", Files())
+    directories.look()
+    assert len(directories.lately()) + 1 == 16
+
+
 # --- messages
 
 
@@ -372,6 +389,8 @@ test_promise, test_twin = promises(
     Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
     Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
     Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),
+    Promise(few_directories_with_dates_are_looked_into, None, [Doubled("following.directories:DATED_LIMIT")]),
+    Promise(few_files_with_dates_are_open_at_first, None, [Doubled("following.directories:LATE_LIMIT")]),
     Promise(few_directories_are_learned, None, [Doubled("following.directories:ASIDE_LIMIT")]),
     Promise(a_log_says_little_in_a_minute, None, [Doubled("following.announcer:BURST")]),
     Promise(rotations_are_summed_up, None, [Doubled("following.announcer:ROTATIONS_SAID_EVERY")]),

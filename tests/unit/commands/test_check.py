@@ -156,7 +156,28 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
     assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
     (place / "access.log").unlink()
     assert main(["check", f"{place}/access-2026*.log"]) == 0
-    assert "differ in nothing but digits" in capsys.readouterr().out
+    assert f'path = "{place}/access-%Y%m%d.log"' in capsys.readouterr().out
+
+
+def check_what_dates_stand_for(place: Path, capsys: Captured) -> None:
+    """The latest file by its name is looked at."""
+    path = f"{place}/%Y%m%d/access.log"
+    assert main(["check", path]) == 1
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        f"log            access: {path}",
+        "  format       auto",
+        f"  dates        no file matches{PROBLEM}",
+    ]
+    for day in ("20261201", "20261130"):
+        (place / day).mkdir()
+        make_log(place / day / "access.log")
+        make_log(place / day / "access.log.gz")
+    assert main(["check", path]) == 0
+    lines = capsys.readouterr().out.splitlines()[5:]
+    assert lines[0] == f"  dates        2 files; the latest is {place}/20261201/access.log"
+    assert lines[-1] == "  first line   parses as GET /a 200, 512 bytes"
+    assert main(["check", f"{place}/nowhere/%Y.log"]) == 1
+    assert f"  dates        {place}/nowhere: No such file or directory{PROBLEM}" in capsys.readouterr().out
 
 
 PROBLEM = "  <-- problem"
@@ -244,6 +265,11 @@ test_rules, test_rules_without_a_word_are_caught = promises(
             Patches((check, "advice_for", nothing)),
             Patches((Patterns, "named", lambda *_: [])),
         ],
+    ),
+    Promise(
+        check_what_dates_stand_for,
+        None,
+        [Patches((check, "_dated", lambda *_: [])), Patches((check, "_why_none_is_dated", lambda *_: ""))],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )

@@ -412,13 +412,16 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
         ),
         (
             "[log.a]\npath = '/x'\nname = '{1}'\n[log.b]\npath = '/*.log'\nname = '{2}'\nwas = 'c'\n"
-            "[log.d]\npath = '/[z-a]'\n[log.e]\npath = '/?'\nname = 'e'",
+            "[log.d]\npath = '/[z-a]'\n[log.e]\npath = '/?'\nname = 'e'\n"
+            "[log.f]\npath = '/%Y-%Q'\n[log.g]\npath = '/*-%Y'\n[log.h]\npath = '/%Q'\n",
             [
                 "log.a.name: is for a path with wildcards; a log's own name is its table's",
                 "log.b.name: expected no more than {1}, got '{2}'",
                 "log.b.was: is for one log, and path may match many",
                 "log.d.path: expected a range that goes up, as [0-9], got '/[z-a]'",
                 "log.e.name: expected a name with {1}, which is what the first wildcard stands for, got 'e'",
+                "log.f.path: expected fields of strftime that tell a date or a time, got %Q; %% stands for %",
+                "log.g.path: expected wildcards or fields of strftime, got both; write a table for each log",
             ],
         ),
     ],

@@ -312,6 +312,25 @@ def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
     assert site.run(12) == {"a": 2, "b-txt": 1}
 
 
+def dates_are_advised_against(tmp_path: Path) -> None:
+    """Once, with the path to write; what another log's dates stand for is no match, nor is what looks like
+    such a path itself."""
+    site = Site(tmp_path, more=f'[log.dated]\npath = "{tmp_path}/logs/b-%Y-%m-%d.log"\n')
+    for name in ("a-20261129.log", "b-2026-11-29.log", "b-2026-11-30.log", "c-1.log", "c-2.log", "d-%Y.log"):
+        site.write(name, line(1))
+    assert site.run(5) == {"a-20261129": 0, "dated": 0, "c-1": 0, "c-2": 0}
+    assert site.service.said("dates_apart") == []
+    site = Site(tmp_path, ledger=False)
+    site.at(2, site.write, "a-20261130.log", lines(1))
+    site.at(4, site.write, "a-20261201.log", lines(1))
+    site.run(8)
+    assert site.service.said("dates_apart") == [
+        f"2 matches of {site.root}/*.log differ in a date alone, and are a log each: for one log of them all,"
+        f' write path = "{site.root}/{name}"'
+        for name in ("b-%Y-%m-%d.log",)
+    ]
+
+
 def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
     """As `setup` does: beside tables for what is there now."""
     site = Site(tmp_path)
@@ -463,6 +482,15 @@ test_promise, test_twin = promises(
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
+    Promise(
+        dates_are_advised_against,
+        None,
+        [
+            Patches((Patterns, "_advise", nothing)),
+            Patches((patterns, "stands_for", lambda *_: False)),
+            Patches((patterns, "is_dated", lambda path: "/b" in path)),
+        ],
+    ),
     Promise(
         a_reload_may_bring_the_first_pattern,
         None,
