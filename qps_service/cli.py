@@ -10,7 +10,7 @@ from typing import Any
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "setup", "check", "explain", "history", "status", "audit", "summarize", "simulate")
+COMMANDS = ("run", "setup", "check", "explain", "history", "status", "web", "audit", "summarize", "simulate")
 
 EPILOG = """\
 examples:

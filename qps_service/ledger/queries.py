@@ -49,12 +49,16 @@ def past(ledger: Ledger, question: Question) -> Past:
         keys = _keys(reading, question.takes)
         tallies: dict[int, Tally] = {}
         names: dict[str, dict[str, Tally]] = {}
+        trends: dict[str, dict[str, tuple[int, ...]]] = {}
         if question.by is None:
             tallies = _by_period(reading, [row[0] for row in periods], keys)
         else:
             for log, name in logs.items():
-                own = [row[0] for row in periods if row[1] == log]
-                names[name] = _by_name(reading, own, keys, _NAME[question.by])
+                parts: list[list[int]] = [[] for _ in range(max(1, question.parts))]
+                for period, of, _, _, ended, *_ in periods:
+                    if of == log:
+                        parts[part_of(ended, question)].append(period)
+                names[name], trends[name] = _by_name(reading, parts, keys, _NAME[question.by])
         found = tuple(
             Period(
                 logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
@@ -74,7 +78,15 @@ def past(ledger: Ledger, question: Question) -> Past:
             tuple(_events(reading, ids, since, until)),
             begins,
             ends,
+            trends if question.parts else {},
         )
+
+
+def part_of(ended: int, question: Question) -> int:
+    """The part of the span in which a period ended; those beyond it belong to the first and the last."""
+    parts = max(1, question.parts)
+    part = (ended - question.since - 1) * parts // (question.until - question.since)
+    return min(parts - 1, max(0, part))
 
 
 _REPORTED = """log IN (SELECT value FROM json_each(:logs))
@@ -139,11 +151,17 @@ def _by_period(reading: sqlite3.Connection, periods: list[int], keys: str | None
 
 
 def _by_name(
-    reading: sqlite3.Connection, periods: list[int], keys: str | None, name: str
-) -> dict[str, Tally]:
+    reading: sqlite3.Connection, parts: list[list[int]], keys: str | None, name: str
+) -> tuple[dict[str, Tally], dict[str, tuple[int, ...]]]:
+    """The requests of all parts together, and how many there were in each."""
     known = {row[0]: row[1:] for row in reading.execute(f"SELECT id, {name}, {_CLASS} FROM key")}  # noqa: S608
-    rows = _rows(reading, "count.key", periods, keys, "GROUP BY count.key")
-    return _tallies((*known[key], *rest) for key, *rest in rows)
+    rows: list[tuple[Any, ...]] = []
+    trends: dict[str, list[int]] = {}
+    for number, periods in enumerate(parts):
+        for key, *rest in _rows(reading, "count.key", periods, keys, "GROUP BY count.key"):
+            rows.append((*known[key], *rest))
+            trends.setdefault(known[key][0], [0] * len(parts))[number] += rest[0]
+    return _tallies(rows), {each: tuple(trend) for each, trend in trends.items()}
 
 
 def _tallies(rows: Rows) -> dict[Any, Tally]:
@@ -196,3 +214,13 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
             past=past(ledger, Question(since, now, MINUTE)),
             events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last)[::-1],
         )
+
+
+def last_report(ledger: Ledger) -> tuple[int, int] | None:
+    """When the window of the last report began and ended, Unix nanoseconds; None if there was none yet."""
+    with ledger.snapshot() as reading:
+        began, ended = reading.execute(
+            """SELECT min(started), max(ended) FROM period
+               WHERE sequence = (SELECT value FROM meta WHERE name = 'sequence')"""
+        ).fetchone()
+        return None if ended is None else (began, ended)

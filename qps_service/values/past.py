@@ -1,6 +1,7 @@
 """What is asked of the ledger's history, and what it answers. Times are Unix nanoseconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from qps_service.values.counts import Key
@@ -21,6 +22,7 @@ class Question(NamedTuple):
     takes_log: Callable[[str], bool] = lambda _: True
     takes: Callable[[Key], bool] | None = None  # which requests count; None for all
     by: str | None = None  # one of NAMES; None for time
+    parts: int = 0  # of the span, equal ones, that are to be told apart for each name, too
 
 
 class Tally(NamedTuple):
@@ -73,6 +75,8 @@ class Past(NamedTuple):
     events: tuple[Event, ...]  # of these logs and of the service, from the first period's start on
     begins: int | None  # when the oldest window of these logs began; None without one
     ends: int | None  # when the newest one ended
+    # Log -> name -> requests in each part, where that was asked; a period is in the part in which it ends.
+    trends: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({})
 
 
 class LogStanding(NamedTuple):

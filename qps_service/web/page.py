@@ -1,0 +1,229 @@
+"""The WSGI application (PEP 3333): paths, headers, and what is remembered of answers.
+
+Promises:
+- Only GET and HEAD are answered, and only where Host is an address, `localhost` or a name that was allowed: a
+  page of somebody else's that has its own name lead here (DNS rebinding) gets nothing.
+- No script, style, frame or form but the page's own files is let in by the browser (CSP); nothing is sent on.
+- An answer is the same until the next report, and has an ETag by that report's sequence: who has it gets 304,
+  before the ledger is asked for more. Of those who ask at once one has it computed.
+- A question that takes longer than TIME_LIMIT is given up; what can't be told is one sentence.
+"""
+
+import hashlib
+import ipaddress
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qps_service.ledger.database import (
+    LedgerError,
+    LedgerMissing,
+    LedgerSlow,
+    LedgerTooNew,
+    LedgerUnavailable,
+)
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.queries import last_report, past, standing
+from qps_service.looking.moments import HOUR, MINUTE
+from qps_service.text.escape import show, show_path
+from qps_service.values.counts import Key
+from qps_service.values.past import Question
+from qps_service.web.answers import PARTS, is_late, routes, series, state, statuses
+from qps_service.web.assets import Asset
+from qps_service.web.view import View, step_for, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+TIME_LIMIT = 5.0  # seconds of one question to the ledger
+KEPT = 32  # answers, of some 100 KB at most
+_HEADERS = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cache-Control", "no-cache"),  # keep it, and ask whether it is still right
+]
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
+
+
+class Answer(NamedTuple):
+    """What is sent."""
+
+    status: int
+    body: bytes
+    type: str = "application/json"
+    etag: str = ""
+
+
+class Page:
+    """The application."""
+
+    def __init__(
+        self,
+        ledger: str,
+        *,
+        assets: Mapping[str, Asset],
+        holder: Callable[[], int],  # PID of who holds the ledger, 0 where nobody is seen
+        unix: Callable[[], int],  # nanoseconds
+        monotonic: Callable[[], float],  # seconds
+        names: Iterable[str] = (),  # of hosts, beside addresses and localhost
+    ) -> None:
+        self.asked_at = monotonic()  # the last request
+        self._path = ledger
+        self._assets = assets
+        self._holder = holder
+        self._unix, self._monotonic = unix, monotonic
+        self._names = {"localhost", *(name.lower() for name in names)}
+        self._kept: OrderedDict[str, Answer] = OrderedDict()
+        self._computing = threading.Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+        """One request."""
+        self.asked_at = self._monotonic()
+        method = environ["REQUEST_METHOD"]
+        answer = self._answer(environ, method)
+        if answer.etag and environ.get("HTTP_IF_NONE_MATCH") == answer.etag:
+            answer = answer._replace(status=304, body=b"")
+        headers = [*_HEADERS, ("Content-Type", answer.type)]
+        if answer.etag:
+            headers.append(("ETag", answer.etag))
+        if answer.status == 405:
+            headers.append(("Allow", "GET, HEAD"))
+        if answer.status != 304:
+            headers.append(("Content-Length", str(len(answer.body))))
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+        return [] if method == "HEAD" else [answer.body]
+
+    def _answer(self, environ: "WSGIEnvironment", method: str) -> Answer:
+        if not self._is_host(environ.get("HTTP_HOST", "")):
+            return _sentence(403, "This name is not one of mine: qps-reporter web --host NAME allows one.")
+        if method not in ("GET", "HEAD"):
+            return _sentence(405, "Expected GET or HEAD.")
+        path = environ.get("PATH_INFO") or "/"
+        if asset := self._assets.get(path):
+            return Answer(200, asset.body, asset.type, _etag(asset.body.hex()))
+        if path != "/state.json" and path not in _PARTS:
+            return _sentence(404, "There is no such page.")
+        try:
+            view = view_of(environ.get("QUERY_STRING", ""))
+        except ValueError as error:
+            return _sentence(400, f"{error}.")
+        try:
+            with self._open() as ledger:
+                return self._told(ledger, path, view, environ.get("HTTP_IF_NONE_MATCH", ""))
+        except LedgerError as error:
+            return _sentence(503, self._trouble(error))
+
+    def _is_host(self, host: str) -> bool:
+        """An address can't be made to lead elsewhere, as a name can."""
+        found = _HOST.fullmatch(host)
+        if not found:
+            return False
+        name = found[1].strip("[]").rstrip(".").lower()
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._names
+        return True
+
+    @contextmanager
+    def _open(self) -> "Iterator[Ledger]":
+        ledger = Ledger(self._path, boot="")
+        try:
+            ledger.open(writable=False, scan=False)
+            due = self._monotonic() + TIME_LIMIT
+            ledger.database.give_up_when(lambda: self._monotonic() > due)
+            with ledger.snapshot():
+                yield ledger
+        finally:
+            ledger.close()
+
+    def _told(self, ledger: Ledger, path: str, view: View, known: str) -> Answer:
+        now = self._unix()
+        if path == "/state.json":
+            return _json(self._state(ledger, view, now))
+        report = last_report(ledger)
+        # Where reports do not come any longer the span goes on, for that to be seen.
+        end = now // MINUTE * MINUTE if report is None or is_late(report, now) else report[1]
+        since, until = view.span(end)
+        if path == "/routes.json":
+            view = view._replace(route=None)  # it has all of them, whichever is looked at
+        etag = _etag(f"{path} {ledger.sequence} {since} {until} {view}")
+        if known == etag:
+            return Answer(304, b"", etag=etag)
+        with self._computing:
+            answer = self._kept.get(etag)
+            if answer is None:
+                answer = _json(_PARTS[path](ledger, view, since, until))._replace(etag=etag)
+                self._kept[etag] = answer
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(etag)
+        return answer
+
+    def _state(self, ledger: Ledger, view: View, now: int) -> dict[str, Any]:
+        told = state(standing(ledger, now - HOUR, now, 0), view, now, self._holder())
+        return {**told, "charts": "/dygraph.js" in self._assets}
+
+    def _trouble(self, error: LedgerError) -> str:
+        path = show_path(self._path)
+        match error:
+            case LedgerMissing():
+                return f"There is no ledger at {path} yet: the service has not counted anything."
+            case LedgerTooNew():
+                return f"The ledger is newer than this page: {error}. Restart qps-reporter-web.service."
+            case LedgerSlow():
+                return f"The ledger took longer than {TIME_LIMIT:.0f} s to answer. Choose a shorter range."
+            case LedgerUnavailable() if "locked" in str(error):
+                return f"Another program has locked the ledger {path}. The page goes on when it is done."
+        return f"The ledger {path} can't be read: {error}."
+
+
+def _series(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
+    step = step_for(until - since)
+    question = Question(since, until, step, _takes_log(view), _takes(view))
+    told = series(past(ledger, question), step, since, until)
+    if view.route is not None:
+        told |= statuses(past(ledger, question._replace(by="status")), step)
+    return told
+
+
+def _routes(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
+    step = step_for(until - since)
+    question = Question(since, until, step, _takes_log(view), None, "route", PARTS)
+    return routes(past(ledger, question), step, view)
+
+
+_PARTS = {"/series.json": _series, "/routes.json": _routes}
+
+
+def _takes_log(view: View) -> Callable[[str], bool]:
+    return lambda name: view.log in (None, show(name.encode()))
+
+
+def _takes(view: View) -> Callable[[Key], bool] | None:
+    return None if view.route is None else lambda key: show(key.route) == view.route
+
+
+def _etag(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Answer:
+    return Answer(status, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _sentence(status: int, text: str) -> Answer:
+    return _json({"sentence": text}, status)
