@@ -22,8 +22,6 @@ POINTS = 360
 STEPS = (10 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE)
 ORDERS = tuple(name for name in SORTS if name not in ("time", "change"))
 TEXT_LIMIT = 4000  # characters of a value
-    1000  # characters of an address' value: some more than the longest route that nginx takes, escaped
-)
 KEYS = ("range", "since", "until", "log", "route", "sort", "filter")
 
 
