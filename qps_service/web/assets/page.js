@@ -36,6 +36,7 @@ function when(seconds, isExact = true) { // by the clock of who looks
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}${isExact ? `:${two(at.getSeconds())}` : ""}`;
 }
 
+const span = (seconds) => (seconds < 60 ? `${seconds} s` : `${seconds / 60} min`);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 // --- making elements: text is text
@@ -214,7 +215,7 @@ let cursor = -1;
 function showSeries() {
   const { series } = told;
   $("span").textContent = series.rows.length
-    ? `${when(series.since)} to ${when(series.until)}, by ${series.step} s`
+    ? `${when(series.since)} to ${when(series.until)}, by ${span(series.step)}`
     : `Nothing between ${when(series.since)} and ${when(series.until)}.`
       + (series.begins === null ? " There is no history yet." : ` History begins at ${when(series.begins)}.`);
   if (series.rows.length && series.begins !== null && series.begins > series.since) {
@@ -255,7 +256,7 @@ function showChart(chart) {
   const first = Math.min(since, points[0].at) * 1000;
   const last = Math.max(until, points[points.length - 1].at) * 1000;
   const most = Math.max(0, ...data.map((row) => (chart.stacked ? sum(row.slice(1)) : Math.max(...row.slice(1)))));
-  const options = { file: data, dateWindow: [first, last], valueRange: [0, most ? 1.1 * most : 1], ...looks(seen) };
+  const options = { file: data, dateWindow: [first, last], valueRange: [0, 1.1 * most || 0.01], ...looks(seen) };
   if (made.graph) made.graph.updateOptions(options);
   else made.graph = new Dygraph(made.place, data, { ...options, ...fixed(chart, seen) });
 }
@@ -311,7 +312,7 @@ function makeChart(chart, series) {
 function showCursor(source) { // in all charts; without a cursor the legends tell the last row
   let row = cursor >= 0 && points[cursor] ? points[cursor].row : null;
   say("cursor", row ? `${when(row.from)} to ${when(row.until)}: ${sum(row.requests)} requests, ${rate(row.rate)} `
-    + `req/s, errors ${percent(row.share)}${row.stop ? ", a stop within" : ""}` : cursor >= 0 ? "no data" : "");
+    + `req/s, errors ${percent(row.share)}${row.stop ? ", a stop within" : ""}${happened(row)}` : cursor >= 0 ? "no data" : "");
   row ??= cursor < 0 && points.length ? points[points.length - 1].row : null;
   for (const [id, { graph, values, chart, series }] of drawn) {
     series.forEach(([, , value], i) => { values[i].textContent = row ? chart.show(value(row)) : "-"; });
@@ -319,6 +320,11 @@ function showCursor(source) { // in all charts; without a cursor the legends tel
     if (cursor >= 0) graph.setSelection(cursor);
     else graph.clearSelection();
   }
+}
+
+function happened(row) {
+  const kinds = told.series.events.filter(({ at }) => at > row.from && at <= row.until).map(({ kind }) => kind);
+  return kinds.length ? `; ${[...new Set(kinds)].join(", ")}` : "";
 }
 
 function zoom(since, until) {
@@ -351,20 +357,22 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 // --- tables
 
-function numbers(row) { // the cells that all tables have
-  const cells = [String(sum(row.requests)), rate(row.rate), ...row.rates.map(rate), percent(row.share)];
-  if (hasLatency()) cells.push(...(row.latency || [null, null, null]).map(duration));
-  return [...cells, bytes(row.byte_rate)];
-}
-
-const heads = () => ["Requests", "Requests/s", ...CLASSES.map((name) => `${name}/s`), "Errors",
-  ...(hasLatency() ? ["p50", "p95", "p99"] : []), "Bytes/s"];
-const hasLatency = () => Boolean(told.series && told.series.rows.some((row) => row.latency));
+// What all tables have, the important first: a phone shows no more. Classes without a request are left out.
+const columns = () => [
+  ["Requests/s", (row) => rate(row.rate)],
+  ["Errors", (row) => percent(row.share), (row) => row.share],
+  ...(told.series.rows.some((row) => row.latency)
+    ? ["p50", "p95", "p99"].map((name, i) => [name, (row) => duration(row.latency && row.latency[i])]) : []),
+  ["Requests", (row) => String(sum(row.requests))],
+  ...[0, 1, 2, 3, 4, 5].filter(isClassSeen).map((i) => [`${CLASSES[i]}/s`, (row) => rate(row.rates[i])]),
+  ["Bytes/s", (row) => bytes(row.byte_rate)],
+];
+const isClassSeen = (i) => (i > 0 && i < 5) || told.series.rows.some((row) => row.requests[i]);
+const heads = () => columns().map(([name]) => name);
 
 function line(row, name, ...more) {
-  const isBad = (number) => number === 9 - 1 && row.share;
-  return element("tr", {}, element("th", { scope: "row" }, ...name),
-    ...numbers(row).map((text, number) => element("td", { class: isBad(number) ? "bad" : null }, text)), ...more);
+  return element("tr", {}, element("th", { scope: "row" }, ...name), ...columns().map(([, text, isBad]) =>
+    element("td", { class: isBad && isBad(row) ? "bad" : null }, text(row))), ...more);
 }
 
 function fill(id, head, rows) {
@@ -395,7 +403,7 @@ $("numbers").addEventListener("toggle", () => told.series && showNumbers());
 function showOne() {
   $("one").hidden = view.route === undefined;
   if (view.route === undefined) return;
-  $("one-name").textContent = view.route === "" ? "Route" : `Route ${view.route}`;
+  $("one-name").textContent = `Route ${view.route}`;
   $("all").href = address({ route: null });
   fill("statuses", ["Status", ...heads()].map(plain), (told.series.statuses || []).map((row) => line(row, [row.name])));
 }
