@@ -21,12 +21,10 @@ function rate(number) { // two decimals, or two digits that count: as the report
 
 const percent = (share) => (share ? `${rate(100 * share)} %` : "0 %");
 
-function bytes(number) {
-  for (const unit of ["", "k", "M", "G"]) {
-    if (number < 999.5) return `${trimmed(number.toPrecision(3))}${unit}`;
-    number /= 1000;
-  }
-  return `${number.toFixed(0)}T`;
+function bytes(number) { // three digits, in the largest unit of 1000 of which there is one
+  const [digits, exponent] = number.toExponential(2).split("e").map(Number);
+  const unit = Math.min(4, Math.max(0, Math.floor(exponent / 3)));
+  return trimmed((digits * 10 ** (exponent - 3 * unit)).toPrecision(3)) + ["", "k", "M", "G", "T"][unit];
 }
 
 function when(seconds, isExact = true) { // by the clock of who looks
@@ -80,8 +78,8 @@ function address(changed = {}, path = "") {
 }
 
 function go(changed, { keeps = false } = {}) {
-  const url = address(changed);
-  history[keeps ? "replaceState" : "pushState"](null, "", url);
+  const { pathname, search } = address(changed); // relative: a password in the address would be another origin
+  history[keeps ? "replaceState" : "pushState"](null, "", search || pathname);
   readView();
   load();
 }
