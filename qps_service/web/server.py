@@ -4,6 +4,7 @@ On systemd's socket the process ends when nobody has asked for some minutes: sys
 starts the next one for whoever asks next. A page that nobody looks at asks for nothing.
 """
 
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -43,6 +44,8 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
         from waitress.server import create_server
     except ImportError as error:
         raise UsageError("web: Python's waitress is missing: apt install python3-waitress") from error
+    # That a request waits for a thread is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = create_server(
         page,
         sockets=[listening],
@@ -56,11 +59,12 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
     )
 
     def stop(_signal: int, _frame: "FrameType | None") -> NoReturn:
-        raise SystemExit(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise SystemExit(0)  # waitress ends its loop, and lets its threads finish
 
-    def look(_signal: int, _frame: "FrameType | None") -> None:
+    def look(number: int, frame: "FrameType | None") -> None:
         if not server.active_channels and monotonic() - page.asked_at > IDLE_LIMIT:
-            raise SystemExit(0)
+            stop(number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
