@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qps_service.web.server import address_of
 from tests.fault.program import GUARD, ROOT, command, free_port
 from tests.ledgers import entry, opened
 from tests.promised import Promise, promises
