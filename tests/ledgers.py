@@ -22,7 +22,10 @@ from qps_service.notices.kinds import Kind, Notice
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Entry, Restored
 from qps_service.values.history import History
+from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.positions import Identity, Position
+from tests.durations import MILLI
+from tests.durations import told as durations_told
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
@@ -90,6 +93,12 @@ def entry(
     )
 
 
+def latencies_of(numbers: Iterable[int]) -> dict[LatencyKey, Latency]:
+    """How long numbered lines took, all under one key: as many milliseconds."""
+    latency = durations_told(number * MILLI for number in numbers)
+    return {LatencyKey(b"/", 2): latency} if latency.bins else {}
+
+
 class Keeper:
     """Books over a log of numbered lines in one file, and all that they said."""
 
@@ -146,7 +155,8 @@ class Keeper:
 
     def _entry(self, numbers: range, sequence: int) -> Entry:
         held = (position(1, self._lines),)
-        return entry(numbers, sequence=sequence, started=self._started, ended=self._now, held=held)
+        told = entry(numbers, sequence=sequence, started=self._started, ended=self._now, held=held)
+        return told._replace(latencies=latencies_of(numbers))
 
 
 def check_exact(path: Path | str, lines: int) -> None:
@@ -160,6 +170,7 @@ def check_exact(path: Path | str, lines: int) -> None:
             return
         assert restored is not None
         assert restored.totals == {key(number): Counts(1, 7) for number in range(lines)}
+        assert restored.latencies == latencies_of(range(lines))
         assert [each.lines for each in restored.held] == [lines]
         assert sum(ledger.forgotten("access")) == 0
     finally:

@@ -321,6 +321,7 @@ UNSEEN = {
     "files.recognition:HELD_LIMIT": "following.held_text heeds it",
     "files.recognition:COPY_LIMIT": "likewise, of a copy",
     "formats.line:_BYTES_LIMIT": "what a number can be",
+    "values.latency:SUM_LIMIT": "likewise: 292 years",
     "scanning.pure:KEYS_LIMIT": "what is counted is handed on then",
     "scanning.pure:KEY_BYTES_LIMIT": "likewise",
     "scanning.pure:TIMES_LIMIT": "likewise",

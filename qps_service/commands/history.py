@@ -12,9 +12,9 @@ from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.ledger.queries import past
 from qps_service.looking.moments import HOUR, STEPS, days_before, spell, step_for
-from qps_service.looking.rendering import begins, ends, render_csv, render_json, render_table
+from qps_service.looking.rendering import NO_LATENCY_SO, begins, ends, render_csv, render_json, render_table
 from qps_service.looking.table import SORTS, Table, table_of
-from qps_service.values.past import NAMES, Question
+from qps_service.values.past import NAMES, QUANTILES, Question
 
 HELP = "show what was counted when, from the ledger"
 EPILOG = """\
@@ -68,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     question = Question(
         since, until, step, selection.takes_log, None if selection.is_all else selection.takes, by
     )
+    question = question._replace(takes_latency=selection.takes_latency)
+    if arguments.sort in QUANTILES and not question.has_latency:
+        raise UsageError(f"--sort {arguments.sort}: {NO_LATENCY_SO}")
     days = COMPARED.get(arguments.compare, 0)
     earlier = partial(days_before, days=days, place=place)
     with reading(arguments.state) as ledger, ledger.snapshot():

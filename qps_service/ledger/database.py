@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from qps_service.ledger.schema import APPLICATION_ID, VERSION, advance, tables, tables_of
+from qps_service.ledger.durations import add_durations, decode
+from qps_service.ledger.schema import APPLICATION_ID, DURATIONS_SINCE, VERSION, advance, tables, tables_of
 
 # How long to wait for another program's lock: a transaction of a user's shell is over by then, and
 # neither the reading of logs nor the watchdog (30 s) notices.
@@ -41,6 +42,11 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+
+# What a start reads of them; others are decoded where they are merged or asked for.
+_DURATIONS_TO_GO_ON_WITH = """SELECT durations FROM total_latency UNION ALL
+    SELECT latency.durations FROM latency JOIN period ON period.id = latency.period
+    WHERE sequence > (SELECT value FROM meta WHERE name = 'sequence')"""
 
 # The first byte of SQLite's result codes (https://sqlite.org/rescode.html).
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
@@ -259,6 +265,7 @@ class Database:
         self._connection = sqlite3.connect(
             f"file:{name}?{how}", uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False
         )
+        self._connection.create_function("add_durations", 2, add_durations, deterministic=True)
         # Sorting must not need space on a disk that may be full.
         self._connection.execute("PRAGMA temp_store = MEMORY")
         ((opened,),) = self._connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list")
@@ -290,6 +297,9 @@ class Database:
             raise LedgerDamaged(found.splitlines()[-1])
         if missing := tables(version).difference(tables_of(self.connection)):
             raise LedgerDamaged(f"it lacks {', '.join(sorted(missing))}")
+        if self._scans and version >= DURATIONS_SINCE:
+            for (durations,) in self.connection.execute(_DURATIONS_TO_GO_ON_WITH):
+                decode(durations)
 
     def _value(self, query: str) -> Any:
         return self.connection.execute(query).fetchone()[0]

@@ -24,19 +24,24 @@ from qps_service.ledger.rows import (
     add_classes,
     add_counts,
     add_events,
+    add_latencies,
     add_losses,
     add_rejects,
+    add_whole_latency,
     forget_positions,
     ignored_of,
     losses_of,
     positions_of,
     put_ignored,
     put_positions,
+    total_latencies_of,
     totals_of,
+    window_latencies_of,
     window_of,
 )
 from qps_service.values.counts import NOTHING_BESIDE, Counts, Key
 from qps_service.values.entries import Entry, KnownLog, Loss, Restored
+from qps_service.values.latency import NO_LATENCIES
 from qps_service.values.positions import Position
 
 
@@ -114,9 +119,10 @@ class Ledger:
             known, path, boot, started, ended, committed, clock, sequence, next_number, chosen = row
             window: dict[Key, Counts] = {}
             window_rejects: dict[str, int] = {}
-            window_beside = NOTHING_BESIDE
+            window_beside, window_latencies = NOTHING_BESIDE, NO_LATENCIES
             if sequence > _meta(reading, "sequence"):
                 window, window_rejects, window_beside = window_of(reading, known, sequence)
+                window_latencies = window_latencies_of(reading, known, sequence)
             else:
                 started = ended
             rebooted = boot != self._boot
@@ -143,6 +149,8 @@ class Ledger:
                 beside=beside,
                 window_beside=window_beside,
                 format=chosen,
+                latencies=total_latencies_of(reading, known),
+                window_latencies=window_latencies,
             )
 
     def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
@@ -289,6 +297,7 @@ def _add_totals(writing: sqlite3.Connection, log: int, entry: Entry) -> None:
     add_counts(writing, "total", log, entry.counts)
     add_rejects(writing, "reject", log, entry.rejects)
     add_beside(writing, "log", log, entry.beside)
+    add_latencies(writing, "total_latency", log, entry.latencies)
 
 
 def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int) -> None:
@@ -306,6 +315,8 @@ def _add_window(writing: sqlite3.Connection, log: int, entry: Entry, passed: int
     add_classes(writing, period, entry.counts)
     add_rejects(writing, "period_reject", period, entry.rejects)
     add_beside(writing, "period", period, entry.beside)
+    add_latencies(writing, "latency", period, entry.latencies)
+    add_whole_latency(writing, period, entry.latencies)
 
 
 def _add_positions(writing: sqlite3.Connection, log: int, entry: Entry) -> None:

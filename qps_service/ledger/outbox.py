@@ -13,13 +13,15 @@ from typing import NamedTuple
 
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import EVENTS_LIMIT, LOSSES_LIMIT, Entry
+from qps_service.values.latency import together
 from qps_service.values.positions import Position
 
 # A quarter of an hour of one log at the default interval, before windows grow: some megabytes at
 # most, where 1,000 routes are seen in each.
 WAITING_LIMIT = 100
-# Their rows: some 200 bytes each.
+# Their rows: some 200 bytes each. Durations of a route take ten times that.
 ROWS_LIMIT = 100_000
+LATENCY_ROWS = 10
 
 
 class _Waiting(NamedTuple):
@@ -75,7 +77,8 @@ class Outbox:
 
     @property
     def _rows(self) -> int:
-        return sum(len(each.entry.counts) for each in self._waiting)
+        entries = [each.entry for each in self._waiting]
+        return sum(len(entry.counts) + LATENCY_ROWS * len(entry.latencies) for entry in entries)
 
     def _merge(self) -> None:
         """Every second entry of a log goes into the one before it, where a report has ended its window."""
@@ -124,6 +127,7 @@ def merge(earlier: Entry, later: Entry) -> Entry:
         losses=(*earlier.losses, *later.losses)[-LOSSES_LIMIT:],
         events=(*earlier.events, *later.events)[-EVENTS_LIMIT:],
         beside=earlier.beside.plus(later.beside),
+        latencies=together(earlier.latencies, later.latencies),
     )
 
 

@@ -10,18 +10,23 @@ than a step is in the answer wherever it touches the span: then the answer is wi
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from heapq import nlargest
 from typing import Any
 
 from qps_service.errors import UsageError
+from qps_service.ledger.durations import Sum, decode
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE
 from qps_service.ledger.rows import OTHER_CLASS
 from qps_service.text.escape import show
 from qps_service.values.counts import Key
 from qps_service.values.entries import STARTED, STOPPED, Event
+from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.past import (
     NO_REQUESTS,
+    QUANTILES,
     LogStanding,
     Past,
     Period,
@@ -32,6 +37,7 @@ from qps_service.values.past import (
 
 # A key's requests are looked up in each period where there are few keys; else all are read.
 FEW_KEYS = 64
+SLOWEST = 3  # routes of which the standing tells
 
 _NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "shown_method"}
 _CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
@@ -51,14 +57,18 @@ def past(ledger: Ledger, question: Question) -> Past:
         names: dict[str, dict[str, Tally]] = {}
         trends: dict[str, dict[str, tuple[int, ...]]] = {}
         if question.by is None:
-            tallies = _by_period(reading, [row[0] for row in periods], keys)
+            numbers = [row[0] for row in periods]
+            tallies = _by_period(reading, numbers, keys)
+            _add_latency(tallies, _latency_by_period(reading, numbers, question))
         else:
             for log, name in logs.items():
+                own = [row[0] for row in periods if row[1] == log]
                 parts: list[list[int]] = [[] for _ in range(max(1, question.parts))]
                 for period, of, _, _, ended, *_ in periods:
                     if of == log:
                         parts[part_of(ended, question)].append(period)
                 names[name], trends[name] = _by_name(reading, parts, keys, _NAME[question.by])
+                _add_latency(names[name], _latency_by_route(reading, own, question))
         found = tuple(
             Period(
                 logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
@@ -78,6 +88,7 @@ def past(ledger: Ledger, question: Question) -> Past:
             tuple(_events(reading, ids, since, until)),
             begins,
             ends,
+            not question.has_latency and _has_durations(reading, ids),
             trends if question.parts else {},
         )
 
@@ -174,6 +185,66 @@ def _tallies(rows: Rows) -> dict[Any, Tally]:
     return found
 
 
+def _has_durations(reading: sqlite3.Connection, ids: str) -> bool:
+    query = "SELECT EXISTS (SELECT 1 FROM total_latency WHERE log IN (SELECT value FROM json_each(?)))"
+    return bool(reading.execute(query, (ids,)).fetchone()[0])
+
+
+def _add_latency(tallies: dict[Any, Tally], latencies: Iterable[tuple[Any, Latency]]) -> None:
+    for name, latency in latencies:
+        tallies[name] = tallies.get(name, Tally())._replace(latency=latency)
+
+
+def _latency_by_period(
+    reading: sqlite3.Connection, periods: list[int], question: Question
+) -> Iterable[tuple[int, Latency]]:
+    if not question.has_latency:
+        return ()
+    if question.takes is None:
+        rows = reading.execute(
+            "SELECT period.id, durations FROM json_each(?) AS p CROSS JOIN period ON period.id = p.value "
+            "WHERE durations NOT NULL",
+            (json.dumps(periods),),
+        )
+        return ((period, decode(durations)) for period, durations in rows)
+    return _summed(_latencies(reading, "period", periods, question))
+
+
+def _latency_by_route(
+    reading: sqlite3.Connection, periods: list[int], question: Question
+) -> Iterable[tuple[str, Latency]]:
+    if not question.has_latency:
+        return ()
+    return _summed(_latencies(reading, "shown_route", periods, question))
+
+
+def _latencies(
+    reading: sqlite3.Connection, what: str, periods: list[int], question: Question
+) -> Iterator[tuple[Any, bytes]]:
+    """Durations of these periods and of the routes and classes that count, each with what it is asked by."""
+    keys = [
+        number
+        for number, *key in reading.execute("SELECT id, route, class FROM latency_key")
+        if question.takes_latency is not None and question.takes_latency(LatencyKey(*key))
+    ]
+    source = "json_each(:periods) AS p CROSS JOIN"
+    if len(keys) < FEW_KEYS:
+        source += " json_each(:keys) AS k CROSS JOIN latency ON period = p.value AND latency.key = k.value"
+    else:
+        source += " latency ON period = p.value AND +latency.key IN (SELECT value FROM json_each(:keys))"
+    yield from reading.execute(
+        f"SELECT {what}, durations FROM {source} JOIN latency_key ON latency_key.id = latency.key",  # noqa: S608 - all our own
+        {"periods": json.dumps(periods), "keys": json.dumps(keys)},
+    )
+
+
+def _summed(rows: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Any, Latency]]:
+    sums: defaultdict[Any, Sum] = defaultdict(Sum)
+    for name, durations in rows:
+        sums[name].add(durations)
+    return ((name, each.latency) for name, each in sums.items())
+
+
 def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> Iterable[Event]:
     rows = reading.execute(
         """SELECT event.at, kind, text, log.name FROM event LEFT JOIN log ON log.id = event.log
@@ -190,7 +261,7 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
     """How everything stands, with the numbers since then, Unix nanoseconds, and the last events."""
     with ledger.snapshot() as reading:
         logs = reading.execute(
-            """SELECT name, path, format, at,
+            """SELECT id, name, path, format, at,
                       (SELECT coalesce(sum(requests), 0) FROM total WHERE log = log.id),
                       (SELECT coalesce(sum(lines), 0) FROM reject WHERE log = log.id),
                       (SELECT count(*) FROM loss WHERE log = log.id),
@@ -207,13 +278,23 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
                ORDER BY event.id DESC LIMIT ?""",
             (events,),
         )
+        recent = Question(since, now, MINUTE)
         return Standing(
-            logs=tuple(LogStanding(name, os.fsdecode(path), *rest) for name, path, *rest in logs),
+            logs=tuple(
+                LogStanding(name, os.fsdecode(path), *rest)._replace(slowest=_slowest(reading, log, recent))
+                for log, name, path, *rest in logs.fetchall()
+            ),
             started=turns.get(STARTED),
             stopped=turns.get(STOPPED),
-            past=past(ledger, Question(since, now, MINUTE)),
+            past=past(ledger, recent),
             events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last)[::-1],
         )
+
+
+def _slowest(reading: sqlite3.Connection, log: int, question: Question) -> tuple[tuple[str, Latency], ...]:
+    periods = [row[0] for row in _periods(reading, json.dumps([log]), question)]
+    latencies = _latency_by_route(reading, periods, question)
+    return tuple(nlargest(SLOWEST, latencies, key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0))
 
 
 def last_report(ledger: Ledger) -> tuple[int, int] | None:

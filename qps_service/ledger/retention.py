@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.rows import ADD_COUNTS, ADD_LINES
+from qps_service.ledger.rows import ADD_COUNTS, ADD_DURATIONS, ADD_LINES
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
 
@@ -29,6 +29,7 @@ HALVINGS = 20
 # several times what a window of 1,000 routes brings.
 ROWS_AT_ONCE = 20_000
 WINDOW_COST = 10  # rows that a window without rows counts for
+LATENCY_COST = 20  # rows that durations count for where they are merged
 PAGES_AT_ONCE = 256  # 1 MiB given back to the file system
 
 
@@ -170,9 +171,16 @@ class _Work:
             f"WHERE period = ? {ADD_LINES}",
             (*before, period),
         )
+        merged = self._writing.execute(
+            f"INSERT INTO latency SELECT ?, key, durations FROM latency "  # noqa: S608 - likewise
+            f"WHERE period = ? {ADD_DURATIONS}",
+            (*before, period),
+        )
+        self._left -= LATENCY_COST * merged.rowcount
         self._writing.execute(
             """UPDATE period SET unmeasured = period.unmeasured + merged.unmeasured,
-                                 directives = period.directives + merged.directives
+                                 directives = period.directives + merged.directives,
+                                 durations = add_durations(period.durations, merged.durations)
                FROM period AS merged WHERE merged.id = ? AND period.id = ?""",
             (period, *before),
         )
@@ -186,6 +194,7 @@ class _Work:
     def _delete(self, period: int) -> None:
         rows = self._writing.execute("DELETE FROM count WHERE period = ?", (period,)).rowcount
         rows += self._writing.execute("DELETE FROM period_reject WHERE period = ?", (period,)).rowcount
+        rows += self._writing.execute("DELETE FROM latency WHERE period = ?", (period,)).rowcount
         self._writing.execute("DELETE FROM period_class WHERE period = ?", (period,))
         self._writing.execute("DELETE FROM period WHERE id = ?", (period,))
         self._left -= rows + WINDOW_COST

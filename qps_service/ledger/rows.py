@@ -6,8 +6,10 @@ What came from a log or the file system may be no UTF-8: it is written as bytes.
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
+from qps_service.ledger.durations import decode, encode
 from qps_service.text.escape import show
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import (
@@ -18,6 +20,7 @@ from qps_service.values.entries import (
     Event,
     Loss,
 )
+from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
@@ -29,6 +32,7 @@ OTHER_CLASS = 6  # of statuses that are not 100 to 599
 ADD_COUNTS = f"""ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes =
     CASE WHEN bytes > {LARGEST} - excluded.bytes THEN {LARGEST} ELSE bytes + excluded.bytes END"""
 ADD_LINES = "ON CONFLICT DO UPDATE SET lines = lines + excluded.lines"
+ADD_DURATIONS = "ON CONFLICT DO UPDATE SET durations = add_durations(durations, excluded.durations)"
 
 # Columns in the order of the values' fields.
 _IDENTITY = "device, inode, version"
@@ -65,6 +69,32 @@ def add_classes(writing: sqlite3.Connection, period: int, counts: Mapping[Key, C
         f"INSERT INTO period_class VALUES (?, ?, ?, ?) {ADD_COUNTS}",  # noqa: S608 - likewise
         ((period, number, each.requests, min(each.bytes, LARGEST)) for number, each in classes.items()),
     )
+
+
+def add_latencies(
+    writing: sqlite3.Connection, table: str, owner: int, latencies: Mapping[LatencyKey, Latency]
+) -> None:
+    """Add to `total_latency` of a log, or to `latency` of a period."""
+    writing.executemany(
+        "INSERT OR IGNORE INTO latency_key (route, class, shown_route) VALUES (?, ?, ?)",
+        ((*key, show(key.route)) for key in latencies),
+    )
+    writing.executemany(
+        f"INSERT INTO {table} SELECT ?, id, ? FROM latency_key "  # noqa: S608 - the name is our own
+        f"WHERE route = ? AND class = ? {ADD_DURATIONS}",
+        ((owner, encode(each), *key) for key, each in latencies.items() if each.bins),
+    )
+
+
+def add_whole_latency(
+    writing: sqlite3.Connection, period: int, latencies: Mapping[LatencyKey, Latency]
+) -> None:
+    """Add to a period's durations of all routes."""
+    if latencies:
+        whole = encode(reduce(Latency.plus, latencies.values()))
+        writing.execute(
+            "UPDATE period SET durations = add_durations(durations, ?) WHERE id = ?", (whole, period)
+        )
 
 
 def add_rejects(writing: sqlite3.Connection, table: str, owner: int, rejects: Mapping[str, int]) -> None:
@@ -220,6 +250,31 @@ def window_of(
         "SELECT unmeasured, directives FROM period WHERE log = ? AND sequence = ?", (log, sequence)
     )
     return _table(counts), dict(rejects.fetchall()), Beside(*beside.fetchone() or ())
+
+
+def total_latencies_of(reading: sqlite3.Connection, log: int) -> dict[LatencyKey, Latency]:
+    """Durations of all requests that were counted."""
+    return _latencies(
+        reading.execute(
+            "SELECT route, class, durations FROM total_latency JOIN latency_key ON id = key WHERE log = ?",
+            (log,),
+        )
+    )
+
+
+def window_latencies_of(reading: sqlite3.Connection, log: int, sequence: int) -> dict[LatencyKey, Latency]:
+    """Those of the requests for that report."""
+    return _latencies(
+        reading.execute(
+            """SELECT route, class, latency.durations FROM latency JOIN latency_key ON latency_key.id = key
+               JOIN period ON period.id = period WHERE log = ? AND sequence = ?""",
+            (log, sequence),
+        )
+    )
+
+
+def _latencies(rows: Iterator[Any]) -> dict[LatencyKey, Latency]:
+    return {LatencyKey(route, number): decode(durations) for route, number, durations in rows}
 
 
 def _table(rows: Iterator[Any]) -> dict[Key, Counts]:

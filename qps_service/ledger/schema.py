@@ -212,8 +212,37 @@ INSERT INTO period_class
          ELSE bytes + excluded.bytes END;
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# How slow requests were (durations.py says what the bytes mean): by route and class of status, and of each
+# period as a whole, so that who looks at an hour need not read all routes for it.
+_SIXTH = """
+CREATE TABLE latency_key (
+    id INTEGER PRIMARY KEY,
+    route BLOB NOT NULL,
+    class INTEGER NOT NULL,     -- first digit of the status
+    shown_route TEXT NOT NULL,
+    UNIQUE (route, class)
+);
+
+CREATE TABLE total_latency (
+    log INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    durations BLOB NOT NULL,
+    PRIMARY KEY (log, key)
+) WITHOUT ROWID;
+
+CREATE TABLE latency (
+    period INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    durations BLOB NOT NULL,
+    PRIMARY KEY (period, key)
+) WITHOUT ROWID;
+
+ALTER TABLE period ADD COLUMN durations BLOB;
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 VERSION = len(STEPS)
+DURATIONS_SINCE = 6  # the first version that has durations
 
 
 def advance(writing: sqlite3.Connection, version: int) -> None:

@@ -13,11 +13,15 @@ from qps_service.looking.table import Row, Table
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
-from qps_service.text.units import SECOND
+from qps_service.text.units import SECOND, format_latency
 from qps_service.values.entries import Event
-from qps_service.values.past import CLASSES
+from qps_service.values.latency import BEYOND
+from qps_service.values.past import CLASSES, QUANTILES
 
 BAR = 20  # characters of the largest
+NO_LATENCY_SO = (
+    "p50, p95 and p99: durations are kept by route and class of status, not by method or a whole status"
+)
 NARROWEST = 20  # characters of a route that are shown in any case
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _GRAINS = {MINUTE: "minute", HOUR: "hour"}
@@ -42,14 +46,18 @@ def render_table(
     zoned = offsets([row.begin for row in table.rows], place) > 1
     seconds = table.step < MINUTE or any(row.begin % MINUTE for row in table.rows)
     first = table.by or "time"
-    heads = [first, "seconds", "req/s", *(CLASSES[number] for number in classes), "errors", "bytes/s"]
+    is_timed = bool(table.total and table.total.tally.latency.bins)
+    heads = [first, "seconds", "req/s", *(CLASSES[number] for number in classes), "errors"]
+    heads += [*(QUANTILES if is_timed else ()), "bytes/s"]
     if compared:
         heads += [f"{compared} ago", "change"]
 
     def cells(row: Row, name: str) -> list[str]:
         found = [name, f"{row.seconds:.1f}", format_rate(row.rate)]
         found += [format_rate(row.class_rates[number]) for number in classes]
-        found += [share(row.error_share), size_of(row.byte_rate)]
+        found.append(share(row.error_share))
+        found += map(format_latency, row.quantiles.values()) if is_timed else ()
+        found.append(size_of(row.byte_rate))
         return found + ([_rate(row.before), _change(row.change)] if compared else [])
 
     rows = [
@@ -63,9 +71,11 @@ def render_table(
     widths = [
         max(map(len, column)) for column in zip(heads, *(each for each, _ in rows), *total, strict=True)
     ]
+    longest = BAR
     if width is not None:
-        room = width - sum(widths[1:]) - 2 * len(widths) - BAR
-        widths[0] = min(widths[0], max(NARROWEST, room))
+        room = width - sum(widths[1:]) - 2 * len(widths)
+        widths[0] = min(widths[0], max(NARROWEST, room - BAR))
+        longest = max(0, min(BAR, room - widths[0]))
     largest = max((row.rate for row in table.rows), default=0.0)
     gaps = iter([] if table.by or table.rows != tuple(sorted(table.rows, key=_started)) else table.gaps)
     gap = next(gaps, None)
@@ -75,7 +85,7 @@ def render_table(
             lines.append(f"{spell(gap[0], place, zone=zoned)}  no data for {spell_length(gap[1] - gap[0])}")
             gap = next(gaps, None)
         mark = " *" if row.covers_stop and not table.by else ""
-        lines.append(_line(each, widths, bar(row.rate, largest, ascii_only=ascii_only) + mark))
+        lines.append(_line(each, widths, bar(row.rate, largest, longest, ascii_only=ascii_only) + mark))
     if table.left_out:
         lines.append(f"and {table.left_out} more")
     lines += [_line(each, widths, "") for each in total]
@@ -99,6 +109,8 @@ def notes(table: Table, place: tzinfo | None) -> Iterable[str]:
     if table.by:
         for begin, end in table.gaps:
             yield f"no data for {spell_length(end - begin)} from {spell(begin, place)}"
+    if table.lacks_latency:
+        yield NO_LATENCY_SO
     if table.rejected:
         yield f"rejected lines: {table.rejected}"
     if table.unmeasured:
@@ -164,11 +176,11 @@ def render_csv(table: Table, place: tzinfo | None, *, events: bool = False) -> s
     return as_csv(list(rows[0] if rows else _flat(table.total, table, place)), rows) if table.total else ""
 
 
-def bar(value: float, largest: float, *, ascii_only: bool = False) -> str:
-    """As long as the value is large; something for all but 0."""
-    if not value or not largest:
+def bar(value: float, largest: float, longest: int = BAR, *, ascii_only: bool = False) -> str:
+    """As long as the value is large, in `longest` characters; something for all but 0."""
+    if not value or not largest or not longest:
         return ""
-    eighths = max(1, round(8 * BAR * value / largest))
+    eighths = max(1, round(8 * longest * value / largest))
     if ascii_only:
         return "#" * max(1, eighths // 8)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
@@ -248,8 +260,15 @@ def _members(row: Row, table: Table, place: tzinfo | None) -> dict[str, Any]:
         "error_share": row.error_share,
         "bytes": row.tally.bytes,
         "bytes_per_second": row.byte_rate,
+        "measured": row.tally.latency.measured,
+        **{f"{name}_seconds": _seconds(value) for name, value in row.quantiles.items()},
         **before,
     }
+
+
+def _seconds(latency: int | None) -> float | None:
+    """None, too, for what is longer than the bins reach."""
+    return None if latency is None or latency == BEYOND else latency / SECOND
 
 
 def _flat(row: Row, table: Table, place: tzinfo | None) -> dict[str, Any]:

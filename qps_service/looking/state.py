@@ -8,8 +8,9 @@ from qps_service.looking.rendering import event_line, share, visible
 from qps_service.looking.table import Row, table_of
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show, show_path
-from qps_service.text.units import SECOND
-from qps_service.values.past import LogStanding, Past, Standing
+from qps_service.text.units import SECOND, format_latency
+from qps_service.values.latency import Latency
+from qps_service.values.past import QUANTILES, LogStanding, Past, Standing
 
 # How old the last commit may be: three windows, and at least so much.
 LATE = 30 * SECOND
@@ -89,6 +90,9 @@ def _log(log: LogStanding, past: Past, now: int, place: tzinfo | None) -> Iterat
     for name, periods in (("last window", own.periods[-1:]), ("last hour", own.periods)):
         total = table_of(own._replace(periods=periods), MINUTE, place).total
         yield f"  {name:12} {_numbers(total, place) if total else 'nothing'}"
+    if log.slowest:
+        slowest = (f"{route} {_latency(latency)}" for route, latency in log.slowest)
+        yield f"  slowest      {', '.join(slowest)} (last hour, p95)"
     yield f"  in total     {log.requests} requests, {log.rejected} rejected lines"
     if log.lost_at is not None:
         ago = spell_length(max(0, now - log.lost_at))
@@ -102,4 +106,10 @@ def _numbers(row: Row, place: tzinfo | None) -> str:
     classes = f"4xx {format_rate(row.class_rates[3])}, 5xx {format_rate(row.class_rates[4])}"
     stop = ", a stop within" if row.covers_stop else ""
     rate = f"{format_rate(row.rate)} req/s, {classes}, errors {share(row.error_share)}"
+    if row.tally.latency.bins:
+        rate += f", p95 {_latency(row.tally.latency)}"
     return f"{rate} ({begin} to {end[11:] if begin[:10] == end[:10] else end}{stop})"
+
+
+def _latency(latency: Latency) -> str:
+    return format_latency(latency.quantile(QUANTILES["p95"]))

@@ -8,13 +8,13 @@ Nothing is spread over time that was counted together.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 from qps_service.looking.moments import begin_of
 from qps_service.text.units import SECOND
 from qps_service.values.entries import STARTED, Event
-from qps_service.values.past import CLASSES, Past, Period, Tally
+from qps_service.values.past import CLASSES, QUANTILES, Past, Period, Tally
 
 # Clocks are slewed; what is shorter is no gap.
 GAP = SECOND
@@ -42,6 +42,11 @@ class Row(NamedTuple):
         return self.tally.errors / self.tally.requests if self.tally.requests else 0.0
 
     @property
+    def quantiles(self) -> dict[str, int | None]:
+        """How long requests took at most, by name (QUANTILES): nanoseconds, or BEYOND; None if none tells."""
+        return {name: self.tally.latency.quantile(part) for name, part in QUANTILES.items()}
+
+    @property
     def change(self) -> float | None:
         """What the rate gained, as a part of what it was before; None where there was nothing."""
         return self.rate / self.before - 1 if self.before else None
@@ -63,6 +68,11 @@ class Table(NamedTuple):
     begins: int | None  # when the history begins
     ends: int | None  # when its last window ended
     merged: int  # the coarsest grain of all, nanoseconds; 0 where nothing was merged
+    lacks_latency: bool  # as in Past
+
+
+def _slowest_first(part: int, row: Row) -> tuple[float, float]:
+    return -(row.tally.latency.quantile(part) or 0), -row.rate
 
 
 SORTS: dict[str, Callable[[Row], tuple[float, float]]] = {
@@ -72,6 +82,7 @@ SORTS: dict[str, Callable[[Row], tuple[float, float]]] = {
     "errors": lambda row: (-row.tally.errors, -row.rate),
     "bytes": lambda row: (-row.byte_rate, 0),
     "change": lambda row: (-abs(row.rate - (row.before or 0)), 0),
+    **{name: partial(_slowest_first, part) for name, part in QUANTILES.items()},
 }
 
 
@@ -107,6 +118,7 @@ def table_of(
         begins=past.begins,
         ends=past.ends,
         merged=max((period.grain for period in past.periods), default=0),
+        lacks_latency=past.lacks_latency,
     )
 
 

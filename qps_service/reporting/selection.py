@@ -6,12 +6,13 @@ of one kind one has to fit; of each kind that is given, one.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import translate
 from functools import cache
 from typing import NamedTuple, Protocol
 
 from qps_service.text.escape import show
+from qps_service.values.latency import LatencyKey
 
 _STATUS = re.compile("[0-9](?:[0-9]{2}|xx)", re.ASCII | re.IGNORECASE)
 
@@ -46,6 +47,15 @@ class Selection(NamedTuple):
     def takes_log(self, name: str) -> bool:
         """Whether the log of this name is wanted."""
         return _fits(name.encode(), self.logs)
+
+    @property
+    def takes_latency(self) -> Callable[[LatencyKey], bool] | None:
+        """Whether durations of a route and class are wanted; None where these do not tell."""
+        if self.methods or any(len(each) > 1 for each in self.statuses):
+            return None
+        return lambda key: (
+            (not self.statuses or str(key.status_class) in self.statuses) and _fits(key.route, self.routes)
+        )
 
     @property
     def is_all(self) -> bool:

@@ -13,6 +13,7 @@ _DURATIONS = {
     "h": 3600 * SECOND,
     "d": 86400 * SECOND,
 }
+_LATENCY_UNITS = (("s", SECOND), ("ms", MILLISECOND), ("us", 1000))
 _SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _NUMBER_AND_UNIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 
@@ -35,6 +36,21 @@ def format_duration(nanoseconds: int) -> str:
         if nanoseconds % _DURATIONS[unit] == 0:
             return f"{nanoseconds // _DURATIONS[unit]}{unit}"
     return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}".rstrip("0") + "s"
+
+
+def format_latency(nanoseconds: int | None) -> str:
+    """How long requests took, for people, in two digits; `-` for None. What is longer than the bins reach
+    is shown as that, and what has more digits is rounded up, as quantiles are."""
+    if nanoseconds is None:
+        return "-"
+    if not nanoseconds:
+        return "0"
+    if nanoseconds > 1000 * SECOND:
+        return ">1000s"
+    digit = 10 ** max(2, len(str(nanoseconds)) - 2)
+    shown = max(1000, -(-nanoseconds // digit) * digit)
+    unit, size = next(each for each in _LATENCY_UNITS if shown >= each[1])
+    return f"{shown // size}{unit}" if shown >= 100 * size else f"{shown / size:.2g}{unit}"
 
 
 def format_size(size: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 from qps_service.values.positions import IgnoredFile, Position
 
 # A loss is an event that somebody has to look into; a thousand of them tell no more than the last.
@@ -63,6 +64,7 @@ class Entry(NamedTuple):
     format: str | None = None  # what `auto` chose for the log; None where it chose nothing
     was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
     events: tuple[Event, ...] = ()  # of any log, and of the service
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # of `counts`, where the log tells durations
 
 
 class KnownLog(NamedTuple):
@@ -95,3 +97,5 @@ class Restored(NamedTuple):
     format: str | None = None  # as in Entry
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
     was: str | None = None  # the name that it has in the ledger, where that is its former one
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # in total
+    window_latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES

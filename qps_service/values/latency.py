@@ -73,3 +73,15 @@ class Latency(NamedTuple):
 
 
 NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
+NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
+
+
+def together(
+    one: Mapping[LatencyKey, Latency], other: Mapping[LatencyKey, Latency]
+) -> Mapping[LatencyKey, Latency]:
+    """The durations of both, by what they are told apart by."""
+    found = dict(one)
+    for key, latency in other.items():
+        before = found.get(key)
+        found[key] = before.plus(latency) if before else latency
+    return found

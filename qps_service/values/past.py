@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from qps_service.values.counts import Key
 from qps_service.values.entries import Event
+from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 NAMES = ("route", "status", "method")  # what requests can be told apart by, but for time
 
 NO_REQUESTS = (0,) * len(CLASSES)
+
+
+QUANTILES = {"p50": 500, "p95": 950, "p99": 990}  # per mille
 
 
 class Question(NamedTuple):
@@ -22,7 +26,14 @@ class Question(NamedTuple):
     takes_log: Callable[[str], bool] = lambda _: True
     takes: Callable[[Key], bool] | None = None  # which requests count; None for all
     by: str | None = None  # one of NAMES; None for time
+    # Which requests' durations count; None where they are not told apart so: by method, or by a whole status.
+    takes_latency: Callable[[LatencyKey], bool] | None = lambda _: True
     parts: int = 0  # of the span, equal ones, that are to be told apart for each name, too
+
+    @property
+    def has_latency(self) -> bool:
+        """Whether the answer has durations: they are kept by route and class of status."""
+        return self.takes_latency is not None and self.by in (None, "route")
 
 
 class Tally(NamedTuple):
@@ -30,6 +41,7 @@ class Tally(NamedTuple):
 
     classes: tuple[int, ...] = NO_REQUESTS  # as in CLASSES
     bytes: int = 0
+    latency: Latency = NO_LATENCY  # of those whose log tells it
 
     @property
     def requests(self) -> int:
@@ -44,7 +56,9 @@ class Tally(NamedTuple):
     def plus(self, other: "Tally") -> "Tally":
         """The sum of both."""
         return Tally(
-            tuple(a + b for a, b in zip(self.classes, other.classes, strict=True)), self.bytes + other.bytes
+            tuple(a + b for a, b in zip(self.classes, other.classes, strict=True)),
+            self.bytes + other.bytes,
+            self.latency.plus(other.latency) if self.latency.bins else other.latency,
         )
 
 
@@ -75,6 +89,7 @@ class Past(NamedTuple):
     events: tuple[Event, ...]  # of these logs and of the service, from the first period's start on
     begins: int | None  # when the oldest window of these logs began; None without one
     ends: int | None  # when the newest one ended
+    lacks_latency: bool = False  # whether durations are known, and not told apart as it was asked
     # Log -> name -> requests in each part, where that was asked; a period is in the part in which it ends.
     trends: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({})
 
@@ -90,6 +105,7 @@ class LogStanding(NamedTuple):
     rejected: int  # lines, in all
     losses: int  # possible ones, of those that are kept
     lost_at: int | None  # the last of them
+    slowest: tuple[tuple[str, Latency], ...] = ()  # routes lately, the slowest by p95 first
 
 
 class Standing(NamedTuple):

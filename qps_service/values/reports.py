@@ -1,14 +1,11 @@
 """What is reported: a log's window, the report made of it, and how everything stands."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Loss
-from qps_service.values.latency import Latency, LatencyKey
-
-NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 
 
 class Window(NamedTuple):

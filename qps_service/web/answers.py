@@ -14,6 +14,7 @@ from qps_service.looking.state import LATE, WINDOWS_LATE, is_counting
 from qps_service.looking.table import Row, Table, table_of
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
+from qps_service.values.latency import BEYOND
 from qps_service.values.past import Past, Standing
 from qps_service.web.view import POINTS, STEPS, View
 
@@ -134,8 +135,14 @@ def _members(row: Row) -> dict[str, Any]:
         "rates": list(row.class_rates),
         "share": row.error_share,
         "byte_rate": row.byte_rate,
+        "latency": [_seconds(each) for each in row.quantiles.values()] if row.tally.latency.bins else None,
         "stop": row.covers_stop,
     }
+
+
+def _seconds(latency: int | None) -> float | None:
+    """-1 for what is longer than the bins reach."""
+    return -1 if latency == BEYOND else latency and latency / SECOND
 
 
 def _health(standing: Standing, now: int, *, counting: bool) -> str:

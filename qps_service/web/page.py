@@ -32,6 +32,7 @@ from qps_service.ledger.queries import last_report, past, standing
 from qps_service.looking.moments import HOUR, MINUTE
 from qps_service.text.escape import show, show_path
 from qps_service.values.counts import Key
+from qps_service.values.latency import LatencyKey
 from qps_service.values.past import Question
 from qps_service.web.answers import PARTS, is_late, routes, series, state, statuses
 from qps_service.web.assets import Asset
@@ -174,7 +175,8 @@ class Page:
         return answer
 
     def _state(self, ledger: Ledger, view: View, now: int) -> dict[str, Any]:
-        told = state(standing(ledger, now - HOUR, now, 0), view, now, self._holder())
+        began, ended = last_report(ledger) or (now - HOUR, now)
+        told = state(standing(ledger, began, max(now, ended), 0), view, now, self._holder())
         return {**told, "charts": "/dygraph.js" in self._assets}
 
     def _trouble(self, error: LedgerError) -> str:
@@ -193,7 +195,7 @@ class Page:
 
 def _series(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
     step = step_for(until - since)
-    question = Question(since, until, step, _takes_log(view), _takes(view))
+    question = Question(since, until, step, _takes_log(view), _takes(view), None, _takes_latency(view))
     told = series(past(ledger, question), step, since, until)
     if view.route is not None:
         told |= statuses(past(ledger, question._replace(by="status")), step)
@@ -202,7 +204,7 @@ def _series(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any
 
 def _routes(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
     step = step_for(until - since)
-    question = Question(since, until, step, _takes_log(view), None, "route", PARTS)
+    question = Question(since, until, step, _takes_log(view), by="route", parts=PARTS)
     return routes(past(ledger, question), step, view)
 
 
@@ -215,6 +217,10 @@ def _takes_log(view: View) -> Callable[[str], bool]:
 
 def _takes(view: View) -> Callable[[Key], bool] | None:
     return None if view.route is None else lambda key: show(key.route) == view.route
+
+
+def _takes_latency(view: View) -> Callable[[LatencyKey], bool]:
+    return lambda key: view.route in (None, show(key.route))
 
 
 def _etag(text: str) -> str:

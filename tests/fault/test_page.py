@@ -21,6 +21,7 @@ from qps_service.text.escape import show
 from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key
 from qps_service.web.assets import Asset, assets
+from tests.durations import quantile
 from tests.fault.browser import Browser, browser, serving, violations
 from tests.fault.program import GUARD, ROOT
 from tests.ledgers import entry, opened
@@ -93,8 +94,19 @@ def when(seconds: float) -> str:
     return f"{datetime.fromtimestamp(int(seconds), BERLIN):%Y-%m-%d %H:%M:%S}"
 
 
-def cells(batches: list[Batch], takes: Callable[[bytes, int], bool]) -> list[str]:
-    """Requests/s, errors, requests, 2xx to 5xx per second, bytes/s: by adding lines up."""
+def latency(durations: list[int], per_mille: int) -> str:
+    """What so many took at most, by their order."""
+    if not durations:
+        return "-"
+    at_most = Fraction(quantile(sorted(durations), per_mille))
+    for unit, length in (("s", SECOND), ("ms", 10**6), ("us", 1000)):
+        if at_most >= length:
+            return f"{trimmed(rounded(at_most / length, 1))}{unit}"
+    return "0"
+
+
+def cells(batches: list[Batch], takes: Callable[[bytes, int], bool], *, timed: bool = True) -> list[str]:
+    """Requests/s, errors, p50, p95, p99, requests, 2xx to 5xx per second, bytes/s: by adding lines up."""
     lengths: Counter[str] = Counter()
     sums: Counter[tuple[str, int]] = Counter()
     sizes: Counter[str] = Counter()
@@ -115,13 +127,16 @@ def cells(batches: list[Batch], takes: Callable[[bytes, int], bool]) -> list[str
     share = rate(Fraction(100 * errors, requests)) if errors else "0"
     classes = [of_class(first) for first in range(1, 6)]
     weight = sum((Fraction(sizes[log] * SECOND, length) for log, length in lengths.items()), Fraction())
-    return [
-        rate(sum(classes, Fraction())),
-        f"{share} %",
-        str(requests),
-        *map(rate, classes[1:]),
-        size(weight),
+    durations = [
+        each
+        for batch in batches
+        for (route, first), own in batch.durations.items()
+        if takes(route, 100 * first)
+        for each in own
     ]
+    quantiles = [latency(durations, part) for part in (500, 950, 990)] if timed else []
+    whole = [rate(sum(classes, Fraction())), f"{share} %", *quantiles, str(requests)]
+    return [*whole, *map(rate, classes[1:]), size(weight)]
 
 
 VIEWS = {
@@ -166,7 +181,9 @@ def check_truth(files: Files, view: str, browser: Browser, week: Week) -> None:
         assert row[1:-1] == cells(batches, lambda each, _, name=row[0]: show(each) == name)  # type: ignore[misc]
     assert bool(statuses) == bool(route)
     for row in statuses:
-        assert row[1:] == cells(batches, lambda *each, status=int(row[0]): each == (route, status))
+        assert row[1:] == cells(
+            batches, lambda *each, status=int(row[0]): each == (route, status), timed=False
+        )
 
 
 # --- what one does with it
@@ -240,7 +257,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Week:
     counts = {Key(b"GET", route, 500): Counts(number, 0) for number, route in enumerate(HOSTILE, 1)}
     ledger.commit([made._replace(counts=counts)], sequence=1)
     ledger.close()
-    return Week(path, (Batch("", 0, made.at, Counter()),))
+    return Week(path, (Batch("", 0, made.at, Counter(), {}),))
 
 
 def check_hostile(files: Files, browser: Browser, hostile: Week) -> None:
@@ -324,7 +341,11 @@ def check_heard(files: Files, browser: Browser, week: Week) -> None:
     for role in ("button", "link", "combobox", "searchbox", "image", "table", "region", "group"):
         assert told[role], role
         assert all(told[role]), f"a {role} without a name"
-    assert {"Over time, oldest first", "By status", "In the same span"} <= set(told["table"])
+    assert {
+        "Over time, oldest first",
+        "By status: durations are kept by its class alone",
+        "In the same span",
+    } <= set(told["table"])
     assert any("Arrow keys move the cursor" in name for name in told["image"])
     assert told["heading"][0] == "qps-reporter"
     assert {"Requests/s", "Errors"} <= set(told["columnheader"])

@@ -34,6 +34,13 @@ function when(seconds, isExact = true) { // by the clock of who looks
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}${isExact ? `:${two(at.getSeconds())}` : ""}`;
 }
 
+function duration(seconds) { // two digits, as they are kept
+  if (seconds === null) return "-";
+  if (seconds < 0) return ">1000s";
+  const [unit, size] = [["s", 1], ["ms", 1e-3], ["us", 1e-6]].find(([, each]) => seconds >= 0.999 * each) || ["", 1];
+  return `${Number((seconds / size).toPrecision(2))}${unit}`;
+}
+
 const span = (seconds) => (seconds < 60 ? `${seconds} s` : `${seconds / 60} min`);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
@@ -193,12 +200,6 @@ function charting() {
   return library;
 }
 
-function duration(ms) {
-  if (ms === null || ms === undefined) return "-";
-  if (ms < 0) return ">1000 s";
-  return ms < 1000 ? `${trimmed(ms.toPrecision(2))} ms` : `${trimmed((ms / 1000).toPrecision(3))} s`;
-}
-
 const CHARTS = [
   { id: "errors", title: "Errors: share of 5xx", show: percent, series: [["5xx", "c4", (row) => row.share]], fill: true },
   { id: "rates", title: "Requests/s by class of status, stacked", show: rate, stacked: true,
@@ -356,11 +357,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 // --- tables
 
 // What all tables have, the important first: a phone shows no more. Classes without a request are left out.
-const columns = () => [
+const columns = (isTimed = told.series.rows.some((row) => row.latency)) => [
   ["Requests/s", (row) => rate(row.rate)],
   ["Errors", (row) => percent(row.share), (row) => row.share],
-  ...(told.series.rows.some((row) => row.latency)
-    ? ["p50", "p95", "p99"].map((name, i) => [name, (row) => duration(row.latency && row.latency[i])]) : []),
+  ...(isTimed ? ["p50", "p95", "p99"].map((name, i) => [name, (row) => duration(row.latency && row.latency[i])]) : []),
   ["Requests", (row) => String(sum(row.requests))],
   ...[0, 1, 2, 3, 4, 5].filter(isClassSeen).map((i) => [`${CLASSES[i]}/s`, (row) => rate(row.rates[i])]),
   ["Bytes/s", (row) => bytes(row.byte_rate)],
@@ -368,8 +368,8 @@ const columns = () => [
 const isClassSeen = (i) => (i > 0 && i < 5) || told.series.rows.some((row) => row.requests[i]);
 const heads = () => columns().map(([name]) => name);
 
-function line(row, name, ...more) {
-  return element("tr", {}, element("th", { scope: "row" }, ...name), ...columns().map(([, text, isBad]) =>
+function line(row, name, more = [], cells = columns()) {
+  return element("tr", {}, element("th", { scope: "row" }, ...name), ...cells.map(([, text, isBad]) =>
     element("td", { class: isBad && isBad(row) ? "bad" : null }, text(row))), ...more);
 }
 
@@ -403,10 +403,12 @@ function showOne() {
   if (view.route === undefined) return;
   $("one-name").textContent = `Route ${view.route}`;
   $("all").href = address({ route: null });
-  fill("statuses", ["Status", ...heads()].map(plain), (told.series.statuses || []).map((row) => line(row, [row.name])));
+  const cells = columns(false);
+  fill("statuses", ["Status", ...cells.map(([name]) => name)].map(plain),
+    (told.series.statuses || []).map((row) => line(row, [row.name], [], cells)));
 }
 
-const ORDERS = { Requests: "requests", "Requests/s": "rate", Errors: "errors", "Bytes/s": "bytes", p95: "p95" };
+const ORDERS = { Requests: "requests", "Requests/s": "rate", Errors: "errors", "Bytes/s": "bytes", p50: "p50", p95: "p95", p99: "p99" };
 
 function sortable(name) {
   const order = ORDERS[name];
@@ -421,8 +423,8 @@ function showRoutes() {
   const focused = document.activeElement;
   const kept = $("by-route").contains(focused) ? [focused.tagName, focused.value || focused.textContent] : null;
   fill("by-route", [...["Route", ...heads()].map(sortable), plain("Trend")], [
-    ...routes.map((row) => line(row, [linked(row.name)], element("td", {}, trend(row.trend)))),
-    ...(rest ? [line(rest, [`and ${more} more`], element("td"))] : []),
+    ...routes.map((row) => line(row, [linked(row.name)], [element("td", {}, trend(row.trend))])),
+    ...(rest ? [line(rest, [`and ${more} more`], [element("td")])] : []),
   ]);
   if (kept) { // who was in the table stays there
     const again = [...$("by-route").querySelectorAll(kept[0])]

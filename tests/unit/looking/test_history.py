@@ -21,6 +21,7 @@ from qps_service.reporting.selection import Selection
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
 from qps_service.values.past import CLASSES, Past, Period, Tally
+from tests.durations import check_latency
 from tests.promised import Patches, Promise, promises
 from tests.unit.looking.week import (
     BEGIN,
@@ -50,9 +51,19 @@ def added(batches: Iterable[Batch], takes: Callable[[bytes, bytes, int], bool] |
     return Tally(tuple(classes), size)
 
 
-def check_row(row: Row, batches: list[Batch], takes: Any = None) -> None:
-    """Its cells are those of the lines in these windows."""
-    assert row.tally == added(batches, takes)
+def check_row(row: Row, batches: list[Batch], takes: Any = None, is_told: Any = lambda *_: True) -> None:
+    """Its cells are those of the lines in these windows. Of durations count those of routes and classes."""
+    assert row.tally[:2] == added(batches, takes)[:2]
+    check_latency(
+        row.tally.latency,
+        [
+            each
+            for batch in batches
+            for key in batch.durations
+            if is_told(*key)
+            for each in batch.durations[key]
+        ],
+    )
     lengths: Counter[str] = Counter()
     for batch in batches:
         lengths[batch.log] += batch.ended - batch.started
@@ -143,31 +154,55 @@ def check_by_name(by: str, week: Week, *, log: str | None) -> None:
     for row in found.rows:
         assert row.name is not None
         name = shown[row.name]
-        check_row(row, batches, lambda *key, name=name: key[number] == name)
+        is_told = {"route": lambda route, _, name=name: route == name}.get(by, lambda *_: False)
+        check_row(row, batches, lambda *key, name=name: key[number] == name, is_told)
     assert [row.rate for row in found.rows] == sorted((row.rate for row in found.rows), reverse=True)
     assert found.total is not None
-    check_row(found.total, batches)
+    check_row(found.total, batches, is_told=lambda *_: by == "route")
+    told = rendering.NO_LATENCY_SO in render_table(found, BERLIN)
+    assert told == found.lacks_latency == (by != "route")
 
 
-FILTERS: dict[str, tuple[Selection, Callable[[bytes, bytes, int], bool]]] = {
-    "route": (Selection(routes=("/check*",)), lambda _, route, __: route == b"/checkout"),
-    "class": (Selection(statuses=("5",)), lambda _, __, status: 500 <= status <= 599),
-    "two statuses": (Selection(statuses=("304", "404")), lambda _, __, status: status in (304, 404)),
-    "method": (Selection(methods=("POST",)), lambda method, _, __: method == b"POST"),
+NOT_TOLD = lambda *_: False  # noqa: E731
+FILTERS: dict[str, tuple[Selection, Callable[[bytes, bytes, int], bool], Callable[[bytes, int], bool]]] = {
+    "route": (
+        Selection(routes=("/check*",)),
+        lambda _, route, __: route == b"/checkout",
+        lambda route, _: route == b"/checkout",
+    ),
+    "class": (
+        Selection(statuses=("5",)),
+        lambda _, __, status: 500 <= status <= 599,
+        lambda _, number: number == 5,
+    ),
+    "route and classes": (
+        Selection(routes=("/",), statuses=("2", "4")),
+        lambda _, route, status: route == b"/" and status // 100 in (2, 4),
+        lambda route, number: route == b"/" and number in (2, 4),
+    ),
+    "two statuses": (
+        Selection(statuses=("304", "404")),
+        lambda _, __, status: status in (304, 404),
+        NOT_TOLD,
+    ),
+    "method": (Selection(methods=("POST",)), lambda method, _, __: method == b"POST", NOT_TOLD),
     "all of these": (
         Selection(routes=("/*",), methods=("GET",), statuses=("2",)),
         lambda method, _, status: method == b"GET" and status == 200,
+        NOT_TOLD,
     ),
 }
 
 
 def check_filter(name: str, week: Week) -> None:
     """Time passes where nothing of it was asked for, too."""
-    selection, takes = FILTERS[name]
-    found = week.ask(INCIDENT[0] - HOUR, INCIDENT[1] + HOUR, "1m", takes=selection.takes)
+    selection, takes, is_told = FILTERS[name]
+    since, until = INCIDENT[0] - HOUR, INCIDENT[1] + HOUR
+    found = week.ask(since, until, "1m", takes=selection.takes, takes_latency=selection.takes_latency)
+    assert found.lacks_latency == (is_told is NOT_TOLD)
     for row in found.rows:
         own = [each for each in week.batches if each.log == "web" and row.started < each.ended <= row.ended]
-        check_row(row, own, takes)
+        check_row(row, own, takes, is_told)
 
 
 def check_many_keys(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +331,7 @@ def ends_later(real: Callable[..., Any]) -> Callable[..., Any]:
     return periods
 
 
+EVERY = property(lambda _: lambda _: True)
 TRUE = table._filled
 PERIODS = queries._periods
 BEGINS = moments.begin_of
@@ -329,6 +365,11 @@ test_promise, test_twin = promises(
         {"looks up all": Patches((queries, "_keys", lambda *_: None))},
         name="class",
         label="one",
+    ),
+    Promise(
+        *(check_filter, None, {"durations of all": Patches((Selection, "takes_latency", EVERY))}),
+        name="route and classes",
+        label="durations",
     ),
     Promise(check_many_keys, None, {}),
     Promise(

@@ -21,8 +21,10 @@ from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import STARTED, STOPPED, Entry, Event
 from qps_service.values.history import History
+from qps_service.values.latency import LatencyKey
 from qps_service.values.past import NAMES, Past, Question
 from qps_service.values.positions import Identity, Position
+from tests.durations import told
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
@@ -51,6 +53,7 @@ class Batch(NamedTuple):
     started: int  # Unix nanoseconds
     ended: int
     lines: Counter[tuple[bytes, bytes, int, int]]  # method, route, status, bytes -> how many
+    durations: dict[tuple[bytes, int], list[int]]  # route, class of status -> those that were measured
 
 
 class Week(NamedTuple):
@@ -67,6 +70,7 @@ class Week(NamedTuple):
         *,
         log: str | None = "web",
         takes: Callable[[Key], bool] | None = None,
+        takes_latency: Callable[[LatencyKey], bool] | None = lambda _: True,
         place: ZoneInfo | None = BERLIN,
         before: int = 0,
         **how: object,
@@ -74,7 +78,7 @@ class Week(NamedTuple):
         """As the command does it."""
         step = STEPS.get(by) or STEPS[step_for(until - since)]
         name = by if by in NAMES else None
-        question = Question(since, until, step, lambda each: log in (None, each), takes, name)
+        question = Question(since, until, step, lambda each: log in (None, each), takes, name, takes_latency)
         found = self.past(question)
         then = self.past(question._replace(since=since - before, until=until - before)) if before else None
         earlier = {"before": then, "earlier": lambda at: at - before} if before else {}
@@ -102,6 +106,18 @@ def lines_of(log: str, started: int, ended: int) -> Counter[tuple[bytes, bytes, 
     if log == "web" and INCIDENT[0] < ended <= INCIDENT[1]:
         lines[b"POST", ROUTES[1], 503, 11] += 2 * seconds
     return lines
+
+
+def durations_of(ended: int, routes: set[tuple[bytes, int]]) -> dict[tuple[bytes, int], list[int]]:
+    """How long some of a window's requests took: up to 0.4 s, and 2 s more where the server failed."""
+    seed = ended // SECOND * 7919
+    return {
+        (route, number): [
+            (seed + each * 104_729 + len(route)) % 9973 * 40_001 + (number == 5) * 2 * SECOND
+            for each in range(5)
+        ]
+        for route, number in sorted(routes)
+    }
 
 
 def live(path: Path) -> Week:
@@ -142,7 +158,7 @@ def live(path: Path) -> Week:
         for log in logs:
             started = opened.get(log, now - interval)
             lines = lines_of(log, started, now)
-            batches.append(Batch(log, started, now, lines))
+            batches.append(Batch(log, started, now, lines, durations_of(now, _classes(lines))))
             entries.append(_entry(log, sequence, started, now, lines, ()))
             opened[log] = now
         entries[0] = entries[0]._replace(events=tuple(events))
@@ -150,6 +166,10 @@ def live(path: Path) -> Week:
         assert writer.commit(entries, sequence=sequence, whole=list)
     writer.close()
     return Week(path, tuple(batches))
+
+
+def _classes(lines: object) -> set[tuple[bytes, int]]:
+    return {(route, status // 100) for _, route, status, _ in dict(lines)}  # type: ignore[call-overload]
 
 
 def _entry(log: str, sequence: int, started: int, ended: int, lines: object, events: object) -> Entry:
@@ -169,4 +189,7 @@ def _entry(log: str, sequence: int, started: int, ended: int, lines: object, eve
         held=(Position(Identity(1, 1, None), "/x", 10, b"", b"", False, number=1),),
         retired=(),
         events=tuple(events),  # type: ignore[arg-type]
+        latencies={
+            LatencyKey(*key): told(each) for key, each in durations_of(ended, _classes(lines)).items()
+        },
     )

@@ -20,6 +20,7 @@ from qps_service.web import answers, page
 from qps_service.web.assets import Asset, assets
 from qps_service.web.page import Page
 from qps_service.web.view import LONGEST, POINTS, RANGES, STEPS, step_for, view_of
+from tests.durations import quantile
 from tests.ledgers import SECOND, entry, locked, opened
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit.looking.week import HOUR, INCIDENT, ROUTES, STOP, Batch, Week
@@ -85,6 +86,17 @@ def check_row(row: Mapping[str, Any], batches: list[Batch], takes: Callable[[byt
     assert row["requests"] == classes
     assert row["rate"] == pytest.approx(rate, rel=1e-12)
     assert sum(row["rates"]) == pytest.approx(rate, rel=1e-12)
+    durations = sorted(
+        each
+        for batch in batches
+        for (route, number), own in batch.durations.items()
+        if takes(route, number * 100)
+        for each in own
+    )
+    if row.get("name", "/").isdecimal():  # durations are kept by class of status
+        assert row["latency"] is None
+    else:
+        assert row["latency"] == [quantile(durations, part) / SECOND for part in (500, 950, 990)]
     assert row["share"] == pytest.approx(classes[4] / sum(classes) if sum(classes) else 0)
 
 
@@ -405,7 +417,10 @@ test_promise, test_twin = promises(
         for view, twins in {
             **{view: {} for view in VIEWS},
             "the last week": {"forgets parts": Patches((answers, "_trend", lambda *_: [0]))},
-            "one route": {"all routes": Patches((page, "_takes", nothing))},
+            "one route": {
+                "all routes": Patches((page, "_takes", nothing)),
+                "all durations": Patches((page, "_takes_latency", lambda _: lambda _: True)),
+            },
             "the last hour": {"all logs": Patches((page, "_takes_log", lambda _: lambda _: True))},
         }.items()
     ),

@@ -1,0 +1,104 @@
+"""Durations as the ledger keeps them: a compact text of bytes for each route and class of status.
+
+What stands in it, of a Latency (values/latency.py): one byte that tells how many the next two numbers have
+(the first in its upper half), the sum, the longest, the index of the first bin (two bytes), the length of
+a map of bits, that map, and the requests of the bins. In the map a bin from the first on has a 1 if it has
+requests; the first 1 is the first bin's. The requests are code points in UTF-8: a number of few bits takes
+one byte, and Python reads and writes hundreds of them at once. What has more than CHUNK bits goes on in as
+many code points behind all the others.
+
+Some 60 bytes for 50 requests, 250 for 20,000.
+"""
+
+import sqlite3
+from itertools import compress
+from operator import add
+
+from qps_service.values.latency import BOUNDS, SUM_LIMIT, Latency
+
+CHUNK = 20  # bits of one code point; the largest is 0x10FFFF
+_CHUNK_BITS = (1 << CHUNK) - 1
+_UTF8 = ("utf-8", "surrogatepass")
+_FLAGS = bytes.maketrans(b"01", b"\0\1")
+_HEAD = 3  # bytes between the longest and the map
+
+
+class DurationsDamaged(sqlite3.DatabaseError):
+    """What is in the ledger is not what was written; a damaged page of SQLite's is the same kind of error."""
+
+
+def encode(latency: Latency) -> bytes:
+    """The bytes of durations of which there are any."""
+    indexes = sorted(latency.bins)
+    requests = [latency.bins[index] for index in indexes]
+    first = indexes[0]
+    flags = bytearray(b"0") * (indexes[-1] - first + 1)
+    for index in indexes:
+        flags[index - first] = 49  # "1"
+    text = ""
+    while any(requests):
+        text += "".join([chr(each & _CHUNK_BITS) for each in requests])
+        requests = [each >> CHUNK for each in requests]
+    total, longest, bits = map(_bytes_of, (latency.total, latency.longest, int(flags, 2)))
+    sizes = bytes((len(total) << 4 | len(longest),))
+    head = b"".join((sizes, total, longest, first.to_bytes(2), bytes((len(bits),))))
+    return b"".join((head, bits, text.encode(*_UTF8)))
+
+
+def decode(blob: bytes) -> Latency:
+    """What was encoded. Raises DurationsDamaged."""
+    try:
+        sizes = blob[0]
+        longest_at = 1 + (sizes >> 4)
+        head = longest_at + (sizes & 15)
+        map_at = head + _HEAD
+        first, rest_at = int.from_bytes(blob[head : head + 2]), map_at + blob[map_at - 1]
+        flags = format(int.from_bytes(blob[map_at:rest_at]), "b").encode().translate(_FLAGS)
+        indexes = list(compress(range(first, first + len(flags)), flags))
+        codes = list(map(ord, blob[rest_at:].decode(*_UTF8)))
+        requests, places = codes[: len(indexes)], len(indexes)
+        for begin in range(places, len(codes), places):
+            shift = CHUNK * (begin // places)
+            higher = (code << shift for code in codes[begin : begin + places])
+            requests = list(map(add, requests, higher))
+        bins = dict(zip(indexes, requests, strict=True))
+        total, longest = int.from_bytes(blob[1:longest_at]), int.from_bytes(blob[longest_at:head])
+    except (IndexError, ValueError) as error:
+        raise DurationsDamaged(f"durations are damaged: {error}") from error
+    if not all(requests) or not bins or indexes[-1] > len(BOUNDS) or len(codes) % places:
+        raise DurationsDamaged("durations are damaged")
+    return Latency(bins, total, longest)
+
+
+def add_durations(one: bytes | None, other: bytes | None) -> bytes | None:
+    """What was encoded of both together; None is of none."""
+    if one is None or other is None:
+        return other if one is None else one
+    return encode(decode(one).plus(decode(other)))
+
+
+class Sum:
+    """Durations of many periods together."""
+
+    def __init__(self) -> None:
+        self._bins = [0] * (len(BOUNDS) + 1)
+        self._total = self._longest = 0
+
+    def add(self, durations: bytes) -> None:
+        """Add what was encoded. Raises DurationsDamaged."""
+        bins, total, longest = decode(durations)
+        mine = self._bins
+        for index, requests in bins.items():
+            mine[index] += requests
+        self._total += total
+        self._longest = max(self._longest, longest)
+
+    @property
+    def latency(self) -> Latency:
+        """All that was added."""
+        bins = {index: requests for index, requests in enumerate(self._bins) if requests}
+        return Latency(bins, min(self._total, SUM_LIMIT), self._longest)
+
+
+def _bytes_of(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8)

@@ -1,0 +1,77 @@
+"""What tests of durations share: distributions of them, and what a sorted list says of one.
+
+Nothing here is of the product but the two digits that its bins have: a quantile is the value at the nearest
+rank, rounded up to two digits by its decimal digits.
+"""
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from qps_service.values.latency import BEYOND, Latency, bin_of
+
+MICRO, MILLI, SECOND = 10**3, 10**6, 10**9
+QUANTILES = (500, 900, 950, 990)  # per mille
+# The 90 numbers of two digits, in milliseconds, and some others.
+THRESHOLDS = [number * MILLI for number in range(10, 100)] + [
+    0,
+    MICRO,
+    250 * MILLI,
+    2_500 * MILLI,
+    1000 * SECOND,
+]
+
+
+def _drawn(draw: random.Random) -> dict[str, list[int]]:
+    return {
+        "constant": [120 * MILLI] * 777,
+        "one value": [37_000_001],
+        "all zero": [0] * 50,
+        "two peaks": [draw.choice((3, 900)) * MILLI + draw.randrange(MILLI) for _ in range(1500)],
+        "heavy tail": [min(10**15, int(MILLI * draw.paretovariate(0.4))) for _ in range(1500)],
+        "milliseconds": [int(draw.expovariate(1 / 40)) * MILLI for _ in range(1500)],
+        "microseconds": [int(draw.lognormvariate(9, 2)) * MICRO for _ in range(1500)],
+        "on the bounds": [digits * 10**zeros for zeros in range(2, 11) for digits in range(10, 100, 7)],
+        "one above": [digits * 10**zeros + 1 for zeros in range(2, 11) for digits in range(10, 100, 7)],
+        "whole seconds": [draw.randrange(4) * SECOND for _ in range(300)],
+        "beyond": [1000 * SECOND, 1000 * SECOND + 1, 5000 * SECOND],
+    }
+
+
+DISTRIBUTIONS = _drawn(random.Random(20))
+
+
+def told(durations: Iterable[int]) -> Latency:
+    """Them, one by one, as a scanner hands them on."""
+    bins: dict[int, int] = {}
+    total = longest = 0
+    for duration in durations:
+        bins[bin_of(duration)] = bins.get(bin_of(duration), 0) + 1
+        total, longest = total + duration, max(longest, duration)
+    return Latency(bins, total, longest)
+
+
+def rounded_up(duration: int) -> int:
+    """To two digits; no finer than a microsecond."""
+    if duration > 1000 * SECOND:
+        return BEYOND
+    if 0 < duration < MICRO:
+        return MICRO
+    head, rest = str(duration)[:2], str(duration)[2:]
+    return int(f"{int(head) + bool(rest.strip('0'))}{'0' * len(rest)}")
+
+
+def quantile(durations: Sequence[int], per_mille: int) -> int:
+    """By the sorted list: of the nearest rank, which is at least the first."""
+    return rounded_up(durations[-(-per_mille * len(durations) // 1000) - 1])
+
+
+def check_latency(latency: Latency, durations: Sequence[int]) -> None:
+    """It tells all that the sorted list tells, equal and not near."""
+    durations = sorted(durations)
+    assert (latency.measured, latency.total) == (len(durations), sum(durations))
+    assert latency.longest == max(durations, default=0)
+    for per_mille in QUANTILES:
+        assert latency.quantile(per_mille) == (quantile(durations, per_mille) if durations else None)
+    for threshold in THRESHOLDS:
+        assert latency.within(threshold) == bisect_right(durations, threshold)

@@ -1,0 +1,305 @@
+"""Durations through the ledger: commits, stops, kills, merging in any order; the sorted list is the truth."""
+
+import sqlite3
+from bisect import bisect_left, bisect_right
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import tests.durations
+from qps_service.ledger import database, durations, outbox, retention, rows
+from qps_service.ledger import ledger as ledgers
+from qps_service.ledger.database import LedgerDamaged
+from qps_service.ledger.durations import DurationsDamaged, Sum, add_durations, decode, encode
+from qps_service.ledger.ledger import Ledger
+from qps_service.ledger.outbox import merge
+from qps_service.ledger.queries import past
+from qps_service.ledger.retention import HOUR, MINUTE, Pruner
+from qps_service.notices import kinds
+from qps_service.values import latency as values
+from qps_service.values.history import History
+from qps_service.values.latency import BOUNDS, LatencyKey
+from qps_service.values.past import Question
+from tests.durations import DISTRIBUTIONS, SECOND, check_latency, told
+from tests.ledgers import EPOCH, Keeper, entry, known, opened
+from tests.promised import Patches, Promise, promises
+
+ROUTES = {name: b"/" + name.replace(" ", "-").encode() for name in DISTRIBUTIONS}
+EVER = History(keep=3650 * 24 * HOUR, max_size=1 << 40)
+BINS = st.dictionaries(st.integers(0, len(BOUNDS)), st.integers(1, 1 << 50), min_size=1)
+
+
+# --- as bytes
+
+
+@given(bins=BINS, total=st.integers(0, values.SUM_LIMIT), longest=st.integers(0, values.LONGEST))
+@example(bins={0: 1}, total=0, longest=0)
+@example(bins=dict.fromkeys(range(len(BOUNDS) + 1), 1 << 45), total=values.SUM_LIMIT, longest=values.LONGEST)
+@example(bins={7: (1 << 20) - 1, 8: 1 << 20, 9: 0xD800, 500: 1}, total=1, longest=1)
+def check_same(bins: dict[int, int], total: int, longest: int) -> None:
+    there = values.Latency(bins, total, longest)
+    assert decode(encode(there)) == there
+
+
+def test_what_is_damaged_is_told() -> None:
+    """Cut anywhere, or another byte anywhere: it is told, or means something else; nothing else happens."""
+    told_so = 0
+    for blob in (encode(told([5 * SECOND] * 3)), encode(told(DISTRIBUTIONS["microseconds"]))):
+        for place in range(len(blob)):
+            for broken in (blob[:place], blob[:place] + bytes((blob[place] ^ 0x80,)) + blob[place + 1 :]):
+                try:
+                    assert decode(broken) != decode(blob)
+                except DurationsDamaged:
+                    told_so += 1
+    assert told_so > 300
+    for nothing in (b"", b"\0\0\0\0", b"\x11\1\1\0\0\1\1\0"):
+        with pytest.raises(DurationsDamaged):
+            decode(nothing)
+
+
+# --- through commits
+
+
+def windows_of(parts: int) -> list[dict[LatencyKey, values.Latency]]:
+    """Each distribution, dealt out to so many windows; even ones are of another class."""
+    return [
+        {
+            LatencyKey(ROUTES[name], 2 + 3 * (part % 2)): told(dealt)
+            for name, each in DISTRIBUTIONS.items()
+            if (dealt := each[part::parts])
+        }
+        for part in range(parts)
+    ]
+
+
+def dealt(name: str, parts: int, status_class: int) -> list[int]:
+    return [
+        duration
+        for part in range(parts)
+        if 2 + 3 * (part % 2) == status_class
+        for duration in DISTRIBUTIONS[name][part::parts]
+    ]
+
+
+def check_totals(ledger: Ledger, parts: int) -> None:
+    latencies = known(ledger).latencies
+    for name, route in ROUTES.items():
+        for status_class in (2, 5):
+            durations_of = dealt(name, parts, status_class)
+            check_latency(latencies.get(LatencyKey(route, status_class), values.NO_LATENCY), durations_of)
+
+
+def add_windows(ledger: Ledger, windows: list[dict[LatencyKey, values.Latency]], length: int) -> int:
+    """One after the other; when the last one ended, Unix nanoseconds."""
+    for number, latencies in enumerate(windows, 1):
+        ended = number * length
+        window = entry([1], sequence=number, started=ended - length, ended=ended)
+        ledger.commit([window._replace(latencies=latencies)], sequence=number)
+    return EPOCH + len(windows) * length
+
+
+def check_through_commits(path: Path) -> None:
+    """Totals and windows after several commits, and in the next process."""
+    parts = 5
+    ledger = opened(path)
+    add_windows(ledger, windows_of(parts), 10 * SECOND)
+    check_totals(ledger, parts)
+    ledger.close()
+    ledger = opened(path)
+    check_totals(ledger, parts)
+    assert not known(ledger).window_latencies
+    check_asked(ledger, 0, parts * 10 * SECOND, parts)
+    ledger.close()
+
+
+def _is_of(classes: tuple[int, ...], key: LatencyKey) -> bool:
+    return key.status_class in classes
+
+
+def check_asked(ledger: Ledger, since: int, until: int, parts: int) -> None:
+    """By route, of all classes and of one; and all routes together."""
+    question = Question(EPOCH + since, EPOCH + until, HOUR, by="route")
+    everything = [duration for each in DISTRIBUTIONS.values() for duration in each]
+    for classes in ((2, 5), (5,)):
+        asked = question._replace(takes_latency=partial(_is_of, classes))
+        found = past(ledger, asked).names["access"]
+        for name, route in ROUTES.items():
+            of_route = [duration for each in classes for duration in dealt(name, parts, each)]
+            if of_route:
+                check_latency(found[route.decode()].latency, of_route)
+    sums = Sum()
+    for period in past(ledger, question._replace(by=None)).periods:
+        sums.add(encode(period.tally.latency))
+    check_latency(sums.latency, everything)
+
+
+def check_window_goes_on(path: Path) -> None:
+    """What was committed of a window that was not reported is part of it in the next process, and once."""
+    some, more = DISTRIBUTIONS["two peaks"][:700], DISTRIBUTIONS["two peaks"][700:]
+    key = LatencyKey(b"/", 2)
+    for part in (some, more):
+        ledger = opened(path)
+        ledger.commit([entry([1])._replace(latencies={key: told(part)})], sequence=None)
+        ledger.close()
+    ledger = opened(path)
+    check_latency(known(ledger).window_latencies[key], some + more)
+    check_latency(known(ledger).latencies[key], some + more)
+    ledger.commit([entry([])], sequence=1)
+    (period,) = past(ledger, Question(0, EPOCH + HOUR, MINUTE)).periods
+    check_latency(period.tally.latency, some + more)
+    ledger.close()
+
+
+def check_merged(length: int, path: Path) -> None:
+    """By pruning, into minutes and hours, however windows lie in them."""
+    parts, ledger = 40, opened(path)
+    at = add_windows(ledger, windows_of(parts), length)
+    pruner = Pruner(EVER)
+    for age in (7 * HOUR, 99 * HOUR):
+        for _ in range(50):
+            pruner.prune(ledger, at + age)
+        check_asked(ledger, -HOUR, parts * length, parts)
+        check_totals(ledger, parts)
+    grains = {grain for (grain,) in ledger.database.connection.execute("SELECT grain FROM period")}
+    assert grains == {HOUR}
+    (left,) = ledger.database.connection.execute(
+        "SELECT count(*) FROM latency WHERE period NOT IN (SELECT id FROM period)"
+    ).fetchone()
+    assert not left
+    ledger.close()
+
+
+def check_waiting() -> None:
+    """While the ledger takes nothing, neighbours become one entry: in any order the same."""
+    key = LatencyKey(b"/", 2)
+    parts = [DISTRIBUTIONS[name] for name in ("heavy tail", "constant", "all zero")]
+    entries = [
+        entry([number], sequence=number)._replace(latencies={key: told(part)})
+        for number, part in enumerate(parts, 1)
+    ]
+    first, second, third = entries
+    ways = [
+        merge(merge(first, second), third).latencies[key],
+        merge(first, merge(second, third)).latencies[key],
+        merge(third, merge(second, first)).latencies[key],
+    ]
+    for way in ways:
+        check_latency(way, [duration for part in parts for duration in part])
+    assert add_durations(encode(told(parts[0])), None) == encode(told(parts[0]))
+
+
+# --- damage
+
+
+def damage(path: Path, table: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET durations = x'33'")  # noqa: S608 - one of two
+
+
+def check_damage(path: Path) -> None:
+    """Found at the start in totals, later in windows where they are read: as a damaged page would be."""
+    keeper = Keeper(path)
+    keeper.commit(1)
+    ledger = keeper.ledger
+    key = LatencyKey(b"/", 2)
+    ledger.commit([entry([1])._replace(latencies={key: told([SECOND])})], sequence=1)
+    keeper.close()
+    damage(path, "latency")
+    reader = Ledger(str(path), boot="")
+    reader.open(writable=False)
+    with pytest.raises(LedgerDamaged, match="durations are damaged"):
+        past(reader, Question(0, 1 << 62, MINUTE, by="route"))
+    reader.close()
+    damage(path, "total_latency")
+    again = Keeper(path)
+    assert again.kinds() == [kinds.LEDGER_SET_ASIDE]
+    assert "durations are damaged" in again.said[0].text
+    assert again.restored() is None
+    again.close()
+
+
+# --- twins
+
+
+def takes_the_last(one: bytes | None, other: bytes | None) -> bytes | None:
+    return other or one
+
+
+def forgets_the_longest(one: values.Latency, other: values.Latency) -> values.Latency:
+    return PLUS(one, other)._replace(longest=one.longest)
+
+
+PLUS = values.Latency.plus
+
+
+def rounds_the_rank_down(latency: values.Latency, per_mille: int) -> int | None:
+    rank = per_mille * latency.measured // 1000
+    for index in sorted(latency.bins):
+        rank -= latency.bins[index]
+        if rank <= 0:
+            return BOUNDS[index] if index < len(BOUNDS) else values.BEYOND
+    return None
+
+
+def excludes_bounds(duration: int) -> int:
+    return bisect_right(BOUNDS, duration)
+
+
+def rounds_floats(duration: int) -> int:
+    return bisect_left(BOUNDS, round(float(f"{duration:.1e}")))
+
+
+def no_window(writing: sqlite3.Connection, table: str, *rest: Any) -> None:
+    if table != "latency":
+        ADD(writing, table, *rest)
+
+
+ADD = rows.add_latencies
+
+BINS_TWINS = {
+    "bounds excluded": Patches((tests.durations, "bin_of", excludes_bounds)),
+    "floats": Patches((tests.durations, "bin_of", rounds_floats)),
+    "rank rounded down": Patches((values.Latency, "quantile", rounds_the_rank_down)),
+}
+test_promise, test_twin = promises(
+    Promise(
+        *(check_same, None, {"20 bits": Patches((durations, "_CHUNK_BITS", 1 << 20))}),
+        caught=(DurationsDamaged, ValueError),
+    ),
+    Promise(
+        *(check_through_commits, None),
+        {
+            **BINS_TWINS,
+            "the last alone": Patches((database, "add_durations", takes_the_last)),
+            "no window": Patches((ledgers, "add_latencies", no_window)),
+            "longest of the first": Patches((values.Latency, "plus", forgets_the_longest)),
+        },
+        caught=(KeyError,),
+    ),
+    Promise(
+        *(check_window_goes_on, None),
+        {"the last alone": Patches((database, "add_durations", takes_the_last))},
+    ),
+    *(
+        Promise(
+            *(check_merged, None),
+            {"not merged": Patches((retention, "ADD_DURATIONS", "ON CONFLICT DO NOTHING"))},
+            label=label,
+            length=length,
+        )
+        for label, length in (("windows", 10 * SECOND), ("minutes", 47 * SECOND))
+    ),
+    Promise(
+        *(check_waiting, None),
+        {
+            "the later alone": Patches((outbox, "together", lambda _, later: later)),
+            "longest of the first": Patches((values.Latency, "plus", forgets_the_longest)),
+        },
+    ),
+    Promise(check_damage, None, {"not looked at": Patches((database, "DURATIONS_SINCE", 1 << 20))}),
+)
