@@ -50,8 +50,8 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run setup check explain history status audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_commands run setup check explain history status web audit summarize simulate
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -100,7 +100,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l method -x -d 
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s S -l since -x -d 'only from then on: -2h, 14:00, '"'"'2026-11-29 14:00'"'"', @1764424800, today, yesterday, as journalctl takes them'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s U -l until -x -d 'only before then; TIME as for --since'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l by -xka "auto 10s 1m 1h 1d route status method" -d 'a row for each step of time, route, status or method (default: a step that suits the span)'
-complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change" -d 'which rows come first (default: by time, or by rate)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change p50 p95 p99" -d 'which rows come first (default: by time, or by rate)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l top -x -d 'only the first N rows (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l compare -xka "1d 7d" -d 'the rates beside those of a day or a week earlier'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l events -d 'starts, stops, rotations and the like of the span, too'
@@ -110,6 +110,11 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_rep
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -l utc -d 'show times in UTC (default: local time)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a web -d 'Show a page with charts and tables to browsers, from the ledger.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l listen -x -d 'where to listen (default: 127.0.0.1:9146, or systemd'"'"'s socket)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l host -x -d 'a name that browsers may ask for, beside localhost and addresses'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'

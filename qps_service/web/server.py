@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1:9146"
 THREADS = 4  # one computes what is new, and others hand out what is known
 CLIENTS = 100  # connections; more wait in the kernel
-REQUEST_LIMIT = 16 << 10  # bytes of a request's head
-IDLE_LIMIT = 5 * 60  # seconds; longer than the longest common interval of reports
-SILENCE_LIMIT = 120  # seconds after which a silent connection is closed
+HEAD_SIZE = 16 << 10  # bytes of a request's head
+IDLE = 5 * 60  # seconds; longer than the longest common interval of reports
+SILENCE = 120  # seconds after which a silent connection is closed
 
 
 def address_of(text: str) -> tuple[str, int]:
@@ -51,9 +51,9 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
         sockets=[listening],
         threads=THREADS,
         connection_limit=CLIENTS,
-        max_request_header_size=REQUEST_LIMIT,
+        max_request_header_size=HEAD_SIZE,
         max_request_body_size=0,
-        channel_timeout=SILENCE_LIMIT,
+        channel_timeout=SILENCE,
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
@@ -63,12 +63,12 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
         raise SystemExit(0)  # waitress ends its loop, and lets its threads finish
 
     def look(number: int, frame: "FrameType | None") -> None:
-        if not server.active_channels and monotonic() - page.asked_at > IDLE_LIMIT:
+        if not server.active_channels and monotonic() - page.asked_at > IDLE:
             stop(number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     if ends:
         signal.signal(signal.SIGALRM, look)
-        signal.setitimer(signal.ITIMER_REAL, IDLE_LIMIT / 5, IDLE_LIMIT / 5)
+        signal.setitimer(signal.ITIMER_REAL, IDLE / 5, IDLE / 5)
     server.run()

@@ -24,7 +24,7 @@ HANDED = """
 import os, sys
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="qps-reporter-web.socket")
 from qps_service.web import server
-server.IDLE_LIMIT = float(sys.argv.pop(1))
+server.IDLE = float(sys.argv.pop(1))
 from qps_service.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -19,9 +19,10 @@ from qps_service.values.counts import Counts, Key
 from qps_service.web import answers, page
 from qps_service.web.assets import Asset, assets
 from qps_service.web.page import Page
-from qps_service.web.view import LONGEST, POINTS, RANGES, STEPS, step_for, view_of
+from qps_service.web.view import RANGES, step_for, view_of
 from tests.durations import quantile
 from tests.ledgers import SECOND, entry, locked, opened
+from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
 from tests.unit.looking.week import HOUR, INCIDENT, ROUTES, STOP, Batch, Week
 
@@ -129,7 +130,7 @@ def check_truth(view: str, week: Week) -> None:
     log = "web" if "log=" in query else None
     wanted = next((route for route in ROUTES if view_of(query).route == show(route)), None)
     series = browser.get("/series.json", query).told
-    assert 0 < len(series["rows"]) <= POINTS
+    assert 0 < len(series["rows"]) <= 360
 
     def of_route(route: bytes, _: int) -> bool:
         return wanted in (None, route)
@@ -187,8 +188,8 @@ def check_bounds(tmp_path: Path) -> None:
     browser = Browser(path, now=end_of(path))
     told = browser.get("/routes.json", "sort=rate").told
     assert [row["name"] for row in told["routes"][:2]] == ["/119", "/118"]
-    assert len(told["routes"]) == answers.ROUTES
-    assert told["left_out"] == 120 - answers.ROUTES
+    assert len(told["routes"]) == 50
+    assert told["left_out"] == 70
     rest = sum(sum(row["requests"]) for row in told["routes"]) + sum(told["rest"]["requests"])
     assert rest == sum(range(1, 121)) + 30
     errors = browser.get("/routes.json").told["routes"]
@@ -204,7 +205,10 @@ def check_points(tmp_path: Path) -> None:
     path = many(tmp_path, routes=1, windows=400)
     browser = Browser(path, now=end_of(path))
     assert len(browser.get("/series.json", "range=15m").told["rows"]) <= 41
-    assert all(POINTS * STEPS[-1] >= LONGEST and span <= POINTS * step_for(span) for span in RANGES.values())
+    assert all(span <= 360 * step_for(span) for span in RANGES.values())
+    view_of("log=" + "a" * 4000)
+    with pytest.raises(ValueError, match="at most 4000 characters"):
+        view_of("log=" + "a" * 4001)
 
 
 # --- who gets an answer
@@ -424,8 +428,13 @@ test_promise, test_twin = promises(
             "the last hour": {"all logs": Patches((page, "_takes_log", lambda _: lambda _: True))},
         }.items()
     ),
-    Promise(check_bounds, None, {"no rest": Patches((answers, "_rest", nothing))}, caught=(TypeError,)),
-    Promise(check_points, None, {}),
+    Promise(
+        check_bounds,
+        None,
+        [Patches((answers, "_rest", nothing)), Doubled("web.answers:ROUTES")],
+        caught=(TypeError,),
+    ),
+    Promise(check_points, None, [Doubled("web.view:POINTS"), Doubled("web.view:TEXT_LIMIT")]),
     Promise(check_hosts, of, {"all hosts": Patches((Page, "_is_host", lambda *_: True))}),
     Promise(check_methods, None, {}),
     Promise(check_headers, None, {"inline": Patches((page, "_HEADERS", []))}, caught=(KeyError,)),
@@ -433,5 +442,12 @@ test_promise, test_twin = promises(
     Promise(check_shared, None, {"forgets": Patches((page, "OrderedDict", Forgetful))}),
     Promise(check_sentences, None, {"one for all": Patches((Page, "_trouble", lambda _, error: str(error)))}),
     Promise(check_down, None, {"never late": Patches((page, "is_late", lambda *_: False))}),
-    Promise(check_slow, None, {"patient": Patches((database.Database, "give_up_when", nothing))}),
+    Promise(
+        check_slow,
+        None,
+        {
+            "patient": Patches((database.Database, "give_up_when", nothing)),
+            "slower": Doubled("web.page:TIME_LIMIT"),
+        },
+    ),
 )
