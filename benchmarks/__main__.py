@@ -60,7 +60,7 @@ def main() -> int:
         if "many_logs" in wanted:
             print(many_logs.table(core, other, say), flush=True)
         if "history" in wanted:
-            print(history.table(say), flush=True)
+            print(history.table(core, say), flush=True)
     except (DisagreementError, DiskFullError, FailedError) as error:
         say(f"benchmarks: {error}")
         return 1

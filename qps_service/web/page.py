@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qps_service.ledger.database import (
     LedgerError,
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 TIME_LIMIT = 5.0  # seconds of one question to the ledger
-KEPT = 32  # answers, of some 100 KB at most
+KEPT = 16  # answers, of some 100 KB, and what they were made of, of a megabyte or two
+PARTS_OF_THE_PAGE = ("/state.json", "/series.json", "/routes.json")
 _HEADERS = [
     (
         "Content-Security-Policy",
@@ -56,6 +57,7 @@ _HEADERS = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cache-Control", "no-cache"),  # keep it, and ask whether it is still right
 ]
+Kept = TypeVar("Kept")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
 
 
@@ -87,8 +89,8 @@ class Page:
         self._holder = holder
         self._unix, self._monotonic = unix, monotonic
         self._names = {"localhost", *(name.lower() for name in names)}
-        self._kept: OrderedDict[str, Answer] = OrderedDict()
-        self._computing = threading.Lock()
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._computing = threading.RLock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         """One request."""
@@ -115,7 +117,7 @@ class Page:
         path = environ.get("PATH_INFO") or "/"
         if asset := self._assets.get(path):
             return Answer(200, asset.body, asset.type, _etag(asset.body.hex()))
-        if path != "/state.json" and path not in _PARTS:
+        if path not in PARTS_OF_THE_PAGE:
             return _sentence(404, "There is no such page.")
         try:
             view = view_of(environ.get("QUERY_STRING", ""))
@@ -164,15 +166,34 @@ class Page:
         etag = _etag(f"{path} {ledger.sequence} {since} {until} {view}")
         if known == etag:
             return Answer(304, b"", etag=etag)
+        part = {"/series.json": self._series, "/routes.json": self._routes}[path]
+        return self._remembered(etag, lambda: _json(part(ledger, view, since, until))._replace(etag=etag))
+
+    def _remembered(self, key: str, compute: Callable[[], Kept]) -> Kept:
+        """What was computed before; of those who ask at once one has it computed."""
         with self._computing:
-            answer = self._kept.get(etag)
-            if answer is None:
-                answer = _json(_PARTS[path](ledger, view, since, until))._replace(etag=etag)
-                self._kept[etag] = answer
+            if key not in self._kept:
+                self._kept[key] = compute()
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            self._kept.move_to_end(etag)
-        return answer
+            self._kept.move_to_end(key)
+            kept: Kept = self._kept[key]
+            return kept
+
+    def _series(self, ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
+        step = step_for(until - since)
+        question = Question(since, until, step, _takes_log(view), _takes(view), None, _takes_latency(view))
+        told = series(past(ledger, question), step, since, until)
+        if view.route is not None:
+            told |= statuses(past(ledger, question._replace(by="status")), step)
+        return told
+
+    def _routes(self, ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
+        step = step_for(until - since)
+        question = Question(since, until, step, _takes_log(view), by="route", parts=PARTS)
+        # Another order or filter is no other question to the ledger.
+        key = f"{ledger.sequence} {since} {until} {view.log}"
+        return routes(self._remembered(key, lambda: past(ledger, question)), step, view)
 
     def _state(self, ledger: Ledger, view: View, now: int) -> dict[str, Any]:
         began, ended = last_report(ledger) or (now - HOUR, now)
@@ -191,24 +212,6 @@ class Page:
             case LedgerUnavailable() if "locked" in str(error):
                 return f"Another program has locked the ledger {path}. The page goes on when it is done."
         return f"The ledger {path} can't be read: {error}."
-
-
-def _series(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
-    step = step_for(until - since)
-    question = Question(since, until, step, _takes_log(view), _takes(view), None, _takes_latency(view))
-    told = series(past(ledger, question), step, since, until)
-    if view.route is not None:
-        told |= statuses(past(ledger, question._replace(by="status")), step)
-    return told
-
-
-def _routes(ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
-    step = step_for(until - since)
-    question = Question(since, until, step, _takes_log(view), by="route", parts=PARTS)
-    return routes(past(ledger, question), step, view)
-
-
-_PARTS = {"/series.json": _series, "/routes.json": _routes}
 
 
 def _takes_log(view: View) -> Callable[[str], bool]:
