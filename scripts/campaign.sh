@@ -9,7 +9,7 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
 
   histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second, logrotate's in seven modes (1,000)
-  steps                  SIGKILL and power loss before each call of a commit; the checks take every fifth write
+  steps                  SIGKILL and power loss before each call of a commit; the checks take every ninth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
   alarms [DAYS]          days of Debian's stock logrotate on each of 64 machines, without a false alarm (7)
   siege [MINUTES]        a hostile client, local user and scrapers, with nginx and bad days; a line a minute (60)

@@ -141,7 +141,8 @@ END
     echo "setup: installing into .venv what is missing of these Python packages: $needs" >&2
     rm -f qps_service/scanning/_scan*.so
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
-        .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check --editable ".$extra" >&2
+        .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check \
+        --config-settings editable_mode=compat --editable ".$extra" >&2
     scanner=$(.venv/bin/python -c 'from qps_service.scanning.scanner import describe; print(describe({}))')
     case $purpose:$scanner in
     test:native*) ;;

@@ -8,6 +8,7 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 import os
 import signal
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,13 @@ ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = [Path(__file__).parent / name for name in ORDER]
-    items.sort(key=lambda item: [place in item.path.parents for place in places], reverse=True)
+    items.sort(key=lambda item: _rank(item.path))
+
+
+@cache
+def _rank(path: Path) -> int:
+    name = path.relative_to(Path(__file__).parent).parts[0]
+    return ORDER.index(name) if name in ORDER else len(ORDER)
 
 
 # Where tests run in several processes, the one that reports has all results, and the others no reporter.

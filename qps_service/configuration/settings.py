@@ -24,7 +24,7 @@ from qps_service.configuration.parsers import (
 )
 from qps_service.counting.budget import MAX_ROWS
 from qps_service.counting.rules import compile_match
-from qps_service.formats.presets import NAMES, as_list, compile_format
+from qps_service.formats.presets import as_list, compile_format
 from qps_service.text.units import SECOND
 
 
@@ -135,8 +135,9 @@ LOG = (
         compile_format,
         "auto",
         "FORMAT",
-        f"the log's line format: {', '.join(NAMES)}, or as it stands in the configuration of nginx "
-        "(log_format) or Apache (LogFormat); of several the first that gives a status counts a line",
+        "the log's line format: auto, a name such as combined, json or haproxy, or as it stands in the "
+        "configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status "
+        "counts a line",
         flag=True,
         join=as_list,
     ),

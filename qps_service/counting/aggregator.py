@@ -5,15 +5,20 @@ window that an earlier process began is ended by this one; and memory stays boun
 visitors invent. At most `max_routes` routes are admitted (`admission.py` says which), all registered methods
 and a few others (`methods.py`), and no more rows than there is room for (`rows.py`), for good. What is
 counted while its route, method or status has no place is counted under a wider name, for good too. So once
-something is counted under its own name it always is, and the sum over all rows is always exact.
+something is counted under its own name it always is, and the sum over all rows is always exact. Durations go
+with their requests, under the same route (`durations.py`).
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import repeat
 from types import MappingProxyType
+from typing import NamedTuple
 
 from qps_service.counting.admission import Admission
 from qps_service.counting.budget import Budget, Share
+from qps_service.counting.durations import Durations
+from qps_service.counting.durations import Tally as DurationsTally
 from qps_service.counting.methods import Methods
 from qps_service.counting.routes import Routes
 from qps_service.counting.rows import Rows
@@ -28,7 +33,17 @@ from qps_service.values.counts import (
     Scanned,
 )
 from qps_service.values.entries import Restored
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 from qps_service.values.reports import Window
+
+
+class Taken(NamedTuple):
+    """What came since the last take."""
+
+    counts: Mapping[Key, Counts]
+    rejects: Mapping[str, int]  # reason -> lines
+    beside: Beside
+    latencies: Mapping[LatencyKey, Latency]
 
 
 class Aggregator:
@@ -51,7 +66,13 @@ class Aggregator:
         self.leaves_out = False  # whether what is added enters the totals and no window
         self._fresh, self._left_out = _Tally(), _Tally()  # since the last `take`
         self._totals: dict[Key, Counts] = dict(restored.totals) if restored else {}
-        self._rows = Rows(share or Budget().join(), self._totals)
+        share = share or Budget().join()
+        self._rows = Rows(share, self._totals)
+        self._durations = Durations(
+            share.bins,
+            restored.latencies if restored else NO_LATENCIES,
+            restored.window_latencies if restored else NO_LATENCIES,
+        )
         self._methods = Methods(key.method for key in self._totals)
         self._admission = Admission(max_routes, (key.route for key in self._totals), self._rows)
         self._folded = self._admission.folded  # requests
@@ -71,7 +92,8 @@ class Aggregator:
         tally = self._left_out if self.leaves_out else self._fresh
         fresh, keys, of = tally.sums, self._rows.keys, self._of
         names, offer = self._admission.names, self._admission.offer
-        for method, target, status, requests, size in scanned.rows:
+        latencies = scanned.latencies or repeat(None)
+        for (method, target, status, requests, size), latency in zip(scanned.rows, latencies, strict=False):
             route = of(target)
             name = names.get(route) or offer(route, requests)
             key = keys.get((method, name, status)) or self._key(method, name, status, requests)
@@ -81,21 +103,24 @@ class Aggregator:
             else:
                 sums[0] += requests
                 sums[1] += size
+            if latency:
+                self._durations.add(tally.latencies, LatencyKey(key.route, status // 100), *latency)
         tally.rejects.update(scanned.rejects)
         tally.beside = tally.beside.plus(scanned.beside)
 
-    def take(self) -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
+    def take(self) -> Taken:
         """What came since the last call, which is part of the window and the totals from now on."""
-        counts, rejects, beside = self._total(self._fresh)
+        counts, rejects, beside, latencies = self._total(self._fresh)
         for key, each in counts.items():
             _add(self._window, key, each)
         self._rejects.update(rejects)
         self._beside = self._beside.plus(beside)
+        self._durations.add_to_window(latencies)
         self._fresh = _Tally()
         self._admission.reprice()  # rows came, here and in other logs
-        return counts, rejects, beside
+        return Taken(counts, rejects, beside, latencies)
 
-    def take_left_out(self) -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
+    def take_left_out(self) -> Taken:
         """Likewise what was left out of the window."""
         left_out = self._total(self._left_out)
         self._left_out = _Tally()
@@ -108,7 +133,8 @@ class Aggregator:
 
     def close_window(self, now: int) -> Window:
         """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
-        window = Window(self.log, self._started, now, self._window, self._rejects, self._beside)
+        latencies = self._durations.close_window()
+        window = Window(self.log, self._started, now, self._window, self._rejects, self._beside, latencies)
         self._started, self._window, self._rejects, self._beside = now, {}, Counter(), NOTHING_BESIDE
         return window
 
@@ -133,6 +159,16 @@ class Aggregator:
         return self._total_beside
 
     @property
+    def total_latencies(self) -> Mapping[LatencyKey, Latency]:
+        """How long all these took, as far as the log tells."""
+        return self._durations.totals
+
+    @property
+    def has_coarse_bins(self) -> bool:
+        """Whether there was no room for bins of two digits, so that durations are in wider ones."""
+        return self._durations.are_coarse
+
+    @property
     def total_requests(self) -> int:
         """All requests taken so far."""
         return sum(counts.requests for counts in self._totals.values())
@@ -153,13 +189,13 @@ class Aggregator:
         FOLDS)."""
         return dict(self._folded)
 
-    def _total(self, tally: "_Tally") -> tuple[Mapping[Key, Counts], Mapping[str, int], Beside]:
+    def _total(self, tally: "_Tally") -> Taken:
         counts = {key: Counts(*sums) for key, sums in tally.sums.items()}
         for key, each in counts.items():
             _add(self._totals, key, each)
         self._total_rejects.update(tally.rejects)
         self._total_beside = self._total_beside.plus(tally.beside)
-        return counts, tally.rejects, tally.beside
+        return Taken(counts, tally.rejects, tally.beside, self._durations.add_to_totals(tally.latencies))
 
     def _key(self, method: bytes, route: bytes, status: int, requests: int) -> Key:
         """What these are counted under, where they may need a new row, or have none."""
@@ -182,6 +218,7 @@ class _Tally:
         self.sums: dict[Key, list[int]] = {}
         self.rejects: Counter[str] = Counter()
         self.beside = NOTHING_BESIDE
+        self.latencies: DurationsTally = {}
 
     def __bool__(self) -> bool:
         return bool(self.sums or self.rejects or self.beside.directives)

@@ -14,6 +14,8 @@ Places are never given back while a log is followed: a row, once counted, is for
 holds its places, be they more than there are; then nobody gets a further one.
 """
 
+# Bins of durations, a place each: for 1,000 routes with three classes of statuses and 170 bins each.
+MAX_BINS = 512 * 1024
 # For 4,000 routes. With all outputs a row costs some 2 kB; docs/reference/limits.md has what was measured.
 MAX_ROWS = 48_000
 # Bytes of a route, as it is shown, that a place has room for. Nearly all routes need no second one.
@@ -23,15 +25,17 @@ LONG = 128
 class Budget:
     """The places of the process."""
 
-    def __init__(self, places: int = MAX_ROWS) -> None:
+    def __init__(self, places: int = MAX_ROWS, bins: "Budget | None" = None) -> None:
+        """`bins`: those for bins, which each log has a share of, too."""
         self._places = places
+        self._bins = bins
         self._shares: list[Share] = []
         self.own = places  # places that each log has for itself
         self._free = 0  # of those for whoever needs them; below 0 where a ledger brought more
 
     def join(self) -> "Share":
         """A share for one more log."""
-        share = Share(self)
+        share = Share(self, self._bins.join() if self._bins else None)
         self._shares.append(share)
         self._divide()
         return share
@@ -39,6 +43,8 @@ class Budget:
     def leave(self, share: "Share") -> None:
         """The log is not followed any longer."""
         self._shares = [each for each in self._shares if each is not share]
+        if self._bins and share.bins:
+            self._bins.leave(share.bins)
         self._divide()
 
     def resize(self, places: int) -> None:
@@ -66,8 +72,9 @@ class Budget:
 class Share:
     """One log's part."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, bins: "Share | None" = None) -> None:
         self.budget = budget
+        self.bins = bins  # the log's part of those for bins
         self.held = 0  # places
 
     @property

@@ -10,7 +10,6 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from qps_service.files import compression
@@ -62,16 +61,6 @@ class Whole:
         """Bytes of the file read so far, where it has a size."""
         return self._raw.tell()
 
-    def start(self, size: int) -> bytes:
-        """The text's first bytes, about `size` of them if there are as many; they are read again."""
-        start, room = b"", memoryview(bytearray(size))
-        with suppress(OSError, DamagedError):  # blocks() comes to it, too
-            while len(start) < size and (read := self._text.readinto1(room)):
-                start = (start + room[:read]).lstrip(b"\0")
-                self._pass_over_hole(room[:read])
-        self._text = _Joined(start, self._text)
-        return start
-
     def blocks(self, max_line: int) -> Iterator[Block]:
         """The whole text. A block's lines hold until the next is asked for. Raises OSError, and DamagedError
         where the text ends before its time."""
@@ -108,26 +97,8 @@ class Whole:
 
     def _pass_over_hole(self, read: memoryview) -> None:
         """Go on behind a hole, if what was read last ends in one."""
-        if not self._has_holes or read[-len(NULS) :] != NULS:
-            return
-        place, raw_place = self._file.tell(), self._raw.tell()
-        end = Files().data_from(self._raw.fileno(), place)
-        self._raw.seek(raw_place)  # the buffer counts on it
-        self._file.seek(end)
-
-
-class _Joined:
-    """What was read ahead, and the rest of it."""
-
-    def __init__(self, start: bytes, text: "_Text") -> None:
-        self._start = start
-        self._text = text
-
-    def readinto1(self, room: memoryview) -> int:
-        """As io.BufferedIOBase's: what is there, 0 at the end only."""
-        part, self._start = self._start[: len(room)], self._start[len(room) :]
-        room[: len(part)] = part
-        return len(part) or self._text.readinto1(room)
+        if self._has_holes and read[-len(NULS) :] == NULS:
+            self._file.seek(Files().data_from(self._raw.fileno(), self._file.tell()))
 
 
 class _Unpacked:
@@ -141,7 +112,7 @@ class _Unpacked:
 
     def readinto1(self, room: memoryview) -> int:
         """As io.BufferedIOBase's, but as much as there is room for. Raises OSError and DamagedError when all
-        that comes before was handed out, and from then on."""
+        that comes before was handed out."""
         filled = 0
         while filled < len(room) and not self._fault:
             try:

@@ -484,11 +484,15 @@ class Classifier:
     def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
         """Whether the text is that of a file which is being read, or was in it before a truncation."""
         is_alike = False
+        text = read(TAIL_LIMIT, 0)
         for each in surroundings.held.values():
-            if compare(each.position, read) is Match.FULL and is_cut(each.position, each.source):
+            match = compare(each.position, read)
+            if match is Match.FULL and is_cut(each.position, each.source):
                 return Resemblance.COPY  # as copytruncate leaves it: what more it has is looked for there
-            if begins_alike(each.position, read) or are_alike(read, each.source.read):
-                if is_proven(read, each.position) or proves(read(TAIL_LIMIT, 0)):
+            if match in (Match.FULL, Match.PREFIX) or are_alike(read, each.source.read):
+                # What both have, be it in what was read before a truncation.
+                both = text if match is Match.PREFIX else text[: len(each.source.read(TAIL_LIMIT, 0))]
+                if is_proven(read, each.position) or proves(both, context=text):
                     return Resemblance.COPY
                 is_alike = True
         return Resemblance.ALIKE if is_alike else Resemblance.NONE

@@ -15,7 +15,10 @@ These count; of those of one role the first of this list, then the first in the 
     status    %>s, %s, %<s: what the client got, before what an internal redirect began with
     bytes     %b and %B, %O: what was sent, with headers
     time      %t, %{...}t
+    duration  %D and %{us}T in microseconds, %{ms}T in milliseconds
 
+`%T` and `%{s}T` have whole seconds, which tell no percentile: they are no measure. Nor is `%D` in a format
+that only Tomcat has, by its `&quot;` or its `%F`: it has milliseconds before Tomcat 10, microseconds since.
 A field with a condition, as in `%400,501{User-agent}i`, is `-` at times and so counts as nothing. `%t` stands
 in brackets. `%{...}t` is a time where `timestamps` can read what it writes; where the text behind it
 occurs within it, it is matched in parts and tells no time.
@@ -49,7 +52,11 @@ _ROLES = {
     "b": "bytes",
     "O": "bytes",
     "t": "time",
+    "D": "duration",
+    "{us}T": "duration",
+    "{ms}T": "duration",
 }
+WHOLE_SECONDS = ("T", "{s}T")  # as _key tells them
 _ORDER = tuple(_ROLES)
 _DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
 _ITEM = re.compile(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)
@@ -88,11 +95,12 @@ def read(text: str) -> LogFormat:
     """The format of a text in any of the ways above. Raises FormatError."""
     spelled = _spelled(text)
     pieces = Pieces(spelled)
+    is_tomcat = QUOTE in text or "%F" in text
     place = 0
     while place < len(spelled.text):
         character, following = spelled.text[place], spelled.text[place + 1 : place + 2]
         if character == "%" and following != "%":
-            place = _item(spelled, place, pieces)
+            place = _item(spelled, place, pieces, is_tomcat=is_tomcat)
         elif character == "%" or (character == "\\" and following in _CONTROLS and following):
             pieces.literal(_CONTROLS.get(following, following), place)
             place += 2
@@ -105,7 +113,7 @@ def read(text: str) -> LogFormat:
     return pieces.finish(_rank, NEEDED, APART, lenient=False)
 
 
-def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
+def _item(spelled: Spelled, place: int, pieces: Pieces, *, is_tomcat: bool) -> int:
     """Take in the directive at `place`; where it ends. Raises FormatError."""
     match = _ITEM.match(spelled.text, place)
     tag = match["tag"] if match else None
@@ -127,7 +135,10 @@ def _item(spelled: Spelled, place: int, pieces: Pieces) -> int:
         return end
     has_condition = re.search(r"[0-9]", re.sub(r"\{.*\}", "", modifiers)) is not None
     is_plain = not has_condition and not argument and len(tag) == 1
-    field = Field(name, _ROLES.get(_key(name)) if is_plain else None)
+    is_plain = is_plain and not (is_tomcat and tag == "D")
+    role = _ROLES.get(_key(name)) if is_plain or (tag == "T" and not has_condition) else None
+    unit = ("ms" if argument == "ms" else "us") if role == "duration" else None
+    field = Field(name, role, unit)
     if tag == "t":
         pieces.literal("[", place)
     pieces.field(field, place)
@@ -157,6 +168,8 @@ def _key(name: str) -> str:
     if name.endswith("U%q"):
         return "U%q"
     tag = name[-1]
+    if tag == "T" and (argument := re.search(r"\{.*\}", name)):
+        return f"{argument[0]}T"
     if tag == "s":
         return f"{'>' if '>' in name else '<' if '<' in name else ''}s"
     return "b" if tag == "B" else tag

@@ -23,7 +23,7 @@ from qps_service.formats.line import (
     time_of,
     trim,
 )
-from qps_service.formats.named_fields import MESSAGES, is_message, paths_of, values_of
+from qps_service.formats.named_fields import MESSAGES, counting, is_message, values_of
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import rows_of, separator_of, unread
@@ -155,7 +155,7 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
         if whole is None:
             return (), Fault("expected a JSON object", 0)
         found, cut = whole.members, whole.cut
-    roles = paths_of(log_format.members, found, cut)
+    roles = {role: member.path for role, member in counting(log_format.members, found, cut).items()}
     if "request" in roles:
         roles.pop("method", None)
         roles.pop("route", None)

@@ -1,10 +1,13 @@
 """Formats whose lines are JSON objects.
 
     json
-    json method=request.method route=request.uri status=status bytes=size time=ts
+    json method=request.method route=request.uri status=status bytes=size time=ts duration=ms:took
 
 A member is named by the names on the way to it, with dots between. Without names the customary ones are
 looked for. Who names a role's member wants no other for it; several of one role are tried in their order.
+A duration is named with its unit, one of s, ms, us and ns. Of the customary names some have one unit in the
+lines of one server and another elsewhere: these count where the members beside them tell whose line it is,
+and a bare `duration` of nobody known is not measured.
 The customary names are first those of servers, then those of loggers and of people, the plainest last:
 
 - Caddy: https://caddyserver.com/docs/caddyfile/directives/log (`request` is an object there);
@@ -29,6 +32,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from qps_service.errors import FormatError
+from qps_service.formats.durations import UNITS
 from qps_service.formats.log_format import LogFormat, Member
 
 NAME = "json"
@@ -59,7 +63,29 @@ CANDIDATES: Candidates = {
         *("started_at", "timestamp"),
     ),
 }
-MEMBERS_LIMIT = 64  # the native scanner has a bit of one word for each
+# Of the whole request, before what an upstream took of it.
+DURATIONS = (
+    Member(b"request_time", "duration", "s"),  # nginx
+    Member(b"duration", "duration", "s", (b"request.proto", b"user_id")),  # Caddy
+    Member(b"Duration", "duration", "ns", (b"DownstreamStatus",)),  # Traefik
+    Member(b"duration", "duration", "ms", (b"response_flags",)),  # Envoy
+    Member(b"latencies.request", "duration", "ms"),  # Kong
+    Member(b"latency", "duration", "ms", (b"apisix_latency",)),  # APISIX
+    Member(b"event.duration", "duration", "ns"),  # the Elastic Common Schema
+    Member(b"http.response.duration", "duration", "ns"),  # Docker's registry
+    Member(b"responseTime", "duration", "ms", (b"res.statusCode",)),  # pino-http
+    Member(b"latency", "duration", "ns", (b"latency_human",)),  # Echo
+    Member(b"Elapsed", "duration", "ms", (b"StatusCode",)),  # Serilog
+    Member(b"requestTime", "duration", "ms", (b"contentLength",)),  # Dropwizard
+    *(
+        Member(f"{name}_{unit}".encode(), "duration", unit)  # whose names tell it
+        for unit in ("ms", "us", "ns")
+        for name in ("duration", "latency", "response_time", "elapsed")
+    ),
+    Member(b"duration_seconds", "duration", "s"),
+    Member(b"upstream_response_time", "duration", "s"),  # nginx
+)
+MEMBERS_LIMIT = 128  # the native scanner has a bit of one word for each
 LOGGER = Member(
     b"logger", "logger"
 )  # who wrote the line: some of Caddy's tell of a request that counts elsewhere
@@ -87,30 +113,46 @@ def read(text: str) -> LogFormat:
     def is_path(path: str) -> bool:
         return '"' not in path and all(path.split("."))
 
-    members = members_of(text, CANDIDATES, is_path, "the names on the way to a member, with dots between")
-    roles = frozenset(member.role for member in members)
+    expected = "the names on the way to a member, with dots between"
+    members = members_of(text, CANDIDATES, DURATIONS, is_path, expected)
+    roles = frozenset(member.role for member in members if member.role != "sign")
     return LogFormat(text, (), (*members, LOGGER), is_lenient=False, roles=roles)
 
 
 def members_of(
-    text: str, candidates: Candidates, is_path: Callable[[str], bool], expected: str
+    text: str,
+    candidates: Candidates,
+    durations: Sequence[Member],
+    is_path: Callable[[str], bool],
+    expected: str,
 ) -> tuple[Member, ...]:
-    """The members that such a text names, or else the customary ones. `expected` says what `is_path` wants.
-    Raises FormatError."""
+    """The members that such a text names, or else the customary ones, and the signs of these. `expected` says
+    what `is_path` wants. Raises FormatError."""
     given: dict[str, list[str]] = {}
+    given_durations: list[Member] = []
     for word in list(re.finditer(r"\S+", text))[1:]:
         role, equals, path = word[0].partition("=")
-        if not equals or role not in candidates:
-            roles = ", ".join(f"{each}=" for each in candidates)
+        if not equals or role not in (*candidates, "duration"):
+            roles = ", ".join(f"{each}=" for each in (*candidates, "duration"))
             raise FormatError(text, word.start(), f"expected one of {roles} and a member's name")
         place = word.start() + len(role) + 1
+        unit = None
+        if role == "duration":
+            unit, colon, path = path.partition(":")
+            if unit not in UNITS or not colon:
+                units = ", ".join(f"{each}:" for each in UNITS)
+                raise FormatError(text, place, f"expected one of {units} before the name: its unit")
+            place += len(unit) + 1
         if not path or not is_path(path):
             raise FormatError(text, place, f"expected {expected}")
         try:
             path.encode()
         except UnicodeEncodeError as error:
             raise FormatError(text, place, "expected UTF-8") from error
-        given.setdefault(role, []).append(path)
+        if unit:
+            given_durations.append(Member(path.encode(), role, unit))
+        else:
+            given.setdefault(role, []).append(path)
     ruled_out = {other for role in given for other in _INSTEAD.get(role, ())} - given.keys()
     members = tuple(
         Member(path.encode(), role)
@@ -118,7 +160,10 @@ def members_of(
         if role not in ruled_out
         for path in given.get(role, paths)
     )
-    most = MEMBERS_LIMIT - 1  # one is the logger's
+    members += tuple(given_durations or durations)
+    known = {member.path for member in members}
+    signs = dict.fromkeys(path for member in members for path in member.beside if path not in known)
+    most = MEMBERS_LIMIT - 1 - len(signs)  # one is the logger's
     if len(members) > most:
         raise FormatError(text, len(text), f"expected {most} members at most, got {len(members)}")
-    return members
+    return (*members, *(Member(path, "sign") for path in signs))

@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.combined import CombinedReader
+from qps_service.formats.durations import nanoseconds_of
 from qps_service.formats.log_format import DECIDING, is_quoted
 from qps_service.formats.named_fields import JsonReader, LtsvReader
 from qps_service.formats.presets import Field, LogFormat
@@ -47,6 +48,7 @@ _QUERY = re.compile(rb"[?#]")
 _BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")
 _UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
+_SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
 _BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
 _BYTES_LIMIT = 2**64
 
@@ -62,6 +64,7 @@ class Request(NamedTuple):
     target: bytes  # up to the query, unless that is to be kept
     status: int
     size: int | None  # bytes; None where the line does not tell it
+    duration: int | None = None  # nanoseconds, likewise
 
 
 class Reader(Protocol):
@@ -71,8 +74,8 @@ class Reader(Protocol):
         """All of them, name and value; None for a line that has another shape, be it behind the status."""
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
-        """Those that count, by their role, as far as they were found; None for a line that has another shape
-        up to the status."""
+        """Those that count, by their role, as far as they were found, and `unit`, that of the duration; None
+        for a line that has another shape up to the status."""
 
 
 def make_reader(log_format: LogFormat) -> Reader:
@@ -160,7 +163,7 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
         method = target = NOTHING
     elif not keep_query:
         target = _QUERY.split(target, maxsplit=1)[0]
-    return Request(method, target, status, _size(roles.get("bytes", NOTHING)))
+    return Request(method, target, status, _size(roles.get("bytes", NOTHING)), duration_of(roles, status))
 
 
 def why_rejected(roles: Mapping[str, bytes] | None) -> str | None:
@@ -175,6 +178,13 @@ def status_of(text: bytes) -> int | None:
     if _STATUS.fullmatch(text):
         return int(text)
     return 0 if text in _UNANSWERED else None
+
+
+def duration_of(roles: Mapping[str, bytes], status: int) -> int | None:
+    """How long it took, nanoseconds; None where that can't be read, or is none."""
+    if "duration" not in roles or status == _SWITCHED:
+        return None
+    return nanoseconds_of(roles["duration"], roles["unit"].decode())
 
 
 def time_of(roles: Mapping[str, bytes] | None) -> int | None:
@@ -200,6 +210,7 @@ class TextReader:
     def __init__(self, pieces: Sequence[Piece], *, is_lenient: bool = False) -> None:
         self._pieces = pieces
         self._fields = [piece for piece in pieces if isinstance(piece, Field)]
+        self._unit = unit_of(pieces)
         self._count = _Shape(pieces, wants_all=False)
         self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
         self._blanks = _Blanks(self._fields) if is_lenient else None
@@ -225,7 +236,7 @@ class TextReader:
             return {"status": odd[1], "route": b""} if odd else None
         if "request" not in roles:  # cut off
             roles.setdefault("route", b"")
-        return roles
+        return self._with_unit(roles)
 
     def parts(self, line: bytes) -> "_Parts":
         """Every field of a line that counts, with its place and value, as far as they are there; and what is
@@ -239,8 +250,11 @@ class TextReader:
         literals tell."""
         if not self._blanks or (strict and strict["status"]):
             return None
-        roles = self._blanks.roles(line, is_cut=strict is None)
+        roles = self._with_unit(self._blanks.roles(line, is_cut=strict is None) or {})
         return roles if roles and (strict is None or status_of(roles["status"]) is not None) else None
+
+    def _with_unit(self, roles: dict[str, bytes]) -> dict[str, bytes]:
+        return {**roles, "unit": self._unit} if "duration" in roles else roles
 
 
 _Parts = tuple[Sequence[tuple[Field, int, bytes]], bytes]  # fields with place and value; the rest of the line
@@ -384,6 +398,12 @@ def status_place(pieces: Sequence[Piece]) -> int:
     return next(
         place for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role == "status"
     )
+
+
+def unit_of(pieces: Sequence[Piece]) -> bytes:
+    """That of their duration; nothing where there is none."""
+    units = [piece.unit for piece in pieces if isinstance(piece, Field) and piece.unit]
+    return units[0].encode() if units else b""
 
 
 def literal_at(pieces: Sequence[Piece], place: int) -> bytes:

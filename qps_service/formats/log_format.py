@@ -17,7 +17,9 @@ class Field(NamedTuple):
     """A place in a line with a name."""
 
     name: str
-    role: str | None  # method, route, request, status, bytes or time; None for a field that is skipped over
+    # method, route, request, status, bytes, time or duration; None for a field that is skipped over
+    role: str | None
+    unit: str | None = None  # of a duration, one of durations.UNITS
 
 
 def is_quoted(before: Field | bytes, following: Field | bytes) -> bool:
@@ -34,7 +36,9 @@ class Member(NamedTuple):
     """A member of a JSON line that counts, or a label of LTSV."""
 
     path: bytes  # names from the outermost object inwards, with dots between
-    role: str  # as a field's
+    role: str  # as a field's; or logger, or sign: what has it is told apart by that
+    unit: str | None = None  # as a field's
+    beside: tuple[bytes, ...] = ()  # paths of the members that a line has to have as well
 
 
 class LogFormat(NamedTuple):
@@ -88,7 +92,7 @@ def settle(
 ) -> tuple[tuple[Field | bytes, ...], frozenset[str]]:
     """The pieces with one field a role, and the roles. `rank` tells how good a name is: 0 is the best."""
     fields = [(place, piece) for place, piece in enumerate(pieces) if isinstance(piece, Field) and piece.role]
-    kept: dict[str, int] = {}
+    kept: dict[str, int] = {}  # role -> place
     for place, field in sorted(fields, key=lambda each: rank(each[1].name)):
         kept.setdefault(str(field.role), place)
     if "request" in kept:
@@ -96,7 +100,7 @@ def settle(
         kept.pop("route", None)
     places = set(kept.values())
     settled = tuple(
-        piece._replace(role=None) if isinstance(piece, Field) and place not in places else piece
+        piece._replace(role=None, unit=None) if isinstance(piece, Field) and place not in places else piece
         for place, piece in enumerate(pieces)
     )
     return settled, frozenset(kept)
@@ -110,8 +114,8 @@ def _names(members: Sequence[Member]) -> list[_Named]:
     first: dict[str, Member] = {}
     for member in members:
         first.setdefault(member.role, member)
-    first.pop("time", None)
-    first.pop("logger", None)
+    for role in ("time", "logger", "sign"):
+        first.pop(role, None)
     if "route" in first:
         first.pop("request", None)
     return [(member.path.decode().split("."), member) for member in first.values()]

@@ -19,26 +19,27 @@ MESSAGES = (b"http.log.error", b"http.handlers.")
 _WHOLE = re.compile(rb"([0-9]{3})\.0+")
 
 
-def paths_of(
+def counting(
     members: Sequence[Member], values: Mapping[bytes, bytes | None], cut: bytes | None = None
-) -> dict[str, bytes]:
-    """The names of those that count, by their role. Where a status or a route is None there was none. `cut`:
-    the name of the one that the line's end may have cut; it is no measure."""
+) -> dict[str, Member]:
+    """Those that count, by their role. Where a status or a route is None there was none. `cut`: the name of
+    the one that the line's end may have cut; it is no measure."""
     named = [
         member
         for member in members
         if member.path in values and (member.path != cut or member.role in DECIDING)
     ]
-    paths: dict[str, bytes] = {}
-    for path, role in named:
-        if values[path] is not None:
-            paths.setdefault(role, path)
-    if "request" in paths and (values[paths["request"]] or b"").startswith(b"/"):
-        paths.setdefault("route", paths.pop("request"))
-    for path, role in named:
-        if values[path] is None and role in DECIDING and role != "method":
-            paths.setdefault("status" if role == "status" else "route", path)
-    return paths
+    known = {member.path for member in named if values[member.path] is not None}
+    found: dict[str, Member] = {}
+    for member in named:
+        if member.path in known and known.issuperset(member.beside):
+            found.setdefault(member.role, member)
+    if "request" in found and (values[found["request"].path] or b"").startswith(b"/"):
+        found.setdefault("route", found.pop("request"))
+    for member in named:
+        if values[member.path] is None and member.role in DECIDING and member.role != "method":
+            found.setdefault("status" if member.role == "status" else "route", member)
+    return found
 
 
 def is_message(before: bytes) -> bool:
@@ -49,8 +50,11 @@ def is_message(before: bytes) -> bool:
 def roles_of(
     members: Sequence[Member], values: Mapping[bytes, bytes | None], cut: bytes | None = None
 ) -> dict[str, bytes] | None:
-    """Likewise, what they say; None for a message."""
-    roles = {role: values[path] or b"" for role, path in paths_of(members, values, cut).items()}
+    """Likewise, what they say, and `unit`, that of the duration; None for a message."""
+    found = counting(members, values, cut)
+    roles = {role: values[member.path] or b"" for role, member in found.items()}
+    if "duration" in found:
+        roles["unit"] = str(found["duration"].unit).encode()
     if whole := _WHOLE.fullmatch(roles.get("status", b"")):
         roles["status"] = whole[1]
     return None if roles.get("logger", b"").startswith(MESSAGES) else roles

@@ -43,6 +43,13 @@ ROLES = {
     "time_local": "time",
     "time_iso8601": "time",
     "msec": "time",
+    # Of the whole request, before what an upstream took of it. The last four are our own.
+    "request_time": "duration",
+    "duration_s": "duration",
+    "duration_ms": "duration",
+    "duration_us": "duration",
+    "duration_ns": "duration",
+    "upstream_response_time": "duration",
 }
 NEEDED = {"route": "$route or $request", "status": "$status"}
 APART = "$request_method $request_uri"
@@ -88,7 +95,9 @@ def read(text: str, *, lenient: bool = False) -> LogFormat:
             pieces.literal(" ", place)
             pieces.field(Field(name, None), place)
         else:
-            pieces.field(Field(name, ROLES.get(name)), place)
+            role = ROLES.get(name)
+            unit = name.removeprefix("duration_") if name.startswith("duration_") else "s"
+            pieces.field(Field(name, role, unit if role == "duration" else None), place)
         place = end
     read = pieces.finish(lambda name: _ORDER[name], NEEDED, APART, lenient=lenient)
     return read._replace(others=tuple(_without_or_with_more(read)))
@@ -118,7 +127,7 @@ _AGAIN = "upstream_again"  # what is told of the second upstream
 
 
 def _is_skipped(piece: Field | bytes) -> bool:
-    return isinstance(piece, Field) and piece.role is None
+    return isinstance(piece, Field) and piece.role in (None, "duration")
 
 
 def _tells_upstream(piece: Field | bytes) -> bool:

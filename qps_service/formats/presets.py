@@ -79,8 +79,9 @@ PRESETS = {
     # With what syslog puts before it, or without. Headers that are captured have no quotes in them (8.6).
     "haproxy": Preset(
         (
-            "$client [$time_local] $frontend $backend/$server $tr/$tw/$tc/$ttr/$ta $status $bytes_sent "
-            '$cc $cs $tsc $actconn/$feconn/$beconn/$srv_conn/$retries $srv_queue/$rest "$request"',
+            "$client [$time_local] $frontend $backend/$server $tr/$tw/$tc/$ttr/$duration_ms $status "
+            "$bytes_sent $cc $cs $tsc $actconn/$feconn/$beconn/$srv_conn/$retries "
+            '$srv_queue/$rest "$request"',
         ),
         "HAProxy with `option httplog` or `httpslog`",
         "Nov 24 14:50:08 lb haproxy[9]: 203.0.113.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 "
@@ -89,7 +90,7 @@ PRESETS = {
     ),
     "alb": Preset(
         (
-            "$type $time_iso8601 $elb $client $target $request_processing_time $target_processing_time "
+            "$type $time_iso8601 $elb $client $target $request_processing_time $duration_s "
             '$response_processing_time $status $target_status $received_bytes $bytes_sent "$request" $rest',
         ),
         "Application Load Balancers of AWS; schemes and hosts go",
@@ -100,7 +101,7 @@ PRESETS = {
     ),
     "elb": Preset(
         (
-            "$time_iso8601 $elb $client $backend $request_processing_time $backend_processing_time "
+            "$time_iso8601 $elb $client $backend $request_processing_time $duration_s "
             '$response_processing_time $status $backend_status $received_bytes $bytes_sent "$request" $rest',
         ),
         "Classic Load Balancers of AWS; schemes and hosts go",
@@ -111,7 +112,7 @@ PRESETS = {
     "s3": Preset(
         (
             "$owner $bucket [$time_local] $remote_addr $requester $request_id $operation $key "
-            '"$request" $status $error_code $bytes_sent $rest',
+            '"$request" $status $error_code $bytes_sent $object_size $duration_ms $rest',
         ),
         "Amazon S3's server access log",
         "79a59df900b949e5 shop [24/Nov/2026:14:50:08 +0000] 203.0.113.7 79a59df900b949e5 3E57427F3E "
@@ -119,7 +120,10 @@ PRESETS = {
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html",
     ),
     "envoy": Preset(
-        ('[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent $rest',),
+        (
+            '[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent '
+            "$duration_ms $rest",
+        ),
         "Envoy's default",
         '[2026-11-24T14:50:08.310Z] "GET /help?a HTTP/2" 200 - 0 512 226 100 "203.0.113.7" "curl/8.5" '
         '"cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "example.org" "10.0.0.1:80"',
@@ -129,7 +133,7 @@ PRESETS = {
         (
             '[$time_iso8601] "$request" $status $response_flags $response_code_details '
             '$connection_termination_details "$upstream_transport_failure_reason" '
-            "$bytes_received $bytes_sent $rest",
+            "$bytes_received $bytes_sent $duration_ms $rest",
         ),
         "Envoy as Istio sets it up, with text",
         '[2026-11-24T14:50:08.409Z] "GET /help?a HTTP/1.1" 200 - via_upstream - "-" 0 512 4 4 "-" '

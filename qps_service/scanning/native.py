@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from qps_service.formats.durations import UNITS
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
@@ -20,7 +21,9 @@ _ROLES = (
     "status",
     "bytes",
     "time",
+    "duration",
     "logger",
+    "sign",
 )  # numbered as `enum role` in C is
 
 
@@ -75,7 +78,8 @@ def load() -> ModuleType:
 
 
 def _program(log_format: LogFormat) -> tuple[object, ...]:
-    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member;
+    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member: its
+    role, its path, the zeros of its unit, and the numbers of those beside it; the zeros of the fields' unit;
     whether blanks will do, and whether it is the combined family, or LTSV."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
@@ -83,11 +87,20 @@ def _program(log_format: LogFormat) -> tuple[object, ...]:
     for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
         if isinstance(piece, Field) and isinstance(following, bytes):
             fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
-    members = tuple((_ROLES.index(member.role), member.path) for member in log_format.members)
+    paths = [member.path for member in log_format.members]
+    members = tuple(
+        (_ROLES.index(role), path, UNITS[unit or "ns"], tuple(map(paths.index, beside)))
+        for role, path, unit, beside in (
+            (member.role, member.path, member.unit, member.beside) for member in log_format.members
+        )
+    )
+    units = [piece.unit for piece in pieces if isinstance(piece, Field) and piece.unit]
+    zeros = UNITS[units[0]] if units else 0
     flags = (log_format.is_lenient, log_format.is_combined, log_format.is_ltsv)
-    return (head, tuple(fields), members, *flags)
+    return (head, tuple(fields), members, zeros, *flags)
 
 
 def _scanned(taken: tuple[Any, ...]) -> Scanned:
-    lines, rows, rejects, sample, times, unmeasured = taken
-    return Scanned(lines, rows, rejects, sample and Sample(*sample), times, unmeasured)
+    lines, rows, rejects, sample, times, unmeasured, latencies = taken
+    found = lines, rows, rejects, sample and Sample(*sample), times, unmeasured
+    return Scanned(*found, latencies=latencies)

@@ -15,21 +15,25 @@ from qps_service.formats.line import (
     Rejected,
     Request,
     begins_with_field,
+    duration_of,
     make_reader,
     patterns_of,
     request_of,
     time_of,
     trim,
+    unit_of,
     whole_pattern,
 )
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
+from qps_service.values.latency import SUM_LIMIT, Latency, bin_of
 from qps_service.values.positions import Directives
 
 # What is counted before it has to be taken: 10,000 routes with three statuses each, and their names.
 KEYS_LIMIT = 32 * 1024
 KEY_BYTES_LIMIT = 4 * 1024 * 1024
+BINS_LIMIT = 64 * 1024  # of durations, of all keys together
 TIMES_LIMIT = 4096  # spans of time; more than there are minutes in two days
 
 # Distinct cores that are remembered, and their bytes: when there are more, they are settled and forgotten.
@@ -38,6 +42,7 @@ _CORES_LIMIT = 16 * 1024
 _CORE_BYTES_LIMIT = 4 * 1024 * 1024
 _CORES_KEPT = 1024  # when what was counted is taken: of hundreds of logs each may have had more
 _ENTRY = 300  # bytes of memory, about, that each takes beside its text
+_BIN = 100  # likewise, of a bin
 _ALONE = 4  # lines; fewer are read sooner one by one
 
 
@@ -73,15 +78,17 @@ class PureScanner:
         if self._cores:
             self._cores.forget()
         rows = [(*key, requests, self._bytes[key]) for key, requests in self._requests.items()]
-        scanned = Scanned(self._lines, rows, self._rejects, self._sample, self._times, self._unmeasured)
+        durations = [self._durations.get(key) for key in self._requests] if self._durations else ()
+        latencies = [Latency(each.bins, each.total, each.longest) if each else None for each in durations]
+        found = self._lines, rows, self._rejects, self._sample, self._times, self._unmeasured
         self._clear()
-        return scanned
+        return Scanned(*found, latencies=latencies)
 
     @property
     def held(self) -> int:
         """Bytes of memory, about, that what was found takes so far, with the cores that are remembered."""
         cores, size = self._cores.held if self._cores else (0, 0)
-        return _ENTRY * (len(self._requests) + cores) + self._key_bytes + size
+        return _ENTRY * (len(self._requests) + cores) + _BIN * self._bins + self._key_bytes + size
 
     def _clear(self) -> None:
         self._lines = 0
@@ -92,6 +99,8 @@ class PureScanner:
         self._sample: Sample | None = None
         self._times: dict[int | None, list[int]] = {}
         self._unmeasured = 0
+        self._durations: dict[tuple[bytes, bytes, int], _Durations] = {}
+        self._bins = 0  # of all of these
 
     def _scan(self, block: bytes, lines: int) -> int:
         """Count a block of so many lines; how many were rejected."""
@@ -125,6 +134,8 @@ class PureScanner:
         return False
 
     def _count(self, request: Request, times: int) -> None:
+        if request.duration is not None and self._bins >= BINS_LIMIT:
+            self._spill(self.take())
         key = request[:3]
         before = self._requests.get(key)
         if before is None:
@@ -138,7 +149,19 @@ class PureScanner:
             self._unmeasured += times
         else:
             self._bytes[key] += request.size * times
+        if request.duration is not None:
+            self._count_duration(key, request.duration, times)
         self._lines += times
+
+    def _count_duration(self, key: tuple[bytes, bytes, int], duration: int, times: int) -> None:
+        known = self._durations.get(key)
+        if known is None:
+            known = self._durations[key] = _Durations()
+        index = bin_of(duration)
+        self._bins += index not in known.bins
+        known.bins[index] = known.bins.get(index, 0) + times
+        known.total = min(known.total + duration * times, SUM_LIMIT)
+        known.longest = max(known.longest, duration)
 
     def _count_time(self, second: int | None, status: int) -> None:
         begin = None if second is None else second - second % self._span
@@ -152,6 +175,16 @@ class PureScanner:
         self._rejects[reason] += 1
         if self._sample is None:
             self._sample = Sample(reason, line[:SAMPLE_LIMIT])
+
+
+class _Durations:
+    """Those of one key."""
+
+    __slots__ = ("bins", "longest", "total")
+
+    def __init__(self) -> None:
+        self.bins: dict[int, int] = {}
+        self.total = self.longest = 0  # nanoseconds
 
 
 # Of the combined family: a plain line, whose request has no backslash, and what counts in it. A few `]` may
@@ -169,26 +202,34 @@ class _Cores:
     def __init__(self, log_format: LogFormat, *, keep_query: bool) -> None:
         self._keep_query = keep_query
         self._known: dict[bytes, Request] = {}
-        self._counts: Counter[bytes] = Counter()
+        self._counts: Counter[bytes] | Counter[tuple[bytes, bytes]] = Counter()
+        self._unit = unit_of(log_format.pieces)
+        self._is_behind = False  # whether durations stand behind the cores, and are counted with them
         self._bytes = 0  # of the cores that are known
         if log_format.is_combined:
             self._pattern, self._whole = re.compile(_PLAIN), re.compile(_PLAIN_CORE, re.DOTALL)
             self._roles = [(1, "request"), (2, "status"), (3, "bytes")]
             return
         pieces = log_format.pieces
+        roles = [piece.role if isinstance(piece, Field) else None for piece in pieces]
         # Not the time, which few lines share: it is read where it is asked for, and not here.
-        counted = [
-            place
-            for place, piece in enumerate(pieces)
-            if isinstance(piece, Field) and piece.role and piece.role != "time"
-        ]
+        counted = [place for place, role in enumerate(roles) if role not in (None, "time", "duration")]
+        duration = roles.index("duration") if "duration" in roles else None
+        if duration is not None and duration < counted[-1]:
+            counted = sorted([*counted, duration])
         # With the literals around, which tell where a field ends.
         first, last = max(counted[0] - 1, 0), counted[-1] + 2
         before = b"".join(patterns_of(pieces)[:first])
         # At the end of the line all that follows is the core, which is looked at closely once.
         core = b"".join(patterns_of(pieces)[first:last]) if last < len(pieces) else b".++"
         start = rb"^(?!\{)" if begins_with_field(pieces) else b"^"  # an object may be around a line
-        self._pattern = re.compile(b"(?m)" + start + before + b"(" + core + b").*+$")
+        behind = b""
+        if duration is not None and duration not in counted:
+            self._is_behind = True
+            between = b"".join(patterns_of(pieces)[last:duration])
+            behind = between + b"(" + patterns_of(pieces)[duration] + b")"
+            behind += b"".join(patterns_of(pieces)[duration + 1 : duration + 2])
+        self._pattern = re.compile(b"(?m)" + start + before + b"(" + core + b")" + behind + b".*+$")
         self._whole = re.compile(whole_pattern(pieces[first:last]), re.DOTALL)
         fields = [piece for piece in pieces[first:last] if isinstance(piece, Field)]
         self._roles = [(group, field.role) for group, field in enumerate(fields, 1) if field.role]
@@ -198,9 +239,10 @@ class _Cores:
         needs a closer look."""
         if b"\r" in block or BYTE_ORDER_MARK in block:
             return False
-        cores = self._pattern.findall(block)
-        if len(cores) != lines:
+        found = self._pattern.findall(block)
+        if len(found) != lines:
             return False
+        cores = [core for core, _ in found] if self._is_behind else found
         if not all(map(self._known.__contains__, cores)):
             for core in set(cores).difference(self._known):
                 request = self._request_of(core)
@@ -208,14 +250,15 @@ class _Cores:
                     return False
                 self._known[core] = request
                 self._bytes += len(core)
-        self._counts.update(cores)
+        self._counts.update(found)
         return True
 
     def _request_of(self, core: bytes) -> Request | None:
         """What a core says; None if only its whole line could tell."""
         match = self._whole.fullmatch(core)
         roles = {role: match[group] for group, role in self._roles} if match else {}
-        if not roles or not roles["status"]:
+        roles["unit"] = self._unit
+        if not roles.get("status"):
             return None
         try:
             return request_of(roles, keep_query=self._keep_query)
@@ -225,7 +268,7 @@ class _Cores:
     @property
     def is_full(self) -> bool:
         """Whether it is time to settle."""
-        return len(self._known) > _CORES_LIMIT or self._bytes > _CORE_BYTES_LIMIT
+        return max(len(self._known), len(self._counts)) > _CORES_LIMIT or self._bytes > _CORE_BYTES_LIMIT
 
     @property
     def held(self) -> tuple[int, int]:
@@ -239,12 +282,21 @@ class _Cores:
 
     def settle(self) -> list[tuple[Request, int]]:
         """What was counted since the last call: requests, and how often they came."""
-        found = [(self._known[core], times) for core, times in self._counts.items()]
+        is_full = self.is_full
+        found = [(self._counted(each), times) for each, times in self._counts.items()]
         self._counts.clear()
-        if self.is_full:
+        if is_full:
             self._known.clear()
             self._bytes = 0
         return found
+
+    def _counted(self, found: bytes | tuple[bytes, bytes]) -> Request:
+        if isinstance(found, bytes):
+            return self._known[found]
+        core, duration = found
+        request = self._known[core]
+        roles = {"duration": duration, "unit": self._unit}
+        return request._replace(duration=duration_of(roles, request.status))
 
 
 def _lines_of(block: bytes) -> list[bytes]:

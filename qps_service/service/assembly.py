@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.types import Config, LogConfig
-from qps_service.counting.budget import Budget
+from qps_service.counting.budget import MAX_BINS, Budget
 from qps_service.counting.rules import Limited
 from qps_service.files.kernel import Files
 from qps_service.files.unpacking import Unpacking
@@ -155,7 +155,7 @@ def _pipelines_with(
 ) -> MakePipeline:
     """Pipelines that share watches, places, rows, the time for rules and the memory for unpacking, and go on
     with the files in the store; with `keeps`, what they open goes there as well."""
-    places, rows, unpacking = LogPlaces(Files()), Budget(), Unpacking()
+    places, rows, unpacking = LogPlaces(Files()), Budget(bins=Budget(MAX_BINS)), Unpacking()
 
     def make(log: LogConfig, now: int, resume: Resume, working: Callable[[], None]) -> LogPipeline:
         if resume.restored is None or resume.restored.path != log.path:

@@ -27,6 +27,7 @@ from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND
 from qps_service.values.counts import MAX_ROWS, METHODS, NOTHING_BESIDE, Beside, Counts, Key, Sample, Scanned
 from qps_service.values.entries import Entry, Loss
+from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Standing, Window
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
@@ -207,19 +208,19 @@ class LogPipeline:
         self._say_unfit(now)
         sequence = sequence if self.has_window else 0
         entry = self._entry(sequence, now, at, *counted, changes)._replace(losses=losses)
-        if left_out == ({}, {}, NOTHING_BESIDE):
+        if left_out == ({}, {}, NOTHING_BESIDE, {}):
             return [entry]
         return [self._entry(0, now, at, *left_out, NO_CHANGES), entry]
 
     def everything(self, now: int, at: int) -> Entry:
         """All that was ever counted and is known, for a ledger that has to be written anew."""
         totals, rejects = self.aggregator.totals, self.aggregator.total_rejects
-        beside = self.aggregator.total_beside
+        beside, latencies = self.aggregator.total_beside, self.aggregator.total_latencies
         changes = self._follower.everything()
         expected = tuple(each for each in changes.retired if each.number in self._expected)
         retired = tuple(each for each in changes.retired if each.number not in self._expected)
         changes = changes._replace(held=(*expected, *changes.held), retired=retired)
-        return self._entry(0, now, at, totals, rejects, beside, changes)
+        return self._entry(0, now, at, totals, rejects, beside, latencies, changes)
 
     def release(self, *, committed: bool) -> None:
         """Let go of finished files, now that the last entry is in the ledger, or can't be put there."""
@@ -266,6 +267,7 @@ class LogPipeline:
             last_line_age=None if self._line_read_at is None else (now - self._line_read_at) / SECOND,
             waiting=self.state.waiting,
             beside=self.aggregator.total_beside,
+            latencies=self.aggregator.total_latencies,
         )
 
     def losses(self, now: int) -> tuple[Loss, ...]:
@@ -340,6 +342,7 @@ class LogPipeline:
         counts: Mapping[Key, Counts],
         rejects: Mapping[str, int],
         beside: Beside,
+        latencies: Mapping[LatencyKey, Latency],
         changes: Changes,
     ) -> Entry:
         return Entry(
@@ -354,6 +357,7 @@ class LogPipeline:
             beside=beside,
             format=self._scanner.chosen,
             was=self.config.was,
+            latencies=latencies,
             **changes._asdict(),
         )
 

@@ -64,7 +64,7 @@ class Entry(NamedTuple):
     format: str | None = None  # what `auto` chose for the log; None where it chose nothing
     was: str | None = None  # its name before: a log that the ledger has under that one goes on under this
     events: tuple[Event, ...] = ()  # of any log, and of the service
-    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # of `counts`, where the log tells durations
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # since the entry before
 
 
 class KnownLog(NamedTuple):
@@ -98,4 +98,4 @@ class Restored(NamedTuple):
     lost_at: tuple[int, ...] = ()  # when each of `losses` was told, on today's CLOCK_BOOTTIME, nanoseconds
     was: str | None = None  # the name that it has in the ledger, where that is its former one
     latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # in total
-    window_latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES
+    window_latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # of the window that was never reported

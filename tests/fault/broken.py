@@ -35,7 +35,6 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.network.http_server import Listener
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, json_lines, statsd
 from qps_service.outputs.base import OutputClosed
@@ -456,9 +455,11 @@ def announces_once() -> None:
 
 def waits_for_clients() -> None:
     """A server as one writes it who does not think of clients."""
+    from qps_service.network.http_server import Listener  # what it loads takes as long as half of the rest
+
     receive = Listener._receive
 
-    def waits(self: Listener, client: Any, now: int) -> None:
+    def waits(self: Any, client: Any, now: int) -> None:
         client.socket.setblocking(True)
         receive(self, client, now)
 

@@ -304,3 +304,40 @@ def copy_of_what_is_rotated_at_once(make: Make) -> None:
     rig.look()
     rig.writer().lines(1)
     rig.check(losses=[])
+
+
+def moved_below_while_the_link_is_away(make: Make) -> None:
+    """A backup has all that was read; the log itself is one level below, and has one line more."""
+    rig = make()
+    day = rig.root / "day"
+    (day / "archive").mkdir(parents=True)
+    rig.path.symlink_to(log := day / "access.log")
+    writer = rig.writer()
+    rig.look()
+    writer.lines(5)
+    rig.look()
+    rig.stop()
+    shutil.copy(log, day / "access.log.bak")
+    log.rename(day / "archive/access.log.1")
+    writer.lines(1)
+    rig.path.unlink()
+    rig.start()
+    rig.look()
+    rig.path.symlink_to(log)
+    rig.writer().lines(1)
+    rig.check(losses=[])
+
+
+def rotated_file_whose_first_line_is_the_logs(make: Make) -> None:
+    """Lines have no time. While nobody ran, two files began with a health check: that is no proof that the
+    rotated one is known, however many other lines it has."""
+    rig, _ = begun(make)
+    rig.stop()
+    for count in (20, 0):
+        rig.rotate()
+        writer = rig.writer()
+        for line in (EQUAL, *(b"GET /%d 200\n" % number for number in range(count))):
+            writer.raw(line, line.rstrip())
+    rig.start()
+    rig.check(losses=[])
+    assert rig.said("possible_duplicate")

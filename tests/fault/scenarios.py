@@ -8,7 +8,6 @@ from collections.abc import Callable
 from tests.following import BlindFiles, Rig, Writer, overflow_queue
 
 Make = Callable[..., Rig]
-Scenario = Callable[[Make], None]
 
 
 def followed(make: Make, **keywords: object) -> tuple[Rig, Writer]:

@@ -1,10 +1,13 @@
 """Histories that random runs found: every line once, or said; and twins that fail them."""
 
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from qps_service.files.recognition import part_of
-from qps_service.following.classification import Found
+from qps_service.files.recognition import TAIL_LIMIT, part_of, proves
+from qps_service.following.classification import Found, Surroundings, are_alike
 from qps_service.following.ignored_files import IgnoredFiles
+from qps_service.following.known_files import Read, Resemblance
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
@@ -83,6 +86,35 @@ TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was
 # Goes on where a file did that begins like it, whatever stood in others.
 GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
 
+
+class ProvesByOneText(twins.Spoilt):
+    """Takes two texts for one if what both have stands in a long one."""
+
+    def spoil(self) -> None:
+        def resembles(read: Read, surroundings: Surroundings) -> Resemblance:
+            held = surroundings.held.values()
+            is_alike = any(are_alike(read, each.source.read) for each in held)
+            return Resemblance.COPY if is_alike and proves(read(TAIL_LIMIT, 0)) else Resemblance.NONE
+
+        self._discovery._classifier._resembles_held = resembles  # type: ignore[method-assign]
+
+
+class LooksBelowTheLogOnly(twins.Spoilt):
+    """Looks one level below the log's own directory, and nowhere else below."""
+
+    def spoil(self) -> None:
+        search = self._discovery._search
+        places = search._places
+
+        def no_deeper(wanted: Iterable[Position], directories: Any, *, beside: bool) -> Iterator[str]:
+            wanted = list(wanted)
+            last = {os.path.dirname(each.name) for each in wanted}
+            found = places(wanted, directories, beside=beside)
+            return (place for place in found if os.path.dirname(place) not in last)
+
+        search._places = no_deeper  # type: ignore[method-assign]
+
+
 TWINS = {
     found.mirrored_without_a_hint: SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -103,6 +135,8 @@ TWINS = {
     found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
     found.mirror_that_is_rotated_at_once: TakesAllForCreated,
+    found.moved_below_while_the_link_is_away: LooksBelowTheLogOnly,
+    found.rotated_file_whose_first_line_is_the_logs: ProvesByOneText,
 }
 
 test_every_line_once, test_twin = promises(

@@ -33,8 +33,8 @@ STEPS = (
 )
 STRACE = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e"]
 WORKERS = os.cpu_count() or 1
-# A commit writes pages by the dozen, one like the other: CI kills before every fifth, a campaign before each.
-STRIDES = {} if os.environ.get("QPS_REPORTER_EVERY_STEP") else {"pwrite64": 5}
+# A commit writes pages by the dozen, one like the other: CI kills before every ninth, a campaign before each.
+STRIDES = {} if os.environ.get("QPS_REPORTER_EVERY_STEP") else {"pwrite64": 9}
 
 KILLS = int(os.environ.get("QPS_REPORTER_KILLS", "40"))
 KILLS_PER_CAMPAIGN = 40  # as many as keep the restored totals small

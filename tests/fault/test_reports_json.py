@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import ValidationError
 
 from tests.fault import broken
 from tests.fault.mounts import MakeMount, needs_root
-from tests.fault.program import WRONG, MakeSite, Process, Site, run_program
+from tests.fault.program import WRONG, MakeSite, Site, run_program
 from tests.promised import MadePromise, promises
 from tests.reports_schema import validate
 
@@ -109,34 +108,6 @@ def test_a_full_disk_costs_reports_and_no_counts(make_site: MakeSite, mount: Mak
     with pytest.raises(AssertionError, match=WRONG):
         check_sums(site, reports)
     site.check()
-
-
-# --- on stdout
-
-
-def stdout_is_json(root: Path, arguments: list[str]) -> None:
-    log = root / "access.log"
-    log.touch()
-    process = Process(root, str(log), "--interval", "100ms", *arguments)
-    try:
-        process.told("READY=1")
-        with log.open("a") as file:
-            file.write("10.0.0.1\tGET /a\\\t200\t10\n")
-        assert process.has_counted(1)
-        process.process.send_signal(signal.SIGTERM)
-        out, _ = process.end()
-    finally:
-        process.close()
-    reports = read(out)
-    assert [report["sequence"] for report in reports] == list(range(1, len(reports) + 1))
-    [row] = [row for report in reports for row in report["rows"]]
-    assert (row["method"], row["route"], row["status"], row["bytes"]) == ("GET", "/a\\\\", 200, 10)
-
-
-def test_json_on_stdout(tmp_path: Path) -> None:
-    stdout_is_json(tmp_path, ["--json"])
-    with pytest.raises((ValueError, ValidationError, AssertionError)):
-        stdout_is_json(tmp_path, [])
 
 
 def test_json_of_one_pass(make_site: MakeSite) -> None:

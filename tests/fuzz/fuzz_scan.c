@@ -31,7 +31,7 @@
         }                                                                                                    \
     } while (0)
 
-enum { FIELDS_MOST = 8, LITERAL_MOST = 12, PASSES = 2 };
+enum { FIELDS_MOST = 9, LITERAL_MOST = 12, PASSES = 2 };
 
 struct piece {
     enum role role;
@@ -90,8 +90,25 @@ static const struct format {
     {"", {{REQUEST, "req"}, {ROUTE, "uri"}, {STATUS, "status"}, {BYTES, "size"}, {TIME, "time"}}, 0, LTSV},
     /* The combined family, of whose fields the roles count */
     {"", {{TIME, "] \""}, {REQUEST, "\" "}, {STATUS, " "}, {BYTES, " \""}, {SKIPPED, ""}}, 0, COMBINED},
+    /* Durations: behind the agent, in a core, with the size last, before all else */
+    {"",
+     {{SKIPPED, " ["},
+      {TIME, "] \""},
+      {REQUEST, "\" "},
+      {STATUS, " "},
+      {BYTES, " \""},
+      {SKIPPED, "\" \""},
+      {SKIPPED, "\" "},
+      {DURATION, ""}},
+     0,
+     TEXT},
+    {"", {{METHOD, " "}, {DURATION, " "}, {ROUTE, "\t"}, {STATUS, "\t"}, {BYTES, ""}}, 1, TEXT},
+    {"", {{DURATION, "|"}, {ROUTE, "|"}, {STATUS, "|"}, {BYTES, ""}}, 0, TEXT},
+    {"", {{REQUEST, "request"}, {STATUS, "status"}, {DURATION, "took"}, {SIGN, "sign"}}, 0, JSON},
+    {"", {{REQUEST, "req"}, {STATUS, "status"}, {DURATION, "reqtime"}, {DURATION, "apptime"}}, 0, LTSV},
 };
-enum { FORMATS_LEN = sizeof FORMATS / sizeof *FORMATS };
+/* The one that is spelled out is in the midst of them: where it was when there were so many. */
+enum { FORMATS_LEN = sizeof FORMATS / sizeof *FORMATS, SPELLED_OUT = 15 };
 
 struct input {
     const uint8_t *p, *end;
@@ -120,7 +137,7 @@ static void spell_out(struct program *g, struct input *in)
     unsigned known = 0;
     NEED(!program_open(g, before, before_len, fields));
     for (size_t i = 0; i < fields && len; i++) {
-        enum role role = next_byte(in) % LOGGER; /* which text has none of */
+        enum role role = next_byte(in) % LOGGER; /* and SIGN, which text has none of */
         role = known >> role & 1 ? SKIPPED : role;
         known |= 1U << role;
         len = i + 1 < fields || next_byte(in) & 1 ? next_literal(in, literal) : 0;
@@ -138,15 +155,17 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
     g->keep_query = settings & 1;
     g->span = spans[settings >> 1 & 3];
     g->max_line = limits[settings >> 3 & 3];
+    g->zeros = number % 10;
     if (others) {
         g->next = malloc(sizeof *g);
         make_program(g->next, in, settings, next_byte(in), others - 1);
     }
-    if (number % (FORMATS_LEN + 1) == FORMATS_LEN) {
+    number %= FORMATS_LEN + 1;
+    if (number == SPELLED_OUT) {
         spell_out(g, in);
         return;
     }
-    const struct format *f = &FORMATS[number % (FORMATS_LEN + 1)];
+    const struct format *f = &FORMATS[number - (number > SPELLED_OUT)];
     const char *before = f->head;
     g->is_lenient = f->is_lenient;
     g->is_combined = f->kind == COMBINED;
@@ -158,6 +177,11 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
         int is_quoted = *before && before[strlen(before) - 1] == '"' && *each->literal == '"';
         NEED(!(f->kind == JSON || f->kind == LTSV ? add_member(g, each->role, each->literal, len)
                                                   : add_field(g, each->role, is_quoted, each->literal, len)));
+        if (g->members_len) { /* the sign is the last */
+            int has_sign = f->pieces[g->members_len].role == SIGN;
+            g->members[i].zeros = (unsigned)(number + i) % 10;
+            g->members[i].beside = each->role == DURATION && has_sign ? (member_set)2 << i : 0;
+        }
         before = each->literal;
     }
 }
@@ -167,7 +191,7 @@ struct row {
     size_t len, method_len;
     uint32_t status;
     unsigned __int128 bytes;
-    uint64_t requests;
+    uint64_t requests, measured, bins, total, longest; /* bins: those of its durations, summed up */
 };
 
 /* What was found in all, however often it was spilled. */
@@ -199,10 +223,26 @@ static int compare_times(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
+/* Add those of the entry with this number to its row. */
+static void take_durations(struct row *row, const struct durations *d, uint32_t entry)
+{
+    for (uint32_t i = 0; d->used && i <= d->slot_mask; i++)
+        for (uint32_t j = 0; d->groups[i].key && entry_of(&d->groups[i]) == entry && j < GROUP_BINS; j++) {
+            uint64_t bin = first_bin_of(&d->groups[i]) + j, requests = d->groups[i].requests[j];
+            NEED(!requests || bin <= LAST_BIN);
+            row->measured += requests;
+            row->bins += requests * (bin * bin * 0x9e3779b97f4a7c15ULL + 1);
+        }
+    row->total = row->measured ? d->sums[entry].total : 0;
+    row->longest = row->measured ? d->sums[entry].longest : 0;
+    NEED(row->longest <= LONGEST_DURATION && row->longest <= row->total);
+}
+
 static int take_over(struct scanner *s)
 {
     struct found *f = (struct found *)s;
     const struct table *t = &s->table;
+    NEED(s->durations.used <= s->durations.room && s->durations.room <= GROUPS_LIMIT);
     NEED(t->used <= KEYS_LIMIT && t->names_used <= KEY_BYTES_LIMIT && s->times_len <= TIMES_LIMIT);
     f->rows = realloc(f->rows, (f->rows_len + t->used + 1) * sizeof *f->rows);
     f->times = realloc(f->times, (f->times_len + s->times_len + 1) * sizeof *f->times);
@@ -212,9 +252,15 @@ static int take_over(struct scanner *s)
         struct row *row = &f->rows[f->rows_len++];
         NEED(e->requests && e->status < 1000 && e->method_len < e->key_len);
         NEED(t->names[e->key + e->method_len] == ' ');
-        *row = (struct row){malloc(e->key_len), e->key_len,    e->method_len,
-                            e->status,          e->more_bytes, e->requests};
+        *row = (struct row){.key = malloc(e->key_len),
+                            .len = e->key_len,
+                            .method_len = e->method_len,
+                            .status = e->status,
+                            .bytes = e->more_bytes,
+                            .requests = e->requests};
         row->bytes = row->bytes << 64 | e->bytes;
+        take_durations(row, &s->durations, i);
+        NEED(row->measured <= row->requests);
         memcpy(row->key, t->names + e->key, e->key_len);
     }
     for (size_t i = 0; i < s->times_len; i++) {
@@ -249,6 +295,11 @@ static void add_up(struct found *f)
             NEED(f->rows[rows - 1].method_len == f->rows[i].method_len);
             f->rows[rows - 1].requests += f->rows[i].requests;
             f->rows[rows - 1].bytes += f->rows[i].bytes;
+            f->rows[rows - 1].measured += f->rows[i].measured;
+            f->rows[rows - 1].bins += f->rows[i].bins;
+            f->rows[rows - 1].total += f->rows[i].total; /* no input is as long as the limit */
+            if (f->rows[i].longest > f->rows[rows - 1].longest)
+                f->rows[rows - 1].longest = f->rows[i].longest;
             free(f->rows[i].key);
         } else {
             f->rows[rows++] = f->rows[i];
@@ -289,6 +340,8 @@ static void need_same(const struct found *a, const struct found *b)
         NEED(!compare_rows(&a->rows[i], &b->rows[i]));
         NEED(a->rows[i].requests == b->rows[i].requests && a->rows[i].bytes == b->rows[i].bytes);
         NEED(a->rows[i].method_len == b->rows[i].method_len);
+        NEED(a->rows[i].measured == b->rows[i].measured && a->rows[i].bins == b->rows[i].bins);
+        NEED(a->rows[i].total == b->rows[i].total && a->rows[i].longest == b->rows[i].longest);
     }
     NEED(!memcmp(a->times, b->times, a->times_len * sizeof *a->times));
 }

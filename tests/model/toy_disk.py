@@ -78,10 +78,6 @@ class ToyFiles(Files):
         # Held, so that no other file gets its inode number.
         self._strange[status.st_dev, status.st_ino] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    def is_strange(self, path: Path) -> bool:
-        status = path.stat()
-        return (status.st_dev, status.st_ino) in self._strange
-
     def end(self) -> None:
         for descriptor in (*self._strange.values(), *self._kept.values()):
             os.close(descriptor)

@@ -16,13 +16,7 @@ SKIPS_ALL = "import pytest\npytest.skip('no root', allow_module_level=True)\n"
 EXPECTED_FAILURE = "import pytest\n@pytest.mark.xfail\ndef test_fails(): assert 0\n"
 
 
-@pytest.fixture(params=["0", "2"], ids=["one process", "two processes"])
-def processes(request: pytest.FixtureRequest) -> str:
-    """How many of them share the tests."""
-    return str(request.param)
-
-
-def run_pytest(directory: Path, test: str, ci: str, processes: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(directory: Path, test: str, ci: str, processes: str = "0") -> subprocess.CompletedProcess[str]:
     shutil.copy(tests.conftest.__file__, directory / "conftest.py")
     (directory / "test_it.py").write_text(PASSES)
     (directory / "test_that.py").write_text(test)
@@ -33,7 +27,7 @@ def run_pytest(directory: Path, test: str, ci: str, processes: str) -> subproces
     )
 
 
-@pytest.mark.parametrize("test", [SKIPS, SKIPS_ALL], ids=["a test", "a module"])
+@pytest.mark.parametrize(("test", "processes"), [(SKIPS, "0"), (SKIPS, "2"), (SKIPS_ALL, "0")])
 def test_a_skip_fails_the_run_in_ci_and_is_named(tmp_path: Path, test: str, processes: str) -> None:
     done = run_pytest(tmp_path, test, "true", processes)
     assert done.returncode == 1
@@ -43,10 +37,10 @@ def test_a_skip_fails_the_run_in_ci_and_is_named(tmp_path: Path, test: str, proc
 
 @pytest.mark.parametrize("test", [SKIPS, SKIPS_ALL], ids=["a test", "a module"])
 def test_a_skip_is_allowed_elsewhere(tmp_path: Path, test: str) -> None:
-    assert run_pytest(tmp_path, test, "", "0").returncode == 0
+    assert run_pytest(tmp_path, test, "").returncode == 0
 
 
-@pytest.mark.parametrize("test", [PASSES, EXPECTED_FAILURE], ids=["all pass", "xfail"])
+@pytest.mark.parametrize(("test", "processes"), [(PASSES, "2"), (EXPECTED_FAILURE, "0")])
 def test_a_run_without_skips_passes_in_ci(tmp_path: Path, test: str, processes: str) -> None:
     done = run_pytest(tmp_path, test, "true", processes)
     assert done.returncode == 0

@@ -6,6 +6,7 @@ The table there is read, not repeated: `| room | what it is | may import | pure 
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -104,8 +105,9 @@ def sources() -> dict[str, str]:
     return found
 
 
-def nodes_of(source: str) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(source))
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(source))]
 
 
 def absolute_imports(source: str) -> Iterator[str]:

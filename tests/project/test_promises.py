@@ -72,6 +72,8 @@ def run(directory: Path, *options: str, **texts: str) -> tuple[int, list[str]]:
     (directory / "tests" / "project").mkdir(parents=True)
     (directory / "tests" / "unit" / "two").mkdir(parents=True)
     shutil.copy(promises.__file__, directory / "tests" / "project")
+    for package in ("tests", "tests/project"):  # in place of those of this checkout
+        (directory / package / "__init__.py").touch()
     for name, text in texts.items():
         (directory / "tests" / "unit" / f"{name.replace('__', '/')}.py").write_text(text)
     command = [

@@ -18,6 +18,7 @@ LONG = (
     *("test_install", "test_install_venv", "test_package_tools", "test_lifecycle", "test_package_checks"),
     *("test_acceptance", "test_pages", "test_service", "test_sandbox"),
 )
+FAULT = ROOT / "tests" / "fault"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     yield
     ordered = iter(sorted(_ours(items), key=lambda item: (_rank(item.path.stem), _guest(item))))
     items[:] = [next(ordered) if _is_ours(item) else item for item in items]
+    # The longest begin while there is other work beside them, so that at the end nobody waits for one.
+    longest = [item for item in items if _rank(item.path.stem) < 2]
+    others = [item for item in items if _rank(item.path.stem) >= 2]
+    begin = next((at for at, item in enumerate(others) if FAULT in item.path.parents), len(others))
+    items[:] = [*others[:begin], *longest, *others[begin:]]
 
 
 def _is_ours(item: pytest.Item) -> bool:

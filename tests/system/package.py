@@ -40,6 +40,22 @@ VERSION, NEXT = "0.1.0", "0.1.1"
 # The last commit whose ledger has the first schema, as packages of it that people may have.
 OLDER_COMMIT, OLDER = "944d097aced015c072006e950a1e9dda78e9fb1d", "0.0.9"
 
+# The .changes and .dsc stay: only what reads the .deb itself is asked about it.
+REPACK = """
+set -e
+rm -rf {target} /tree
+cp -r {source} {target}
+dpkg-deb --raw-extract {target}/*.deb /tree
+rm {target}/*.deb
+cd /tree
+{how}
+dpkg-deb --root-owner-group --build . {target}
+"""
+RENUMBER = f"""
+sed -i 's/^Version: {VERSION}-/Version: {NEXT}-/' DEBIAN/control
+sed -i 's/^__version__ = "{VERSION}"/__version__ = "{NEXT}"/' usr/lib/qps-reporter/qps_service/__init__.py
+"""
+
 
 class Package(NamedTuple):
     """What one build left in a directory, as the host sees it."""
@@ -80,11 +96,11 @@ def provide(image: Image) -> Packages:
                 guest.install(*BUILD_DEPENDS)
                 checkout(guest, "/checkout")
                 shutil.copytree(build(guest, "/checkout", "/current").directory, unfinished / "current")
-                renumber(guest, "/checkout", NEXT)
-                shutil.copytree(build(guest, "/checkout", "/next").directory, unfinished / "next")
+                repack(guest, "/current", "/next", RENUMBER)
+                shutil.copytree(guest.path("/next"), unfinished / "next")
                 if has_older():
                     checkout(guest, "/history", OLDER_COMMIT)
-                    renumber(guest, "/history", OLDER)
+                    _renumber(guest, "/history", OLDER)
                     shutil.copytree(build(guest, "/history", "/older").directory, unfinished / "older")
             unfinished.rename(place)
     return packages
@@ -125,7 +141,12 @@ def commit(guest: Guest, inside: str) -> None:
     guest.run("env", "--chdir", inside, *COMMIT)
 
 
-def renumber(guest: Guest, inside: str, version: str) -> None:
+def repack(guest: Guest, source: str, target: str, how: str) -> None:
+    """Copy the packages of one build from the guest's directory `source`, and change the binary one."""
+    guest.run("bash", "-c", REPACK.format(source=source, target=target, how=how))
+
+
+def _renumber(guest: Guest, inside: str, version: str) -> None:
     """Make another version of the guest's copy of the checkout."""
     for name, text in (
         ("qps_service/__init__.py", f'__version__ = "{VERSION}"'),

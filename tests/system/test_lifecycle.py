@@ -39,12 +39,11 @@ KEEP = "--option=Dpkg::Options::=--force-confold"
 
 
 class Server(Service):
-    """One that has all that the package depends on."""
+    """One with the package's versions at hand."""
 
     def __init__(self, guest: Guest, packages: Packages) -> None:
         super().__init__(guest)
         self._debs = {VERSION: guest.bring(packages.current.deb), NEXT: guest.bring(packages.next.deb)}
-        guest.install("python3-systemd", "procps", "logrotate")
 
     def bring(self, version: str, package: Package) -> None:
         """Have another version's package at hand."""
@@ -64,10 +63,17 @@ class Server(Service):
             place.unlink()
 
 
+@pytest.fixture(scope="module")
+def supplied(guest: Guest) -> Guest:
+    """Has all that the package depends on."""
+    guest.install("python3-systemd", "procps", "logrotate")
+    return guest
+
+
 @pytest.fixture
-def machine(guest: Guest, packages: Packages) -> Iterator[Server]:
+def machine(supplied: Guest, packages: Packages) -> Iterator[Server]:
     """Never had the package."""
-    server = Server(guest, packages)
+    server = Server(supplied, packages)
     server.clean()
     yield server
     server.clean()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
+from qps_service.formats.durations import UNITS
 from qps_service.formats.line import Piece
 from qps_service.formats.presets import PRESETS, Field, LogFormat, Member, as_list, compile_format
 
@@ -62,12 +63,46 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"Tue, 24 Nov 2026 14:50:08 +02", b"2026-11-24\t14:50:08 Z", b"2026/11/24 14:50:08+0", b"[]"),
         *(b"0000-11-24T14:50:08 2026", b"24-Nov/2026:14:50:08", b"[1795531808]", b"1" * 70),
     ),
+    "duration": (
+        *(b"0.123", b"12", b"0.000", b"-", b"", b"-1", b"+1", b"1e-9", b"1e-10", b"1E3", b"1.5e+2", b"1e30"),
+        *(
+            b"1" + b"0" * 30,
+            b"0." + b"0" * 40 + b"1",
+            b"1" * 40,
+            b"0" * 40 + b"5",
+            b"1e-" + b"9" * 40,
+            b"0e999",
+        ),
+        *(
+            b"12ms",
+            b"1m2.5s",
+            b"2h",
+            b"1.5h",
+            b"350\xc2\xb5s",
+            b"7\xce\xbcs",
+            b"1s2",
+            b"3x",
+            b"1.5us",
+            b"9ns",
+        ),
+        *(b"0.1, 0.2 : 0.3", b"-, 0.1", b"0.1,", b"0.1, ", b"0.1 : -", b"- : -", b"0.1,0.2", b" 1", b"1 "),
+        *(b"5.", b".5", b"1.2.3", b"0x5", b"1e", b"1e+", b"0.1234567891", b"999999.9999999991", b"1000000"),
+        *(
+            b"1000000.0000000001",
+            b"1000000000000000.1",
+            b"277h46m40s",
+            b"277h46m41s",
+            b"99999999999999999999h",
+        ),
+    ),
+    "sign": (b"x", b"-", b"", b"null"),
     "logger": (
         *(b"http.log.access", b"http.log.error", b"http.handlers.x", b"http.handlers", b"http.log.erro", b""),
         *(b"-", b"null", b"http.log.error" + b"x" * 70, b"x.http.log.error"),
     ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
+_UNITS = tuple(UNITS)
 _LITERALS = (
     *(b" ", b"\t", b'"', b'" "', b'" ', b' "', b"|", b" - ", b"--", b"---", b"] ", b"\\", b"\xc3\xa9"),
     b"-----------",
@@ -213,7 +248,11 @@ def _text_format(pieces: Sequence[Piece]) -> LogFormat:
 # The third is one of a family's shapes, spelled out.
 _PRESETS = [
     compile_format(text)
-    for text in ("default", "combined", PRESETS["combined"].texts[0], "json", "ltsv", "$uri $status")
+    for text in (
+        *("default", "combined", PRESETS["combined"].texts[0], "json", "ltsv", "$uri $status"),
+        PRESETS["combined"].texts[0] + " $request_time",
+        PRESETS["combined"].texts[0] + " $request_length $duration_us $upstream_status",
+    )
 ]
 _LISTS = [
     compile_format("nginx-proxy-manager"),
@@ -252,7 +291,7 @@ def _format_of_text(random: Random, roles: list[str | None] | None = None) -> Lo
     for role in roles:
         if pieces or random.random() < 0.3:
             pieces.append(one or _literal(random))
-        pieces.append(Field(role or "other", role))
+        pieces.append(Field(role or "other", role, random.choice(_UNITS) if role == "duration" else None))
     if random.random() < 0.3:
         pieces.append(one or _literal(random))
     return _text_format(pieces)
@@ -262,6 +301,7 @@ def _roles(random: Random) -> list[str | None]:
     roles: list[str | None] = ["status", *[None] * random.randrange(3)]
     roles += random.choice(["route", "request", "method route", "request method"]).split()
     roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
+    roles += random.choice([[], ["duration"]])
     random.shuffle(roles)
     return roles
 
@@ -274,10 +314,27 @@ def _literal(random: Random) -> bytes:
 
 def _format_of_names(random: Random) -> LogFormat:
     """JSON, or LTSV."""
-    names = ("method", "route", "request", "status", "bytes", "time", "logger")
+    names = (
+        "method",
+        "route",
+        "request",
+        "status",
+        "bytes",
+        "time",
+        "logger",
+        "duration",
+        "duration",
+        "sign",
+    )
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
-    members = tuple(map(Member, draw(_PATHS, k=len(roles)), roles))
+    paths = draw(_PATHS, k=len(roles))
+    members = tuple(
+        Member(path, role, random.choice(_UNITS), tuple(random.choices(paths, k=random.choice([0, 1, 2]))))
+        if role == "duration"
+        else Member(path, role)
+        for path, role in zip(paths, roles, strict=True)
+    )
     is_ltsv = random.random() < 0.3
     return LogFormat("drawn", (), members, is_lenient=False, roles=frozenset(roles), is_ltsv=is_ltsv)
 

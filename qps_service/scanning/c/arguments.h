@@ -20,6 +20,15 @@ static int check_literal(const char *bytes, Py_ssize_t len)
     return -1;
 }
 
+/* Of a duration's unit, in nanoseconds: a second has 9. */
+static int check_zeros(unsigned zeros)
+{
+    if (zeros <= 9)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "expected 0 to 9 zeros, got %u", zeros);
+    return -1;
+}
+
 /* (head, ((role, is_quoted, literal), ...)); what is read here runs no Python that could change them. */
 static int set_fields(struct program *g, PyObject *head, PyObject *fields)
 {
@@ -58,7 +67,7 @@ no_memory:
     return -1;
 }
 
-/* ((role, path), ...) */
+/* ((role, path, zeros, (member, ...)), ...): of each the zeros of its unit, and the members beside it. */
 static int set_members(struct program *g, PyObject *members)
 {
     Py_ssize_t len = PyTuple_Size(members);
@@ -71,12 +80,14 @@ static int set_members(struct program *g, PyObject *members)
         return -1;
     }
     for (Py_ssize_t i = 0; i < len; i++) {
-        PyObject *name;
+        PyObject *name, *beside;
         char *path;
         Py_ssize_t path_len;
         int role;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iS", &role, &name) ||
-            PyBytes_AsStringAndSize(name, &path, &path_len) < 0)
+        unsigned zeros;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(members, i), "iSIO!", &role, &name, &zeros, &PyTuple_Type,
+                              &beside) ||
+            PyBytes_AsStringAndSize(name, &path, &path_len) < 0 || check_zeros(zeros) < 0)
             return -1;
         if (role <= SKIPPED || role >= ROLES) {
             PyErr_Format(PyExc_ValueError, "expected a role that counts, got %d", role);
@@ -86,12 +97,22 @@ static int set_members(struct program *g, PyObject *members)
             PyErr_NoMemory();
             return -1;
         }
+        g->members[i].zeros = zeros;
+        for (Py_ssize_t j = 0; j < PyTuple_Size(beside); j++) {
+            long member = PyLong_AsLong(PyTuple_GetItem(beside, j));
+            if (member < 0 || member >= len) {
+                if (!PyErr_Occurred())
+                    PyErr_Format(PyExc_ValueError, "expected the number of a member, got %ld", member);
+                return -1;
+            }
+            g->members[i].beside |= (member_set)1 << member;
+        }
     }
     return 0;
 }
 
-/* ((head, fields, members, is_lenient, is_combined, is_ltsv), ...): a program and those behind it, which have
-   all else of the first one. */
+/* ((head, fields, members, zeros, is_lenient, is_combined, is_ltsv), ...): a program and those behind it,
+   which have all else of the first one; zeros: those of a duration's unit, of nanoseconds. */
 static int set_programs(struct program *g, PyObject *programs)
 {
     Py_ssize_t len = PyTuple_Size(programs);
@@ -117,9 +138,9 @@ static int set_programs(struct program *g, PyObject *programs)
             PyErr_SetString(PyExc_TypeError, "expected programs as tuples");
             return -1;
         }
-        if (!PyArg_ParseTuple(program, "SO!O!ppp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
-                              &g->is_lenient, &g->is_combined, &g->is_ltsv) ||
-            set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
+        if (!PyArg_ParseTuple(program, "SO!O!Ippp", &head, &PyTuple_Type, &fields, &PyTuple_Type, &members,
+                              &g->zeros, &g->is_lenient, &g->is_combined, &g->is_ltsv) ||
+            check_zeros(g->zeros) < 0 || set_fields(g, head, fields) < 0 || set_members(g, members) < 0)
             return -1;
     }
     return 0;

@@ -11,6 +11,7 @@
 
 #include "arguments.h"
 #include "block.h"
+#include "durations.h"
 #include "isa.h"
 #include "limits.h"
 #include "program.h"
@@ -27,14 +28,15 @@ typedef struct {
     int is_busy;
 } Scanner;
 
-/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured). `rests`:
-   whether this is not in the midst of a block.
+/* Everything counted since the last call: (lines, rows, rejects, sample or None, times, unmeasured,
+   latencies). `rests`: whether this is not in the midst of a block.
 
    What fails does so before the rows are taken, so that nothing is lost. */
 static PyObject *take(Scanner *self, int rests)
 {
     struct scanner *s = &self->scanner;
     PyObject *names = NULL, *type = NULL, *rejects = NULL, *times = NULL, *sample = NULL;
+    PyObject *latencies_type = NULL, *latencies = NULL;
     PyObject *rows = NULL, *taken = NULL, *module = PyType_GetModule(Py_TYPE((PyObject *)self));
     uint64_t lines = 0;
     for (int i = 0; i < REASONS; i++)
@@ -44,9 +46,12 @@ static PyObject *take(Scanner *self, int rests)
         add_digits(&s->table.entries[i]);
     }
     if (module && (names = PyObject_GetAttrString(module, "REASONS")) &&
-        (type = PyObject_GetAttrString(module, "Rows")) && (rejects = reasons_of(s, names)) &&
-        (times = times_of(s)) && (sample = sample_of(s, names)) &&
-        (taken = Py_BuildValue("(KOOOOK)", lines, Py_None, rejects, sample, times, s->unmeasured)) &&
+        (type = PyObject_GetAttrString(module, "Rows")) &&
+        (latencies_type = PyObject_GetAttrString(module, "Latencies")) &&
+        (latencies = latencies_of(&s->durations, s->table.used, (PyTypeObject *)latencies_type)) &&
+        (rejects = reasons_of(s, names)) && (times = times_of(s)) && (sample = sample_of(s, names)) &&
+        (taken =
+             Py_BuildValue("(KOOOOKO)", lines, Py_None, rejects, sample, times, s->unmeasured, latencies)) &&
         (rows = take_rows(&s->table, (PyTypeObject *)type, rests))) {
         PyTuple_SetItem(taken, 1, rows);
         scanner_clear(s);
@@ -55,6 +60,8 @@ static PyObject *take(Scanner *self, int rests)
     }
     Py_XDECREF(names);
     Py_XDECREF(type);
+    Py_XDECREF(latencies_type);
+    Py_XDECREF(latencies);
     Py_XDECREF(rejects);
     Py_XDECREF(times);
     Py_XDECREF(sample);
@@ -208,8 +215,11 @@ static PyObject *scanner_probes(PyObject *object, void *none)
 static PyObject *scanner_held(PyObject *object, void *none)
 {
     (void)none;
-    const struct table *t = &((Scanner *)object)->scanner.table;
-    return PyLong_FromUnsignedLongLong(t->used * sizeof *t->entries + t->names_used);
+    const struct scanner *s = &((Scanner *)object)->scanner;
+    const struct table *t = &s->table;
+    uint64_t durations = s->durations.used * sizeof(struct group) +
+                         (s->durations.room ? t->used * sizeof(struct duration_sum) : 0);
+    return PyLong_FromUnsignedLongLong(t->used * sizeof *t->entries + t->names_used + durations);
 }
 
 static PyMethodDef scanner_methods[] = {
@@ -248,8 +258,8 @@ static PyType_Spec scanner_spec = {
 static int scan_exec(PyObject *module)
 {
     int failed = 0;
-    PyType_Spec *specs[] = {&scanner_spec, &rows_spec};
-    for (int i = 0; i < 2; i++) {
+    PyType_Spec *specs[] = {&scanner_spec, &rows_spec, &latencies_spec};
+    for (int i = 0; i < 3; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
         failed |= !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
         Py_XDECREF(type);

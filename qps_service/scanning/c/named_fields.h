@@ -15,21 +15,22 @@
 /* The values of a program's members, a bit for each: those that there are, those of them that are not to be
    decoded, and those that are `null`. */
 struct values {
-    uint64_t known, words, nulls;
+    member_set known, words, nulls;
     struct span texts[MEMBERS_LIMIT];
 };
 
 /* Those of `members`, whose paths agree so far in `prefix` bytes, that end with a name, and those that go on
    behind it. */
-static inline uint64_t named(const struct program *g, uint64_t members, size_t prefix, struct span name,
-                             uint64_t *inside)
+static inline member_set named(const struct program *g, member_set members, size_t prefix, struct span name,
+                               member_set *inside)
 {
-    uint64_t exact = 0, mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
+    member_set exact = 0;
+    uint64_t mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
     *inside = 0;
     if (!prefix) /* behind an empty name stands a dot, or nothing */
         members &= g->members_by_first[name.len ? *name.start : '.'];
     for (; members; members &= members - 1) {
-        const struct member *m = &g->members[__builtin_ctzll(members)];
+        const struct member *m = &g->members[first_of(members)];
         const uint8_t *path = m->path + prefix;
         size_t rest = m->len - prefix;
         if (rest < name.len || (load64(name.start) ^ load64(path)) & mask ||
@@ -45,7 +46,7 @@ static inline uint64_t named(const struct program *g, uint64_t members, size_t p
 
 /* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
    no measure, and nothing if nothing is left of it. */
-static inline void note(const struct program *g, struct values *values, uint64_t exact, struct span text,
+static inline void note(const struct program *g, struct values *values, member_set exact, struct span text,
                         int is_word, int is_cut)
 {
     if (!exact || (is_cut && !text.len))
@@ -54,11 +55,11 @@ static inline void note(const struct program *g, struct values *values, uint64_t
         values->nulls |= exact;
         return;
     }
-    exact &= ~values->known & (is_cut ? g->deciding : ~0ULL);
+    exact &= ~values->known & (is_cut ? g->deciding : ~(member_set)0);
     values->known |= exact;
     values->words |= is_word ? exact : 0;
     for (; exact; exact &= exact - 1)
-        values->texts[__builtin_ctzll(exact)] = text;
+        values->texts[first_of(exact)] = text;
 }
 
 /* Whether a line is a message about a request that has a line of its own, by who wrote it. */
@@ -68,17 +69,21 @@ static inline int is_message(struct span logger)
            (logger.len >= 14 && !memcmp(logger.start, "http.handlers.", 14));
 }
 
-/* The fields that count; strings are decoded to `text`, where there is room for each. */
-static inline void fields_of(const struct program *g, const struct values *values, uint8_t *text,
-                             struct span *fields)
+/* The fields that count; strings are decoded to `text`, where there is room for each. How many zeros the unit
+   of the duration has, if there is one. */
+static inline unsigned fields_of(const struct program *g, const struct values *values, uint8_t *text,
+                                 struct span *fields)
 {
-    for (uint64_t left = values->known; left; left &= left - 1) {
-        int i = __builtin_ctzll(left);
+    unsigned zeros = 0;
+    for (member_set left = values->known; left; left &= left - 1) {
+        int i = first_of(left);
+        const struct member *m = &g->members[i];
         const struct span *found = &values->texts[i];
-        struct span *field = &fields[g->members[i].role];
-        if (field->start)
+        struct span *field = &fields[m->role];
+        if (field->start || m->beside & ~values->known)
             continue;
         *field = *found;
+        zeros = m->role == DURATION ? m->zeros : zeros;
         if (!(values->words >> i & 1) && memchr(found->start, '\\', found->len)) {
             field->start = text;
             field->len = decode(*found, text);
@@ -92,15 +97,16 @@ static inline void fields_of(const struct program *g, const struct values *value
     }
     struct span *status = &fields[STATUS];
     if (status->len > 4 && status->start[3] == '.' && are_digits(status->start, 3)) {
-        size_t zeros = 4;
-        while (zeros < status->len && status->start[zeros] == '0')
-            zeros++;
-        status->len = zeros == status->len ? 3 : status->len;
+        size_t end = 4;
+        while (end < status->len && status->start[end] == '0')
+            end++;
+        status->len = end == status->len ? 3 : status->len;
     }
-    for (uint64_t left = values->nulls & ~values->known; left; left &= left - 1) {
-        enum role role = g->members[__builtin_ctzll(left)].role;
+    for (member_set left = values->nulls & ~values->known; left; left &= left - 1) {
+        enum role role = g->members[first_of(left)].role;
         struct span *field = &fields[role == STATUS ? STATUS : ROUTE];
         if ((role == STATUS || role == ROUTE || role == REQUEST) && !field->start)
             *field = (struct span){text, 0};
     }
+    return zeros;
 }

@@ -14,7 +14,16 @@
 #include "values.h"
 
 /* What a field tells. Python numbers them alike. */
-enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, LOGGER, ROLES };
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, DURATION, LOGGER, SIGN, ROLES };
+
+/* Members, a bit each. */
+typedef unsigned __int128 member_set;
+
+static inline int first_of(member_set members)
+{
+    uint64_t low = (uint64_t)members;
+    return low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t)(members >> 64));
+}
 
 struct literal {
     uint8_t *bytes;
@@ -35,21 +44,25 @@ struct field {
 #define CLOSING_MASK 0x0000ff000000ffffULL
 #define CLOSING_WORD 0x0000200000002022ULL
 
-/* The literals of a format that isa/quoted.h reads, each of 8 bytes at most: those of the fields before the
-   request, `leads` of them, of the request, the status and the size. */
+/* The fields of a format that isa/quoted.h reads, with literals of 8 bytes at most: those before the request,
+   `leads` of them, the request, the status, the size, and what stands behind that up to the last measure. */
 enum { SHAPE_LIMIT = 16 };
 struct shape {
     struct {
         uint64_t word, mask;
         size_t len;
+        enum role role;
+        int is_quoted;
     } parts[SHAPE_LIMIT];
-    size_t leads, parts_len, time; /* time: which lead it is, or SHAPE_LIMIT */
+    size_t leads, parts_len;
 };
 
 struct member {
     uint8_t *path; /* with 8 bytes behind it */
     size_t len;
     enum role role;
+    unsigned zeros;    /* of a duration's unit */
+    member_set beside; /* those that a line has to have as well */
 };
 
 /* A compiled LogFormat: `head` and fields for text, members where fields have names. Of the combined family
@@ -60,8 +73,9 @@ struct program {
     size_t fields_len;
     struct member members[MEMBERS_LIMIT];
     size_t members_len;
-    uint64_t members_by_first[256]; /* those whose path begins with a byte */
-    uint64_t all, deciding;         /* members: all, and those that are no measures */
+    member_set members_by_first[256]; /* those whose path begins with a byte */
+    member_set all, deciding;         /* all, and those that are no measures */
+    unsigned zeros;                   /* of the unit that a duration among the fields has */
     int is_lenient, is_combined, is_ltsv, keep_query;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
@@ -124,10 +138,10 @@ static int add_member(struct program *g, enum role role, const void *path, size_
         return -1;
     memcpy(m->path, path, len);
     m->len = len;
-    uint64_t bit = 1ULL << g->members_len++;
+    member_set bit = (member_set)1 << g->members_len++;
     g->members_by_first[len ? m->path[0] : '.'] |= bit;
     g->all |= bit;
-    g->deciding |= role == BYTES || role == TIME || role == LOGGER ? 0 : bit;
+    g->deciding |= role == METHOD || role == ROUTE || role == REQUEST || role == STATUS ? bit : 0;
     return 0;
 }
 
@@ -153,26 +167,27 @@ static size_t count_quotes(const struct literal *l)
     return quotes;
 }
 
-/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, anything. No
-   literal up to there has a quote but those around the request. If so, its shape is made. */
+/* Whether lines are as isa/quoted.h reads them: fields, a quoted request, the status, the size, measures and
+   what is between, anything. No literal before the size's has a quote but those around the request. If so,
+   its shape is made. */
 static int is_quoted(struct program *g)
 {
     struct shape *h = &g->shape;
-    *h = (struct shape){.leads = g->core_first, .time = SHAPE_LIMIT};
+    *h = (struct shape){.leads = g->core_first};
     const struct field *request = &g->fields[g->core_first], *size = request + 2;
     if (g->head.len || !g->core_first || g->core_last != g->core_first + 1 ||
-        g->core_last + 1 >= g->fields_len || g->last != g->core_last + 1 || request->role != REQUEST ||
-        !request->is_quoted || g->core_last + 2 > SHAPE_LIMIT || size->role != BYTES ||
+        g->core_last + 1 >= g->fields_len || g->last <= g->core_last || request->role != REQUEST ||
+        !request->is_quoted || g->last >= SHAPE_LIMIT || size->role != BYTES ||
         is_digit(request[1].literal.bytes[0]))
         return 0;
-    for (const struct field *f = g->fields; f <= size; f++) {
+    for (const struct field *f = g->fields; f <= g->fields + g->last; f++) {
         int is_around = f == request || f + 1 == request;
-        if (f->is_quoted != (f == request) || f->literal.len > 8 ||
+        if ((f <= size && f->is_quoted != (f == request)) || f->literal.len > 8 ||
             (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
             (f + 1 == request && f->literal.bytes[f->literal.len - 1] != '"'))
             return 0;
-        if (f->role == TIME)
-            h->time = h->parts_len;
+        h->parts[h->parts_len].role = f->role;
+        h->parts[h->parts_len].is_quoted = f->is_quoted;
         h->parts[h->parts_len].word = f->literal.word;
         h->parts[h->parts_len].mask = f->literal.mask;
         h->parts[h->parts_len++].len = f->literal.len;
@@ -184,6 +199,7 @@ static int is_quoted(struct program *g)
 static void prepare(struct program *g)
 {
     size_t first = g->fields_len, last = 0;
+    int has_duration = 0;
     if (g->next)
         prepare(g->next);
     g->within = 0;
@@ -192,6 +208,7 @@ static void prepare(struct program *g)
         enum role role = g->fields[i].role;
         g->status = role == STATUS ? i : g->status;
         g->last = role == SKIPPED ? g->last : i;
+        has_duration |= role == DURATION;
         if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
             first = i < first ? i : first;
             last = i;
@@ -205,8 +222,9 @@ static void prepare(struct program *g)
     g->core_last = last;
     g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
     /* The size must be all that comes after the core. */
-    if (g->is_combined || !first || !g->has_core || g->head.len || g->span || g->max_line < STEP ||
-        last + 2 != g->fields_len || g->fields[last + 1].role != BYTES || g->fields[last + 1].literal.len)
+    if (g->is_combined || has_duration || !first || !g->has_core || g->head.len || g->span ||
+        g->max_line < STEP || last + 2 != g->fields_len || g->fields[last + 1].role != BYTES ||
+        g->fields[last + 1].literal.len)
         return;
     g->before = (unsigned)first;
     g->delimiter = g->fields[last].literal.bytes[0];

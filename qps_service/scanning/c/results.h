@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "durations.h"
 #include "scanner.h"
 #include "table.h"
 
@@ -140,6 +141,100 @@ static PyObject *take_rows(struct table *t, PyTypeObject *type, int rests)
     rows->names_len = old.names_used;
     rows->rests = rests;
     return (PyObject *)rows;
+}
+
+/* The durations of each row: a sequence of (bins, total, longest), made when it is asked for, or None. */
+typedef struct {
+    PyObject_HEAD struct group *groups; /* by their entries */
+    struct duration_sum *sums;          /* of each */
+    uint32_t *starts;                   /* where the groups of each begin, and where the last ones end */
+    uint32_t len;
+} Latencies;
+
+static Py_ssize_t latencies_length(PyObject *object)
+{
+    return ((Latencies *)object)->len;
+}
+
+static PyObject *latencies_item(PyObject *object, Py_ssize_t i)
+{
+    const Latencies *self = (const Latencies *)object;
+    if (i < 0 || i >= self->len) {
+        PyErr_SetString(PyExc_IndexError, "there are no more rows");
+        return NULL;
+    }
+    if (self->starts[i] == self->starts[i + 1])
+        return Py_BuildValue("");
+    PyObject *bins = PyDict_New();
+    for (uint32_t at = self->starts[i] * GROUP_BINS; bins && at < self->starts[i + 1] * GROUP_BINS; at++) {
+        const struct group *group = &self->groups[at / GROUP_BINS];
+        if (!group->requests[at % GROUP_BINS])
+            continue;
+        PyObject *index = PyLong_FromUnsignedLong(first_bin_of(group) + at % GROUP_BINS);
+        PyObject *requests = PyLong_FromUnsignedLong(group->requests[at % GROUP_BINS]);
+        if (!index || !requests || PyDict_SetItem(bins, index, requests) < 0)
+            Py_CLEAR(bins);
+        Py_XDECREF(index);
+        Py_XDECREF(requests);
+    }
+    return bins ? Py_BuildValue("(NKK)", bins, self->sums[i].total, self->sums[i].longest) : NULL;
+}
+
+static void latencies_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    const Latencies *self = (const Latencies *)object;
+    free(self->groups);
+    free(self->sums);
+    free(self->starts);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot latencies_slots[] = {
+    {Py_tp_doc, "The durations of each row: (bins, total, longest), or None."},
+    {Py_tp_dealloc, latencies_dealloc},
+    {Py_sq_length, latencies_length},
+    {Py_sq_item, latencies_item},
+    {0, NULL},
+};
+
+static PyType_Spec latencies_spec = {
+    .name = "qps_service.scanning._scan.Latencies",
+    .basicsize = sizeof(Latencies),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = latencies_slots,
+};
+
+/* Those of so many entries, copied; an empty tuple where there are none. */
+static PyObject *latencies_of(const struct durations *d, uint32_t entries, PyTypeObject *type)
+{
+    if (!d->used)
+        return PyTuple_New(0);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Latencies *latencies = (Latencies *)allocate(type, 0);
+    if (!latencies)
+        return NULL;
+    uint32_t *starts = latencies->starts = calloc((size_t)entries + 2, sizeof *starts);
+    latencies->groups = calloc(d->used, sizeof *latencies->groups);
+    latencies->sums = calloc(entries, sizeof *latencies->sums);
+    if (!starts || !latencies->groups || !latencies->sums) {
+        Py_DECREF((PyObject *)latencies);
+        return PyErr_NoMemory();
+    }
+    latencies->len = entries;
+    memcpy(latencies->sums, d->sums, entries * sizeof *d->sums);
+    /* Counted two places behind: then each place is where the next of its entry goes, and in the end where
+       those of the next entry begin. */
+    for (uint32_t i = 0; i <= d->slot_mask; i++)
+        if (d->groups[i].key)
+            starts[entry_of(&d->groups[i]) + 2]++;
+    for (uint32_t i = 2; i < entries + 2; i++)
+        starts[i] += starts[i - 1];
+    for (uint32_t i = 0; i <= d->slot_mask; i++)
+        if (d->groups[i].key)
+            latencies->groups[starts[entry_of(&d->groups[i]) + 1]++] = d->groups[i];
+    return (PyObject *)latencies;
 }
 
 static PyObject *sample_of(const struct scanner *s, PyObject *names)

@@ -13,6 +13,7 @@
 
 #include "bytes.h"
 #include "core_cache.h"
+#include "durations.h"
 #include "limits.h"
 #include "program.h"
 #include "table.h"
@@ -31,6 +32,7 @@ struct time_span {
 struct scanner {
     struct program *program;
     struct table table;
+    struct durations durations;
     uint64_t number; /* of the round: what was counted since everything was taken */
     uint64_t round;  /* as tags have it */
     uint64_t rejects[REASONS];
@@ -88,11 +90,13 @@ static void scanner_close(struct scanner *s)
     free(s->text);
     free(s->inner);
     free(s->tail);
+    durations_close(&s->durations);
     table_close(&s->table);
 }
 
 static void scanner_clear(struct scanner *s)
 {
+    durations_clear(&s->durations, s->table.used);
     table_clear(&s->table);
     begin_round(s);
     memset(s->rejects, 0, sizeof s->rejects);
@@ -108,12 +112,37 @@ static inline void scanner_shrink(struct scanner *s)
 {
     size_t room = s->program->max_line + SLACK;
     table_shrink(&s->table);
+    durations_close(&s->durations);
     give_back(s->scratch, 2 * room);
     give_back(s->blanks, room);
     give_back(s->text, ROLES * room);
     free(s->tail);
     s->tail = NULL;
     s->tail_room = 0;
+}
+
+/* Room for the duration of one more request, before that is counted; -1 if that failed. */
+static int make_duration_room(struct scanner *s)
+{
+    struct durations *d = &s->durations;
+    if ((d->used >= GROUPS_LIMIT || d->is_full) && s->spill(s) < 0)
+        return -1;
+    return durations_have_room(d) ? 0 : durations_grow(d, s->table.seed[0]);
+}
+
+static inline int has_duration_room(struct scanner *s, struct span text)
+{
+    return !text.start || durations_have_room(&s->durations) || make_duration_room(s) == 0;
+}
+
+/* Count how long a request of this entry took, if this text tells it. Where a connection is switched to
+   another protocol, it is how long that lived. */
+static inline void count_duration(struct scanner *s, const struct entry *e, struct span text, unsigned zeros)
+{
+    enum { SWITCHED = 101 };
+    uint64_t duration;
+    if (text.start && e->status != SWITCHED && nanoseconds_of(text, zeros, &duration))
+        add_duration(&s->durations, s->table.seed[0], (uint32_t)(e - s->table.entries), duration);
 }
 
 static void reject(struct scanner *s, enum reason reason, const uint8_t *line, size_t len)

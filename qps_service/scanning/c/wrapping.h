@@ -15,7 +15,7 @@ enum { PREFIX_WORDS = 6 }; /* at most, of what syslog writes before a message */
 /* Of docker's object, which holds the line. */
 static uint8_t LOG_MEMBER[3 + 8] = "log";
 static const struct program WRAPPER = {
-    .members = {{LOG_MEMBER, 3, ROUTE}},
+    .members = {{LOG_MEMBER, 3, ROUTE, 0, 0}},
     .members_len = 1,
     .members_by_first = {['l'] = 1},
     .all = 1,

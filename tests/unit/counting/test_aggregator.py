@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.admission import Admission
-from qps_service.counting.aggregator import Aggregator
+from qps_service.counting.aggregator import Aggregator, Taken
 from qps_service.counting.methods import INVENTED_LIMIT
 from qps_service.counting.routes import COLLAPSES, Routes
 from qps_service.counting.rules import compile_match, make_rule
@@ -77,9 +77,9 @@ def check_left_out(make: type[Aggregator]) -> None:
     counting.add(some._replace(unmeasured=1, directives=3))
     counting.begin_anew(140)
     left_out, counted = {Key(b"GET", b"/a", 200): Counts(7, 70)}, {Key(b"GET", b"/a", 200): Counts(1, 10)}
-    assert counting.take_left_out() == (left_out, {"fields": 2}, Beside(4, 1))
-    assert counting.take_left_out() == ({}, {}, NOTHING_BESIDE)
-    assert counting.take() == (counted, {"fields": 1}, Beside(1, 3))
+    assert counting.take_left_out() == Taken(left_out, {"fields": 2}, Beside(4, 1), {})
+    assert counting.take_left_out() == Taken({}, {}, NOTHING_BESIDE, {})
+    assert counting.take() == Taken(counted, {"fields": 1}, Beside(1, 3), {})
     counting.begin_anew(145)
     window = counting.close_window(150)
     assert window == Window("access", 130, 150, counted, {"fields": 1}, Beside(1, 3))

@@ -61,10 +61,6 @@ def check_targets(of: Of) -> None:
         assert {target: of(target) for target in TARGETS} == TARGETS
 
 
-def check_targets_where_no_rule_fits() -> None:
-    check_targets(Routes([rule("no such thing", "x")]).of)
-
-
 NOT_THE_ROUTE: dict[str, Of] = {
     "the query": lambda target: Routes(keep_query=True).of(target),
     "all decoded": lambda target: unquote_to_bytes(Routes().of(target)),
@@ -362,6 +358,7 @@ def test_what_needs_no_thought_needs_no_cache() -> None:
 
 test_promise, test_twin = promises(
     Promise(check_targets, Routes().of, NOT_THE_ROUTE),
+    Promise(check_targets, Routes([rule("no such thing", "x")]).of, [], label="where no rule fits"),
     Promise(check_collapses, None, OTHER_COLLAPSES),
     Promise(check_once_each, Routes, [Forgetful]),
     Promise(

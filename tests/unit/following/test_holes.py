@@ -130,7 +130,6 @@ def scanner_of(make: MakeScanner) -> Scanner:
 def summarized(path: Path, scanner: Scanner) -> Scanned:
     """As summarize counts a file."""
     read = Whole(str(path))
-    read.start(1000)
     for block in read.blocks(MAX_LINE):
         scanner.scan(block.lines)
         if block.oversize is not None:
@@ -204,18 +203,11 @@ def goes_one_too_far(self: Files, descriptor: int, offset: int) -> int:
 DATA_FROM = Files.data_from
 
 
-def leaves_the_descriptor_there(self: Whole, read: memoryview) -> None:
-    if self._has_holes and bytes(read).endswith(b"\0"):
-        end = Files().data_from(self._raw.fileno(), self._file.tell())
-        self._file.seek(end)
-
-
 TWINS = {
     "no marks": Patches((generation_module, "marks_over_nuls", lambda marks, end: marks)),
     "before some NULs": Patches((Generation, "_pass_over_hole", asks_anywhere)),
     "into the data": Patches((Files, "data_from", goes_one_too_far)),
     "as they stand": Patches((whole, "without_holes", lambda lines: lines)),
-    "descriptor": Patches((Whole, "_pass_over_hole", leaves_the_descriptor_there)),
     "never": Patches((generation_module, "NULS", b"never")),
 }
 

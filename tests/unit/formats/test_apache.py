@@ -86,7 +86,11 @@ COUNTED = {
             A_200 | {"time": b"24/Nov/2026:14:50:08 +0100"},
         ),
         ("%{ended}t %U %>s", b"ended /a 200", A_200),
-        ("%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s", b"1 2 3 4 5 6 7 /a 200", A_200),
+        (
+            "%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s",
+            b"1 2 3 4 5 6 7 /a 200",
+            A_200 | {"duration": b"7", "unit": b"ms"},
+        ),
     ],
 )
 def test_a_line_of_a_pasted_format(text: str, line: bytes, expected: dict[str, bytes]) -> None:

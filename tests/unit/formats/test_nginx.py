@@ -92,7 +92,8 @@ LINES = [
         JSON,
         b'{"time_iso8601":"2026-11-24T14:50:08+00:00","request_method":"GET","status": "304",'
         b'"request_uri":"/a\\"b","request_time":"0.001"}',
-        {"method": b"GET", "route": rb"/a\"b", "status": b"304", "time": b"2026-11-24T14:50:08+00:00"},
+        {"method": b"GET", "route": rb"/a\"b", "status": b"304", "time": b"2026-11-24T14:50:08+00:00"}
+        | {"duration": b"0.001", "unit": b"s"},
     ),
 ]
 

@@ -330,16 +330,6 @@ def skip_what_was_sent_in_part(stream: Stream) -> None:
 
 
 PROMISES = [
-    Promise(
-        costs_a_bounded_backlog,
-        Stream,
-        [
-            twin(Stream, "keeps all", "_keep_limit", instead=lambda self: False),
-            twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
-            twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
-            Doubled("network.tcp:LIMIT"),
-        ],
-    ),
     Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
     Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
     Promise(the_end_does_not_wait_for_long, None, [Doubled("network.tcp:LAST_ROUNDS")]),
@@ -364,6 +354,16 @@ PROMISES = [
 ]
 # What a twin of these sends never comes.
 AWAITED = [
+    Promise(
+        costs_a_bounded_backlog,
+        Stream,
+        [
+            twin(Stream, "keeps all", "_keep_limit", instead=lambda self: False),
+            twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
+            twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
+            Doubled("network.tcp:LIMIT"),
+        ],
+    ),
     Promise(
         is_tried_again,
         Stream,

@@ -384,7 +384,7 @@ def ends_of(name: str) -> list[tuple[str, Ends]]:
         for name, ends in (*(each for output in OUTPUTS for each in ends_of(output)), *ENDS.items())
     ],
 )
-def test_no_end_disturbs(ends: Ends, tmp_path: Path) -> None:
+def test_no_end_disturbs(ends: Ends, tmp_path: Path, slept: list[float]) -> None:
     """One output, and all together."""
     no_end_disturbs(tmp_path, ends)
 
@@ -620,11 +620,17 @@ PROMISES: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
 
 
 @pytest.fixture
-def hold(tmp_path: Path, monkeypatch: Patch) -> Callable[[Check, Any], None]:
-    """Holds one output to one promise."""
-    slept: list[float] = []
+def slept(monkeypatch: Patch) -> list[float]:
+    """How long transports would have slept at their ends, in seconds."""
+    times: list[float] = []
     for transport in (Datagrams, Stream):
-        monkeypatch.setitem(transport.__init__.__kwdefaults__, "sleep", slept.append)  # type: ignore[arg-type]
+        monkeypatch.setitem(transport.__init__.__kwdefaults__, "sleep", times.append)  # type: ignore[arg-type]
+    return times
+
+
+@pytest.fixture
+def hold(tmp_path: Path, monkeypatch: Patch, slept: list[float]) -> Callable[[Check, Any], None]:
+    """Holds one output to one promise."""
     monkeypatch.setattr(tcp, "LIMIT", LIMIT // 2)
 
     def hold_it(check: Check, rig: Any) -> None:

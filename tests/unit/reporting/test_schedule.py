@@ -77,7 +77,7 @@ def check_next_point(grid: type[Schedule], start: int, step: int, elapsed: int) 
 
 
 test_promise, test_twin = promises(
-    Promise(check_no_drift, Schedule, [], days=30, step=STEP),
+    Promise(check_no_drift, Schedule, [], days=30, step=60 * SECOND),
     Promise(check_no_drift, Schedule, [GridByGap, GridInFloats], days=2, step=7 * SECOND + 1),
     Promise(check_suspension, Schedule, [GridByGap, GridWithCatchUp]),
     Promise(check_next_point, Schedule, [GridByGap, GridInFloats, GridWithCatchUp]),

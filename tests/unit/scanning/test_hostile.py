@@ -130,7 +130,7 @@ def check_memory_of_a_line(make: MakeScanner) -> None:
         assert peak < 6 * MEMORY_LINE, line[:99]
 
 
-MEMORY_LINE = 200_000  # bytes
+MEMORY_LINE = 60_000  # bytes
 ODD_TEXTS = (b'"', b"\\", b'\\"', b'" 20', b'"" ', b"  /", b'[x] "', b"] ")
 ODD_JSON = (b'\\"', b"[", b'"a":"b"c,', b'}, "')
 PATTERNS_OF = reference.patterns_of

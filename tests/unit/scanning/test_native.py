@@ -17,14 +17,15 @@ import pytest
 pytestmark = pytest.mark.build
 
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
+TIMED = (*((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t")), (7, False, b""))
 FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
 # Programs for lines that the one under test rejects.
 OTHERS = (
-    (b"!", ((2, False, b" "), (4, False, b"")), (), False, False, False),
-    (b"", (), ((4, b"s"), (2, b"r")), False, False, False),
+    (b"!", ((2, False, b" "), (4, False, b"")), (), 0, False, False, False),
+    (b"", (), ((4, b"s", 0, ()), (2, b"r", 0, ()), (7, b"d", 6, (0,))), 0, False, False, False),
 )
 
-Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int]
+Taken = tuple[int, Sequence[Any], dict[str, int], Any, dict[Any, Any], int, Sequence[Any]]
 Make = Callable[..., Any]
 
 
@@ -33,7 +34,7 @@ def make(small_module: ModuleType) -> Make:
     """Makes scanners for the default format, or what is asked."""
 
     def scanner(**asked: object) -> Any:
-        program = {"head": b"", "fields": FIELDS, "members": (), "is_lenient": True}
+        program = {"head": b"", "fields": FIELDS, "members": (), "zeros": 9, "is_lenient": True}
         program |= {"is_combined": False, "is_ltsv": False}
         program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
         programs = (tuple(program.values()), *OTHERS)
@@ -74,15 +75,17 @@ NO_FIELDS: tuple[object, ...] = (
     ((4, False, b"a\r"),),
     (),
 )
-NO_ROLES = (((role, False, b""),) for role in (-1, 8, 2**40))
+NO_ROLES = (((role, False, b""),) for role in (-1, 10, 2**40))
 NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
 NO_MEMBERS: tuple[object, ...] = (
     [],
     ((4,),),
-    ((4, "text"),),
-    ((0, b"skipped"),),
-    ((8, b"role"),),
-    ((4, b"status"),) * 65,
+    ((4, "text", 0, ()),),
+    ((0, b"skipped", 0, ()),),
+    ((10, b"role", 0, ()),),
+    ((4, b"status", 0, ()),) * 129,
+    ((7, b"duration", 10, ()),),
+    *(((7, b"duration", 0, beside),) for beside in ((1,), (-1,), ("0",), [0])),
 )
 WRONG: dict[str, tuple[object, ...]] = {
     "programs": (
@@ -90,11 +93,12 @@ WRONG: dict[str, tuple[object, ...]] = {
         (),
         ("text",),
         ((b"", FIELDS, ()),),
-        ((b"", FIELDS, (), True, False, False), (b"", (), (), True, False, False)),
+        ((b"", FIELDS, (), 0, True, False, False), (b"", (), (), 0, True, False, False)),
+        ((b"", FIELDS, (), 10, True, False, False),),
     ),
     "head": ("text", b"\n"),
     "fields": (*NO_FIELDS, *NO_ROLES, *NO_ORDER),
-    "members": (((4, b"status"),),),
+    "members": (((4, b"status", 0, ()),),),
     "max_line": (-1, 2048 // 4 + 1, 2**63, "much"),
     "span": (-1, 2**63),
     "seed": (b"", b"s" * 1000, "text"),
@@ -127,7 +131,7 @@ def test_what_is_no_block(make: Make, block: object) -> None:
         scanner.reject_oversize(block)
     assert scanner.scan(b"") == (0, 0)
     taken = scanner.take()
-    assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {}, 0)
+    assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {}, 0, ())
 
 
 def test_blocks_of_any_kind(make: Make) -> None:
@@ -283,11 +287,14 @@ def test_nothing_leaks(make: Make) -> None:
         scanner.scan(lines(40) + b'?\n!/a 200\n{"r":"/b","s":404}\n')
         scanner.reject_oversize(b"x")
         scanner.take()
-        make(fields=(), members=((4, b"a"), (2, b"b"))).scan(b'{"a":200,"b":"/\\u0041"}\n')
+        timed = make(fields=TIMED)
+        timed.scan(lines(40))
+        assert any(timed.take()[6])
+        make(fields=(), members=((4, b"a", 0, ()), (2, b"b", 0, ()))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
-        fails(fields=(), members=((4, b"a"), (8, b"b")))
-        wrong = (b"", (), ((4, b"a"), (8, b"b")), False, False, False)
-        fails(programs=((b"", FIELDS, (), True, False, False), *OTHERS, wrong))
+        fails(fields=(), members=((4, b"a", 0, ()), (7, b"b", 0, (2,))))
+        wrong = (b"", (), ((4, b"a", 0, ()), (10, b"b", 0, ())), 0, False, False, False)
+        fails(programs=((b"", FIELDS, (), 0, True, False, False), *OTHERS, wrong))
         fails(level="none")
 
     blocks = []
@@ -299,13 +306,14 @@ def test_nothing_leaks(make: Make) -> None:
     assert blocks[-1] - blocks[1] < 150, blocks  # of 300 rounds
 
 
-def test_memory_that_is_not_there(make: Make, left: ctypes.c_long) -> None:
+@pytest.mark.parametrize("fields", [FIELDS, TIMED], ids=["sizes", "durations"])
+def test_memory_that_is_not_there(make: Make, left: ctypes.c_long, fields: object) -> None:
     """Each allocation fails once, and all after it; then the scanner goes on where it was."""
     made = scanned = 0
     for number in range(1, 50):
         left.value = number
         try:
-            scanner = make(span=1)
+            scanner = make(span=1, fields=fields)
         except MemoryError:
             continue
         finally:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,7 @@ from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
+from qps_service.values.latency import BOUNDS, LONGEST, NO_LATENCY, SUM_LIMIT, Latency
 from tests.promised import twin
 from tests.unit.conftest import no_spill
 from tests.unit.lines import Case, Settings, case_of
@@ -33,6 +35,16 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
 
 Log = Sequence[Sequence[bytes]]  # blocks, several between two takes
 Found = tuple[list[list[tuple[int, int]]], list[Scanned]]
+
+
+def latency_of(durations: Sequence[int]) -> Latency | None:
+    """By the definition of a bin; None for no duration."""
+    if not durations:
+        return None
+    bins = Counter(
+        next(i for i, bound in enumerate((*BOUNDS, LONGEST)) if each <= bound) for each in durations
+    )
+    return Latency(dict(bins), min(sum(durations), SUM_LIMIT), max(durations))
 
 
 class ByLine:
@@ -54,7 +66,10 @@ class ByLine:
         rows = [(*key, len(sizes), sum(map(int, filter(None, sizes)))) for key, sizes in self._sizes.items()]
         lines = sum(row[3] for row in rows) + self._rejects.total()
         unmeasured = sum(sizes.count(None) for sizes in self._sizes.values())
-        found = Scanned(lines, rows, self._rejects, self._sample, self._times, unmeasured)
+        latencies = [latency_of(self._durations.get(key, [])) for key in self._sizes]
+        found = Scanned(
+            lines, rows, self._rejects, self._sample, self._times, unmeasured, latencies=latencies
+        )
         self._clear()
         return found
 
@@ -63,6 +78,7 @@ class ByLine:
         self._rejects: Counter[str] = Counter()
         self._sample: Sample | None = None
         self._times: dict[int | None, list[int]] = {}
+        self._durations: dict[tuple[bytes, bytes, int], list[int]] = {}
 
     def _is_rejected(self, text: bytes) -> bool:
         roles: Mapping[str, bytes] | None
@@ -74,6 +90,8 @@ class ByLine:
             self._sample = self._sample or Sample(rejected.args[0], text[:SAMPLE_LIMIT])
             return True
         self._sizes.setdefault(request[:3], []).append(request.size)
+        if request.duration is not None:
+            self._durations.setdefault(request[:3], []).append(request.duration)
         if span := self._asked.span:
             second = time_of(roles)
             begin = None if second is None else second // span * span
@@ -103,8 +121,11 @@ MAKERS: dict[str, Make] = {
 
 def plain(taken: Scanned) -> Scanned:
     """With lists and dictionaries that can be compared, whatever their order, and show when a test fails."""
-    rows, rejects, times = sorted(taken.rows), dict(taken.rejects), dict(taken.times)
-    return taken._replace(rows=rows, rejects=rejects, times=times)
+    latencies = [each and Latency(*each) for each in taken.latencies] or [None] * len(taken.rows)
+    pairs = sorted(zip(taken.rows, latencies, strict=True), key=itemgetter(0))
+    rows, latencies = [row for row, _ in pairs], [latency for _, latency in pairs]
+    rejects, times = dict(taken.rejects), dict(taken.times)
+    return taken._replace(rows=rows, rejects=rejects, times=times, latencies=latencies)
 
 
 def found_by(scanner: PureScanner | NativeScanner | ByLine, log: Log) -> Found:
@@ -146,11 +167,12 @@ def test_many_sizes_of_many_digits() -> None:
 
 
 def test_the_last_of_as_many_members_as_there_may_be() -> None:
-    text = "json method=m route=a status=b bytes=c" + "".join(f" time=t{number}" for number in range(59))
+    text = "json method=m route=a status=b bytes=c duration=s:d"
+    text += "".join(f" time=t{number}" for number in range(MEMBERS_LIMIT - 6))
     asked = Settings(compile_format(text), 256, False, 60)
     assert len(asked.log_format.members) == MEMBERS_LIMIT
     for make in MAKERS.values():
-        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "t58": 1795531808}\n']])
+        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "d": 7, "t121": 1795531808}\n']])
 
 
 # --- when there is more than can be kept
@@ -167,10 +189,17 @@ def summed(parts: Sequence[Scanned]) -> Scanned:
         for begin, numbers in part.times.items():
             known = times.get(begin, [0] * 10)
             times[begin] = [one + other for one, other in zip(known, numbers, strict=True)]
+    latencies: dict[tuple[bytes, bytes, int], Latency] = {}
+    for part in parts:
+        for row, latency in zip(part.rows, part.latencies, strict=False):
+            if latency:
+                added = latencies.get(row[:3], NO_LATENCY).plus(Latency(*latency))
+                latencies[row[:3]] = added
     rows = [(*key, *each) for key, each in sizes.items()]
     sample = next((part.sample for part in parts if part.sample), None)
     lines, unmeasured = sum(part.lines for part in parts), sum(part.unmeasured for part in parts)
-    return Scanned(lines, rows, dict(rejects), sample, times, unmeasured)
+    found = lines, rows, dict(rejects), sample, times, unmeasured
+    return Scanned(*found, latencies=[latencies.get(key) for key in sizes])
 
 
 @pytest.fixture
@@ -179,6 +208,7 @@ def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
     monkeypatch.setattr(native, "load", lambda: small_module)
     for limit in ("KEYS_LIMIT", "KEY_BYTES_LIMIT", "TIMES_LIMIT"):
         monkeypatch.setattr(pure, limit, getattr(small_module, limit))
+    monkeypatch.setattr(pure, "BINS_LIMIT", 12)
     monkeypatch.setattr(pure, "_CORES_LIMIT", 3)
     monkeypatch.setattr(pure, "_CORE_BYTES_LIMIT", 100)
     return small_module

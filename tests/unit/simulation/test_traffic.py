@@ -53,7 +53,7 @@ def check_read_back(written: str, text: str) -> None:
     reader = make_reader(compile_format(text))
     for kind, size, line in zip(block.kinds, block.sizes, block.lines, strict=True):
         request = request_of(reader.roles(line.removesuffix(b"\n")), keep_query=False)
-        assert request == (*KINDS[kind], size)
+        assert request[:4] == (*KINDS[kind], size)
 
 
 READ_BACK = [

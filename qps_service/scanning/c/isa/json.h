@@ -83,7 +83,7 @@ static inline const uint8_t *PER_ISA(go_on)(struct PER_ISA(walk) * w, int depth)
 }
 
 /* A value that is a string or a word, or should be, for the members `exact`. */
-static inline void PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, int is_word, int depth)
+static inline void PER_ISA(value)(struct PER_ISA(walk) * w, member_set exact, int is_word, int depth)
 {
     const uint8_t *start = w->p;
     struct span text = {start, 0};
@@ -110,7 +110,7 @@ static inline void PER_ISA(value)(struct PER_ISA(walk) * w, uint64_t exact, int 
     note(w->program, w->values, exact, text, is_word, is_word && last == w->end);
 }
 
-static void PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth);
+static void PER_ISA(object)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth);
 
 /* An array, of which nothing counts; whether it is one. */
 static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
@@ -152,10 +152,10 @@ static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
 
 /* Any member of an object, up to what follows it. `members`: those whose path is that of the object, `prefix`
    bytes long, and goes on. */
-static inline void PER_ISA(member)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth)
+static inline void PER_ISA(member)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth)
 {
     struct span name;
-    uint64_t inside;
+    member_set inside;
     if (*w->p != '"') {
         PER_ISA(go_on)(w, depth);
         return;
@@ -167,7 +167,7 @@ static inline void PER_ISA(member)(struct PER_ISA(walk) * w, uint64_t members, s
         return;
     }
     w->p++;
-    uint64_t exact = named(w->program, members, prefix, name, &inside);
+    member_set exact = named(w->program, members, prefix, name, &inside);
     int first = PER_ISA(next)(w);
     if (first == '{') {
         PER_ISA(object)(w, inside, prefix + name.len + 1, depth + 1);
@@ -180,7 +180,7 @@ static inline void PER_ISA(member)(struct PER_ISA(walk) * w, uint64_t members, s
     }
 }
 
-static void PER_ISA(object)(struct PER_ISA(walk) * w, uint64_t members, size_t prefix, int depth)
+static void PER_ISA(object)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth)
 {
     if (depth > DEPTH_LIMIT) {
         w->p = w->end;
@@ -234,11 +234,11 @@ static inline void PER_ISA(ltsv)(const struct program *g, const uint8_t *p, cons
                                  struct values *values)
 {
     for (const uint8_t *stop;; p = stop + 1) {
-        uint64_t inside;
+        member_set inside;
         stop = PER_ISA(find)(p, end, '\t');
         const uint8_t *colon = PER_ISA(find)(p, stop, ':');
         if (colon < stop && (stop < end || colon + 1 < stop)) {
-            uint64_t exact = named(g, g->all, 0, (struct span){p, (size_t)(colon - p)}, &inside);
+            member_set exact = named(g, g->all, 0, (struct span){p, (size_t)(colon - p)}, &inside);
             struct span text = {colon + 1, (size_t)(stop - colon) - 1};
             note(g, values, exact, text, 1, 0);
         }

@@ -238,7 +238,8 @@ static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields
 }
 
 /* Count what the fields of one line say; the reason why not. */
-static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *fields, int has_core)
+static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *fields, int has_core,
+                                         unsigned zeros)
 {
     const struct program *g = s->program;
     struct core *core = NULL;
@@ -247,6 +248,8 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
     int is_known = 0, is_cut;
     const uint8_t *start = NULL;
     size_t len = 0;
+    if (!has_duration_room(s, fields[DURATION]))
+        return FAILED;
     const struct span *last = &fields[g->fields[g->core_last].role];
     /* A status that is not there may be one where blanks stand for the literals. */
     if (has_core && last->start && fields[STATUS].len) {
@@ -266,6 +269,7 @@ static inline enum reason PER_ISA(count)(struct scanner *s, const struct span *f
         if (core && !is_cut) /* a query mostly comes once */
             core_set(core, start, len, s->round | len, e);
     }
+    count_duration(s, e, fields[DURATION], zeros);
     s->unmeasured += !count_size(e, fields[BYTES]);
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }
@@ -285,10 +289,10 @@ static inline enum reason PER_ISA(read)(struct scanner *s, const struct program 
             PER_ISA(ltsv)(g, p, end, &values);
         else if (!(begin = PER_ISA(json)(g, p, end, &values)) || PER_ISA(has_message)(p, begin))
             return BAD_FIELDS;
-        fields_of(g, &values, s->text, fields);
+        unsigned zeros = fields_of(g, &values, s->text, fields);
         if (!fields[STATUS].start || !(fields[REQUEST].start || fields[ROUTE].start))
             return BAD_FIELDS;
-        return is_message(fields[LOGGER]) ? BAD_FIELDS : PER_ISA(count)(s, fields, 0);
+        return is_message(fields[LOGGER]) ? BAD_FIELDS : PER_ISA(count)(s, fields, 0, zeros);
     }
     enum reason reason =
         g->is_combined ? PER_ISA(match_combined)(p, end, fields) : PER_ISA(match)(g, p, end, fields);
@@ -299,11 +303,12 @@ static inline enum reason PER_ISA(read)(struct scanner *s, const struct program 
         int is_whole = found == g->fields_len, is_read = status_of(others[STATUS]) != NO_STATUS;
         int is_cut = found > g->status && is_read && others[STATUS].len == 3 && reason != COUNTED;
         if ((is_whole && is_read) || is_cut)
-            return PER_ISA(count)(s, others, 0);
+            return PER_ISA(count)(s, others, 0, g->zeros);
         if (is_whole && reason == BAD_FIELDS)
             return BAD_STATUS;
     }
-    return reason == COUNTED ? PER_ISA(count)(s, fields, g == s->program && g->has_core) : reason;
+    int has_core = g == s->program && g->has_core;
+    return reason == COUNTED ? PER_ISA(count)(s, fields, has_core, g->zeros) : reason;
 }
 
 /* What is left of the line *p to *end where what is around it was taken off; 0 if there is nothing around it.

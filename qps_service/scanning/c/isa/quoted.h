@@ -1,5 +1,5 @@
 /* Lines whose request is quoted, of the combined family or of a format like it, where there is nothing odd up
-   to their size. Nothing behind that is looked at.
+   to their size, or a measure behind that. Nothing behind these is looked at.
 
    A template, without a guard: compiled once for each instruction set (isa.h). */
 
@@ -32,8 +32,8 @@ static inline const uint8_t *PER_ISA(plain_quote)(const uint8_t *p, const uint8_
     return p < end ? p : NULL;
 }
 
-/* Where the fields of the line [p, end) are, if there is nothing odd up to its size; 0 for any other line,
-   which may have the format's shape too. */
+/* Where the fields of the line [p, end) are, if there is nothing odd up to its last measure; 0 for any other
+   line, which may have the format's shape too. */
 static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p, const uint8_t *end,
                                         struct span *fields)
 {
@@ -45,8 +45,7 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
         p += PER_ISA(zeros)(PER_ISA(equal)(p, (uint8_t)h->parts[i].word));
         if (p >= end || (load64(p) & h->parts[i].mask) != h->parts[i].word)
             return 0;
-        if (i == h->time)
-            fields[TIME] = (struct span){begin, (size_t)(p - begin)};
+        fields[h->parts[i].role] = (struct span){begin, (size_t)(p - begin)};
         p += h->parts[i].len;
     }
     const uint8_t *quote = PER_ISA(plain_quote)(p, end);
@@ -59,13 +58,19 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
     if (p > end || (load64(p) & h->parts[i].mask) != h->parts[i].word)
         return 0;
     p += h->parts[i++].len;
-    const uint8_t *size_end = end;
-    if (h->parts[i].len) {
-        size_end = p + PER_ISA(zeros)(PER_ISA(equal)(p, (uint8_t)h->parts[i].word));
-        if (size_end >= end || (load64(size_end) & h->parts[i].mask) != h->parts[i].word)
+    for (; i < h->parts_len; i++) {
+        const uint8_t *begin = p;
+        if (!h->parts[i].len)
+            p = end;
+        else if (h->parts[i].is_quoted)
+            p = PER_ISA(plain_quote)(p, end);
+        else
+            p = PER_ISA(find)(p, end, (uint8_t)h->parts[i].word);
+        if (!p || (load64(p) & h->parts[i].mask) != h->parts[i].word)
             return 0;
+        fields[h->parts[i].role] = (struct span){begin, (size_t)(p - begin)};
+        p += h->parts[i].len;
     }
-    fields[BYTES] = (struct span){p, (size_t)(size_end - p)};
     return 1;
 }
 
@@ -118,6 +123,8 @@ static inline enum reason PER_ISA(count_quoted)(struct scanner *s, const struct 
     const struct program *g = s->program;
     const uint8_t *start = fields[REQUEST].start;
     size_t whole = fields[REQUEST].len;
+    if (!has_duration_room(s, fields[DURATION]))
+        return FAILED;
     uint64_t cuts = g->keep_query ? 0 : PER_ISA(equal)(start, '?') | PER_ISA(equal)(start, '#');
     size_t len = at_most(whole, PER_ISA(zeros)(cuts));
     uint64_t more =
@@ -136,6 +143,7 @@ static inline enum reason PER_ISA(count_quoted)(struct scanner *s, const struct 
         if (has_core)
             core_set(core, start, len, s->round | more | len, e);
     }
+    count_duration(s, e, fields[DURATION], g->zeros);
     s->unmeasured += !count_size(e, fields[BYTES]);
     return g->span && count_time(s, fields[TIME], e->status) < 0 ? FAILED : COUNTED;
 }

@@ -1,0 +1,122 @@
+"""The durations of one log: by route and class of status, in a window and in total. Pure.
+
+Promises: they are counted under the route that their requests are counted under; each bin has exactly those
+that belong to it, as long as there is room for bins; and no duration ever looks shorter than it was.
+
+A bin of two digits takes a place of those that all logs share (budget.py says who may take one). Where there
+is none left, what belongs to a bin that is not there yet is counted in the next one of 1, 2 or 5 times a
+power of ten. Of these each route and class may have all: so memory is bounded by the places, and by 30 bins
+for each row.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qps_service.counting.budget import MAX_BINS, Budget, Share
+from qps_service.values.latency import BOUNDS, SUM_LIMIT, Bins, Latency, LatencyKey
+
+
+def _coarse() -> tuple[int, ...]:
+    """For each bin the next one, itself included, that is there in any case."""
+    coarse, following = [], len(BOUNDS)
+    for index in reversed(range(len(BOUNDS) + 1)):
+        bound = str(BOUNDS[index]) if index < len(BOUNDS) else "1"
+        if bound[0] in "0125" and not bound[1:].strip("0"):
+            following = index
+        coarse.append(following)
+    return tuple(reversed(coarse))
+
+
+COARSE = _coarse()
+
+
+class Sums:
+    """What was added of one route and class."""
+
+    __slots__ = ("bins", "longest", "total")
+
+    def __init__(self) -> None:
+        self.bins: dict[int, int] = {}
+        self.total = self.longest = 0  # nanoseconds
+
+
+Tally = dict[LatencyKey, Sums]
+
+
+class Durations:
+    """What was added, in a window and in total."""
+
+    def __init__(
+        self,
+        share: Share | None = None,
+        totals: Mapping[LatencyKey, Latency] = MappingProxyType({}),
+        window: Mapping[LatencyKey, Latency] = MappingProxyType({}),
+    ) -> None:
+        """`share`: the log's part of the places for bins, by default all there are; the others: what was
+        counted before."""
+        self.are_coarse = False  # whether anything was counted in a wider bin than its own
+        self._share = share or Budget(MAX_BINS).join()
+        self._totals = {key: _compact(latency) for key, latency in totals.items()}
+        self._window = {key: _compact(latency) for key, latency in window.items()}
+        self._known = {key: _bits(latency.bins) for key, latency in totals.items()}
+        self._share.take(sum(known.bit_count() for known in self._known.values()))
+
+    def add(self, tally: "Tally", key: LatencyKey, bins: Mapping[int, int], total: int, longest: int) -> None:
+        """Count these in `tally`, in the bins that there are for them."""
+        before = known = self._known.get(key, 0)
+        sums = tally.get(key)
+        if sums is None:
+            sums = tally[key] = Sums()
+        for index, requests in bins.items():
+            place = index if known >> index & 1 else self._place_for(index)
+            known |= 1 << place
+            sums.bins[place] = sums.bins.get(place, 0) + requests
+        if known != before:
+            self._known[key] = known
+            self._share.take(known.bit_count() - before.bit_count())
+        sums.total = min(sums.total + total, SUM_LIMIT)
+        sums.longest = max(sums.longest, longest)
+
+    def add_to_totals(self, tally: "Tally") -> Mapping[LatencyKey, Latency]:
+        """What is in it, which is part of them from now on."""
+        latencies = {key: Latency(Bins(sums.bins), sums.total, sums.longest) for key, sums in tally.items()}
+        _add(self._totals, latencies)
+        return latencies
+
+    def add_to_window(self, latencies: Mapping[LatencyKey, Latency]) -> None:
+        """These are part of it from now on."""
+        _add(self._window, latencies)
+
+    def close_window(self) -> Mapping[LatencyKey, Latency]:
+        """What was in it; the next begins."""
+        window, self._window = self._window, {}
+        return window
+
+    @property
+    def totals(self) -> Mapping[LatencyKey, Latency]:
+        """Everything that was added to them so far."""
+        return MappingProxyType(self._totals)
+
+    def _place_for(self, index: int) -> int:
+        """The bin that is counted in for one that is not there yet."""
+        if self._share.room > 0 or COARSE[index] == index:
+            return index
+        self.are_coarse = True
+        return COARSE[index]
+
+
+def _compact(latency: Latency) -> Latency:
+    return latency if isinstance(latency.bins, Bins) else latency._replace(bins=Bins(latency.bins))
+
+
+def _bits(bins: Mapping[int, int]) -> int:
+    known = 0
+    for index in bins:
+        known |= 1 << index
+    return known
+
+
+def _add(table: dict[LatencyKey, Latency], latencies: Mapping[LatencyKey, Latency]) -> None:
+    for key, latency in latencies.items():
+        before = table.get(key)
+        table[key] = before.plus(latency) if before else latency
