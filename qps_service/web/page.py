@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from qps_service.ledger.database import (
     LedgerError,
@@ -33,7 +33,7 @@ from qps_service.looking.moments import HOUR, MINUTE
 from qps_service.text.escape import show, show_path
 from qps_service.values.counts import Key
 from qps_service.values.latency import LatencyKey
-from qps_service.values.past import Question
+from qps_service.values.past import Past, Question
 from qps_service.web.answers import PARTS, is_late, routes, series, state, statuses
 from qps_service.web.assets import Asset
 from qps_service.web.view import View, step_for, view_of
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-TIME_LIMIT = 5.0  # seconds of one question to the ledger
+TIME_LIMIT = 10.0  # seconds of one question to the ledger
 KEPT = 16  # answers, of some 100 KB, and what they were made of, of a megabyte or two
 PARTS_OF_THE_PAGE = ("/state.json", "/series.json", "/routes.json")
 _HEADERS = [
@@ -70,6 +70,33 @@ class Answer(NamedTuple):
     etag: str = ""
 
 
+class _Asked(NamedTuple):
+    """What a view means at this moment."""
+
+    etag: str  # of the answer
+    since: int  # Unix nanoseconds
+    until: int
+
+
+class _Remembered(Generic[Kept]):
+    """The last that were computed. Who computes takes the lock: others who ask the same have it then."""
+
+    def __init__(self) -> None:
+        self.computing = threading.Lock()
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def get(self, key: str) -> Kept | None:
+        """None if there is nothing."""
+        return self._kept.get(key)
+
+    def put(self, key: str, value: Kept) -> Kept:
+        """The value; the oldest goes for it."""
+        self._kept[key] = value
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return value
+
+
 class Page:
     """The application."""
 
@@ -89,8 +116,9 @@ class Page:
         self._holder = holder
         self._unix, self._monotonic = unix, monotonic
         self._names = {"localhost", *(name.lower() for name in names)}
-        self._kept: OrderedDict[str, Any] = OrderedDict()
-        self._computing = threading.RLock()
+        # Charts do not wait for routes, which take longer.
+        self._answers = {path: _Remembered[Answer]() for path in ("/series.json", "/routes.json")}
+        self._pasts = _Remembered[Past]()  # what the routes' answers were made of
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         """One request."""
@@ -124,8 +152,7 @@ class Page:
         except ValueError as error:
             return _sentence(400, f"{error}.")
         try:
-            with self._open() as ledger:
-                return self._told(ledger, path, view, environ.get("HTTP_IF_NONE_MATCH", ""))
+            return self._told(path, view, environ.get("HTTP_IF_NONE_MATCH", ""))
         except LedgerError as error:
             return _sentence(503, self._trouble(error))
 
@@ -153,32 +180,34 @@ class Page:
         finally:
             ledger.close()
 
-    def _told(self, ledger: Ledger, path: str, view: View, known: str) -> Answer:
-        now = self._unix()
+    def _told(self, path: str, view: View, known: str) -> Answer:
         if path == "/state.json":
-            return _json(self._state(ledger, view, now))
+            with self._open() as ledger:
+                return _json(self._state(ledger, view))
+        if path == "/routes.json":
+            view = view._replace(route=None)  # it has all of them, whichever is looked at
+        answers = self._answers[path]
+        with self._open() as ledger:
+            etag = self._asked(ledger, path, view).etag
+        if known == etag:
+            return Answer(304, b"", etag=etag)
+        if kept := answers.get(etag):
+            return kept
+        # Opened anew: nothing of the ledger is held while it waits, and only now its time begins.
+        with answers.computing, self._open() as ledger:
+            asked = self._asked(ledger, path, view)
+            part = self._series if path == "/series.json" else self._routes
+            return answers.get(asked.etag) or answers.put(
+                asked.etag, _json(part(ledger, view, asked.since, asked.until))._replace(etag=asked.etag)
+            )
+
+    def _asked(self, ledger: Ledger, path: str, view: View) -> "_Asked":
+        now = self._unix()
         report = last_report(ledger)
         # Where reports do not come any longer the span goes on, for that to be seen.
         end = now // MINUTE * MINUTE if report is None or is_late(report, now) else report[1]
         since, until = view.span(end)
-        if path == "/routes.json":
-            view = view._replace(route=None)  # it has all of them, whichever is looked at
-        etag = _etag(f"{path} {ledger.sequence} {since} {until} {view}")
-        if known == etag:
-            return Answer(304, b"", etag=etag)
-        part = {"/series.json": self._series, "/routes.json": self._routes}[path]
-        return self._remembered(etag, lambda: _json(part(ledger, view, since, until))._replace(etag=etag))
-
-    def _remembered(self, key: str, compute: Callable[[], Kept]) -> Kept:
-        """What was computed before; of those who ask at once one has it computed."""
-        with self._computing:
-            if key not in self._kept:
-                self._kept[key] = compute()
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            kept: Kept = self._kept[key]
-            return kept
+        return _Asked(_etag(f"{path} {ledger.sequence} {since} {until} {view}"), since, until)
 
     def _series(self, ledger: Ledger, view: View, since: int, until: int) -> dict[str, Any]:
         step = step_for(until - since)
@@ -193,9 +222,10 @@ class Page:
         question = Question(since, until, step, _takes_log(view), by="route", parts=PARTS)
         # Another order or filter is no other question to the ledger.
         key = f"{ledger.sequence} {since} {until} {view.log}"
-        return routes(self._remembered(key, lambda: past(ledger, question)), step, view)
+        return routes(self._pasts.get(key) or self._pasts.put(key, past(ledger, question)), step, view)
 
-    def _state(self, ledger: Ledger, view: View, now: int) -> dict[str, Any]:
+    def _state(self, ledger: Ledger, view: View) -> dict[str, Any]:
+        now = self._unix()
         began, ended = last_report(ledger) or (now - HOUR, now)
         told = state(standing(ledger, began, max(now, ended), 0), view, now, self._holder())
         return {**told, "charts": "/dygraph.js" in self._assets}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 ADDRESS = "127.0.0.1:9146"
-THREADS = 4  # one computes what is new, and others hand out what is known
+THREADS = 8  # one computes what is new, and others hand out what is known
 CLIENTS = 100  # connections; more wait in the kernel
 HEAD_SIZE = 16 << 10  # bytes of a request's head
 IDLE = 5 * 60  # seconds; longer than the longest common interval of reports

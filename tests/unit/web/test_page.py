@@ -4,7 +4,8 @@ import json
 import sqlite3
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from qps_service.ledger import database, queries
+from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import VERSION
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts, Key
@@ -312,8 +314,8 @@ def check_etag(tmp_path: Path) -> None:
 class Forgetful(OrderedDict[str, Any]):
     """It never has anything."""
 
-    def __contains__(self, key: object) -> bool:
-        return False
+    def get(self, key: str, default: Any = None) -> Any:
+        return default
 
 
 def check_shared(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +351,8 @@ def test_no_more_is_kept_than_is_promised(week: Week) -> None:
     browser = of(week)
     for number in range(page.KEPT + 3):
         browser.get("/routes.json", f"filter={number}&range=15m")
-    assert len(browser.page._kept) == page.KEPT
+    assert len(browser.page._answers["/routes.json"]._kept) == page.KEPT
+    assert len(browser.page._pasts._kept) == 1
 
 
 # --- what can't be told is a sentence
@@ -409,11 +412,42 @@ def check_slow(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "INSTRUCTIONS", 100)
     browser = of(week)
     real = browser.page._monotonic
-    ticks = iter(range(10_000))
+    ticks = iter(range(100_000))
     browser.page._monotonic = lambda: real() + next(ticks) / 10
     got = browser.get("/routes.json", "range=7d")
     assert got.status == 503
-    assert got.told["sentence"] == "The ledger took longer than 5 s to answer. Choose a shorter range."
+    assert got.told["sentence"] == "The ledger took longer than 10 s to answer. Choose a shorter range."
+
+
+def check_waits(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that one waits for another's answer does not count."""
+    monkeypatch.setattr(database, "INSTRUCTIONS", 100)
+    browser = of(week)
+
+    class Queue:
+        """Others are first, for long."""
+
+        def __enter__(self) -> None:
+            browser.passed += 100
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    for part in ("/series.json", "/routes.json"):
+        monkeypatch.setattr(browser.page._answers[part], "computing", Queue())
+        assert browser.get(part, "range=7d").status == 200
+
+
+@contextmanager
+def since_it_was_asked(self: Page) -> Iterator[Ledger]:
+    """A twin of `_open` whose patience begins with the request."""
+    ledger = Ledger(self._path, boot="")
+    try:
+        ledger.open(writable=False, scan=False)
+        ledger.database.give_up_when(lambda: self._monotonic() > self.asked_at + page.TIME_LIMIT)
+        yield ledger
+    finally:
+        ledger.close()
 
 
 test_promise, test_twin = promises(
@@ -443,6 +477,7 @@ test_promise, test_twin = promises(
     Promise(check_shared, None, {"forgets": Patches((page, "OrderedDict", Forgetful))}),
     Promise(check_sentences, None, {"one for all": Patches((Page, "_trouble", lambda _, error: str(error)))}),
     Promise(check_down, None, {"never late": Patches((page, "is_late", lambda *_: False))}),
+    Promise(check_waits, None, [Patches((Page, "_open", since_it_was_asked))]),
     Promise(
         check_slow,
         None,
