@@ -112,7 +112,10 @@ class Page:
     ) -> None:
         self.asked_at = monotonic()  # the last request
         self._path = ledger
-        self._assets = assets
+        self._files = {
+            path: Answer(200, asset.body, asset.type, _etag(asset.body.hex()))
+            for path, asset in assets.items()
+        }
         self._holder = holder
         self._unix, self._monotonic = unix, monotonic
         self._names = {"localhost", *(name.lower() for name in names)}
@@ -143,8 +146,8 @@ class Page:
         if method not in ("GET", "HEAD"):
             return _sentence(405, "Expected GET or HEAD.")
         path = environ.get("PATH_INFO") or "/"
-        if asset := self._assets.get(path):
-            return Answer(200, asset.body, asset.type, _etag(asset.body.hex()))
+        if file := self._files.get(path):
+            return file
         if path not in PARTS_OF_THE_PAGE:
             return _sentence(404, "There is no such page.")
         try:
@@ -228,7 +231,7 @@ class Page:
         now = self._unix()
         began, ended = last_report(ledger) or (now - HOUR, now)
         told = state(standing(ledger, began, max(now, ended), 0), view, now, self._holder())
-        return {**told, "charts": "/dygraph.js" in self._assets}
+        return {**told, "charts": "/dygraph.js" in self._files}
 
     def _trouble(self, error: LedgerError) -> str:
         path = show_path(self._path)
