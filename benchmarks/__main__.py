@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 
-from benchmarks import footprint, history, live, many_logs, outputs
+from benchmarks import footprint, history, ledger_size, live, many_logs, outputs
 from benchmarks.agreement import DisagreementError
 from benchmarks.contest import compete, say
 from benchmarks.datasets import DATASETS, DiskFullError
@@ -23,7 +23,15 @@ from benchmarks.processes import FailedError, cores
 
 OWN = "qps-reporter"
 ROUNDS = 5
-PARTS = (*(dataset.name for dataset in DATASETS), "live", "outputs", "many_logs", "history", "footprint")
+PARTS = (
+    *(dataset.name for dataset in DATASETS),
+    "live",
+    "outputs",
+    "many_logs",
+    "history",
+    "ledger",
+    "footprint",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -61,6 +69,8 @@ def main() -> int:
             print(many_logs.table(core, other, say), flush=True)
         if "history" in wanted:
             print(history.table(core, say), flush=True)
+        if "ledger" in wanted:
+            print(ledger_size.table(say), flush=True)
     except (DisagreementError, DiskFullError, FailedError) as error:
         say(f"benchmarks: {error}")
         return 1

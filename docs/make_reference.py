@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 import told  # noqa: E402
 
 from qps_service.configuration.outputs import TABLES  # noqa: E402
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.errors import EXITS  # noqa: E402
 from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
 from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
@@ -31,7 +31,9 @@ from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
 from qps_service.outputs.prometheus.exposition import Families  # noqa: E402
+from qps_service.reporting.report import GAUGES  # noqa: E402
 from qps_service.values.counts import OTHER, Counts, Key  # noqa: E402
+from qps_service.values.latency import Latency, LatencyKey, bin_of  # noqa: E402
 from qps_service.values.reports import Overview, Report, Row, Standing  # noqa: E402
 
 PAGES = HERE / "reference"
@@ -53,6 +55,8 @@ _KINDS = {
     "TEXT": "names with dots between",
     "WHAT": "a word",
     "WHERE": "a word",
+    "TIMES": "a list of times",
+    "BOOL": "`true` or `false`",
 }
 _PART = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -68,6 +72,11 @@ def settings_of_the_service() -> str:
 def settings_of_the_history() -> str:
     """The keys of [history]."""
     return _settings("history.", HISTORY)
+
+
+def settings_of_reports() -> str:
+    """The keys of [report]."""
+    return _settings("report.", REPORTS)
 
 
 def settings_of_a_log() -> str:
@@ -166,9 +175,12 @@ def messages() -> str:
 _LOG = "access"
 _KEY = Key(b"GET", b"/help", 200)
 _COUNTS = {_KEY: Counts(32, 16384)}
-_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, {}, 1, 0, 0.5)
+_LATENCIES = {LatencyKey(_KEY.route, 2): Latency({bin_of(250_000_000): 32}, 8_000_000_000, 250_000_000)}
+_STANDING = Standing(_LOG, _COUNTS, {}, 0, 0, 0, {}, 1, 0, 0.5, latencies=_LATENCIES)
 _OVERVIEW = Overview((_STANDING,), 1, 0, {"journal": 0}, "0", "pure")
-_REPORT = Report(_LOG, False, 1, 1473414194, 10.0, 32, 3.2, 0, (Row(*_KEY, 32, 16384, 3.2),))
+_REPORT = Report(
+    *(_LOG, False, 1, 1473414194, 10.0, 32, 3.2, 0, (Row(*_KEY, 32, 16384, 3.2),)), latencies=_LATENCIES
+)
 _ROUTES = (b"/", b"/help", b"/my_page", b"/user/:id", b"/index.html", b"/a//b", OTHER)
 
 
@@ -219,6 +231,15 @@ def ganglia_metrics() -> str:
         (_code(route + COUNT), "positive", "`requests`", "requests since the ledger began"),
         (_code(log), "both", "`req/s`", "the whole log's requests per second"),
         (_code(log + COUNT), "positive", "`requests`", "the whole log's requests since the ledger began"),
+        *(
+            (
+                _code(name_of(_LOG, quantile=part)),
+                "both",
+                "`s`",
+                f"time that {part // 10} % of them took at most",
+            )
+            for part in GAUGES
+        ),
     )
     return _table(("metric", "slope", "units", "value"), rows)
 
@@ -329,6 +350,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         settings_of_the_service,
         settings_of_the_history,
+        settings_of_reports,
         settings_of_a_log,
         settings_of_a_rule,
         settings_of_outputs,

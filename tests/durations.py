@@ -75,3 +75,20 @@ def check_latency(latency: Latency, durations: Sequence[int]) -> None:
         assert latency.quantile(per_mille) == (quantile(durations, per_mille) if durations else None)
     for threshold in THRESHOLDS:
         assert latency.within(threshold) == bisect_right(durations, threshold)
+
+
+def latency_object(durations: Sequence[int]) -> dict[str, int | None]:
+    """How a report tells them to programs, but for the bins."""
+    ordered = sorted(durations)
+    told = {f"p{part // 10}_ns": quantile(ordered, part) for part in QUANTILES}
+    return {
+        "measured": len(ordered),
+        "sum_ns": sum(ordered),
+        "max_ns": ordered[-1],
+        **{name: None if value == BEYOND else value for name, value in told.items()},
+    }
+
+
+def within(bins: Iterable[tuple[int | None, int]], threshold: int) -> int:
+    """How many took at most so long, by pairs of an upper bound, None for none, and a number."""
+    return sum(requests for bound, requests in bins if bound is not None and bound <= threshold)

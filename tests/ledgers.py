@@ -16,13 +16,14 @@ from unittest.mock import patch
 
 from qps_service.ledger import database, schema
 from qps_service.ledger.database import Database, LedgerError
+from qps_service.ledger.durations import decode
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Kind, Notice
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import Entry, Restored
 from qps_service.values.history import History
-from qps_service.values.latency import Latency, LatencyKey
+from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
 from qps_service.values.positions import Identity, Position
 from tests.durations import MILLI
 from tests.durations import told as durations_told
@@ -175,6 +176,35 @@ def check_exact(path: Path | str, lines: int) -> None:
         assert sum(ledger.forgotten("access")) == 0
     finally:
         ledger.close()
+
+
+def check_spans(ledger: Ledger) -> None:
+    """Each has what its parts have, of which it knows the number; and nothing stands under a number that no
+    period and no span has."""
+    reading = ledger.database.connection
+    parts: dict[int | None, list[int]] = {}
+    for part, span in reading.execute("SELECT id, span FROM period UNION ALL SELECT -id, span FROM span"):
+        parts.setdefault(span, []).append(part)
+    known = {part for each in parts.values() for part in each}
+    for table in ("count", "latency"):
+        assert {owner for (owner,) in reading.execute(f"SELECT period FROM {table}")} <= known  # noqa: S608
+    spans = reading.execute("SELECT id, parts FROM span").fetchall()
+    assert {span for span in parts if span} == {span for span, _ in spans}
+    for span, number in spans:
+        assert number == len(parts[span])
+        assert _sums_of(reading, [-span]) == _sums_of(reading, parts[span])
+
+
+def _sums_of(reading: sqlite3.Connection, periods: list[int]) -> tuple[Counter[Any], dict[int, Latency]]:
+    counts: Counter[Any] = Counter()
+    latencies: dict[int, Latency] = {}
+    for period in periods:
+        for row in reading.execute("SELECT key, requests, bytes FROM count WHERE period = ?", (period,)):
+            counts[row[0], "requests"] += row[1]
+            counts[row[0], "bytes"] += row[2]
+        for row in reading.execute("SELECT key, durations FROM latency WHERE period = ?", (period,)):
+            latencies[row[0]] = latencies.get(row[0], NO_LATENCY).plus(decode(row[1]))
+    return counts, latencies
 
 
 def rows(database: Database, view: str) -> list[tuple[Any, ...]]:

@@ -68,7 +68,11 @@ def constant(at: str) -> tuple[Any, str, Any]:
 
 def settings_by_key() -> Mapping[str, Setting]:
     """By the names that docs/reference/settings.md has for them."""
-    tables = {"": (*settings.SERVICE, *settings.LOG), "history.": settings.HISTORY}
+    tables = {
+        "": (*settings.SERVICE, *settings.LOG),
+        "history.": settings.HISTORY,
+        "report.": settings.REPORTS,
+    }
     tables |= {f"{name}.": settings for name, settings in outputs.TABLES.items()}
     return {f"{above}{each.key}": each for above, table in tables.items() for each in table}
 
@@ -82,7 +86,7 @@ def _doubled_default(key: str) -> list[tuple[object, str, Any]]:
         return tuple(new if each is old else each for each in table)
 
     kinds = {name: kind._replace(settings=renewed(kind.settings)) for name, kind in outputs.OUTPUTS.items()}
-    named = ("SERVICE", "LOG", "HISTORY", "JOURNAL")
+    named = ("SERVICE", "LOG", "HISTORY", "REPORTS", "JOURNAL")
     tables = [(loader, name, renewed(getattr(loader, name))) for name in named]
     return [*tables, (loader, "OUTPUTS", kinds)]
 
@@ -249,6 +253,9 @@ LIMITS = {
         f"{SERVER}SENT_AHEAD", "network.test_http_server"
     ),
     "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
+    "Series of durations by route": Limit(
+        "outputs.prometheus.exposition:LATENCY_SERIES_LIMIT", "outputs.test_exposition"
+    ),
     "Share of the time that other clients take": Limit(
         "service.daemon:REST", "service.test_answers", lambda rest: 1 / (1 + rest)
     ),

@@ -28,7 +28,7 @@ import told  # noqa: E402
 from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
 from qps_service.configuration.outputs import TABLES  # noqa: E402
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting  # noqa: E402
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.formats.presets import ALIASES, COMBINED, PRESETS  # noqa: E402
 from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
@@ -94,6 +94,11 @@ def settings_of_the_history() -> str:
     return _settings(HISTORY)
 
 
+def settings_of_reports() -> str:
+    """The keys of [report]."""
+    return _settings(REPORTS)
+
+
 def settings_of_a_log() -> str:
     """The keys of [log.NAME]."""
     return _settings(LOG)
@@ -151,6 +156,7 @@ PARTS: dict[str, Callable[[], str]] = {
         environment,
         settings_of_the_service,
         settings_of_the_history,
+        settings_of_reports,
         settings_of_a_log,
         settings_of_a_rule,
         settings_of_outputs,

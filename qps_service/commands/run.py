@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from qps_service.commands import add_configuration, add_output, flags_of
 from qps_service.configuration.loader import load
@@ -58,7 +60,7 @@ def _renderer(arguments: argparse.Namespace) -> Callable[[Report], Iterable[str]
         from qps_service.outputs.csv_rows import CsvRows
 
         return CsvRows()
-    return text_lines
+    return partial(text_lines, shows_latency=True) if sys.stdout.isatty() else text_lines
 
 
 def run(arguments: argparse.Namespace) -> int:

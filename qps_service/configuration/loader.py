@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qps_service.configuration.outputs import JOURNAL, OUTPUTS, TABLES
-from qps_service.configuration.parsers import parse_name
+from qps_service.configuration.parsers import parse_name, parse_switch
 from qps_service.configuration.path_patterns import PathPattern, is_pattern, references, unescaped
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE, Setting
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting
 from qps_service.configuration.sources import Sources, read_all
 from qps_service.configuration.types import Config, Fragment, JournalConfig, LogConfig, OutputConfig, file_of
 from qps_service.counting.ambiguity import exponential
@@ -37,6 +37,7 @@ RETIRED_PART = 4
 _TABLES = {
     **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
     **{setting.key: f"; {setting.key} belongs in the table [history]" for setting in HISTORY},
+    **{setting.key: f"; {setting.key} belongs in the table [report]" for setting in REPORTS},
 }
 
 
@@ -88,12 +89,15 @@ class _Loader:
         self._problems: list[str] = []
 
     def load(self, table: dict[str, Any], log: str | None) -> Config:
-        self._refuse_unknown(table, {setting.key for setting in SERVICE} | {"history", "log", "output"}, "")
+        self._refuse_unknown(
+            table, {setting.key for setting in SERVICE} | {"history", "report", "log", "output"}, ""
+        )
         values = {setting.key: self._value(setting, table, "") for setting in SERVICE}
         if values["state"] is None and self._environment.get("STATE_DIRECTORY"):
             # systemd may name several, with colons between (systemd.exec(5)).
             values["state"] = self._environment["STATE_DIRECTORY"].split(":")[0]
-        history = self._history(table.get("history", {}))
+        history = self._section("history", HISTORY, table)
+        report = self._section("report", REPORTS, table)
         tables = self._output_tables(table.get("output", {}))
         journal = self._table(JOURNAL, tables.pop("journal", {}), "output.journal.")
         outputs = {name: self._output(name, tables[name]) for name in OUTPUTS if name in tables}
@@ -109,6 +113,7 @@ class _Loader:
         return Config(
             **values,
             history=History(**history),
+            shows_latency=report["latency"],
             logs=together((LogConfig(**each) for each in logs), values["max_rows"], history["max_size"]),
             source=self._source,
             fragments=self._fragments,
@@ -116,11 +121,12 @@ class _Loader:
             outputs=tuple(_made(OUTPUTS[name].config, each, values) for name, each in outputs.items()),
         )
 
-    def _history(self, table: Any) -> dict[str, Any]:
-        if not isinstance(table, dict):
-            self._problem("history", "expected a table, as [history]")
+    def _section(self, name: str, settings: Sequence[Setting], table: dict[str, Any]) -> dict[str, Any]:
+        section = table.get(name, {})
+        if not isinstance(section, dict):
+            self._problem(name, f"expected a table, as [{name}]")
             return {}
-        return self._table(HISTORY, table, "history.")
+        return self._table(settings, section, f"{name}.")
 
     def _output_tables(self, tables: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
@@ -273,6 +279,8 @@ class _Loader:
             return None
 
     def _parsed(self, setting: Setting, origin: str, raw: Any) -> Any:
+        if setting.parse is parse_switch and isinstance(raw, bool):
+            return raw
         if not isinstance(raw, str | int | float) or isinstance(raw, bool):
             self._problems.append(f"{origin}: expected text or a number, got {raw!r}")
             return None

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from qps_service.configuration.parsers import (
     duration,
+    join_bounds,
     number,
     parse_address,
+    parse_bounds,
+    parse_histograms,
     parse_host,
     parse_idle,
     parse_path,
@@ -32,7 +35,8 @@ from qps_service.configuration.types import (
 )
 from qps_service.text.endpoint import endpoint
 from qps_service.text.escape import show_path
-from qps_service.text.units import SECOND, format_size
+from qps_service.text.units import SECOND, format_duration, format_size
+from qps_service.values.latency import BUCKETS, BY_LOG
 
 
 class Library(NamedTuple):
@@ -74,6 +78,22 @@ _MAX_ANSWER = Setting(
     format_size(MAX_ANSWER),
     "SIZE",
     "the largest text of all metrics; where it would be larger, there is none, and that is said",
+)
+_LATENCY = Setting(
+    "latency",
+    parse_histograms,
+    BY_LOG,
+    "WHAT",
+    "what the histograms of durations are told apart by, beside the class of the status: log, route, or off "
+    "for none",
+)
+_BOUNDS = Setting(
+    "latency_bounds",
+    parse_bounds,
+    ", ".join(format_duration(each) for each in BUCKETS),
+    "TIMES",
+    "the upper bounds of their buckets, as a list; each has two digits at most",
+    join=join_bounds,
 )
 _GMOND_CONF = Setting(
     "gmond_conf",
@@ -125,7 +145,7 @@ _ROWS = (
     OutputKind(
         "prometheus",
         PrometheusConfig,
-        (_LISTEN, _MAX_ANSWER),
+        (_LISTEN, _MAX_ANSWER, _LATENCY, _BOUNDS),
         "qps_service.outputs.prometheus.output:PrometheusOutput",
         lambda config: f"listens on {endpoint(*config.listen)}, or on the socket that systemd passes",
         _PROMETHEUS,
@@ -162,7 +182,7 @@ _ROWS = (
     OutputKind(
         "textfile",
         TextfileConfig,
-        (_TEXTFILE, _MAX_ANSWER),
+        (_TEXTFILE, _MAX_ANSWER, _LATENCY, _BOUNDS),
         "qps_service.outputs.textfile:TextfileOutput",
         lambda config: show_path(config.path),
         _PROMETHEUS,

@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 
 from qps_service.configuration.path_patterns import PathPattern, references
 from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
+from qps_service.values.latency import BOUNDS, HISTOGRAMS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -61,6 +63,42 @@ def parse_query(text: str) -> bool:
     if text not in ("drop", "keep"):
         raise ValueError("expected drop or keep")
     return text == "keep"
+
+
+def parse_switch(text: str) -> bool:
+    """Whether something is wanted: `true` or `false`, as TOML writes them."""
+    if text not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text == "true"
+
+
+def parse_histograms(text: str) -> str:
+    """What durations are told by."""
+    if text not in HISTOGRAMS:
+        raise ValueError(f"expected one of {', '.join(HISTOGRAMS)}")
+    return text
+
+
+def parse_bounds(text: str) -> tuple[int, ...]:
+    """Nanoseconds of times with commas between: each a bound of the bins that durations are counted in."""
+    return tuple(map(_bound, text.split(",")))
+
+
+def join_bounds(several: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """All of them, in order."""
+    return tuple(sorted({bound for bounds in several for bound in bounds}))
+
+
+def _bound(text: str) -> int:
+    bound = parse_duration(text)
+    place = bisect_left(BOUNDS, bound)
+    near = [each for each in BOUNDS[max(1, place - 1) : place + 1] if each]
+    if bound not in near:
+        said = " and ".join(format_duration(each) for each in near)
+        raise ValueError(
+            f"expected times of two digits from 1 us to 1000 s; nearest to {text.strip()}: {said}"
+        )
+    return bound
 
 
 def parse_idle(text: str) -> int | None:

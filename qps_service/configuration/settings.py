@@ -19,6 +19,7 @@ from qps_service.configuration.parsers import (
     parse_path,
     parse_query,
     parse_start,
+    parse_switch,
     parse_template,
     size,
 )
@@ -99,16 +100,27 @@ HISTORY = (
     Setting(
         "keep",
         duration(0, 3650 * 86400 * SECOND),
-        "7d",
+        "15d",
         "TIME",
         "how long the ledger keeps windows; totals are kept for good",
     ),
     Setting(
         "max_size",
         size(1 << 20, 1 << 40),
-        "64MiB",
+        "256MiB",
         "SIZE",
         "how large the ledger may become; the oldest windows are merged or dropped for it",
+    ),
+)
+
+REPORTS = (
+    Setting(
+        "latency",
+        parse_switch,
+        "false",
+        "BOOL",
+        "whether the text tells how long requests took, a line for each route, in the journal and in files, "
+        "too; on a terminal it does in any case",
     ),
 )
 
@@ -222,4 +234,4 @@ RULE = (
 )
 
 # The name is that of a rule; that of a log has no other place than its table.
-BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *LOG, *RULE)}
+BY_KEY = {setting.key: setting for setting in (*SERVICE, *HISTORY, *REPORTS, *LOG, *RULE)}

@@ -12,6 +12,7 @@ from qps_service.counting.rules import Limited, Rule, apply_all
 from qps_service.formats.presets import LogFormat
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
+from qps_service.values.latency import BUCKETS, BY_LOG
 
 
 class LogConfig(NamedTuple):
@@ -55,6 +56,8 @@ class PrometheusConfig(NamedTuple):
 
     listen: tuple[str, int]  # host and port
     max_answer: int = MAX_ANSWER
+    latency: str = BY_LOG  # what durations are told by
+    latency_bounds: tuple[int, ...] = BUCKETS  # of their buckets, nanoseconds, in order
 
 
 class GangliaConfig(NamedTuple):
@@ -96,6 +99,8 @@ class TextfileConfig(NamedTuple):
 
     path: str  # absolute
     max_answer: int = MAX_ANSWER
+    latency: str = BY_LOG  # as in PrometheusConfig
+    latency_bounds: tuple[int, ...] = BUCKETS
 
 
 class JournalConfig(NamedTuple):
@@ -130,6 +135,7 @@ class Config(NamedTuple):
     max_logs: int = 256  # that patterns make, those among them that the ledger has
     fragments: tuple[Fragment, ...] = ()  # read after `source`, in this order
     journal: JournalConfig = JournalConfig()
+    shows_latency: bool = False  # whether the text of reports tells durations, wherever it goes
 
     def file_of(self, where: str) -> str | None:
         """The file in which this key path stands, or would."""

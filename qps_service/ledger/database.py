@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from qps_service.ledger.durations import add_durations, decode
+from qps_service.ledger.durations import Sum, add_durations, decode
 from qps_service.ledger.schema import APPLICATION_ID, DURATIONS_SINCE, VERSION, advance, tables, tables_of
 
 # How long to wait for another program's lock: a transaction of a user's shell is over by then, and
@@ -31,7 +31,7 @@ BUSY = 0.25  # seconds
 # smallest limit on the ledger's size, large enough to sync the file only every dozen commits.
 CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
-# What a reader copies at most: twice what a ledger has by default, half of what the unit may use.
+# What a reader copies at most: half of what the unit may use.
 COPY_LIMIT = 128 << 20  # bytes
 INSTRUCTIONS = 20_000  # of SQLite's machine between two looks at whether it is too late: a millisecond's
 MAGIC = b"SQLite format 3\0"
@@ -266,6 +266,7 @@ class Database:
             f"file:{name}?{how}", uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False
         )
         self._connection.create_function("add_durations", 2, add_durations, deterministic=True)
+        self._connection.create_aggregate("sum_durations", 1, Sum)  # type: ignore[arg-type]
         # Sorting must not need space on a disk that may be full.
         self._connection.execute("PRAGMA temp_store = MEMORY")
         ((opened,),) = self._connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list")

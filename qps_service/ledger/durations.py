@@ -29,8 +29,8 @@ class DurationsDamaged(sqlite3.DatabaseError):
 
 def encode(latency: Latency) -> bytes:
     """The bytes of durations of which there are any."""
-    indexes = sorted(latency.bins)
-    requests = [latency.bins[index] for index in indexes]
+    bins = sorted(latency.bins.items())
+    indexes, requests = [index for index, _ in bins], [number for _, number in bins]
     first = indexes[0]
     flags = bytearray(b"0") * (indexes[-1] - first + 1)
     for index in indexes:
@@ -78,13 +78,13 @@ def add_durations(one: bytes | None, other: bytes | None) -> bytes | None:
 
 
 class Sum:
-    """Durations of many periods together."""
+    """Durations of many periods together; for SQLite the aggregate `sum_durations`."""
 
     def __init__(self) -> None:
         self._bins = [0] * (len(BOUNDS) + 1)
         self._total = self._longest = 0
 
-    def add(self, durations: bytes) -> None:
+    def step(self, durations: bytes) -> None:
         """Add what was encoded. Raises DurationsDamaged."""
         bins, total, longest = decode(durations)
         mine = self._bins
@@ -92,6 +92,10 @@ class Sum:
             mine[index] += requests
         self._total += total
         self._longest = max(self._longest, longest)
+
+    def finalize(self) -> bytes:
+        """All that was added, encoded."""
+        return encode(self.latency)
 
     @property
     def latency(self) -> Latency:

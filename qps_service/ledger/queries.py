@@ -11,14 +11,14 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nlargest
 from typing import Any
 
 from qps_service.errors import UsageError
 from qps_service.ledger.durations import Sum, decode
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.retention import MINUTE
+from qps_service.ledger.retention import MINUTE, SPANS
 from qps_service.ledger.rows import OTHER_CLASS
 from qps_service.text.escape import show
 from qps_service.values.counts import Key
@@ -43,6 +43,7 @@ _NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "
 _CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
 
 
+Spans = Mapping[int, tuple[int, int | None]]  # number -> how many parts it has, and what it is a part of
 Rows = Iterable[tuple[Any, ...]]  # of what, requests, and the upper and lower 32 bits of bytes
 
 
@@ -61,19 +62,22 @@ def past(ledger: Ledger, question: Question) -> Past:
             tallies = _by_period(reading, numbers, keys)
             _add_latency(tallies, _latency_by_period(reading, numbers, question))
         else:
+            spans = _spans(reading)
             for log, name in logs.items():
-                own = [row[0] for row in periods if row[1] == log]
-                parts: list[list[int]] = [[] for _ in range(max(1, question.parts))]
-                for period, of, _, _, ended, *_ in periods:
-                    if of == log:
-                        parts[part_of(ended, question)].append(period)
-                names[name], trends[name] = _by_name(reading, parts, keys, _NAME[question.by])
-                _add_latency(names[name], _latency_by_route(reading, own, question))
+                own = {row[0]: row[-1] for row in periods if row[1] == log}
+                parts: list[dict[int, int | None]] = [{} for _ in range(max(1, question.parts))]
+                for row in periods:
+                    if row[1] == log:
+                        parts[part_of(row[4], question)][row[0]] = row[-1]
+                names[name], trends[name] = _by_name(
+                    *(reading, [_summed_up(spans, part) for part in parts], keys, _NAME[question.by])
+                )
+                _add_latency(names[name], _latency_by_route(reading, _summed_up(spans, own), question))
         found = tuple(
             Period(
                 logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
             )
-            for period, log, sequence, started, ended, grain, rejected, unmeasured in periods
+            for period, log, sequence, started, ended, grain, rejected, unmeasured, _ in periods
         )
         since = min([question.since, *(each.started for each in found)])
         until = max([question.until, *(each.ended for each in found)])
@@ -94,10 +98,14 @@ def past(ledger: Ledger, question: Question) -> Past:
 
 
 def part_of(ended: int, question: Question) -> int:
-    """The part of the span in which a period ended; those beyond it belong to the first and the last."""
+    """The part of the span in which a period ended. Long parts begin and end as what is summed up does
+    (retention.py), so that few rows answer; what the first one lacks by that belongs to it."""
     parts = max(1, question.parts)
-    part = (ended - question.since - 1) * parts // (question.until - question.since)
-    return min(parts - 1, max(0, part))
+    width = -(-(question.until - question.since) // parts)
+    unit = max((each for each in SPANS if each <= width), default=1)
+    width = -(-width // unit) * unit
+    end = -(-question.until // unit) * unit
+    return min(parts - 1, max(0, parts - 1 - (end - ended) // width))
 
 
 _REPORTED = """log IN (SELECT value FROM json_each(:logs))
@@ -119,13 +127,36 @@ def _periods(reading: sqlite3.Connection, ids: str, question: Question) -> list[
     def select(condition: str) -> list[tuple[Any, ...]]:
         return reading.execute(
             f"""SELECT id, log, sequence, started, ended, grain,
-                       coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured
+                       coalesce((SELECT sum(lines) FROM period_reject WHERE period = id), 0), unmeasured,
+                       span
                 FROM period WHERE {_REPORTED} AND ended > :since AND started < :until AND ({condition})
                 ORDER BY ended, sequence""",  # noqa: S608 - all our own
             {"logs": ids, **question._asdict()},
         ).fetchall()
 
     return select("ended <= :until OR grain > :step OR 2 * (ended - started) > 3 * :step") or select("TRUE")
+
+
+def _spans(reading: sqlite3.Connection) -> Spans:
+    rows = reading.execute("SELECT id, parts, span FROM span")
+    return {number: (parts, above) for number, parts, above in rows}
+
+
+def _summed_up(spans: Spans, periods: Mapping[int, int | None]) -> list[int]:
+    """Fewer numbers whose rows add up to the same: a span's where all its parts are wanted. Each period comes
+    with its span."""
+    wanted, found = dict(periods), []
+    while wanted:
+        parts = defaultdict(list)
+        for number, span in wanted.items():
+            parts[span].append(number)
+        wanted = {}
+        for span, numbers in parts.items():
+            if span is None or len(numbers) < spans[span][0]:
+                found += numbers
+            else:
+                wanted[-span] = spans[span][1]
+    return found
 
 
 def _keys(reading: sqlite3.Connection, takes: Callable[[Key], bool] | None) -> str | None:
@@ -241,7 +272,7 @@ def _latencies(
 def _summed(rows: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Any, Latency]]:
     sums: defaultdict[Any, Sum] = defaultdict(Sum)
     for name, durations in rows:
-        sums[name].add(durations)
+        sums[name].step(durations)
     return ((name, each.latency) for name, each in sums.items())
 
 
@@ -292,8 +323,8 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
 
 
 def _slowest(reading: sqlite3.Connection, log: int, question: Question) -> tuple[tuple[str, Latency], ...]:
-    periods = [row[0] for row in _periods(reading, json.dumps([log]), question)]
-    latencies = _latency_by_route(reading, periods, question)
+    periods = {row[0]: row[-1] for row in _periods(reading, json.dumps([log]), question)}
+    latencies = _latency_by_route(reading, _summed_up(_spans(reading), periods), question)
     return tuple(nlargest(SLOWEST, latencies, key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0))
 
 

@@ -11,6 +11,7 @@ year ahead for one commit, or go back. It tells but in which minute or hour a wi
 (totals, positions) is kept whatever its size.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from qps_service.values.history import History
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
 MINUTES_AFTER, HOURS_AFTER = 6 * HOUR, 48 * HOUR
 GRAINS = ((MINUTE, MINUTES_AFTER), (HOUR, HOURS_AFTER))
+SPANS = (5 * MINUTE, HOUR, 24 * HOUR)  # what is summed for who looks at long spans, all the same how old
 EVERY = MINUTE  # between two rounds, when nothing presses
 # Under pressure the ages are halved so often: two days become less than a second.
 HALVINGS = 20
@@ -55,6 +57,7 @@ class Pruner:
             work = _Work(writing, ledger.sequence)
             work.drop(at - self._bounds.keep)
             work.merge(at, 0)
+            work.sum_up()
             if is_large:
                 self._shrink(work, at)
             work.give_back()
@@ -115,7 +118,7 @@ class _Work:
         """Merge what is old enough into minutes and hours; `halvings` make younger ones old enough."""
         for grain, age in GRAINS:
             rows = self._rows(
-                """SELECT id, log, sequence, started, ended, passed FROM period
+                """SELECT id, log, sequence, started, ended, passed, span FROM period
                    WHERE sequence <= ? AND grain < ? AND passed <= ? ORDER BY sequence""",
                 grain,
                 (at - (age >> halvings)) // grain * grain,
@@ -141,21 +144,35 @@ class _Work:
             yield row
 
     def _merge(
-        self, grain: int, period: int, log: int, sequence: int, started: int, ended: int, passed: int
+        self,
+        grain: int,
+        period: int,
+        log: int,
+        sequence: int,
+        started: int,
+        ended: int,
+        passed: int,
+        span: int,
     ) -> None:
         """Into the window before it, if that ended in the same minute or hour of the wall clock, as it stands
         at the end of this one: it may have been set in between. One that ends on the border belongs to what
         it ends."""
-        before = self._writing.execute(
-            """SELECT id FROM (SELECT id, grain, passed FROM period
-                               WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
+        found = self._writing.execute(
+            """SELECT id, span FROM (SELECT id, grain, passed, span FROM period
+                                     WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
                WHERE grain = ? AND (? + passed - 1) / grain = (? - 1) / grain""",
             (log, sequence, grain, ended - passed, ended),
         ).fetchone()
-        if before is None:
+        if found is None:
             self._writing.execute("UPDATE period SET grain = ? WHERE id = ?", (grain, period))
             self._left -= WINDOW_COST
             return
+        *before, span_before = found
+        if span is not None and span == span_before:
+            self._writing.execute("UPDATE span SET parts = parts - 1 WHERE id = ?", (span,))
+            self._writing.execute("UPDATE period SET span = NULL WHERE id = ?", (period,))
+        else:
+            self._drop_spans(span_before)
         self._writing.execute(
             f"INSERT INTO count SELECT ?, key, requests, bytes FROM count "  # noqa: S608 - no names in it
             f"WHERE period = ? {ADD_COUNTS}",
@@ -191,7 +208,59 @@ class _Work:
             (sequence, started, ended, passed, *before),
         )
 
+    def sum_up(self) -> None:
+        """Make spans of what ended in the same step of the wall clock, once that is over."""
+        for grain in SPANS:
+            rows = self._writing.execute(
+                """SELECT log, max(alone.ended), json_group_array(part) FROM (
+                       SELECT id AS part, log, ended, grain FROM period
+                       WHERE span IS NULL AND sequence <= :sequence
+                       UNION ALL SELECT -id, log, ended, grain FROM span WHERE span IS NULL
+                   ) AS alone JOIN log ON log.id = log
+                   WHERE grain < :grain AND (alone.ended - 1) / :grain < (at - 1) / :grain
+                   GROUP BY log, (alone.ended - 1) / :grain HAVING count(*) > 1 ORDER BY 2""",
+                {"sequence": self._sequence, "grain": grain},
+            ).fetchall()
+            for log, ended, parts in rows:
+                if self.is_over:
+                    return
+                self._sum(log, ended, grain, json.loads(parts))
+
+    def _sum(self, log: int, ended: int, grain: int, parts: list[int]) -> None:
+        insert = "INSERT INTO span (log, ended, grain, parts) VALUES (?, ?, ?, ?) RETURNING id"
+        (span,) = self._writing.execute(insert, (log, ended, grain, len(parts))).fetchone()
+        told = (json.dumps(parts),)
+        these = "IN (SELECT value FROM json_each(?))"
+        self._writing.execute(f"UPDATE period SET span = {span} WHERE id {these}", told)  # noqa: S608
+        self._writing.execute(f"UPDATE span SET span = {span} WHERE -id {these}", told)  # noqa: S608
+        for part in parts:
+            counts = self._writing.execute(
+                f"INSERT INTO count SELECT ?, key, requests, bytes FROM count "  # noqa: S608 - likewise
+                f"WHERE period = ? {ADD_COUNTS}",
+                (-span, part),
+            )
+            self._left -= counts.rowcount
+        latencies = self._writing.execute(
+            f"INSERT INTO latency SELECT {-span}, key, sum_durations(durations) FROM latency "  # noqa: S608
+            f"WHERE period {these} GROUP BY key",
+            told,
+        )
+        self._left -= len(parts) * latencies.rowcount
+
+    def _drop_spans(self, span: int | None) -> None:
+        """Of which a part changes, and those that they are parts of; the other parts have none then."""
+        while span is not None:
+            (above,) = self._writing.execute("SELECT span FROM span WHERE id = ?", (span,)).fetchone()
+            for table in ("count", "latency"):
+                self._writing.execute(f"DELETE FROM {table} WHERE period = ?", (-span,))  # noqa: S608
+            self._writing.execute("UPDATE period SET span = NULL WHERE span = ?", (span,))
+            self._writing.execute("UPDATE span SET span = NULL WHERE span = ?", (span,))
+            self._writing.execute("DELETE FROM span WHERE id = ?", (span,))
+            span = above
+
     def _delete(self, period: int) -> None:
+        (span,) = self._writing.execute("SELECT span FROM period WHERE id = ?", (period,)).fetchone()
+        self._drop_spans(span)
         rows = self._writing.execute("DELETE FROM count WHERE period = ?", (period,)).rowcount
         rows += self._writing.execute("DELETE FROM period_reject WHERE period = ?", (period,)).rowcount
         rows += self._writing.execute("DELETE FROM latency WHERE period = ?", (period,)).rowcount

@@ -213,7 +213,9 @@ INSERT INTO period_class
 """
 
 # How slow requests were (durations.py says what the bytes mean): by route and class of status, and of each
-# period as a whole, so that who looks at an hour need not read all routes for it.
+# period as a whole, so that who looks at an hour need not read all routes for it. And sums of several periods
+# of a log, so that who looks at weeks need not read all periods: a span's rows stand in `count` and `latency`
+# under its number with a minus before it. Whatever becomes of a part, its spans go.
 _SIXTH = """
 CREATE TABLE latency_key (
     id INTEGER PRIMARY KEY,
@@ -237,7 +239,19 @@ CREATE TABLE latency (
     PRIMARY KEY (period, key)
 ) WITHOUT ROWID;
 
+CREATE TABLE span (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    ended INTEGER NOT NULL,     -- when its last part did, Unix nanoseconds
+    grain INTEGER NOT NULL,     -- nanoseconds of the step that its parts ended in
+    parts INTEGER NOT NULL,     -- how many periods and spans are summed in it
+    span INTEGER                -- that it is a part of
+);
+
 ALTER TABLE period ADD COLUMN durations BLOB;
+ALTER TABLE period ADD COLUMN span INTEGER;
+CREATE INDEX period_span ON period (span);
+CREATE INDEX span_span ON span (span);
 """
 
 STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)

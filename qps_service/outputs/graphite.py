@@ -10,6 +10,8 @@ can add a line, a field or a level. Paths are made by qps_service.outputs.metric
     qps.access.GET._help.200.rate 3.2 1473414194            requests per second
     qps.access.requests 20017 1473414194                    the log's: requests, bytes, rate, and
     qps.access.rejected 0 1473414194                        lines that were no requests, in total
+    qps.access.p95_seconds 0.25 1473414194                  how long they took; p50 and p99, too; not in
+                                                            a window in which none was measured
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, TakesReports
 from qps_service.outputs.metric_names import path_of_key, path_of_log
+from qps_service.reporting.report import quantiles
 from qps_service.text.endpoint import endpoint
 from qps_service.values.reports import Overview, Report, Standing
 
@@ -41,6 +44,8 @@ def _render(report: Report, standing: Standing, prefix: str) -> Iterator[bytes]:
         size += counts.bytes
         yield _lines(path_of_key(log, key), counts.requests, counts.bytes, rates.get(key, 0.0), report.at)
     yield _lines(log, requests, size, report.rate, report.at)
+    for part, seconds in quantiles(report).items():
+        yield f"{log}.p{part // 10}_seconds {seconds!r} {report.at}\n".encode("ascii")
     yield f"{log}.rejected {sum(standing.rejects.values())} {report.at}\n".encode("ascii")
 
 

@@ -10,10 +10,12 @@ A report is one entry: MESSAGE is the text, and the fields below carry its numbe
     QPS_TOTAL      requests per second
     QPS_REJECTED   lines that were no requests
     QPS_ROWS       JSON: a list of {"method", "route", "status", "requests", "bytes", "rate"}
+    QPS_LATENCY    JSON, where the log tells durations: a list of {"route", "class", "measured", "sum_ns",
+                   "max_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns"}
 
 The journal is shared with all services of the machine, so both have `rows` rows at most: those to look at
-first (qps_service.reporting.report.foremost), and one more for the rest, so that they add up. In QPS_ROWS its
-method, route and status are null, and it has "rows", of how many it is the sum.
+first (qps_service.reporting.report.foremost), and one more for the rest, so that they add up; QPS_LATENCY has
+the slowest. In QPS_ROWS its method, route and status are null, and it has "rows", of how many it is the sum.
 
 A log without requests has an entry of one line from time to time (`idle`), whose QPS_SECONDS is the time
 since its last entry. One that can't be read has none: a notice said so.
@@ -39,7 +41,7 @@ from qps_service.configuration.types import JournalConfig
 from qps_service.notices.kinds import REPORT_MESSAGE_ID, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
-from qps_service.reporting.report import rows_json
+from qps_service.reporting.report import latencies_json, rows_json, slowest
 from qps_service.reporting.text import text_lines
 from qps_service.text.units import SECOND, format_duration
 from qps_service.values.reports import Overview, Report
@@ -68,7 +70,7 @@ def report_fields(report: Report, rows: int | None = None, message: str | None =
     """The journal fields of a report, with so many rows at most; its text is another `message`."""
     if message is None:
         message = _whole(text_lines(report, rows)) or _whole(text_lines(report._replace(rows=())))
-    return {
+    fields = {
         "MESSAGE": message,
         "MESSAGE_ID": REPORT_MESSAGE_ID,
         "PRIORITY": str(LOG_INFO),
@@ -81,6 +83,9 @@ def report_fields(report: Report, rows: int | None = None, message: str | None =
         "QPS_REJECTED": str(report.rejected),
         "QPS_ROWS": _whole(rows_json(report, rows)),
     }
+    if report.latencies:
+        fields["QPS_LATENCY"] = _whole(latencies_json(slowest(report.latencies, rows), bins=False))
+    return fields
 
 
 def _whole(pieces: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from qps_service.configuration.types import JsonConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import HasFiles, TakesReports
-from qps_service.reporting.report import rows_json
+from qps_service.reporting.report import latencies_json, rows_json
 from qps_service.text.escape import show_path
 from qps_service.values.entries import Loss
 from qps_service.values.reports import Overview, Report
@@ -50,6 +50,8 @@ def json_pieces(report: Report) -> Iterator[str]:
     }
     yield _dumped(head)[:-1] + ',"rows":'
     yield from rows_json(report)
+    yield ',"latency":'
+    yield from latencies_json(report.latencies, bins=True)
     yield f',"losses":{_dumped([_loss_object(loss) for loss in report.losses])}}}\n'
 
 

@@ -10,11 +10,12 @@ made by qps_service.outputs.metric_names.
     qps.access.GET._help.200.rate:3.2|g                 requests per second
     qps.access.requests:136|c                           the log's: requests, bytes, rate, and
     qps.access.rejected:0|c                             lines that were no requests
+    qps.access.p95_seconds:0.25|g                       how long they took, if it tells that; p50, p99, too
 
 With tags, where the receiver sums up itself:
 
     qps.requests:32|c|#log:access,method:GET,route:/help,status:200        and bytes and rate
-    qps.rejected:0|c|#log:access
+    qps.rejected:0|c|#log:access                                           and the quantiles
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, TakesReports
 from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
 from qps_service.outputs.vanished import Vanished
+from qps_service.reporting.report import GAUGES, quantiles
 from qps_service.text.endpoint import endpoint
 from qps_service.values.counts import Key
 from qps_service.values.reports import Overview, Report
@@ -54,15 +56,20 @@ class Renderer:
             ((report.log, Key(*row[:3])) for report in reports for row in report.rows),
             is_awaited=lambda key: key[0] in awaited,
         )
-        told = chain.from_iterable(map(self._report, reports))
+        timed = {log.log for log in overview.logs if log.latencies}
+        told = chain.from_iterable(self._report(report, is_timed=report.log in timed) for report in reports)
         return chain(told, (self._line(*self._of_key(log, key), "rate", "0|g") for log, key in vanished))
 
-    def _report(self, report: Report) -> Iterator[str]:
+    def _report(self, report: Report, *, is_timed: bool = False) -> Iterator[str]:
+        """`is_timed`: the log tells durations, so that a window without any has gauges that are 0."""
         log = self._of_log(report.log)
         size = sum(row.bytes for row in report.rows)
         if not self._tags:
             yield from self._values(log, report.requests, size, report.rate)
         yield self._line(*log, "rejected", f"{report.rejected}|c")
+        times = quantiles(report) or dict.fromkeys(GAUGES if is_timed else (), 0)
+        for part, seconds in times.items():
+            yield self._line(*log, f"p{part // 10}_seconds", f"{seconds!r}|g")
         for row in report.rows:
             yield from self._values(self._of_key(report.log, row), row.requests, row.bytes, row.rate)
 

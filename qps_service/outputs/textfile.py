@@ -19,7 +19,7 @@ from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
-from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
+from qps_service.outputs.prometheus.exposition import Histograms, TooLarge, pieces, within
 from qps_service.text.escape import show_path
 from qps_service.values.reports import Overview, Report
 
@@ -37,6 +37,7 @@ class TextfileOutput(TakesReports):
     def __init__(self, config: TextfileConfig, notify: Notify) -> None:
         self.trouble = Trouble(notify, f"{show_path(config.path)} is written again")
         self._path, self._most = config.path, config.max_answer
+        self._histograms = Histograms(config.latency, config.latency_bounds)
         self._labels = {"file": show_path(config.path)}
         self._has_cleared = False
 
@@ -45,7 +46,8 @@ class TextfileOutput(TakesReports):
         new = f"{self._path}.{os.urandom(_RANDOM).hex()}{_END}"
         try:
             self._clear()
-            self._write(new, within(self._most, pieces(overview, labels=self._labels)))
+            text = pieces(overview, labels=self._labels, histograms=self._histograms)
+            self._write(new, within(self._most, text))
             os.rename(new, self._path)
         except TooLarge as error:
             self.trouble.failed(f"{show_path(self._path)} stays as it is: {error}")

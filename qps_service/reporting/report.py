@@ -1,17 +1,28 @@
 """A window becomes a report: rows, and rates by the time that really passed."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from typing import NamedTuple, TypeVar
 
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts
 from qps_service.values.entries import Loss
+from qps_service.values.latency import BEYOND, BOUNDS, NO_LATENCY, Latency, LatencyKey
 from qps_service.values.reports import Report, Row, Window
+
+K = TypeVar("K")
+PER_MILLE = (500, 900, 950, 990)  # the quantiles that programs are told
+GAUGES = (500, 950, 990)  # those that monitoring systems are told, of a log
 
 
 def make_report(
-    window: Window, *, sequence: int, at: int, named: bool, losses: tuple[Loss, ...] = ()
+    window: Window,
+    *,
+    sequence: int,
+    at: int,
+    named: bool,
+    losses: tuple[Loss, ...] = (),
 ) -> Report:
     """The report of `window`; `at` is the Unix time to date it with, in seconds."""
     seconds = window.seconds
@@ -32,6 +43,7 @@ def make_report(
         rows=rows,
         losses=losses,
         beside=window.beside,
+        latencies=dict(sorted(window.latencies.items())),
     )
 
 
@@ -77,6 +89,60 @@ def rows_json(report: Report, most: int | None = None) -> Iterator[str]:
     if rest:
         yield separator + _dumped({"method": None, "route": None, "status": None, **rest._asdict()})
     yield "]" if report.rows else "[]"
+
+
+def latencies_json(latencies: Mapping[LatencyKey, Latency], *, bins: bool) -> Iterator[str]:
+    """How slow requests were, for programs: an array of JSON in pieces, by route and class of status; what is
+    null is longer than the bins reach. With `bins`, the upper bound of each and its requests."""
+    separator = "["
+    for key, latency in latencies.items():
+        told = {"route": show(key.route), "class": f"{key.status_class}xx", **_numbers(latency)}
+        if bins:
+            told["bins"] = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
+        yield separator + _dumped(told)
+        separator = ","
+    yield "]" if latencies else "[]"
+
+
+def by_route(report: Report) -> dict[bytes, Latency]:
+    """How slow the requests of each route were, whatever their status, where the log tells."""
+    found: dict[bytes, Latency] = {}
+    for (route, _), latency in report.latencies.items():
+        found[route] = found[route].plus(latency) if route in found else latency
+    return found
+
+
+def slowest(latencies: Mapping[K, Latency], most: int | None) -> Mapping[K, Latency]:
+    """All of them, or as many with the highest p95, the slowest first."""
+    if most is None:
+        return latencies
+    return dict(sorted(latencies.items(), key=lambda item: -(item[1].quantile(950) or 0))[:most])
+
+
+def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
+    """All of them together."""
+    return reduce(Latency.plus, latencies.values(), NO_LATENCY)
+
+
+def quantiles(report: Report) -> dict[int, float]:
+    """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
+    measured."""
+    latency = whole(report.latencies)
+    return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
+
+
+def _numbers(latency: Latency) -> dict[str, object]:
+    quantiles = {f"p{part // 10}_ns": latency.quantile(part) for part in PER_MILLE}
+    return {
+        "measured": latency.measured,
+        "sum_ns": latency.total,
+        "max_ns": latency.longest,
+        **{name: None if value == BEYOND else value for name, value in quantiles.items()},
+    }
+
+
+def _bound(index: int) -> int | None:
+    return BOUNDS[index] if index < len(BOUNDS) else None
 
 
 def _dumped(row: object) -> str:

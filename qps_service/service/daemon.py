@@ -362,7 +362,8 @@ class Daemon:
                 continue
             window, losses = pipeline.close_window(), pipeline.losses(now)
             dated = make_report(window, sequence=sequence, at=at // SECOND, named=named, losses=losses)
-            reports.append(dated._replace(waiting=pipeline.state.waiting))
+            shows = self._config.shows_latency
+            reports.append(dated._replace(waiting=pipeline.state.waiting, shows_latency=shows))
         self._outputs.emit(reports, self._overview(now), now)
         return sum(report.rate for report in reports)
 

@@ -13,7 +13,7 @@ LOSSES_LIMIT = 1000  # of one log
 
 # Some weeks of a log that rotates every hour; what rotates ten times a second fills its own part alone.
 EVENTS_LIMIT = 1000  # of one log, or of the service itself
-ALL_EVENTS_LIMIT = 10_000  # 2 MB at most, of a ledger that has 64 MiB by default
+ALL_EVENTS_LIMIT = 10_000  # 2 MB at most, of a ledger that has 256 MiB by default
 EVENT_TEXT_LIMIT = 300  # characters of an event's text that are kept; the journal has all of it
 STARTED, STOPPED = "started", "stopped"  # events of the service; the others are called like their notices
 

@@ -7,7 +7,7 @@ nanoseconds; the sum and the maximum are those of the durations themselves.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,6 +21,12 @@ BOUNDS: tuple[int, ...] = (
 BEYOND = BOUNDS[-1] + 1  # stands for what took longer than the last bound, where a bound is asked for
 LONGEST = 10**15  # what is longer, a fortnight nearly, is no duration of a request: it is not measured
 SUM_LIMIT = 2**63 - 1  # sums stop there, as those of bytes do
+
+
+# What monitoring systems are told of durations: by what they are told apart, and, where nothing else is
+# configured, in which buckets.
+BY_LOG, BY_ROUTE, NOT_TOLD = HISTOGRAMS = ("log", "route", "off")
+BUCKETS = tuple(10**6 * each for each in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000))
 
 
 def bin_of(duration: int) -> int:
@@ -48,6 +54,14 @@ class Bins(Mapping[int, int]):
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    def items(self) -> ItemsView[int, int]:
+        """All at once: what Mapping has would look up each."""
+        return self.as_dict().items()
+
+    def values(self) -> ValuesView[int]:
+        """Likewise."""
+        return self.as_dict().values()
 
     def __repr__(self) -> str:
         return f"Bins({self.as_dict()})"
@@ -78,10 +92,8 @@ class Latency(NamedTuple):
 
     def plus(self, other: "Latency") -> "Latency":
         """The durations of both."""
-        bins, others = (
-            each.as_dict() if isinstance(each, Bins) else dict(each) for each in (self.bins, other.bins)
-        )
-        for index, requests in others.items():
+        bins = dict(self.bins.items())
+        for index, requests in other.bins.items():
             bins[index] = bins.get(index, 0) + requests
         total = min(self.total + other.total, SUM_LIMIT)
         return Latency(Bins(bins), total, max(self.longest, other.longest))

@@ -51,7 +51,8 @@ class Report(NamedTuple):
     losses: tuple["Loss", ...] = ()  # the recent ones, oldest first
     beside: Beside = NOTHING_BESIDE
     waiting: str | None = None  # why the log is not followed; None if it is
-    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # by route and class, as rows are sorted
+    shows_latency: bool = False  # whether the text tells durations, wherever it goes
 
     @property
     def is_empty(self) -> bool:

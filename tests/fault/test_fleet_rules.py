@@ -83,7 +83,7 @@ def test_each_name_tells_what_is_left() -> None:
             continue
         level, metric, operation = name.split(":")
         assert metric.startswith("qps_reporter_")
-        assert operation in ("rate1m", "ratio_rate1m")
+        assert operation in ("rate1m", "ratio_rate1m", "p50_rate1m", "p95_rate1m", "p99_rate1m")
         assert ("_per_" in metric) == operation.startswith("ratio_")
         gone = {"instance", "log", "route", "status", "reason"} - set(level.split("_"))
         assert "log" not in gone, "everything is apart for each log"
@@ -111,6 +111,9 @@ ROWS = f"log_route_status:qps_reporter_http_{REQUESTS}"
 REJECTED = "instance_log:qps_reporter_rejected_lines_per_lines:ratio_rate1m"
 LOSSES = "increase(qps_reporter_possible_losses_total[15m]) > 0\n          or "
 LEDGER, OUTPUT = "qps_reporter_ledger_failures_total", "qps_reporter_output_failures_total"
+DURATIONS = "qps_reporter_http_request_duration_seconds"
+P95, BUCKETS = f"log:{DURATIONS}:p95_rate1m", f"log_class_le:{DURATIONS}_bucket:rate1m"
+SLOW = "log:qps_reporter_slow_http_requests:rate1m"
 SUMS = f"sum without (instance, method) ({ALL_REQUESTS})"
 RATE_OF_SUMS = "rate(sum without (instance, method) (qps_reporter_http_requests_total)[1m:15s])"
 RATIO_OF_SUMS = f"{LOG}{ERRORS}\n          / ({LOG}{REQUESTS} > 0)"
@@ -139,6 +142,13 @@ FAULTS = [
     (REJECTED, "sum", "max"),
     (REJECTED, " > 0", ""),
     ("log_reason:qps_reporter_rejected_lines:rate1m", "(instance)", "(instance, reason)"),
+    (f"instance_{P95}", "(class, route)", "(class)"),
+    (P95, "sum without", "max without"),
+    (BUCKETS, "(instance, route)", "(instance)"),
+    (SLOW, '"0.5"', '"0.25"'),
+    ("QpsReporterSlowFast", "[1h]", "[5m]"),
+    ("QpsReporterSlowFast", "[5m]", "[1h]"),
+    ("QpsReporterSlowLong", "[30m]", "[6h]"),
     ("QpsReporterErrorRatio", "0.05", "0.049"),
     ("QpsReporterErrorRatio", "0.05", "0.11"),
     ("QpsReporterErrorRatio", f"          and {LOG}{REQUESTS} > 1\n", ""),

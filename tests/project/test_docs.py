@@ -22,7 +22,7 @@ from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
 from qps_service.configuration.outputs import TABLES
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
@@ -81,7 +81,7 @@ def lacking(text: str, needed: Mapping[str, str]) -> Iterator[str]:
 
 def settings_undocumented(pages: Pages) -> list[str]:
     problems = []
-    tables = {"": (*SERVICE, *LOG), "history.": HISTORY, "route.": RULE}
+    tables = {"": (*SERVICE, *LOG), "history.": HISTORY, "report.": REPORTS, "route.": RULE}
     tables |= {f"{name}.": settings for name, settings in TABLES.items()}
     for above, settings in tables.items():
         for setting in settings:

@@ -21,7 +21,7 @@ from qps_service import errors
 from qps_service.cli import make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.configuration.outputs import TABLES
-from qps_service.configuration.settings import HISTORY, LOG, RULE, SERVICE
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.formats.presets import NAMES as FORMATS
 from qps_service.formats.presets import PRESETS, ROLES
@@ -110,6 +110,7 @@ def settings_missing(pages: Pages) -> list[str]:
     parts = [
         (section(pages[FILE], "THE SERVICE"), SERVICE),
         (section(pages[FILE], "HISTORY"), HISTORY),
+        (section(pages[FILE], "REPORTS"), REPORTS),
         (section(pages[FILE], "LOGS"), LOG),
         (section(pages[FILE], "ROUTES"), RULE),
     ]

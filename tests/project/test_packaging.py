@@ -12,7 +12,7 @@ import pytest
 from qps_service import __version__
 from qps_service.configuration.loader import DEFAULT_FILE, Flags, load
 from qps_service.configuration.outputs import OUTPUTS, TABLES
-from qps_service.configuration.settings import HISTORY, LOG, SERVICE
+from qps_service.configuration.settings import HISTORY, LOG, REPORTS, SERVICE
 from qps_service.errors import ConfigError
 from qps_service.service.systemd import LISTENER
 from qps_service.web.server import ADDRESS
@@ -52,7 +52,9 @@ def check_example(text: str, tmp_path: Path) -> None:
         if f"\n{each.key} = " not in shown and each.default
     ]
     assert not [
-        each.key for each in (*SERVICE, *HISTORY, *LOG) if f"\n{each.key} = " not in shown and each.default
+        each.key
+        for each in (*SERVICE, *HISTORY, *REPORTS, *LOG)
+        if f"\n{each.key} = " not in shown and each.default
     ]
 
 

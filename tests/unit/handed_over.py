@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from qps_service.outputs.base import TakesReports
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 from qps_service.values.reports import Overview, Report, Standing, Window
 
 AT = 1_473_414_194  # Unix seconds
@@ -51,16 +52,33 @@ def emit(output: TakesReports, *reports: Report, overview: Overview = OVERVIEW, 
     output.emit(reports, overview, now)
 
 
-def report(counts: Mapping[Key, Counts], *, log: str = "access", rejected: int = 0) -> Report:
+Latencies = Mapping[LatencyKey, Latency]
+
+
+def report(
+    counts: Mapping[Key, Counts],
+    latencies: Latencies = NO_LATENCIES,
+    *,
+    log: str = "access",
+    rejected: int = 0,
+) -> Report:
     """A window of ten seconds."""
-    window = Window(log, 0, TEN_SECONDS, counts, {"malformed": rejected} if rejected else {})
+    rejects = {"malformed": rejected} if rejected else {}
+    window = Window(log, 0, TEN_SECONDS, counts, rejects, latencies=latencies)
     return make_report(window, sequence=1, at=AT, named=False)
 
 
-def standing(counts: Mapping[Key, Counts], *, log: str = "access", rejected: int = 0) -> Standing:
+def standing(
+    counts: Mapping[Key, Counts],
+    latencies: Latencies = NO_LATENCIES,
+    *,
+    log: str = "access",
+    rejected: int = 0,
+) -> Standing:
     """A log that has counted these in all, and nothing else to tell."""
     rejects = {"malformed": rejected} if rejected else {}
-    return STANDING._replace(log=log, counts=counts, rejects=rejects, routes=len(counts))
+    told = STANDING._replace(log=log, counts=counts, rejects=rejects, routes=len(counts))
+    return told._replace(latencies=latencies)
 
 
 def overview(*standings: Standing) -> Overview:

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from qps_service.configuration.types import PrometheusConfig
 from qps_service.notices.kinds import Notice
-from qps_service.outputs.prometheus.exposition import media_type, pieces
+from qps_service.outputs.prometheus.exposition import Histograms, media_type, pieces
 from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
 from tests.unit.handed_over import OVERVIEW
@@ -20,12 +20,15 @@ GUARD = 20  # seconds after which a test hangs for good
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
+NONE = Histograms("off")
 Make = Callable[..., PrometheusOutput]
 
 
-def render(overview: Overview, *, openmetrics: bool = False, **labels: str) -> tuple[bytes, str]:
+def render(
+    overview: Overview, *, openmetrics: bool = False, histograms: Histograms = NONE, **labels: str
+) -> tuple[bytes, str]:
     """All of the text, and its media type."""
-    text = b"".join(pieces(overview, openmetrics=openmetrics, labels=labels))
+    text = b"".join(pieces(overview, openmetrics=openmetrics, labels=labels, histograms=histograms))
     return text, media_type(openmetrics=openmetrics)
 
 

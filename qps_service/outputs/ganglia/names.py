@@ -13,7 +13,7 @@ A `/` is written as `_`, a `_` as two, a placeholder's `:` as `-`, where the rou
     access  /api/user_profile  404   qps_access_api_user__profile_404
     access  /users/:id         200   qps_access_users_-id_200
     access  other              200   qps_access_other_200
-    access  (all routes)             qps_access_total
+    access  (all routes)             qps_access_total, qps_access_p50, _p95, _p99
 
 Every other route, and one that is too long, keeps of its text what can be kept, with three `_` and a hash
 behind it, which those above never have: `/a//b` becomes `qps_access_a_b___<16 hex digits>_200`.
@@ -40,9 +40,12 @@ _TITLE = 200  # characters; an element of gmond's XML has room for five times th
 _UNSAFE_IN_HOST = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
-def name_of(log: str, route: bytes | None = None, status: int = 0) -> str:
-    """The name of a route's metric with one status, or, without a route, of all the log's requests."""
+def name_of(log: str, route: bytes | None = None, status: int = 0, quantile: int = 0) -> str:
+    """The name of a route's metric with one status, or, without a route, of all the log's requests: of how
+    many there are, or how long so many of a thousand took."""
     end = "total" if route is None else f"{status:03d}"
+    if quantile:
+        end = f"p{quantile // 10}"
     if (plain := _plain(log, route)) and len(name := f"qps_{plain}_{end}") <= _ROOM:
         return name
     text = _OUTSIDE.sub("_", (route or b"").decode("ascii", "replace")).strip("_")

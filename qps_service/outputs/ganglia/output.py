@@ -6,6 +6,8 @@ Each series (series.py) is two metrics of type double in its log's group:
     NAME_count  requests since the ledger began, slope positive. gmetad polls every 15 s: a rate that came
                 and went between two polls is in this one all the same.
 
+A quantile of durations is one metric, in seconds, slope both.
+
 Promise: gmond can show all that it is sent, whatever the log holds (names.py); it keeps a metric as
 long as it comes, and has all of them back within a minute of its own restart. Where to send is said by host
 and port, or by a gmond.conf; what is wrong with that is said once, and tried again with each window.
@@ -155,6 +157,12 @@ class GangliaOutput(TakesReports, GoesOn, HasFiles):
 
     def _packets(self, origin: Origin, announcements: Announcements) -> Iterator[bytes]:
         for series, is_announced in announcements.window(self._live):
+            if series.quantile:
+                if is_announced:
+                    what = f"time that {series.quantile / 10:g} % of them took at most"
+                    yield metadata(origin, self._metric(series.name, "s", BOTH, what, series))
+                yield value(origin, series.name, repr(series.rate))
+                continue
             rate, count = series.name, series.name + COUNT
             if is_announced:
                 yield metadata(origin, self._metric(rate, "req/s", BOTH, "requests per second", series))

@@ -1,6 +1,7 @@
 """What Ganglia is told: the series that are alive, and which of them are to be announced. Pure.
 
-A series is a route with one status, methods summed out, or all requests of a log. Promise: it lives from its
+A series is a route with one status, methods summed out, or all requests of a log; and how long these took,
+one of three quantiles, where it tells: 0 in a window in which none was measured. Promise: it lives from its
 first request to some windows after its last, in which it is 0, so that gmond keeps no stale rate; then
 nothing more is sent of it, and gmond forgets it. A log that is new here brings to life all that the ledger
 knows of it: what the process before this one told may be stale too, and the counters are there at once.
@@ -13,7 +14,7 @@ window those whose turn it is, equally many, and new ones in bounded numbers.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qps_service.outputs.ganglia.names import name_of
-from qps_service.reporting.report import summed
+from qps_service.reporting.report import GAUGES, quantiles, summed
 from qps_service.values.reports import Report, Standing
 
 # How many windows a series without requests is sent: more than one, because datagrams get lost.
@@ -23,12 +24,13 @@ ZEROS = 6
 class Series:
     """One of them, as it stood at the last report."""
 
-    __slots__ = ("idle", "log", "name", "rate", "route", "status", "total")
+    __slots__ = ("idle", "log", "name", "quantile", "rate", "route", "status", "total")
 
-    def __init__(self, log: str, route: bytes | None = None, status: int = 0) -> None:
+    def __init__(self, log: str, route: bytes | None = None, status: int = 0, quantile: int = 0) -> None:
         self.log, self.route, self.status = log, route, status
-        self.name = name_of(log, route, status)
-        self.rate = 0.0  # requests per second
+        self.quantile = quantile  # per mille; 0 where it is a rate
+        self.name = name_of(log, route, status, quantile)
+        self.rate = 0.0  # requests per second; of a quantile, seconds
         self.total = 0  # requests since the ledger began
         self.idle = 0  # windows since its last request
 
@@ -37,7 +39,7 @@ class LiveSeries:
     """Iterates over all that are alive."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, bytes | None, int], Series] = {}
+        self._series: dict[tuple[str, bytes | None, int, int], Series] = {}
         self._logs: set[str] = set()  # those of the last reports
 
     def __len__(self) -> int:
@@ -57,18 +59,22 @@ class LiveSeries:
                 series.idle += 1
         for report in reports:
             self._series_of(report.log).rate = report.rate
+            for part, seconds in quantiles(report).items():
+                self._series_of(report.log, quantile=part).rate = seconds
             for row in summed(report):
                 self._series_of(report.log, row.route, row.status).rate = row.rate
             if report.log in totals and report.log not in self._logs:
                 for key in totals[report.log].counts:
                     self._series_of(report.log, key.route, key.status)
+                for part in GAUGES if totals[report.log].latencies else ():
+                    self._series_of(report.log, quantile=part)
         self._logs = reported | (self._logs & awaited)
         self._series = {key: series for key, series in self._series.items() if series.idle <= ZEROS}
         self._sum(totals)
 
-    def _series_of(self, log: str, route: bytes | None = None, status: int = 0) -> Series:
+    def _series_of(self, log: str, route: bytes | None = None, status: int = 0, quantile: int = 0) -> Series:
         """It lives from now on."""
-        key = (log, route, status)
+        key = (log, route, status, quantile)
         if not (series := self._series.get(key)):
             series = self._series[key] = Series(*key)
         series.idle = 0
@@ -81,9 +87,9 @@ class LiveSeries:
                 series.total = 0
         for log, standing in totals.items():
             for key, counts in standing.counts.items():
-                if found := self._series.get((log, key.route, key.status)):
+                if found := self._series.get((log, key.route, key.status, 0)):
                     found.total += counts.requests
-                self._series[log, None, 0].total += counts.requests
+                self._series[log, None, 0, 0].total += counts.requests
 
 
 class Announcements:

@@ -23,7 +23,14 @@ from qps_service.network.http_server import Client, Listener
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import Answers
-from qps_service.outputs.prometheus.exposition import OPENMETRICS, TooLarge, media_type, pieces, within
+from qps_service.outputs.prometheus.exposition import (
+    OPENMETRICS,
+    Histograms,
+    TooLarge,
+    media_type,
+    pieces,
+    within,
+)
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
 
@@ -61,6 +68,7 @@ class PrometheusOutput(Answers):
         self._listener = Listener(config.listen, inherited, (METRICS, HEALTH), self.trouble)
         self._clock = clock
         self._max_answer = config.max_answer
+        self._histograms = Histograms(config.latency, config.latency_bounds)
         self._next_at = 0  # when the next answers may be given
 
     def flush(self, now: int) -> None:
@@ -98,7 +106,7 @@ class PrometheusOutput(Answers):
 
     def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
         """Answer those, all from one rendering."""
-        bodies = _Bodies(overview, self._max_answer)
+        bodies = _Bodies(overview, self._max_answer, self._histograms)
         try:
             for client in asked:
                 if client.exchange is not None:
@@ -119,9 +127,9 @@ class PrometheusOutput(Answers):
 class _Bodies:
     """What can be asked for, each made once."""
 
-    def __init__(self, overview: Overview, most: int) -> None:
+    def __init__(self, overview: Overview, most: int, histograms: Histograms) -> None:
         """`most` is how many bytes a text may have."""
-        self._overview = overview
+        self._overview, self._histograms = overview, histograms
         self._most = most
         self._health = cache(lambda: health(overview))
         self._metrics = cache(self._make)
@@ -144,7 +152,8 @@ class _Bodies:
         return body if exchange.command == "GET" else ()
 
     def _make(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
-        text = within(self._most, pieces(self._overview, openmetrics=openmetrics))
+        made = pieces(self._overview, openmetrics=openmetrics, histograms=self._histograms)
+        text = within(self._most, made)
         try:
             return list(_packed(text) if packs else text)
         except TooLarge as error:

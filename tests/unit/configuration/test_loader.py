@@ -23,7 +23,7 @@ from qps_service.values.history import History
 from tests.promised import Patches, Promise, promises
 from tests.unit.fresh import loaded_by, read_a_configuration
 
-WEEK = History(keep=7 * 86400 * SECOND, max_size=64 << 20)
+DEFAULT = History(keep=15 * 86400 * SECOND, max_size=256 << 20)
 
 Load = Callable[[Flags, Mapping[str, str]], Config]
 Write = Callable[[str], Flags]
@@ -67,7 +67,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
     assert load(Flags(log="logs/access.log.txt"), {}) == Config(
         interval=10 * SECOND,
         state=None,
-        history=WEEK,
+        history=DEFAULT,
         logs=(
             LogConfig(
                 name="access",
@@ -83,7 +83,7 @@ def test_a_log_alone_will_do(tmp_path: Path) -> None:
                 open_generations=512,
                 rules=(),
                 logs=frozenset({str(tmp_path / "logs/access.log.txt")}),
-                retired=16 << 20,
+                retired=64 << 20,
             ),
         ),
         source=None,
@@ -342,7 +342,7 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 # --- problems, to the letter
 
 A_NAME = "expected up to 64 letters, digits, and _ . - after the first"
-SERVICE_KEYS = "history, interval, log, max_logs, max_rows, output, state"
+SERVICE_KEYS = "history, interval, log, max_logs, max_rows, output, report, state"
 LOG_KEYS = (
     "collapse, format, max_line, max_route, max_routes, name, open_generations, path, query, quiet, route, "
     "start, "

@@ -9,7 +9,7 @@ from qps_service.commands import add_configuration, flags_of
 from qps_service.configuration.loader import Flags
 from qps_service.configuration.outputs import OUTPUTS, kind_of
 from qps_service.configuration.parsers import parse_name
-from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, RULE, SERVICE
+from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.configuration.types import Config, LogConfig, OutputConfig, PrometheusConfig, TextfileConfig
 from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND
@@ -94,9 +94,9 @@ def test_each_default_is_one_of_the_values_it_takes(key: str) -> None:
 
 
 def test_the_table_the_flags_and_the_configuration_name_the_same_things() -> None:
-    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(LOG) + len(RULE) - len(["name"])
+    assert len(BY_KEY) == len(SERVICE) + len(HISTORY) + len(REPORTS) + len(LOG) + len(RULE) - len(["name"])
     assert {setting.key for setting in SERVICE} == set(Config._fields) - {
-        *("history", "logs", "outputs", "source", "fragments", "journal")
+        *("history", "logs", "outputs", "source", "fragments", "journal", "shows_latency")
     }
     for kind in OUTPUTS.values():
         told = {setting.key for setting in SERVICE} & set(kind.config._fields)  # Ganglia, of the interval

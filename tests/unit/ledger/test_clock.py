@@ -101,7 +101,9 @@ class Machine:
 
     def kept(self) -> list[int]:
         """Numbers of the windows that the history has."""
-        routes = self.rows("SELECT shown_route, requests FROM count JOIN key ON key.id = key")
+        routes = self.rows(
+            "SELECT shown_route, requests FROM count JOIN key ON key.id = key WHERE period > 0"
+        )
         return sorted(int(route[1:]) for route, requests in routes for _ in range(requests))
 
 
@@ -191,13 +193,13 @@ def by_date_over_a_reboot(by_boottime: int, by_date: int, _now: int, *, rebooted
 
 
 def from_the_first_to_the_last(
-    self: Any, grain: int, period: int, log: int, sequence: int, started: int, ended: int, passed: int
+    self: Any, grain: int, period: int, log: int, sequence: int, started: int, ended: int, *rest: int
 ) -> None:
     """A merged period is as long as its dates are apart."""
     query = "SELECT started, ended FROM period WHERE log = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1"
     for first, last in self._writing.execute(query, (log, sequence)).fetchall():
         started = min(first, started) + last - first
-    MERGE(self, grain, period, log, sequence, started, ended, passed)
+    MERGE(self, grain, period, log, sequence, started, ended, *rest)
 
 
 WORK = retention._Work

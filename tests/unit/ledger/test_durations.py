@@ -134,7 +134,7 @@ def check_asked(ledger: Ledger, since: int, until: int, parts: int) -> None:
                 check_latency(found[route.decode()].latency, of_route)
     sums = Sum()
     for period in past(ledger, question._replace(by=None)).periods:
-        sums.add(encode(period.tally.latency))
+        sums.step(encode(period.tally.latency))
     check_latency(sums.latency, everything)
 
 

@@ -18,9 +18,9 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.history import History
-from tests.ledgers import EPOCH, SECOND, entry, key, known, opened, rows
+from tests.ledgers import EPOCH, SECOND, check_spans, entry, key, known, latencies_of, opened, rows
 from tests.limits import Doubled, default_of
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, nothing, promises
 
 DAY = 24 * HOUR
 WEEK = History(keep=7 * DAY, max_size=64 << 20)
@@ -43,7 +43,7 @@ def add_window(
     end = ended - EPOCH
     window = entry(lines, sequence=sequence, started=end - length, ended=end, rejected=rejected)
     beside = Beside(len(lines), rejected)
-    entries = [window._replace(log=log, beside=beside) for log in logs]
+    entries = [window._replace(log=log, beside=beside, latencies=latencies_of(lines)) for log in logs]
     ledger.commit(entries, sequence=None if is_open else sequence)
 
 
@@ -88,6 +88,8 @@ def sums(ledger: Ledger) -> Counter[tuple[Any, ...]]:
 
 
 EXAMPLE = [(10, [1, 1, 2], 1), (10, [2], 1), (3600, [3], 0), (10, [], 0), (10, [1], 2)] * 3
+# Spans within spans, whose parts are then merged.
+SPANS = [*[(60, [1, 2], 0)] * 14, *[(3600, [2], 1)] * 2, *[(50 * 3600, [1], 0)] * 2]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([1, 10, 59, 60, 61, 3600, 7 * 3600, 50 * 3600]),
@@ -102,6 +104,7 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
 @example(steps=EXAMPLE)
+@example(steps=SPANS)
 def check_conserved(steps: list[tuple[int, list[int], int]]) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         check_conserved_in(opened(Path(directory, "ledger.db")), steps)
@@ -120,6 +123,7 @@ def check_conserved_in(ledger: Ledger, steps: list[tuple[int, list[int], int]]) 
         pruner._done = None
         assert sums(ledger) == before
         assert rows(ledger.database, "totals") == totals
+        check_spans(ledger)
     add_window(ledger, at + 10 * SECOND, [1, 2, 2], is_open=True)
     before = sums(ledger)
     open_window = ledger.restore("access", now=at, at=at)
@@ -260,15 +264,15 @@ def check_rows_at_their_bound(path: Path) -> None:
 
 
 def check_default_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if each page had 256 times its size, so that 256 KiB of them are what a ledger has by default."""
-    monkeypatch.setattr(retention, "_pages", lambda reading: (*PAGES(reading)[:2], 256 * 4096))
+    """As if each page had 1024 times its size, so that 256 KiB of them are what a ledger has by default."""
+    monkeypatch.setattr(retention, "_pages", lambda reading: (*PAGES(reading)[:2], 1024 * 4096))
     ledger = opened(path)
     pruner = Pruner(load(Flags(log="/log"), {}).history)
     for number in range(1, 31):
         at = EPOCH + number * HOUR
         add_window(ledger, at, range(500), length=HOUR)
         pruner.prune(ledger, at)
-        assert PAGES(ledger.database.connection)[0] * 4096 <= DEFAULT_SIZE // 256
+        assert PAGES(ledger.database.connection)[0] * 4096 <= DEFAULT_SIZE // 1024
     ledger.close()
 
 
@@ -309,6 +313,8 @@ USED = retention._used
 OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
     "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
+    "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
+    "half a span": Patches((retention, "ADD_DURATIONS", "ON CONFLICT DO NOTHING")),
     "open windows": Patches((retention, "_Work", lambda writing, sequence: WORK(writing, sequence + 1))),
 }
 

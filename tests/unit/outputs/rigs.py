@@ -4,7 +4,7 @@ for whom it is meant. A new output needs a rig here, and its ends in tests/recei
 import json
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import OutputConfig
+from tests.durations import latency_object
+from tests.durations import quantile as quantile_of
 from tests.unit.receiving import TcpReceiver, UdpReceiver
 from tests.unit.scraping import parse
 from tests.unit.toy_gmond import ToyGmond
@@ -84,6 +86,17 @@ class Rig:
         """How many requests of the log it was told of."""
         return told[self.total]
 
+    quantile: str | None = None  # the series that has how long so many percent took, for who is told that
+
+    def latency(self, durations: Sequence[int]) -> Told:
+        """What it is to be told where a window's requests, all of them 2xx of one route, took so long."""
+        ordered, quantile = sorted(durations), self.quantile or "{}"
+        return {quantile.format(part // 10): quantile_of(ordered, part) / 10**9 for part in (500, 950, 990)}
+
+    def no_latency(self, durations: Sequence[int]) -> Told:
+        """And in the window after that one, in which none was measured."""
+        return dict.fromkeys(self.latency(durations), 0)
+
 
 class _Datagrams(Rig):
     place = "port = {}"
@@ -115,6 +128,7 @@ class Statsd(_Datagrams):
     resumed = "sending to StatsD at 127.0.0.1:{} works again"
     line = r"qps(\.[A-Za-z0-9_-]{1,150})+:[0-9][0-9.e-]*\|[cg]"
     total = "qps.access.requests|c"
+    quantile = "qps.access.p{}_seconds|g"
     tells_windows = True
 
     def read(self) -> Told:
@@ -126,7 +140,8 @@ class Statsd(_Datagrams):
 
 class TaggedStatsd(Statsd):
     settings = 'tags = "datadog"\n'
-    line = r"qps\.[a-z]+:[0-9][0-9.e-]*\|[cg]\|#[a-z]+:[A-Za-z0-9_-]+(,[a-z]+:[A-Za-z0-9_./-]{1,190})*"
+    quantile = "qps.p{}_seconds|g|#log:access"
+    line = r"qps\.[a-z0-9_]+:[0-9][0-9.e-]*\|[cg]\|#[a-z]+:[A-Za-z0-9_-]+(,[a-z]+:[A-Za-z0-9_./-]{1,190})*"
 
     def requests(self, told: Told) -> float:
         """Each key's; the receiver sums up."""
@@ -137,6 +152,7 @@ class Ganglia(_Datagrams):
     output = "ganglia"
     resumed = "gmond at 127.0.0.1:{} takes metrics again"
     total = "qps_access_total_count"
+    quantile = "qps_access_p{}"
 
     def come(self) -> None:
         super().come()
@@ -156,6 +172,7 @@ class Graphite(Rig):
     failure = "cannot send to 127.0.0.1:{}: Connection refused"
     resumed = "Graphite at 127.0.0.1:{} takes metrics again"
     total = "qps.access.requests"
+    quantile = "qps.access.p{}_seconds"
     line = r"qps(\.[A-Za-z0-9_-]{1,150})+ [0-9][0-9.e-]* [0-9]+"
 
     def __init__(self, root: Path) -> None:
@@ -186,6 +203,9 @@ class Graphite(Rig):
         assert not [path for path in told if any(other.startswith(f"{path}.") for other in told)]
         return told
 
+    def no_latency(self, durations: Sequence[int]) -> Told:
+        return {}
+
 
 class _File(Rig):
     place = 'path = "{}"'
@@ -215,12 +235,40 @@ class Json(_File):
     def read(self) -> Told:
         report = json.loads(exact("[ -~]+\n", self.path.read_text().splitlines(keepends=True)[-1]))
         rows = ((json.dumps([*row.values()][:3]), row["requests"]) for row in report["rows"])
-        return collect([(self.total, report["requests"]), *rows])
+        times = (
+            (f"{each['route']} {each['class']} {what}", each[what])
+            for each in report["latency"]
+            for what in latency_object([0])
+        )
+        return collect([(self.total, report["requests"]), *rows, *times])
+
+    def latency(self, durations: Sequence[int]) -> Told:
+        return {f"/help 2xx {what}": value or 0 for what, value in latency_object(durations).items()}
+
+    def no_latency(self, durations: Sequence[int]) -> Told:
+        return {}
 
 
 def read_families(families: Iterable[Metric]) -> Told:
     samples = (sample for family in families for sample in family.samples)
     return collect((f"{sample.name}{sorted(sample.labels.items())}", sample.value) for sample in samples)
+
+
+def buckets(durations: Sequence[int], **labels: str) -> Told:
+    """The default ones of a histogram."""
+    labels |= {"log": "access", "class": "2xx"}
+    name = "qps_reporter_http_request_duration_seconds"
+    told: Told = {
+        f"{name}_bucket{sorted((labels | {'le': le}).items())}": sum(
+            each <= float(le) * 1e9 for each in durations
+        )
+        for le in (
+            *["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0"],
+            "+Inf",
+        )
+    }
+    told[f"{name}_sum{sorted(labels.items())}"] = sum(durations) / 10**9
+    return told | {f"{name}_count{sorted(labels.items())}": len(durations)}
 
 
 class Textfile(_File):
@@ -232,6 +280,12 @@ class Textfile(_File):
 
     def requests(self, told: Told) -> float:
         return told[f"qps_reporter_lines_total[('file', '{self.path}'), ('log', 'access')]"]
+
+    def latency(self, durations: Sequence[int]) -> Told:
+        return buckets(durations, file=str(self.path))
+
+    def no_latency(self, durations: Sequence[int]) -> Told:
+        return self.latency(durations)  # they are told since the beginning
 
     def read(self) -> Told:
         return read_families(parser.text_string_to_metric_families(self.path.read_text()))
@@ -281,6 +335,11 @@ class Prometheus(Rig):
 
     def read(self) -> Told:
         return read_families(type(self).read_text(parse(self.answer)[1].decode()))
+
+    def latency(self, durations: Sequence[int]) -> Told:
+        return buckets(durations)
+
+    no_latency = latency
 
 
 class OpenMetrics(Prometheus):

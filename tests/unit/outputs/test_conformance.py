@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import tracemalloc
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -38,7 +39,10 @@ from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.outputs.registry import make_output
 from qps_service.reporting import report as reporting
 from qps_service.values.counts import Counts, Key
-from qps_service.values.reports import Overview
+from qps_service.values.latency import BOUNDS, NO_LATENCIES, Latency, LatencyKey
+from qps_service.values.reports import Overview, Standing
+from tests.durations import DISTRIBUTIONS
+from tests.durations import told as told_of
 from tests.promised import nothing, twin
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
 from tests.unit import receiving
@@ -73,6 +77,7 @@ class Bench:
         self.rig = rig
         self.configs = configs
         self.counts: Mapping[Key, Counts] = {}
+        self.latencies = self.total_latencies = NO_LATENCIES
         self.group = OutputGroup([], lambda config: made(config, self.said.append, lambda: self.now))
         self.group.reconfigure(configs)
 
@@ -90,7 +95,11 @@ class Bench:
         self.now += PAUSE
         self.group.flush(self.now)
         asked = self.group.asked(self.now, is_behind=False)
-        self.group.answer(asked, overview(standing(self.counts)), self.now)
+        self.group.answer(asked, overview(self.standing), self.now)
+
+    @property
+    def standing(self) -> Standing:
+        return standing(self.counts, self.total_latencies)
 
     def emit(self, counts: Mapping[Key, Counts] = PLAIN) -> None:
         """A window, which comes two minutes after the last."""
@@ -99,8 +108,8 @@ class Bench:
         self.group.flush(self.now)
         if self.rig:
             self.rig.ask()
-        window = report(counts)._replace(at=AT + self.now // SECOND)
-        self.group.emit([window], overview(standing(counts)), self.now)
+        window = report(counts, self.latencies)._replace(at=AT + self.now // SECOND)
+        self.group.emit([window], overview(self.standing), self.now)
 
     def fail(self) -> None:
         """A window that cannot be delivered, which is known."""
@@ -153,6 +162,34 @@ def hostile_routes_stay_apart_and_alone(rig: Rig) -> None:
     assert len(hostile) - len(nothing) == len(HOSTILE) * (len(plain) - len(nothing))
     assert (rig.requests(nothing) if nothing else 0, rig.requests(plain)) == (0, 3)
     assert rig.requests(hostile) == sum(range(len(HOSTILE) + 1))
+
+
+def durations_are_told(rig: Rig) -> None:
+    """As the sorted list has them, with what is told of all; and nothing stale in the next window."""
+    rig.come()
+    bench = Bench(read_config(rig.root, rig.table()), rig)
+    plain = bench.window()
+    durations = DISTRIBUTIONS["whole seconds"]
+    bench.latencies = bench.total_latencies = {LatencyKey(b"/help", 2): told_of(durations)}
+    timed, expected = bench.window(), rig.latency(durations)
+    assert {name: timed[name] for name in expected} == expected
+    bench.latencies = NO_LATENCIES
+    after, expected = bench.window(), rig.no_latency(durations)
+    assert {name: after[name] for name in expected} == expected
+    assert expected or not after.keys() & (timed.keys() - plain.keys())
+    bench.group.close()
+    rig.go()
+    assert bench.said == []
+
+
+def told_one_bin_off(patch: Patch, _: type) -> None:
+    """As with bounds that are exclusive."""
+    low = {index: BOUNDS[max(0, index - 1)] for index in range(len(BOUNDS))}
+    patch.setattr(Latency, "quantile", lambda self, part: low[BOUNDS.index(QUANTILE(self, part))])
+    patch.setattr(exposition, "bisect_left", bisect_right)
+
+
+QUANTILE = Latency.quantile
 
 
 # --- trouble
@@ -367,25 +404,15 @@ def no_end_disturbs(root: Path, ends: Ends, patience: float = HANGS) -> None:
         run.to_its_end(patience)
     finally:
         receivers.close()
-    assert len(run.failed) <= len(ends), run.failed
+    assert len(set(run.failed)) == len(run.failed) <= len(ends), run.failed
     if ends.items() <= DEAD.items():
         assert len(run.failed) == len(ends)
         assert all(run.service.recorder.overviews[-1].output_failures[name] >= 1 for name in ends)
 
 
-def ends_of(name: str) -> list[tuple[str, Ends]]:
-    return [(f"{name}-{kind}", {name: ends[name]}) for kind, ends in ENDS.items()]
-
-
-@pytest.mark.parametrize(
-    "ends",
-    [
-        pytest.param(ends, id=name)
-        for name, ends in (*(each for output in OUTPUTS for each in ends_of(output)), *ENDS.items())
-    ],
-)
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
 def test_no_end_disturbs(ends: Ends, tmp_path: Path, slept: list[float]) -> None:
-    """One output, and all together."""
+    """All outputs together."""
     no_end_disturbs(tmp_path, ends)
 
 
@@ -590,6 +617,7 @@ PROMISES: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
             "merges names": (naming(cleaned), OF_ALL),
         },
     ),
+    (durations_are_told, {"one bin off": (told_one_bin_off, OF_ALL)}),
     (
         trouble_is_said_once,
         {

@@ -1,5 +1,6 @@
 """What Prometheus is told, read back by the readers of its own library, in both formats."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -7,8 +8,14 @@ from prometheus_client import parser
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
+from qps_service.outputs.prometheus import exposition
+from qps_service.outputs.prometheus.exposition import Histograms
 from qps_service.values.counts import Beside, Counts, Key
+from qps_service.values.latency import BOUNDS, BUCKETS, LatencyKey
 from qps_service.values.reports import Overview, Standing
+from tests.durations import DISTRIBUTIONS, MILLI, told
+from tests.limits import Doubled
+from tests.promised import Patches, Promise, promises
 from tests.unit.scraping import render
 
 Render = Callable[..., tuple[bytes, str]]
@@ -165,6 +172,90 @@ def test_each_family_has_its_type_and_says_what_it_is(openmetrics: bool) -> None
         else:
             assert family.type == ("gauge" if name in gauges else "counter")
     assert families.keys() > gauges | build
+
+
+# --- how slow
+
+ROUTES = {b"/%d" % number: each for number, each in enumerate(DISTRIBUTIONS.values())}
+LATENCIES = {
+    LatencyKey(route, number): told(each[part::2])
+    for route, each in ROUTES.items()
+    for part, number in enumerate((2, 5))
+    if each[part::2]
+}
+TIMED = OVERVIEW._replace(logs=(STANDING._replace(latencies=LATENCIES), OVERVIEW.logs[1]))
+
+
+def check_buckets(by: str, bounds: tuple[int, ...], *, openmetrics: bool = False) -> None:
+    """Each has what took at most so long, by the sorted list; and all else is told as without them."""
+    plain = samples(read(render(TIMED, openmetrics=openmetrics)[0], openmetrics=openmetrics))
+    text, _ = render(TIMED, openmetrics=openmetrics, histograms=Histograms(by, bounds))
+    found = samples(read(text, openmetrics=openmetrics))
+    expected: dict[object, float] = {}
+    groups = [
+        ({"route": route.decode(), "class": f"{number}xx"}, [each[part::2]])
+        for route, each in ROUTES.items()
+        for part, number in enumerate((2, 5))
+        if each[part::2]
+    ]
+    if by == "log":
+        parts = {2: 0, 5: 1}
+        groups = [
+            (
+                {"class": f"{number}xx"},
+                [each[parts[number] :: 2] for each in ROUTES.values() if number in parts],
+            )
+            for number in range(1, 6)
+        ]
+    for labels, lists in groups:
+        durations = sorted(duration for each in lists for duration in each)
+        labels = {"log": "access", **labels}
+        for bound in bounds:
+            le = repr(bound / 10**9)
+            within = sum(duration <= bound for duration in durations)
+            expected[series("http_request_duration_seconds_bucket", le=le, **labels)] = within
+        expected[series("http_request_duration_seconds_bucket", le="+Inf", **labels)] = len(durations)
+        expected[series("http_request_duration_seconds_count", **labels)] = len(durations)
+        expected[series("http_request_duration_seconds_sum", **labels)] = sum(durations) / 10**9
+    if by == "route":
+        expected[series("latency_series")] = len(groups) * (len(bounds) + 3)
+    assert found == plain | expected
+
+
+def check_too_many_series() -> None:
+    """By route they are told as long as they are not too many, then by log; their number is told."""
+    for keys, by_route in ((3571, True), (3572, False)):
+        latencies = {LatencyKey(b"/%d" % number, 2): told([MILLI]) for number in range(keys)}
+        many = OVERVIEW._replace(logs=(STANDING._replace(latencies=latencies),))
+        text = render(many, histograms=Histograms("route"))[0].decode()
+        assert ('route="/7"' in text.partition("duration")[2]) == by_route
+        assert f"qps_reporter_latency_series {keys * 14}" in text
+        total = text.count("http_request_duration_seconds_count{")
+        assert total == (keys if by_route else 5)
+
+
+def excludes_bounds(bounds: tuple[int, ...], bound: int) -> int:
+    return bisect_right(bounds, bound)
+
+
+test_durations, test_durations_twin = promises(
+    *(
+        Promise(
+            *(
+                check_buckets,
+                None,
+                {"bounds excluded": Patches((exposition, "bisect_left", excludes_bounds))},
+            ),
+            label=f"{by} {len(bounds)} {openmetrics}",
+            by=by,
+            bounds=bounds,
+            openmetrics=openmetrics,
+        )
+        for by in ("log", "route")
+        for bounds, openmetrics in ((BUCKETS, False), (BOUNDS[1:800:9], True))
+    ),
+    Promise(check_too_many_series, None, [Doubled("outputs.prometheus.exposition:LATENCY_SERIES_LIMIT")]),
+)
 
 
 def test_media_types() -> None:

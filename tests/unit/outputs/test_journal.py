@@ -33,7 +33,9 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import render_text
 from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import Loss, PossibleLoss
+from qps_service.values.latency import LatencyKey
 from qps_service.values.reports import Report, Row, Window
+from tests.durations import DISTRIBUTIONS, latency_object, told
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises, says_each, twin
 from tests.unit.handed_over import OVERVIEW as NOBODY
@@ -94,6 +96,15 @@ def a_reports_fields(fields_of: Callable[[Report], Mapping[str, str]]) -> None:
         "QPS_TOTAL": "2.0",
         "QPS_REJECTED": "4",
     }
+    key, durations = LatencyKey(b"/\xff", 2), DISTRIBUTIONS["two peaks"]
+    latencies = {LatencyKey(b"/fast", 2): told([1]), key: told(durations)}
+    told_of = json.loads(fields_of(REPORT._replace(latencies=latencies)).get("QPS_LATENCY", "[]"))
+    assert told_of == [
+        {"route": "/fast", "class": "2xx", **latency_object([1])},
+        {"route": r"/\xff", "class": "2xx", **latency_object(durations)},
+    ]
+    slowest = json.loads(report_fields(REPORT._replace(latencies=latencies), 1)["QPS_LATENCY"])
+    assert slowest == told_of[1:]
     assert rows == [
         {"method": "GET", "route": "/a", "status": 99, "requests": 2, "bytes": 0, "rate": 2 / 3},
         {"method": "GET", "route": "/a", "status": 200, "requests": 1, "bytes": 5, "rate": 1 / 3},

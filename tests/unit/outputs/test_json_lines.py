@@ -22,9 +22,12 @@ from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
 from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
+from qps_service.text.escape import show
 from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.entries import Loss
+from qps_service.values.latency import LatencyKey
 from qps_service.values.reports import Report, Row, Window
+from tests.durations import DISTRIBUTIONS, THRESHOLDS, latency_object, told, within
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.reports_schema import SCHEMA, validate
@@ -49,9 +52,15 @@ LOSSES = (
 )
 
 
+ROUTES = dict(
+    zip((*HOSTILE, *(b"/%d" % number for number in range(99))), DISTRIBUTIONS.values(), strict=False)
+)
+LATENCIES = {LatencyKey(route, 4): told(each) for route, each in sorted(ROUTES.items(), reverse=True)}
+
+
 def window(counts: dict[Key, Counts]) -> Report:
     return make_report(
-        Window("access", 0, 3 * SECOND, counts, {"fields": 4}, Beside(2, 5)),
+        Window("access", 0, 3 * SECOND, counts, {"fields": 4}, Beside(2, 5), LATENCIES if counts else {}),
         sequence=7,
         at=AT,
         named=True,
@@ -73,7 +82,14 @@ def report(sequence: int, routes: int = 1) -> Report:
 def has_all_that_was_counted(render: Render) -> None:
     """In all its digits."""
     document = json.loads(render(REPORT))
-    rows, losses = document.pop("rows"), document.pop("losses")
+    rows, losses, latencies = (document.pop(name) for name in ("rows", "losses", "latency"))
+    assert [each["route"] for each in latencies] == [show(route) for route in sorted(ROUTES)]
+    for each, route in zip(latencies, sorted(ROUTES), strict=True):
+        durations, bins = ROUTES[route], each["bins"]
+        assert each == {"route": show(route), "class": "4xx", **latency_object(durations), "bins": bins}
+        assert sum(requests for _, requests in bins) == len(durations)
+        for threshold in THRESHOLDS:
+            assert within(bins, threshold) == sum(duration <= threshold for duration in durations)
     requests = 6 + len(HOSTILE)
     assert document == {
         "log": "access",
@@ -115,7 +131,7 @@ def is_what_the_schema_says(render: Render) -> None:
     validate(json.loads(render(window({}))))
     for description, found in (
         (SCHEMA, document),
-        *((SCHEMA["properties"][name]["items"], document[name][0]) for name in ("rows", "losses")),
+        *((SCHEMA["properties"][name]["items"], document[name][0]) for name in ("rows", "latency", "losses")),
     ):
         assert list(found) == description["required"] == list(description["properties"])
 

@@ -182,7 +182,7 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
     endpoint, rendered = make(kind), []
 
-    def slow(overview: Overview, *, openmetrics: bool) -> Iterator[bytes]:
+    def slow(overview: Overview, *, openmetrics: bool, **_: object) -> Iterator[bytes]:
         rendered.append(endpoint.now)
         endpoint.now += 2 * SECOND
         return pieces(overview, openmetrics=openmetrics)
@@ -264,7 +264,7 @@ def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
             probe, made = endpoint.ask(PROBE), list[Overview]()
 
             def counted(
-                overview: Overview, *, openmetrics: bool, made: list[Overview] = made
+                overview: Overview, *, openmetrics: bool, made: list[Overview] = made, **_: object
             ) -> Iterator[bytes]:
                 made.append(overview)
                 return pieces(overview, openmetrics=openmetrics)

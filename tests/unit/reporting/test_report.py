@@ -10,9 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.reporting.report import make_report
-from qps_service.reporting.text import format_rate, render_text
+from qps_service.reporting.text import format_rate, render_text, text_lines
 from qps_service.values.counts import Counts, Key
+from qps_service.values.latency import LatencyKey
 from qps_service.values.reports import Report, Row, Window
+from tests.durations import MILLI, told
 from tests.promised import Promise, promises
 
 SECOND = 10**9
@@ -66,6 +68,38 @@ def with_methods(report: Report) -> str:
     lines = render_text(report).splitlines(keepends=True)
     rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]
     return "".join([*lines[:2], *rows, *lines[-2:]])
+
+
+TIMES = {
+    LatencyKey(b"/", 2): told([12 * MILLI] * 90 + [45 * MILLI] * 9),
+    LatencyKey(b"/", 5): told([1_300_000_001]),
+    LatencyKey(b"latency", 2): told([0, 1, 5000 * SECOND]),
+}
+TIMED = (
+    "total\t-\t13.7\nlatency\t/\t12ms\t45ms\t45ms\t1.4s\nlatency\t\\x6catency\t1us\t>1000s\t>1000s\t>1000s\n"
+)
+
+
+def check_latency_block(render: Callable[..., str]) -> None:
+    """Behind the total, where it is asked for; all else stays as it is, to the byte."""
+    report = report_of(COUNTS | {Key(b"GET", b"latency", 200): Counts(1, 0)})
+    plain, timed = render_text(report), report._replace(latencies=TIMES)
+    before, _, after = plain.partition("total\t-\t13.7\n")
+    assert "\nlatency\t200\t" in before
+    assert render(timed) == plain
+    escaped = before.replace("\nlatency\t", "\n\\x6catency\t")
+    assert render(timed._replace(shows_latency=True)) == escaped + TIMED + after
+    assert render(timed, shows_latency=True) == escaped + TIMED + after
+    assert render(report, shows_latency=True) == plain, "nothing was measured"
+    assert "".join(text_lines(timed, 1, shows_latency=True)).splitlines()[5:] == [TIMED.splitlines()[2], ""]
+
+
+def rendered(report: Report, most: int | None = None, **how: bool) -> str:
+    return "".join(text_lines(report, most, **how))
+
+
+def always(report: Report, **_: bool) -> str:
+    return rendered(report, shows_latency=True)
 
 
 RENDERERS: dict[str, Callable[[Report], str]] = {
@@ -222,5 +256,7 @@ ROUNDED: dict[str, Callable[[float], str]] = {
 }
 
 test_promise, test_twin = promises(
-    Promise(check_sample, render_text, RENDERERS), Promise(check_rounding, format_rate, ROUNDED)
+    Promise(check_latency_block, rendered, [always]),
+    Promise(check_sample, render_text, RENDERERS),
+    Promise(check_rounding, format_rate, ROUNDED),
 )
