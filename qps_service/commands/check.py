@@ -24,9 +24,9 @@ from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
 from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
-from qps_service.formats.explanation import explain
+from qps_service.formats.explanation import explain, explain_row, title, why_unmeasured
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
-from qps_service.formats.w3c import is_directive, lines_of
+from qps_service.formats.w3c import in_force, is_directive, lines_of
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
@@ -365,12 +365,28 @@ def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
         size = "bytes unknown" if scanned.unmeasured else f"{counts.bytes} bytes"
         how = f"{show(key.method)} {route} {key.status:03d}, {size}"
         yield "  first line", f"parses as {how}", True
+        yield from _duration(log, line, above)
     if scanned.sample:
         sample = scanned.sample
         yield "  first line", f'is rejected ({sample.reason}): "{show(sample.line)}"', False
         fitting = [name for name in PRESETS if fits(compile_format(name), line)]
         if fitting and sample.reason != TOO_LONG:
             yield "", f"but it fits the format {' or '.join(fitting)}", True
+
+
+def _duration(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
+    """How long the request of a line took, and how that is known, or why not."""
+    if log.format.is_w3c:
+        log_format, found = explain_row(in_force(above), line, log.max_line)
+    else:
+        found = explain(log.format, line, log.max_line)
+        log_format = log.format.listed[found.number]
+    if found.request and found.request.duration is not None:
+        name, unit = next((part.name, part.unit) for part in found.parts if part.role == "duration")
+        told = f"{title(log_format, show(name.encode()))} in {unit}"
+        yield "  duration", f"{format_duration(found.request.duration)}, by {told}", True
+    elif why := why_unmeasured(log_format, found):
+        yield "  duration", f"not measured: {show(why.encode())}", True
 
 
 def _none_to_spill(scanned: Scanned) -> None:

@@ -11,12 +11,13 @@ from qps_service.commands import MAX_LINE, add_output, answer, format_of, one_li
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
-from qps_service.formats.explanation import Explanation, explain, explain_row, title
+from qps_service.formats.explanation import Explanation, explain, explain_row, title, why_unmeasured
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
-from qps_service.formats.w3c import is_directive, is_fields
+from qps_service.formats.w3c import is_directive, taken_in
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.text.caret import point
 from qps_service.text.escape import show
+from qps_service.text.units import format_duration
 from qps_service.values.counts import TOO_LONG
 
 HELP = "show how lines are understood, field by field, and what they count as"
@@ -32,7 +33,18 @@ Exits 0 if all lines count, 1 if one is rejected or there is none, 2 if the comm
 """
 
 
-COLUMNS = ("line", "format", "method", "route", "status", "bytes", "unix", "rejected", "expected")
+COLUMNS = (
+    "line",
+    "format",
+    "method",
+    "route",
+    "status",
+    "bytes",
+    "unix",
+    "rejected",
+    "expected",
+    "duration_ns",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     fields = b""  # the last #Fields
     for line in lines:
         if log_format.is_w3c and is_directive(line):
-            fields = line if is_fields(line) else fields
+            fields = taken_in(line.rstrip(b"\r\n"), fields) or b""
             if arguments.output == "table":
                 answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
             continue
@@ -95,6 +107,7 @@ def _document(log_format: LogFormat, line: bytes, found: Explanation) -> dict[st
         "unix": found.second,
         "rejected": found.reason,
         "expected": found.fault.expected if found.fault else None,
+        "duration_ns": request.duration if request else None,
         "fields": [
             {"name": show(name.encode()), "role": part.role, "value": show(part.value)}
             for part in found.parts
@@ -136,14 +149,18 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
     if found.around:
         yield f"read without: {show(found.around)}"
     for name, part in zip(shown, found.parts, strict=True):
-        yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}"
+        unit = f" ({part.unit})" if part.role == "duration" else ""
+        yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}{unit}"
     if found.request:
         request = found.request
         route = show(Routes().of(request.target))
         if found.ignored:
             yield f"ignored: {show(found.ignored)}"
         size = "bytes unknown" if request.size is None else f"{request.size} bytes"
-        yield f"counts as {show(request.method)} {route} {request.status:03d}, {size}{_at(found)}"
+        took = "" if request.duration is None else f", took {format_duration(request.duration)}"
+        yield f"counts as {show(request.method)} {route} {request.status:03d}, {size}{took}{_at(found)}"
+        if why := why_unmeasured(log_format, found):
+            yield f"not measured: {show(why.encode())}"
         return
     yield f"rejected ({found.reason})" + (f": {found.fault.expected}" if found.fault else "")
     if found.fault and found.fault.place is not None:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -19,13 +20,15 @@ from qps_service.files.whole import DamagedError, Whole
 from qps_service.formats.presets import AUTO, LogFormat, compile_format
 from qps_service.reporting.summary import RENDERERS, Summary
 from qps_service.scanning.auto import LineCounter
-from qps_service.scanning.options import ScanOptions, Spill
-from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.scanning.by_span import Make, SpanScanner
+from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.scanner import make_scanner
 from qps_service.scanning.selecting import SelectingScanner, Wanted
 from qps_service.service.process import interrupts_held_back
 from qps_service.text.escape import show_path
-from qps_service.text.units import SECOND, parse_duration
+from qps_service.text.units import SECOND, format_latency, parse_duration, parse_latency
 from qps_service.values.counts import Scanned
+from qps_service.values.latency import BOUNDS, NO_LATENCY, Latency
 from qps_service.values.positions import Directives
 
 HELP = "count everything in whole logs, plain or compressed, at once"
@@ -35,6 +38,9 @@ examples:
   qps-reporter summarize access.log --format combined --by 1m  and requests per second, minute by minute
   zcat old.gz | qps-reporter summarize - --output json
   qps-reporter summarize access.log* --route '/api/*' --status 5xx -S -2h
+
+Where lines tell how long requests took, a second table has p50, p95, p99 and the longest by route and class
+of status, whatever the method. --slower counts those that took longer, exactly.
 
 --log, --route, --status and --method choose requests; of several values of one of them one has to fit. A log
 is called as its FILE is. --since and --until go by the times that lines tell: a request without a readable
@@ -60,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time",
     )  # fmt: skip
     add_output(parser, "a table, one JSON object, or CSV: of routes, or of times with --by")
+    add(
+        "--slower", metavar="TIME", type=_threshold,
+        help="also how many requests took longer than that, such as 250ms: a time of two digits",
+    )  # fmt: skip
     add("--top", metavar="N", type=_whole, help="only the N rows with the most requests (default: all)")
     add(
         "--routes", metavar="N", type=_whole, default=MAX_ROUTES,
@@ -111,6 +121,7 @@ class _Counting:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._span: int = arguments.by
         self._top: int | None = arguments.top
+        self._slower: int | None = arguments.slower
         self._options = ScanOptions(format_of(arguments), MAX_LINE, span=self._span)
         routes = Routes(collapses=arguments.collapse)
         selection = selection_of(arguments)
@@ -129,6 +140,7 @@ class _Counting:
         rows = Budget(2 * ROUTE_ROWS * max(arguments.routes, MAX_ROUTES))
         self._aggregator = Aggregator("", 0, arguments.routes, routes, share=rows.join())
         self._times: dict[int | None, list[int]] = {}
+        self._latencies: dict[int | None, Latency] = {}
 
     def count(self, path: str, progress: Progress) -> None:
         """Count a file. Raises OSError, DamagedError and KeyboardInterrupt; what was read is counted then."""
@@ -155,21 +167,30 @@ class _Counting:
         return self._wanted.takes is not None or self._wanted.is_timed
 
     @property
-    def _make(self) -> Callable[[ScanOptions, Spill], Scanner]:
-        return partial(SelectingScanner, wanted=self._wanted) if self.is_choosing else make_scanner
+    def _make(self) -> Make:
+        make: Make = partial(SelectingScanner, wanted=self._wanted) if self.is_choosing else make_scanner
+        return partial(SpanScanner, make=make, tell=self._add_span) if self._span else make
 
     def summary(self) -> Summary:
         """All of it."""
         self._aggregator.take()
         totals, rejects = self._aggregator.totals, self._aggregator.total_rejects
         beside = self._aggregator.total_beside
-        return Summary(totals, rejects, self._times, self._span, self._top, beside)
+        latencies = self._aggregator.total_latencies
+        return Summary(
+            *(totals, rejects, self._times, self._span, self._top, beside),
+            *(latencies, self._slower, self._latencies),
+        )
 
     def _require_time(self, log_format: LogFormat) -> None:
         option = "--by" if self._span else "--since, --until"
         is_timed = self._span or self._wanted.is_timed
         if is_timed and not any("time" in each.roles for each in log_format.listed):
             raise UsageError(f"{option}: the format {' or '.join(log_format.texts)} has no time")
+
+    def _add_span(self, begin: int | None, latency: Latency) -> None:
+        """What was found of a span of time."""
+        self._latencies[begin] = self._latencies.get(begin, NO_LATENCY).plus(latency)
 
     def _add(self, scanned: Scanned) -> None:
         self._aggregator.add(scanned)
@@ -222,6 +243,21 @@ def _span(text: str) -> int:
     if nanoseconds % SECOND or not SECOND <= nanoseconds <= SPAN_LIMIT:
         raise argparse.ArgumentTypeError(f"expected whole seconds, at most 366d, got {text!r}")
     return nanoseconds // SECOND
+
+
+def _threshold(text: str) -> int:
+    try:
+        nanoseconds = parse_latency(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
+    if nanoseconds not in BOUNDS:
+        place = bisect_left(BOUNDS, nanoseconds)
+        nearest = min(BOUNDS[max(place - 1, 0) : place + 1], key=lambda bound: abs(bound - nanoseconds))
+        near = format_latency(nearest)
+        raise argparse.ArgumentTypeError(
+            f"expected a time of two digits from 1us to 1000s, the nearest is {near}, got {text!r}"
+        )
+    return nanoseconds
 
 
 def _whole(text: str) -> int:

@@ -63,17 +63,21 @@ class Durations:
 
     def add(self, tally: "Tally", key: LatencyKey, bins: Mapping[int, int], total: int, longest: int) -> None:
         """Count these in `tally`, in the bins that there are for them."""
-        before = known = self._known.get(key, 0)
+        known = self._known.get(key, 0)
+        there = known | _bits(bins)
+        new = there.bit_count() - known.bit_count()
+        if new > max(self._share.room, 0):
+            bins = self._placed(bins, known)
+            there = known | _bits(bins)
+            new = there.bit_count() - known.bit_count()
+        if new:
+            self._known[key] = there
+            self._share.take(new)
         sums = tally.get(key)
         if sums is None:
             sums = tally[key] = Sums()
         for index, requests in bins.items():
-            place = index if known >> index & 1 else self._place_for(index)
-            known |= 1 << place
-            sums.bins[place] = sums.bins.get(place, 0) + requests
-        if known != before:
-            self._known[key] = known
-            self._share.take(known.bit_count() - before.bit_count())
+            sums.bins[index] = sums.bins.get(index, 0) + requests
         sums.total = min(sums.total + total, SUM_LIMIT)
         sums.longest = max(sums.longest, longest)
 
@@ -97,12 +101,17 @@ class Durations:
         """Everything that was added to them so far."""
         return MappingProxyType(self._totals)
 
-    def _place_for(self, index: int) -> int:
-        """The bin that is counted in for one that is not there yet."""
-        if self._share.room > 0 or COARSE[index] == index:
-            return index
-        self.are_coarse = True
-        return COARSE[index]
+    def _placed(self, bins: Mapping[int, int], known: int) -> Mapping[int, int]:
+        """The same in the bins that there is room for."""
+        placed: dict[int, int] = {}
+        room = self._share.room
+        for index, requests in bins.items():
+            is_there = known >> index & 1
+            place = index if is_there or room > 0 else COARSE[index]
+            room -= not is_there
+            self.are_coarse |= place != index
+            placed[place] = placed.get(place, 0) + requests
+        return placed
 
 
 def _compact(latency: Latency) -> Latency:

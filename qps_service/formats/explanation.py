@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from qps_service.formats.combined import CombinedReader
+from qps_service.formats.durations import nanoseconds_of
 from qps_service.formats.json_members import object_of
 from qps_service.formats.line import (
+    SWITCHED,
     ListReader,
     Rejected,
     Request,
@@ -37,6 +39,7 @@ class Part(NamedTuple):
     role: str | None
     value: bytes
     start: int | None = None  # byte of the line; None where that is not told
+    unit: str | None = None  # of a duration
 
 
 class Fault(NamedTuple):
@@ -91,7 +94,50 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
         if not log_format.is_ltsv and (found_object := object_of(line)):
             around += line[: found_object.start]
             ignored = line[found_object.end :]
-    return Explanation(around, line, parts, ignored, request, time_of(roles), None, None)
+    return Explanation(
+        around, line, _with_tail(log_format, parts, roles, line), ignored, request, time_of(roles), None, None
+    )
+
+
+def _with_tail(
+    log_format: LogFormat, parts: tuple[Part, ...], roles: Mapping[str, bytes] | None, line: bytes
+) -> tuple[Part, ...]:
+    """The parts with the duration that counts, where the line's end tells it whatever stands before."""
+    last, value = log_format.pieces[-1:], (roles or {}).get("duration")
+    if value is None or not last or not isinstance(field := last[0], Field) or field.role != "duration":
+        return parts
+    others = tuple(part for part in parts if part.role != "duration")
+    return (*others, Part(field.name, field.role, value, len(line) - len(value), field.unit))
+
+
+# Names under which others than servers write how long something took.
+_DURATION = re.compile(
+    r"(?:.*[._-])?(?:duration|latency|elapsed|took|taken|time_?taken|"
+    r"(?:response|request|process(?:ing)?|total|elapsed|execution)_?time)",
+    re.IGNORECASE,
+)
+_WHOLE_SECONDS = "has whole seconds, which tell no percentile: write %D or %{ms}T in its place"
+
+
+def why_unmeasured(log_format: LogFormat, found: Explanation) -> str | None:
+    """Why a request has no duration, though its line has a field that seems to tell one, and what to do; None
+    where it has one, or there is nothing to say."""
+    if found.request is None or found.request.duration is not None:
+        return None
+    if any(part.role == "duration" for part in found.parts):
+        switched = found.request.status == SWITCHED
+        return "the connection lived on as another protocol" if switched else "that is no duration"
+    for part in found.parts:
+        if re.fullmatch(r"%[<>]*(?:\{s\})?T", part.name):
+            return f"{part.name} {_WHOLE_SECONDS}"
+        is_number = nanoseconds_of(part.value, "s") is not None
+        if log_format.members and part.role is None and is_number and _DURATION.fullmatch(part.name):
+            text = " ".join(log_format.text.split())
+            pasted = f'format = "{text} duration=ms:{part.name}"'
+            return f"nothing tells the unit of {part.name}; if it is ms, write {pasted} (or s, us, ns)"
+    if log_format.text == W3C and any(part.name.lower() == "time-taken" for part in found.parts):
+        return "nothing tells the unit of time-taken: no #Software that is known, and no fields of CloudFront"
+    return None
 
 
 def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | None]:
@@ -103,7 +149,7 @@ def _broken(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault
 
 
 def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
-    return tuple(Part(field.name, field.role, value, start) for field, start, value in fields)
+    return tuple(Part(field.name, field.role, value, start, field.unit) for field, start, value in fields)
 
 
 def explain_row(fields: bytes, raw: bytes, max_line: int) -> tuple[LogFormat, Explanation]:
@@ -127,7 +173,7 @@ def walk(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault | 
             if match is None:  # the literal behind it stands nowhere
                 behind = title(log_format, piece.name)
                 return tuple(parts), Fault(f"expected {_quote(following)} behind {behind}", place)
-            parts.append(Part(piece.name, piece.role, match[0], place))
+            parts.append(Part(piece.name, piece.role, match[0], place, piece.unit))
         elif match is None:
             after = f" after {title(log_format, parts[-1].name)}" if parts else ""
             end = ", found the end" if place == len(line) else ""
@@ -155,13 +201,20 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
         if whole is None:
             return (), Fault("expected a JSON object", 0)
         found, cut = whole.members, whole.cut
-    roles = {role: member.path for role, member in counting(log_format.members, found, cut).items()}
+    counted = counting(log_format.members, found, cut)
+    roles = {role: member.path for role, member in counted.items()}
+    units = {member.path: member.unit for member in counted.values()}
     if "request" in roles:
         roles.pop("method", None)
         roles.pop("route", None)
     by_path = {path: role for role, path in roles.items()}
     parts = tuple(
-        Part(path.decode(errors="backslashreplace"), by_path.get(path), b"null" if text is None else text)
+        Part(
+            path.decode(errors="backslashreplace"),
+            by_path.get(path),
+            b"null" if text is None else text,
+            unit=units.get(path),
+        )
         for path, text in found.items()
     )
     for role, others in (("status", ()), ("route", ("request",))):

@@ -13,6 +13,10 @@ Some servers escape no quote. So where a quote ends the request, or the route, a
 the first quote behind which the status can be read. A line may be cut, right behind the status or wherever
 later: then the status ends with the line, as do method, route and request, but no measure does.
 
+Where a line ends with its duration, behind fields in quotes that nobody wants, as behind the agent, the
+duration is what stands behind the last such literal: whatever clients say of themselves, the server has the
+last word.
+
 A line of the combined family has rules of its own (combined.py). Where fields have names, in JSON and LTSV,
 those count (named_fields.py).
 
@@ -48,7 +52,7 @@ _QUERY = re.compile(rb"[?#]")
 _BLANKS = re.compile(rb"  +")
 _STATUS = re.compile(rb"[0-9]{3}")
 _UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
-_SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
+SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
 _BYTES = re.compile(rb"[0-9]{1,20}")  # 2**64 - 1 has 20 digits
 _BYTES_LIMIT = 2**64
 
@@ -182,7 +186,7 @@ def status_of(text: bytes) -> int | None:
 
 def duration_of(roles: Mapping[str, bytes], status: int) -> int | None:
     """How long it took, nanoseconds; None where that can't be read, or is none."""
-    if "duration" not in roles or status == _SWITCHED:
+    if "duration" not in roles or status == SWITCHED:
         return None
     return nanoseconds_of(roles["duration"], roles["unit"].decode())
 
@@ -331,6 +335,9 @@ class _Shape:
 
     def _behind(self, place: int) -> bytes:
         """From a field behind the status on, as far as it goes."""
+        if place == tail_place(self._pieces) and not self._wants_all:
+            literal = re.escape(literal_at(self._pieces, len(self._pieces) - 2))
+            return b"(?:.*%b%b)?" % (literal, self._group(self._pieces[-1], b".*+"))
         left = [piece for piece in self._pieces[place:] if isinstance(piece, Field)]
         if not any(self._wants_all or field.role for field in left):
             return b""
@@ -404,6 +411,21 @@ def unit_of(pieces: Sequence[Piece]) -> bytes:
     """That of their duration; nothing where there is none."""
     units = [piece.unit for piece in pieces if isinstance(piece, Field) and piece.unit]
     return units[0].encode() if units else b""
+
+
+def tail_place(pieces: Sequence[Piece]) -> int | None:
+    """Where the fields in quotes begin behind which a line ends with its duration; None if it does not."""
+    place = last = len(pieces) - 1
+    piece, status = pieces[last], status_place(pieces)
+    if not isinstance(piece, Field) or piece.role != "duration":
+        return None
+    while place - 2 > status:
+        before = pieces[place - 2]
+        is_skipped = isinstance(before, Field) and before.role is None
+        if not (is_skipped and is_quoted(pieces[place - 3], pieces[place - 1])):
+            break
+        place -= 2
+    return place if place < last else None
 
 
 def literal_at(pieces: Sequence[Piece], place: int) -> bytes:

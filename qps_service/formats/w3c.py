@@ -11,6 +11,10 @@ the next one: a server writes one when it starts, and whenever its settings chan
 between the values is a tab where a row's first value ends with one, as in CloudFront's, and otherwise runs of
 blanks. A value in quotes may hold blanks then (IIS Advanced Logging, Blue Coat, Tomcat), if the row has
 another number of values without that. Values are left as they are: %-encoded, and with `+` for a blank.
+
+`time-taken` is in seconds, says the draft of 1996, and so do Tomcat and CloudFront; IIS and Blue Coat's
+proxies write milliseconds. So its unit goes by what `#Software` says, or by the fields of CloudFront, which
+says nothing: where neither tells, it is not measured. What `#Software` says is kept with `#Fields`.
 """
 
 import re
@@ -28,6 +32,15 @@ FIELDS_LIMIT = 128  # of a row that are looked at; CloudFront has 33
 # and in as much of its beginning: most logs have one there, and no other.
 LOOK_BACK = 1024 * 1024  # bytes
 
+# What wrote a log, by how that begins, and the unit of its time-taken:
+# https://learn.microsoft.com/en-us/windows/win32/http/w3c-logging
+# https://tomcat.apache.org/tomcat-10.1-doc/config/valve.html#Extended_Access_Log_Valve
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
+_UNITS = {"Microsoft": "ms", "SGOS": "ms", "Apache Tomcat": "s"}
+_EDGE = "x-edge-"  # what CloudFront's own fields begin with
+TIME_TAKEN = "time-taken"
+_SOFTWARE_LIMIT = 64  # bytes of it that are kept
+
 # Fields that are joined. Blue Coat's proxies have a path in place of a stem.
 _TIME = "date", "time"
 _ROUTES = ("cs-uri-stem", "cs-uri-query"), ("cs-uri-path", "cs-uri-query")
@@ -41,6 +54,7 @@ ROLES = {
     " ".join(_TIME): "time",
     "timestamp": "time",  # CloudFront's, as Unix time
     "timestamp(ms)": "time",
+    TIME_TAKEN: "duration",
 }
 _RANKS = {name: rank for rank, name in enumerate(ROLES)}
 _NEEDED = {"route", "status"}
@@ -48,9 +62,10 @@ _UNQUOTED = {"date", "time", "time-taken", "c-ip", "c-port", "s-ip", "s-port"}  
 
 _BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
 _DIRECTIVE = re.compile(_BYTE_ORDER_MARK + rb"#[A-Z][A-Za-z-]*+:")
+_SOFTWARE = re.compile(_BYTE_ORDER_MARK + rb"#Software:[ \t]*+([^\r\n]*+)")
 _FIELDS = re.compile(_BYTE_ORDER_MARK + rb"#Fields:")
 _DIRECTIVES = re.compile(rb"(?m)^" + _DIRECTIVE.pattern + rb"[^\n]*+\n?")
-_ALL_FIELDS = re.compile(rb"(?m)^" + _FIELDS.pattern + rb"[^\n]*+\n")
+_ALL = re.compile(rb"(?m)^(?:%b|%b)[^\n]*+\n" % (_FIELDS.pattern, _SOFTWARE.pattern))
 
 _LINES = re.compile(rb"[^\n]*+\n|[^\n]++")
 # To the ends of lines, so that a search goes on there.
@@ -88,6 +103,24 @@ def is_fields(line: bytes) -> bool:
     return _FIELDS.match(line) is not None
 
 
+def taken_in(directive: bytes, last: bytes | None) -> bytes | None:
+    """What is in force behind a directive, where that was `last` before it: the last `#Fields`, and on a line
+    behind that the last `#Software`, if any."""
+    fields, newline, software = (last or b"").partition(b"\n")
+    if is_fields(directive):
+        return directive + newline + software
+    found = _SOFTWARE.match(directive)
+    return fields + b"\n#Software: " + found[1][:_SOFTWARE_LIMIT] if found else last
+
+
+def in_force(directives: bytes) -> bytes:
+    """What is in force behind these."""
+    last: bytes | None = b""
+    for directive in lines_of(directives):
+        last = taken_in(directive.rstrip(b"\r\n"), last)
+    return last or b""
+
+
 def fields_before(read: Read, place: int) -> bytes:
     """The `#Fields` that is in force at this byte of a text, by what stands before it; empty if none was
     found."""
@@ -96,9 +129,11 @@ def fields_before(read: Read, place: int) -> bytes:
         text = read(end - start, start) if end else b""
         if start:
             text = text[text.find(b"\n") + 1 :]
-        if found := _ALL_FIELDS.findall(text):
-            last: bytes = found[-1].rstrip(b"\r\n")
-            return last if len(last) <= DIRECTIVE_LIMIT else b""
+        found = [match[0] for match in _ALL.finditer(text)]
+        if fields := [line for line in found if is_fields(line)]:
+            if len(fields[-1].rstrip(b"\r\n")) > DIRECTIVE_LIMIT:
+                return b""
+            return in_force(b"".join(found))
     return b""
 
 
@@ -166,21 +201,38 @@ def rows_of(
     """How the rows below this `#Fields` are read where `separator` stands between their values; None if they
     have no status or no route. A query and a time stand in fields of their own, and take time to be joined:
     `keep_query`, `wants_time` tell whether they are needed."""
+    directive, _, software = directive.partition(b"\n")
     names = [name.decode("latin-1") for name in directive.partition(b":")[2].split()]
     number = len(names)
     del names[FIELDS_LIMIT:]
-    counted = [place for place, name in enumerate(names) if name.lower() in ROLES]
+    unit = _unit(names, software)
+    counted = [place for place, name in enumerate(names) if _field(name, unit).role]
     before = {name.lower() for name in names[: max(counted, default=0)]}
     joins = [_join(names, pair, separator, _target) for pair in _ROUTES if keep_query and _has(names, pair)]
     if wants_time and _has(names, _TIME):
         joins.append(_join(names, _TIME, separator, b"T".join))
-    fields = [Field(name, ROLES.get(name.lower())) for name in names]
+    fields = [_field(name, unit) for name in names]
     pieces = [piece for field in fields for piece in (field, separator)][:-1]
     settled, roles = settle(pieces, lambda name: _RANKS[name.lower()])
     if not roles >= _NEEDED:
         return None
     log_format = LogFormat(NAME, settled, (), is_lenient=False, roles=roles)
     return Rows(log_format, tuple(joins), separator, number, bool(before - ROLES.keys() - _UNQUOTED))
+
+
+def _unit(names: Sequence[str], software: bytes) -> str | None:
+    """That of time-taken; None where nothing tells it."""
+    said = _SOFTWARE.match(software)
+    writer = said[1].decode("latin-1") if said else ""
+    of_edge = "s" if any(name.lower().startswith(_EDGE) for name in names) else None
+    return next((unit for begin, unit in _UNITS.items() if writer.startswith(begin)), of_edge)
+
+
+def _field(name: str, unit: str | None) -> Field:
+    role = ROLES.get(name.lower())
+    if role != "duration":
+        return Field(name, role)
+    return Field(name, role if unit else None, unit)
 
 
 def _has(names: Sequence[str], pair: tuple[str, str]) -> bool:

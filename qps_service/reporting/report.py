@@ -96,9 +96,7 @@ def latencies_json(latencies: Mapping[LatencyKey, Latency], *, bins: bool) -> It
     null is longer than the bins reach. With `bins`, the upper bound of each and its requests."""
     separator = "["
     for key, latency in latencies.items():
-        told = {"route": show(key.route), "class": f"{key.status_class}xx", **_numbers(latency)}
-        if bins:
-            told["bins"] = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
+        told = {"route": show(key.route), "class": f"{key.status_class}xx", **numbers_of(latency, bins=bins)}
         yield separator + _dumped(told)
         separator = ","
     yield "]" if latencies else "[]"
@@ -131,13 +129,17 @@ def quantiles(report: Report) -> dict[int, float]:
     return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
 
 
-def _numbers(latency: Latency) -> dict[str, object]:
+def numbers_of(latency: Latency, *, bins: bool) -> dict[str, object]:
+    """How long requests took, in nanoseconds; None stands for what is longer than the bins reach. With
+    `bins`, the upper bound of each and its requests."""
     quantiles = {f"p{part // 10}_ns": latency.quantile(part) for part in PER_MILLE}
+    found = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
     return {
         "measured": latency.measured,
         "sum_ns": latency.total,
         "max_ns": latency.longest,
         **{name: None if value == BEYOND else value for name, value in quantiles.items()},
+        **({"bins": found} if bins else {}),
     }
 
 

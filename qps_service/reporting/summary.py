@@ -7,14 +7,19 @@ printable text, and distinct routes stay distinct.
 import csv
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from qps_service.reporting.documents import as_json, harmless
+from qps_service.reporting.report import numbers_of, whole
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show
+from qps_service.text.units import format_latency
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 
+K = TypeVar("K")
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -29,6 +34,9 @@ class Summary(NamedTuple):
     span: int  # seconds of each; 0 where times were not asked for
     top: int | None = None  # how many rows to show at most; sums are always those of all
     beside: Beside = NOTHING_BESIDE
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES  # where the logs tell them
+    slower: int | None = None  # nanoseconds: how many took longer is asked for; one of BOUNDS
+    latencies_by_time: Mapping[int | None, Latency] = MappingProxyType({})  # by the begin of the span
 
     @property
     def requests(self) -> int:
@@ -56,6 +64,10 @@ def render_table(summary: Summary) -> str:
     whole = Counts(total, summary.bytes)
     heads = ("method", "route", "status", "requests", "share", "bytes")
     parts = [align(heads, [*rows, ("total", "", "", *_numbers(whole, total))], left=3)]
+    if summary.latencies:
+        parts.append(_durations(summary))
+    elif summary.slower is not None:
+        parts.append("no request has a duration that can be read\n")
     if summary.beside.unmeasured:
         parts.append(f"bytes unknown: {summary.beside.unmeasured} of {total} requests\n")
     if summary.beside.directives:
@@ -69,7 +81,50 @@ def render_table(summary: Summary) -> str:
             for begin, requests, rate, classes in _times(summary)
         ]
         parts.append(align(("from", "requests", "per second", *CLASSES, "other"), times, left=1))
+    if summary.latencies_by_time:
+        spans = [(begin, *_of_latency(each, summary.slower)) for begin, each in _spans(summary)]
+        parts.append(align(("from", *_heads(summary)), spans, left=1))
     return "\n".join(parts)
+
+
+def _durations(summary: Summary) -> str:
+    """The table of how long requests took: those of the most measured requests first."""
+    heads = ("route", "class", *_heads(summary))
+    rows = [
+        (show(key.route), f"{key.status_class}xx", *_of_latency(latency, summary.slower))
+        for key, latency in _by_measured(summary)
+    ]
+    total = whole(summary.latencies)
+    return align(heads, [*rows, ("total", "", *_of_latency(total, summary.slower))], left=2)
+
+
+def _heads(summary: Summary) -> Iterable[str]:
+    yield from ("measured", "p50", "p95", "p99", "max")
+    if summary.slower is not None:
+        yield from (f"> {format_latency(summary.slower)}", "share")
+
+
+def _spans(summary: Summary) -> Iterable[tuple[str, Latency]]:
+    """In their order, the one for unreadable times last."""
+    found = summary.latencies_by_time
+    for begin in sorted(found, key=lambda each: (each is None, each)):
+        yield "unknown" if begin is None else _moment(begin), found[begin]
+
+
+def _of_latency(latency: Latency, slower: int | None) -> Iterable[str]:
+    yield str(latency.measured)
+    yield from (format_latency(latency.quantile(part)) for part in (500, 950, 990))
+    yield format_latency(latency.longest)
+    if slower is not None:
+        number = latency.measured - latency.within(slower)
+        yield from (str(number), f"{100 * number / latency.measured:.2f}%")
+
+
+def _by_measured(summary: Summary) -> list[tuple[LatencyKey, Latency]]:
+    def place(item: tuple[LatencyKey, Latency]) -> tuple[int, LatencyKey]:
+        return -item[1].measured, item[0]
+
+    return sorted(summary.latencies.items(), key=place)[: summary.top]
 
 
 def render_json(summary: Summary) -> str:
@@ -86,6 +141,19 @@ def render_json(summary: Summary) -> str:
             for key, counts in _sorted(summary)
         ],
     }
+    if summary.latencies:
+        document["latencies"] = [
+            {
+                "route": show(key.route),
+                "class": f"{key.status_class}xx",
+                **_numbers_of(latency, summary.slower),
+            }
+            for key, latency in _by_measured(summary)
+        ]
+    if summary.latencies_by_time:
+        document["latencies_by_time"] = [
+            {"from": begin, **_numbers_of(latency, summary.slower)} for begin, latency in _spans(summary)
+        ]
     if summary.span:
         document["span"] = summary.span
         document["times"] = [
@@ -100,20 +168,51 @@ def render_json(summary: Summary) -> str:
     return as_json(document)
 
 
+def _numbers_of(latency: Latency, slower: int | None) -> dict[str, object]:
+    """For programs: in nanoseconds; None stands for what is longer than the bins reach."""
+    told = numbers_of(latency, bins=True)
+    if slower is not None:
+        told |= {"slower_than_ns": slower, "slower": latency.measured - latency.within(slower)}
+    return told
+
+
 def render_csv(summary: Summary) -> str:
-    """For spreadsheets (RFC 4180): a line for each method, route and status, or for each span of time."""
+    """For spreadsheets (RFC 4180): a line for each method, route and status, or for each span of time. How
+    long requests took, in nanoseconds, is that of the route and the class of status, whatever the method."""
     text = io.StringIO()
     writer = csv.writer(text)
     if summary.span:
-        writer.writerow(("from", "requests", "per second", *CLASSES, "other"))
-        writer.writerows((begin, requests, rate, *each) for begin, requests, rate, each in _times(summary))
-    else:
-        writer.writerow(("method", "route", "status", "requests", "bytes"))
+        more = dict(_spans(summary))
+        writer.writerow(("from", "requests", "per second", *CLASSES, "other", *_columns(summary, more)))
         writer.writerows(
-            (harmless(show(key.method)), harmless(show(key.route)), f"{key.status:03d}", *counts)
+            (begin, requests, rate, *each, *_cells(summary, more, begin))
+            for begin, requests, rate, each in _times(summary)
+        )
+    else:
+        found = summary.latencies
+        writer.writerow(("method", "route", "status", "requests", "bytes", *_columns(summary, found)))
+        writer.writerows(
+            (
+                *(harmless(show(key.method)), harmless(show(key.route)), f"{key.status:03d}", *counts),
+                *_cells(summary, found, LatencyKey(key.route, key.status // 100)),
+            )
             for key, counts in _sorted(summary)
         )
     return text.getvalue()
+
+
+def _columns(summary: Summary, latencies: Sized) -> Iterable[str]:
+    if latencies:
+        yield from ("measured", "p50_ns", "p95_ns", "p99_ns", "max_ns")
+        yield from () if summary.slower is None else ("slower",)
+
+
+def _cells(summary: Summary, latencies: Mapping[K, Latency], key: K) -> Iterable[object]:
+    """What stands in these columns; nothing where nothing was measured, or it is beyond the bins."""
+    if latencies:
+        told = _numbers_of(latencies[key], summary.slower) if key in latencies else {}
+        names = ("measured", "p50_ns", "p95_ns", "p99_ns", "max_ns", "slower")
+        yield from (told.get(name) for name in names[: None if summary.slower is not None else -1])
 
 
 RENDERERS = {"table": render_table, "json": render_json, "csv": render_csv}

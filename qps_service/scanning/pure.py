@@ -19,6 +19,7 @@ from qps_service.formats.line import (
     make_reader,
     patterns_of,
     request_of,
+    tail_place,
     time_of,
     trim,
     unit_of,
@@ -226,7 +227,10 @@ class _Cores:
         behind = b""
         if duration is not None and duration not in counted:
             self._is_behind = True
-            between = b"".join(patterns_of(pieces)[last:duration])
+            tail = tail_place(pieces)
+            between = b"".join(patterns_of(pieces)[last : duration if tail is None else tail])
+            if tail is not None:
+                between += b".*" + patterns_of(pieces)[duration - 1]
             behind = between + b"(" + patterns_of(pieces)[duration] + b")"
             behind += b"".join(patterns_of(pieces)[duration + 1 : duration + 2])
         self._pattern = re.compile(b"(?m)" + start + before + b"(" + core + b")" + behind + b".*+$")

@@ -86,9 +86,9 @@ class SelectingScanner:
             answers, is_pure = self._answers(part)
             if False not in answers:
                 pieces.append(part)
-            elif (True in answers or not is_pure) and (half := _half(part)):
+            elif (True in answers or not is_pure) and (middle := half(part)):
                 self._first.directives = before
-                parts += [part[half:], part[:half]]
+                parts += [part[middle:], part[:middle]]
         return pieces
 
     def _answers(self, part: bytes) -> tuple[set[bool], bool]:
@@ -110,7 +110,7 @@ class SelectingScanner:
         return {True, False}, is_pure
 
 
-def _half(part: bytes) -> int:
+def half(part: bytes) -> int:
     """Where a line begins near its middle; 0 for a line that is alone."""
     middle = len(part) // 2
     return part.find(b"\n", middle, -1) + 1 or part.rfind(b"\n", 0, middle) + 1

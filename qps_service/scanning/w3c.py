@@ -19,6 +19,7 @@ from qps_service.formats.w3c import (
     is_fields,
     lines_of,
     rows_of,
+    taken_in,
 )
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import FIELDS, SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
@@ -92,7 +93,7 @@ class W3cScanner:
         if len(text) > min(self._options.max_line, DIRECTIVE_LIMIT):
             return self._reject_directive(self._reason(text), text)
         lines, last = self.directives
-        self.directives = Directives(lines + 1, text if is_fields(text) else last)
+        self.directives = Directives(lines + 1, taken_in(text, last))
         self._number += 1
         return 1, 0
 

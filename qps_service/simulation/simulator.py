@@ -9,14 +9,17 @@ nanoseconds of one monotonic clock, as integers.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
+from qps_service.reporting.report import latencies_json
 from qps_service.reporting.schedule import Schedule
 from qps_service.simulation.traffic import KINDS, Block, Traffic
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import Counts, Key
+from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey, bin_of
 
 FOREVER = 2**62  # nanoseconds; 146 years
 GAPS = (10 * MILLISECOND, 100 * MILLISECOND)  # nanoseconds between two lines where no rate is asked for
@@ -102,6 +105,9 @@ class Simulator:
         self._next = 0  # the first line of the block that is still to be written
         self._requests = [0] * len(KINDS)
         self._bytes = [0] * len(KINDS)
+        self._bins: list[Counter[int]] = [Counter() for _ in KINDS]  # of durations
+        self._took = [0] * len(KINDS)  # nanoseconds in all
+        self._longest = [0] * len(KINDS)
 
     def run(self) -> None:
         """The whole simulation. Raises OSError where the log cannot be written; the truth still holds."""
@@ -131,8 +137,19 @@ class Simulator:
         tallies = zip(KINDS, self._requests, self._bytes, strict=True)
         return {kind: Counts(requests, size) for kind, requests, size in tallies if requests}
 
+    @property
+    def latencies(self) -> dict[LatencyKey, Latency]:
+        """How long these took, if their format tells it."""
+        found: dict[LatencyKey, Latency] = {}
+        for kind, bins, took, longest in zip(KINDS, self._bins, self._took, self._longest, strict=True):
+            latency = Latency(bins, took, longest)
+            if bins:
+                key = LatencyKey(kind.route, kind.status // 100)
+                found[key] = found.get(key, NO_LATENCY).plus(latency)
+        return dict(sorted(found.items()))
+
     def truth(self) -> str:
-        """The counts as JSON: rows sorted by method, route and status, and their sum."""
+        """The counts as JSON: rows sorted by method, route and status, and their sum; and durations."""
         rows = [
             {
                 "method": kind.method.decode(),
@@ -144,6 +161,8 @@ class Simulator:
             for kind, counts in sorted(self.counts.items())
         ]
         summary = {"lines": sum(self._requests), "rotations": self._log.rotations, "rows": rows}
+        if latencies := self.latencies:
+            summary["latencies"] = json.loads("".join(latencies_json(latencies, bins=True)))
         return json.dumps(summary, indent=1) + "\n"
 
     def _write(self, limit: int, now: int) -> int:
@@ -161,4 +180,9 @@ class Simulator:
             for kind, size in zip(kinds[first : self._next], sizes[first : self._next], strict=True):
                 self._requests[kind] += 1
                 self._bytes[kind] += size
+            durations = self._block.durations[first : self._next]
+            for kind, duration in zip(kinds[first : self._next], durations, strict=False):
+                self._bins[kind][bin_of(duration)] += 1
+                self._took[kind] += duration
+                self._longest[kind] = max(self._longest[kind], duration)
         return len(lines)

@@ -24,6 +24,17 @@ def parse_duration(text: str) -> int:
     return round(float(number) * _DURATIONS[unit])
 
 
+def parse_latency(text: str) -> int:
+    """Nanoseconds of `250ms`, `1.5s`, `20us`; no bare number but 0. Raises ValueError."""
+    number, unit = _split(text, "a time such as 250ms, 1.5s or 20us", _DURATIONS | {"us": 1000, "": 0}, "")
+    whole, _, fraction = number.partition(".")
+    amount: int = int(whole + fraction) * ({"us": 1000, "": 0} | _DURATIONS)[unit]
+    nanoseconds, rest = divmod(amount, int("1" + "0" * len(fraction)))
+    if rest or (not unit and int(whole + fraction)):
+        raise ValueError("expected a time such as 250ms, 1.5s or 20us")
+    return nanoseconds
+
+
 def parse_size(text: str) -> int:
     """Bytes of `64KiB`, `1MiB`; a bare number is bytes. Raises ValueError."""
     number, unit = _split(text, "a size such as 65536, 64KiB or 1MiB", _SIZES, "")

@@ -101,7 +101,7 @@ def first(image: Image) -> Iterator[First]:
 
 
 @pytest.fixture(scope="module")
-def prepared(first: First, image: Image, packages: Packages) -> Machine:
+def prepared(first: First, image: Image, request: pytest.FixtureRequest) -> Machine:
     """A machine on which both ways can succeed."""
     machine = first.machine
     # As a machine with network would download it.
@@ -109,6 +109,7 @@ def prepared(first: First, image: Image, packages: Packages) -> Machine:
     shutil.copytree(ROOT / ".cache" / "sources", machine.checkout / ".cache" / "sources", dirs_exist_ok=True)
     machine.guest.install("procps", "python3-systemd", "python3-venv")
     if image.suite == package.BUILT_UNDER and package.is_of_the_commit():
+        packages: Packages = request.getfixturevalue("packages")
         machine.guest.path(ELSEWHERE).mkdir(parents=True)
         shutil.copy(packages.current.deb, machine.guest.path(ELSEWHERE))
     elif ON_EACH or image.suite == package.BUILT_UNDER:

@@ -55,6 +55,11 @@ struct shape {
         int is_quoted;
     } parts[SHAPE_LIMIT];
     size_t leads, parts_len;
+    /* Whether a duration ends the line, behind fields in quotes: then it is the last part, and what stands
+       before it up to those is looked for from the line's end. */
+    int has_tail;
+    uint64_t tail_word, tail_mask;
+    size_t tail_len;
 };
 
 struct member {
@@ -81,7 +86,9 @@ struct program {
     int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
     size_t last;   /* of the last field that has a role: nothing behind it is looked at */
-    int is_raw;    /* whether a quote ends the request, or the route, and the status is what follows */
+    size_t
+        tail; /* of the first field of those in quotes behind which a duration ends the line, or fields_len */
+    int is_raw; /* whether a quote ends the request, or the route, and the status is what follows */
     int has_core;
     size_t core_first, core_last; /* numbers of its first and last field */
     /* One byte ends every field but those within a core, `before` of them stand before it, `within` in it and
@@ -180,7 +187,17 @@ static int is_quoted(struct program *g)
         !request->is_quoted || g->last >= SHAPE_LIMIT || size->role != BYTES ||
         is_digit(request[1].literal.bytes[0]))
         return 0;
-    for (const struct field *f = g->fields; f <= g->fields + g->last; f++) {
+    const struct field *last = g->fields + g->last;
+    h->has_tail = g->tail < g->fields_len;
+    if (h->has_tail) {
+        h->tail_word = last[-1].literal.word;
+        h->tail_mask = last[-1].literal.mask;
+        h->tail_len = last[-1].literal.len;
+    }
+    if (h->has_tail && (h->tail_len > 8 || g->tail <= g->core_last + 1))
+        return 0;
+    last = h->has_tail ? g->fields + g->tail - 1 : last;
+    for (const struct field *f = g->fields; f <= last; f++) {
         int is_around = f == request || f + 1 == request;
         if ((f <= size && f->is_quoted != (f == request)) || f->literal.len > 8 ||
             (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
@@ -193,6 +210,18 @@ static int is_quoted(struct program *g)
         h->parts[h->parts_len++].len = f->literal.len;
     }
     return 1;
+}
+
+/* The number of the first of the fields in quotes that nobody wants, behind which a duration ends the line;
+   that of the end if it does not. */
+static size_t find_tail(const struct program *g)
+{
+    size_t i = g->fields_len - 1;
+    if (!g->fields_len || g->fields[i].role != DURATION || g->fields[i].literal.len)
+        return g->fields_len;
+    while (i - 1 > g->status && g->fields[i - 1].role == SKIPPED && g->fields[i - 1].is_quoted)
+        i--;
+    return i < g->fields_len - 1 ? i : g->fields_len;
 }
 
 /* Find out how a program's lines can be read fast. */
@@ -214,6 +243,7 @@ static void prepare(struct program *g)
             last = i;
         }
     }
+    g->tail = g->status < g->fields_len ? find_tail(g) : g->fields_len;
     const struct field *before = g->fields + g->status - (g->status > 0);
     g->is_raw = g->status && g->status < g->fields_len && *before->literal.bytes == '"' &&
                 (before->role == REQUEST || before->role == ROUTE);
@@ -244,6 +274,15 @@ static inline int starts_with(const uint8_t *p, const uint8_t *end, const struct
 {
     return (load64(p) & l->mask) == l->word &&
            (l->len <= 8 || ((size_t)(end - p) >= l->len && !memcmp(p + 8, l->bytes + 8, l->len - 8)));
+}
+
+/* What stands behind the last place of [p, end) where a literal is; nothing if it is nowhere. */
+static inline struct span behind_last(const uint8_t *p, const uint8_t *end, const struct literal *l)
+{
+    for (const uint8_t *at = end; at-- > p;)
+        if (starts_with(at, end, l) && (size_t)(end - at) >= l->len)
+            return (struct span){at + l->len, (size_t)(end - at) - l->len};
+    return (struct span){NULL, 0};
 }
 
 /* The fields of a line whose literals are all runs of blanks and tabs; how many of them there are, one more

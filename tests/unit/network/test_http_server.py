@@ -137,7 +137,7 @@ def a_request_has_to_come_in_time(listener: type[Listener], build: Build) -> Non
 def large_answers() -> Iterator[None]:
     """Such as no socket holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prometheus, "pieces", lambda overview, openmetrics: [bytes(1_000_000)] * 20)
+        patch.setattr(prometheus, "pieces", lambda *_, **__: [bytes(1_000_000)] * 20)
         patch.setattr(http_server, "IN_FLIGHT", 30_000_000)
         yield
 

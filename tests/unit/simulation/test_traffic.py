@@ -3,6 +3,7 @@
 import ipaddress
 import math
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -51,15 +52,20 @@ def check_read_back(written: str, text: str) -> None:
     """What the lines of `written` count as in this format is what the simulator says they are."""
     block = Traffic(compile_format(written), Random(1)).block()
     reader = make_reader(compile_format(text))
-    for kind, size, line in zip(block.kinds, block.sizes, block.lines, strict=True):
+    durations: Sequence[int | None] = block.durations or [None] * len(block.lines)
+    for kind, size, line, duration in zip(block.kinds, block.sizes, block.lines, durations, strict=True):
         request = request_of(reader.roles(line.removesuffix(b"\n")), keep_query=False)
-        assert request[:4] == (*KINDS[kind], size)
+        assert request == (*KINDS[kind], size, duration)
 
 
 READ_BACK = [
     "default",
     "combined",
     "json",
+    "ltsv",
+    "haproxy",
+    "json duration=ns:took",
+    "$request_method $uri $status $bytes_sent $duration_us",
     "json method=a.b route=a.c status=s bytes=a.d.e",
     "json request=r",
     'LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %I %O" combinedio',

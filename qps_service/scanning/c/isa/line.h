@@ -84,13 +84,18 @@ static inline enum reason PER_ISA(match_raw)(const struct field *f, const uint8_
 
 /* Where the fields from f to `last` are, behind the status, as far as they go: those that decide may be cut.
  */
-static inline void PER_ISA(match_behind)(const struct field *f, const struct field *last, const uint8_t *p,
-                                         const uint8_t *end, struct span *fields)
+static inline void PER_ISA(match_behind)(const struct field *f, const struct field *last,
+                                         const struct field *tail, const uint8_t *p, const uint8_t *end,
+                                         struct span *fields)
 {
     for (const struct field *each = f; each <= last; each++)
         fields[each->role] = (struct span){NULL, 0};
     for (; p && f <= last; f++) {
         const uint8_t *begin = p, *stop = end;
+        if (f == tail) {
+            fields[DURATION] = behind_last(p, end, &last[-1].literal);
+            return;
+        }
         if (PER_ISA(match_some)(f, f + 1, &p, end, fields))
             continue;
         if (f->role != METHOD && f->role != ROUTE && f->role != REQUEST)
@@ -128,7 +133,7 @@ static inline enum reason PER_ISA(match)(const struct program *g, const uint8_t 
         return PER_ISA(has_literal)(p, end, &status->literal) ? BAD_STATUS : BAD_FIELDS;
     }
     if (g->last > g->status)
-        PER_ISA(match_behind)(status + 1, g->fields + g->last, next, end, fields);
+        PER_ISA(match_behind)(status + 1, g->fields + g->last, g->fields + g->tail, next, end, fields);
     return COUNTED;
 }
 

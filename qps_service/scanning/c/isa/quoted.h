@@ -37,6 +37,7 @@ static inline const uint8_t *PER_ISA(plain_quote)(const uint8_t *p, const uint8_
 static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p, const uint8_t *end,
                                         struct span *fields)
 {
+    const uint8_t *start = p;
     if (p == end || end[-1] == '\r' || *p == 0xef)
         return 0;
     size_t i = 0;
@@ -70,6 +71,16 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
             return 0;
         fields[h->parts[i].role] = (struct span){begin, (size_t)(p - begin)};
         p += h->parts[i].len;
+    }
+    if (h->has_tail) {
+        if (end - start < STEP)
+            return 0;
+        uint64_t quotes = PER_ISA(equal)(end - STEP, '"');
+        const uint8_t *last = end - 1 - __builtin_clzll(quotes | 1);
+        if (last < p || (load64(last) & h->tail_mask) != h->tail_word)
+            return 0;
+        last += h->tail_len;
+        fields[DURATION] = (struct span){last, (size_t)(end - last)};
     }
     return 1;
 }
