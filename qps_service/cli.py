@@ -21,6 +21,7 @@ examples:
   qps-reporter explain '/help 200' --format '%U %>s'
   qps-reporter history --route /checkout -S 14:05 -U 14:06
   qps-reporter status
+  qps-reporter web
   qps-reporter audit --state /var/lib/qps-reporter
   qps-reporter summarize /var/log/nginx/access.log
 

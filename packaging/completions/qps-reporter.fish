@@ -51,7 +51,7 @@ function _shtab_qps_reporter_using
 end
 
 set -g _shtab_qps_reporter_commands run setup check explain history status web audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -124,6 +124,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -s h -l help -
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'the log'"'"'s line format: auto, a name such as combined, json or haproxy, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line (default: auto)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l by -x -d 'requests per second over time too, in steps such as 10s, 1m or 1h; the format must have a time'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l output -xka "table json csv" -d 'a table, one JSON object, or CSV: of routes, or of times with --by (default: table)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l slower -x -d 'also how many requests took longer than that, such as 250ms: a time of two digits'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l top -x -d 'only the N rows with the most requests (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l routes -x -d 'routes that are told apart; further ones are counted as `other` (default: 100000)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using summarize' -l collapse -xka "uuid date numeric hex" -d 'make one route of all that differ in such a part of the path; may be given several times'
