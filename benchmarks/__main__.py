@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 
-from benchmarks import footprint, history, ledger_size, live, many_logs, outputs
+from benchmarks import footprint, history, ledger_size, live, many_logs, outputs, top
 from benchmarks.agreement import DisagreementError
 from benchmarks.contest import compete, say
 from benchmarks.datasets import DATASETS, DiskFullError
@@ -30,6 +30,7 @@ PARTS = (
     "many_logs",
     "history",
     "ledger",
+    "top",
     "footprint",
 )
 
@@ -71,6 +72,8 @@ def main() -> int:
             print(history.table(core, say), flush=True)
         if "ledger" in wanted:
             print(ledger_size.table(say), flush=True)
+        if "top" in wanted:
+            print(top.table(say), flush=True)
     except (DisagreementError, DiskFullError, FailedError) as error:
         say(f"benchmarks: {error}")
         return 1

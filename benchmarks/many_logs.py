@@ -6,6 +6,9 @@
 nobody writes: what is left is a look at each log every second, and once a minute a look through the directory
 for each. Then files of somebody else come into the directory, one after the other, and go. Then all logs get
 lines, and are rotated while they get more. A line that was not counted once is an error.
+
+The same, but for the files of somebody else, with 300 virtual hosts that one path with wildcards stands for,
+and that the real logrotate rotates, with `sharedscripts`.
 """
 
 import os
@@ -25,6 +28,7 @@ from benchmarks.figures import markdown
 from benchmarks.processes import FailedError, memory, service, use
 
 LOGS = 500
+VHOSTS = 300
 ROTATED = 14  # of each
 SETTLE = 5.0  # seconds; the first window is over
 REST = 60.0  # seconds, in which each log looks through its directory once
@@ -32,6 +36,9 @@ FILES = 200  # that come and go, of somebody else
 APART = 0.05  # seconds between them; longer than hints are taken in apart
 LINES = 20  # of each log, before its rotation and after it
 LINE = b"10.0.0.1\tGET /shop\t200\t512\n"
+LOGROTATE = (
+    f"{{}}/*.log {{{{\n rotate {ROTATED}\n create\n sharedscripts\n postrotate\n  true\n endscript\n}}}}\n"
+)
 HEAD = ("many logs", "CPU s", "of a core", "wake-ups")
 
 
@@ -59,51 +66,54 @@ def table(core: int, other: int, say: Callable[[str], None]) -> str:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {other})
     try:
-        return _measure(core, say)
+        return "\n\n".join(_measure(core, say, by_pattern=by_pattern) for by_pattern in (False, True))
     finally:
         os.sched_setaffinity(0, allowed)
 
 
-def _measure(core: int, say: Callable[[str], None]) -> str:
+def _measure(core: int, say: Callable[[str], None], *, by_pattern: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="qps-many-logs-") as directory:
         root = Path(directory)
-        logs = _lay_out(root)
+        logs = _lay_out(root, by_pattern=by_pattern)
         begun = time.monotonic()
         with _service(root, core) as process:
-            _wait_until(process, lambda: _followed(root) == LOGS)
+            _wait_until(process, lambda: _followed(root) == len(logs))
             started = time.monotonic() - begun
             time.sleep(SETTLE)
             say("many_logs: at rest")
             rows = [_row("at rest", process.pid, lambda: time.sleep(REST))]
             held, (rss, _) = opened(process.pid), memory([process.pid])
-            say("many_logs: other files")
-            rows.append(
-                _row(f"{2 * FILES} times something else", process.pid, lambda: _others(logs[0].parent))
-            )
+            if not by_pattern:
+                say("many_logs: other files")
+                other = f"{2 * FILES} times something else"
+                rows.append(_row(other, process.pid, lambda: _others(logs[0].parent)))
             say("many_logs: rotated")
-            rows.append(_row("all rotated", process.pid, lambda: _rotate(logs, process, root)))
+            rotate = _rotate_by_logrotate if by_pattern else _rotate
+            rows.append(_row("all rotated", process.pid, lambda: rotate(logs, process, root)))
             process.send_signal(signal.SIGTERM)
             process.wait()
         found = re.search(r"stopped; (\d+) requests", _said(root))
         if not found:
             raise FailedError(f"qps-reporter run: {_said(root)[-500:].strip()}")
-        if int(found[1]) != LOGS * 2 * LINES:
-            raise DisagreementError(f"many_logs: expected {LOGS * 2 * LINES} lines, found {found[1]}")
-    about = (
-        f"{LOGS} logs in one directory, {ROTATED} rotated files each; {started:.1f} s until all are followed"
-    )
+        if int(found[1]) != len(logs) * 2 * LINES:
+            raise DisagreementError(f"many_logs: expected {len(logs) * 2 * LINES} lines, found {found[1]}")
+    what = "virtual hosts by one pattern" if by_pattern else "logs"
+    about = f"{len(logs)} {what} in one directory, {ROTATED} rotated files each; "
+    about += f"{started:.1f} s until all are followed"
     has = f"{rss:.1f} MB RSS, {held.descriptors} descriptors, {held.instances} inotify instances"
     return f"many_logs: {about}; at rest {has}, {held.watches} watches\n\n{markdown(HEAD, rows)}"
 
 
-def _lay_out(root: Path) -> list[Path]:
-    logs = [root / "log" / f"site{number}.log" for number in range(LOGS)]
-    logs[0].parent.mkdir()
+def _lay_out(root: Path, *, by_pattern: bool) -> list[Path]:
+    logs = [root / "log" / f"site{number}.log" for number in range(VHOSTS if by_pattern else LOGS)]
+    logs[0].parent.mkdir(mode=0o755)
     for log in logs:
         log.touch()
         for number in range(1, ROTATED + 1):
             log.with_name(f"{log.name}.{number}").write_bytes(LINE.replace(b"shop", b"old/%d" % number))
     tables = "".join(f'[log.{log.stem}]\npath = "{log}"\n' for log in logs)
+    if by_pattern:
+        tables = f'max_logs = 1000\n[log.web]\npath = "{root}/log/*.log"\n'
     (root / "qps-reporter.toml").write_text(f'interval = "10s"\nstate = "{root}/state"\n{tables}')
     return logs
 
@@ -166,3 +176,16 @@ def _rotate(logs: list[Path], process: "subprocess.Popen[str]", root: Path) -> N
         names[-1].unlink()
         log.write_bytes(LINE * LINES)
     _wait_until(process, lambda: _said(root).count("rotated") >= LOGS)
+
+
+def _rotate_by_logrotate(logs: list[Path], process: "subprocess.Popen[str]", root: Path) -> None:
+    """Once, all of them; until all of it was seen."""
+    for log in logs:
+        log.write_bytes(LINE * LINES)
+    configuration = root / "logrotate.conf"
+    configuration.write_text(LOGROTATE.format(root / "log"))
+    command: list[str | Path] = ["logrotate", "--force", "--state", root / "rotated", configuration]
+    subprocess.run(command, check=True, capture_output=True)
+    for log in logs:
+        log.write_bytes(LINE * LINES)
+    _wait_until(process, lambda: _said(root).count("rotated") >= len(logs))

@@ -10,7 +10,19 @@ from typing import Any
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "setup", "check", "explain", "history", "status", "web", "audit", "summarize", "simulate")
+COMMANDS = (
+    "run",
+    "setup",
+    "check",
+    "explain",
+    "top",
+    "history",
+    "status",
+    "web",
+    "audit",
+    "summarize",
+    "simulate",
+)
 
 EPILOG = """\
 examples:
@@ -19,6 +31,7 @@ examples:
   qps-reporter setup --write
   qps-reporter check --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter explain '/help 200' --format '%U %>s'
+  qps-reporter top
   qps-reporter history --route /checkout -S 14:05 -U 14:06
   qps-reporter status
   qps-reporter web

@@ -11,6 +11,7 @@ usage: scripts/campaign.sh CAMPAIGN [SIZE]
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second, logrotate's in seven modes (1,000)
   steps                  SIGKILL and power loss before each call of a commit; the checks take every ninth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
+  vhosts [NUMBER]        so many virtual hosts by one pattern, rotated at once by the real logrotate, over stops (300)
   alarms [DAYS]          days of Debian's stock logrotate on each of 64 machines, without a false alarm (7)
   siege [MINUTES]        a hostile client, local user and scrapers, with nginx and bad days; a line a minute (60)
   scrapes [SECONDS]      the real Prometheus scrapes, with a SIGKILL in between (120)
@@ -34,7 +35,7 @@ if [[ $campaign == fuzz ]]; then
     shift
 fi
 size=${2:-}
-if [[ $campaign != @(histories|kills|steps|logrotate|alarms|siege|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
+if [[ $campaign != @(histories|kills|steps|logrotate|vhosts|alarms|siege|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
     [[ -n $size && ($campaign == @(steps|fuzz hostile|debians) || ! $size =~ ^[1-9][0-9]*$) ]]; then
     usage >&2
     exit 2
@@ -48,6 +49,7 @@ histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" -rP tests/mo
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
 steps) QPS_REPORTER_EVERY_STEP=yes exec "${pytest[@]}" tests/fault/test_kills.py tests/fault/test_power_loss.py -k every_step ;;
 logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;
+vhosts) QPS_REPORTER_VHOSTS=${size:-300} exec "${pytest[@]}" -rP tests/fault/test_vhosts.py -k "promise and many" ;;
 alarms) QPS_REPORTER_DAYS=${size:-7} exec "${pytest[@]}" -rP tests/fault/test_alarms.py -k no_false_alarm ;;
 siege) exec .venv/bin/python -m tests.fault.siege "${size:-60}" ;;
 scrapes) QPS_REPORTER_SCRAPED=${size:-120} exec "${pytest[@]}" -rP tests/fault/test_prometheus.py -k truth_over_a_sigkill ;;

@@ -50,8 +50,8 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run setup check explain history status web audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_commands run setup check explain top history status web audit summarize simulate
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --filter --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -90,6 +90,18 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_rep
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'their format, as run'"'"'s --format (default: auto, the one that most of them fit)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using explain' -l output -xka "table json csv" -d 'text, a JSON array with all fields, or CSV of what each line counts as (default: table)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a top -d 'Show on a terminal what each route answers now.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file (default: as for run)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l format -xka "default combined json ltsv haproxy alb elb s3 envoy istio uvicorn nginx-proxy-manager squid uwsgi django php-fpm common vhost_combined main gunicorn hypercorn ingress-nginx lighttpd ovh traefik w3c auto" -d 'of a LOG by its path: the log'"'"'s line format: auto, a name such as combined, json or haproxy, or as it stands in the configuration of nginx (log_format) or Apache (LogFormat); of several the first that gives a status counts a line'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l state -xka "(__fish_complete_directories)" -d 'directory of the ledger, for the minutes before (default: the configuration'"'"'s, or /var/lib/qps-reporter)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l sort -xka "rate 5xx 4xx p95 name" -d 'which rows come first (default: rate)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l filter -x -d 'only routes with this text in them'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l interval -x -d 'time between two looks, such as 1s (default: 1s, as text 10s)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l once -d 'print one table as text, and end'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l plain -d 'print tables as text, as is done without a terminal'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top' -l no-color -d 'no colours; the variable NO_COLOR does the same'
+complete -c qps-reporter -n '_shtab_qps_reporter_using top; and test $_shtab_qps_reporter_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a log to follow, by its path or its name in the configuration; - for standard input (default: all of the configuration)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a history -d 'Show what was counted when, from the ledger.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'

@@ -124,8 +124,10 @@ def _matched(config: Config) -> tuple[list[Answer], Sequence[LogConfig]]:
         if log.is_pattern:
             found = [each.path for each in chosen.logs if each.of == log.path]
             answers.append(("pattern", f"{log.name}: {show_path(log.path)}", True))
-            why = why_none(PathPattern(log.path), Files()) if not found else ""
-            answers.append(("  logs", why or f"{len(found)}", bool(found)))
+            named = patterns.named(log.path, config)
+            why = why_none(PathPattern(log.path), Files()) if not found and not named else ""
+            beside = f", beside {len(named)} with tables of their own" if named else ""
+            answers.append(("  logs", why or f"{len(found)}{beside}", not why))
             if advice := advice_for(log.path, found):
                 answers.append(("", advice, True))
     answers += [("  left out", f"{show_path(path)}: {why}", True) for path, why in chosen.left_out.items()]

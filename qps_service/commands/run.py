@@ -11,7 +11,7 @@ from qps_service.configuration.loader import load
 from qps_service.configuration.types import Config
 from qps_service.errors import UsageError
 from qps_service.reporting.text import text_lines
-from qps_service.service.assembly import Host, assembled
+from qps_service.service.assembly import Host, assembled, standard_streams
 from qps_service.service.own_files import STREAMS, apart
 from qps_service.values.reports import Report
 
@@ -74,12 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = configured()
     if arguments.once and not config.state:
         raise UsageError("--once goes on where the ledger ends: name a directory for it with --state")
-    with assembled(
-        config,
-        host,
-        reload=configured,
-        render=_renderer(arguments),
+    told = standard_streams(
+        *(host, _renderer(arguments)),
         once=arguments.once,
         wants_stdout=arguments.json or arguments.output != "table",  # JSON in the journal is a wish
-    ) as daemon:
+    )
+    with assembled(config, host, told, reload=configured, once=arguments.once) as daemon:
         return daemon.run_once() if arguments.once else daemon.run()

@@ -9,21 +9,23 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 from qps_service.commands import answer
 from qps_service.configuration import loader, setup_file
+from qps_service.configuration.path_patterns import is_pattern, matches, unescaped
 from qps_service.configuration.settings import BY_KEY
 from qps_service.configuration.setup_file import Table
 from qps_service.configuration.sources import MAIN, directory_of, fragments_of
 from qps_service.configuration.toml_file import TomlFile, read
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, FormatError, UsageError
 from qps_service.files.kernel import Files, NotRegularError, explain, user_name
+from qps_service.files.rotated_names import is_compressed
 from qps_service.formats.detection import choose, fits
-from qps_service.formats.presets import AUTO, compile_format
+from qps_service.formats.presets import AUTO, LIST_LIMIT, compile_format
 from qps_service.service.own_user import Answer, as_user, hidden, service_user
 from qps_service.setup import apache, nginx
 from qps_service.setup.built_in import (
@@ -34,10 +36,11 @@ from qps_service.setup.built_in import (
     apache_paths,
     nginx_paths,
 )
-from qps_service.setup.choosing import is_told_by_lines
+from qps_service.setup.choosing import in_order, is_told_by_lines
 from qps_service.setup.customary import candidates
 from qps_service.setup.dump import Dump
-from qps_service.setup.found import Findings, FoundLog
+from qps_service.setup.found import Findings, FoundLog, escaped
+from qps_service.setup.later import patterns_for
 from qps_service.text.escape import show_path
 
 HELP = "find the access logs of this machine's web servers, and name them in the configuration"
@@ -49,7 +52,8 @@ examples:
 
 It reads the configuration of nginx and Apache, and looks at lines where other servers customarily write.
 It runs nothing but "nginx -V" and "apache2ctl -V", which tell the paths that are built in, and changes
-nothing. What it finds goes to standard error, the tables go to standard output. With --write they go into
+nothing. What it finds goes to standard error, the tables go to standard output: one for each log, and one
+whose path has wildcards for those that are added later. With --write they go into
 /etc/qps-reporter/conf.d/50-setup.toml, which is replaced as a whole, and the difference is printed. A log
 keeps the name that it has there; one that another file of the configuration names is left to that.
 Exits 0, or 1 if no log was found, or a file could not be read or understood; 2 if the command line is wrong.
@@ -125,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     known, is_known = _known(own)
     found, is_whole = _found(arguments.nginx_dump)
     user = service_user()
-    tables = _tables(found, others, user)
+    tables = _tables(found, others, known, user)
     is_whole &= is_known
     if not is_whole:
         tables += _kept(known, tables, others)
@@ -193,7 +197,11 @@ def _kept(
     present |= {str(table.get("path")) for each in others for table in _logs(each).values()}
     remark = "kept: not all that names logs could be read"
     left = [each for each in known.values() if each["path"] not in present]
-    return [Table(each["path"], remark, each.get("format")) for each in left]
+    return [Table(each["path"], remark, _formats(each.get("format", ()))) for each in left]
+
+
+def _formats(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 # --- what the servers say
@@ -289,47 +297,125 @@ def _said(program: str) -> str:
 
 
 def _tables(
-    found: Iterable[Candidate], others: Iterable[TomlFile], user: pwd.struct_passwd | None
+    found: Iterable[Candidate],
+    others: Iterable[TomlFile],
+    known: Mapping[str, Mapping[str, str]],
+    user: pwd.struct_passwd | None,
 ) -> list[Table]:
-    """A table for each log that can be followed and counted, and no other file names."""
-    named = {
-        os.path.realpath(path): (name, file.path)
+    """A table for each log that can be followed and counted, and no other file names; and those for what is
+    added later. What was added since these are there has its name by them, and no table."""
+    taken = [
+        (path, name, file.path)
         for file in others
         for name, table in _logs(file).items()
         if isinstance(path := table.get("path"), str)
+    ]
+    named = {
+        os.path.realpath(unescaped(path)): (name, file) for path, name, file in taken if not is_pattern(path)
     }
+    patterns = [(path, name, file) for path, name, file in taken if is_pattern(path)]
     followed: list[Candidate] = []
+    beside: list[Candidate] = []  # where there may be more
     for each in found:
         path, shown = each.log.path, show_path(each.log.path)
-        if before := named.get(real := os.path.realpath(path)):
+        if each.log.is_pattern:
+            beside.append(each)
+            continue
+        real = os.path.realpath(path)
+        by_pattern = next(((name, file) for pattern, name, file in patterns if matches(pattern, path)), None)
+        why = _objection(path)
+        if not why and not by_pattern:
+            beside.append(each)
+        if before := named.get(real) or by_pattern:
             name, file = before
             _say(f"  left out: {shown}: it is log {name}" + (f" of {file}" if file else ""))
-        elif why := _objection(path):
+        elif why:
             _say(f"  left out: {shown}: {why}")
         else:
             named[real] = (path, "")
             followed.append(each)
     readable = as_user(user, partial(_readable, [each.log.path for each in followed]))
+    formats = {each.log.path: _format(each.log) for each in beside}
+    later = _later(beside, formats, {path for path, _, _ in taken})
+    are_known = [table.path for table in later if table.path in _paths(known)]
     tables = []
-    for (server, log), (_, how, _) in zip(followed, readable, strict=True):
-        chosen, said, is_counted = _format(log)
+    for each, (_, how, _) in zip(followed, readable, strict=True):
+        chosen, said, is_counted = formats[each.log.path]
         if not is_counted:
-            _say(f"  left out: {show_path(log.path)}: {said}")
+            _say(f"  left out: {show_path(each.log.path)}: {said}")
             continue
-        _say(f"{show_path(log.path)}")
-        served = ", ".join(map(show_path, log.served))
-        _say(
-            f"  written by    {server}" + (f" for {served}" if served else "") + f" ({show_path(log.place)})"
-        )
-        _say(f"  format        {said}")
-        for note in log.notes:
-            _say(f"  note          {show_path(note)}")
-        _say(f"  readable      {how}")
-        for _, text, _ in hidden(log.path) if user else ():
-            _say(f"  sandbox       {text}")
-        names = ", ".join(log.served[:3]) + (" and others" if len(log.served) > 3 else "")
-        tables.append(Table(log.path, show_path(f"{server}: {names}" if names else server), chosen))
+        _describe(each, said, how, by_service=user is not None)
+        if not any(matches(table.path, each.log.path) for table in later):
+            _say("  note          one that is added beside it is not found by itself: run setup again then")
+        path = escaped(each.log.path)
+        if path in _paths(known) or not (by := [one for one in are_known if matches(one, each.log.path)]):
+            tables.append(Table(path, _remark(each), (chosen,) if chosen else ()))
+        else:
+            _say(f"  counted by    {show_path(by[0])}, since it came")
+    for table in later:
+        _say(f"{show_path(table.path)}\n  for           {table.remark}")
+    return tables + later
+
+
+def _describe(found: Candidate, log_format: str, readable: str, *, by_service: bool) -> None:
+    server, log = found
+    served = ", ".join(map(show_path, log.served))
+    _say(f"{show_path(log.path)}")
+    _say(f"  written by    {server}" + (f" for {served}" if served else "") + f" ({show_path(log.place)})")
+    _say(f"  format        {log_format}")
+    for note in log.notes:
+        _say(f"  note          {show_path(note)}")
+    _say(f"  readable      {readable}")
+    for _, text, _ in hidden(log.path) if by_service else ():
+        _say(f"  sandbox       {text}")
+
+
+def _remark(found: Candidate) -> str:
+    names = ", ".join(found.log.served[:3]) + (" and others" if len(found.log.served) > 3 else "")
+    return show_path(f"{found.server}: {names}" if names else found.server)
+
+
+def _paths(known: Mapping[str, Mapping[str, str]]) -> set[str]:
+    return {table["path"] for table in known.values()}
+
+
+def _later(
+    found: Sequence[Candidate], formats: Mapping[str, tuple[str | None, str, bool]], taken: Iterable[str]
+) -> list[Table]:
+    """Tables whose paths have wildcards: for what a server names by variables, and for what is added beside
+    the logs. Where one of these has a format that lines don't tell, there may be more of it."""
+    tables = []
+    counted = {each.log.path: each for each in found if formats[each.log.path][2]}
+    logs = [each.log for each in counted.values()]
+    named = [log.path for log in logs if log.is_pattern]
+    for path in (*named, *patterns_for(log for log in logs if not log.is_pattern)):
+        if path in taken:
+            continue
+        like = [each for each in found if each.log.path == path or matches(path, each.log.path)]
+        known = {each.log.path for each in like if each.log.path in counted}
+        needed = [text for each in like if (text := formats[each.log.path][0]) and text != AUTO]
+        needed = [*dict.fromkeys(needed)][: LIST_LIMIT - 2]
+        others = {each.log.path for each in like} - known
+        others |= {each for each in {*Disk().matches(path)} - known if not _has_requests(each, needed)}
+        if others:
+            _say(f"  left out: {show_path(path)}: {show_path(min(others))} matches it, and has no requests")
+            continue
+        texts = in_order(needed) if needed else _by_lines()
+        servers = " and ".join(dict.fromkeys(each.server for each in like))
+        what = "logs that variables name" if path in named else "logs that come later"
+        tables.append(Table(path, f"{servers}: {what}, from their first line on", texts))
     return tables
+
+
+def _has_requests(path: str, formats: Iterable[str]) -> bool:
+    """Whether a file may be a log that nobody names now."""
+    if is_compressed(path):
+        return True  # none is a match
+    with suppress(OSError):
+        if lines := _last_lines(path):
+            known = [choose(lines).format, *map(compile_format, formats)]
+            return any(each and fits(each, lines[-1]) for each in known)
+    return "access" in os.path.basename(path)
 
 
 def _objection(path: str) -> str | None:
@@ -365,7 +451,7 @@ def _readable(paths: Iterable[str]) -> list[Answer]:
 
 def _format(log: FoundLog) -> tuple[str | None, str, bool]:
     """What `format` is to be, if it has to be said; what it is in words; whether its lines can be counted."""
-    by_lines = AUTO if BY_KEY["format"].default != AUTO else None
+    by_lines = next(iter(_by_lines()), None)
     lines: list[bytes] = []
     with suppress(OSError):
         lines = _last_lines(log.path)
@@ -387,6 +473,11 @@ def _format(log: FoundLog) -> tuple[str | None, str, bool]:
         return by_lines, f"{'; '.join(problems)}; {choice.reason}", choice.format is not None
     stated = f", as the configuration says ({_brief(log.formats[0])})" if log.formats else ""
     return by_lines, f"{choice.format.text if choice.format else AUTO}{stated}; {choice.reason}", True
+
+
+def _by_lines() -> tuple[str, ...]:
+    """What `format` is to be where the lines tell it."""
+    return (AUTO,) if BY_KEY["format"].default != AUTO else ()
 
 
 def _brief(text: str) -> str:

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     pid, unit = holder_of(state), properties(unit_of(state))
     screen = lines(found, now, UTC if arguments.utc else None, pid=pid, unit=unit)
     answer("".join(f"{line}\n" for line in screen))
-    return EXIT_OK if is_counting(found, now, pid) else EXIT_PROBLEM
+    return EXIT_OK if is_counting(found, now, pid, unit) else EXIT_PROBLEM
 
 
 def unit_of(state: str) -> str | None:

@@ -64,6 +64,11 @@ class PathPattern:
         return stands
 
 
+def matches(pattern: str, path: str) -> bool:
+    """Whether an absolute path matches one with wildcards."""
+    return PathPattern(pattern).match(path) is not None
+
+
 def name_of(stands: Sequence[str], template: str | None) -> str:
     """The name of a match: what its wildcards stand for, or what a template makes of that; empty if nothing
     is left."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from difflib import unified_diff
 from typing import NamedTuple
 
+from qps_service.configuration.path_patterns import is_pattern, unescaped
 from qps_service.configuration.toml_file import quoted
 
 NAME = "50-setup.toml"
@@ -17,15 +18,16 @@ HEAD = """\
 """
 # Words of a path that tell logs of one server from others, but no servers apart.
 _WORDS = "(?:access|logs?|other_vhosts|ssl)"
+_WILDCARD = re.compile(r"\*|\[|\]")  # of what `setup` writes
 _COMMON = re.compile(rf"^{_WORDS}(?:[._-]|$)|[._-]{_WORDS}$")
 
 
 class Table(NamedTuple):
     """A [log.NAME] to be written."""
 
-    path: str
+    path: str  # as `path` takes it
     remark: str  # what it is, for people
-    format: str | None  # None where it need not be said
+    formats: tuple[str, ...]  # none where it need not be said
 
 
 def named(tables: Iterable[Table], known: Mapping[str, str], taken: Collection[str]) -> dict[str, Table]:
@@ -49,8 +51,10 @@ def named(tables: Iterable[Table], known: Mapping[str, str], taken: Collection[s
 
 def name_of(path: str) -> str:
     """What tells a log from others: shop for /var/log/nginx/shop.access.log and /srv/shop/logs/access.log,
-    nginx for /var/log/nginx/access.log."""
-    *directories, base = path.strip("/").split("/")
+    nginx for /var/log/nginx/access.log, and nginx-later for /var/log/nginx/*access.log."""
+    if is_pattern(path):
+        return f"{name_of(_WILDCARD.sub('', path))[:58]}-later"
+    *directories, base = unescaped(path).strip("/").split("/")
     words = [
         os.path.splitext(base)[0],
         *reversed([each for each in directories if each not in ("var", "srv")]),
@@ -70,8 +74,10 @@ def text_of(tables: Mapping[str, Table]) -> str:
     for name, table in tables.items():
         key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
         lines = [f"# {table.remark}", f"[log.{key}]", f"path = {quoted(table.path)}"]
-        if table.format:
-            lines.append(f"format = {quoted(table.format)}")
+        if len(table.formats) == 1:
+            lines.append(f"format = {quoted(table.formats[0])}")
+        elif table.formats:
+            lines += ["format = [", *(f"    {quoted(each)}," for each in table.formats), "]"]
         parts.append("\n".join((*lines, "")))
     return "\n".join(parts)
 

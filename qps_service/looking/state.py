@@ -17,9 +17,10 @@ LATE = 30 * SECOND
 WINDOWS_LATE = 3
 
 
-def is_counting(standing: Standing, now: int, pid: int) -> bool:
-    """Whether the last commit is recent enough, and was not the last before a stop. `pid` as in `lines`."""
-    if not standing.logs or _is_stopped(standing):
+def is_counting(standing: Standing, now: int, pid: int, unit: Mapping[str, str]) -> bool:
+    """Whether the last commit is recent enough, and was not the last before a stop, nor before an end that
+    only systemd knows of. `pid` and `unit` as in `lines`."""
+    if not standing.logs or _is_stopped(standing) or _is_down(pid, unit):
         return False
     if pid and not standing.past.periods:
         return (
@@ -33,7 +34,7 @@ def lines(
 ) -> Iterator[str]:
     """The screen. `pid` is that of who holds the ledger, 0 where nobody is seen; `unit` has properties of
     the unit as systemd tells them, if it does."""
-    yield _verdict(standing, now, place, pid)
+    yield _verdict(standing, now, place, pid, unit)
     if unit:
         yield _unit(unit)
     for log in standing.logs:
@@ -57,11 +58,16 @@ def _late(standing: Standing) -> int:
     return max(LATE, *(WINDOWS_LATE * period.length for period in standing.past.periods[-1:]), 0)
 
 
-def _verdict(standing: Standing, now: int, place: tzinfo | None, pid: int) -> str:
+def _is_down(pid: int, unit: Mapping[str, str]) -> bool:
+    """A unit that is down may have a process that was started by hand in its place."""
+    return not pid and unit.get("ActiveState") in ("inactive", "failed")
+
+
+def _verdict(standing: Standing, now: int, place: tzinfo | None, pid: int, unit: Mapping[str, str]) -> str:
     if not standing.logs:
         return "NOT COUNTING: the ledger knows no log yet"
     age = spell_length(max(0, now - _committed(standing)))
-    if is_counting(standing, now, pid):
+    if is_counting(standing, now, pid, unit):
         since = f"since {spell(standing.started, place)}, " if standing.started else ""
         holder = f", PID {pid}" if pid else ""
         return f"counting: {since}last commit {age} ago{holder}"

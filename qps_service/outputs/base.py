@@ -71,6 +71,10 @@ class GoesOn(Output):
     def flush(self, now: int) -> None:
         """Go on with what was held back, and take in what clients sent; called at every look."""
 
+    def fileno(self) -> int | None:
+        """What to poll while the loop sleeps; None if nothing wakes it."""
+        return None
+
     def due(self) -> int | None:
         """When `flush` is to be called at the latest; None if the next look is soon enough."""
         return None

@@ -65,7 +65,8 @@ class OutputGroup:
 
     def filenos(self) -> list[int]:
         """What to poll while the loop sleeps."""
-        return [output.fileno() for output in self if isinstance(output, Answers)]
+        numbers = (output.fileno() for output in self if isinstance(output, GoesOn))
+        return [number for number in numbers if number is not None]
 
     def is_ready(self) -> bool:
         """Whether any of these is readable."""

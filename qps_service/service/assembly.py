@@ -57,6 +57,12 @@ class Host(NamedTuple):
         occupy_standard_streams()
         return cls(handed, notify, sendv if os.path.exists(SOCKET) else None, environment)
 
+    @classmethod
+    def alone(cls, environment: Mapping[str, str]) -> "Host":
+        """Of a process that nobody supervises, and that does not write to the journal."""
+        occupy_standard_streams()
+        return cls((), lambda *_, **__: None, None, environment)
+
     def writes_to_journal(self, descriptor: int) -> bool:
         """Whether what is written there is in the journal."""
         return self.journal is not None and is_journal(descriptor, self.environment)
@@ -67,35 +73,43 @@ class Host(NamedTuple):
         return is_journal(1, self.environment) or os.getpid() == 1
 
 
-@contextmanager
-def assembled(
-    config: Config,
-    host: Host,
-    *,
-    reload: Callable[[], Config],
-    render: Callable[[Report], Iterable[str]],
-    once: bool = False,
-    wants_stdout: bool = False,
-) -> Iterator[Daemon]:
-    """The daemon; the state directory is held until the end. `render` makes a report's pieces for stdout,
-    which is left out where that is the journal, unless it is wanted there. With `once` nobody can ask, and
-    what is no trouble is not said, since cron mails it. Raises ConfigError, StateHeldError."""
-    if once:
-        config = _without_listeners(config)
+class Told(NamedTuple):
+    """Who is told in any case, whatever is configured."""
+
+    notify: Notify  # of what there is to say
+    outputs: Sequence[Output]  # of the numbers
+
+
+def standard_streams(
+    host: Host, render: Callable[[Report], Iterable[str]], *, once: bool = False, wants_stdout: bool = False
+) -> Told:
+    """Journal, stderr and stdout. `render` makes a report's pieces for stdout, which is left out where that
+    is the journal, unless it is wanted there. With `once` what is no trouble is not said: cron mails it."""
     board = NoticeBoard(
         host.journal, None if host.writes_to_journal(2) else 2, least=LOG_WARNING if once else LOG_DEBUG
     )
-    clock, limit = SystemClock(), CpuLimit()
-    events = EventBook(board.notify, clock.unix)
-    fixed: list[Output] = []
+    outputs: list[Output] = []
     if host.journal:
-        fixed.append(JournalOutput(host.journal, board.notify))
+        outputs.append(JournalOutput(host.journal, board.notify))
     if wants_stdout or not host.writes_to_journal(1):
-        fixed.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
+        outputs.append(StdoutOutput(1, board.notify, render, supervised=host.is_supervised()))
+    return Told(board.notify, outputs)
+
+
+@contextmanager
+def assembled(
+    config: Config, host: Host, told: Told, *, reload: Callable[[], Config], once: bool = False
+) -> Iterator[Daemon]:
+    """The daemon; the state directory is held until the end. With `once` nobody can ask. Raises ConfigError,
+    StateHeldError."""
+    if once:
+        config = _without_listeners(config)
+    clock, limit = SystemClock(), CpuLimit()
+    events = EventBook(told.notify, clock.unix)
     waker = SignalWaker()
     waker.install()
     limit.install()
-    rule_time = RuleTime(limit, clock.now, board.notify)
+    rule_time = RuleTime(limit, clock.now, told.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
     supervisor = Supervisor(lambda text, fds: host.notify(text, fds=list(fds)), watchdog)
     # They stay open for all of its life: a reload may bring the output that serves them.
@@ -116,7 +130,7 @@ def assembled(
         history=config.history,
         is_ours=state.is_held if state else lambda: True,
     )
-    watches = Watches(None if once else board.notify)
+    watches = Watches(None if once else told.notify)
     patterns = Patterns(Files(), watches, events.notify, writer.known_logs)
     try:
         daemon = Daemon(
@@ -133,7 +147,7 @@ def assembled(
             ),
             patterns=patterns,
             drop_kept=store.drop,
-            outputs=OutputGroup(fixed, lambda each: make_output(each, board.notify, inherited)),
+            outputs=OutputGroup(told.outputs, lambda each: make_output(each, told.notify, inherited)),
             clock=clock,
             waker=waker,
             supervisor=supervisor,

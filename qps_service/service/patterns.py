@@ -147,6 +147,7 @@ class Patterns:
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
+        self._is_chosen = False  # by a look, and not settled yet
         self._empty: set[str] = set()  # patterns that match nothing
         self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
@@ -173,8 +174,9 @@ class Patterns:
         return self._is_due
 
     def is_due(self, now: int, followed: Collection[str]) -> bool:
-        """Whether a look may find what the last one did not."""
-        if not self.patterns:
+        """Whether a look may find what the last one did not. What that found is followed first: in a reload,
+        a look would find by the configuration before."""
+        if not self.patterns or self._is_chosen:
             return False
         is_due = self.take_hints(followed) | self._every.allows(now)
         return is_due or bool(self.first_seen) or not self._is_complete
@@ -202,12 +204,20 @@ class Patterns:
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
         chosen = look.choose()
         self._deferred = look.deferred
-        self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred)
+        beside = {table.path for table in tables if self.named(table.path, config)}
+        self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
+        self._is_chosen = True
         return chosen
+
+    def named(self, pattern: str, config: Config) -> list[str]:
+        """The paths that match and have tables of their own, whether these logs are there or not."""
+        logs = (log.path for log in config.logs if not log.is_pattern)
+        return [path for path in logs if self.patterns[pattern].match(path) is not None]
 
     def settle(self, *, done: bool) -> bool:
         """What the last look chose is followed, or could not be: then it is chosen again. Whether another
         look is due at once."""
+        self._is_chosen = False
         if done:
             waiting = {path: origin for path, origin in self.fresh.items() if origin in self.first_seen}
             self.fresh = waiting
@@ -344,7 +354,8 @@ class _Look:
                 taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
         news = [match for match in self._found if match.path not in taken]
         kept = [match for match in news if self._is_kept(match)]
-        kept += self._vanished(tables.values(), {*taken, *(match.path for match in self._found)})
+        here = {*taken, *(match.path for match in self._found), *(log.path for log in fixed)}
+        kept += self._vanished(tables.values(), here)
         others = sorted((match for match in news if match not in kept), key=self._order)
         logs = [*fixed, *taken.values(), *(match.table._replace(path=match.path) for match in kept)]
         for log in logs:

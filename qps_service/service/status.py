@@ -34,7 +34,7 @@ def status_line(status: Status) -> str:
     left = status.logs - len(status.waiting)
     if left or not (status.logs or status.unmatched):
         logs = f"{left} of {status.logs} logs" if status.waiting else _counted(status.logs, "log")
-        parts += [f"{format_rate(status.rate)} requests/s, {status.routes} routes, {logs}"]
+        parts += [f"{format_rate(status.rate)} requests/s, {_counted(status.routes, 'route')}, {logs}"]
         parts += [f"{status.requests} requests in total"]
     elif status.logs and status.source:
         parts.append(f"set path in {show_path(status.source)}")

@@ -8,5 +8,6 @@ a problem with its place, and the rest goes on.
 - `nginx`, `apache`: their languages, and which requests end in which log
 - `built_in`: paths out of `nginx -V` and `apache2ctl -V`
 - `customary`: where other servers write
+- `later`: where the logs of virtual hosts will be that are added later
 - `choosing`: whether a log's lines tell its format, or the configuration has to
 """

@@ -4,12 +4,13 @@ Lines are made of the format as its server would write them, and `auto` is asked
 out of each what the format says, nobody needs to keep a format in two places.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from qps_service.formats import json_lines
 from qps_service.formats.detection import choose
 from qps_service.formats.line import Rejected, Request, make_reader, request_of
 from qps_service.formats.log_format import Field, LogFormat
-from qps_service.formats.presets import compile_format
+from qps_service.formats.presets import COMBINED, compile_format
 
 _ROLES: Mapping[str, tuple[bytes, bytes]] = {
     "request": (b"GET /a/b?c=d HTTP/1.1", b"POST /e HTTP/2.0"),
@@ -43,6 +44,23 @@ def is_told_by_lines(text: str) -> bool:
         if chosen is None or _request(chosen, line) != _request(log_format, line):
             return False
     return True
+
+
+def in_order(formats: Sequence[str]) -> tuple[str, ...]:
+    """These formats, with JSON and the combined family, for logs that may be in any of them: one that would
+    make other requests of combined lines than there are in them comes behind `combined`."""
+    before = [text for text in formats if not _misreads(text, COMBINED)]
+    after = [text for text in formats if text not in before]
+    return (*before, json_lines.NAME, COMBINED, *after)
+
+
+def _misreads(text: str, other: str) -> bool:
+    ours, theirs = compile_format(text), compile_format(other)
+    for line in _lines(theirs):
+        found, expected = _request(ours, line), _request(theirs, line)
+        if found and expected and found[:3] != expected[:3]:  # method, target and status
+            return True
+    return False
 
 
 def _lines(log_format: LogFormat) -> Iterator[bytes]:

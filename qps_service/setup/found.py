@@ -1,5 +1,6 @@
 """What a server's configuration says of its logs."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -26,11 +27,12 @@ class Reader(Protocol):
 class FoundLog(NamedTuple):
     """A file that requests are written to."""
 
-    path: str  # absolute
+    path: str  # absolute; with wildcards, as `path` takes it, where there are variables in it
     formats: tuple[str, ...]  # as `format` takes them; several where servers disagree
     served: tuple[str, ...]  # names of servers that write there
     place: str  # where it stands first
     notes: tuple[str, ...] = ()
+    is_pattern: bool = False
 
 
 class LeftOut(NamedTuple):
@@ -58,9 +60,18 @@ class Findings:
         self._said: dict[Problem, Problem] = {}
         self.files: list[str] = []  # that were read
 
-    def log(self, path: str, log_format: str | None, served: str, place: str, notes: Iterable[str]) -> None:
-        """One more server writes to this file."""
-        known = self.logs.get(path) or FoundLog(path, (), (), place)
+    def log(
+        self,
+        path: str,
+        log_format: str | None,
+        served: str,
+        place: str,
+        notes: Iterable[str],
+        *,
+        is_pattern: bool = False,
+    ) -> None:
+        """One more server writes to this file, or to files that match."""
+        known = self.logs.get(path) or FoundLog(path, (), (), place, is_pattern=is_pattern)
         self.logs[path] = known._replace(
             formats=_with(known.formats, [log_format] if log_format else []),
             served=_with(known.served, [served]),
@@ -119,3 +130,8 @@ def device(path: str) -> str | None:
     if path in DEVICES:
         return DEVICES[path]
     return "a device" if path.startswith(("/dev/", "/proc/")) else None
+
+
+def escaped(path: str) -> str:
+    """A path without wildcards, as `path` takes it."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from qps_service.formats.source_text import unescaped
 from qps_service.setup.built_in import NginxPaths
-from qps_service.setup.found import DEPTH, Findings, Reader, as_place, device
+from qps_service.setup.found import DEPTH, Findings, Reader, as_place, device, escaped
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:\s|\#[^\n]*+)++)
@@ -239,8 +239,13 @@ def _redirects(rewrite: tuple[str, ...]) -> bool:
 
 
 def _name_of(server: Directive) -> str:
+    """Its first name. `_` is none: by it Debian's server takes what no other does."""
     named = [
-        name for each in server.block or () if each.name == "server_name" for name in each.arguments if name
+        "other hosts" if name == "_" else name
+        for each in server.block or ()
+        if each.name == "server_name"
+        for name in each.arguments
+        if name
     ]
     listening = [each.arguments[0] for each in server.block or () if each.name == "listen" and each.arguments]
     return (named or listening or ["a server without a name"])[0]
@@ -251,10 +256,6 @@ def _unfollowed(log: Directive) -> str | None:
     path, parameters = log.arguments[0], log.arguments[2:]
     if path.startswith("syslog:"):
         return "it goes to syslog; a file that a syslog daemon writes can be named"
-    if names := _VARIABLE.findall(path):
-        return (
-            f"the path has {' and '.join(dict.fromkeys(names))} in it: name each of its files as a [log.NAME]"
-        )
     if any(each == "gzip" or each.startswith("gzip=") for each in parameters):
         return "gzip: it is written compressed, and can't be followed; take the parameter away"
     return device(path)
@@ -280,7 +281,12 @@ def _take(
         log_format = COMBINED if name == COMBINED else None
         if log_format is None:
             findings.problem(log.place, f"no log_format is named {name}")
-    findings.log(os.path.join(paths.prefix, path), log_format, server, log.place, notes)
+    path = os.path.join(paths.prefix, path)
+    if _VARIABLE.search(path):
+        pattern = "*".join(map(escaped, _VARIABLE.split(path)))
+        findings.log(pattern, log_format, server, log.place, notes, is_pattern=True)
+    else:
+        findings.log(path, log_format, server, log.place, notes)
 
 
 def spelled(log_format: Directive) -> str:

@@ -561,6 +561,47 @@ def gives_rules_all_the_time_that_they_take() -> None:
     replace(assembly, RuleTime=lambda *_: Applies())
 
 
+# --- the terminal
+
+
+def keeps_the_terminal() -> None:
+    import curses
+
+    replace(curses, endwin=lambda: None)
+
+
+def knows_one_size() -> None:
+    import curses
+
+    replace(curses, resizeterm=lambda *_: None)
+
+
+def is_always_red() -> None:
+    from qps_service.commands.terminal import Screen
+
+    made = Screen.__init__
+    replace(Screen, __init__=lambda self, *given, **_: made(self, *given, colours=True))
+
+
+def sees_no_hang_up() -> None:
+    from qps_service.commands import terminal
+
+    replace(terminal, _GONE=0)
+
+
+def draws_no_errors() -> None:
+    """The program has a mistake, which a 5xx brings to light."""
+    from qps_service.commands.terminal import Screen
+    from qps_service.looking.screen import ERROR
+
+    def style(_: object, name: str) -> int:
+        if name == ERROR:
+            raise ZeroDivisionError("it was drawn")
+        return 0
+
+    replace(Screen, _style=style)
+
+
 def put_in_place(name: str) -> None:
     """The twin of this name."""
     twin = globals()[name] if name in globals() else getattr(twins, name)

@@ -148,7 +148,6 @@ NGINX_SITES = (
         _server("a b", "access_log log/$host.log; root @ROOT@;")
         + _server("c", "root @ROOT@; access_log log/${server_name}x.log; access_log log/plain.log;"),
         "a/ b/ c/",
-        left=["log/a.log", "log/b.log", "log/cx.log"],
     ),
     _nginx(
         "answered before a location",

@@ -3,12 +3,14 @@
 import os
 import re
 import tomllib
+from glob import glob
 from pathlib import Path
 
 import pytest
 
 from qps_service.cli import main
 from qps_service.commands import setup
+from qps_service.configuration.path_patterns import is_pattern
 from qps_service.formats.detection import choose, fits
 from qps_service.formats.presets import compile_format
 from qps_service.service import own_user
@@ -50,7 +52,11 @@ def names_what_is_written_to(site: Site, tmp_path: Path, monkeypatch: Monkey, ca
     monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
     assert main(["setup", "--config", str(tmp_path / "qps-reporter.toml")]) == 0
     printed = capsys.readouterr()
-    named = {table["path"]: table for table in tomllib.loads(printed.out)["log"].values()}
+    named = {  # a path's own table is the first one
+        path: table
+        for table in reversed(tomllib.loads(printed.out)["log"].values())
+        for path in (glob(table["path"]) if is_pattern(table["path"]) else [table["path"]])
+    }
     changed, left = site.changed(root), {str(root / name) for name in site.left}
     assert left <= changed
     assert named.keys() - site.unreached(root) == changed - left, printed.err
@@ -70,6 +76,7 @@ TWINS = {
     "includes": [Patches((nginx, "_GLOB", re.compile("[?]")))],
     "formats": [Patches((setup, "is_told_by_lines", lambda _: True))],
     "several a server": [Patches((nginx, "_unfollowed", lambda _: None))],
+    "variables": [Patches((nginx, "_VARIABLE", re.compile("(?!)")))],
     "compressed": [Patches((nginx, "_unfollowed", lambda _: None))],
     "answered before a location": [Patches((nginx, "_answers", lambda _: False))],
     "off": [Patches((nginx, "_takes_all", lambda _: True))],

@@ -22,7 +22,8 @@ from tests.unit.daemons import SECOND, Service
 
 pytestmark = pytest.mark.real_time
 
-VHOSTS = int(os.environ.get("QPS_REPORTER_VHOSTS", "4"))
+FEW = 4
+MANY = int(os.environ.get("QPS_REPORTER_VHOSTS", "30"))
 ROTATIONS = 2  # of each process
 
 CONFIGURATION = """{logs}/*-access.log {{
@@ -43,14 +44,14 @@ CONFIGURATION = """{logs}/*-access.log {{
 class WebServer:
     """Writes to a log of each vhost, each line once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, vhosts: int) -> None:
         self.logs, self._root = root / "logs", root
         self.logs.mkdir()
         self.logs.chmod(0o755)
         self.written: Counter[str] = Counter()
         self._files: dict[str, Any] = {}
         self._number = 0
-        for number in range(VHOSTS):
+        for number in range(vhosts):
             self.open(f"site-{number}")
 
     def open(self, vhost: str) -> None:
@@ -87,9 +88,9 @@ class WebServer:
             file.close()
 
 
-def each_vhost_has_its_lines(tmp_path: Path, mode: str) -> None:
-    server = WebServer(tmp_path)
-    text = f'[log.web]\npath = "{server.logs}/*.log"\n'
+def each_vhost_has_its_lines(tmp_path: Path, mode: str, vhosts: int) -> None:
+    server = WebServer(tmp_path, vhosts)
+    text = f'max_logs = {2 * vhosts + 100}\n[log.web]\npath = "{server.logs}/*.log"\n'
     number = 0
     try:
         for process in range(2):
@@ -111,6 +112,8 @@ def each_vhost_has_its_lines(tmp_path: Path, mode: str) -> None:
         rows = "SELECT name, sum(requests) FROM log JOIN total ON log = log.id GROUP BY name"
         assert dict(ledger.execute(rows)) == server.written
     ledger.close()
+    told = f"{len(server.written)} vhosts, {number} rotations of all, {server.written.total()} lines"
+    print(told)  # noqa: T201  the campaign's result
 
 
 NO_HISTORY = Patches(
@@ -123,9 +126,14 @@ NO_HISTORY = Patches(
         ),
     ),
 )
+PLAIN, COMPRESSED = "nocompress", "compress\n    delaycompress"
 test_promise, test_twin = promises(
     *(
-        Promise(each_vhost_has_its_lines, None, {"no history": NO_HISTORY}, label=label, mode=mode)
-        for label, mode in (("plain", "nocompress"), ("compressed", "compress\n    delaycompress"))
+        Promise(each_vhost_has_its_lines, None, twins, label=label, mode=mode, vhosts=vhosts)
+        for label, mode, vhosts, twins in (
+            ("plain", PLAIN, FEW, {"no history": NO_HISTORY}),
+            ("compressed", COMPRESSED, FEW, {"no history": NO_HISTORY}),
+            ("many", COMPRESSED, MANY, {}),
+        )
     )
 )

@@ -43,6 +43,8 @@ VARIES = [
     (re.compile(r"\b20\d\d-\d\d-\d\d \d\d:\d\d(?::\d\d)?\b"), "WHEN"),
     (re.compile(r"^time +seconds +req/s .*$"), "COLUMNS"),
     (re.compile(r"^(WHEN|total) +\d[\d.]* +\d[\d.]* +\d.*$"), r"\1 NUMBERS"),
+    (re.compile(r"^(\w+)  last \d.* req/s  2xx .*$"), r"\1 NOW"),
+    (re.compile(r"^[! ] +\d[\d.]* .* (/\S*)$"), r"ROW \1"),
     (re.compile(r"\(native scanner, \w+\)"), "(native scanner, INSTRUCTIONS)"),
     (re.compile(r"/tmp/tmp\.\w{10}\b"), "DIRECTORY"),
 ]

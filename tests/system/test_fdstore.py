@@ -5,6 +5,7 @@ test says otherwise, no window ends by itself: what was read since the last stop
 """
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -178,6 +179,61 @@ def test_what_is_not_handed_over_is_missed(
     enabled.override(**settings)
     with pytest.raises(AssertionError):
         handed_over(enabled, commands)
+
+
+# --- a FIFO
+
+
+@contextlib.contextmanager
+def writing(service: Service) -> Iterator[Callable[[str], object]]:
+    """A writer to the FIFO, that must have a reader from the beginning to the end."""
+    descriptor = os.open(service.log(), os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        yield lambda text: os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def fed(service: Service, **settings: str) -> None:
+    """Writers come and go over a restart and a SIGKILL; one has the FIFO open while the service restarts, one
+    comes while nothing of it runs."""
+    numbered = Numbered()
+    service.override(**settings)
+    service.configure(configuration(NEVER))
+    service.guest.run("mkfifo", "--mode=644", LOG)
+    service.start()
+    with writing(service) as write:
+        write(numbered.lines(10))
+        service.guest.systemctl("restart", UNIT)
+        write(numbered.lines(10))
+    service.guest.systemctl("restart", UNIT)
+    with down(service, **settings):
+        kept = stored(service)  # though nobody writes
+        with writing(service) as write:
+            write(numbered.lines(10))
+    service.stop()
+    assert kept == 1
+    assert counted(service) == Counter(f"/{number}" for number in range(numbered.written))
+    assert len(service.said(POSSIBLE_LOSS)) == 1  # nobody knows whether it had read more when it was killed
+
+
+def test_a_fifo_has_a_reader_while_the_service_is_away(service: Service) -> None:
+    fed(service)
+
+
+@pytest.mark.twin
+@on_one
+def test_a_fifo_without_a_reader_is_noticed(service: Service) -> None:
+    with pytest.raises(OSError, match="No such device or address"):
+        fed(service, **NO_STORE)
+
+
+@pytest.mark.twin
+@on_one
+def test_a_fifo_that_leaves_the_store_with_its_writer_is_noticed(service: Service) -> None:
+    service.inject(faults.let_systemd_poll)
+    with pytest.raises(AssertionError):
+        fed(service, Environment="PYTHONPATH=/run/faults", ReadWritePaths="/run/faults")
 
 
 # --- what is in the store

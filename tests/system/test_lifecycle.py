@@ -13,11 +13,24 @@ from functools import partial
 import pytest
 
 from qps_service.ledger.schema import VERSION as SCHEMA
+from qps_service.notices.kinds import RELOADED
+from tests.system import sites
 from tests.system.debians import on_one
 from tests.system.guest import INSTALL, Guest
 from tests.system.image import ROOT
 from tests.system.package import NEXT, OLDER, VERSION, Package, Packages
-from tests.system.service import CONFIGURATION, LOG, SOCKET, UNIT, Service, lines, requests, totals
+from tests.system.service import (
+    CONFIGURATION,
+    LOG,
+    SOCKET,
+    UNIT,
+    Service,
+    is_report,
+    lines,
+    requests,
+    says,
+    totals,
+)
 
 pytestmark = pytest.mark.system
 
@@ -147,19 +160,22 @@ def test_installed_it_runs_and_explains_what_it_waits_for_and_reports_the_first_
     assert CONFIGURATION in explanation
     with machine.follow() as journal:
         machine.append(lines(7))
-        assert requests(journal.until(lambda entry: requests(entry) > 0)) == 7
-    assert "1 log;" in machine.show("StatusText")
+        assert requests(journal.until(is_report)) == 7  # none before it has nothing
+    assert re.fullmatch(r"0\.\d+ requests/s, 1 route, 1 log; 7 requests in total", machine.show("StatusText"))
 
 
 SETUP = "/etc/qps-reporter/conf.d/50-setup.toml"
 
 
-@on_one
-def test_beside_nginx_it_touches_nothing_and_setup_is_enough(machine: Server) -> None:
+def test_beside_web_servers_it_touches_nothing_and_setup_is_enough(machine: Server) -> None:
+    """Each virtual host of nginx and Apache is right, within an interval; one that is added later, too."""
     guest = machine.guest
-    guest.install("nginx", "curl")
-    guest.systemctl("start", "nginx")
-    sums = ("sh", "-c", "find /etc/nginx /var/log/nginx -type f -exec sha256sum {} + | sort")
+    sites.serve(guest)
+    sums = (
+        "sh",
+        "-c",
+        "find /etc/nginx /etc/apache2 /var/log/nginx /var/log/apache2 -type f -exec sha256sum {} + | sort",
+    )
     before = guest.run(*sums).stdout
     machine.install()
     shipped = guest.path(CONFIGURATION).read_text()
@@ -169,17 +185,45 @@ def test_beside_nginx_it_touches_nothing_and_setup_is_enough(machine: Server) ->
     assert guest.run(*sums).stdout == before
     assert guest.path(SETUP).read_text() == found
     assert guest.run("stat", "--format=%a %U", SETUP).stdout.split() == ["644", "root"]
-    machine.reload()
     assert guest.run("qps-reporter", "check").returncode == 0
-    for path in ("/", "/", "/missing?from=mail"):
-        guest.run("curl", "--silent", f"http://127.0.0.1{path}")
+    with machine.follow() as journal:
+        machine.reload()
+        journal.until(says(RELOADED))
+        sent = sites.ask(guest, sites.SITES)
+        reported = sites.Reported()
+        journal.until(lambda entry: reported.takes(entry) >= sent.total())
+    check_reported(reported, sent)
+    sites.add(guest)
+    sent += sites.ask(guest, sites.LATER)
     machine.stop()
-    assert by_row(machine) == {("GET", "/", 200): 2, ("GET", "/missing", 404): 1}
+    check_totals(machine, sent)
+    guest.run("qps-reporter", "setup", "--write")
+    assert guest.path(SETUP).read_text() == found
     # Nobody is asked, and nothing of it is lost.
     machine.install(NEXT)
     assert guest.path(CONFIGURATION).read_text() == shipped
     assert guest.path(SETUP).read_text() == found
-    machine.remove("purge", "nginx", "curl")
+    sites.stop(guest)
+
+    # The twins: a request that is told twice, one that has another's log, and a window too many.
+    row, *_ = sent
+    for wrong in (Counter({row: 1}), Counter({("none", *row[1:]): 1}) - Counter({row: 1})):
+        with pytest.raises(AssertionError):
+            check_totals(machine, sent + wrong)
+    reported.windows.add(1 << 32)
+    with pytest.raises(AssertionError):
+        check_reported(reported, sent)
+
+
+def check_reported(reported: sites.Reported, sent: Counter[sites.Row]) -> None:
+    """Each log's rows, in the window in which they were asked for, or in two if that ended meanwhile."""
+    assert reported.rows == sent
+    assert max(reported.windows) - min(reported.windows) <= 1
+
+
+def check_totals(machine: Server, sent: Counter[sites.Row]) -> None:
+    found = {(log, method, route, status): count for log, method, route, status, count, _ in totals(machine)}
+    assert found == sent
 
 
 def test_nothing_lies_outside_the_packages_paths(machine: Server) -> None:

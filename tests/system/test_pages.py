@@ -1,25 +1,29 @@
 """What README and the tutorials have root type, on a fresh server with the real package."""
 
+import contextlib
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from qps_service.notices.kinds import RELOADED
 from tests.project.pages import Step, compare, pages, read, steps
 from tests.system.debians import ON_EACH, SUITES
 from tests.system.guest import LONG, Guest
+from tests.system.journal import Entry
 from tests.system.package import Packages
-from tests.system.service import CONFIGURATION, UNIT, is_report
+from tests.system.service import CONFIGURATION, UNIT, requests, says
 
 pytestmark = [pytest.mark.system, pytest.mark.real_time]
 
 READ_BY_ROOT = [name for name, text in pages().items() if any(step.who == "root" for step in steps(text))]
 DEB = re.compile(r"\./(qps-reporter_\S+\.deb)")
 HERE = "/root/here"  # where the reader is
-# Who asks for something does it just after a report, and who then looks at reports waits for the next one.
-TRAFFIC, LOOKS = "curl ", ("journalctl ", "systemctl status ")
+# Who asks the web server for something, and then looks at reports, waits for the one that has it.
+TRAFFIC = re.compile(r"curl .*http://127\.0\.0\.1/")
+LOOKS, RELOADS = ("journalctl ", "systemctl status "), "systemctl reload "
 # As if the reader said yes; what is recommended, guests can't download.
 YES = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
 
@@ -29,18 +33,42 @@ class Root:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        self._asked = False  # for something that is in no report yet
+        self._asked = ""  # the place in the journal before which no report has what was asked for last
 
     def run(self, step: Step) -> str:
-        asks, looks = step.typed.startswith(TRAFFIC), step.typed.startswith(LOOKS)
-        if looks and self._asked and self._is_running():
-            with self._guest.follow(f"--unit={UNIT}", after=self._guest.journal_cursor()) as journal:
-                journal.until(is_report)
-        self._asked = asks or (self._asked and not looks)
+        if self._asked and step.typed.startswith(LOOKS) and self._is_running():
+            self._await(lambda entry: requests(entry) > 0, self._asked)
+            self._asked = ""
+        if TRAFFIC.match(step.typed):
+            self._asked = self._guest.journal_cursor()
+            with self._at_once():
+                return self._type(step)
+        if step.typed.startswith(RELOADS):  # before systemd 253 it is not waited for
+            before = self._guest.journal_cursor()
+            found = self._type(step)
+            self._await(says(RELOADED), before)
+            return found
+        return self._type(step)
+
+    def _type(self, step: Step) -> str:
         command = f"cd {HERE}\nexec 2>&1\nexport DEBIAN_FRONTEND=noninteractive\n{step.typed}"
         return compare(
             step.printed, self._guest.run("bash", "-c", command, check=False, hang=LONG).stdout.splitlines()
         )
+
+    def _await(self, wanted: Callable[[Entry], bool], after: str) -> None:
+        with self._guest.follow(f"--unit={UNIT}", after=after) as journal:
+            journal.until(wanted)
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """What happens here is in one window, whenever that ends: the service does nothing meanwhile."""
+        if not self._is_running():
+            yield
+            return
+        self._guest.systemctl("kill", "--signal=STOP", UNIT)
+        yield
+        self._guest.systemctl("kill", "--signal=CONT", UNIT)
 
     def file(self, step: Step) -> str:
         """Each table takes the place of the one of its name, or stands at the end."""

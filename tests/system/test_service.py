@@ -4,7 +4,9 @@ Each test begins without log, state or journal entries of the ones before.
 """
 
 import itertools
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import JournalStream
 from tests.system.service import (
+    LEDGER,
     LOG,
     NEVER,
     UNIT,
@@ -103,18 +106,38 @@ def test_stop_ends_with_a_last_report_which_is_one_whole_journal_entry_with_fiel
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
 
 
+OTHER = "/var/log/other.log"
+
+
+@pytest.fixture
+def beside(service: Service) -> Iterator[Service]:
+    """The service, with one log more, whose reports tell that windows pass."""
+    service.configure(f'{configuration()}[log.other]\npath = "{OTHER}"\n')
+    service.guest.write(OTHER, "")
+    yield service
+    service.guest.path(OTHER).unlink()
+
+
+def let_windows_pass(journal: JournalStream) -> None:
+    """Two whole ones."""
+    for _ in range(3):
+        journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "other")
+
+
 @on_one
-def test_a_missing_log_is_waited_for_and_picked_up(service: Service) -> None:
-    service.configure(configuration())
+def test_a_missing_log_is_waited_for_and_picked_up(beside: Service) -> None:
+    service = beside
     service.start()
     assert service.show("ActiveState") == "active"
     assert f"waiting for {LOG}" in service.show("StatusText")
     with service.follow() as journal:
+        let_windows_pass(journal)
         service.append(lines(7))
         await_requests(journal, 7)
         service.append(lines(2))
         await_requests(journal, 9)
-    assert int(service.reports()[0]["QPS_REQUESTS"])  # none says of a log that is missing that it has none
+    # None says of a log that is missing that it has none.
+    assert next(int(each["QPS_REQUESTS"]) for each in service.reports() if each["QPS_LOG"] == "access")
     [said] = filter(says(kinds.WAITING), service.entries())
     assert said["PRIORITY"] == str(kinds.WAITING.priority)
     assert LOG in said["MESSAGE"]
@@ -122,8 +145,8 @@ def test_a_missing_log_is_waited_for_and_picked_up(service: Service) -> None:
 
 
 @on_one
-def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(service: Service) -> None:
-    service.configure(configuration())
+def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Service) -> None:
+    service = beside
     service.append(lines(4))
     service.log().chmod(0o600)
     service.start()
@@ -132,12 +155,16 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(service: Ser
         assert LOG in said["MESSAGE"]
         assert "_qps-reporter" in said["MESSAGE"]
         assert "-rw-------" in said["MESSAGE"] or "0600" in said["MESSAGE"]
+        let_windows_pass(journal)
         service.log().chmod(0o640)
         journal.until(says(kinds.FOLLOWING))
-        journal.until(is_report)  # after the first read, which no window has if it was out of reach for one
+        # After the first read, which no window has: it was out of reach for longer.
+        journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "access")
         service.append(lines(5))
         await_requests(journal, 5)
     assert len(service.said(kinds.UNREADABLE)) == 1
+    assert service.requests() == 5
+    assert service.show("StatusText").endswith("; 9 requests in total")
 
 
 def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Service) -> None:
@@ -268,6 +295,63 @@ def test_logrotate_loses_nothing(service: Service) -> None:
     service.stop()
     assert service.log(".2.gz").exists()
     assert service.requests() == 400
+
+
+# --- who looks at it
+
+
+READER = ("setpriv", "--reuid=reader", "--regid=reader", "--init-groups", "--")
+
+
+@pytest.fixture
+def reader(service: Service) -> Iterator[Service]:
+    """The service, with a user who is in its group and has no other rights."""
+    service.guest.run("useradd", "--groups=_qps-reporter", "reader")
+    yield service
+    service.guest.run("userdel", "reader")
+
+
+def seen(service: Service) -> tuple[int, int, str]:
+    """By this user: the requests of the history, and what `status` ends with and says first."""
+    told = service.guest.run(*READER, "qps-reporter", "history", "--output=json").stdout
+    shown = service.guest.run(*READER, "qps-reporter", "status", check=False)
+    return json.loads(told)["total"]["requests"], shown.returncode, shown.stdout.partition(":")[0]
+
+
+def is_read_beside(service: Service, **settings: str) -> None:
+    """The running service, the stopped one, and the killed one, that left what is in no file but the -wal."""
+    service.override(Restart="no", **settings)
+    service.begin()
+    with service.follow() as journal:
+        service.append(lines(3))
+        await_requests(journal, 3)
+        modes = [service.guest.run("stat", "--format=%a %U:%G", each).stdout for each in OF_THE_LEDGER]
+        assert modes == [f"{mode} _qps-reporter:_qps-reporter\n" for mode in (750, 640, 640, 640)]
+        assert seen(service) == (3, 0, "counting")
+        service.stop()
+        assert seen(service) == (3, 1, "NOT COUNTING")
+        service.start()
+        service.append(lines(4))
+        await_requests(journal, 7)
+        service.guest.systemctl("kill", "--signal=KILL", UNIT)
+        journal.until(ended_by("signal"))
+    assert service.guest.path(f"{LEDGER}-wal").stat().st_size
+    assert seen(service) == (7, 1, "NOT COUNTING")
+
+
+OF_THE_LEDGER = ("/var/lib/qps-reporter", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
+
+
+def test_whoever_is_in_its_group_reads_the_ledger_whatever_became_of_the_service(reader: Service) -> None:
+    assert reader.show("UMask") == "0027"
+    is_read_beside(reader)
+
+
+@pytest.mark.twin
+@on_one
+def test_a_ledger_that_its_group_cannot_read_is_noticed(reader: Service) -> None:
+    with pytest.raises(AssertionError):
+        is_read_beside(reader, UMask="0077")
 
 
 @on_one

@@ -21,6 +21,7 @@ from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
+from qps_service.service.patterns import Patterns
 from tests.promised import Patches, Promise, nothing, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -147,6 +148,10 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
         f"pattern        no: {place}/no*.log",
         "  logs         no file matches  <-- problem",
     ]
+    own = place / "own.toml"
+    own.write_text(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
+    assert main(["check", "--config", str(own)]) == 0
+    assert "  logs         0, beside 1 with tables of their own" in capsys.readouterr().out.splitlines()
     assert main(["check", f"{place}/nowhere/*.log"]) == 1
     assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
     (place / "access.log").unlink()
@@ -234,7 +239,11 @@ test_rules, test_rules_without_a_word_are_caught = promises(
     Promise(
         check_what_a_pattern_matches,
         None,
-        [Patches((check, "why_none", lambda *_: "")), Patches((check, "advice_for", nothing))],
+        [
+            Patches((check, "why_none", lambda *_: "")),
+            Patches((check, "advice_for", nothing)),
+            Patches((Patterns, "named", lambda *_: [])),
+        ],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )

@@ -152,6 +152,16 @@ def check_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert status.properties("a.service") == status.properties("a.service") == {}
 
 
+def check_killed_unit(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, however short ago the last commit was; but not while somebody else counts there."""
+    live(place, (15, 40), (5, 5), events=STARTS)
+    monkeypatch.setattr(status, "properties", lambda _: {"ActiveState": "failed"})
+    text = called(capsys, "status", "--state", str(place), exits=EXIT_PROBLEM)
+    assert text.startswith("NOT COUNTING: last commit 5s ago; no process is seen that holds the ledger\n")
+    monkeypatch.setattr(status, "holder_of", lambda _: 4711)
+    assert called(capsys, "status", "--state", str(place)).startswith("counting: ")
+
+
 def check_killed(tmp_path: Path) -> None:
     """Beside a service, and after it was killed: a write-ahead log without a writer."""
     with writing(tmp_path / "ledger.db") as service:
@@ -170,8 +180,10 @@ def seen(place: Path) -> int:
         return sum(period.tally.requests for period in past(ledger, question).periods)
 
 
+NEVER_DOWN = Patches((screen, "_is_down", lambda *_: False))
 NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
 test_promise, test_twin = promises(
+    Promise(check_killed_unit, None, {"by the ledger alone": NEVER_DOWN}),
     Promise(check_one_question, None, {"all routes": Patches((Selection, "is_all", True))}),
     Promise(check_nothing, None, {"nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK))}),
     Promise(check_status, None, {}, how="counting"),

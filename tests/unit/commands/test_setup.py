@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,17 +14,24 @@ from qps_service.cli import main
 from qps_service.commands import setup
 from qps_service.configuration import setup_file
 from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.path_patterns import is_pattern
 from qps_service.configuration.setup_file import name_of
 from qps_service.files.kernel import user_name
+from qps_service.formats.line import make_reader, request_of
+from qps_service.formats.presets import PRESETS, as_list, compile_format
 from qps_service.service import own_user
 from qps_service.setup import built_in, customary, dump
 from qps_service.setup.built_in import ApachePaths, NginxPaths, apache_paths, nginx_paths
+from qps_service.setup.choosing import in_order
+from qps_service.setup.found import FoundLog
+from qps_service.setup.later import patterns_for
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
 
 CONF = "http {{ access_log {0}/log/access.log; access_log {0}/log/shop.access.log; server {{ }} {1} }}"
+COMBINED_TEXT = PRESETS["combined"].texts[0]
 LINE = b'1.2.3.4 - - [29/Nov/2026:17:52:49 +0000] "GET /a HTTP/1.1" 200 5 "-" "-"\n'
 
 
@@ -59,8 +67,15 @@ def own(site: Path) -> Path:
 
 
 def names(text: str) -> dict[str, str]:
-    """By path, of which the last part is enough."""
-    return {os.path.basename(table["path"]): name for name, table in tomllib.loads(text)["log"].items()}
+    """Of what is no pattern, by path, of which the last part is enough."""
+    tables = tomllib.loads(text)["log"].items()
+    return {os.path.basename(table["path"]): name for name, table in tables if not is_pattern(table["path"])}
+
+
+def later(text: str) -> dict[str, object]:
+    """The formats of what is one, by path, likewise."""
+    paths = {table["path"]: table.get("format") for table in tomllib.loads(text)["log"].values()}
+    return {os.path.basename(path): each for path, each in paths.items() if is_pattern(path)}
 
 
 # --- what it prints, and that this is all
@@ -87,6 +102,8 @@ def check_it_only_prints(site: Path, capsys: Captured) -> None:
         f"  written by    nginx for a server without a name ({site}/nginx.conf, line 1)",
         "  format        auto, as the configuration says (combined); there is no line yet",
         "  readable      it is not there yet, and is waited for",
+        f"{log}/*access.log",
+        "  for           nginx: logs that come later, from their first line on",
         f"setup: nothing was written; qps-reporter setup --write writes this into {own(site)}",
     ]
 
@@ -105,7 +122,8 @@ def check_it_writes_its_file(site: Path, capsys: Captured) -> None:
     assert printed[:2] == ["--- /dev/null", f"+++ {own(site)}"]
     assert [line[1:] for line in printed[3:]] == written.splitlines()
     config = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {})
-    assert {log.path for log in config.logs} == {f"{site}/log/access.log", f"{site}/log/shop.access.log"}
+    paths = {f"{site}/log/{name}" for name in ("access.log", "shop.access.log", "*access.log")}
+    assert {log.path for log in config.logs} == paths
     inode = own(site).stat().st_ino
     assert ran(site, "--write") == 0
     assert own(site).stat().st_ino == inode
@@ -140,12 +158,78 @@ def check_what_others_name_is_left_to_them(site: Path, capsys: Captured) -> None
     assert names(own(site).read_text()) == {"shop.access.log": "shop-2"}
     said = f"  left out: {site}/log/access.log: it is log shop of {site}/qps/conf.d/10-mine.toml"
     assert said in capsys.readouterr().err.splitlines()
-    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
+    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 3
     mine += f'[log.more]\npath = "{site}/log/shop.access.log"\n'
     (site / "qps" / "conf.d" / "10-mine.toml").write_text(mine)
     assert ran(site, "--write") == 0
+    assert (names(own(site).read_text()), later(own(site).read_text())) == ({}, {"*access.log": None})
+    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 3
+    mine = f'[log.all]\npath = "{site}/log/*.log"\n'
+    (site / "qps" / "conf.d" / "10-mine.toml").write_text(mine)
+    assert ran(site, "--write") == 0
     assert tomllib.loads(own(site).read_text()) == {}
-    assert len(load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs) == 2
+
+
+def check_what_is_added_later_is_counted(site: Path, capsys: Captured) -> None:
+    """By a path with wildcards, in whatever format there is; it keeps the name that it got by that."""
+    assert ran(site, "--write") == 0
+    assert later(own(site).read_text()) == {"*access.log": None}
+    odd = r"log_format odd $status\t$request_uri\t$host\t$request_method;"
+    new = f"server {{ access_log {site}/log/odd-access.log odd; access_log {site}/log/odd.log; }} {odd}"
+    (site / "nginx.conf").write_text(CONF.format(site, new))
+    capsys.readouterr()
+    assert ran(site, "--write") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert f"  counted by    {site}/log/*access.log, since it came" in said
+    note = "  note          one that is added beside it is not found by itself: run setup again then"
+    assert said.count(note) == said[said.index(f"{site}/log/odd.log") :].count(note) == 1
+    assert names(own(site).read_text()) == {"access.log": "web", "shop.access.log": "shop", "odd.log": "odd"}
+    spelled = r"log_format odd '$status\t$request_uri\t$host\t$request_method';"
+    assert later(own(site).read_text()) == {"*access.log": [spelled, "json", "combined"]}
+    logs = load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs
+    (pattern,) = (log for log in logs if log.is_pattern)
+    for raw in (b"200\t/a\tshop\tGET", LINE[:-1], b'{"status":200,"uri":"/a","method":"GET"}'):
+        request = request_of(make_reader(pattern.format).roles(raw), keep_query=True)
+        assert request[:3] == (b"GET", b"/a", 200)
+
+
+def a_list_reads_each_as_it_is(order: Any) -> None:
+    """`$status` is a lone hyphen of a combined line here, which would count as no answer."""
+    own, timed = "log_format own '$request_time $status $request_uri';", f"{COMBINED_TEXT} $request_time"
+    listed = as_list([compile_format(text) for text in order([own, timed])])
+    for raw, status in ((LINE[:-1], 200), (LINE[:-1] + b" 0.1", 200), (b"0.1 404 /a", 404)):
+        request = request_of(make_reader(listed).roles(raw), keep_query=True)
+        assert (request.target, request.status) == (b"/a", status)
+
+
+def check_variables_are_wildcards(site: Path, capsys: Captured) -> None:
+    """Where nothing else matches."""
+    names_it = f"server {{ access_log {site}/log/$host.log; access_log {site}/$host/access.log; }}"
+    (site / "nginx.conf").write_text(CONF.format(site, names_it))
+    assert ran(site) == 0
+    paths = {table["path"] for table in tomllib.loads(capsys.readouterr().out)["log"].values()}
+    assert paths >= {f"{site}/log/*.log", f"{site}/*/access.log"}
+    (site / "log" / "error.log").touch()
+    assert ran(site) == 0
+    printed = capsys.readouterr()
+    assert later(printed.out).keys() == {"access.log", "*access.log"}
+    said = f"  left out: {site}/log/*.log: {site}/log/error.log matches it, and has no requests"
+    assert said in printed.err.splitlines()
+
+
+def check_what_has_no_requests_is_not_matched(site: Path, capsys: Captured) -> None:
+    """By its lines, or by its format."""
+    (site / "log" / "ftp-access.log").write_bytes(b"what is this?\n")
+    assert ran(site) == 0
+    printed = capsys.readouterr()
+    assert later(printed.out) == {}
+    said = f"  left out: {site}/log/*access.log: {site}/log/ftp-access.log matches it, and has no requests"
+    assert said in printed.err.splitlines()
+    (site / "log" / "ftp-access.log").unlink()
+    more = f"log_format none '$uri'; server {{ access_log {site}/log/none-access.log none; }}"
+    (site / "nginx.conf").write_text(CONF.format(site, more))
+    assert ran(site) == 0
+    assert later(capsys.readouterr().out) == {}
 
 
 def check_what_could_not_be_read_takes_nothing_away(site: Path, capsys: Captured) -> None:
@@ -307,6 +391,22 @@ def check_other_servers(site: Path, capsys: Captured, monkeypatch: Monkey) -> No
 # --- names and built-in paths
 
 
+def logs_are_looked_for_where_others_are(proposed: Any) -> None:
+    for paths, patterns in (
+        ("/l/access.log /l/shop.access.log /l/blog-access.log", "/l/*access.log"),
+        ("/l/access.log /l/access_shop.log", "/l/*access*.log"),
+        ("/l/access_shop.log /l/access.log /m/ssl_access_log", "/l/*access*.log /m/*access_log"),
+        ("/l/api.access.json /l/shop-access", "/l/*access.json /l/*access"),
+        ("/srv/a.example/log/access.log /srv/b.example/log/access.log", "/srv/*/log/*access.log"),
+        ("/srv/www.a.example/requests", "/srv/*/requests"),
+        ("/l/access_shop /l/access.log.save /l/shop.log /srv/c.example/log", ""),
+        ("/l[1]/*/access.log", "/l[[]1]/[*]/*access.log"),
+    ):
+        served = ("www.a.example", "b.example")
+        found = [FoundLog(path, (), served, "here") for path in paths.split()]
+        assert proposed(found) == patterns.split()
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -318,6 +418,9 @@ def check_other_servers(site: Path, capsys: Captured, monkeypatch: Monkey) -> No
         ("/var/log/nginx/shop_access.log", "shop"),
         ("/var/log/x/a b\xe4.log", "a_b"),
         ("/access.log", "access"),
+        ("/var/log/nginx/*access.log", "nginx-later"),
+        ("/srv/*/logs/*access*.log", "access-later"),
+        ("/srv/[[]x]/[*].log", "x"),
         ("/x/" + "a" * 99 + ".log", "a" * 64),
     ],
 )
@@ -374,6 +477,34 @@ test_promise, test_twin = promises(
         check_what_others_name_is_left_to_them,
         None,
         {"takes them": Patches((setup, "_other_files", lambda *_: []))},
+    ),
+    Promise(
+        check_what_is_added_later_is_counted,
+        None,
+        {
+            "by none": Patches((setup, "patterns_for", lambda _: [])),
+            "a second name": Patches((setup, "matches", lambda pattern, path: False)),
+        },
+    ),
+    Promise(
+        check_variables_are_wildcards,
+        None,
+        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+    ),
+    Promise(
+        check_what_has_no_requests_is_not_matched,
+        None,
+        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+    ),
+    Promise(
+        a_list_reads_each_as_it_is,
+        in_order,
+        {"as they come": lambda formats: (*formats, "combined", "json")},
+    ),
+    Promise(
+        logs_are_looked_for_where_others_are,
+        patterns_for,
+        {"each": lambda found: [pattern for log in found for pattern in patterns_for([log])]},
     ),
     Promise(
         check_what_could_not_be_read_takes_nothing_away,

@@ -41,7 +41,7 @@ class Site:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
-        text = f'interval = "10s"\n{more}\n[log.web]\npath = "{self.root}/{pattern}"\n'
+        text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
         self.service = Service(root, text, ledger=str(root / "ledger.db") if ledger else None)
         self.world = self.service.world
 
@@ -312,6 +312,34 @@ def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
     assert site.run(12) == {"a": 2, "b-txt": 1}
 
 
+def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
+    """As `setup` does: beside tables for what is there now."""
+    site = Site(tmp_path)
+    text = site.service.file.read_text()
+    site.service = Service(tmp_path, '[log.none]\npath = "/nowhere/access.log"\n')
+    site.world = site.service.world
+    site.write("shop.log", lines(1))
+    site.service.reload_at(2, f'{text}[log.shop]\npath = "{site.root}/shop.log"\n')
+    site.write_at(4, "shop.log", lines(2))
+    site.at(5, site.write, "blog.log", lines(3))
+    assert site.run(12) == {"none": 0, "shop": 2, "blog": 3}
+
+
+def tables_of_their_own_stay(tmp_path: Path) -> None:
+    """Where each that is there, or may come, has one, nothing is waited for; a log that came meanwhile, and
+    one that has a table, are the same after a restart."""
+    for numbers in (range(1), range(1, 3)):
+        site = Site(tmp_path, "*access.log", '[log.shop]\npath = "{}/shop-access.log"')
+        site.write("shop-access.log", lines(1) if 0 in numbers else b"")
+        for number in numbers:
+            site.write_at(2 + number, "shop-access.log", line(number))
+            site.at(3 + number, site.write, "blog-access.log", lines(2, 2 * number))
+        site.world.time += numbers[0] * 60 * SECOND
+        site.run(12)
+        assert not site.service.said("waiting")
+    assert totals(tmp_path) == {"shop": 3, "blog": 6}
+
+
 def logs_are_bounded(tmp_path: Path) -> None:
     """Those that the ledger has of earlier ones count, too; it is said once."""
     site = Site(tmp_path, more="max_logs = 2")
@@ -356,6 +384,21 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     os.utime(path, (7, 7))
     assert first(Files(), str(path), config) == 7
     assert first(Files(), str(tmp_path / "none"), config) is None
+
+
+class Eager(patterns._Look):
+    """Takes a log that has a table for one of a pattern's, at the first look."""
+
+    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
+        yield from [] if self._pipelines else vanished(self, tables, set())
+
+
+class Hasty(Patterns):
+    """Looks again before what it found is followed."""
+
+    def is_due(self, now: Any, followed: Any, due: Any = Patterns.is_due) -> bool:
+        self._is_chosen = False
+        return bool(due(self, now, followed))
 
 
 class Forgetful(Patterns):
@@ -420,6 +463,19 @@ test_promise, test_twin = promises(
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
+    Promise(
+        a_reload_may_bring_the_first_pattern,
+        None,
+        {"looks by what was": Patches((Patterns, "is_due", Hasty.is_due))},
+    ),
+    Promise(
+        tables_of_their_own_stay,
+        None,
+        {
+            "waits": Patches((Patterns, "named", lambda *_: [])),
+            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
+        },
+    ),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
     Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),

@@ -107,10 +107,11 @@ def test_files_that_include_each_other_have_an_end() -> None:
 def test_servers_that_disagree_about_a_format() -> None:
     log = of_nginx(
         "http { log_format x '$uri $status';"
-        "server { server_name a; access_log l; } server { access_log l x; listen 81; } }"
+        "server { server_name a; access_log l; } server { access_log l x; listen 81; }"
+        "server { access_log l; server_name _; } }"
     ).logs["/p/l"]
     assert log.formats == ("combined", "log_format x '$uri $status';")
-    assert log.served == ("a", "81")
+    assert log.served == ("a", "81", "other hosts")
 
 
 # --- Apache
