@@ -38,7 +38,7 @@ def state(standing: Standing, view: View, now: int, pid: int) -> dict[str, Any]:
     newest = max((period.sequence for period in last.values()), default=0)
     periods = tuple(period for period in last.values() if period.sequence == newest)
     row = table_of(standing.past._replace(periods=periods), SECOND, None).total
-    counting = is_counting(standing, now, pid)
+    counting = is_counting(standing, now, pid, {})
     lost = [log.lost_at for log in logs if log.lost_at is not None]
     return {
         "counting": counting,
