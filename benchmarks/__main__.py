@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 
-from benchmarks import footprint, history, ledger_size, live, many_logs, outputs, top
+from benchmarks import durations, footprint, history, ledger_size, live, many_logs, outputs, top
 from benchmarks.agreement import DisagreementError
 from benchmarks.contest import compete, say
 from benchmarks.datasets import DATASETS, DiskFullError
@@ -25,6 +25,7 @@ OWN = "qps-reporter"
 ROUNDS = 5
 PARTS = (
     *(dataset.name for dataset in DATASETS),
+    "durations",
     "live",
     "outputs",
     "many_logs",
@@ -62,6 +63,8 @@ def main() -> int:
                 print(
                     f"{dataset.name}: {dataset.about}\n\n{markdown(HEAD, section(results, OWN))}", flush=True
                 )
+        if "durations" in wanted:
+            print(durations.table(core, given.rounds, say), flush=True)
         if "live" in wanted:
             print(live.table(core, other, say), flush=True)
         if "outputs" in wanted:

@@ -4,8 +4,8 @@
 
 Fifteen days of a log, written by the real writer and pruned by the real pruner, with windows as the pruning
 leaves them: of 10 s, a minute, an hour. Each route answers with two classes of status, popularity falls as
-1/rank, durations are log-normal. So that it takes a minute, and since sizes grow with the routes, a twentieth
-of them is written within a twentieth of the size.
+1/rank, durations are log-normal. So that it takes a minute, and since sizes grow with the routes, 20 routes
+are written, within so small a part of the size.
 """
 
 import random
@@ -25,7 +25,7 @@ from qps_service.values.entries import Entry
 from qps_service.values.history import History
 from qps_service.values.latency import Latency, LatencyKey, bin_of
 
-PART = 20  # of the routes, and of the size
+WRITTEN = 20  # routes, for any number of them
 RATE = 3  # requests per second of a route, on average
 DRAWN = 5000  # durations that are drawn of a window at most; more of them have the same shape
 VARIANTS = 4  # of each route's windows of one length
@@ -47,23 +47,26 @@ def table(say: Callable[[str], None]) -> str:
     """All of it, as Markdown."""
     keep, max_size = (setting.parse(setting.default or "") for setting in HISTORY)
     rows = []
-    for routes in (100, 1000):
-        say(f"ledger: {routes} routes")
-        with tempfile.TemporaryDirectory() as place:
-            whole = filled(Path(place, "whole.db"), routes // PART, History(keep, 1 << 40))
-            bound = filled(Path(place, "bound.db"), routes // PART, History(keep, max_size // PART))
-        sizes = [f"{PART * size / (1 << 20):.0f} MiB" for size, _ in whole.values()]
-        rows.append((str(routes), *sizes, *(f"{length / 3600:.0f} h" for _, length in [*bound.values()][1:])))
+    with tempfile.TemporaryDirectory() as place:
+        say("ledger: without a bound")
+        whole = filled(Path(place, "whole.db"), History(keep, 1 << 40))
+        for routes in (100, 1000):
+            say(f"ledger: {routes} routes")
+            part = routes // WRITTEN
+            bound = filled(Path(place, f"{routes}.db"), History(keep, max_size // part))
+            sizes = [f"{part * size / (1 << 20):.0f} MiB" for size, _ in whole.values()]
+            kept = [f"{length / 3600:.0f} h" for _, length in [*bound.values()][1:]]
+            rows.append((str(routes), *sizes, *kept))
     return f"{markdown(HEAD, rows)}\nThe default bound is {max_size >> 20} MiB.\n"
 
 
-def filled(path: Path, routes: int, bounds: History) -> dict[str, tuple[int, float]]:
+def filled(path: Path, bounds: History) -> dict[str, tuple[int, float]]:
     """Bytes, and the seconds from now on back, of all and of the windows of each grain."""
     now = time.time_ns()
     ledger, pruner = Ledger(str(path), boot=""), Pruner(bounds)
     ledger.open()
     ledger.database.connection.execute("PRAGMA synchronous = OFF")
-    for sequence, (counts, latencies, started, ended) in enumerate(windows(routes), 1):
+    for sequence, (counts, latencies, started, ended) in enumerate(windows(WRITTEN), 1):
         at = now - ended * SECOND
         entry = Entry("access", "/access.log", sequence, now - started * SECOND, at, at, counts, {}, (), ())
         ledger.commit([entry._replace(latencies=latencies)], sequence=sequence)

@@ -10,6 +10,7 @@ for each row.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from qps_service.counting.budget import MAX_BINS, Budget, Share
@@ -58,34 +59,35 @@ class Durations:
         self._share = share or Budget(MAX_BINS).join()
         self._totals = {key: _compact(latency) for key, latency in totals.items()}
         self._window = {key: _compact(latency) for key, latency in window.items()}
-        self._known = {key: _bits(latency.bins) for key, latency in totals.items()}
-        self._share.take(sum(known.bit_count() for known in self._known.values()))
+        self._share.take(sum(len(latency.bins) for latency in totals.values()))
 
     def add(self, tally: "Tally", key: LatencyKey, bins: Mapping[int, int], total: int, longest: int) -> None:
         """Count these in `tally`, in the bins that there are for them."""
-        known = self._known.get(key, 0)
-        there = known | _bits(bins)
-        new = there.bit_count() - known.bit_count()
-        if new > max(self._share.room, 0):
-            bins = self._placed(bins, known)
-            there = known | _bits(bins)
-            new = there.bit_count() - known.bit_count()
-        if new:
-            self._known[key] = there
-            self._share.take(new)
         sums = tally.get(key)
         if sums is None:
             sums = tally[key] = Sums()
+        if len(bins) > self._share.room:
+            bins = self._placed(bins, self._known(key) | sums.bins.keys())
+        before = len(sums.bins)
         for index, requests in bins.items():
             sums.bins[index] = sums.bins.get(index, 0) + requests
+        # As if all were new: what was there before is given back when it is known.
+        self._share.take(len(sums.bins) - before)
         sums.total = min(sums.total + total, SUM_LIMIT)
         sums.longest = max(sums.longest, longest)
 
     def add_to_totals(self, tally: "Tally") -> Mapping[LatencyKey, Latency]:
         """What is in it, which is part of them from now on."""
         latencies = {key: Latency(Bins(sums.bins), sums.total, sums.longest) for key, sums in tally.items()}
+        before = sum(len(self._known(key)) for key in latencies)
         _add(self._totals, latencies)
+        added = sum(len(self._known(key)) for key in latencies) - before
+        self._share.take(added - sum(len(latency.bins) for latency in latencies.values()))
         return latencies
+
+    def _known(self, key: LatencyKey) -> AbstractSet[int]:
+        """Its bins in the totals."""
+        return self._totals[key].bins.keys() if key in self._totals else frozenset()
 
     def add_to_window(self, latencies: Mapping[LatencyKey, Latency]) -> None:
         """These are part of it from now on."""
@@ -101,14 +103,13 @@ class Durations:
         """Everything that was added to them so far."""
         return MappingProxyType(self._totals)
 
-    def _placed(self, bins: Mapping[int, int], known: int) -> Mapping[int, int]:
-        """The same in the bins that there is room for."""
+    def _placed(self, bins: Mapping[int, int], known: AbstractSet[int]) -> Mapping[int, int]:
+        """The same in the bins that there is room for, beside those that are there."""
         placed: dict[int, int] = {}
         room = self._share.room
         for index, requests in bins.items():
-            is_there = known >> index & 1
-            place = index if is_there or room > 0 else COARSE[index]
-            room -= not is_there
+            place = index if index in known or room > 0 else COARSE[index]
+            room -= place not in known
             self.are_coarse |= place != index
             placed[place] = placed.get(place, 0) + requests
         return placed
@@ -116,13 +117,6 @@ class Durations:
 
 def _compact(latency: Latency) -> Latency:
     return latency if isinstance(latency.bins, Bins) else latency._replace(bins=Bins(latency.bins))
-
-
-def _bits(bins: Mapping[int, int]) -> int:
-    known = 0
-    for index in bins:
-        known |= 1 << index
-    return known
 
 
 def _add(table: dict[LatencyKey, Latency], latencies: Mapping[LatencyKey, Latency]) -> None:

@@ -11,6 +11,7 @@ Some 60 bytes for 50 requests, 250 for 20,000.
 """
 
 import sqlite3
+from collections import defaultdict
 from itertools import compress
 from operator import add
 
@@ -81,7 +82,7 @@ class Sum:
     """Durations of many periods together; for SQLite the aggregate `sum_durations`."""
 
     def __init__(self) -> None:
-        self._bins = [0] * (len(BOUNDS) + 1)
+        self._bins: defaultdict[int, int] = defaultdict(int)
         self._total = self._longest = 0
 
     def step(self, durations: bytes) -> None:
@@ -100,8 +101,7 @@ class Sum:
     @property
     def latency(self) -> Latency:
         """All that was added."""
-        bins = {index: requests for index, requests in enumerate(self._bins) if requests}
-        return Latency(bins, min(self._total, SUM_LIMIT), self._longest)
+        return Latency(self._bins, min(self._total, SUM_LIMIT), self._longest)
 
 
 def _bytes_of(number: int) -> bytes:

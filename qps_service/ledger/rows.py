@@ -6,7 +6,6 @@ What came from a log or the file system may be no UTF-8: it is written as bytes.
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from qps_service.ledger.durations import decode, encode
@@ -20,7 +19,7 @@ from qps_service.values.entries import (
     Event,
     Loss,
 )
-from qps_service.values.latency import Latency, LatencyKey
+from qps_service.values.latency import Latency, LatencyKey, sum_of
 from qps_service.values.positions import Identity, IgnoredFile, Position
 
 # SQLite's largest integer: sums of bytes stop there, rather than become inexact or fail.
@@ -91,7 +90,7 @@ def add_whole_latency(
 ) -> None:
     """Add to a period's durations of all routes."""
     if latencies:
-        whole = encode(reduce(Latency.plus, latencies.values()))
+        whole = encode(sum_of(latencies.values()))
         writing.execute(
             "UPDATE period SET durations = add_durations(durations, ?) WHERE id = ?", (whole, period)
         )

@@ -8,7 +8,7 @@ Nothing is spread over time that was counted together.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from functools import partial, reduce
+from functools import partial
 from typing import NamedTuple
 
 from qps_service.looking.moments import begin_of
@@ -192,12 +192,13 @@ def _span_of(periods: Sequence[Period], starts: Sequence[int]) -> Row:
 
 def _filled(row: Row, lengths: Mapping[str, int], tallies: Iterable[tuple[str, Tally]]) -> Row:
     """Each log's requests by the length of its own periods, which is in nanoseconds."""
-    sums: dict[str, Tally] = {}
+    by_log: dict[str, list[Tally]] = {}
     for log, tally in tallies:
-        sums[log] = sums[log].plus(tally) if log in sums else tally
+        by_log.setdefault(log, []).append(tally)
+    sums = {log: Tally().plus(*each) for log, each in by_log.items()}
     timed = [(tally, lengths[log]) for log, tally in sums.items() if lengths.get(log)]
     return row._replace(
-        tally=reduce(Tally.plus, sums.values(), Tally()),
+        tally=Tally().plus(*sums.values()),
         rate=sum(tally.requests * SECOND / length for tally, length in timed),
         class_rates=tuple(
             sum(tally.classes[number] * SECOND / length for tally, length in timed)

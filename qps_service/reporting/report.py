@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
 from typing import NamedTuple, TypeVar
 
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts
 from qps_service.values.entries import Loss
-from qps_service.values.latency import BEYOND, BOUNDS, NO_LATENCY, Latency, LatencyKey
+from qps_service.values.latency import BEYOND, BOUNDS, Latency, LatencyKey, sum_of
 from qps_service.values.reports import Report, Row, Window
 
 K = TypeVar("K")
@@ -117,16 +116,16 @@ def slowest(latencies: Mapping[K, Latency], most: int | None) -> Mapping[K, Late
     return dict(sorted(latencies.items(), key=lambda item: -(item[1].quantile(950) or 0))[:most])
 
 
-def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
-    """All of them together."""
-    return reduce(Latency.plus, latencies.values(), NO_LATENCY)
-
-
 def quantiles(report: Report) -> dict[int, float]:
     """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
     measured."""
     latency = whole(report.latencies)
     return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
+
+
+def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
+    """All of them together."""
+    return sum_of(latencies.values())
 
 
 def numbers_of(latency: Latency, *, bins: bool) -> dict[str, object]:

@@ -45,6 +45,7 @@ _FOLDS = {
     METHODS: "further methods are counted as other, by route and status",
     MAX_ROWS: "further routes, and further statuses of a route, are counted as other",
 }
+_COARSE = "are rounded up to 1, 2 or 5 times a power of ten"
 UNREAD = FollowState(is_behind=True)  # of a log to whose first look it has not come yet
 
 
@@ -392,6 +393,10 @@ class LogPipeline:
                 path = show_path(self.config.path)
                 text = f"{path} has {len(self.aggregator.totals)} rows, and few of max_rows are left: {text}"
                 self._notify(Notice(kinds.ROWS_SHORT, text, self.config.name))
+        if self.aggregator.has_coarse_bins and _COARSE not in self._folds_said:
+            self._folds_said.add(_COARSE)
+            text = f"few bins for durations are left: further ones of {show_path(self.config.path)} {_COARSE}"
+            self._notify(Notice(kinds.ROWS_SHORT, text, self.config.name))
 
     def _say_rejects(self, now: int) -> None:
         if not (self._scanner.has_rejected or self._unsaid) or not self._rejects_said.allows(now):

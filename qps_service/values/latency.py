@@ -7,7 +7,8 @@ nanoseconds; the sum and the maximum are those of the durations themselves.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections import defaultdict
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -92,11 +93,7 @@ class Latency(NamedTuple):
 
     def plus(self, other: "Latency") -> "Latency":
         """The durations of both."""
-        bins = dict(self.bins.items())
-        for index, requests in other.bins.items():
-            bins[index] = bins.get(index, 0) + requests
-        total = min(self.total + other.total, SUM_LIMIT)
-        return Latency(Bins(bins), total, max(self.longest, other.longest))
+        return sum_of((self, other))
 
     def quantile(self, per_mille: int) -> int | None:
         """What so many of a thousand requests took at most: nanoseconds, one of BOUNDS, or BEYOND.
@@ -118,6 +115,17 @@ class Latency(NamedTuple):
 
 NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
 NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
+
+
+def sum_of(latencies: Iterable[Latency]) -> Latency:
+    """All of them."""
+    bins: defaultdict[int, int] = defaultdict(int)
+    total = longest = 0
+    for latency in latencies:
+        for index, requests in latency.bins.items():
+            bins[index] += requests
+        total, longest = total + latency.total, max(longest, latency.longest)
+    return Latency(Bins(bins), min(total, SUM_LIMIT), longest)
 
 
 def together(

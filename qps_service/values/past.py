@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from qps_service.values.counts import Key
 from qps_service.values.entries import Event
-from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
+from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey, sum_of
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 NAMES = ("route", "status", "method")  # what requests can be told apart by, but for time
@@ -53,12 +53,15 @@ class Tally(NamedTuple):
         """Those that the server failed: 5xx."""
         return self.classes[4]
 
-    def plus(self, other: "Tally") -> "Tally":
-        """The sum of both."""
+    def plus(self, *others: "Tally") -> "Tally":
+        """The sum of all."""
+        tallies = (self, *others)
         return Tally(
-            tuple(a + b for a, b in zip(self.classes, other.classes, strict=True)),
-            self.bytes + other.bytes,
-            self.latency.plus(other.latency) if self.latency.bins else other.latency,
+            tuple(map(sum, zip(*(each.classes for each in tallies), strict=True))),
+            sum(each.bytes for each in tallies),
+            sum_of(timed)
+            if (timed := [each.latency for each in tallies if each.latency.bins])
+            else NO_LATENCY,
         )
 
 

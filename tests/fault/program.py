@@ -10,6 +10,7 @@ import os
 import queue
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -60,7 +61,7 @@ def run_program(
 def simulator(log: Path, options: str) -> subprocess.Popen[bytes]:
     """Writes the log, and its truth beside it."""
     truth = log.with_suffix(".truth")
-    arguments = command("simulate", "-o", log, "--truth", truth, *options.split())
+    arguments = command("simulate", "-o", log, "--truth", truth, *shlex.split(options))
     return subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL)
 
 

@@ -58,6 +58,8 @@ groups:
       - record: broken:one_host_each
         expr: max without (instance, method) (rate(qps_reporter_http_requests_total[{window}]))
 """
+# The default format, and how long requests took.
+FORMAT = "$remote_addr\t$request_method $uri\t$status\t$body_bytes_sent\t$request_time"
 SERVICE = """
 interval = "1s"
 [output.prometheus]
@@ -65,6 +67,7 @@ listen = "127.0.0.1:{port}"
 [log.access]
 path = "{log}"
 start = "start"
+format = '''{format}'''
 """
 Row = tuple[str, str]  # route and status
 
@@ -85,7 +88,7 @@ def free_ports(number: int) -> list[int]:
 def earlier_lines(log: Path) -> bytes:
     """Of every route and status, and many of each: what a series begins with is in no rate, and one that
     grows from next to nothing is taken to have begun within the window."""
-    simulated(log, "-r 0 --rate 200000 --duration 1 --batch")
+    simulated(log, f"-r 0 --rate 200000 --duration 1 --batch --format '{FORMAT}'")
     lines = log.read_bytes().splitlines(keepends=True)
     return b"".join({tuple(line.split(b"\t")[1:3]): line for line in lines}.values()) * 1000
 
@@ -105,6 +108,8 @@ class Fleet(NamedTuple):
     written: Counter[Row]  # while it was watched
     began: float  # Unix seconds
     ended: float
+    durations: Counter[bytes]  # as they were written, those before the watch included
+    buckets: dict[str, float]  # upper bound -> requests, as Prometheus has them at the end
 
     def requests(self, recorded: str) -> dict[tuple[str, ...], float]:
         """A recorded rate's sum over the run, by its route and status, as far as it has these."""
@@ -123,7 +128,7 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     past = earlier_lines(directory / "earlier.log")
     for port, log in zip(ports, logs, strict=True):
         log.parent.mkdir()
-        (log.parent / "config.toml").write_text(SERVICE.format(port=port, log=log))
+        (log.parent / "config.toml").write_text(SERVICE.format(port=port, log=log, format=FORMAT))
         log.write_bytes(past)
     before = past.count(b"\n") * INSTANCES
     with logs[0].open("ab") as log_file:
@@ -150,7 +155,7 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     prometheus.wait_for(f"count(count_over_time(qps_reporter_lines_total[{WINDOW}]) >= {SCRAPES})", INSTANCES)
     began = time.time()
     writers = [
-        simulator(log, f"-r 4 --rate {rate} --duration {SECONDS}")
+        simulator(log, f"-r 4 --rate {rate} --duration {SECONDS} --format '{FORMAT}'")
         for log, rate in zip(logs, RATES, strict=True)
     ]
     for writer in writers:
@@ -160,7 +165,19 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     written = truths(logs)
     prometheus.wait_for(counted, before + written.total())
     prometheus.wait_for(f"sum(log:qps_reporter_http_requests:rate{WINDOW})", 0)
-    return Fleet(prometheus, written, began, ended)
+    durations: Counter[bytes] = Counter()
+    for log in logs:
+        for file in log.parent.glob("access.log*"):
+            durations.update(took_in(file.read_bytes()))
+    buckets = prometheus.query("sum by (le) (qps_reporter_http_request_duration_seconds_bucket)")
+    return Fleet(
+        *(prometheus, written, began, ended, durations), {labels["le"]: value for labels, value in buckets}
+    )
+
+
+def took_in(lines: bytes) -> Counter[bytes]:
+    """Seconds, as the lines' last fields have them."""
+    return Counter(line.rpartition(b"\t")[2] for line in lines.splitlines() if b"\t" in line)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +199,23 @@ def check_rows(fleet: Fleet, recorded: str) -> None:
     assert len(often) > 5
     # A row so rare that no earlier line has it would lack its first request at each host.
     assert {row: requests[row] for row in often} == pytest.approx(often, rel=TOLERANCE, abs=3)
+
+
+def check_buckets(buckets: Mapping[str, float], durations: Counter[bytes]) -> None:
+    """Each has what took at most so long, of all that was written."""
+    assert len(buckets) == 12
+    for bound, requests in buckets.items():
+        assert requests == sum(number for took, number in durations.items() if float(took) <= float(bound))
+
+
+def test_the_fleets_buckets_are_what_was_written(fleet: Fleet) -> None:
+    check_buckets(fleet.buckets, fleet.durations)
+
+
+@pytest.mark.twin
+def test_a_bucket_that_is_one_short_is_noticed(fleet: Fleet) -> None:
+    with pytest.raises(AssertionError):
+        check_buckets(fleet.buckets | {"0.1": fleet.buckets["0.1"] - 1}, fleet.durations)
 
 
 def test_the_fleets_rate_is_the_sum_of_the_truths(fleet: Fleet) -> None:

@@ -22,6 +22,7 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
     *(
+        "array",
         "bisect",
         "calendar",
         "collections",

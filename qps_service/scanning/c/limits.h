@@ -9,7 +9,7 @@
  */
 #if !defined SCAN_SMALL
 enum { KEYS_LIMIT = 32 * 1024, KEY_BYTES_LIMIT = 4 * 1024 * 1024, TIMES_LIMIT = 4096 };
-enum { GROUPS_LIMIT = 16 * 1024 };
+enum { GROUPS_LIMIT = 64 * 1024 };
 #else
 enum { KEYS_LIMIT = 16, KEY_BYTES_LIMIT = 2048, TIMES_LIMIT = 4 };
 enum { GROUPS_LIMIT = 12 };

@@ -330,6 +330,23 @@ FOUND_OUT = {
         CHOSEN + "w3c: 3 of 3 lines fit w3c",
         "  first line   parses as GET /a 200, 7 bytes",
     ],
+    b"#Software: Microsoft IIS 10.0\n#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
+        CHOSEN + "w3c: 3 of 3 lines fit w3c",
+        "  first line   parses as GET /a 200, bytes unknown",
+        "  duration     12ms, by time-taken in ms",
+    ],
+    b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
+        CHOSEN + "w3c: 2 of 2 lines fit w3c",
+        "  first line   parses as GET /a 200, bytes unknown",
+        "  duration     not measured: nothing tells the unit of time-taken: no #Software that is known, and "
+        "no fields of CloudFront",
+    ],
+    b'{"path":"/a","status":200,"bytes":7,"took":12}\n': [
+        CHOSEN + "json: 1 of 1 lines fit json",
+        "  first line   parses as - /a 200, 7 bytes",
+        "  duration     not measured: nothing tells the unit of took; if it is ms, write "
+        'format = "json duration=ms:took" (or s, us, ns)',
+    ],
     W3C + b"GET /a OK 7\n": [
         CHOSEN + "w3c: 2 of 2 lines fit w3c; 1 fit none",
         f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',

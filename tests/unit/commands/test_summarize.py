@@ -108,6 +108,69 @@ def test_rates_over_time(tmp_path: Path, capsys: Captured, monkeypatch: Monkey, 
     ]
 
 
+TOOK = '$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$agent" $request_time'
+LASTED = [(1, 200, 100), (1, 200, 260), (1, 500, 250), (2, 200, 251), (2, 101, 9000), (2, 404, None)]
+
+
+@pytest.fixture
+def timed(tmp_path: Path) -> Path:
+    """Six requests in two minutes; one was switched to another protocol, one has no time."""
+    lines = (
+        b'1.2.3.4 - - [24/Nov/2026:14:%02d:08 +0100] "GET /a HTTP/1.1" %d 7 "x" %b\n'
+        % (minute, status, b"-" if took is None else b"%.3f" % (took / 1000))
+        for minute, status, took in LASTED
+    )
+    (tmp_path / "timed").write_bytes(b"".join(lines))
+    return tmp_path / "timed"
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_how_long_requests_took(timed: Path, capsys: Captured, monkeypatch: Monkey, pure: str) -> None:
+    monkeypatch.setenv(PURE_VARIABLE, pure)
+    text = answer(capsys, timed, "--format", TOOK, "--slower", "250ms", "--by", "1m")
+    assert text.split("\n\n")[1::2] == [
+        "route  class  measured    p50    p95    p99    max  > 250ms   share\n"
+        "/a     2xx           3  260ms  260ms  260ms  260ms        2  66.67%\n"
+        "/a     5xx           1  250ms  250ms  250ms  250ms        0   0.00%\n"
+        "total                4  250ms  260ms  260ms  260ms        2  50.00%",
+        "from                  measured    p50    p95    p99    max  > 250ms    share\n"
+        "2026-11-24T13:01:00Z         3  250ms  260ms  260ms  260ms        1   33.33%\n"
+        "2026-11-24T13:02:00Z         1  260ms  260ms  260ms  260ms        1  100.00%\n",
+    ]
+    document = json.loads(answer(capsys, timed, "--format", TOOK, "--slower", "250ms", "--output", "json"))
+    told = [(each["class"], each["p50_ns"], each["max_ns"], each["slower"]) for each in document["latencies"]]
+    assert told == [("2xx", 260_000_000, 260_000_000, 2), ("5xx", 250_000_000, 250_000_000, 0)]
+    assert document["latencies"][0]["bins"] == [[100_000_000, 1], [260_000_000, 2]]
+    rows = answer(capsys, timed, "--format", TOOK, "--output", "csv").splitlines()
+    assert rows[0] == "method,route,status,requests,bytes,measured,p50_ns,p95_ns,p99_ns,max_ns"
+    assert rows[1] == "GET,/a,200,3,21,3,260000000,260000000,260000000,260000000"
+    assert "GET,/a,404,1,7,,,,," in rows
+    spans = answer(capsys, timed, "--format", TOOK, "--by", "1m", "--output", "csv").splitlines()
+    assert spans[2] == "2026-11-24T13:02:00Z,3,0.05,1,1,0,1,0,0,1,260000000,260000000,260000000,251000000"
+
+
+def test_where_nothing_tells_how_long(log: Path, capsys: Captured) -> None:
+    assert "no request has a duration" in answer(capsys, log, "--slower", "1s")
+    assert "p50" not in answer(capsys, log)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [
+        ("251ms", "the nearest is 250ms"),
+        ("1.25s", "the nearest is 1.2s"),
+        ("0.5us", "the nearest is 0"),
+        ("2000s", "the nearest is 1000s"),
+        ("7", "expected a time such as 250ms"),
+        ("x", "expected a time such as 250ms"),
+    ],
+)
+def test_a_threshold_has_two_digits(log: Path, capsys: Captured, threshold: str, said: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["summarize", str(log), "--slower", threshold])
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "rows"),
     [

@@ -45,6 +45,35 @@ def test_a_line_that_counts(capsys: Captured) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        (
+            f"{SPELLED} $request_time",
+            f'{COMMON} "-" "x" y" 0.250',
+            "  $request_time     duration  0.250 (s)\n"
+            "counts as GET /a 200, 512 bytes, took 250ms, at 2026-11-24 13:50:08 UTC\n",
+        ),
+        (
+            "%U %>s %T",
+            "/a 200 3",
+            "counts as - /a 200, bytes unknown\n"
+            "not measured: %T has whole seconds, which tell no percentile: write %D or %{ms}T in its place\n",
+        ),
+        (
+            "json",
+            '{"path":"/a","status":101,"request_time":3600}',
+            "counts as - /a 101, bytes unknown\nnot measured: the connection lived on as another protocol\n",
+        ),
+        ("$uri $status $duration_ms", "/a 200 -", "bytes unknown\nnot measured: that is no duration\n"),
+    ],
+)
+def test_how_long_a_request_took_or_why_nobody_knows(
+    capsys: Captured, text: str, line: str, told: str
+) -> None:
+    assert said(capsys, "--format", text, line)[1].endswith(told)
+
+
 def test_rows_below_the_directives_that_explain_them(capsys: Captured) -> None:
     lines = (
         "/b 404",

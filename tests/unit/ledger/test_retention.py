@@ -37,13 +37,15 @@ def add_window(
     length: int = 10 * SECOND,
     rejected: int = 0,
     is_open: bool = False,
+    is_timed: bool = False,
 ) -> None:
     """One more window, which ends at this Unix time."""
     sequence = ledger.sequence + 1
     end = ended - EPOCH
     window = entry(lines, sequence=sequence, started=end - length, ended=end, rejected=rejected)
     beside = Beside(len(lines), rejected)
-    entries = [window._replace(log=log, beside=beside, latencies=latencies_of(lines)) for log in logs]
+    latencies = latencies_of(lines) if is_timed else {}
+    entries = [window._replace(log=log, beside=beside, latencies=latencies) for log in logs]
     ledger.commit(entries, sequence=None if is_open else sequence)
 
 
@@ -117,7 +119,8 @@ def check_conserved_in(ledger: Ledger, steps: list[tuple[int, list[int], int]]) 
     at = EPOCH
     for seconds, lines, rejected in steps:
         at += seconds * SECOND
-        add_window(ledger, at, lines, logs=("access", "other"), length=seconds * SECOND, rejected=rejected)
+        how: dict[str, Any] = {"length": seconds * SECOND, "rejected": rejected, "is_timed": True}
+        add_window(ledger, at, lines, logs=("access", "other"), **how)
         before, totals = sums(ledger), rows(ledger.database, "totals")
         finish(pruner, ledger, at)
         pruner._done = None
@@ -314,7 +317,6 @@ OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
     "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
     "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
-    "half a span": Patches((retention, "ADD_DURATIONS", "ON CONFLICT DO NOTHING")),
     "open windows": Patches((retention, "_Work", lambda writing, sequence: WORK(writing, sequence + 1))),
 }
 
