@@ -142,6 +142,7 @@ LIMITS = {
     # Routes and rows
     "Routes of a log that are told apart": Limit("max_routes", "test_limits"),
     "Length of a route": Limit("max_route", "test_limits"),
+    "Length of a virtual host that is kept": Limit("counting.routes:HOST_LIMIT", "scanning.test_hosts"),
     "Logs that patterns make, with those in the ledger": Limit("max_logs", "service.test_patterns"),
     "Directories that a pattern looks into": Limit("service.patterns:DIRECTORIES", "service.test_patterns"),
     "Places for rows, of all logs together": Limit("max_rows", "counting.test_rows"),

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import takewhile
 
 from qps_service.commands import add_configuration, add_output, answer, flags_of, one_line
+from qps_service.commands.hosts import said_of_hosts
 from qps_service.configuration.loader import DEFAULT_FILE, load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.path_patterns import PathPattern
@@ -308,6 +309,11 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
             yield "  first line", "none yet, but directives", True
             return
     yield from _first_line(log, line, above)
+    begin = seen.size - len(now)
+    lines = now[now.find(b"\n") + 1 if begin else 0 : now.rfind(b"\n") + 1]
+    fields = in_force(above)
+    if said := said_of_hosts(log.format, lines, log.max_line, keep=log.keep_host, fields=fields):
+        yield "  hosts", said, True
 
 
 def _given(files: Files, path: str, seen: Seen) -> str:
@@ -345,6 +351,8 @@ def _rules(log: LogConfig) -> Iterator[Answer]:
         time = f"{took / MILLISECOND:.3f} ms" if took < ENDED else ended
         yield f"  rule {number}", rule.match, True
         yield "", f'{time} on {length} bytes, the slowest that were tried: "{show(route[:SHOWN])}..."', True
+        if log.keep_host and rule.match.startswith("^/"):
+            yield "", "warning: where hosts are kept, a route begins with its host and not with a slash", True
         for slow in polynomial(rule.pattern):
             if slow.repeats > 1:
                 same = f'{slow.repeats} repetitions can match the same bytes, such as "{show(slow.pumped)}"'
@@ -359,7 +367,8 @@ def _limited(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes:
 
 def _first_line(log: LogConfig, line: bytes, above: bytes) -> Iterator[Answer]:
     """What a line counts as, with these directives above it."""
-    scanner = make_scanner(ScanOptions(log.format, log.max_line, log.keep_query), _none_to_spill)
+    options = ScanOptions(log.format, log.max_line, log.keep_query, keep_host=log.keep_host)
+    scanner = make_scanner(options, _none_to_spill)
     scanner.scan(above + line + b"\n")
     scanned = scanner.take()
     for key, counts in scanned.counts.items():

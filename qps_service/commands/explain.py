@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from textwrap import indent
 
 from qps_service.commands import MAX_LINE, add_output, answer, format_of, one_line
+from qps_service.commands.hosts import add_host, said_of_hosts
 from qps_service.counting.routes import Routes
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
@@ -58,12 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"their format, as run's --format (default: {AUTO}, the one that most of them fit)",
     )
+    add_host(parser.add_argument)
     add_output(parser, "text, a JSON array with all fields, or CSV of what each line counts as")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what each line means; the exit status."""
     log_format = format_of(arguments)
+    keep = arguments.host == "keep"
+    routes = Routes(keep_host=keep)
     lines = list(_lines(arguments.lines))
     if log_format.is_auto:
         choice = choose(lines)
@@ -80,13 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
                 answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")
             continue
         if log_format.is_w3c:
-            of_line, found = explain_row(fields, line, MAX_LINE)
+            of_line, found = explain_row(fields, line, MAX_LINE, keep_host=keep)
         else:
-            of_line, found = log_format, explain(log_format, line, MAX_LINE)
+            of_line, found = log_format, explain(log_format, line, MAX_LINE, keep_host=keep)
         if arguments.output == "table":
-            answer("\n".join(["", *_explained(of_line, found), ""]))
-        found_all.append(_document(of_line, line, found))
+            answer("\n".join(["", *_explained(of_line, found, routes), ""]))
+        found_all.append(_document(of_line, line, found, routes))
         well &= found.reason is None
+    said = said_of_hosts(log_format, b"\n".join(lines), MAX_LINE, keep=keep)
+    if arguments.output == "table" and said:
+        answer(f"\nhosts {said}\n")
     if arguments.output == "json":
         answer(as_json(found_all))
     elif arguments.output == "csv":
@@ -94,14 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_OK if well else EXIT_PROBLEM
 
 
-def _document(log_format: LogFormat, line: bytes, found: Explanation) -> dict[str, object]:
+def _document(log_format: LogFormat, line: bytes, found: Explanation, routes: Routes) -> dict[str, object]:
     """What is said of a line, for programs: with COLUMNS, and its fields."""
     request, log_format = found.request, log_format.listed[found.number]
     return {
         "line": show(line),
         "format": one_line(log_format.text),
         "method": show(request.method) if request else None,
-        "route": show(Routes().of(request.target)) if request else None,
+        "route": show(routes.of(request.target)) if request else None,
         "status": request.status if request else None,
         "bytes": request.size if request else None,
         "unix": found.second,
@@ -136,7 +143,7 @@ def _chosen(choice: Choice, log_format: LogFormat) -> str:
     return f"no format found: {choice.reason}; shown as {log_format.text}"
 
 
-def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
+def _explained(log_format: LogFormat, found: Explanation, routes: Routes) -> Iterator[str]:
     """The lines of text about one line of the log."""
     texts, log_format = log_format.texts, log_format.listed[found.number]
     if len(texts) > 1 and found.reason != TOO_LONG:
@@ -153,7 +160,7 @@ def _explained(log_format: LogFormat, found: Explanation) -> Iterator[str]:
         yield f"  {name:<{width}}  {part.role or '-':<7}  {show(part.value)}{unit}"
     if found.request:
         request = found.request
-        route = show(Routes().of(request.target))
+        route = show(routes.of(request.target))
         if found.ignored:
             yield f"ignored: {show(found.ignored)}"
         size = "bytes unknown" if request.size is None else f"{request.size} bytes"

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 
 from qps_service.commands import MAX_LINE, add_output, add_selection, answer, format_of, selection_of
+from qps_service.commands.hosts import add_host
 from qps_service.commands.progress import Progress, progress_on
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.aggregator import Aggregator
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--collapse", action="append", choices=tuple(COLLAPSES), default=[],
         help="make one route of all that differ in such a part of the path; may be given several times",
     )  # fmt: skip
+    add_host(add)
     add_selection(parser)
 
 
@@ -122,8 +124,9 @@ class _Counting:
         self._span: int = arguments.by
         self._top: int | None = arguments.top
         self._slower: int | None = arguments.slower
-        self._options = ScanOptions(format_of(arguments), MAX_LINE, span=self._span)
-        routes = Routes(collapses=arguments.collapse)
+        keep = arguments.host == "keep"
+        self._options = ScanOptions(format_of(arguments), MAX_LINE, span=self._span, keep_host=keep)
+        routes = Routes(collapses=arguments.collapse, keep_host=keep)
         selection = selection_of(arguments)
         self.files = [path for path in arguments.files if selection.takes_log(os.path.basename(path))]
         if not self.files:

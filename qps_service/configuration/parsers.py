@@ -58,8 +58,8 @@ def parse_start(text: str) -> bool:
     return text == "start"
 
 
-def parse_query(text: str) -> bool:
-    """What to do with queries: whether to keep them."""
+def parse_keep(text: str) -> bool:
+    """What to do with queries, or with hosts: whether to keep them."""
     if text not in ("drop", "keep"):
         raise ValueError("expected drop or keep")
     return text == "keep"

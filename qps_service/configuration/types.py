@@ -40,12 +40,13 @@ class LogConfig(NamedTuple):
     naming: str | None = None  # what makes the names of such logs; None where the wildcards do
     of: str | None = None  # the pattern that it is a match of
     begun: int | None = None  # from which byte on it is ours, where that is neither its start nor its end
+    keep_host: bool = False  # whether the virtual host is a part of the route
     former: tuple[str, ...] = ()  # paths of what was rotated away from it before it was first looked at
 
     def routes(self, limited: Limited = apply_all) -> Routes:
         """What makes routes of its targets, new; `limited` applies rules within their time."""
         given = (self.rules, self.collapse, self.keep_query, self.max_route)
-        return Routes(*given, limited, len(self.logs))
+        return Routes(*given, limited, len(self.logs), self.keep_host)
 
 
 MAX_ANSWER = 32 << 20  # bytes

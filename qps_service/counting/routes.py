@@ -10,12 +10,19 @@ The steps, in this order:
 5. **An empty path is `/`.** `*` and CONNECT's `host:port` stay as they are.
 6. **Collapses** that are switched on: a path's whole segment that is a number, a uuid, a date or hex digits
    becomes `:id`, `:uuid`, `:date` or `:hex`; see COLLAPSES.
-7. **Rules**, all of them, in order, each applied to what the one before left: where the pattern is found, the
+7. **The virtual host** comes before the path where it is kept: `shop.example/cart`, by HOST below. `*` and
+   CONNECT's `host:port` stay as they are.
+8. **Rules**, all of them, in order, each applied to what the one before left: where the pattern is found, the
    route becomes the rule's template, expanded. An empty one is `/`.
 
 What is longer than `max_route` in the end is OTHER, too, and so is what takes the rules too long: see Limited
 in rules.py. Case is kept, and bytes are never decoded. Where the
-query is kept, steps 3 to 6 are for the path before it, and the rules see it.
+query is kept, steps 3 to 7 are for the path before it, and the rules see it.
+
+A host is what the log's field says or, where that says none, what an absolute-form says: in lower case,
+without user, port and a last dot, as nginx makes `$host` (ngx_http_validate_host). It may have any bytes but
+controls, blanks, `/`, `?` and `#`: so the first slash of a route ends its host, whatever clients call
+themselves. What has others, is longer than HOST_LIMIT or is not there is `-`: `-/cart`.
 """
 
 import re
@@ -23,7 +30,7 @@ from collections.abc import Collection, Sequence
 from itertools import product
 
 from qps_service.counting.rules import Limited, Rule, apply_all
-from qps_service.values.counts import OTHER
+from qps_service.values.counts import OTHER, UNREAD
 
 _DAY = rb"(?:0[1-9]|[12][0-9]|3[01])"
 _MONTH = rb"(?:0[1-9]|1[0-2])"
@@ -48,9 +55,13 @@ CACHE_ENTRIES = 4096
 CACHE_BYTES = 512 * 1024  # of text
 CACHES = 16
 
+HOST_LIMIT = 255  # bytes, as of names in DNS (RFC 1035, 2.3.4)
+
 _PLAIN = re.compile(rb"/[^%?#]*+")  # its own route, without rules and collapses
 _QUERY = re.compile(rb"[?#]")
-_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*+://[^/]*+")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*+://([^/]*+)")
+_PORT = re.compile(rb"(\[[^\]]*+\]|[^:]*+):[0-9]*+")
+_NO_HOST = re.compile(rb"[\x00- /?#\x7f]")
 _OCTET = re.compile(rb"%[0-9A-Fa-f]{2}")
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _NORMALISED = {  # each way to write an octet -> the one that counts
@@ -77,9 +88,11 @@ class Routes:
         max_route: int = 1024,
         limited: Limited = apply_all,
         logs: int = 1,
+        keep_host: bool = False,
     ) -> None:
         """`collapses` are some of COLLAPSES; `max_route` is bytes; `limited` applies rules within its
-        time; `logs` is how many logs there are."""
+        time; `logs` is how many logs there are. `keep_host`: targets have their host before them, and a blank
+        between, but for what no server could read."""
         part = max(logs / CACHES, 1)
         self._entries, self._bytes = CACHE_ENTRIES // part, CACHE_BYTES // part
         self._rules = tuple(rules)
@@ -87,7 +100,8 @@ class Routes:
         self._keep_query = keep_query
         self._max_route = max_route
         self._limited = limited
-        self._is_plain = not (rules or collapses)
+        self._keep_host = keep_host
+        self._is_plain = not (rules or collapses or keep_host)
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         self._size = 0  # bytes of text in the young generation
@@ -96,12 +110,19 @@ class Routes:
         """The route of a target, whole or without its query; OTHER for one that is too long."""
         if self._is_plain and _PLAIN.fullmatch(target):
             return target if len(target) <= self._max_route else OTHER
+        host = b""
+        if self._keep_host:
+            name, blank, target = target.partition(b" ")
+            if not blank:
+                return UNREAD
+            host = host_of(name) + b" "
         if not self._keep_query and (b"?" in target or b"#" in target):
             target = _QUERY.split(target, maxsplit=1)[0]
         if len(target) > self._max_route:
             return OTHER
         if self._is_plain:
             return self._derive(target) or OTHER
+        target = host + target
         return self._young.get(target) or self._recall(target)
 
     def _recall(self, target: bytes) -> bytes:
@@ -118,21 +139,37 @@ class Routes:
 
     def _derive(self, target: bytes) -> bytes | None:
         """The steps; None where rules had no time for it."""
-        path, rest = target, b""
+        host, rest = b"", b""
+        if self._keep_host:
+            host, _, target = target.partition(b" ")
+        path = target
         if self._keep_query and (query := _QUERY.search(target)):
             path, rest = target[: query.start()], target[query.start() :]
         if path[:1] != b"/":
             absolute = _ABSOLUTE.match(path)
+            if absolute and host == UNREAD:
+                host = host_of(absolute[1])
             path = path[absolute.end() :] if absolute else path
             path = path or b"/"
         if b"%" in path:
             path = _OCTET.sub(_normalised, path)
         if self._collapse:
             path = self._collapse.sub(_placeholder, path)
+        if host and b"/" in path:
+            path = host + (path if path[:1] == b"/" else b"/" + path)
         route = path + rest
         if self._rules:
             return self._limited(self._rules, route, self._max_route)
         return OTHER if len(route) > self._max_route else route
+
+
+def host_of(text: bytes) -> bytes:
+    """The virtual host that a log calls so; UNREAD for what is none."""
+    host = text.rpartition(b"@")[2].lower()
+    if port := _PORT.fullmatch(host):
+        host = port[1]
+    host = host.removesuffix(b".")
+    return host if 0 < len(host) <= HOST_LIMIT and not _NO_HOST.search(host) else UNREAD
 
 
 def _segments(collapses: Collection[str]) -> re.Pattern[bytes]:

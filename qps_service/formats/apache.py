@@ -15,6 +15,7 @@ These count; of those of one role the first of this list, then the first in the 
     status    %>s, %s, %<s: what the client got, before what an internal redirect began with
     bytes     %b and %B, %O: what was sent, with headers
     time      %t, %{...}t
+    host      %v, %V, %{Host}i: the server's name, before the client's word for it
     duration  %D and %{us}T in microseconds, %{ms}T in milliseconds
 
 `%T` and `%{s}T` have whole seconds, which tell no percentile: they are no measure. Nor is `%D` in a format
@@ -40,6 +41,8 @@ APART = "%m %U%q"
 TAGS = (*"aAbBcCDefFhHiIklLmnoOpPqrRsStTuUvVxX", "^FB", "^ti", "^to")
 QUOTE = "&quot;"  # as it stands in Tomcat's server.xml
 
+_HOST = "{host}i"  # in lower case: names of headers have no other
+
 # By what of a directive tells it, in the order of preference.
 _ROLES = {
     "r": "request",
@@ -52,6 +55,9 @@ _ROLES = {
     "b": "bytes",
     "O": "bytes",
     "t": "time",
+    "v": "host",
+    "V": "host",
+    _HOST: "host",
     "D": "duration",
     "{us}T": "duration",
     "{ms}T": "duration",
@@ -134,7 +140,7 @@ def _item(spelled: Spelled, place: int, pieces: Pieces, *, is_tomcat: bool) -> i
         _time(pieces, name, argument, place, spelled.text[end:])
         return end
     has_condition = re.search(r"[0-9]", re.sub(r"\{.*\}", "", modifiers)) is not None
-    is_plain = not has_condition and not argument and len(tag) == 1
+    is_plain = not has_condition and (not argument or _key(name) == _HOST) and len(tag) == 1
     is_plain = is_plain and not (is_tomcat and tag == "D")
     role = _ROLES.get(_key(name)) if is_plain or (tag == "T" and not has_condition) else None
     unit = ("ms" if argument == "ms" else "us") if role == "duration" else None
@@ -167,6 +173,8 @@ def _key(name: str) -> str:
     """What of a directive tells its role."""
     if name.endswith("U%q"):
         return "U%q"
+    if name.lower().endswith(_HOST):
+        return _HOST
     tag = name[-1]
     if tag == "T" and (argument := re.search(r"\{.*\}", name)):
         return f"{argument[0]}T"

@@ -17,12 +17,18 @@ So what counts is, of all that look so,
 2. where none has that, the first with another status;
 3. where none has a status, since some servers escape no quote, the first up to the first quote behind which
    there is a status.
+
+A virtual host stands where servers write it, and is known by the client's address beside it:
+
+    shop.example:443 203.0.113.7 - bob [   Apache's vhost_combined: the first word, before an address
+    203.0.113.7 shop.example - [           lighttpd, OVH: the second one, behind an address
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from qps_service.formats.log_format import Field
+from qps_service.formats.log_format import HOST, Field
+from qps_service.formats.wrapping import prefix_of
 
 # As a line has them, for people.
 ADDRESS, ANYTHING = Field("address", None), Field("anything", None)
@@ -33,6 +39,7 @@ COUNTED = (
     Field("size", "bytes"),
 )
 TIME, REQUEST, STATUS, SIZE = COUNTED
+VHOST = Field("host", HOST)
 
 _OPEN = rb'\[([^\[]*?)\][ \t]++"'
 _BODY = rb'(?:[^"\\]++|\\.)*+'
@@ -47,7 +54,20 @@ _QUOTE = re.compile(rb'\\.|"', re.DOTALL)
 _CLOSING = re.compile(_ANY)
 # The first request there might be, with a status that is none.
 _ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
-_WORD = re.compile(rb"[^ \t]+")
+_WORD = re.compile(rb"[^ \t]++")
+# As far as it takes to tell it from a name.
+_ADDRESS = re.compile(
+    rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?|[0-9]*+(?:\.[0-9]*+){3}(?::[0-9]*+)?"
+    rb"|[0-9A-Fa-f.]*+(?::[0-9A-Fa-f.]*+){2,}+"
+)
+# With a dot or a port, and a letter or four parts: neither a level, a time, a number nor an identity.
+_NAME = re.compile(
+    rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?"
+    rb"|(?=[^:]*[.]|.*:)(?=[^:]*[A-Za-z_]|(?:[^.:]*[.]){3}[^.:]*(?::|\Z))"
+    rb"[0-9A-Za-z_][-0-9A-Za-z_.]*+(?::[0-9]++)?",
+    re.DOTALL,
+)
+_WITH_PORT = re.compile(rb"(?:\[[^\]]*+\]|[^:]*+):[0-9]++")
 
 Found = tuple[Field, int, bytes]  # a field with its place and value
 Span = tuple[int, int]
@@ -55,6 +75,9 @@ Span = tuple[int, int]
 
 class CombinedReader:
     """Finds what counts in a line of the family."""
+
+    def __init__(self, *, keeps_host: bool = True) -> None:
+        self._keeps_host = keeps_host
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
         """Those that are there, name and value; None for a line that has another shape up to the status."""
@@ -66,15 +89,19 @@ class CombinedReader:
         up to the status."""
         if strict := _strict(line):
             time, request, status, size = strict.groups()
+            start = strict.start(1)
         elif spans := _raw(line):
             time, request, status = (line[start:end] for start, end in spans[:3])
             size = line[slice(*spans[3])] if spans[3][0] >= 0 else None
+            start = spans[0][0]
         else:
             odd = _odd(line)
             return {"status": odd[3], "route": b""} if odd else None
         roles = {"time": time, "request": request, "status": status}
         if size is not None:
             roles["bytes"] = size
+        if self._keeps_host and (host := _host_before(line[: start - 1])):
+            roles[HOST] = line[slice(*host)]
         return roles
 
     def parts(self, line: bytes) -> tuple[Sequence[Found], bytes]:
@@ -121,7 +148,32 @@ def _odd(line: bytes) -> re.Match[bytes] | None:
 def _before(line: bytes, time: Span) -> Iterator[Found]:
     """What stands before the time, whose place this is."""
     before = line[: time[0] - 1]
-    if word := _WORD.search(before):
-        yield ADDRESS, word.start(), word[0]
-        if rest := _WORD.search(before, word.end()):
-            yield ANYTHING, rest.start(), before[rest.start() :].rstrip(b" \t")
+    host = _host_before(before)
+    place = 0
+    for field in (ADDRESS, ANYTHING):
+        word = _WORD.search(before, place)
+        if word and word.span() == host:
+            yield VHOST, word.start(), word[0]
+            word = _WORD.search(before, word.end())
+        if word:
+            text = word[0] if field is ADDRESS else before[word.start() :].rstrip(b" \t")
+            yield field, word.start(), text
+            place = word.end()
+
+
+def _host_before(before: bytes) -> Span | None:
+    """Where the virtual host is in what stands before the time, if it is there."""
+    start = len(prefix_of(before))
+    words = [word for _, word in zip(range(4), _WORD.finditer(before, start), strict=False)]
+    if len(words) < 3:
+        return None
+    first, second = words[:2]
+    is_address = bool(_ADDRESS.fullmatch(first[0]))
+    is_behind = bool(_ADDRESS.fullmatch(second[0].removesuffix(b",")))  # one of a list, perhaps
+    if is_address and (not is_behind or len(words) < 4):
+        host = second
+    elif (is_behind and not is_address) or _WITH_PORT.fullmatch(first[0]):
+        host = first
+    else:
+        return None
+    return host.span() if _NAME.fullmatch(host[0]) else None

@@ -63,7 +63,7 @@ class Explanation(NamedTuple):
     number: int = 0  # of the format by which it is understood, from 0, among those that are listed
 
 
-def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
+def explain(log_format: LogFormat, raw: bytes, max_line: int, *, keep_host: bool = False) -> Explanation:
     """How a line without its newline is understood; of a list, by the format that it is understood by."""
     try:
         line = trim(raw, max_line)
@@ -73,12 +73,13 @@ def explain(log_format: LogFormat, raw: bytes, max_line: int) -> Explanation:
     if log_format.others:
         reader = make_reader(log_format)
         number = reader.understand(line)[0] if isinstance(reader, ListReader) else 0
-        return explain(log_format.listed[number], raw, max_line)._replace(number=number)
+        listed = log_format.listed[number]
+        return explain(listed, raw, max_line, keep_host=keep_host)._replace(number=number)
     reader = plain_reader(log_format)
     is_open = begins_with_field(log_format.pieces)
     roles, line, around = Unwrapping(reader, begins_with_field=is_open).read(line)
     try:
-        request = request_of(roles, keep_query=False)
+        request = request_of(roles, keep_query=False, keep_host=keep_host)
     except Rejected as rejected:
         reason = rejected.args[0]
         parts, found = _broken(log_format, line)
@@ -152,11 +153,13 @@ def _parts(fields: Sequence[tuple[Field, int, bytes]]) -> tuple[Part, ...]:
     return tuple(Part(field.name, field.role, value, start, field.unit) for field, start, value in fields)
 
 
-def explain_row(fields: bytes, raw: bytes, max_line: int) -> tuple[LogFormat, Explanation]:
+def explain_row(
+    fields: bytes, raw: bytes, max_line: int, *, keep_host: bool = False
+) -> tuple[LogFormat, Explanation]:
     """How a row is understood below this `#Fields`, which is empty where there is none; and its format."""
     rows = rows_of(fields, separator_of(raw), wants_time=True)
     if rows:
-        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line)
+        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line, keep_host=keep_host)
     fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
     return unread(), Explanation(b"", raw[:max_line], (), b"", None, None, FIELDS, fault)
 

@@ -18,7 +18,8 @@ The customary names are first those of servers, then those of loggers and of peo
 - Envoy as Istio and Envoy Gateway set it up: https://istio.io/latest/docs/tasks/observability/logs/access-log/
   and https://gateway.envoyproxy.io/docs/tasks/observability/proxy-accesslog/ (`bytes_received` is the
   request's size, and so not among them);
-- Kong and APISIX: https://developer.konghq.com/plugins/file-log/ (`response` is an object);
+- Kong and APISIX: https://developer.konghq.com/plugins/file-log/ (`response` is an object, and
+  `request.headers`);
 - the Elastic Common Schema, and OpenTelemetry: https://www.elastic.co/guide/en/ecs/current/ecs-http.html;
 - Docker's registry (`http.request.uri`), and Node's pino-http (`req` and `res` are objects);
 - Echo for Go (`bytes_out`), Tomcat's JsonAccessLogValve (`statusCode`), Serilog for .NET (`StatusCode`),
@@ -62,6 +63,11 @@ CANDIDATES: Candidates = {
         *("ts", "StartUTC", "start_time", "time_iso8601", "time_local", "msec", "@timestamp", "time"),
         *("started_at", "timestamp"),
     ),
+    # A plain `host` is the last: loggers call the machine so, and Tomcat the client.
+    "host": (
+        *("request.host", "RequestHost", "http_host", ":authority", "authority", "request.headers.host"),
+        *("url.domain", "req.headers.host", "vhost", "server_name", "localServerName", "host"),
+    ),
 }
 # Of the whole request, before what an upstream took of it.
 DURATIONS = (
@@ -85,7 +91,7 @@ DURATIONS = (
     Member(b"duration_seconds", "duration", "s"),
     Member(b"upstream_response_time", "duration", "s"),  # nginx
 )
-MEMBERS_LIMIT = 128  # the native scanner has a bit of one word for each
+MEMBERS_LIMIT = 128  # the native scanner has a bit of two words for each
 LOGGER = Member(
     b"logger", "logger"
 )  # who wrote the line: some of Caddy's tell of a request that counts elsewhere

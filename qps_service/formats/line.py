@@ -34,7 +34,7 @@ from typing import NamedTuple, Protocol
 
 from qps_service.formats.combined import CombinedReader
 from qps_service.formats.durations import nanoseconds_of
-from qps_service.formats.log_format import DECIDING, is_quoted
+from qps_service.formats.log_format import DECIDING, HOST, is_quoted
 from qps_service.formats.named_fields import JsonReader, LtsvReader
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.timestamps import seconds_of
@@ -65,7 +65,7 @@ class Request(NamedTuple):
     """A line that counts."""
 
     method: bytes
-    target: bytes  # up to the query, unless that is to be kept
+    target: bytes  # up to the query, unless that is to be kept; the host and a blank before it, if it is
     status: int
     size: int | None  # bytes; None where the line does not tell it
     duration: int | None = None  # nanoseconds, likewise
@@ -94,7 +94,7 @@ def plain_reader(log_format: LogFormat) -> Reader:
     if log_format.members:
         return LtsvReader(log_format.members) if log_format.is_ltsv else JsonReader(log_format.members)
     if log_format.is_combined:
-        return CombinedReader()
+        return CombinedReader(keeps_host=log_format.has_host)
     return TextReader(log_format.pieces, is_lenient=log_format.is_lenient)
 
 
@@ -148,7 +148,7 @@ def trim(line: bytes, max_line: int) -> bytes:
     return line.removeprefix(BYTE_ORDER_MARK)
 
 
-def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Request:
+def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool, keep_host: bool = False) -> Request:
     """What these fields say. Raises Rejected."""
     reason = why_rejected(roles)
     if reason or roles is None:
@@ -165,8 +165,11 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool) -> Reques
         method, target = roles.get("method", NOTHING), _with_single_blanks(roles["route"])
     if target in (b"", NOTHING) or not _TOKEN.fullmatch(method):
         method = target = NOTHING
-    elif not keep_query:
-        target = _QUERY.split(target, maxsplit=1)[0]
+    else:
+        if not keep_query:
+            target = _QUERY.split(target, maxsplit=1)[0]
+        if keep_host:
+            target = _host(roles.get(HOST, NOTHING)) + b" " + target
     return Request(method, target, status, _size(roles.get("bytes", NOTHING)), duration_of(roles, status))
 
 
@@ -194,6 +197,11 @@ def duration_of(roles: Mapping[str, bytes], status: int) -> int | None:
 def time_of(roles: Mapping[str, bytes] | None) -> int | None:
     """When it was, Unix seconds; None if no time can be read."""
     return seconds_of(roles["time"]) if roles and "time" in roles else None
+
+
+def _host(text: bytes) -> bytes:
+    """As it stands: what a host is, the route's maker says (qps_service.counting.routes)."""
+    return NOTHING if b" " in text else text or NOTHING
 
 
 def _with_single_blanks(text: bytes) -> bytes:

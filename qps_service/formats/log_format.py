@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 ROUTES = ("request", "route")  # roles that give a route
 DECIDING = ("method", *ROUTES, "status")  # roles without which a request is not known; others are measures
+HOST = "host"  # the role of the virtual host: a part of the route where that is asked for
 
 
 class Field(NamedTuple):
     """A place in a line with a name."""
 
     name: str
-    # method, route, request, status, bytes, time or duration; None for a field that is skipped over
+    # method, route, request, status, bytes, time, duration or host; None for a field that is skipped over
     role: str | None
     unit: str | None = None  # of a duration, one of durations.UNITS
 
@@ -68,6 +69,27 @@ class LogFormat(NamedTuple):
     def is_auto(self) -> bool:
         """Whether lines are yet to tell which format they have."""
         return not self.pieces and not self.members and not self.is_w3c
+
+    @property
+    def has_host(self) -> bool:
+        """Whether lines may tell the virtual host, be it by one format of a list."""
+        return any(HOST in each.roles for each in self.listed)
+
+    def without(self, role: str) -> "LogFormat":
+        """The same where nobody wants what has this role: the field is skipped over."""
+        return self._replace(
+            pieces=tuple(
+                each._replace(role=None) if isinstance(each, Field) and each.role == role else each
+                for each in self.pieces
+            ),
+            members=tuple(
+                each._replace(role="sign") if each.role == role else each
+                for each in self.members
+                if each.role != role or any(each.path in other.beside for other in self.members)
+            ),
+            roles=self.roles - {role},
+            others=tuple(each.without(role) for each in self.others),
+        )
 
     @property
     def written(self) -> tuple[Field | bytes, ...]:

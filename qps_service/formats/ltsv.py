@@ -18,6 +18,7 @@ CANDIDATES: Candidates = {
     "status": ("status", "status_code", "code"),
     "bytes": ("size", "body_bytes_sent", "bytes_sent", "bytes"),
     "time": ("time", "time_local", "time_iso8601", "msec", "timestamp"),
+    "host": ("vhost", "http_host", "server_name"),  # `host` is the client's address
 }
 DURATIONS = (
     Member(b"reqtime_microsec", "duration", "us"),

@@ -43,6 +43,11 @@ ROLES = {
     "time_local": "time",
     "time_iso8601": "time",
     "msec": "time",
+    # What the client asked for, in lower case and without a port; the server's own name for it; what the
+    # client wrote.
+    "host": "host",
+    "server_name": "host",
+    "http_host": "host",
     # Of the whole request, before what an upstream took of it. The last four are our own.
     "request_time": "duration",
     "duration_s": "duration",

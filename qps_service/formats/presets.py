@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from qps_service.errors import FormatError
 from qps_service.formats import json_lines, ltsv, nginx, w3c
-from qps_service.formats.log_format import Field, LogFormat, Member
+from qps_service.formats.log_format import HOST, Field, LogFormat, Member
 from qps_service.formats.nginx import ROLES
 
 __all__ = [
@@ -220,7 +220,8 @@ def compile_format(text: str) -> LogFormat:
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
     if text == COMBINED or text in ALIASES:
-        return _read(PRESETS[COMBINED].texts[0])._replace(text=text, is_combined=True)
+        read = _read(PRESETS[COMBINED].texts[0])
+        return read._replace(text=text, is_combined=True, roles=read.roles | {HOST})
     if text == w3c.NAME:
         return w3c.unread()
     if text in PRESETS:

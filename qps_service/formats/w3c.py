@@ -19,9 +19,10 @@ says nothing: where neither tells, it is not measured. What `#Software` says is 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from qps_service.formats.log_format import Field, LogFormat, settle
+from qps_service.formats.log_format import HOST, Field, LogFormat, settle
 
 NAME = "w3c"
 
@@ -54,6 +55,9 @@ ROLES = {
     " ".join(_TIME): "time",
     "timestamp": "time",  # CloudFront's, as Unix time
     "timestamp(ms)": "time",
+    "x-host-header": "host",  # CloudFront's; cs(Host) is its own name there
+    "cs-host": "host",
+    "cs(host)": "host",
     TIME_TAKEN: "duration",
 }
 _RANKS = {name: rank for rank, name in enumerate(ROLES)}
@@ -196,22 +200,28 @@ class Rows(NamedTuple):
 
 
 def rows_of(
-    directive: bytes, separator: bytes, *, keep_query: bool = False, wants_time: bool = False
+    directive: bytes,
+    separator: bytes,
+    *,
+    keep_query: bool = False,
+    wants_time: bool = False,
+    keep_host: bool = True,
 ) -> Rows | None:
     """How the rows below this `#Fields` are read where `separator` stands between their values; None if they
-    have no status or no route. A query and a time stand in fields of their own, and take time to be joined:
-    `keep_query`, `wants_time` tell whether they are needed."""
+    have no status or no route. A query and a time stand in fields of their own, and take time to be joined;
+    what stands before a host has to be looked at: `keep_query`, `wants_time` and `keep_host` tell whether
+    they are needed."""
     directive, _, software = directive.partition(b"\n")
     names = [name.decode("latin-1") for name in directive.partition(b":")[2].split()]
     number = len(names)
     del names[FIELDS_LIMIT:]
-    unit = _unit(names, software)
-    counted = [place for place, name in enumerate(names) if _field(name, unit).role]
+    field = partial(_field, unit=_unit(names, software), keep_host=keep_host)
+    counted = [place for place, name in enumerate(names) if field(name).role]
     before = {name.lower() for name in names[: max(counted, default=0)]}
     joins = [_join(names, pair, separator, _target) for pair in _ROUTES if keep_query and _has(names, pair)]
     if wants_time and _has(names, _TIME):
         joins.append(_join(names, _TIME, separator, b"T".join))
-    fields = [_field(name, unit) for name in names]
+    fields = list(map(field, names))
     pieces = [piece for field in fields for piece in (field, separator)][:-1]
     settled, roles = settle(pieces, lambda name: _RANKS[name.lower()])
     if not roles >= _NEEDED:
@@ -228,10 +238,10 @@ def _unit(names: Sequence[str], software: bytes) -> str | None:
     return next((unit for begin, unit in _UNITS.items() if writer.startswith(begin)), of_edge)
 
 
-def _field(name: str, unit: str | None) -> Field:
+def _field(name: str, unit: str | None, *, keep_host: bool) -> Field:
     role = ROLES.get(name.lower())
     if role != "duration":
-        return Field(name, role)
+        return Field(name, role if keep_host or role != HOST else None)
     return Field(name, role if unit else None, unit)
 
 

@@ -45,10 +45,13 @@ def unwrap(line: bytes) -> Wrapped | None:
         found = object_of(line)
         text = found.members.get(MEMBER) if found else None
         return None if text is None else Wrapped(_trim(text.partition(b"\n")[0]), b'{"log":')
-    for prefix in _PREFIXES:
-        if match := prefix.match(line):
-            return Wrapped(_trim(line[match.end() :]), match[0])
-    return None
+    prefix = prefix_of(line)
+    return Wrapped(_trim(line[len(prefix) :]), prefix) if prefix else None
+
+
+def prefix_of(line: bytes) -> bytes:
+    """What stands before a line; nothing for most."""
+    return next((match[0] for each in _PREFIXES if (match := each.match(line))), b"")
 
 
 def _trim(line: bytes) -> bytes:

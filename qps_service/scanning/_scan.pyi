@@ -33,6 +33,7 @@ class Scanner:
         spill: Callable[[tuple[Any, ...]], None],
         keep_query: bool,
         span: int,
+        keep_host: bool,
         seed: bytes,
         level: str | None = None,
     ) -> None: ...

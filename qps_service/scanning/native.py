@@ -24,6 +24,7 @@ _ROLES = (
     "duration",
     "logger",
     "sign",
+    "host",
 )  # numbered as `enum role` in C is
 
 
@@ -44,11 +45,12 @@ class NativeScanner:
         native = load()
         self.directives = Directives()
         self._native = native.Scanner(
-            programs=tuple(map(_program, options.log_format.listed)),
+            programs=tuple(map(_program, options.counted.listed)),
             max_line=options.max_line,
             spill=lambda taken: spill(_scanned(taken)),
             keep_query=options.keep_query,
             span=options.span,
+            keep_host=options.keep_host,
             seed=os.urandom(native.SEED_BYTES) if seed is None else seed,
             level=level,
         )

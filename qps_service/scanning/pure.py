@@ -9,6 +9,8 @@ in a fraction of the time.
 
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from qps_service.formats.line import (
     BYTE_ORDER_MARK,
@@ -53,12 +55,15 @@ class PureScanner:
     name = "py"
 
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
-        log_format, self._max_line, self._keep_query, self._span = options
+        log_format, self._max_line, self._span = options.counted, options.max_line, options.span
+        self._request_of = partial(request_of, keep_query=options.keep_query, keep_host=options.keep_host)
         self.directives = Directives()
         self._spill = spill
         self._reader = make_reader(log_format)
         has_cores = log_format.pieces and not self._span
-        self._cores = _Cores(log_format, keep_query=self._keep_query) if has_cores else None
+        if log_format.is_combined and options.keep_host:
+            has_cores = ()  # a host stands before them
+        self._cores = _Cores(log_format, self._request_of) if has_cores else None
         self._clear()
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
@@ -124,7 +129,7 @@ class PureScanner:
         """Count one line; whether it was rejected."""
         try:
             roles = self._reader.roles(trim(line, self._max_line))
-            request = request_of(roles, keep_query=self._keep_query)
+            request = self._request_of(roles)
         except Rejected as rejected:
             self._lines += 1
             self._reject(rejected.args[0], line)
@@ -200,8 +205,9 @@ _PLAIN_CORE = rb'([^"]*+)" ([0-9]{3}) (.++)'
 class _Cores:
     """What counts in lines of a text format, found many at a time."""
 
-    def __init__(self, log_format: LogFormat, *, keep_query: bool) -> None:
-        self._keep_query = keep_query
+    def __init__(self, log_format: LogFormat, request: Callable[[Mapping[str, bytes]], Request]) -> None:
+        """`request` makes one of what counts, or raises Rejected."""
+        self._read = request
         self._known: dict[bytes, Request] = {}
         self._counts: Counter[bytes] | Counter[tuple[bytes, bytes]] = Counter()
         self._unit = unit_of(log_format.pieces)
@@ -265,7 +271,7 @@ class _Cores:
         if not roles.get("status"):
             return None
         try:
-            return request_of(roles, keep_query=self._keep_query)
+            return self._read(roles)
         except Rejected:
             return None
 

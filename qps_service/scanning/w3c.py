@@ -120,7 +120,9 @@ class W3cScanner:
         self._spill(self.take())
         options = self._options
         self._by = by
-        self._rows = rows_of(*by, keep_query=options.keep_query, wants_time=options.span > 0)
+        self._rows = rows_of(
+            *by, keep_query=options.keep_query, wants_time=options.span > 0, keep_host=options.keep_host
+        )
         self._scanner = None
         if self._rows:
             self._scanner = self._make(options._replace(log_format=self._rows.log_format), self._spill)

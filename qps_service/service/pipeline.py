@@ -411,7 +411,7 @@ class LogPipeline:
 
 
 def _scan_options(config: LogConfig) -> ScanOptions:
-    return ScanOptions(config.format, config.max_line, config.keep_query)
+    return ScanOptions(config.format, config.max_line, config.keep_query, keep_host=config.keep_host)
 
 
 def _limits(config: LogConfig) -> FollowLimits:

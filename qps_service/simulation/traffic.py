@@ -88,6 +88,7 @@ def _template(log_format: LogFormat, kind: Key) -> str:
         "request": f"{method} {route} HTTP/1.1",
         "status": str(kind.status),
         "bytes": "{4}",
+        "host": "example.org",
         "duration": "{5}",
     }
     pieces = (

@@ -68,7 +68,7 @@ class Scanned(NamedTuple):
 
     lines: int
     # Method, target, status, requests, bytes. A target is what the log has, up to the query unless that is
-    # kept; it is empty where the query is all there was.
+    # kept; it is empty where the query is all there was. Where hosts are kept, one and a blank are before it.
     rows: Sequence[tuple[bytes, bytes, int, int, int]]
     rejects: Mapping[str, int]  # reason -> lines
     sample: Sample | None  # the first rejected line

@@ -2,7 +2,8 @@
    (scripts/campaign.sh fuzz scan).
 
    An input is one byte that picks the format, one for the settings, one for each further format of a list,
-   one for where blocks are cut, and the log. A format that is not among FORMATS is spelled out by the bytes
+   one for where blocks are cut, and the log. Where the settings keep hosts, one is told by the last of the
+   fields that nobody wants, or by the member `h`. A format that is not among FORMATS is spelled out by the bytes
    that follow. Each input is counted by every instruction set, cut in other places and with another seed, and
    without the cache of cores: all must find the same. Each block has a heap of its own, as long as it is, so
    that ASan sees every byte that is read behind it.
@@ -147,12 +148,27 @@ static void spell_out(struct program *g, struct input *in)
     }
 }
 
+/* The last field without a role tells the host, if that is kept; likewise a member more. */
+static void add_host(struct program *g)
+{
+    if (!g->keep_host || g->is_combined)
+        return;
+    if (g->members_len)
+        NEED(!add_member(g, HOST, "h", 1));
+    for (size_t i = g->fields_len; i; i--)
+        if (g->fields[i - 1].role == SKIPPED) {
+            g->fields[i - 1].role = HOST;
+            return;
+        }
+}
+
 static void make_program(struct program *g, struct input *in, uint8_t settings, uint8_t number, int others)
 {
     static const size_t limits[] = {16, 64, 300, LINE_LIMIT};
     static const int64_t spans[] = {0, 1, 3600, INT64_MAX};
     memset(g, 0, sizeof *g);
     g->keep_query = settings & 1;
+    g->keep_host = settings >> 7;
     g->span = spans[settings >> 1 & 3];
     g->max_line = limits[settings >> 3 & 3];
     g->zeros = number % 10;
@@ -163,6 +179,7 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
     number %= FORMATS_LEN + 1;
     if (number == SPELLED_OUT) {
         spell_out(g, in);
+        add_host(g);
         return;
     }
     const struct format *f = &FORMATS[number - (number > SPELLED_OUT)];
@@ -184,6 +201,7 @@ static void make_program(struct program *g, struct input *in, uint8_t settings, 
         }
         before = each->literal;
     }
+    add_host(g);
 }
 
 struct row {

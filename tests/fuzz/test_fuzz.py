@@ -31,7 +31,7 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         pytest.param(
             "block", "len > SLACK ? len - SLACK", "len > 32 ? len - 32", id="too little behind a block"
         ),
-        pytest.param("scanner", "calloc(2, room)", "calloc(1, room)", id="room for one key part only"),
+        pytest.param("scanner", "calloc(3, room)", "calloc(1, room)", id="room for one key part only"),
         pytest.param(
             "scanner",
             "begin_round(s);\n    memset(s->rejects",
@@ -67,6 +67,12 @@ def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
         ),
         pytest.param(
             "scanner", "s->inner = calloc(1, room)", "s->inner = calloc(1, 300)", id="lines in objects"
+        ),
+        pytest.param(
+            "program", " && !(g->is_combined && g->keep_host)", "", id="cores of the family for any host"
+        ),
+        pytest.param(
+            "program", "role == STATUS || role == HOST) {", "role == STATUS) {", id="cores for any host"
         ),
         pytest.param("table", "t->used >= KEYS_LIMIT ||", "", id="no limit on keys"),
         pytest.param(

@@ -100,6 +100,19 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"http.log.access", b"http.log.error", b"http.handlers.x", b"http.handlers", b"http.log.erro", b""),
         *(b"-", b"null", b"http.log.error" + b"x" * 70, b"x.http.log.error"),
     ),
+    "host": (
+        *(
+            b"shop.example",
+            b"SHOP.example:443",
+            b"[::1]:80",
+            b"-",
+            b"",
+            b"a b",
+            b"a/b?c#d",
+            b"\xc3\xa9.example",
+        ),
+        *(b"203.0.113.9", b"x" * 300, b'a"', b"a:b:c", b" a ", b"null", b"GET"),
+    ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
 _UNITS = tuple(UNITS)
@@ -131,6 +144,30 @@ _BEFORE = (
         b'[a] "b" -1 [c] "d" 0 ',
     ),
     *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
+)
+# Likewise, with a virtual host, or nearly so.
+_BEFORE_HOSTS = (
+    *(
+        b"1.2.3.4 shop.example - ",
+        b"1.2.3.4 203.0.113.9 bob ",
+        b"203.0.113.9:80 1.2.3.4 - - ",
+        b"a.b c.d - - ",
+    ),
+    *(
+        b"a.b:80 c.d - - ",
+        b"[::1]:80 ::ffff:1.2.3.4 - - ",
+        b"x 1.2.3.4, 5.6.7.8 - ",
+        b"x, 1.2.3.4 - - ",
+        b"x 1.2.3.4 ",
+    ),
+    *(
+        b"web-1 | a.b 1.2.3.4 - - ",
+        *(b"203.0.113.9 1.2.3.4 - - ", b"INFO 1.2.3.4 - - ", b"10:00:00 1.2.3.4 - - ", b"9.9 1.2.3.4 - - "),
+        *(b"1.2.3.4 9999 bob ", b"1.2.3.4 x y ", b"[::1]:x 1.2.3.4 - - ", b"_a:80 1.2.3.4 - - "),
+        b"<1>Nov 24 host nginx: a.b 1.2.3.4 - - ",
+        b"1.2.3.4:80:90 1.2..3 x ",
+        b"1.2.3.4: , - ",
+    ),
 )
 _BEHIND = (
     *(b"", b' "-" "curl/8.5"', b' "-" "My "quoted" agent"', b' "-" "x" 1 "r@docker" 1ms', b" ", b"\t5"),
@@ -219,6 +256,7 @@ class Settings(NamedTuple):
     max_line: int
     keep_query: bool
     span: int
+    keep_host: bool = False
 
 
 class Case(NamedTuple):
@@ -236,6 +274,7 @@ def case_of(seed: int, most: int) -> Case:
         random.choice([most, most, most, most, 300, 80, 64, 20]),
         random.random() < 0.3,
         random.choice([0, 0, 1, 60, 86400]),
+        random.random() < 0.5,
     )
     return Case(asked, _log(random, asked))
 
@@ -300,7 +339,7 @@ def _format_of_text(random: Random, roles: list[str | None] | None = None) -> Lo
 def _roles(random: Random) -> list[str | None]:
     roles: list[str | None] = ["status", *[None] * random.randrange(3)]
     roles += random.choice(["route", "request", "method route", "request method"]).split()
-    roles += random.choice(["bytes", "bytes", "", "bytes time", "time"]).split()
+    roles += random.choice(["bytes", "bytes", "", "bytes time", "time", "host", "bytes host"]).split()
     roles += random.choice([[], ["duration"]])
     random.shuffle(roles)
     return roles
@@ -315,16 +354,8 @@ def _literal(random: Random) -> bytes:
 def _format_of_names(random: Random) -> LogFormat:
     """JSON, or LTSV."""
     names = (
-        "method",
-        "route",
-        "request",
-        "status",
-        "bytes",
-        "time",
-        "logger",
-        "duration",
-        "duration",
-        "sign",
+        *("method", "route", "request", "status", "bytes", "time", "logger", "host"),
+        *("duration", "duration", "sign"),
     )
     roles = ["status", random.choice(["request", "route"]), *random.choices(names, k=random.randrange(6))]
     draw = random.sample if random.random() < 0.7 else random.choices
@@ -388,13 +419,18 @@ def _line(random: Random, asked: Settings) -> bytes:
         line = random.choice(_AROUND) + line
     if random.random() < 0.1:
         line = _object_around(random, line)
+    if random.random() < 0.02:
+        line = b"\xef\xbb\xbf" + line
     for _ in range(random.choice([0, 0, 0, 0, 1, 2])):
         line = _mutated(random, line, asked.max_line)
     return line
 
 
 def _combined(random: Random) -> bytes:
-    before, *blanks, behind = (_some(random, each) for each in (_BEFORE, _BLANKS, _BLANKS, _BLANKS, _BEHIND))
+    all_before = _BEFORE if random.random() < 0.7 else _BEFORE_HOSTS
+    before, *blanks, behind = (
+        _some(random, each) for each in (all_before, _BLANKS, _BLANKS, _BLANKS, _BEHIND)
+    )
     time, request, status, size = (_value(random, role) for role in ("time", "request", "status", "bytes"))
     return b'%b[%b]%b"%b"%b%b%b%b%b' % (
         *(before, time, blanks[0], request, blanks[1], status, blanks[2], size, behind),

@@ -130,6 +130,7 @@ static int set_programs(struct program *g, PyObject *programs)
                 return -1;
             }
             g->keep_query = first->keep_query;
+            g->keep_host = first->keep_host;
             g->max_line = first->max_line;
             g->span = first->span;
         }

@@ -97,15 +97,16 @@ static int open_scanner(Scanner *self, const char *level, const uint8_t *seed)
 
 static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"programs", "max_line", "spill", "keep_query", "span", "seed", "level", NULL};
+    static char *names[] = {"programs",  "max_line", "spill", "keep_query", "span",
+                            "keep_host", "seed",     "level", NULL};
     PyObject *programs, *spill_to, *seed_object;
-    int keep_query;
+    int keep_query, keep_host;
     Py_ssize_t max_line, seed_len;
     long long span;
     char *seed;
     const char *level = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!nOpLS|z", names, &PyTuple_Type, &programs, &max_line,
-                                     &spill_to, &keep_query, &span, &seed_object, &level) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!nOpLpS|z", names, &PyTuple_Type, &programs, &max_line,
+                                     &spill_to, &keep_query, &span, &keep_host, &seed_object, &level) ||
         PyBytes_AsStringAndSize(seed_object, &seed, &seed_len) < 0)
         return NULL;
     if (seed_len != sizeof((struct table *)0)->seed || max_line < 0 || max_line > LINE_LIMIT || span < 0)
@@ -119,6 +120,7 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_INCREF(spill_to);
     self->spill = spill_to;
     self->program.keep_query = keep_query;
+    self->program.keep_host = keep_host;
     self->program.max_line = (size_t)max_line;
     self->program.span = span;
     if (set_programs(&self->program, programs) < 0 || open_scanner(self, level, (const uint8_t *)seed) < 0) {

@@ -19,47 +19,55 @@ struct values {
     struct span texts[MEMBERS_LIMIT];
 };
 
+static inline struct range all_members(const struct program *g)
+{
+    return (struct range){0, g->members_len};
+}
+
 /* Those of `members`, whose paths agree so far in `prefix` bytes, that end with a name, and those that go on
    behind it. */
-static inline member_set named(const struct program *g, member_set members, size_t prefix, struct span name,
-                               member_set *inside)
+static inline struct range named(const struct program *g, struct range members, size_t prefix,
+                                 struct span name, struct range *inside)
 {
-    member_set exact = 0;
+    struct range exact = {0, 0};
     uint64_t mask = name.len < 8 ? (1ULL << (8 * name.len)) - 1 : ~0ULL;
-    *inside = 0;
-    if (!prefix) /* behind an empty name stands a dot, or nothing */
-        members &= g->members_by_first[name.len ? *name.start : '.'];
-    for (; members; members &= members - 1) {
-        const struct member *m = &g->members[first_of(members)];
+    *inside = exact;
+    if (!prefix && name.len && members.end) /* in an array there are none */
+        members = g->members_by_first[*name.start];
+    for (unsigned i = members.begin; i < members.end; i++) {
+        const struct member *m = &g->members[g->by_path[i]];
         const uint8_t *path = m->path + prefix;
         size_t rest = m->len - prefix;
         if (rest < name.len || (load64(name.start) ^ load64(path)) & mask ||
             (name.len > 8 && memcmp(path + 8, name.start + 8, name.len - 8)))
             continue;
         if (rest == name.len)
-            exact |= members & -members;
+            exact = (struct range){exact.end ? exact.begin : i, i + 1};
         else if (path[name.len] == '.')
-            *inside |= members & -members;
+            *inside = (struct range){inside->end ? inside->begin : i, i + 1};
     }
     return exact;
 }
 
 /* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
    no measure, and nothing if nothing is left of it. */
-static inline void note(const struct program *g, struct values *values, member_set exact, struct span text,
+static inline void note(const struct program *g, struct values *values, struct range exact, struct span text,
                         int is_word, int is_cut)
 {
-    if (!exact || (is_cut && !text.len))
+    if (exact.begin == exact.end || (is_cut && !text.len))
         return;
-    if (is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4)) {
-        values->nulls |= exact;
-        return;
+    int is_null = is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4);
+    for (unsigned i = exact.begin; i < exact.end; i++) {
+        unsigned number = g->by_path[i];
+        member_set bit = (member_set)1 << number;
+        if (is_null) {
+            values->nulls |= bit;
+        } else if (bit & ~values->known & (is_cut ? g->deciding : bit)) {
+            values->known |= bit;
+            values->words |= is_word ? bit : 0;
+            values->texts[number] = text;
+        }
     }
-    exact &= ~values->known & (is_cut ? g->deciding : ~(member_set)0);
-    values->known |= exact;
-    values->words |= is_word ? exact : 0;
-    for (; exact; exact &= exact - 1)
-        values->texts[first_of(exact)] = text;
 }
 
 /* Whether a line is a message about a request that has a line of its own, by who wrote it. */

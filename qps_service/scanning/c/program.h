@@ -14,7 +14,7 @@
 #include "values.h"
 
 /* What a field tells. Python numbers them alike. */
-enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, DURATION, LOGGER, SIGN, ROLES };
+enum role { SKIPPED, METHOD, ROUTE, REQUEST, STATUS, BYTES, TIME, DURATION, LOGGER, SIGN, HOST, ROLES };
 
 /* Members, a bit each. */
 typedef unsigned __int128 member_set;
@@ -70,6 +70,11 @@ struct member {
     member_set beside; /* those that a line has to have as well */
 };
 
+/* Members in the order of their paths, from one to before another: those that begin alike. */
+struct range {
+    unsigned begin, end;
+};
+
 /* A compiled LogFormat: `head` and fields for text, members where fields have names. Of the combined family
    the roles of the fields are all that counts (isa/combined.h). */
 struct program {
@@ -77,11 +82,12 @@ struct program {
     struct field *fields;
     size_t fields_len;
     struct member members[MEMBERS_LIMIT];
-    size_t members_len;
-    member_set members_by_first[256]; /* those whose path begins with a byte */
-    member_set all, deciding;         /* all, and those that are no measures */
-    unsigned zeros;                   /* of the unit that a duration among the fields has */
-    int is_lenient, is_combined, is_ltsv, keep_query;
+    unsigned members_len;
+    uint8_t by_path[MEMBERS_LIMIT];     /* their numbers in the order of their paths */
+    struct range members_by_first[256]; /* those whose path begins with a byte */
+    member_set deciding;                /* those that are no measures */
+    unsigned zeros;                     /* of the unit that a duration among the fields has */
+    int is_lenient, is_combined, is_ltsv, keep_query, keep_host;
     size_t max_line;
     int64_t span;  /* seconds; 0 where times are not wanted */
     size_t status; /* the number of its field */
@@ -135,6 +141,27 @@ static int add_field(struct program *g, enum role role, int is_quoted, const voi
     return 0;
 }
 
+static int is_behind(const struct member *one, const struct member *other)
+{
+    int order = memcmp(one->path, other->path, at_most(one->len, other->len));
+    return order > 0 || (!order && one->len > other->len);
+}
+
+/* Find the order of a program's members. */
+static void sort_members(struct program *g)
+{
+    for (unsigned i = 0; i < g->members_len; i++) {
+        unsigned place = i;
+        for (; place && is_behind(&g->members[g->by_path[place - 1]], &g->members[i]); place--)
+            g->by_path[place] = g->by_path[place - 1];
+        g->by_path[place] = (uint8_t)i;
+    }
+    for (unsigned i = 0; i < g->members_len; i++) {
+        struct range *begun = &g->members_by_first[g->members[g->by_path[i]].path[0]];
+        *begun = (struct range){begun->end ? begun->begin : i, i + 1};
+    }
+}
+
 /* The next of MEMBERS_LIMIT members at most. */
 static int add_member(struct program *g, enum role role, const void *path, size_t len)
 {
@@ -146,8 +173,6 @@ static int add_member(struct program *g, enum role role, const void *path, size_
     memcpy(m->path, path, len);
     m->len = len;
     member_set bit = (member_set)1 << g->members_len++;
-    g->members_by_first[len ? m->path[0] : '.'] |= bit;
-    g->all |= bit;
     g->deciding |= role == METHOD || role == ROUTE || role == REQUEST || role == STATUS ? bit : 0;
     return 0;
 }
@@ -231,6 +256,7 @@ static void prepare(struct program *g)
     int has_duration = 0;
     if (g->next)
         prepare(g->next);
+    sort_members(g);
     g->within = 0;
     g->status = g->fields_len;
     for (size_t i = 0; i < g->fields_len; i++) {
@@ -238,7 +264,7 @@ static void prepare(struct program *g)
         g->status = role == STATUS ? i : g->status;
         g->last = role == SKIPPED ? g->last : i;
         has_duration |= role == DURATION;
-        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS) {
+        if (role == METHOD || role == ROUTE || role == REQUEST || role == STATUS || role == HOST) {
             first = i < first ? i : first;
             last = i;
         }
@@ -247,10 +273,11 @@ static void prepare(struct program *g)
     const struct field *before = g->fields + g->status - (g->status > 0);
     g->is_raw = g->status && g->status < g->fields_len && *before->literal.bytes == '"' &&
                 (before->role == REQUEST || before->role == ROUTE);
-    g->has_core = first < g->fields_len;
+    /* A host of the combined family stands before what is a core there, and is none of the fields. */
+    g->has_core = first < g->fields_len && !(g->is_combined && g->keep_host);
     g->core_first = first;
     g->core_last = last;
-    g->is_quoted = g->is_combined || (g->has_core && is_quoted(g));
+    g->is_quoted = g->has_core && (g->is_combined || is_quoted(g));
     /* The size must be all that comes after the core. */
     if (g->is_combined || has_duration || !first || !g->has_core || g->head.len || g->span ||
         g->max_line < STEP || last + 2 != g->fields_len || g->fields[last + 1].role != BYTES ||

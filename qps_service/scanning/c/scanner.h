@@ -74,7 +74,7 @@ static int scanner_open(struct scanner *s, struct program *g, const uint8_t *see
     s->program = g;
     s->spill = spill;
     begin_round(s);
-    s->scratch = calloc(2, room);
+    s->scratch = calloc(3, room);
     s->blanks = calloc(1, room);
     s->text = calloc(ROLES, room);
     s->inner = calloc(1, room);
@@ -113,7 +113,7 @@ static inline void scanner_shrink(struct scanner *s)
     size_t room = s->program->max_line + SLACK;
     table_shrink(&s->table);
     durations_close(&s->durations);
-    give_back(s->scratch, 2 * room);
+    give_back(s->scratch, 3 * room);
     give_back(s->blanks, room);
     give_back(s->text, ROLES * room);
     free(s->tail);

@@ -17,8 +17,7 @@ static uint8_t LOG_MEMBER[3 + 8] = "log";
 static const struct program WRAPPER = {
     .members = {{LOG_MEMBER, 3, ROUTE, 0, 0}},
     .members_len = 1,
-    .members_by_first = {['l'] = 1},
-    .all = 1,
+    .members_by_first = {['l'] = {0, 1}},
     .deciding = 1,
 };
 

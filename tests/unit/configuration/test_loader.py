@@ -344,9 +344,8 @@ def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
 A_NAME = "expected up to 64 letters, digits, and _ . - after the first"
 SERVICE_KEYS = "history, interval, log, max_logs, max_rows, output, report, state"
 LOG_KEYS = (
-    "collapse, format, max_line, max_route, max_routes, name, open_generations, path, query, quiet, route, "
-    "start, "
-    "was"
+    "collapse, format, host, max_line, max_route, max_routes, name, open_generations, path, query, quiet, "
+    "route, start, was"
 )
 
 

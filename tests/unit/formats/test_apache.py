@@ -38,7 +38,10 @@ COUNTED = {
     [
         (COMBINED, LINE, COUNTED),
         (COMBINED_IO, LINE + b" 600 2600", COUNTED),
-        (VHOST, b"example.com:443 " + LINE, COUNTED),
+        (VHOST, b"example.com:443 " + LINE, COUNTED | {"host": b"example.com"}),
+        ('%V "%{HOST}i" "%{Hosts}i" %U %s', b'a "b" "c" /a 200', A_200 | {"host": b"a"}),
+        ('%{x}b "%{HOST}i" %U %s', b'a "b" /a 200', A_200 | {"host": b"b"}),
+        ("%400{Host}i %U %s", b"b /a 200", A_200),
         # Tomcat's, as it stands in its server.xml.
         (
             "%h %l %u %t &quot;%r&quot; %s %b %D %F %I %S",

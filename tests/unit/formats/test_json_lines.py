@@ -91,12 +91,16 @@ def test_a_name_of_ones_own_rules_out_another_way_to_the_request() -> None:
     assert roles("json") == roles("json bytes=n") == {"request", "http_request"}
     assert roles("json route=r") == roles("json method=m") == set()
     assert roles("json route=r request=q") == {"q"}
-    assert compile_format("json request=q").roles == {"request", "status", "bytes", "time", "duration"}
+    found = compile_format("json request=q").roles
+    assert found == {"request", "status", "bytes", "time", "duration", "host"}
 
 
 test_refuses_and_names_the_place = refused(
     {
-        "expected one of method=, route=, request=, status=, bytes=, time=, duration= and a member's name": [
+        (
+            "expected one of method=, route=, request=, status=, bytes=, time=, host=, duration= "
+            "and a member's name"
+        ): [
             "json ▸rote=x",
             "json\n▸status",
         ],
@@ -111,8 +115,8 @@ test_refuses_and_names_the_place = refused(
             'json status=▸"a"',
         ],
         "expected UTF-8": ["json status=▸\udcff"],
-        "expected 127 members at most, got 129": ["json duration=ms:d" + " time=t" * 80 + "▸"],
-        "expected 122 members at most, got 124": ["json" + " time=t" * 50 + "▸"],
+        "expected 127 members at most, got 129": ["json duration=ms:d host=h" + " time=t" * 79 + "▸"],
+        "expected 122 members at most, got 124": ["json host=h" + " time=t" * 49 + "▸"],
     }
 )
 
@@ -129,7 +133,7 @@ def test_the_preset_is_its_text() -> None:
 def check_round_trip(render: Callable[[dict[str, bytes]], bytes], route: bytes) -> None:
     line = render({"request.method": b"PUT", "request.uri": route, "status": b"404", "size": b"7"})
     found = make_reader(PRESET).roles(line)
-    measures = {"bytes": b"7", "duration": b"-", "unit": b"s"}
+    measures = {"bytes": b"7", "duration": b"-", "unit": b"s", "host": b"-"}
     assert found == {"method": b"PUT", "route": route, "status": b"404"} | measures
     assert b"\n" not in line
 
@@ -146,7 +150,7 @@ test_promise, test_twin = promises(
 
 def test_what_is_written_is_json() -> None:
     line = PRESET.render({"request.uri": b'/"\x01', "status": b"200", "size": b"5"})
-    request = {"method": "-", "uri": '/"\x01'}
+    request = {"method": "-", "uri": '/"\x01', "host": "-"}
     assert json.loads(line) == {"request": request, "status": 200, "size": 5, "request_time": "-"}
 
 

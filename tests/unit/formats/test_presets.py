@@ -125,7 +125,7 @@ test_refuses_and_names_the_place = refused(
         (r"$request \t $status", b"GET /a HTTP/1.1 \t 200"),
         ('"$request" $status', b'"GET /a HTTP/1.1" 200'),
         ("$request|$status", b"GET /a HTTP/1.1|200"),
-        ("$request [$host] $status", b"GET /a HTTP/1.1 [x] 200"),
+        ("$request [$other] $status", b"GET /a HTTP/1.1 [x] 200"),
         ("$status $request", b"200 GET /a HTTP/1.1"),
         ("'$request' $status", b"'GET /a HTTP/1.1' 200"),
     ],

@@ -39,7 +39,7 @@ def make(small_module: ModuleType) -> Make:
         program |= {name: asked.pop(name) for name in program.keys() & asked.keys()}
         programs = (tuple(program.values()), *OTHERS)
         usual = {"programs": programs, "max_line": 300, "spill": lambda taken: None}
-        usual |= {"keep_query": False, "span": 0}
+        usual |= {"keep_query": False, "span": 0, "keep_host": False}
         usual |= {"seed": bytes(range(256))[: small_module.SEED_BYTES].ljust(small_module.SEED_BYTES, b"s")}
         return small_module.Scanner(**(usual | asked))
 
@@ -75,14 +75,14 @@ NO_FIELDS: tuple[object, ...] = (
     ((4, False, b"a\r"),),
     (),
 )
-NO_ROLES = (((role, False, b""),) for role in (-1, 10, 2**40))
+NO_ROLES = (((role, False, b""),) for role in (-1, 11, 2**40))
 NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
 NO_MEMBERS: tuple[object, ...] = (
     [],
     ((4,),),
     ((4, "text", 0, ()),),
     ((0, b"skipped", 0, ()),),
-    ((10, b"role", 0, ()),),
+    ((11, b"role", 0, ()),),
     ((4, b"status", 0, ()),) * 129,
     ((7, b"duration", 10, ()),),
     *(((7, b"duration", 0, beside),) for beside in ((1,), (-1,), ("0",), [0])),
@@ -293,7 +293,7 @@ def test_nothing_leaks(make: Make) -> None:
         make(fields=(), members=((4, b"a", 0, ()), (2, b"b", 0, ()))).scan(b'{"a":200,"b":"/\\u0041"}\n')
         fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
         fails(fields=(), members=((4, b"a", 0, ()), (7, b"b", 0, (2,))))
-        wrong = (b"", (), ((4, b"a", 0, ()), (10, b"b", 0, ())), 0, False, False, False)
+        wrong = (b"", (), ((4, b"a", 0, ()), (11, b"b", 0, ())), 0, False, False, False)
         fails(programs=((b"", FIELDS, (), 0, True, False, False), *OTHERS, wrong))
         fails(level="none")
 

@@ -24,7 +24,7 @@ from qps_service.formats.presets import compile_format
 from qps_service.scanning import _scan, native, pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.pure import PureScanner
+from qps_service.scanning.pure import PureScanner, _Cores
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from qps_service.values.latency import BOUNDS, LONGEST, NO_LATENCY, SUM_LIMIT, Latency
 from tests.promised import twin
@@ -84,7 +84,7 @@ class ByLine:
         roles: Mapping[str, bytes] | None
         try:
             roles = self._reader.roles(trim(text, self._asked.max_line))
-            request = request_of(roles, keep_query=self._asked.keep_query)
+            request = request_of(roles, keep_query=self._asked.keep_query, keep_host=self._asked.keep_host)
         except Rejected as rejected:
             self._rejects[rejected.args[0]] += 1
             self._sample = self._sample or Sample(rejected.args[0], text[:SAMPLE_LIMIT])
@@ -167,12 +167,13 @@ def test_many_sizes_of_many_digits() -> None:
 
 
 def test_the_last_of_as_many_members_as_there_may_be() -> None:
-    text = "json method=m route=a status=b bytes=c duration=s:d"
-    text += "".join(f" time=t{number}" for number in range(MEMBERS_LIMIT - 6))
-    asked = Settings(compile_format(text), 256, False, 60)
+    text = "json method=m route=a status=b bytes=c duration=s:d host=h"
+    text += "".join(f" time=t{number}" for number in range(MEMBERS_LIMIT - 7))
+    asked = Settings(compile_format(text), 256, False, 60, True)
     assert len(asked.log_format.members) == MEMBERS_LIMIT
+    line = b'{"a": "/", "b": 200, "c": 5, "d": 7, "h": "x", "t120": 1795531808}\n'
     for make in MAKERS.values():
-        check_alike(make, asked, [[b'{"a": "/", "b": 200, "c": 5, "d": 7, "t121": 1795531808}\n']])
+        check_alike(make, asked, [[line]])
 
 
 # --- when there is more than can be kept
@@ -276,6 +277,13 @@ class KeepsNoQuery(PureScanner):  # whatever was asked
         super().__init__(options._replace(keep_query=False), spill)
 
 
+class KnowsCoresWhateverTheHost(PureScanner):  # of the family, where it stands before them
+    def __init__(self, options: ScanOptions, spill: Spill) -> None:
+        super().__init__(options, spill)
+        if options.log_format.is_combined:
+            self._cores = _Cores(options.counted, self._request_of)
+
+
 RoundsTimesUp = twin(
     PureScanner,
     "a time belongs to the span that ends after it",
@@ -315,7 +323,11 @@ def caught(check: Callable[[Settings, Log], object], most: int = 1 << 16) -> boo
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    "twin", [KnowsCoresByTheirStart, DropsReturns, KeepsNoQuery, RoundsTimesUp, SumsUpInFloats]
+    "twin",
+    [
+        *(KnowsCoresByTheirStart, DropsReturns, KeepsNoQuery, KnowsCoresWhateverTheHost),
+        *(RoundsTimesUp, SumsUpInFloats),
+    ],
 )
 def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
     assert caught(partial(check_alike, partial(pure_scanner, kind=twin)))
@@ -340,6 +352,10 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("ListReader", lambda readers: ListReader(readers[::-1]), id="the last format counts"),
         pytest.param("_STRICT", combined._STRICT[1:] * 2, id="whatever status comes first"),
         pytest.param("_raw", lambda line: None, id="no raw quote in the family"),
+        pytest.param("_ADDRESS", re.compile(b"[0-9.]+"), id="no address of IPv6, or with a port"),
+        pytest.param("_NAME", re.compile(b".*"), id="any word is a host"),
+        pytest.param("prefix_of", lambda before: b"", id="a host stands behind no prefix"),
+        pytest.param("_host", lambda text: text, id="no host, or one with blanks"),
         pytest.param("_TIMES", timestamps._TIMES[:2], id="no month comes first"),
         pytest.param("values_of", lambda line: {}, id="no labels"),
         pytest.param("MEMBER", b"stream", id="another member has the line"),

@@ -124,10 +124,17 @@ def other_rules_are_for_what_is_read_from_then_on(begin: Begin) -> None:
     log.pipeline.reconfigure(log.config(rules=TO_ONE))
     log.write(b"1.2.3.4\tGET /a/1\t200\t5\n" * 4)
     log.read()
+    log.pipeline.reconfigure(log.config(keep_host=True))
+    log.write(b"1.2.3.4\tGET http://Shop.example/a/1\t200\t5\n" * 5)
+    log.read()
+    log.pipeline.reconfigure(log.config())
+    log.write(b"1.2.3.4\tGET http://Shop.example/a/1\t200\t5\n" * 6)
+    log.read()
     assert {key.route: each.requests for key, each in log.window().counts.items()} == {
-        b"/a/1": 2,
+        b"/a/1": 2 + 6,
         b"/a/:id": 3,
         b"/one": 4,
+        b"shop.example/a/1": 5,
     }
 
 

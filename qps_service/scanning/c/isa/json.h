@@ -83,7 +83,7 @@ static inline const uint8_t *PER_ISA(go_on)(struct PER_ISA(walk) * w, int depth)
 }
 
 /* A value that is a string or a word, or should be, for the members `exact`. */
-static inline void PER_ISA(value)(struct PER_ISA(walk) * w, member_set exact, int is_word, int depth)
+static inline void PER_ISA(value)(struct PER_ISA(walk) * w, struct range exact, int is_word, int depth)
 {
     const uint8_t *start = w->p;
     struct span text = {start, 0};
@@ -98,7 +98,7 @@ static inline void PER_ISA(value)(struct PER_ISA(walk) * w, member_set exact, in
     const uint8_t *end = w->p;
     int byte = PER_ISA(next)(w), is_over = byte < 0 || byte == ',' || byte == '}';
     const uint8_t *stop = PER_ISA(go_on)(w, depth), *last = end;
-    if (!exact)
+    if (exact.begin == exact.end)
         return;
     if (!is_over)
         for (last = stop; last > start && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r');)
@@ -110,7 +110,7 @@ static inline void PER_ISA(value)(struct PER_ISA(walk) * w, member_set exact, in
     note(w->program, w->values, exact, text, is_word, is_word && last == w->end);
 }
 
-static void PER_ISA(object)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth);
+static void PER_ISA(object)(struct PER_ISA(walk) * w, struct range members, size_t prefix, int depth);
 
 /* An array, of which nothing counts; whether it is one. */
 static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
@@ -129,7 +129,7 @@ static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
         const uint8_t *start = w->p;
         int first = PER_ISA(next)(w), is_odd = 0;
         if (first == '{') {
-            PER_ISA(object)(w, 0, 0, depth + 1);
+            PER_ISA(object)(w, (struct range){0, 0}, 0, depth + 1);
         } else if (first == '[') {
             is_odd = !PER_ISA(array)(w, depth + 1);
         } else if (first == '"') {
@@ -152,10 +152,10 @@ static int PER_ISA(array)(struct PER_ISA(walk) * w, int depth)
 
 /* Any member of an object, up to what follows it. `members`: those whose path is that of the object, `prefix`
    bytes long, and goes on. */
-static inline void PER_ISA(member)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth)
+static inline void PER_ISA(member)(struct PER_ISA(walk) * w, struct range members, size_t prefix, int depth)
 {
     struct span name;
-    member_set inside;
+    struct range inside;
     if (*w->p != '"') {
         PER_ISA(go_on)(w, depth);
         return;
@@ -167,7 +167,7 @@ static inline void PER_ISA(member)(struct PER_ISA(walk) * w, member_set members,
         return;
     }
     w->p++;
-    member_set exact = named(w->program, members, prefix, name, &inside);
+    struct range exact = named(w->program, members, prefix, name, &inside);
     int first = PER_ISA(next)(w);
     if (first == '{') {
         PER_ISA(object)(w, inside, prefix + name.len + 1, depth + 1);
@@ -180,7 +180,7 @@ static inline void PER_ISA(member)(struct PER_ISA(walk) * w, member_set members,
     }
 }
 
-static void PER_ISA(object)(struct PER_ISA(walk) * w, member_set members, size_t prefix, int depth)
+static void PER_ISA(object)(struct PER_ISA(walk) * w, struct range members, size_t prefix, int depth)
 {
     if (depth > DEPTH_LIMIT) {
         w->p = w->end;
@@ -214,7 +214,7 @@ static inline const uint8_t *PER_ISA(json)(const struct program *g, const uint8_
             break;
     }
     struct PER_ISA(walk) w = {g, p, end, values};
-    PER_ISA(object)(&w, g->all, 0, 1);
+    PER_ISA(object)(&w, all_members(g), 0, 1);
     return p;
 }
 
@@ -234,11 +234,11 @@ static inline void PER_ISA(ltsv)(const struct program *g, const uint8_t *p, cons
                                  struct values *values)
 {
     for (const uint8_t *stop;; p = stop + 1) {
-        member_set inside;
+        struct range inside;
         stop = PER_ISA(find)(p, end, '\t');
         const uint8_t *colon = PER_ISA(find)(p, stop, ':');
         if (colon < stop && (stop < end || colon + 1 < stop)) {
-            member_set exact = named(g, g->all, 0, (struct span){p, (size_t)(colon - p)}, &inside);
+            struct range exact = named(g, all_members(g), 0, (struct span){p, (size_t)(colon - p)}, &inside);
             struct span text = {colon + 1, (size_t)(stop - colon) - 1};
             note(g, values, exact, text, 1, 0);
         }

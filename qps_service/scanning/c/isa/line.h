@@ -11,6 +11,7 @@
 
 #include "../bytes.h"
 #include "../core_cache.h"
+#include "../hosts.h"
 #include "../named_fields.h"
 #include "../program.h"
 #include "../scanner.h"
@@ -186,6 +187,14 @@ static inline void PER_ISA(split_request)(struct span request, struct span *meth
     *target = (struct span){rest, (size_t)(stop - rest)};
 }
 
+/* A part of a key and the blank behind it; where that ends. */
+static inline uint8_t *PER_ISA(put)(uint8_t *p, struct span part)
+{
+    memcpy(p, part.start, part.len);
+    p[part.len] = ' ';
+    return p + part.len + 1;
+}
+
 /* The entry that the fields of one line count for, added if it is new; NULL and the reason if they do not.
  *is_cut tells whether the target has a query, which is left out. */
 static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields, enum reason *reason,
@@ -219,11 +228,14 @@ static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields
 
     const uint8_t *key = method.start;
     size_t key_len = method.len + 1 + target.len;
-    if (target.start != method.start + method.len + 1 || target.start[-1] != ' ') {
+    int has_host = is_read && g->keep_host;
+    if (has_host || target.start != method.start + method.len + 1 || target.start[-1] != ' ') {
+        uint8_t *p = PER_ISA(put)(s->scratch, method);
+        if (has_host)
+            p = PER_ISA(put)(p, is_host(fields[HOST]) ? fields[HOST] : nothing);
+        memcpy(p, target.start, target.len);
         key = s->scratch;
-        memcpy(s->scratch, method.start, method.len);
-        s->scratch[method.len] = ' ';
-        memcpy(s->scratch + method.len + 1, target.start, target.len);
+        key_len = (size_t)(p - key) + target.len;
     }
     uint64_t hash = hash_key(s->table.seed, key, key_len, status), slot;
     struct entry *e = table_find(&s->table, hash, key, key_len, status, &slot);
@@ -301,6 +313,8 @@ static inline enum reason PER_ISA(read)(struct scanner *s, const struct program 
     }
     enum reason reason =
         g->is_combined ? PER_ISA(match_combined)(p, end, fields) : PER_ISA(match)(g, p, end, fields);
+    if (g->is_combined && s->program->keep_host && reason == COUNTED)
+        fields[HOST] = host_before(p, fields[TIME].start - 1);
     if (g->is_lenient && (reason != COUNTED || !fields[STATUS].len)) {
         struct span others[ROLES];
         memset(others, 0, sizeof others);
