@@ -72,7 +72,7 @@ def main() -> int:
         if "many_logs" in wanted:
             print(many_logs.table(core, other, say), flush=True)
         if "history" in wanted:
-            print(history.table(say), flush=True)
+            print(history.table(core, say), flush=True)
         if "ledger" in wanted:
             print(ledger_size.table(say), flush=True)
         if "top" in wanted:

@@ -1,4 +1,4 @@
-"""How long `qps-reporter history` takes with a full ledger.
+"""How long `qps-reporter history` takes with a full ledger, and the page (page.py).
 
     .venv/bin/python -m benchmarks --only history
 
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.figures import markdown
+from benchmarks.page import answers, disturbance
 from benchmarks.processes import FailedError
 from qps_service.configuration.settings import HISTORY
 from qps_service.ledger.ledger import Ledger
@@ -81,15 +82,17 @@ def fill(path: Path, now: int) -> None:
     ledger.close()
 
 
-def table(say: Callable[[str], None]) -> str:
-    """All of it, as Markdown. Raises FailedError."""
+def table(core: int, say: Callable[[str], None]) -> str:
+    """All of it and the page's, as Markdown; the service runs on that core. Raises FailedError."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "ledger.db")
         say("history: filling a ledger")
         fill(path, time.time_ns())
         size = path.stat().st_size
         rows = [_measured(place, question) for question in QUESTIONS]
-    return f"{markdown(HEAD, rows)}\nThe ledger had {size / (1 << 20):.1f} MiB.\n"
+        say("history: the page")
+        page = f"{answers(place)}\n{disturbance(place, core)}"
+    return f"{markdown(HEAD, rows)}\nThe ledger had {size / (1 << 20):.1f} MiB.\n\n{page}"
 
 
 def _measured(place: str, question: str) -> tuple[str, ...]:

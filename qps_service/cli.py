@@ -10,7 +10,19 @@ from typing import Any
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
 
-COMMANDS = ("run", "setup", "check", "explain", "top", "history", "status", "audit", "summarize", "simulate")
+COMMANDS = (
+    "run",
+    "setup",
+    "check",
+    "explain",
+    "top",
+    "history",
+    "status",
+    "web",
+    "audit",
+    "summarize",
+    "simulate",
+)
 
 EPILOG = """\
 examples:
@@ -22,6 +34,7 @@ examples:
   qps-reporter top
   qps-reporter history --route /checkout -S 14:05 -U 14:06
   qps-reporter status
+  qps-reporter web
   qps-reporter audit --state /var/lib/qps-reporter
   qps-reporter summarize /var/log/nginx/access.log
 

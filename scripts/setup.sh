@@ -27,6 +27,8 @@ test)
     packages+=(python3-docutils man-db groff-base bash zsh fish)
     # To have StatsD, which is Node's; a Node that is not Debian's may have brought it.
     command -v npm >/dev/null || packages+=(npm)
+    # The page, and a browser in front of it. Neither brings a daemon.
+    packages+=(python3-waitress libjs-dygraphs chromium chromium-driver python3-selenium)
     # What gmond and gmetad load, and who reads what gmetad writes.
     packages+=(libganglia1 libpcre3 rrdtool)
     if [[ $EUID -eq 0 ]]; then
@@ -35,7 +37,7 @@ test)
     ;;
 bench)
     extra='[bench]'
-    packages+=(gcc libc6-dev python3-dev mawk coreutils util-linux)
+    packages+=(gcc libc6-dev python3-dev mawk coreutils util-linux python3-waitress)
     ;;
 *)
     echo "usage: scripts/setup.sh run|test|bench" >&2

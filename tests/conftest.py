@@ -10,9 +10,13 @@ import signal
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.unit.looking.week import Week
 
 # How long one example takes says more of what else the machine does than of the program.
 settings.register_profile("developer", deadline=None)
@@ -58,3 +62,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("skipped, which CI=true forbids", red=True)
         for skip in skips:
             terminalreporter.write_line(skip.nodeid)
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> "Week":
+    """A ledger of a week, and the truth about it."""
+    from tests.unit.looking.week import live
+
+    return live(tmp_path_factory.mktemp("week") / "ledger.db")

@@ -319,6 +319,13 @@ LIMITS = {
     "Ganglia: size of a gmond.conf": Limit(f"{GMOND}gmond_conf:LARGEST", "outputs.test_gmond_conf"),
     "Ganglia: files that include each other": Limit(f"{GMOND}gmond_conf:DEEPEST", "outputs.test_gmond_conf"),
     "Ganglia: length of a host's name": Limit(f"{GMOND}gmond_conf:LONGEST_HOST", "outputs.test_gmond_conf"),
+    # The page
+    "Points of the page's charts": Limit("web.view:POINTS", "web.test_page"),
+    "Routes that the page lists": Limit("web.answers:ROUTES", "web.test_page"),
+    "Time of one question of the page": Limit(
+        "web.page:TIME_LIMIT", "web.test_page", lambda seconds: seconds * SECOND
+    ),
+    "A value in the page's address": Limit("web.view:TEXT_LIMIT", "web.test_page"),
 }
 
 # Settings with a range that bound nothing of this.

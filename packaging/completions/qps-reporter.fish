@@ -50,8 +50,8 @@ function _shtab_qps_reporter_using
   test "$_shtab_qps_reporter_cmdpath" = "$argv"
 end
 
-set -g _shtab_qps_reporter_commands run setup check explain top history status audit summarize simulate
-set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --filter --format --host --interval --keep --late-writer --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
+set -g _shtab_qps_reporter_commands run setup check explain top history status web audit summarize simulate
+set -g _shtab_qps_reporter_opts_with_value --by --collapse --compare --config --duration --filter --format --host --interval --keep --late-writer --listen --log --log-rotation-interval --method --name --nginx-dump --output --output-file --rate --rotation --route --routes --seed --since --slower --sort --start --state --status --top --truth --until -S -U -o -r
 
 complete -c qps-reporter -e
 complete -c qps-reporter -f
@@ -123,6 +123,11 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_rep
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using status' -l utc -d 'show times in UTC (default: local time)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a web -d 'Show a page with charts and tables to browsers, from the ledger.'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -s h -l help -d 'show this help message and exit'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l listen -x -d 'where to listen (default: 127.0.0.1:9146, or systemd'"'"'s socket)'
+complete -c qps-reporter -n '_shtab_qps_reporter_using web' -l host -x -d 'a name that browsers may ask for, beside localhost and addresses'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a audit -d 'Check the ledger against itself and against the logs that still exist.'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -s h -l help -d 'show this help message and exit'
 complete -c qps-reporter -n '_shtab_qps_reporter_using audit' -l state -xka "(__fish_complete_directories)" -d 'directory that holds the ledger (default: /var/lib/qps-reporter)'

@@ -64,12 +64,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     add("--route", action="append", metavar="ROUTE", help="only this route, or a pattern such as '/api/*'")
     add(
-        "--status", action="append", metavar="STATUS", type=_read_by(parse_status),
+        "--status", action="append", metavar="STATUS", type=read_by(parse_status),
         help="only this status, such as 404, or 5xx for all that begin so",
     )  # fmt: skip
     add("--method", action="append", metavar="METHOD", help="only this method")
     now = time.time_ns()
-    moment = _read_by(lambda text: parse_time(text, now))
+    moment = read_by(lambda text: parse_time(text, now))
     times = "-2h, 14:00, '2026-11-29 14:00', @1764424800, today, yesterday, as journalctl takes them"
     add("-S", "--since", metavar="TIME", type=moment, help=f"only from then on: {times}")
     add("-U", "--until", metavar="TIME", type=moment, help="only before then; TIME as for --since")
@@ -88,7 +88,7 @@ def selection_of(arguments: argparse.Namespace) -> "Selection":
     return Selection(*(tuple(each or ()) for each in given))
 
 
-def _read_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def read_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """For argparse, which says of a ValueError nothing but `invalid value`."""
 
     def read(text: str) -> Any:

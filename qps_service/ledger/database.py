@@ -17,7 +17,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -33,6 +33,7 @@ CHECKPOINT = 256  # pages
 WAL_LIMIT = 1 << 20  # bytes; what it is cut to after it had to grow beyond that
 # What a reader copies at most: half of what the unit may use.
 COPY_LIMIT = 128 << 20  # bytes
+INSTRUCTIONS = 20_000  # of SQLite's machine between two looks at whether it is too late: a millisecond's
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm", "-journal")
 # SQLite opens the companions without following links, too, but the ledger itself through them (robust_open
@@ -61,6 +62,10 @@ class LedgerUnavailable(LedgerError):  # noqa: N818 - it is a state, and may pas
 
 class LedgerMissing(LedgerUnavailable):
     """There is none, or nothing in it yet, and none can be begun."""
+
+
+class LedgerSlow(LedgerUnavailable):
+    """A question was given up, since it took too long (`give_up_when`)."""
 
 
 class LedgerForeign(LedgerUnavailable):
@@ -162,6 +167,10 @@ class Database:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def give_up_when(self, is_late: Callable[[], bool]) -> None:
+        """From now on what is asked ends with LedgerSlow as soon as this says so."""
+        self.connection.set_progress_handler(is_late, INSTRUCTIONS)
 
     def _open_writable(self) -> None:
         _require_own_files(self.path, writable=True)
@@ -319,6 +328,8 @@ def translated() -> Iterator[None]:
         raise LedgerUnavailable(str(error)) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise LedgerSlow("the answer would take too long") from error
         raise (LedgerDamaged if code in _DAMAGED else LedgerUnavailable)(str(error)) from error
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from qps_service.errors import UsageError
 from qps_service.ledger.durations import Sum, decode
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.retention import MINUTE
+from qps_service.ledger.retention import MINUTE, SPANS
 from qps_service.ledger.rows import OTHER_CLASS
 from qps_service.text.escape import show
 from qps_service.values.counts import Key
@@ -43,6 +43,7 @@ _NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "
 _CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
 
 
+Spans = Mapping[int, tuple[int, int | None]]  # number -> how many parts it has, and what it is a part of
 Rows = Iterable[tuple[Any, ...]]  # of what, requests, and the upper and lower 32 bits of bytes
 
 
@@ -55,15 +56,23 @@ def past(ledger: Ledger, question: Question) -> Past:
         keys = _keys(reading, question.takes)
         tallies: dict[int, Tally] = {}
         names: dict[str, dict[str, Tally]] = {}
+        trends: dict[str, dict[str, tuple[int, ...]]] = {}
         if question.by is None:
             numbers = [row[0] for row in periods]
             tallies = _by_period(reading, numbers, keys)
             _add_latency(tallies, _latency_by_period(reading, numbers, question))
         else:
+            spans = _spans(reading)
             for log, name in logs.items():
-                own = _summed_up(reading, {row[0]: row[-1] for row in periods if row[1] == log})
-                names[name] = _by_name(reading, own, keys, _NAME[question.by])
-                _add_latency(names[name], _latency_by_route(reading, own, question))
+                own = {row[0]: row[-1] for row in periods if row[1] == log}
+                parts: list[dict[int, int | None]] = [{} for _ in range(max(1, question.parts))]
+                for row in periods:
+                    if row[1] == log:
+                        parts[part_of(row[4], question)][row[0]] = row[-1]
+                names[name], trends[name] = _by_name(
+                    *(reading, [_summed_up(spans, part) for part in parts], keys, _NAME[question.by])
+                )
+                _add_latency(names[name], _latency_by_route(reading, _summed_up(spans, own), question))
         found = tuple(
             Period(
                 logs[log], sequence, started, ended, grain, rejected, unmeasured, tallies.get(period, Tally())
@@ -84,7 +93,19 @@ def past(ledger: Ledger, question: Question) -> Past:
             begins,
             ends,
             not question.has_latency and _has_durations(reading, ids),
+            trends if question.parts else {},
         )
+
+
+def part_of(ended: int, question: Question) -> int:
+    """The part of the span in which a period ended. Long parts begin and end as what is summed up does
+    (retention.py), so that few rows answer; what the first one lacks by that belongs to it."""
+    parts = max(1, question.parts)
+    width = -(-(question.until - question.since) // parts)
+    unit = max((each for each in SPANS if each <= width), default=1)
+    width = -(-width // unit) * unit
+    end = -(-question.until // unit) * unit
+    return min(parts - 1, max(0, parts - 1 - (end - ended) // width))
 
 
 _REPORTED = """log IN (SELECT value FROM json_each(:logs))
@@ -116,12 +137,14 @@ def _periods(reading: sqlite3.Connection, ids: str, question: Question) -> list[
     return select("ended <= :until OR grain > :step OR 2 * (ended - started) > 3 * :step") or select("TRUE")
 
 
-def _summed_up(reading: sqlite3.Connection, periods: Mapping[int, int | None]) -> list[int]:
+def _spans(reading: sqlite3.Connection) -> Spans:
+    rows = reading.execute("SELECT id, parts, span FROM span")
+    return {number: (parts, above) for number, parts, above in rows}
+
+
+def _summed_up(spans: Spans, periods: Mapping[int, int | None]) -> list[int]:
     """Fewer numbers whose rows add up to the same: a span's where all its parts are wanted. Each period comes
     with its span."""
-    spans = {
-        number: (parts, above) for number, parts, above in reading.execute("SELECT id, parts, span FROM span")
-    }
     wanted, found = dict(periods), []
     while wanted:
         parts = defaultdict(list)
@@ -170,11 +193,17 @@ def _by_period(reading: sqlite3.Connection, periods: list[int], keys: str | None
 
 
 def _by_name(
-    reading: sqlite3.Connection, periods: list[int], keys: str | None, name: str
-) -> dict[str, Tally]:
+    reading: sqlite3.Connection, parts: list[list[int]], keys: str | None, name: str
+) -> tuple[dict[str, Tally], dict[str, tuple[int, ...]]]:
+    """The requests of all parts together, and how many there were in each."""
     known = {row[0]: row[1:] for row in reading.execute(f"SELECT id, {name}, {_CLASS} FROM key")}  # noqa: S608
-    rows = _rows(reading, "count.key", periods, keys, "GROUP BY count.key")
-    return _tallies((*known[key], *rest) for key, *rest in rows)
+    rows: list[tuple[Any, ...]] = []
+    trends: dict[str, list[int]] = {}
+    for number, periods in enumerate(parts):
+        for key, *rest in _rows(reading, "count.key", periods, keys, "GROUP BY count.key"):
+            rows.append((*known[key], *rest))
+            trends.setdefault(known[key][0], [0] * len(parts))[number] += rest[0]
+    return _tallies(rows), {each: tuple(trend) for each, trend in trends.items()}
 
 
 def _tallies(rows: Rows) -> dict[Any, Tally]:
@@ -295,5 +324,15 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
 
 def _slowest(reading: sqlite3.Connection, log: int, question: Question) -> tuple[tuple[str, Latency], ...]:
     periods = {row[0]: row[-1] for row in _periods(reading, json.dumps([log]), question)}
-    latencies = _latency_by_route(reading, _summed_up(reading, periods), question)
+    latencies = _latency_by_route(reading, _summed_up(_spans(reading), periods), question)
     return tuple(nlargest(SLOWEST, latencies, key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0))
+
+
+def last_report(ledger: Ledger) -> tuple[int, int] | None:
+    """When the window of the last report began and ended, Unix nanoseconds; None if there was none yet."""
+    with ledger.snapshot() as reading:
+        began, ended = reading.execute(
+            """SELECT min(started), max(ended) FROM period
+               WHERE sequence = (SELECT value FROM meta WHERE name = 'sequence')"""
+        ).fetchone()
+        return None if ended is None else (began, ended)

@@ -79,7 +79,7 @@ SORTS: dict[str, Callable[[Row], tuple[float, float]]] = {
     "time": lambda row: (row.started, 0),
     "rate": lambda row: (-row.rate, 0),
     "requests": lambda row: (-row.tally.requests, 0),
-    "errors": lambda row: (-row.tally.errors, -row.error_share),
+    "errors": lambda row: (-row.tally.errors, -row.rate),
     "bytes": lambda row: (-row.byte_rate, 0),
     "change": lambda row: (-abs(row.rate - (row.before or 0)), 0),
     **{name: partial(_slowest_first, part) for name, part in QUANTILES.items()},

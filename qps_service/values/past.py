@@ -1,6 +1,7 @@
 """What is asked of the ledger's history, and what it answers. Times are Unix nanoseconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from qps_service.values.counts import Key
@@ -27,6 +28,7 @@ class Question(NamedTuple):
     by: str | None = None  # one of NAMES; None for time
     # Which requests' durations count; None where they are not told apart so: by method, or by a whole status.
     takes_latency: Callable[[LatencyKey], bool] | None = lambda _: True
+    parts: int = 0  # of the span, equal ones, that are to be told apart for each name, too
 
     @property
     def has_latency(self) -> bool:
@@ -91,6 +93,8 @@ class Past(NamedTuple):
     begins: int | None  # when the oldest window of these logs began; None without one
     ends: int | None  # when the newest one ended
     lacks_latency: bool = False  # whether durations are known, and not told apart as it was asked
+    # Log -> name -> requests in each part, where that was asked; a period is in the part in which it ends.
+    trends: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({})
 
 
 class LogStanding(NamedTuple):

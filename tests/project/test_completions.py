@@ -110,7 +110,7 @@ def test_bash_completes(words: tuple[str, ...], expected: set[str], directory: P
     ("right", "wrong", "words"),
     [
         (
-            "(run setup check explain top history status audit summarize simulate)",
+            "(run setup check explain top history status web audit summarize simulate)",
             "(check audit simulate)",
             ("ru",),
         ),

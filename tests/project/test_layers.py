@@ -59,6 +59,7 @@ OPENERS = {
         "commands.simulate",
         "commands.setup",
     ),
+    "web.assets",
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {

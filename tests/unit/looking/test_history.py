@@ -37,13 +37,7 @@ from tests.unit.looking.week import (
     Batch,
     Week,
     berlin,
-    live,
 )
-
-
-@pytest.fixture(scope="session")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
-    return live(tmp_path_factory.mktemp("week") / "ledger.db")
 
 
 def added(batches: Iterable[Batch], takes: Callable[[bytes, bytes, int], bool] | None) -> Tally:
