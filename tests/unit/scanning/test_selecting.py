@@ -118,7 +118,7 @@ WANTED = {
     "nothing": Wanted(only(method=b"PUT")),
 }
 TWINS: dict[str, list[Any]] = {
-    "a status": [Patches((selecting, "_half", lambda part: 0))],
+    "a status": [Patches((selecting, "half", lambda part: 0))],
     "since": [
         twin(Wanted, "later", "has", instead=lambda self, second: second is None or second > self.since)
     ],
@@ -152,6 +152,6 @@ test_promise, test_twin = promises(
     Promise(
         check_few_are_read_twice,
         SelectingScanner,
-        {"line by line": Patches((selecting, "_half", lambda part: part.find(b"\n", 0, -1) + 1))},
+        {"line by line": Patches((selecting, "half", lambda part: part.find(b"\n", 0, -1) + 1))},
     ),
 )
