@@ -62,7 +62,6 @@ _ROLES = {
     "{us}T": "duration",
     "{ms}T": "duration",
 }
-WHOLE_SECONDS = ("T", "{s}T")  # as _key tells them
 _ORDER = tuple(_ROLES)
 _DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
 _ITEM = re.compile(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)

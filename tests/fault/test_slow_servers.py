@@ -1,0 +1,266 @@
+"""How slow real servers say that a backend was, which waits as it is told: each route has its own durations.
+
+The truth has two sides: what the backend waited at least, and what the client measured at most, from before
+it connected until the server closed. Each server's own time lies between them, but for what its clock's grain
+takes, and so do the quantiles of all requests to a route.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from qps_service.cli import main
+from tests.durations import MICRO, MILLI, QUANTILES, quantile
+from tests.fault.program import GUARD, ROOT, free_port, until
+from tests.fault.web_servers import IS_ROOT, SERVERS
+from tests.promised import Promise, promises
+
+pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("slow servers")]
+
+WAITS = {"/fast": [0], "/mixed": [0, 2, 30], "/slow": [20, 40, 80]}  # milliseconds, in turns
+REQUESTS = 60  # to each route
+CLIENTS = 8
+
+NGINX = """
+worker_processes 1; daemon off; pid nginx.pid; {user}
+events {{ }}
+http {{
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+                     '"$http_referer" "$http_user_agent" $request_time';
+    access_log access.log timed;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://127.0.0.1:{backend}; }}
+    }}
+}}
+"""
+APACHE = """
+ServerRoot {root}
+ServerName shop.example
+Listen 127.0.0.1:{port}
+PidFile apache.pid
+Mutex sem
+ErrorLog error.log
+{user}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
+StartServers 1
+LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\" %D" timed
+CustomLog access.log timed
+ProxyPass / http://127.0.0.1:{backend}/
+"""
+
+
+class Server(NamedTuple):
+    """A server before the backend."""
+
+    configuration: str
+    user: str  # that it runs as, where root starts it
+    command: Callable[[Path, Path], list[str | Path]]  # by its directory and its configuration
+    format: str  # as `summarize` is told it
+    grain: int  # nanoseconds that its clock may be wrong
+
+
+SLOW_SERVERS = {
+    "nginx": Server(
+        NGINX,
+        "user root;",
+        lambda root, path: [SERVERS / "usr/sbin/nginx", "-p", root, "-c", path, "-e", "error.log"],
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+        '"$http_user_agent" $request_time',
+        MILLI,
+    ),
+    "apache": Server(
+        APACHE,
+        "User www-data\nGroup www-data",
+        lambda root, path: [SERVERS / "usr/sbin/apache2", "-f", path, "-DFOREGROUND"],
+        '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i" %D',
+        MICRO,
+    ),
+}
+
+
+class Truth(NamedTuple):
+    """What is known of the requests to one route: nanoseconds, from the shortest to the longest."""
+
+    least: list[int]  # what the backend waited
+    most: list[int]  # what the client measured
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Waits as the request says, and answers."""
+
+    def do_GET(self) -> None:
+        """Answer after as many milliseconds as X-Wait tells."""
+        time.sleep(int(self.headers["X-Wait"]) / 1000)
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def backend() -> Iterator[int]:
+    """It, at a port of its own."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join(GUARD)
+        server.server_close()
+
+
+def asked(port: int, route: str, wait: int) -> int:
+    """Ask once; how many nanoseconds it took until the server had closed."""
+    started = time.monotonic_ns()
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=GUARD)) as connection:
+        request = f"GET {route} HTTP/1.1\r\nHost: shop.example\r\nX-Wait: {wait}\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        answer = b""
+        while got := connection.recv(1 << 16):
+            answer += got
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    return time.monotonic_ns() - started
+
+
+def served(server: Server, root: Path) -> Mapping[str, Truth]:
+    """Start the server, ask all, in turns and several at once, and end it."""
+    with backend() as behind:
+        port = free_port()
+        modules = SERVERS / "usr/lib/apache2/modules"
+        values = {"root": root, "port": port, "backend": behind, "modules": modules}
+        configuration = root / "configuration"
+        configuration.write_text(server.configuration.format(**values, user=server.user if IS_ROOT else ""))
+        library = SERVERS / "usr/lib" / f"{os.uname().machine}-linux-gnu"
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(library)}
+        command = server.command(root, configuration)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+        try:
+
+            def listens() -> bool:
+                assert process.poll() is None, (root / "error.log").read_text()
+                with suppress(ConnectionRefusedError):
+                    return asked(port, "/", 0) > 0
+                return False
+
+            until(listens, "the server to listen")
+            sent = [
+                (route, waits[number % len(waits)])
+                for number in range(REQUESTS)
+                for route, waits in WAITS.items()
+            ]
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                took = list(pool.map(lambda each: asked(port, *each), sent))
+            process.send_signal(signal.SIGQUIT if server.configuration == NGINX else signal.SIGTERM)
+            assert process.wait(GUARD) in (0, -signal.SIGTERM)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return {
+        route: Truth(
+            sorted(wait * MILLI for each, wait in sent if each == route),
+            sorted(time for (each, _), time in zip(sent, took, strict=True) if each == route),
+        )
+        for route in WAITS
+    }
+
+
+class Told(NamedTuple):
+    """What `summarize` tells of a route."""
+
+    measured: int
+    quantiles: list[int]  # nanoseconds, those of QUANTILES
+
+
+class Served(NamedTuple):
+    """A server's log, and the truth by route."""
+
+    log: Path
+    truth: Mapping[str, Truth]
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Served]:
+    """By the server's name."""
+    roots = {name: tmp_path_factory.mktemp(name) for name in SLOW_SERVERS}
+    return {
+        name: Served(root / "access.log", served(SLOW_SERVERS[name], root)) for name, root in roots.items()
+    }
+
+
+def summarized(log: Path, format_text: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Told]:
+    """By route."""
+    main(["summarize", str(log), "--format", format_text, "--output", "json"])
+    found = json.loads(capsys.readouterr().out)["latencies"]
+    return {
+        each["route"]: Told(each["measured"], [each[f"p{part // 10}_ns"] for part in QUANTILES])
+        for each in found
+    }
+
+
+Read = Callable[[Path, str, pytest.CaptureFixture[str]], dict[str, Told]]
+
+
+def each_route_is_as_slow_as_it_was(
+    read: Read, name: str, slow: Mapping[str, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, (log, truth) = SLOW_SERVERS[name], slow[name]
+    found = read(log, server.format, capsys)
+    for route, (least, most) in truth.items():
+        assert found[route].measured == REQUESTS
+        for part, told in zip(QUANTILES, found[route].quantiles, strict=True):
+            lower = quantile([max(each - server.grain, 0) for each in least], part)
+            upper = quantile([each + server.grain for each in most], part)
+            assert lower <= told <= upper, (route, part)
+
+
+def changed(change: Callable[[dict[str, Told]], dict[str, Told]]) -> Read:
+    """Twin: tells something else."""
+    return lambda *given: change(summarized(*given))
+
+
+def times(factor: Fraction) -> Read:
+    """Twin: takes the unit for another one."""
+    return changed(
+        lambda found: {
+            route: told._replace(quantiles=[int(each * factor) for each in told.quantiles])
+            for route, told in found.items()
+        }
+    )
+
+
+TWINS = {
+    "a finer unit": times(Fraction(1, 1000)),
+    "a coarser unit": times(Fraction(1000)),
+    "one less": changed(
+        lambda found: {route: told._replace(measured=told.measured - 1) for route, told in found.items()}
+    ),
+}
+
+test_promise, test_twin = promises(
+    *(Promise(each_route_is_as_slow_as_it_was, summarized, TWINS, name=name) for name in SLOW_SERVERS)
+)
