@@ -32,8 +32,8 @@ DOWNLOADS = (
     *("lintian", "pybuild-plugin-pyproject", "python3-dev", "python3-docutils"),
     *("dpkg-repack", "piuparts", "python3-pip", "python3-setuptools", "python3-venv"),
     # What an administrator has at hand, and file systems that hang.
-    *("apache2", "bindfs", "curl", "fuse3", "gdb", "jq", "man-db", "nginx", "python3-prometheus-client"),
-    *("sqlite3", "strace"),
+    *("apache2", "bindfs", "curl", "fuse3", "gdb", "jq", "libjs-dygraphs", "man-db", "nginx"),
+    *("python3-prometheus-client", "python3-waitress", "sqlite3", "strace"),
 )
 # mmdebstrap's hook, given the tree, the directory for the packages, and their names. One at a time: together
 # they might need less than one alone, where one's dependency can be met by another.

@@ -305,9 +305,12 @@ READER = ("setpriv", "--reuid=reader", "--regid=reader", "--init-groups", "--")
 
 @pytest.fixture
 def reader(service: Service) -> Iterator[Service]:
-    """The service, with a user who is in its group and has no other rights."""
+    """The service, with a user who is in its group and has no other rights, and with the page."""
+    service.guest.install("curl", "python3-waitress", "libjs-dygraphs")
     service.guest.run("useradd", "--groups=_qps-reporter", "reader")
+    service.guest.systemctl("start", "qps-reporter-web.socket")
     yield service
+    service.guest.systemctl("stop", "qps-reporter-web.socket", "qps-reporter-web.service")
     service.guest.run("userdel", "reader")
 
 
@@ -316,6 +319,14 @@ def seen(service: Service) -> tuple[int, int, str]:
     told = service.guest.run(*READER, "qps-reporter", "history", "--output=json").stdout
     shown = service.guest.run(*READER, "qps-reporter", "status", check=False)
     return json.loads(told)["total"]["requests"], shown.returncode, shown.stdout.partition(":")[0]
+
+
+def seen_in_the_page(service: Service) -> tuple[int, bool, bool]:
+    """As the page tells it, by a process of nobody's that systemd starts: requests, whether they are counted,
+    and whether there are charts."""
+    told = service.guest.run("curl", "--silent", "--show-error", "http://127.0.0.1:9146/state.json").stdout
+    state = json.loads(told)
+    return state["requests"], state["counting"], state["charts"]
 
 
 def is_read_beside(service: Service, **settings: str) -> None:
@@ -328,8 +339,10 @@ def is_read_beside(service: Service, **settings: str) -> None:
         modes = [service.guest.run("stat", "--format=%a %U:%G", each).stdout for each in OF_THE_LEDGER]
         assert modes == [f"{mode} _qps-reporter:_qps-reporter\n" for mode in (750, 640, 640, 640)]
         assert seen(service) == (3, 0, "counting")
+        assert seen_in_the_page(service) == (3, True, True)
         service.stop()
         assert seen(service) == (3, 1, "NOT COUNTING")
+        assert seen_in_the_page(service) == (3, False, True)
         service.start()
         service.append(lines(4))
         await_requests(journal, 7)
@@ -337,6 +350,7 @@ def is_read_beside(service: Service, **settings: str) -> None:
         journal.until(ended_by("signal"))
     assert service.guest.path(f"{LEDGER}-wal").stat().st_size
     assert seen(service) == (7, 1, "NOT COUNTING")
+    assert seen_in_the_page(service) == (7, False, True)
 
 
 OF_THE_LEDGER = ("/var/lib/qps-reporter", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
