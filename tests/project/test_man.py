@@ -161,13 +161,16 @@ def fields_missing(pages: Pages) -> list[str]:
 
 
 def exit_statuses_missing(pages: Pages) -> list[str]:
+    """Statuses without a paragraph, and commands of which that of 0 does not tell."""
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    return [
+    told = {name: section(pages[name], "EXIT STATUS") for name in (COMMAND, SERVICE_PAGE)}
+    well = re.split("^ +1 ", told[COMMAND], flags=re.MULTILINE)[0]
+    return [name for name in COMMANDS if not re.search(rf"\b{name}\b", well)] + [
         f"{name}: {status}"
-        for name in (COMMAND, SERVICE_PAGE)
+        for name, text in told.items()
         for status in sorted(statuses)
-        if not re.search(rf"^ +{status} +\S", section(pages[name], "EXIT STATUS"), re.MULTILINE)
-    ] + [name for name in COMMANDS if not re.search(rf"\b{name}\b", section(pages[COMMAND], "EXIT STATUS"))]
+        if not re.search(rf"^ +{status} +\S", text, re.MULTILINE)
+    ]
 
 
 def sections_missing(pages: Pages) -> list[str]:
