@@ -256,9 +256,9 @@ class _Cores:
             return False
         cores = found
         if self._is_behind:
-            if any(len(duration) > _DURATION_LIMIT for _, duration in found):
+            cores, durations = map(list, zip(*found, strict=True))
+            if max(map(len, durations)) > _DURATION_LIMIT:
                 return False
-            cores = [core for core, _ in found]
         if not all(map(self._known.__contains__, cores)):
             for core in set(cores).difference(self._known):
                 request = self._request_of(core)
@@ -267,7 +267,7 @@ class _Cores:
                 self._known[core] = request
                 self._bytes += len(core)
         if self._is_behind:
-            found = [(self._known[core], duration) for core, duration in found]
+            found = list(zip(map(self._known.__getitem__, cores), durations, strict=True))
         self._counts.update(found)
         return True
 
