@@ -373,11 +373,16 @@ def check_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = opened(tmp_path / "ledger.db")
     ledger.commit([entry(range(10), log=f"log-{number}") for number in range(4)], sequence=1)
     looks: list[str] = []
+
+    def look(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*asked: Any) -> Any:
+            looks.append(name)
+            return real(*asked)
+
+        return looked
+
     for name in ("_periods", "_spans"):
-        real = getattr(queries, name)
-        monkeypatch.setattr(
-            queries, name, lambda *asked, name=name, real=real: looks.append(name) or real(*asked)
-        )
+        monkeypatch.setattr(queries, name, look(name, getattr(queries, name)))
     now = end_of(tmp_path / "ledger.db")
     queries.standing(ledger, now - HOUR, now, 0)
     ledger.close()
