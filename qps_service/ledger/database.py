@@ -102,6 +102,7 @@ class Database:
         # descriptors (_NAMED).
         self._file: int | None = None
         self._scans = True  # whether the whole file is looked through for damage where it is opened
+        self._copies = True  # whether one of an older schema is copied, to be read
         self._places: dict[str, tuple[int, int] | None] = {}  # path -> device, inode when it was opened
 
     @property
@@ -120,16 +121,15 @@ class Database:
         """Open it and check that it is sound, without `scan` only that it is a ledger: a page that is damaged
         is noticed where it is read. Writable, it is created if it is missing or empty, with mode
         0640 less the umask, and brought to this program's schema. Else nothing is written, not even beside
-        it, and one of an older schema is seen as it is at this moment; without
-        `copies` it is refused."""
-        self._scans = scan
+        it; one of an older schema is seen as it is at this moment, and without `copies` refused."""
+        self._scans, self._copies = scan, copies
         try:
             with translated():
                 if writable:
                     self._open_writable()
                 else:
                     self._open_readable()
-                    self._read_through(COPY_LIMIT if copies else 0)
+                    self._read_through()
         except BaseException:
             self.close()
             raise
@@ -237,10 +237,11 @@ class Database:
         self._connect("immutable=1")
         self._check()
 
-    def _read_through(self, limit: int) -> None:
-        """Who reads an older schema writes nothing to it: a copy in memory, of so many bytes, takes them."""
+    def _read_through(self) -> None:
+        """Who reads an older schema writes nothing to it: a copy in memory takes the steps."""
         if (version := self._value("PRAGMA user_version")) == VERSION:
             return
+        limit = COPY_LIMIT if self._copies else 0
         if self._value("PRAGMA page_count") * self._value("PRAGMA page_size") > limit:
             raise LedgerUnavailable(
                 f"it has schema {version}, and the service brings it to {VERSION} at its next start"
