@@ -22,6 +22,8 @@ from qps_service.values.reports import Overview, Report
 
 ESCAPE_DELAY = 25  # milliseconds within which the rest of a key's sequence follows its escape
 _NOTED = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+KEYS_AT_ONCE = 50  # between them signals are heeded: a paste is long
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _KEYS: Mapping[int | str, str] = {
     curses.KEY_UP: view.UP,
@@ -63,7 +65,14 @@ class Screen(TakesReports, GoesOn):
     def opened(self) -> Iterator[None]:
         """It is the screen's as long as this lasts. Raises what was wrong meanwhile."""
         # Before curses looks: it leaves alone what others handle.
-        before = {number: signal.signal(number, self._note) for number in _NOTED}
+        before = {
+            number: signal.signal(number, self._note)
+            for number in _NOTED
+            if signal.getsignal(number) != signal.SIG_IGN  # whoever started us wants none
+        }
+        # The daemon hears of each by its pipe. Its own handler would have the second one end the process at
+        # once, and leave the terminal as it is.
+        before |= {number: signal.signal(number, lambda *_: None) for number in _ENDS}
         try:
             self._open()
             self._draw(self._clock.now())
@@ -128,11 +137,15 @@ class Screen(TakesReports, GoesOn):
         }
         if self._wants_colours and curses.has_colors():
             curses.start_color()
-            curses.use_default_colors()
+            try:
+                curses.use_default_colors()
+                behind = -1
+            except curses.error:  # a terminal that has none
+                behind = curses.COLOR_BLACK
             for pair, (style, colour) in enumerate(
                 ((screen.ERROR, curses.COLOR_RED), (screen.WARNING, curses.COLOR_YELLOW)), 1
             ):
-                curses.init_pair(pair, colour, -1)
+                curses.init_pair(pair, colour, behind)
                 self._styles[style] |= curses.color_pair(pair)
 
     def _draw(self, now: int) -> None:
@@ -171,17 +184,16 @@ class Screen(TakesReports, GoesOn):
         return bool(noted)
 
     def _heed_keys(self, window: curses.window, now: int) -> bool:
-        """Whether there was one."""
-        found = False
-        while True:
+        """Whether there was one. More than KEYS_AT_ONCE are left for the next time."""
+        for number in range(KEYS_AT_ONCE):
             try:
                 key = window.get_wch()
             except curses.error:
-                return found
-            found = True
+                return number > 0
             name = _KEYS.get(key, key if isinstance(key, str) else "")
             if not self._board.press(name, window.getmaxyx()[0], now):
                 raise OutputClosed
+        return True
 
 
 def is_able(environment: Mapping[str, str]) -> bool:

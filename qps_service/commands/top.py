@@ -56,6 +56,8 @@ the keys, and q ends. Exits 0, or 1 if the configuration or a file is wrong, 2 i
 
 # Between two looks, nanoseconds. Numbers are of 10 s in any case: a screen shows sooner what changes.
 ON_SCREEN, AS_TEXT = SECOND, 10 * SECOND
+# Nanoseconds that the ledger has to tell of the minutes before; without them the screen opens all the same.
+PATIENCE = 2 * SECOND
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,8 +182,9 @@ def _free(name: str, taken: list[str]) -> str:
 
 
 def _recall(board: Board, config: Config, state: str, clock: SystemClock) -> None:
-    """Tell what the ledger knows of the last minutes, if it can be read."""
+    """Tell what the ledger knows of the last minutes, if it can be read, and in time."""
     now, at = clock.now(), time.time_ns()
+    found = []
     with suppress(QpsError, OSError), reading(state) as ledger, ledger.snapshot():
         names = {
             name: log.name if log.path == known.path else name
@@ -190,12 +193,17 @@ def _recall(board: Board, config: Config, state: str, clock: SystemClock) -> Non
             if log.path == known.path
             or (log.is_pattern and PathPattern(log.path).match(known.path) is not None)
         }
+        ledger.database.give_up_when(lambda: clock.now() - now > PATIENCE)
         for number in range(BINS, 0, -1) if names else ():
+            if clock.now() - now > PATIENCE:
+                return
             until = at - (number - 1) * BIN
             # With a step this long no window is in more than one answer.
             question = Question(until - BIN, until, DAY, names.__contains__, by="route")
-            for log, sample in samples_of(past(ledger, question), until, at - now):
-                board.recall(names[log], sample, now)
+            samples = samples_of(past(ledger, question), until, at - now)
+            found += [(names[log], sample) for log, sample in samples]
+        for log, sample in found:
+            board.recall(log, sample, now)
 
 
 def _is_unicode() -> bool:

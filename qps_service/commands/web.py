@@ -13,7 +13,7 @@ from qps_service.errors import EXIT_OK, UsageError
 from qps_service.service.state_directory import LEDGER, holder_of
 from qps_service.service.systemd import handed_back
 from qps_service.web.assets import assets
-from qps_service.web.page import Page
+from qps_service.web.page import Page, host_of
 from qps_service.web.server import ADDRESS, address_of, listen, serve
 
 HELP = "show a page with charts and tables to browsers, from the ledger"
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where to listen (default: {ADDRESS}, or systemd's socket)",
     )  # fmt: skip
     parser.add_argument(
-        "--host", metavar="NAME", action="append", default=[],
+        "--host", metavar="NAME", action="append", type=read_by(host_of), default=[],
         help="a name that browsers may ask for, beside localhost and addresses",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ seconds is cheap. SQLite also syncs the directory when it creates the write-ahea
 Only one connection writes, so that none of SQLite's trouble with several writers concerns us.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -40,6 +41,8 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 # and unixFullPathname in https://sqlite.org/src/file/src/os_unix.c), and Python can't ask it for
 # SQLITE_OPEN_NOFOLLOW. Nobody is waited for at the other end of a FIFO.
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# It names the file, and no lock ends when it is closed (open(2)).
+_NAMED = os.O_PATH | _FLAGS
 # The bytes that SQLite's readers lock (https://sqlite.org/src/file/src/os.h: SHARED_FIRST, SHARED_SIZE).
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
@@ -94,10 +97,12 @@ class Database:
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        # Held from before the connection until after it: closing any descriptor of the file would
-        # end SQLite's locks on it (fcntl(2)).
+        # Held from before the connection until after it: closing a descriptor of the file ends all locks that
+        # the process has on it (fcntl(2)), also those of readers in other threads. Theirs are no such
+        # descriptors (_NAMED).
         self._file: int | None = None
         self._scans = True  # whether the whole file is looked through for damage where it is opened
+        self._copies = True  # whether one of an older schema is copied, to be read
         self._places: dict[str, tuple[int, int] | None] = {}  # path -> device, inode when it was opened
 
     @property
@@ -112,12 +117,12 @@ class Database:
             raise LedgerUnavailable("it is not open")
         return self._connection
 
-    def open(self, *, writable: bool, scan: bool = True) -> None:
+    def open(self, *, writable: bool, scan: bool = True, copies: bool = True) -> None:
         """Open it and check that it is sound, without `scan` only that it is a ledger: a page that is damaged
         is noticed where it is read. Writable, it is created if it is missing or empty, with mode
         0640 less the umask, and brought to this program's schema. Else nothing is written, not even beside
-        it, and one of an older schema is seen as it is at this moment."""
-        self._scans = scan
+        it; one of an older schema is seen as it is at this moment, and without `copies` refused."""
+        self._scans, self._copies = scan, copies
         try:
             with translated():
                 if writable:
@@ -206,7 +211,9 @@ class Database:
         """SQLite reads beside a writer by way of the shared memory `-shm`, which must be there. Where it is
         not, no service has the file open; it is whole if there is no write-ahead log either."""
         _require_own_files(self.path, writable=False)
-        self._file = os.open(self.path, os.O_RDONLY | _FLAGS)
+        self._file = os.open(self.path, _NAMED)
+        if not os.access(self.path, os.R_OK):  # SQLite would not say why
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if not os.fstat(self._file).st_size:
             raise LedgerMissing("there is nothing in it yet")
         if os.path.exists(self.path + "-shm") or _size(self.path + "-wal"):
@@ -221,6 +228,8 @@ class Database:
                 return
             self._disconnect()
         # SQLite itself will take no locks now; somebody may have it to himself (locking_mode=EXCLUSIVE).
+        os.close(self._file)
+        self._file = os.open(self.path, os.O_RDONLY | _FLAGS)
         try:
             fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
         except BlockingIOError:
@@ -232,7 +241,8 @@ class Database:
         """Who reads an older schema writes nothing to it: a copy in memory takes the steps."""
         if (version := self._value("PRAGMA user_version")) == VERSION:
             return
-        if self._value("PRAGMA page_count") * self._value("PRAGMA page_size") > COPY_LIMIT:
+        limit = COPY_LIMIT if self._copies else 0
+        if self._value("PRAGMA page_count") * self._value("PRAGMA page_size") > limit:
             raise LedgerUnavailable(
                 f"it has schema {version}, and the service brings it to {VERSION} at its next start"
             )

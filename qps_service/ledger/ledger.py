@@ -57,10 +57,10 @@ class Ledger:
         self._boot = boot
         self._epoch: int | None = None  # the ledger's clock where CLOCK_BOOTTIME is 0, since the first commit
 
-    def open(self, writable: bool = True, *, scan: bool = True) -> None:
+    def open(self, writable: bool = True, *, scan: bool = True, copies: bool = True) -> None:
         """Open it, and create it if it is to be written and there is none. Who only looks leaves out the
-        `scan` of the whole file for damage."""
-        self.database.open(writable=writable, scan=scan)
+        `scan` of the whole file for damage, and may leave out copies of an older schema's."""
+        self.database.open(writable=writable, scan=scan, copies=copies)
         self._epoch = None
         with self.database.snapshot() as reading:
             self.sequence, self.number = _meta(reading, "sequence"), _meta(reading, "number")

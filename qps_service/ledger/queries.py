@@ -288,8 +288,9 @@ def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> It
         yield Event(at, kind, os.fsdecode(text), log)
 
 
-def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
-    """How everything stands, with the numbers since then, Unix nanoseconds, and the last events."""
+def standing(ledger: Ledger, since: int, now: int, events: int, *, slowest: bool = True) -> Standing:
+    """How everything stands, with the numbers since then, Unix nanoseconds, the last events, and each log's
+    slowest routes where they are wanted."""
     with ledger.snapshot() as reading:
         logs = reading.execute(
             """SELECT id, name, path, format, at,
@@ -310,10 +311,12 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
             (events,),
         )
         recent = Question(since, now, MINUTE)
+        known = logs.fetchall()
+        slow = _slowest(reading, [log for log, *_ in known], recent) if slowest else {}
         return Standing(
             logs=tuple(
-                LogStanding(name, os.fsdecode(path), *rest)._replace(slowest=_slowest(reading, log, recent))
-                for log, name, path, *rest in logs.fetchall()
+                LogStanding(name, os.fsdecode(path), *rest)._replace(slowest=slow.get(log, ()))
+                for log, name, path, *rest in known
             ),
             started=turns.get(STARTED),
             stopped=turns.get(STOPPED),
@@ -322,10 +325,24 @@ def standing(ledger: Ledger, since: int, now: int, events: int) -> Standing:
         )
 
 
-def _slowest(reading: sqlite3.Connection, log: int, question: Question) -> tuple[tuple[str, Latency], ...]:
-    periods = {row[0]: row[-1] for row in _periods(reading, json.dumps([log]), question)}
-    latencies = _latency_by_route(reading, _summed_up(_spans(reading), periods), question)
-    return tuple(nlargest(SLOWEST, latencies, key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0))
+def _slowest(
+    reading: sqlite3.Connection, logs: list[int], question: Question
+) -> dict[int, tuple[tuple[str, Latency], ...]]:
+    """By log. Periods and spans of all logs are read once."""
+    periods: defaultdict[int, dict[int, int | None]] = defaultdict(dict)
+    for number, log, *_, span in _periods(reading, json.dumps(logs), question):
+        periods[log][number] = span
+    spans = _spans(reading)
+    return {
+        log: tuple(
+            nlargest(
+                SLOWEST,
+                _latency_by_route(reading, _summed_up(spans, own), question),
+                key=lambda each: each[1].quantile(QUANTILES["p95"]) or 0,
+            )
+        )
+        for log, own in periods.items()
+    }
 
 
 def last_report(ledger: Ledger) -> tuple[int, int] | None:
@@ -336,3 +353,10 @@ def last_report(ledger: Ledger) -> tuple[int, int] | None:
                WHERE sequence = (SELECT value FROM meta WHERE name = 'sequence')"""
         ).fetchone()
         return None if ended is None else (began, ended)
+
+
+def last_start(ledger: Ledger) -> int | None:
+    """When the service was started last, Unix nanoseconds."""
+    with ledger.snapshot() as reading:
+        (at,) = reading.execute("SELECT max(at) FROM event WHERE kind = ?", (STARTED,)).fetchone()
+        return None if at is None else int(at)

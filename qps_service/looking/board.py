@@ -12,7 +12,7 @@ from qps_service.looking.order import Order
 from qps_service.looking.recent import BIN, BINS, SPAN, Recent, Sample, sample_of, together
 from qps_service.looking.rendering import visible
 from qps_service.looking.screen import Line, Shown, page_of, plain, screen
-from qps_service.looking.view import View, press
+from qps_service.looking.view import MOVES, View, press
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
 from qps_service.values.reports import Report, Standing
@@ -65,8 +65,9 @@ class Board:
 
     def press(self, key: str, height: int, now: int) -> bool:
         """A key was pressed; whether to go on."""
-        shown = self._shown(now)
-        view = press(self._view, key, places=1 + shown.others, rows=len(shown.rows), page=page_of(height))
+        # Rows take long: a paste must not have them arranged for each of its keys.
+        rows = len(self._shown(now).rows) if key in MOVES else 0
+        view = press(self._view, key, places=len(self._places()), rows=rows, page=page_of(height))
         if view is None:
             return False
         self._view = view

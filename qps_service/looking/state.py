@@ -55,7 +55,14 @@ def _committed(standing: Standing) -> int:
 
 def _late(standing: Standing) -> int:
     """How old the last commit may be."""
-    return max(LATE, *(WINDOWS_LATE * period.length for period in standing.past.periods[-1:]), 0)
+    windows = [(period.started, period.ended) for period in standing.past.periods[-1:]]
+    return max(LATE, *(WINDOWS_LATE * due(*window, standing.started) for window in windows), 0)
+
+
+def due(began: int, ended: int, started: int | None) -> int:
+    """How long after a window's end the next one ends: that part of it in which the service ran, which was
+    started last at `started`. The window after a stop is as long as the stop, too."""
+    return ended - (started if started is not None and began < started < ended else began)
 
 
 def _is_down(pid: int, unit: Mapping[str, str]) -> bool:

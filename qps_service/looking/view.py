@@ -47,12 +47,12 @@ class View(NamedTuple):
 
 def press(view: View, key: str, *, places: int, rows: int, page: int) -> View | None:
     """What is chosen after a key; None at the end. `places` is the number of tables, `rows` that of rows
-    that pass, of which `page` are shown."""
+    that pass, of which `page` are shown; only MOVES ask for it."""
     if view.is_typing:
         return _type(view, key)
     if view.is_helping:
         return view._replace(is_helping=False)
-    if key in _MOVES:
+    if key in MOVES:
         return view._replace(top=max(0, min(view.top + _move(key, rows, page), rows - page)))
     if key in (LEFT, RIGHT):
         return view._replace(left=max(0, view.left + (SHIFT if key == RIGHT else -SHIFT)))
@@ -74,7 +74,7 @@ def press(view: View, key: str, *, places: int, rows: int, page: int) -> View | 
     return None if key in ("q", "Q") else view
 
 
-_MOVES: Mapping[str, tuple[int, int]] = {  # rows, pages
+MOVES: Mapping[str, tuple[int, int]] = {  # rows, pages
     UP: (-1, 0), DOWN: (1, 0), PAGE_UP: (0, -1), PAGE_DOWN: (0, 1), HOME: (0, 0), END: (0, 0),
 }  # fmt: skip
 
@@ -82,7 +82,7 @@ _MOVES: Mapping[str, tuple[int, int]] = {  # rows, pages
 def _move(key: str, rows: int, page: int) -> int:
     if key in (HOME, END):
         return rows if key == END else -rows
-    by_row, by_page = _MOVES[key]
+    by_row, by_page = MOVES[key]
     return by_row + by_page * page
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from qps_service.looking.moments import spell_length
 from qps_service.looking.rendering import notes, visible
-from qps_service.looking.state import LATE, WINDOWS_LATE, is_counting
+from qps_service.looking.state import LATE, WINDOWS_LATE, due, is_counting
 from qps_service.looking.table import Row, Table, table_of
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
@@ -22,12 +22,12 @@ ROUTES = 50  # rows; the others are one
 PARTS = 24  # of the span, for the small chart of each route
 EVENTS = 200  # the last ones
 LOGS = 200
+EVERY = 60.0  # seconds between two questions at most: the window after a stop is as long as the stop
 
 
-def is_late(report: tuple[int, int], now: int) -> bool:
-    """Whether the report after this one, by its window, should have been there."""
-    started, ended = report
-    return now - ended > max(LATE, WINDOWS_LATE * (ended - started))
+def is_late(report: tuple[int, int], started: int | None, now: int) -> bool:
+    """Whether the report after this one, by its window, should have been there; `started` as in `due`."""
+    return now - report[1] > max(LATE, WINDOWS_LATE * due(*report, started))
 
 
 def state(standing: Standing, view: View, now: int, pid: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def state(standing: Standing, view: View, now: int, pid: int) -> dict[str, Any]:
     return {
         "counting": counting,
         "sentence": _health(standing, now, counting=counting),
-        "every": max(1.0, *(period.length / SECOND for period in periods)) if periods else 10.0,
+        "every": min(EVERY, max(1.0, *(each.length / SECOND for each in periods))) if periods else 10.0,
         "logs": [show(log.name.encode()) for log in standing.logs[:LOGS]],
         "last": row and _members(row),
         "requests": sum(log.requests for log in logs),

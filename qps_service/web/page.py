@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from qps_service import __version__
+from qps_service.errors import UsageError
 from qps_service.ledger.database import (
     LedgerError,
     LedgerMissing,
@@ -28,7 +30,7 @@ from qps_service.ledger.database import (
     LedgerUnavailable,
 )
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.queries import last_report, past, standing
+from qps_service.ledger.queries import last_report, last_start, past, standing
 from qps_service.looking.moments import HOUR, MINUTE
 from qps_service.text.escape import show, show_path
 from qps_service.values.counts import Key
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 TIME_LIMIT = 10.0  # seconds of one question to the ledger
-KEPT = 16  # answers, of some 100 KB, and what they were made of, of a megabyte or two
+KEPT = 16  # answers, of some 100 KB
+PASTS = 2  # of what they were made of, each of some 15 MB where ten logs have 1,000 routes
 PARTS_OF_THE_PAGE = ("/state.json", "/series.json", "/routes.json")
 _HEADERS = [
     (
@@ -59,6 +62,14 @@ _HEADERS = [
 ]
 Kept = TypeVar("Kept")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
+
+
+def host_of(text: str) -> str:
+    """A name that browsers may ask for. Raises ValueError for what no Host header's name is."""
+    found = _HOST.fullmatch(text)
+    if not found or found[2] or not found[1].rstrip("."):
+        raise ValueError("expected a name without a port, such as stats.example.com")
+    return text
 
 
 class Answer(NamedTuple):
@@ -81,8 +92,9 @@ class _Asked(NamedTuple):
 class _Remembered(Generic[Kept]):
     """The last that were computed. Who computes takes the lock: others who ask the same have it then."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.computing = threading.Lock()
+        self._most = most
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, key: str) -> Kept | None:
@@ -92,7 +104,7 @@ class _Remembered(Generic[Kept]):
     def put(self, key: str, value: Kept) -> Kept:
         """The value; the oldest goes for it."""
         self._kept[key] = value
-        if len(self._kept) > KEPT:
+        if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return value
 
@@ -118,10 +130,10 @@ class Page:
         }
         self._holder = holder
         self._unix, self._monotonic = unix, monotonic
-        self._names = {"localhost", *(name.lower() for name in names)}
+        self._names = {"localhost", *(name.rstrip(".").lower() for name in names)}
         # Charts do not wait for routes, which take longer.
-        self._answers = {path: _Remembered[Answer]() for path in ("/series.json", "/routes.json")}
-        self._pasts = _Remembered[Past]()  # what the routes' answers were made of
+        self._answers = {path: _Remembered[Answer](KEPT) for path in ("/series.json", "/routes.json")}
+        self._pasts = _Remembered[Past](PASTS)  # what the routes' answers were made of
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         """One request."""
@@ -156,6 +168,8 @@ class Page:
             return _sentence(400, f"{error}.")
         try:
             return self._told(path, view, environ.get("HTTP_IF_NONE_MATCH", ""))
+        except UsageError:
+            return _sentence(404, f"The ledger knows no log {view.log}.")
         except LedgerError as error:
             return _sentence(503, self._trouble(error))
 
@@ -175,7 +189,7 @@ class Page:
     def _open(self) -> "Iterator[Ledger]":
         ledger = Ledger(self._path, boot="")
         try:
-            ledger.open(writable=False, scan=False)
+            ledger.open(writable=False, scan=False, copies=False)  # not for each request
             due = self._monotonic() + TIME_LIMIT
             ledger.database.give_up_when(lambda: self._monotonic() > due)
             with ledger.snapshot():
@@ -208,7 +222,11 @@ class Page:
         now = self._unix()
         report = last_report(ledger)
         # Where reports do not come any longer the span goes on, for that to be seen.
-        end = now // MINUTE * MINUTE if report is None or is_late(report, now) else report[1]
+        end = (
+            now // MINUTE * MINUTE
+            if report is None or is_late(report, last_start(ledger), now)
+            else report[1]
+        )
         since, until = view.span(end)
         return _Asked(_etag(f"{path} {ledger.sequence} {since} {until} {view}"), since, until)
 
@@ -230,7 +248,7 @@ class Page:
     def _state(self, ledger: Ledger, view: View) -> dict[str, Any]:
         now = self._unix()
         began, ended = last_report(ledger) or (now - HOUR, now)
-        told = state(standing(ledger, began, max(now, ended), 0), view, now, self._holder())
+        told = state(standing(ledger, began, max(now, ended), 0, slowest=False), view, now, self._holder())
         return {**told, "charts": "/dygraph.js" in self._files}
 
     def _trouble(self, error: LedgerError) -> str:
@@ -260,7 +278,8 @@ def _takes_latency(view: View) -> Callable[[LatencyKey], bool]:
 
 
 def _etag(text: str) -> str:
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    """Another version of the program may answer otherwise."""
+    return f'"{hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()[:32]}"'
 
 
 def _json(document: dict[str, Any], status: int = 200) -> Answer:

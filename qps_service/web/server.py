@@ -20,6 +20,10 @@ ADDRESS = "127.0.0.1:9146"
 THREADS = 8  # one computes what is new, and others hand out what is known
 CLIENTS = 100  # connections; more wait in the kernel
 HEAD_SIZE = 16 << 10  # bytes of a request's head
+# Bytes that are taken in at once, and no more while a request waits for its answer: four whole requests. What
+# four are answered is less than BUFFERED, at which waitress's threads wait for who does not read.
+TAKEN = 128
+BUFFERED = 16 << 20  # bytes of answers, in memory: there may be no place for a file of them
 IDLE = 5 * 60  # seconds; longer than the longest common interval of reports
 SILENCE = 120  # seconds after which a silent connection is closed
 
@@ -53,6 +57,9 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
         connection_limit=CLIENTS,
         max_request_header_size=HEAD_SIZE,
         max_request_body_size=0,
+        recv_bytes=TAKEN,
+        outbuf_overflow=BUFFERED,
+        outbuf_high_watermark=BUFFERED,
         channel_timeout=SILENCE,
         ident=None,
         clear_untrusted_proxy_headers=True,

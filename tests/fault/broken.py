@@ -576,6 +576,16 @@ def knows_one_size() -> None:
     replace(curses, resizeterm=lambda *_: None)
 
 
+def has_no_default_colours() -> None:
+    """Of the world: a terminal without op and oc (terminfo(5))."""
+    import curses
+
+    def lacks() -> None:
+        raise curses.error("use_default_colors() returned ERR")
+
+    replace(curses, use_default_colors=lacks)
+
+
 def is_always_red() -> None:
     from qps_service.commands.terminal import Screen
 

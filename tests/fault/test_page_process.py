@@ -7,12 +7,12 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from qps_service.web.server import address_of
+from qps_service.web.server import TAKEN, THREADS, address_of
 from tests.fault.program import GUARD, ROOT, command, free_port
 from tests.ledgers import entry, opened
 from tests.promised import Promise, promises
@@ -24,7 +24,7 @@ HANDED = """
 import os, sys
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="qps-reporter-web.socket")
 from qps_service.web import server
-server.IDLE = float(sys.argv.pop(1))
+server.IDLE, server.TAKEN, server.BUFFERED = float(sys.argv.pop(1)), int(sys.argv.pop(1)), 1 << 20
 from qps_service.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -38,8 +38,8 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def get(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=GUARD) as answer:  # noqa: S310 - loopback
+def get(address: str, patience: float = GUARD) -> bytes:
+    with urllib.request.urlopen(address, timeout=patience) as answer:  # noqa: S310 - loopback
         assert answer.status == 200
         return bytes(answer.read())
 
@@ -64,7 +64,9 @@ def test_in_the_foreground(state: Path, number: int) -> None:
 
 
 @contextmanager
-def handed(state: Path, patience: float) -> Iterator[tuple[Callable[[], "subprocess.Popen[bytes]"], str]]:
+def handed(
+    state: Path, patience: float, taken: int = TAKEN
+) -> Iterator[tuple[Callable[[], "subprocess.Popen[bytes]"], str]]:
     """Starts the page as systemd does, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         started: list[subprocess.Popen[bytes]] = []
@@ -72,7 +74,7 @@ def handed(state: Path, patience: float) -> Iterator[tuple[Callable[[], "subproc
         def start() -> "subprocess.Popen[bytes]":
             descriptor = listening.fileno()
             code = f"import os; os.dup2({descriptor}, 3); os.set_inheritable(3, True)\n{HANDED}"
-            arguments = [sys.executable, "-c", code, str(patience), "web", "--state", str(state)]
+            arguments = [sys.executable, "-c", code, str(patience), str(taken), "web", "--state", str(state)]
             started.append(subprocess.Popen(arguments, cwd=ROOT, pass_fds=[descriptor]))
             return started[-1]
 
@@ -97,7 +99,29 @@ def check_ends(patience: float, state: Path) -> None:
         assert b"<title>" in get(address)
 
 
-test_promise, test_twin = promises(Promise(check_ends, 0.2, {"endless": 3600.0}))
+def check_deaf(taken: int, state: Path) -> None:
+    """Who asks for much at once and never reads keeps nobody else from his answer."""
+    asked = b"GET /dygraph.js HTTP/1.1\r\nHost:[::]\r\n\r\n"
+    with handed(state, 3600.0, taken) as (start, address), ExitStack() as stack:
+        start()
+        assert b"<title>" in get(address)
+        host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+        for _ in range(THREADS):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect((host, int(port)))
+            deaf.sendall(asked * 200)
+        try:
+            for _ in range(40):  # each waits for its turn, in which each of the others has one
+                assert b'"requests":10,' in get(f"{address}state.json", patience=5)
+        except TimeoutError:
+            pytest.fail("nobody gets an answer")
+
+
+test_promise, test_twin = promises(
+    Promise(check_ends, 0.2, {"endless": 3600.0}),
+    Promise(check_deaf, TAKEN, {"all at once": 8192}),
+)
 
 
 def test_it_needs_no_right_to_a_socket_of_its_own(state: Path, tmp_path: Path) -> None:

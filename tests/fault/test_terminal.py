@@ -185,6 +185,17 @@ def check_screen(make_terminal: MakeTerminal) -> None:
     assert terminal.is_as_it_was()
 
 
+def check_few_colours(make_terminal: MakeTerminal) -> None:
+    """A terminal that can't go back to its own colours has some all the same."""
+    terminal = make_terminal(broken.has_no_default_colours)
+    terminal.shows(BEGUN)
+    terminal.write(1, b"/", 503)
+    terminal.shows(is_seen("100%"))
+    assert RED in terminal.raw
+    terminal.press(b"q")
+    assert terminal.ends() == 0
+
+
 def check_signal(make_terminal: MakeTerminal, number: signal.Signals) -> None:
     terminal = make_terminal()
     terminal.shows(BEGUN)
@@ -274,6 +285,7 @@ test_promise, test_twin = promises(
         MadePromise(check, *twins, by="make_terminal", **given)
         for check, twins, given in (
             (check_screen, [broken.keeps_the_terminal, broken.knows_one_size], {}),
+            (check_few_colours, [], {}),
             (check_signal, [], {"number": signal.SIGTERM}),
             (check_crash, [broken.keeps_the_terminal], {}),
             (check_stop, [broken.keeps_the_terminal, broken.is_always_red], {}),

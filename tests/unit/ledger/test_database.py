@@ -432,6 +432,21 @@ def check_reader_and_writer(path: Path) -> None:
     ledger.close()
 
 
+def check_readers_apart(path: Path) -> None:
+    """Another reader in the same process comes and goes, and the writer ends: a snapshot stays as it was."""
+    first, second = (Ledger(str(path), boot=BOOT) for _ in range(2))
+    with writing(path) as service:
+        first.open(writable=False)
+        with first.snapshot():
+            before = first.restore("access", now=0, at=0)
+            second.open(writable=False)
+            second.close()
+            service.communicate()
+            assert path.with_name("ledger.db-wal").exists(), "it was copied into the file beneath the reader"
+            assert first.restore("access", now=0, at=0) == before
+        first.close()
+
+
 def test_readers_and_the_writer_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_reader_and_writer(tmp_path / "a")
     open_writable = Database._open_writable
@@ -496,5 +511,10 @@ test_promise, test_twin = promises(
     ),
     Promise(check_write_ahead_log_is_cut, None, [Doubled("ledger.database:WAL_LIMIT")]),
     Promise(check_a_lock_is_waited_for_a_moment, None, [Doubled("ledger.database:BUSY")]),
+    Promise(
+        check_readers_apart,
+        None,
+        {"closes the file": Patches((database, "_NAMED", os.O_RDONLY | database._FLAGS))},
+    ),
     Promise(check_large_numbers, None, [Patches((database, "translated", nullcontext))], (OverflowError,)),
 )

@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -216,10 +216,35 @@ def check_recalled(tmp_path: Path, length: int) -> None:
     assert [rows["/3"].quantile(part) for part in (500, 950)] == [7 * MILLISECOND, 900 * MILLISECOND]
 
 
+def check_in_time(tmp_path: Path) -> None:
+    """A ledger that takes too long tells nothing, and not half of it."""
+    ledger = opened(tmp_path / "ledger.db")
+    at = 1_790_000_000 * SECOND
+    ledger.commit([entry([1])._replace(at=at - SECOND, path="/access.log")], sequence=1)
+    ledger.close()
+    for passes, told in ((SECOND // 100, {"own"}), (SECOND // 4, set())):  # between two looks at the clock
+        shows, moments = Board(View()), count(START, passes)
+        clock = type("", (), {"now": lambda _, moments=moments: next(moments)})()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: at)
+            top._recall(shows, config(tmp_path), str(tmp_path), clock)
+        assert shows._recents.keys() == told
+
+
 def config(tmp_path: Path) -> Config:
     file = tmp_path / "qps-reporter.toml"
     file.write_text('[log.own]\npath = "/access.log"\n')
     return load(Flags(config=str(file)), {})
+
+
+def check_paste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are arranged for what is drawn, and not for each key that is typed."""
+    shows = Board(View())
+    shows.take([report((Row(b"GET", b"/", 200, 5, 0, 5.0),))], [standing()], START)
+    monkeypatch.setattr(Board, "_shown", lambda *_: pytest.fail("they are arranged"))
+    for key in "/checkout":
+        assert shows.press(key, 24, START)
+    assert shows._view.filter == "checkout"
 
 
 def check_stale(_: None = None) -> None:
@@ -610,6 +635,8 @@ test_promise, test_twin = promises(
     Promise(check_charts, None, {"the next bin's": Patches((recent, "_bin_of", ends_in_bins))}),
     Promise(check_recalled, None, {"each bin anew": recall_by(recent.BIN)}, length=60 * SECOND),
     Promise(check_recalled, None, {}, length=10 * SECOND),
+    Promise(check_in_time, None, {"patient": Patches((top, "PATIENCE", 1 << 62))}),
+    Promise(check_paste, None, {"each key": Patches((board, "MOVES", "/checkout"))}),
     Promise(check_chosen, None, {"of one name": Patches((top, "_free", lambda name, _: name))}),
     Promise(check_stale, None, {"for ever": Patches((recent, "SPAN", 10_000 * SECOND))}),
     Promise(check_durations, None, {"the last alone": Patches((recent, "SPAN", SECOND))}),

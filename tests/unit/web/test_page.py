@@ -16,11 +16,13 @@ import pytest
 from qps_service.ledger import database, queries
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.schema import VERSION
+from qps_service.looking import state as standing_of
 from qps_service.text.escape import show
 from qps_service.values.counts import Counts, Key
+from qps_service.values.entries import STARTED, Event
 from qps_service.web import answers, page
 from qps_service.web.assets import Asset, assets
-from qps_service.web.page import Page
+from qps_service.web.page import Page, host_of
 from qps_service.web.view import RANGES, step_for, view_of
 from tests.durations import quantile
 from tests.ledgers import SECOND, entry, locked, opened
@@ -224,10 +226,13 @@ HOSTS = {**dict.fromkeys(OURS, 200), **dict.fromkeys(STRANGE, 403)}
 
 
 def check_hosts(make: Callable[..., Browser], week: Week) -> None:
-    browser = make(week, names=["page.example"])
+    browser = make(week, names=["Page.Example."])
     got = {host: browser.get(HTTP_HOST=host).status for host in HOSTS}
     assert got == HOSTS
     assert browser.get("/", HTTP_HOST="evil.example").status == 403
+    for name in ("page.example:80", ":80", "a b:c", "", "."):
+        with pytest.raises(ValueError, match="without a port"):
+            host_of(name)
 
 
 def check_methods(week: Week) -> None:
@@ -304,6 +309,9 @@ def check_etag(tmp_path: Path) -> None:
         assert (again.status, again.body) == (304, b"")
         assert browser.get(part, "range=3h", **known).status == 200
         assert browser.get(part, "filter=1", **known).status == 200
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(page, "__version__", "9.9")
+            assert browser.get(part, **known).status == 200
     ledger.commit([entry(range(10), sequence=2, started=10 * SECOND, ended=20 * SECOND)], sequence=2)
     ledger.close()
     for part in ("/series.json", "/routes.json"):
@@ -347,12 +355,59 @@ def check_shared(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == ["route"]
 
 
-def test_no_more_is_kept_than_is_promised(week: Week) -> None:
+def check_kept(week: Week) -> None:
+    """No more than is promised."""
     browser = of(week)
     for number in range(page.KEPT + 3):
         browser.get("/routes.json", f"filter={number}&range=15m")
     assert len(browser.page._answers["/routes.json"]._kept) == page.KEPT
     assert len(browser.page._pasts._kept) == 1
+    for length in ("15m", "1h", "3h"):
+        browser.get("/routes.json", f"range={length}")
+    assert len(browser.page._pasts._kept) == 2
+
+
+def check_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many logs there are, what all of them share is read once; the page, which is asked often and
+    shows no slowest routes, has none looked for."""
+    ledger = opened(tmp_path / "ledger.db")
+    ledger.commit([entry(range(10), log=f"log-{number}") for number in range(4)], sequence=1)
+    looks: list[str] = []
+
+    def look(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*asked: Any) -> Any:
+            looks.append(name)
+            return real(*asked)
+
+        return looked
+
+    for name in ("_periods", "_spans"):
+        monkeypatch.setattr(queries, name, look(name, getattr(queries, name)))
+    now = end_of(tmp_path / "ledger.db")
+    queries.standing(ledger, now - HOUR, now, 0)
+    ledger.close()
+    assert sorted(looks) == ["_periods", "_periods", "_spans"]
+    looks.clear()
+    assert len(Browser(tmp_path / "ledger.db", now=now).get().told["logs"]) == 4
+    assert looks == ["_periods"]
+
+
+def each_by_itself(reading: sqlite3.Connection, logs: list[int], question: Any) -> Mapping[int, Any]:
+    """A twin of `_slowest`."""
+    return {log: REAL_SLOWEST(reading, [log], question)[log] for log in logs}
+
+
+REAL_SLOWEST = queries._slowest
+
+
+def with_the_slowest(*asked: Any, slowest: bool) -> Any:
+    """A twin of `standing`."""
+    return queries.standing(*asked)
+
+
+def as_the_window(began: int, ended: int, _: int | None) -> int:
+    """A twin of `due`."""
+    return ended - began
 
 
 # --- what can't be told is a sentence
@@ -374,10 +429,22 @@ def check_sentences(tmp_path: Path) -> None:
     ledger.close()
     assert browser.get().told["sentence"].startswith("NOT COUNTING: the ledger knows no log yet.")
     assert browser.get("/series.json").told["rows"] == []
+    ledger = opened(path)
+    ledger.commit([entry([1])], sequence=1)
+    ledger.close()
+    for part in ("/series.json", "/routes.json"):
+        got = browser.get(part, "log=nobody")
+        assert (got.status, got.told) == (404, {"sentence": "The ledger knows no log nobody."})
     with locked(path, "EXCLUSIVE"):
         assert (
             sentence() == f"Another program has locked the ledger {path}. The page goes on when it is done."
         )
+    with sqlite3.connect(path) as writing:
+        writing.execute(f"PRAGMA user_version = {VERSION - 1}")
+    assert sentence() == (
+        f"The ledger {path} can't be read: it has schema {VERSION - 1}, and the service brings it to "
+        f"{VERSION} at its next start."
+    )
     with sqlite3.connect(path) as writing:
         writing.execute(f"PRAGMA user_version = {VERSION + 1}")
     assert sentence() == (
@@ -388,14 +455,20 @@ def check_sentences(tmp_path: Path) -> None:
     assert sentence().startswith(f"The ledger {path} can't be read: ")
 
 
-def check_down(tmp_path: Path) -> None:
-    """A service that does not count any longer is said to, and the span goes on."""
+def check_down(tmp_path: Path, stop: int) -> None:
+    """A service that does not count any longer is said to, and the span goes on; also after a stop of so many
+    seconds, which made its last window as long."""
     path = tmp_path / "ledger.db"
     ledger = opened(path)
     ledger.commit([entry(range(10))], sequence=1)
+    if stop:
+        told = entry(range(10), sequence=2, started=10 * SECOND, ended=(20 + stop) * SECOND)
+        start = Event(told.at - 10 * SECOND, STARTED, "started")
+        ledger.commit([told._replace(events=(start,))], sequence=2)
     ledger.close()
     browser = Browser(path, now=end_of(path) + 25 * SECOND)
     assert browser.get().told["counting"]
+    assert browser.get().told["every"] == (60 if stop else 10)
     first = browser.get("/series.json")
     browser.now += 3000 * SECOND
     assert (
@@ -473,10 +546,36 @@ test_promise, test_twin = promises(
     Promise(check_hosts, of, {"all hosts": Patches((Page, "_is_host", lambda *_: True))}),
     Promise(check_methods, None, {}),
     Promise(check_headers, None, {"inline": Patches((page, "_HEADERS", []))}, caught=(KeyError,)),
-    Promise(check_etag, None, {"by path alone": Patches((page, "_etag", lambda text: text.split()[0]))}),
+    Promise(
+        check_etag,
+        None,
+        {
+            "by path alone": Patches((page, "_etag", lambda text: text.split()[0])),
+            "whatever the program": Patches((page, "_etag", str)),
+        },
+    ),
     Promise(check_shared, None, {"forgets": Patches((page, "OrderedDict", Forgetful))}),
     Promise(check_sentences, None, {"one for all": Patches((Page, "_trouble", lambda _, error: str(error)))}),
-    Promise(check_down, None, {"never late": Patches((page, "is_late", lambda *_: False))}),
+    Promise(check_down, None, {"never late": Patches((page, "is_late", lambda *_: False))}, stop=0),
+    Promise(
+        check_down,
+        None,
+        {
+            "waits for as long": Patches((standing_of, "due", as_the_window)),
+            "shows for as long": Patches((answers, "due", as_the_window)),
+            "asks as seldom": Patches((answers, "EVERY", 1e9)),
+        },
+        stop=8 * 3600,
+    ),
+    Promise(check_kept, None, {"as many as answers": Patches((page, "PASTS", 16))}),
+    Promise(
+        check_one_look,
+        None,
+        {
+            "for the page, too": Patches((page, "standing", with_the_slowest)),
+            "each log by itself": Patches((queries, "_slowest", each_by_itself)),
+        },
+    ),
     Promise(check_waits, None, [Patches((Page, "_open", since_it_was_asked))]),
     Promise(
         check_slow,
