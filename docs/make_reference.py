@@ -30,10 +30,10 @@ from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
-from qps_service.outputs.prometheus.exposition import Families  # noqa: E402
+from qps_service.outputs.prometheus.exposition import Families, Histograms  # noqa: E402
 from qps_service.reporting.report import GAUGES  # noqa: E402
 from qps_service.values.counts import OTHER, Counts, Key  # noqa: E402
-from qps_service.values.latency import Latency, LatencyKey, bin_of  # noqa: E402
+from qps_service.values.latency import BY_ROUTE, Latency, LatencyKey, bin_of  # noqa: E402
 from qps_service.values.reports import Overview, Report, Row, Standing  # noqa: E402
 
 PAGES = HERE / "reference"
@@ -185,7 +185,8 @@ _ROUTES = (b"/", b"/help", b"/my_page", b"/user/:id", b"/index.html", b"/a//b", 
 
 
 def prometheus_metrics() -> str:
-    """The families that an answer has."""
+    """The families that an answer has, as by default, and those that `latency = "route"` adds."""
+    families = (*Families(_OVERVIEW, Histograms(by=BY_ROUTE)), *Families(_OVERVIEW))
     rows = (
         (
             _code(_name(family)),
@@ -193,7 +194,7 @@ def prometheus_metrics() -> str:
             ", ".join(map(_code, _labels(family))),
             f"{family.documentation}.",
         )
-        for family in {family.name: family for family in Families(_OVERVIEW)}.values()
+        for family in {family.name: family for family in families}.values()
     )
     return _table(("metric", "type", "labels", "meaning"), rows)
 
@@ -337,7 +338,7 @@ def members_of_a_report() -> str:
 
     top = schema["properties"]
     parts = [*lines("", top)]
-    for name in ("rows", "losses"):
+    for name in ("rows", "latency", "losses"):
         parts += [f"\nEach of `{name}` has\n", *lines("", top[name]["items"]["properties"])]
     return "\n".join(parts) + "\n"
 

@@ -4,7 +4,6 @@ import argparse
 import errno
 import os
 import pwd
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -139,7 +138,7 @@ def _matched(config: Config) -> tuple[list[Answer], Sequence[LogConfig]]:
 
 def _print(answers: list[Answer]) -> bool:
     for what, how, well in answers:
-        sys.stdout.write(f"{what:<14} {how}{'' if well else '  <-- problem'}\n")
+        answer(f"{what:<14} {how}{'' if well else '  <-- problem'}\n")
     return all(well for _, _, well in answers)
 
 

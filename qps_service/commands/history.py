@@ -4,16 +4,28 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import partial
 
 from qps_service.commands import add_selection, answer, selection_of
 from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.queries import past
 from qps_service.looking.moments import HOUR, STEPS, days_before, spell, step_for
-from qps_service.looking.rendering import NO_LATENCY_SO, begins, ends, render_csv, render_json, render_table
+from qps_service.looking.rendering import (
+    NO_LATENCY_SO,
+    begins,
+    ends,
+    render_csv,
+    render_json,
+    render_table,
+    visible,
+)
 from qps_service.looking.table import SORTS, Table, table_of
+from qps_service.reporting.selection import Selection
+from qps_service.values.counts import Key
 from qps_service.values.past import NAMES, QUANTILES, Question
 
 HELP = "show what was counted when, from the ledger"
@@ -29,9 +41,10 @@ examples:
 Reads only, and may run while the service runs, after it was stopped and after it was killed. Errors are 5xx;
 seconds are those that really passed, and rates are by them. A window is in the minute, hour or day in which
 it ends. What is kept by the minute or hour is shown so. Exits 0 if there is an answer, 1 if there is nothing
-in the span, or the ledger can't be read, 2 if the command line is wrong.
+in the span, or nothing that fits, or the ledger can't be read, 2 if the command line is wrong.
 """
 
+NO_DURATIONS = "in this span the log tells no durations: rows are sorted by rate"
 COMPARED = {"1d": 1, "7d": 7}  # days
 
 
@@ -85,12 +98,20 @@ def run(arguments: argparse.Namespace) -> int:
         before=before,
         earlier=earlier,
     )
-    if not (table.rows or (arguments.events and table.events)):
-        sys.stderr.write(f"qps-reporter: {_nothing(table, since, until, place)}\n")
+    total = table.total
+    is_answer = table.rows and total and (selection.is_all or total.tally.requests or total.before)
+    if not (is_answer or (arguments.events and table.events)):
+        with reading(arguments.state) as ledger, ledger.snapshot():
+            why = _nothing(table, question, selection, ledger, place)
+        sys.stderr.write(f"qps-reporter: {why}\n")
         return EXIT_PROBLEM
     answer(_rendered(table, arguments, place))
     if arguments.output == "table":
-        said = (arguments.since is not None and begins(table, since, place), ends(table, until, place))
+        said = (
+            arguments.sort in QUANTILES and total and not total.tally.latency.bins and NO_DURATIONS,
+            arguments.since is not None and begins(table, since, place),
+            ends(table, until, place),
+        )
         answer("".join(f"{text}\n" for text in said if text))
     return EXIT_OK
 
@@ -110,11 +131,33 @@ def _rendered(table: Table, arguments: argparse.Namespace, place: tzinfo | None)
     )
 
 
-def _nothing(table: Table, since: int, until: int, place: tzinfo | None) -> str:
-    span = f"nothing between {spell(since, place)} and {spell(until, place)}"
-    if table.begins is None or table.ends is None:
-        return f"{span}: there is no history"
-    return f"{span}: history is from {spell(table.begins, place)} to {spell(table.ends, place)}"
+def _nothing(
+    table: Table, question: Question, selection: Selection, ledger: Ledger, place: tzinfo | None
+) -> str:
+    """Why there is no answer: no history of the span, or nothing in it that fits."""
+    span = f"between {spell(question.since, place)} and {spell(question.until, place)}"
+    if table.total is None or selection.is_all:
+        if table.begins is None or table.ends is None:
+            return f"nothing {span}: there is no history"
+        kept = f"history is from {spell(table.begins, place)} to {spell(table.ends, place)}"
+        return f"nothing {span}: {kept}"
+
+    def counted(takes: Callable[[Key], bool] | None) -> int:
+        found = past(ledger, question._replace(takes=takes, by=None))
+        return sum(period.tally.requests for period in found.periods)
+
+    of_kinds = (
+        ("--route", selection.routes, Selection(routes=selection.routes)),
+        ("--status", [f"{each:x<3}" for each in selection.statuses], Selection(statuses=selection.statuses)),
+        ("--method", selection.methods, Selection(methods=selection.methods)),
+    )
+    given = {
+        " ".join(f"{option} {visible(each)}" for each in values): own
+        for option, values, own in of_kinds
+        if values
+    }
+    alone = [text for text, own in given.items() if not counted(own.takes)]
+    return f"none of the {counted(None)} requests {span} fits {' '.join(alone or given)}"
 
 
 def _positive(text: str) -> int:

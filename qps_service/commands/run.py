@@ -23,7 +23,7 @@ examples:
   qps-reporter run --config /etc/qps-reporter/qps-reporter.toml
   qps-reporter run access.log --state DIR --once  what came since the last time, for cron and timers
   qps-reporter run access.log --json | jq .rate
-  docker logs -f web | qps-reporter run -         standard input; a FIFO is named by its path
+  docker logs -f -n 0 web | qps-reporter run -    standard input; a FIFO is named by its path
 
 With a state directory, counts and places are kept in DIR/ledger.db, and the next run goes on there:
 nothing is lost or counted twice, however this one ends. Without one they live in memory.

@@ -46,7 +46,7 @@ examples:
   qps-reporter top                              the logs of the service's configuration
   qps-reporter top /var/log/nginx/access.log    any log, without service and ledger
   qps-reporter top shop --sort 5xx              the one that the configuration calls so
-  docker logs -f web 2>&1 | qps-reporter top -
+  docker logs -f -n 0 web 2>&1 | qps-reporter top -
   qps-reporter top --once | grep /checkout      text, of 10 seconds
 
 Follows the logs itself, in memory, from now on; the service need not run, and is not disturbed. The minutes

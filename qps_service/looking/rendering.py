@@ -103,9 +103,10 @@ def notes(table: Table, place: tzinfo | None) -> Iterable[str]:
         yield "* covers a stop: what was written meanwhile is in it, and so is the time"
     if table.by and table.total and table.total.covers_stop:
         yield "the service was stopped within; the time of that counts"
-    if table.merged > table.step or (table.by and table.merged):
-        word = _GRAINS.get(table.merged, spell_length(table.merged))
+    if word := _widened_to(table, table.merged):
         yield f"the oldest of it is kept by the {word}: it is shown so, and the span is widened to whole ones"
+    if word := _widened_to(table, table.merged_before):
+        yield f"what it is compared with is kept by the {word}: that span is widened to whole ones"
     if table.by:
         for begin, end in table.gaps:
             yield f"no data for {spell_length(end - begin)} from {spell(begin, place)}"
@@ -115,6 +116,11 @@ def notes(table: Table, place: tzinfo | None) -> Iterable[str]:
         yield f"rejected lines: {table.rejected}"
     if table.unmeasured:
         yield f"bytes unknown: {table.unmeasured} requests"
+
+
+def _widened_to(table: Table, merged: int) -> str | None:
+    """What the span is whole ones of, where more was merged than the table tells apart."""
+    return _GRAINS.get(merged, spell_length(merged)) if merged > (0 if table.by else table.step) else None
 
 
 def begins(table: Table, since: int, place: tzinfo | None) -> str | None:

@@ -69,6 +69,7 @@ class Table(NamedTuple):
     ends: int | None  # when its last window ended
     merged: int  # the coarsest grain of all, nanoseconds; 0 where nothing was merged
     lacks_latency: bool  # as in Past
+    merged_before: int = 0  # as `merged`, of what it is compared with
 
 
 def _slowest_first(part: int, row: Row) -> tuple[float, float]:
@@ -117,9 +118,14 @@ def table_of(
         events=past.events,
         begins=past.begins,
         ends=past.ends,
-        merged=max((period.grain for period in past.periods), default=0),
+        merged=_coarsest(past),
         lacks_latency=past.lacks_latency,
+        merged_before=_coarsest(before),
     )
+
+
+def _coarsest(past: Past | None) -> int:
+    return max((period.grain for period in past.periods), default=0) if past else 0
 
 
 def _by_time(past: Past, step: int, place: tzinfo | None) -> Iterable[Row]:

@@ -358,11 +358,9 @@ def _piped(path: str) -> str:
         return f"it is piped into {program}: name a file that this writes as a [log.NAME]"
     files = [each for each in words[1:] if each.startswith("/")]
     file = files[-1] if files else "files of its own"
-    if "%" not in file:
-        return (
-            f"it is piped into {program}, which writes {file} with a number behind it: a new name each time"
-        )
-    return f"it is piped into {program}, which writes {file}: a new name each time"
+    if "%" in file:
+        return f'it is piped into {program}: a table with path = "{file}" follows all that this writes'
+    return f"it is piped into {program}, which writes {file} with a number behind it: a new name each time"
 
 
 def spelled(text: str, name: str = "") -> str:

@@ -30,6 +30,7 @@ from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.counts import REASONS
+from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Report
 from tests.reports_schema import validate
 
@@ -54,6 +55,7 @@ FILE = re.compile(r"(?<![\w./-])(?:\.ci|benchmarks|docs|packaging|qps_service|sc
 MODULE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 CELL = re.compile(r"(?<!\\)\|")
 INLINE = re.compile(r"`(qps-reporter [a-z]+ [^`\n]+)`")
+LATENCIES = {LatencyKey(b"/", 2): Latency({1: 1}, 10, 10)}  # a log that tells durations
 OWN_COMMANDS = ("qps-reporter ", "scripts/")
 
 
@@ -97,7 +99,8 @@ def settings_undocumented(pages: Pages) -> list[str]:
 
 
 def commands_undocumented(pages: Pages) -> list[str]:
-    return [name for name in COMMANDS if not part(pages[COMMAND_LINE], name)]
+    page = pages[COMMAND_LINE]
+    return [name for name in COMMANDS if not part(page, name) or f"\n| [`{name}`](#{name}) | " not in page]
 
 
 def kinds_undocumented(pages: Pages) -> list[str]:
@@ -111,7 +114,7 @@ def kinds_invented(pages: Pages) -> list[str]:
 
 
 def fields_undocumented(pages: Pages) -> list[str]:
-    fields = report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ()))
+    fields = report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, (), latencies=LATENCIES))
     return [name for name in fields if not has_row(pages[REPORT], name)]
 
 
@@ -181,9 +184,9 @@ def blocks(pages: Pages, language: str) -> Iterator[str]:
 def exit_statuses_undocumented(pages: Pages) -> list[str]:
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
     table = part(pages[COMMAND_LINE], "Exit statuses").partition("Of each command:")[2]
-    return [
-        str(status) for status in sorted(statuses) if not re.search(rf"^\| {status} \|", table, re.MULTILINE)
-    ]
+    rows = {str(status): rf"^\| {status} \|" for status in sorted(statuses)}
+    rows |= {f"{name}: {status}": rf"^\| {status} \|[^|]* `{name}`" for name in COMMANDS for status in (0, 1)}
+    return [what for what, row in rows.items() if not re.search(row, table, re.MULTILINE)]
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
@@ -342,7 +345,13 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
         ],
     ),
-    (commands_undocumented, [Twin(COMMAND_LINE, "## imitate\n", "## simulate\n")]),
+    (
+        commands_undocumented,
+        [
+            Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
+            Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
+        ],
+    ),
     (
         kinds_undocumented,
         [
@@ -351,7 +360,13 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         ],
     ),
     (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
-    (fields_undocumented, [Twin(REPORT, "| `QPS_TIME` |", "| `QPS_SECONDS` |")]),
+    (
+        fields_undocumented,
+        [
+            Twin(REPORT, "| `QPS_TIME` |", "| `QPS_SECONDS` |"),
+            Twin(REPORT, "| `QPS_TIME` |", "| `QPS_LATENCY` |"),
+        ],
+    ),
     (
         words_undocumented,
         [
@@ -390,7 +405,13 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(REPORT, '"rate":2.98', '"rate":2.99'),
         ],
     ),
-    (exit_statuses_undocumented, [Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`")]),
+    (
+        exit_statuses_undocumented,
+        [
+            Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`"),
+            Twin(COMMAND_LINE, "\n| 0 | `run`", "\n| 0 | `web`"),
+        ],
+    ),
     (
         commands_wrong,
         [

@@ -13,8 +13,9 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.methods import INVENTED_LIMIT, REGISTERED
-from qps_service.outputs.prometheus.exposition import COUNTERS, GAUGES
+from qps_service.outputs.prometheus.exposition import _BESIDE_BUCKETS, COUNTERS, GAUGES
 from qps_service.values.counts import FOLDS, OTHER, REASONS
+from qps_service.values.latency import BUCKETS
 from tests.project.test_docs import FENCE
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ INSTANCE_RULES = 5  # beside the first, which makes a series for each route and 
 BYTES_OF_MEMORY, BYTES_OF_DISK = 8000, 2  # a series; a sample
 METHODS = len(REGISTERED) + INVENTED_LIMIT + 1
 STATUSES = 5
+OF_A_CLASS = len(BUCKETS) + _BESIDE_BUCKETS  # of a status, whose durations are a histogram
 
 
 def page() -> str:
@@ -37,7 +39,7 @@ def page() -> str:
 def series_table() -> Iterator[tuple[int, ...]]:
     """Of a host, and of all."""
     rows = (ROWS, ROWS, OF_A_LOG, OF_THE_SERVICE, OF_THE_SCRAPE, 2 * ROWS + OWN)
-    for of_a_host in (*rows, ROWS + INSTANCE_RULES, INSTANCE_RULES):
+    for of_a_host in (*rows, OF_A_CLASS * STATUSES, ROWS + INSTANCE_RULES, INSTANCE_RULES):
         yield of_a_host, of_a_host * HOSTS
 
 
@@ -76,6 +78,7 @@ def problems(text: str) -> list[str]:
         f"a host has {worst:,} series, and 10,000 hosts\n  {worst * HOSTS:,}: "
         f"{worst * HOSTS * BYTES_OF_MEMORY / 1e9:.0f} GB of memory",
         f"a host that gives more than {limit:,}.",
+        f"{OF_A_CLASS} for each route and class: some {OF_A_CLASS * default * 3:,} for {default:,} routes",
         f"up to {default // 2} names from each host",
         f"{ROWS} + 2 + 3 + {len(REASONS)} = {ROWS + 2 + 3 + len(REASONS)} series for a log",
         f"With {ROUTES} names, `/unlisted` among them, and `other` for targets longer than `max_route`, "
@@ -103,6 +106,8 @@ def test_the_numbers_are_what_they_come_to() -> None:
     ("right", "wrong"),
     [
         ("| 227 | 2,270,000 |", "| 227 | 2,260,000 |"),
+        ("| 70 | 700,000 |", "| 14 | 140,000 |"),
+        ("some 42,000 for", "some 14,000 for"),
         ("| 17 | 170,000 |", "| 16 | 160,000 |"),
         ("| 154,667 |", "| 152,001 |"),
         ("| 10.6 |\n", "| 10.5 |\n"),

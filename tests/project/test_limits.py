@@ -14,16 +14,31 @@ import pytest
 from qps_service.configuration.parsers import Within
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
-from qps_service.text.units import parse_duration, parse_size
+from qps_service.text.units import SECOND, parse_duration, parse_size
 from qps_service.values.counts import SAMPLE_LIMIT
+from qps_service.web import server, view
 from tests.limits import LIMITS, NO_LIMITS, UNSEEN, Doubled, Limit, settings_by_key
 from tests.project.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "limits.md").read_text()
 HEADER = (ROOT / "qps_service" / "scanning" / "c" / "limits.h").read_text()
-UNIT = (ROOT / "packaging" / "systemd" / "qps-reporter.service").read_text()
+UNITS = {
+    head: (ROOT / "packaging" / "systemd" / name).read_text()
+    for head, name in (
+        ("| Key of the unit | Value | Beyond it |", "qps-reporter.service"),
+        ("| Key of the page's unit | Value | Beyond it |", "qps-reporter-web.service"),
+    )
+}
 
-HEAD, UNITS_HEAD = "| What | Limit | Setting | Beyond it |", "| Key of the unit | Value | Beyond it |"
+HEAD, SERVER_HEAD = "| What | Limit | Setting | Beyond it |", "| Of the page's server | Limit | Beyond it |"
+# What the page hands to its server, and its server holds.
+OF_THE_SERVER = {
+    "A range of the page": view.LONGEST,
+    "Connections to the page": server.CLIENTS,
+    "Head of a request for the page": server.HEAD_SIZE,
+    "Silence of a connection to the page": server.SILENCE * SECOND,
+    "Time without a request, as a service": server.IDLE * SECOND,
+}
 FIGURE = re.compile(r"\b(\d[\d,]*(?:\.\d+)?)(?: (bytes|KiB|MiB|GiB|ms|s|min|h|d|%)(?!\w))?")
 CONSTANT = re.compile(r"^(_?[A-Z_]*LIMIT)(?:: \w+)? = ", re.MULTILINE)
 
@@ -109,10 +124,19 @@ def limits_untold(limits: Mapping[str, Limit]) -> list[str]:
 
 
 def units_wrong(page: str) -> list[str]:
-    """Values that the unit does not have."""
-    rows = [*tables(page, UNITS_HEAD)]
-    found = [key for key, value, _ in rows if f"{key.strip('`')}{value}\n" not in UNIT]
-    return found if rows else ["no table"]
+    """Values that a unit does not have."""
+    found = []
+    for head, unit in UNITS.items():
+        rows = [*tables(page, head)]
+        found += [key for key, value, _ in rows if f"{key.strip('`')}{value}\n" not in unit]
+        found += [] if rows else ["no table"]
+    return found
+
+
+def server_wrong(page: str) -> list[str]:
+    """What the page's server has otherwise."""
+    told = {what: figure_of(limit) for what, limit, _ in tables(page, SERVER_HEAD)}
+    return sorted(what for what in told.keys() | OF_THE_SERVER if told.get(what) != OF_THE_SERVER.get(what))
 
 
 def native_limits_wrong(header: str) -> list[str]:
@@ -146,6 +170,10 @@ def test_each_limit_is_told() -> None:
 
 def test_the_units_limits_are_those_of_the_unit() -> None:
     assert units_wrong(PAGE) == []
+
+
+def test_the_pages_server_has_the_same() -> None:
+    assert server_wrong(PAGE) == []
 
 
 ROW = "| Connections | 160 | fixed |"
@@ -209,4 +237,14 @@ def test_another_limit_of_the_native_scanner_is_noticed() -> None:
 
 @pytest.mark.twin
 def test_another_value_of_the_unit_is_noticed() -> None:
-    assert units_wrong(PAGE.replace("| 256M |", "| 512M |")) == ["`MemoryMax=`"]
+    assert units_wrong(PAGE.replace("| 256M |", "| 512M |")) == ["`MemoryMax=`"] * 2
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("| 16 KiB | it", "| 8 KiB | it"), ("| 7 d |", "| 7 h |"), ("to the page | 100", "| 100")],
+)
+def test_another_limit_of_the_pages_server_is_noticed(right: str, wrong: str) -> None:
+    assert right in PAGE
+    assert server_wrong(PAGE.replace(right, wrong))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from qps_service import errors
-from qps_service.cli import make_parser
+from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.configuration.outputs import TABLES
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
@@ -29,6 +29,7 @@ from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.reports import Report
+from tests.project.test_docs import LATENCIES
 
 pytestmark = pytest.mark.build
 
@@ -154,18 +155,21 @@ def messages_missing(pages: Pages) -> list[str]:
 
 def fields_missing(pages: Pages) -> list[str]:
     part = section(pages[SERVICE_PAGE], "REPORTS IN THE JOURNAL")
-    fields = report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, ()))
+    fields = report_fields(Report("access", False, 1, 0, 1.0, 0, 0.0, 0, (), latencies=LATENCIES))
     own = (name for name in fields if name.startswith("QPS_"))
     return [name for name in own if not re.search(rf"^ +{name}$", part, re.MULTILINE)]
 
 
 def exit_statuses_missing(pages: Pages) -> list[str]:
+    """Statuses without a paragraph, and commands of which that of 0 does not tell."""
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    return [
+    told = {name: section(pages[name], "EXIT STATUS") for name in (COMMAND, SERVICE_PAGE)}
+    well = re.split("^ +1 ", told[COMMAND], flags=re.MULTILINE)[0]
+    return [name for name in COMMANDS if not re.search(rf"\b{name}\b", well)] + [
         f"{name}: {status}"
-        for name in (COMMAND, SERVICE_PAGE)
+        for name, text in told.items()
         for status in sorted(statuses)
-        if not re.search(rf"^ +{status} +\S", section(pages[name], "EXIT STATUS"), re.MULTILINE)
+        if not re.search(rf"^ +{status} +\S", text, re.MULTILINE)
     ]
 
 
@@ -229,7 +233,9 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (formats_missing, FILE, "$request_uri, ", ""),
     (formats_missing, FILE, "       auto   ", "       self   "),
     (messages_missing, SERVICE_PAGE, kinds.ROTATED.message_id, kinds.WAITING.message_id),
+    (fields_missing, SERVICE_PAGE, "       QPS_LATENCY\n", "       QPS_TIME\n"),
     (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
+    (exit_statuses_missing, COMMAND, "so were top and web", "so was top"),
     (exit_statuses_missing, SERVICE_PAGE, "       3      Another", "       4      Another"),
     (sections_missing, FILE, "\nSEE ALSO\n", "\nMORE\n"),
     (names_unfit, COMMAND, "qps-reporter - ", "qps-reporter: "),

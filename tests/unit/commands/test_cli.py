@@ -137,6 +137,7 @@ def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
         (["explain", "--format", "%U %>s", *["/help 200"] * 9], 0),
         (["explain", "x"], 1),
         (["summarize", "--format", "default", "/dev/null"], 0),
+        (["check", "/dev/null"], 1),
     ],
 )
 def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str], status: int) -> None:

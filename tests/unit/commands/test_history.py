@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from qps_service.commands.reading import reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
 from qps_service.ledger.queries import past
 from qps_service.looking import state as screen
+from qps_service.looking.table import SORTS
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
 from qps_service.values.past import Question
-from tests.ledgers import entry, opened, writing
+from tests.ledgers import entry, latencies_of, opened, writing
 from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
@@ -76,6 +78,19 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     assert found["rejected"] == 10
     top = called(capsys, *where, "--by", "route", "--top", "2", "--sort", "requests", "--output", "csv")
     assert [line.split(",")[0] for line in top.splitlines()] == ["route", "/0", "/1"]
+    sorts = [sort for sort in SORTS if "no durations" in called(capsys, *where, "--sort", sort)]
+    assert sorts == ["p50", "p95", "p99"]
+    long = ledger_with_durations(place / "told")
+    assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
+
+
+def ledger_with_durations(place: Path) -> Path:
+    place.mkdir()
+    ledger = opened(place / "ledger.db")
+    told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=latencies_of(range(5)))
+    ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
+    ledger.close()
+    return place
 
 
 def check_nothing(place: Path, capsys: Captured) -> None:
@@ -87,6 +102,19 @@ def check_nothing(place: Path, capsys: Captured) -> None:
         "qps-reporter: nothing between 2026-11-28 10:00:00 and 2026-11-28 11:00:00: "
         "history is from 2026-11-28 11:57:45 to 2026-11-28 11:59:55\n"
     )
+    none = "none of the 5 requests between 2026-11-28 11:59:00 and 2026-11-28 12:00:00 fits "
+    for words, fits in (
+        ("--route /nope", "--route /nope"),
+        ("--route /n* --route '/\x1b[2J' --by route", "--route /n* --route /\\x1b[2J"),
+        ("--status 404 --route /1 --by status --output json", "--status 404"),
+        ("--status 5xx --method PUT", "--status 5xx --method PUT"),
+        ("--compare 1d --method PUT", "--method PUT"),
+        ("--by route --route /30", "--route /30"),
+    ):
+        text = called(capsys, *where, "-S", "11:59", *shlex.split(words), exits=EXIT_PROBLEM)
+        assert text == f"qps-reporter: {none}{fits}\n"
+    for words in ("", "--status 200", "--status 2xx --method GET --route /*"):
+        assert "  0.5  " in called(capsys, *where, "-S", "11:59", "--by", "1m", *words.split())
     for wrong in (("--log", "none"), ("-S", "12:00"), ("-S", "11:00", "-U", "10:00")):
         with pytest.MonkeyPatch.context():
             assert "--" in called(capsys, *where, *wrong, exits=EXIT_USAGE)
@@ -184,8 +212,23 @@ NEVER_DOWN = Patches((screen, "_is_down", lambda *_: False))
 NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
 test_promise, test_twin = promises(
     Promise(check_killed_unit, None, {"by the ledger alone": NEVER_DOWN}),
-    Promise(check_one_question, None, {"all routes": Patches((Selection, "is_all", True))}),
-    Promise(check_nothing, None, {"nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK))}),
+    Promise(
+        check_one_question,
+        None,
+        {
+            "all routes": Patches((Selection, "is_all", True)),
+            "never says why": Patches((history, "NO_DURATIONS", "")),
+            "says it of any order": Patches((history, "QUANTILES", SORTS)),
+        },
+    ),
+    Promise(
+        check_nothing,
+        None,
+        {
+            "nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK)),
+            "no filter": Patches((Selection, "is_all", True)),
+        },
+    ),
     Promise(check_status, None, {}, how="counting"),
     Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
     Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),

@@ -243,6 +243,11 @@ def check_said(week: Week) -> None:
     text = render_table(merged, BERLIN)
     assert "log web: 2026-10-22 13:58:03 to 2026-10-22 14:58:03, by 1m\n" in text
     assert "kept by the hour: it is shown so, and the span is widened to whole ones\n" in text
+    beside = "what it is compared with is kept by the hour: that span is widened to whole ones\n"
+    late, early = week.ask(END - HOUR, END, "route"), week.ask(END - HOUR, END, "route", before=5 * DAY)
+    assert [beside in render_table(each, BERLIN) for each in (late, early, merged)] == [False, True, False]
+    by_hour = [week.ask(END - HOUR, END, by, before=5 * DAY) for by in ("1m", "1h")]
+    assert [beside in render_table(each, BERLIN) for each in by_hour] == [True, False]
     around = week.ask(STOP[0] - HOUR, STOP[1] + HOUR, "1m")
     stopped = [row for row in around.rows if row.covers_stop]
     assert [row.started < STOP[0] and STOP[1] < row.ended for row in stopped] == [True]
@@ -382,6 +387,7 @@ test_promise, test_twin = promises(
         None,
         {
             "a start is no event": Patches((table, "STARTED", "begun")),
+            "silent of before": Patches((table.Table, "merged_before", 0)),
             "silent at the end": Patches((rendering, "ends", lambda *_: None)),
         },
     ),

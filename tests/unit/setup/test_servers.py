@@ -141,7 +141,11 @@ def test_what_apache_could_not_read_is_named(text: str, problem: str) -> None:
     [
         (
             '"|/usr/bin/rotatelogs -l /l/a.%Y%m%d 86400"',
-            "it is piped into rotatelogs, which writes /l/a.%Y%m%d: a new name each time",
+            'it is piped into rotatelogs: a table with path = "/l/a.%Y%m%d" follows all that this writes',
+        ),
+        (
+            '"|/usr/bin/cronolog -S /l/now /l/%Y/%m/a.log"',
+            'it is piped into cronolog: a table with path = "/l/%Y/%m/a.log" follows all that this writes',
         ),
         (
             '"|/usr/bin/rotatelogs /l/a 86400"',
