@@ -160,7 +160,8 @@ class Patterns:
         self._is_due = False
         self._is_chosen = False  # by a look, and not settled yet
         self._empty: set[str] = set()  # patterns that match nothing
-        self._beyond: set[str] = set()  # patterns of which there are too many directories
+        # Of patterns that match too many directories: the first that is not looked into, and why.
+        self._beyond: dict[str, tuple[str, str]] = {}
         # Matches that were there before our time and were one log too many, by path: device and inode.
         self.passed_over: dict[str, tuple[int, int]] = {}
         self._advised: set[str] = set()  # patterns whose matches differ in a date
@@ -201,6 +202,7 @@ class Patterns:
         followed stay. `at` is `now` in Unix nanoseconds. Raises LedgerUnreadableError."""
         tables = [log for log in config.logs if log.is_pattern]
         self.patterns = {log.path: PathPattern(log.path) for log in tables}
+        self._beyond = {path: each for path, each in self._beyond.items() if path in self.patterns}
         if not tables:
             self._is_due = False
             self._watcher.watch(())
@@ -217,7 +219,8 @@ class Patterns:
         is_complete, self._is_complete = self._is_complete, True
         self._note(self._watcher.read(), paths)
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
-        chosen = look.choose()
+        logs, left_out = look.choose()
+        chosen = Chosen(logs, {**left_out, **dict(self._beyond.values())})
         self._deferred = look.deferred
         beside = {table.path for table in tables if self.named(table.path, config)}
         self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
@@ -293,10 +296,14 @@ class Patterns:
 
     def _say_what_is_beyond(self, table: LogConfig, directory: str | None) -> None:
         """Say once that there are too many directories."""
-        if directory and table.path not in self._beyond:
-            text = f"{show_path(directory)} is not looked into: {show_path(table.path)} matches more than"
-            self.notify(Notice(kinds.TOO_MANY_LOGS, f"{text} {DIRECTORIES:,} directories", table.name))
-        (self._beyond.add if directory else self._beyond.discard)(table.path)
+        if directory is None:
+            self._beyond.pop(table.path, None)
+            return
+        why = f"{show_path(table.path)} matches more than {DIRECTORIES:,} directories"
+        if table.path not in self._beyond:
+            text = f"{show_path(directory)} is not looked into: {why}"
+            self.notify(Notice(kinds.TOO_MANY_LOGS, text, table.name))
+        self._beyond[table.path] = (directory, why)
 
     def _note(self, hints: Iterable[Hint], followed: Collection[str]) -> None:
         """Follow where names went."""

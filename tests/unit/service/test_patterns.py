@@ -448,8 +448,11 @@ def so_many_directories_are_looked_into(tmp_path: Path) -> None:
     assert found.left_out == str(tmp_path / "999")
     site = Site(tmp_path, "../*/access.log")
     site.run(130)
-    (said,) = site.service.said("too_many_logs")
-    assert said.endswith(f"{tmp_path}/*/access.log matches more than 1,024 directories"), said
+    matches = f"{tmp_path}/*/access.log matches more than 1,024 directories"
+    assert site.service.said("too_many_logs") == [f"{tmp_path}/999 is not looked into: {matches}"]
+    finder = Patterns(Files(), Watches(), nothing)
+    assert finder.look(site.service.load(), [], 0, 0).left_out == {f"{tmp_path}/999": matches}
+    finder.close()
 
 
 def files_keep_no_directory_out(tmp_path: Path) -> None:
