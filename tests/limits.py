@@ -356,6 +356,7 @@ UNSEEN = {
     "formats.w3c:_SOFTWARE_LIMIT": "what wrote a log is known by fewer",
     "scanning.pure:_CORES_LIMIT": "a cache, beside which lines are read one by one",
     "scanning.pure:_CORE_BYTES_LIMIT": "likewise",
+    "scanning.pure:_DURATION_LIMIT": "likewise",
     "commands.check:CPU_LIMIT": "service.rule_time heeds it",
     "commands.summarize:NUMBER_LIMIT": "what an option takes",
     "commands.summarize:SPAN_LIMIT": "likewise",

@@ -4,12 +4,12 @@ Promises: they are counted under the route that their requests are counted under
 that belong to it, as long as there is room for bins; and no duration ever looks shorter than it was.
 
 A bin of two digits takes a place of those that all logs share (budget.py says who may take one). Where there
-is none left, what belongs to a bin that is not there yet is counted in the next one of 1, 2 or 5 times a
-power of ten. Of these each route and class may have all: so memory is bounded by the places, and by 30 bins
-for each row.
+is none left, what belongs to a bin that is not there yet is counted in the next one of 1, 2, 2.5 or 5 times a
+power of ten, as the default buckets of monitoring systems are. Of these each route and class may have all: so
+memory is bounded by the places, and by 39 bins for each row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ def _coarse() -> tuple[int, ...]:
     coarse, following = [], len(BOUNDS)
     for index in reversed(range(len(BOUNDS) + 1)):
         bound = str(BOUNDS[index]) if index < len(BOUNDS) else "1"
-        if bound[0] in "0125" and not bound[1:].strip("0"):
+        if bound.rstrip("0") in ("", "1", "2", "25", "5"):
             following = index
         coarse.append(following)
     return tuple(reversed(coarse))
@@ -34,10 +34,11 @@ COARSE = _coarse()
 class Sums:
     """What was added of one route and class."""
 
-    __slots__ = ("bins", "longest", "total")
+    __slots__ = ("bins", "longest", "taken", "total")
 
     def __init__(self) -> None:
         self.bins: dict[int, int] = {}
+        self.taken = 0  # places for bins that the totals have not
         self.total = self.longest = 0  # nanoseconds
 
 
@@ -66,13 +67,14 @@ class Durations:
         sums = tally.get(key)
         if sums is None:
             sums = tally[key] = Sums()
+        known = self._known(key)
         if len(bins) > self._share.room:
-            bins = self._placed(bins, self._known(key) | sums.bins.keys())
-        before = len(sums.bins)
+            bins = self._placed(bins, {index for index in bins if index in sums.bins or index in known})
+        added = sum(index not in sums.bins and index not in known for index in bins)
         for index, requests in bins.items():
             sums.bins[index] = sums.bins.get(index, 0) + requests
-        # As if all were new: what was there before is given back when it is known.
-        self._share.take(len(sums.bins) - before)
+        self._share.take(added)
+        sums.taken += added
         sums.total = min(sums.total + total, SUM_LIMIT)
         sums.longest = max(sums.longest, longest)
 
@@ -82,12 +84,13 @@ class Durations:
         before = sum(len(self._known(key)) for key in latencies)
         _add(self._totals, latencies)
         added = sum(len(self._known(key)) for key in latencies) - before
-        self._share.take(added - sum(len(latency.bins) for latency in latencies.values()))
+        # Two tallies may have taken a place each for the same bin.
+        self._share.take(added - sum(sums.taken for sums in tally.values()))
         return latencies
 
-    def _known(self, key: LatencyKey) -> AbstractSet[int]:
+    def _known(self, key: LatencyKey) -> Collection[int]:
         """Its bins in the totals."""
-        return self._totals[key].bins.keys() if key in self._totals else frozenset()
+        return self._totals[key].bins if key in self._totals else ()
 
     def add_to_window(self, latencies: Mapping[LatencyKey, Latency]) -> None:
         """These are part of it from now on."""

@@ -15,12 +15,13 @@ from collections import defaultdict
 from itertools import compress
 from operator import add
 
-from qps_service.values.latency import BOUNDS, SUM_LIMIT, Latency
+from qps_service.values.latency import BOUNDS, LONGEST, SUM_LIMIT, Latency
 
 CHUNK = 20  # bits of one code point; the largest is 0x10FFFF
 _CHUNK_BITS = (1 << CHUNK) - 1
 _UTF8 = ("utf-8", "surrogatepass")
 _FLAGS = bytes.maketrans(b"01", b"\0\1")
+_CHUNKS = 3  # as many as a bin may have: nobody serves 2^60 requests
 _HEAD = 3  # bytes between the longest and the map
 
 
@@ -64,9 +65,11 @@ def decode(blob: bytes) -> Latency:
             requests = list(map(add, requests, higher))
         bins = dict(zip(indexes, requests, strict=True))
         total, longest = int.from_bytes(blob[1:longest_at]), int.from_bytes(blob[longest_at:head])
-    except (IndexError, ValueError) as error:
+    except (IndexError, TypeError, ValueError) as error:  # TypeError: SQLite has something else there
         raise DurationsDamaged(f"durations are damaged: {error}") from error
-    if not all(requests) or not bins or indexes[-1] > len(BOUNDS) or len(codes) % places:
+    is_sound = bins and all(requests) and not len(codes) % places
+    is_likely = is_sound and indexes[-1] <= len(BOUNDS) and len(codes) <= _CHUNKS * places
+    if not is_likely or total > SUM_LIMIT or longest > LONGEST:
         raise DurationsDamaged("durations are damaged")
     return Latency(bins, total, longest)
 

@@ -27,11 +27,14 @@ SPANS = (5 * MINUTE, HOUR, 24 * HOUR)  # what is summed for who looks at long sp
 EVERY = MINUTE  # between two rounds, when nothing presses
 # Under pressure the ages are halved so often: two days become less than a second.
 HALVINGS = 20
-# Rows merged or dropped at once: some 50 ms, so that no look at the logs is late for it, and still
-# several times what a window of 1,000 routes brings.
+# Rows merged or dropped at once: some 50 ms, so that no look at the logs is late for it. Where a commit wrote
+# much, it is more for each row that it wrote, or merging would fall behind: a window that is merged into a
+# minute, that into an hour, and both into spans costs some eight for each. There is an end to that, too.
 ROWS_AT_ONCE = 20_000
+ROWS_FOR_EACH, ROWS_AT_MOST = 10, 10 * ROWS_AT_ONCE
 WINDOW_COST = 10  # rows that a window without rows counts for
-LATENCY_COST = 20  # rows that durations count for where they are merged
+LATENCY_COST = 20  # rows that durations count for where they are merged into others
+SUM_COST = 5  # likewise, where many are summed at once
 PAGES_AT_ONCE = 256  # 1 MiB given back to the file system
 
 
@@ -41,12 +44,15 @@ class Pruner:
     def __init__(self, bounds: History) -> None:
         self._bounds = bounds
         self._done: int | None = None  # when nothing was left to do, nanoseconds of the ledger's clock
+        self._changes = 0  # rows that the connection had written after the last call
         # Up to when windows were dropped that `keep` would have kept, Unix nanoseconds; None if none was.
         self.dropped_until: int | None = None
 
     def prune(self, ledger: Ledger, at: int) -> None:
         """Do what is due at this time of the ledger's clock, in nanoseconds; to be called after each commit.
         Raises LedgerError; then nothing has changed."""
+        written = ledger.database.connection.total_changes - self._changes
+        self._changes += written
         # Some room for what comes until the next call.
         is_large = _used(ledger.database.connection) > self._bounds.max_size * 7 // 8
         is_done = self._done is not None and 0 <= at - self._done < EVERY
@@ -54,13 +60,14 @@ class Pruner:
             return
         self._done = None
         with ledger.database.transaction() as writing:
-            work = _Work(writing, ledger.sequence)
+            work = _Work(writing, ledger.sequence, _rows_for(written))
             work.drop(at - self._bounds.keep)
             work.merge(at, 0)
             work.sum_up()
             if is_large:
                 self._shrink(work, at)
             work.give_back()
+        self._changes = writing.total_changes
         if not work.is_over:
             self._done = at
 
@@ -80,10 +87,11 @@ class Pruner:
 class _Work:
     """One transaction's work on the windows that were reported."""
 
-    def __init__(self, writing: sqlite3.Connection, sequence: int) -> None:
+    def __init__(self, writing: sqlite3.Connection, sequence: int, rows: int) -> None:
+        """`rows`: how many are enough for once."""
         self._writing = writing
         self._sequence = sequence  # of the last report
-        self._left = ROWS_AT_ONCE
+        self._left = rows
 
     @property
     def is_over(self) -> bool:
@@ -209,50 +217,68 @@ class _Work:
         )
 
     def sum_up(self) -> None:
-        """Make spans of what ended in the same step of the wall clock, once that is over."""
+        """Make spans of what ended in the same step of the wall clock, once that is over. One of many rows
+        gets its parts in several rounds: each time it is the sum of those that it has."""
         for grain in SPANS:
             rows = self._writing.execute(
-                """SELECT log, max(alone.ended), json_group_array(part) FROM (
+                """SELECT log, max(alone.ended), min(part) FILTER (WHERE grain = :grain) AS begun,
+                          json_group_array(part) FILTER (WHERE grain < :grain) FROM (
                        SELECT id AS part, log, ended, grain FROM period
                        WHERE span IS NULL AND sequence <= :sequence
                        UNION ALL SELECT -id, log, ended, grain FROM span WHERE span IS NULL
                    ) AS alone JOIN log ON log.id = log
-                   WHERE grain < :grain AND (alone.ended - 1) / :grain < (at - 1) / :grain
-                   GROUP BY log, (alone.ended - 1) / :grain HAVING count(*) > 1 ORDER BY 2""",
+                   WHERE (grain < :grain OR grain = :grain AND part < 0)
+                     AND (alone.ended - 1) / :grain < (at - 1) / :grain
+                   GROUP BY log, (alone.ended - 1) / :grain
+                   HAVING sum(grain < :grain) > (begun IS NULL) ORDER BY 2""",
                 {"sequence": self._sequence, "grain": grain},
             ).fetchall()
-            for log, ended, parts in rows:
+            for log, ended, begun, parts in rows:
                 if self.is_over:
                     return
-                self._sum(log, ended, grain, json.loads(parts))
+                if begun is None:
+                    insert = "INSERT INTO span (log, ended, grain, parts) VALUES (?, ?, ?, 0) RETURNING id"
+                    (span,) = self._writing.execute(insert, (log, ended, grain)).fetchone()
+                    begun = -span
+                self._sum(-begun, ended, json.loads(parts))
 
-    def _sum(self, log: int, ended: int, grain: int, parts: list[int]) -> None:
-        insert = "INSERT INTO span (log, ended, grain, parts) VALUES (?, ?, ?, ?) RETURNING id"
-        (span,) = self._writing.execute(insert, (log, ended, grain, len(parts))).fetchone()
-        told = (json.dumps(parts),)
-        these = "IN (SELECT value FROM json_each(?))"
-        self._writing.execute(f"UPDATE period SET span = {span} WHERE id {these}", told)  # noqa: S608
-        self._writing.execute(f"UPDATE span SET span = {span} WHERE -id {these}", told)  # noqa: S608
+    def _sum(self, span: int, ended: int, parts: list[int]) -> None:
+        """Add these to a span, or as many of them as are enough for once."""
+        taken = []
         for part in parts:
+            if self.is_over:
+                break
+            taken.append(part)
             counts = self._writing.execute(
                 f"INSERT INTO count SELECT ?, key, requests, bytes FROM count "  # noqa: S608 - likewise
                 f"WHERE period = ? {ADD_COUNTS}",
                 (-span, part),
             )
-            self._left -= counts.rowcount
-        latencies = self._writing.execute(
+            query = "SELECT count(*) FROM latency WHERE period = ?"
+            (latencies,) = self._writing.execute(query, (part,)).fetchone()
+            self._left -= WINDOW_COST + counts.rowcount + SUM_COST * latencies
+        told = (json.dumps(taken),)
+        these = "IN (SELECT value FROM json_each(?))"
+        self._writing.execute(f"UPDATE period SET span = {span} WHERE id {these}", told)  # noqa: S608
+        self._writing.execute(f"UPDATE span SET span = {span} WHERE -id {these}", told)  # noqa: S608
+        self._writing.execute(
+            "UPDATE span SET parts = parts + ?, ended = max(ended, ?) WHERE id = ?", (len(taken), ended, span)
+        )
+        merged = self._writing.execute(
             f"INSERT INTO latency SELECT {-span}, key, sum_durations(durations) FROM latency "  # noqa: S608
-            f"WHERE period {these} GROUP BY key",
+            f"WHERE period {these} GROUP BY key {ADD_DURATIONS}",
             told,
         )
-        self._left -= len(parts) * latencies.rowcount
+        if len(taken) < len(parts):
+            self._left -= LATENCY_COST * merged.rowcount
 
     def _drop_spans(self, span: int | None) -> None:
         """Of which a part changes, and those that they are parts of; the other parts have none then."""
         while span is not None:
             (above,) = self._writing.execute("SELECT span FROM span WHERE id = ?", (span,)).fetchone()
             for table in ("count", "latency"):
-                self._writing.execute(f"DELETE FROM {table} WHERE period = ?", (-span,))  # noqa: S608
+                gone = self._writing.execute(f"DELETE FROM {table} WHERE period = ?", (-span,))  # noqa: S608
+                self._left -= gone.rowcount
             self._writing.execute("UPDATE period SET span = NULL WHERE span = ?", (span,))
             self._writing.execute("UPDATE span SET span = NULL WHERE span = ?", (span,))
             self._writing.execute("DELETE FROM span WHERE id = ?", (span,))
@@ -267,6 +293,11 @@ class _Work:
         self._writing.execute("DELETE FROM period_class WHERE period = ?", (period,))
         self._writing.execute("DELETE FROM period WHERE id = ?", (period,))
         self._left -= rows + WINDOW_COST
+
+
+def _rows_for(written: int) -> int:
+    """How many are enough for once, after so many were written."""
+    return min(max(ROWS_AT_ONCE, ROWS_FOR_EACH * written), ROWS_AT_MOST)
 
 
 def _pages(reading: sqlite3.Connection) -> tuple[int, int, int]:

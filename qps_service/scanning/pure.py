@@ -47,6 +47,7 @@ _CORES_KEPT = 1024  # when what was counted is taken: of hundreds of logs each m
 _ENTRY = 300  # bytes of memory, about, that each takes beside its text
 _BIN = 100  # likewise, of a bin
 _ALONE = 4  # lines; fewer are read sooner one by one
+_DURATION_LIMIT = 64  # bytes of a duration that is remembered with a core; no server writes so many
 
 
 class PureScanner:
@@ -209,7 +210,8 @@ class _Cores:
         """`request` makes one of what counts, or raises Rejected."""
         self._read = request
         self._known: dict[bytes, Request] = {}
-        self._counts: Counter[bytes] | Counter[tuple[bytes, bytes]] = Counter()
+        # With a duration behind them it is the request, of which there is one for each core.
+        self._counts: Counter[bytes] | Counter[tuple[Request, bytes]] = Counter()
         self._unit = unit_of(log_format.pieces)
         self._is_behind = False  # whether durations stand behind the cores, and are counted with them
         self._bytes = 0  # of the cores that are known
@@ -252,7 +254,11 @@ class _Cores:
         found = self._pattern.findall(block)
         if len(found) != lines:
             return False
-        cores = [core for core, _ in found] if self._is_behind else found
+        cores = found
+        if self._is_behind:
+            cores, durations = map(list, zip(*found, strict=True))
+            if max(map(len, durations)) > _DURATION_LIMIT:
+                return False
         if not all(map(self._known.__contains__, cores)):
             for core in set(cores).difference(self._known):
                 request = self._request_of(core)
@@ -260,6 +266,8 @@ class _Cores:
                     return False
                 self._known[core] = request
                 self._bytes += len(core)
+        if self._is_behind:
+            found = list(zip(map(self._known.__getitem__, cores), durations, strict=True))
         self._counts.update(found)
         return True
 
@@ -283,7 +291,7 @@ class _Cores:
     @property
     def held(self) -> tuple[int, int]:
         """How many are known, and their bytes."""
-        return len(self._known), self._bytes
+        return max(len(self._known), len(self._counts)), self._bytes
 
     def forget(self) -> None:
         """Those that are known, if they are many; all is settled."""
@@ -300,11 +308,10 @@ class _Cores:
             self._bytes = 0
         return found
 
-    def _counted(self, found: bytes | tuple[bytes, bytes]) -> Request:
+    def _counted(self, found: bytes | tuple[Request, bytes]) -> Request:
         if isinstance(found, bytes):
             return self._known[found]
-        core, duration = found
-        request = self._known[core]
+        request, duration = found
         roles = {"duration": duration, "unit": self._unit}
         return request._replace(duration=duration_of(roles, request.status))
 

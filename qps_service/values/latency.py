@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Upper bounds of the bins: 0; 1.0, 1.1, … 9.9 times each power of ten from 1 us on; 1000 s. One more bin,
 # whose index is their number, holds what took longer.
@@ -49,6 +49,10 @@ class Bins(Mapping[int, int]):
         if self._indices[place : place + 1] != array("H", (index,)):
             raise KeyError(index)
         return self._requests[place]
+
+    def __contains__(self, index: Any) -> bool:
+        place = bisect_left(self._indices, index)
+        return place < len(self._indices) and bool(self._indices[place] == index)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._indices)

@@ -22,6 +22,8 @@ POWERS = (
 # Below these shares of a run's histories nobody would find what a power does, or two of them together.
 LEAST = 1 / 20
 LEAST_OF_PAIRS = 1 / 200
+# Of fewer histories chance alone leaves pairs below that: only a campaign tells.
+ENOUGH_FOR_PAIRS = 2000
 
 
 class Tally:
@@ -43,13 +45,13 @@ class Tally:
         return self._pairs[first, second] / max(self.histories, 1)
 
     def too_rare(self) -> list[str]:
-        """Powers and pairs below their shares."""
+        """Powers below their share, and pairs where there are enough histories to tell."""
         rare = []
         for one, other in combinations_with_replacement(POWERS, 2):
             share = self.share(one, other)
             if one == other and share < LEAST:
                 rare.append(f"{one}: {share:.2%}")
-            elif share < LEAST_OF_PAIRS:
+            elif share < LEAST_OF_PAIRS and self.histories >= ENOUGH_FOR_PAIRS:
                 rare.append(f"{one}, {other}: {share:.2%}")
         return rare
 

@@ -11,12 +11,14 @@ from qps_service.counting.durations import COARSE, Durations, Sums
 from qps_service.counting.routes import Routes
 from qps_service.counting.rules import Rule
 from qps_service.values.counts import Scanned
-from qps_service.values.latency import BOUNDS, Latency, LatencyKey
+from qps_service.values.latency import BOUNDS, BUCKETS, Latency, LatencyKey
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 ALL_BINS = dict.fromkeys(range(len(BOUNDS) + 1), 1)
 KEYS = 10
+QUARTERS = {index for index, bound in enumerate(BOUNDS) if str(bound).strip("0") == "25"}
+NO_QUARTERS = tuple(COARSE[each + 1] if each in QUARTERS else each for each in COARSE)
 COARSE_BINS = len(set(COARSE))
 
 
@@ -72,6 +74,30 @@ def check_the_bound(places: int, logs: int, keys: int) -> None:
         assert all(latency.within(bound) <= exact.within(bound) for bound in BOUNDS[1::30])
 
 
+def check_places_are_for_new_bins() -> None:
+    """Where places are free, nothing is rounded up: what the totals have takes none again."""
+    share = Budget(100).join()
+    counting = Durations(share, {LatencyKey(b"/", 2): Latency(dict.fromkeys(range(60), 1), 9, 9)})
+    tally: dict[LatencyKey, Sums] = {}
+    late: dict[LatencyKey, Sums] = {}
+    counting.add(tally, LatencyKey(b"/", 2), dict.fromkeys(range(20, 60), 1), 9, 9)
+    for each in (tally, late):
+        counting.add(each, LatencyKey(b"/new", 2), {11: 1, 12: 1, 13: 1}, 9, 9)
+    for each in (tally, late):
+        assert counting.add_to_totals(each)[LatencyKey(b"/new", 2)].bins == {11: 1, 12: 1, 13: 1}
+    assert not counting.are_coarse
+    assert share.held == 63
+
+
+def check_default_buckets() -> None:
+    """They are exact, be there no place at all."""
+    counting, tally = Durations(Budget(0).join()), dict[LatencyKey, Sums]()
+    counting.add(tally, LatencyKey(b"/", 2), ALL_BINS, 813, 7)
+    counted, exact = counting.add_to_totals(tally)[LatencyKey(b"/", 2)], Latency(ALL_BINS, 813, 7)
+    assert counting.are_coarse
+    assert [*map(counted.within, BUCKETS)] == [*map(exact.within, BUCKETS)]
+
+
 def check_all_bins() -> None:
     """The bound of the service is reached by 256 logs with three routes each."""
     assert budget.MAX_BINS == 2 * 256 * 1024
@@ -115,6 +141,16 @@ test_promise, test_twin = promises(
         },
         logs=8,
         keys=4,
+    ),
+    Promise(
+        check_places_are_for_new_bins,
+        None,
+        {"as if all were": Patches((durations.Durations, "_known", lambda self, key: ()))},
+    ),
+    Promise(
+        check_default_buckets,
+        None,
+        {"without 2.5": Patches((durations, "COARSE", NO_QUARTERS))},
     ),
     Promise(check_all_bins, None, [Doubled("counting.budget:MAX_BINS")]),
     Promise(check_memory, None, [Patches((durations, "Bins", dict))]),

@@ -57,7 +57,10 @@ def test_what_is_damaged_is_told() -> None:
                 except DurationsDamaged:
                     told_so += 1
     assert told_so > 300
-    for nothing in (b"", b"\0\0\0\0", b"\x11\1\1\0\0\1\1\0"):
+    one = told([SECOND])
+    unlikely = [one._replace(bins={7: 1 << 60}), one._replace(total=values.SUM_LIMIT + 1)]
+    unlikely.append(one._replace(longest=values.LONGEST + 1))
+    for nothing in (b"", b"\0\0\0\0", b"\x11\1\1\0\0\1\1\0", *map(encode, unlikely)):
         with pytest.raises(DurationsDamaged):
             decode(nothing)
 
@@ -196,12 +199,12 @@ def check_waiting() -> None:
 # --- damage
 
 
-def damage(path: Path, table: str) -> None:
+def damage(path: Path, table: str, found: bytes | str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE {table} SET durations = x'33'")  # noqa: S608 - one of two
+        connection.execute(f"UPDATE {table} SET durations = ?", (found,))  # noqa: S608 - one of two
 
 
-def check_damage(path: Path) -> None:
+def check_damage(found: bytes | str, path: Path) -> None:
     """Found at the start in totals, later in windows where they are read: as a damaged page would be."""
     keeper = Keeper(path)
     keeper.commit(1)
@@ -209,13 +212,13 @@ def check_damage(path: Path) -> None:
     key = LatencyKey(b"/", 2)
     ledger.commit([entry([1])._replace(latencies={key: told([SECOND])})], sequence=1)
     keeper.close()
-    damage(path, "latency")
+    damage(path, "latency", found)
     reader = Ledger(str(path), boot="")
     reader.open(writable=False)
     with pytest.raises(LedgerDamaged, match="durations are damaged"):
         past(reader, Question(0, 1 << 62, MINUTE, by="route"))
     reader.close()
-    damage(path, "total_latency")
+    damage(path, "total_latency", found)
     again = Keeper(path)
     assert again.kinds() == [kinds.LEDGER_SET_ASIDE]
     assert "durations are damaged" in again.said[0].text
@@ -260,6 +263,11 @@ def no_window(writing: sqlite3.Connection, table: str, *rest: Any) -> None:
 
 
 ADD = rows.add_latencies
+DAMAGED: dict[str, bytes | str] = {
+    "cut": b"3",
+    "text": "text",
+    "large": encode(values.Latency({7: 1 << 64}, SECOND, SECOND)),
+}
 
 BINS_TWINS = {
     "bounds excluded": Patches((tests.durations, "bin_of", excludes_bounds)),
@@ -301,5 +309,14 @@ test_promise, test_twin = promises(
             "longest of the first": Patches((values.Latency, "plus", forgets_the_longest)),
         },
     ),
-    Promise(check_damage, None, {"not looked at": Patches((database, "DURATIONS_SINCE", 1 << 20))}),
+    *(
+        Promise(
+            *(check_damage, None),
+            {"not looked at": Patches((database, "DURATIONS_SINCE", 1 << 20))},
+            caught=(AttributeError, LedgerDamaged, OverflowError, TypeError),
+            label=label,
+            found=found,
+        )
+        for label, found in DAMAGED.items()
+    ),
 )

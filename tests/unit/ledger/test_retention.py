@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import HOUR, HOURS_AFTER, MINUTE, MINUTES_AFTER, Pruner
 from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.history import History
+from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
+from tests.durations import told
 from tests.ledgers import EPOCH, SECOND, check_spans, entry, key, known, latencies_of, opened, rows
 from tests.limits import Doubled, default_of
 from tests.promised import Patches, Promise, nothing, promises
@@ -37,14 +39,13 @@ def add_window(
     length: int = 10 * SECOND,
     rejected: int = 0,
     is_open: bool = False,
-    is_timed: bool = False,
+    latencies: Mapping[LatencyKey, Latency] = NO_LATENCIES,
 ) -> None:
     """One more window, which ends at this Unix time."""
     sequence = ledger.sequence + 1
     end = ended - EPOCH
     window = entry(lines, sequence=sequence, started=end - length, ended=end, rejected=rejected)
     beside = Beside(len(lines), rejected)
-    latencies = latencies_of(lines) if is_timed else {}
     entries = [window._replace(log=log, beside=beside, latencies=latencies) for log in logs]
     ledger.commit(entries, sequence=None if is_open else sequence)
 
@@ -119,7 +120,8 @@ def check_conserved_in(ledger: Ledger, steps: list[tuple[int, list[int], int]]) 
     at = EPOCH
     for seconds, lines, rejected in steps:
         at += seconds * SECOND
-        how: dict[str, Any] = {"length": seconds * SECOND, "rejected": rejected, "is_timed": True}
+        how: dict[str, Any] = {"length": seconds * SECOND, "rejected": rejected}
+        how["latencies"] = latencies_of(lines)
         add_window(ledger, at, lines, logs=("access", "other"), **how)
         before, totals = sums(ledger), rows(ledger.database, "totals")
         finish(pruner, ledger, at)
@@ -203,7 +205,7 @@ def test_nothing_is_kept_where_nothing_is_wanted(ledger: Ledger) -> None:
 
 def check_bounded_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to do, no call does all of it, and further calls finish it soon."""
-    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2000)
+    monkeypatch.setattr(retention, "ROWS_AT_MOST", 2000)
     pruner = Pruner(WEEK)
     for number in range(1, 25):
         add_window(ledger, EPOCH + number * SECOND, range(200))
@@ -215,6 +217,43 @@ def check_bounded_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         rounds += 1
         assert rounds < 10
     assert rounds >= 3
+
+
+def by_route(routes: int) -> dict[LatencyKey, Latency]:
+    return {LatencyKey(b"/%d" % number, 2): told([number * SECOND]) for number in range(routes)}
+
+
+def check_merging_keeps_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were 3,000 rows with durations in each window of three logs, and all a hundredth of it."""
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", retention.ROWS_AT_ONCE // 100)
+    monkeypatch.setattr(retention, "GRAINS", ((MINUTE, 2 * MINUTE), (HOUR, HOURS_AFTER)))
+    pruner, start = Pruner(WEEK), EPOCH // HOUR * HOUR
+    query = "SELECT count(*) FROM period WHERE grain = 0 AND passed <= ?"
+    for number in range(1, 60):
+        at = start + number * 10 * SECOND
+        add_window(ledger, at, range(10), logs="abc", latencies=by_route(10))
+        pruner.prune(ledger, at)
+        (overdue,) = ledger.database.connection.execute(query, (at - 4 * MINUTE,)).fetchone()
+        assert not overdue
+
+
+def check_spans_grow(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many windows end in five minutes, no call sums up all of them, and each time a span is the
+    sum of what it has."""
+    monkeypatch.setattr(retention, "ROWS_AT_MOST", 300)
+    pruner, start = Pruner(WEEK), EPOCH // DAY * DAY
+    for number in range(1, 31):
+        add_window(ledger, start + number * 10 * SECOND, range(10), latencies=by_route(10))
+    add_window(ledger, start + HOUR)
+    query, before = "SELECT count(*) FROM period WHERE span NOT NULL", 0
+    while before < 30:
+        pruner.prune(ledger, start + HOUR)
+        (summed,) = ledger.database.connection.execute(query).fetchone()
+        assert before < summed <= before + 5
+        check_spans(ledger)
+        before = summed
+    spans = ledger.database.connection.execute("SELECT grain, parts FROM span").fetchall()
+    assert spans == [(5 * MINUTE, 30)]
 
 
 def check_the_worst_case(path: Path) -> None:
@@ -317,7 +356,7 @@ OTHER_SUMS = {
     "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
     "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
     "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
-    "open windows": Patches((retention, "_Work", lambda writing, sequence: WORK(writing, sequence + 1))),
+    "open windows": Patches((retention, "_Work", lambda writing, last, rows: WORK(writing, last + 1, rows))),
 }
 
 test_promise, test_twin = promises(
@@ -339,6 +378,8 @@ test_promise, test_twin = promises(
     Promise(check_default_size, None, [Doubled("history.max_size")]),
     Promise(check_default_age, None, [Doubled("history.keep")]),
     Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
+    Promise(check_merging_keeps_up, None, [Patches((retention, "ROWS_FOR_EACH", 0))]),
+    Promise(check_spans_grow, None, [Patches((WORK, "is_over", False))]),
     Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
     Promise(
         check_rows_at_their_bound,

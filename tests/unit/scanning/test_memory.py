@@ -1,9 +1,11 @@
 """What scanners keep of the memory that much traffic took: hundreds of them are in one process."""
 
 import re
+import tracemalloc
 from pathlib import Path
 
 from qps_service.formats.presets import compile_format
+from qps_service.scanning import pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner, _Cores
@@ -51,6 +53,23 @@ def check_cores_are_forgotten(make: type[PureScanner]) -> None:
     assert 0 < scanner.held < 512 * 1024
 
 
+def check_durations_are_bounded(make: type[PureScanner]) -> None:
+    """However long they are, and the cores that they stand behind."""
+    layout = '"$request" $status $body_bytes_sent $request_time "$http_referer"'
+    options = ScanOptions(compile_format(layout), 64 * 1024)
+    line = b'"GET /%b HTTP/1.1" 200 5 %b%d "-"\n'
+    for route, digits in ((b"", b"0." + b"1" * 8000), (b"y" * 8000, b"0.1")):
+        scanner = make(options, no_spill)
+        block = b"".join(line % (route, digits, each) for each in range(1000, 1500))
+        tracemalloc.start()
+        scanner.scan(block)
+        memory, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert memory < 1 << 20
+        assert memory < 4 * scanner.held or memory < 1 << 16
+        assert scanner.take().lines == 500
+
+
 def test_what_is_held_is_told() -> None:
     for make in (NativeScanner, PureScanner):
         scanner = make(OPTIONS, no_spill)
@@ -76,5 +95,10 @@ test_promise, test_twin = promises(
         check_cores_are_forgotten,
         PureScanner,
         {"never": Patches((_Cores, "forget", nothing))},
+    ),
+    Promise(
+        check_durations_are_bounded,
+        PureScanner,
+        {"of any length": Patches((pure, "_DURATION_LIMIT", 1 << 20))},
     ),
 )
