@@ -209,6 +209,9 @@ LIMITS = {
     "Directories of a path with dates, at each level": Limit(
         f"{FOLLOWING}directories:DATED_LIMIT", "test_limits"
     ),
+    "Such directories after a stop, while what came meanwhile is read": Limit(
+        f"{FOLLOWING}directories:MISSED_LIMIT", "test_limits"
+    ),
     "Files with dates that are open after the first look": Limit(
         f"{FOLLOWING}directories:LATE_LIMIT", "test_limits"
     ),

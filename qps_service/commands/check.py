@@ -15,7 +15,7 @@ from qps_service.configuration.loader import DEFAULT_FILE, load
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.types import Config, LogConfig, OutputConfig
-from qps_service.counting.ambiguity import polynomial, slow_routes
+from qps_service.counting.ambiguity import polynomial, slow_routes, wants_slash_first
 from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
@@ -376,7 +376,7 @@ def _rules(log: LogConfig) -> Iterator[Answer]:
         time = f"{took / MILLISECOND:.3f} ms" if took < ENDED else ended
         yield f"  rule {number}", rule.match, True
         yield "", f'{time} on {length} bytes, the slowest that were tried: "{show(route[:SHOWN])}..."', True
-        if log.keep_host and rule.match.startswith("^/"):
+        if log.keep_host and wants_slash_first(rule.pattern):
             yield "", "warning: where hosts are kept, a route begins with its host and not with a slash", True
         for slow in polynomial(rule.pattern):
             if slow.repeats > 1:

@@ -19,7 +19,7 @@ from qps_service.configuration.types import Config, Fragment, JournalConfig, Log
 from qps_service.counting.ambiguity import exponential
 from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
-from qps_service.files.dated_names import is_dated, unknown_fields
+from qps_service.files.dated_names import comes_round, is_dated, unknown_fields
 from qps_service.text.escape import show
 from qps_service.values.history import History
 
@@ -183,6 +183,9 @@ class _Loader:
         if unknown := unknown_fields(path):
             text = f"expected fields of strftime that tell a date or a time, got {', '.join(unknown)}"
             self._problem(f"{where}path", f"{text}; %% stands for %")
+        elif is_dated(path) and comes_round(path):
+            text = "expected fields of strftime that tell one time, with its year, got some that come round"
+            self._problem(f"{where}path", f"{text}: what is written anew is not told from what is old")
         if is_pattern(path) and is_dated(path):
             text = "expected wildcards or fields of strftime, got both; write a table for each log"
             self._problem(f"{where}path", text)

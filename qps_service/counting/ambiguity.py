@@ -111,6 +111,16 @@ def polynomial(pattern: re.Pattern[bytes]) -> list[Slow]:
     return sorted(found, key=lambda slow: -slow.degree)
 
 
+def wants_slash_first(pattern: re.Pattern[bytes]) -> bool:
+    """Whether it fits at the start of a route alone, and only if that is a slash."""
+    try:
+        outer = _automata(pattern.pattern)[0]
+    except _UnknownError:
+        return False
+    is_slash = all(outer.sets[position] == 1 << ord("/") for position in outer.whole.first)
+    return is_slash and not outer.whole.empty and _is_anchored(parser.parse(pattern.pattern))
+
+
 def slow_routes(pattern: re.Pattern[bytes], length: int) -> list[bytes]:
     """Routes of up to `length` bytes, of which one is likely to be the slowest: what `polynomial` finds, and
     each kind of byte in the pattern, again and again."""

@@ -79,6 +79,22 @@ def unknown_fields(path: str) -> list[str]:
     return [each[0] for each in found if each["field"] and each["field"] not in {*_KNOWN, "%"}]
 
 
+def comes_round(path: str) -> bool:
+    """Whether its fields tell the same in another year, month, day or hour, so that files have their names
+    again."""
+    told = {part for kind, _, part in _parts(path) if kind == "field"}
+    has_day = (
+        "j" in told or bool(told & {*"mbB"} and told & {*"de"}) or bool(told & {*"UVW"} and told & {*"uwaA"})
+    )
+    has_hour = bool(told & {*"Hk"} or (told & {*"Il"} and told & {*"pP"}))
+    return "s" not in told and not (
+        told & {*"YyGg"}
+        and (has_day or not told & {*"deuwaApPHkIlMS"})
+        and (has_hour or not told & {*"IlMS"})
+        and ("M" in told or "S" not in told)
+    )
+
+
 class Dated(NamedTuple):
     """A name, of a file or a directory, that may have fields."""
 

@@ -196,6 +196,11 @@ class Files:
         """The names in a directory."""
         return os.listdir(directory)
 
+    def directories(self, directory: str) -> list[str]:
+        """The names of directories in a directory, and of links to some."""
+        with os.scandir(directory) as found:
+            return [entry.name for entry in found if entry.is_dir()]
+
     def entries(self, directory: str) -> list[tuple[str, int, bool]]:
         """Of the files and directories in a directory, without links: name, inode, and whether it is a
         file."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from qps_service.files.compression import COMPRESSIONS
 from qps_service.files.dated_names import dated, is_dated
 
+MARKS = "-._"  # one of them follows what a log's name has before its extension, in the name of each rotation
 _ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
 _WORDS = r"\.(?:old|prev|bak|rotated)"
 _BASES = 4096  # logs whose patterns are kept
@@ -42,20 +43,24 @@ def plain_name(name: str) -> str:
     return os.path.splitext(name)[0] if is_compressed(name) else name
 
 
-def stands_for(path: str, other: str) -> bool:
-    """Whether a path with dates stands for another one, or for what a rotation made of its file."""
+def stands_for(path: str, other: str) -> int:
+    """Whether a path with dates stands for another one, or for what a rotation made of its file: how many
+    characters of the name, without its extension and what a rotation added. Of several paths, the one with
+    most has it: a-2026-10.log is of a-%Y-%m.log, and no rotation of a-%Y.log's a-2026.log."""
     *folders, base = path.split(os.sep)
     *others, name = other.split(os.sep)
-    return (
-        len(folders) == len(others)
-        and (name == base or is_sibling(base, name))
-        and all(dated(one).is_one(each) for one, each in zip(folders, others, strict=True))
-    )
+    plain, (stem, rotated) = plain_name(name), _rotated(base)
+    if len(folders) != len(others) or not (name == base or is_sibling(base, name)):
+        return 0
+    if not all(dated(one).is_one(each) for one, each in zip(folders, others, strict=True)):
+        return 0
+    found = rotated.fullmatch(plain) if is_dated(base) else None
+    return len(found["own"] if found else stem)
 
 
 def stem_of(base: str) -> str:
     """How all its siblings begin."""
-    return _rotated(base)[0]
+    return dated(base).begins if is_dated(base) else os.path.splitext(base)[0]
 
 
 @lru_cache(_BASES)
@@ -66,7 +71,7 @@ def _rotated(base: str) -> tuple[str, re.Pattern[str]]:
         if is_dated(extension):
             stem, extension = base, ""
         between = rf"(?:{_ROTATED})?" if extension else ""
-        pattern = rf"{dated(stem).pattern}{between}{re.escape(extension)}(?:{_ROTATED}|{_WORDS})?"
+        pattern = rf"(?P<own>{dated(stem).pattern}){between}{re.escape(extension)}(?:{_ROTATED}|{_WORDS})?"
         return dated(base).begins, re.compile(pattern, re.ASCII)
     pattern = rf"{re.escape(base)}(?:{_ROTATED}|{_WORDS})"
     if extension:

@@ -18,6 +18,8 @@ from qps_service.files.rotated_names import is_compressed, is_sibling, plain_nam
 ASIDE_LIMIT = 4
 # Of directories with dates so many are looked into at each level, the latest: a day's hours, a month's days.
 DATED_LIMIT = 32
+# But after a stop those, too, that came meanwhile: six weeks of hours. Each costs a watch for a while.
+MISSED_LIMIT = 1024
 # Of files with dates that were written to within so long before the last write, so many may have writers at
 # the first look: no two time zones differ by more than 26 hours.
 LATELY = 48 * 3600 * 1_000_000_000  # nanoseconds
@@ -104,6 +106,8 @@ class LogDirectories:
         # Of a path with a date: where its files were at the last look, and at the first.
         self._leaves: list[_Named] = []
         self._before: frozenset[str] | None = None
+        self._left_out: dict[int, Key] = {}  # the latest at the first look that were too many, by level
+        self._known: Key | None = None  # the latest that an earlier process read, until all is found
         self._newest: Key | None = None  # of all files that were the log so far
         # The file that is the log, once there was one; and whether that is later than all before it.
         self._current: str | None = None
@@ -146,7 +150,7 @@ class LogDirectories:
                 aside=each.path != directory,
                 name=name,
                 is_dated=True,
-                is_news=len(self._dates) > 1 and each.path not in self._before,
+                is_news=len(self._dates) > 1 and self._is_news(each),
             )
             for each in self._leaves
         ]
@@ -154,6 +158,11 @@ class LogDirectories:
         if all(each.aside for each in directories):
             directories.insert(0, LogDirectory(directory, self._base, name=name, is_dated=True))
         return [*directories, *parents]
+
+    def _is_news(self, leaf: _Named) -> bool:
+        """Whether it came in our time, and was not there before, be it with too many others."""
+        was_left_out = any(leaf.key[: len(key)] <= key for key in self._left_out.values())
+        return leaf.path not in (self._before or ()) and not was_left_out
 
     def _places(self) -> tuple[list[_Named], list[LogDirectory]]:
         """Where its files are, the latest last, and the directories in which others may come."""
@@ -167,11 +176,24 @@ class LogDirectories:
             found = [
                 _Named(key + (dated(component).key(name) or ()), os.path.join(path, name))
                 for key, path in places
-                for name, _, is_file in self._entries(path)
-                if not is_file and dated(component).is_one(name)
+                for name in self._directories_in(path)
+                if dated(component).is_one(name)
             ]
-            places = sorted(found)[-DATED_LIMIT:]
+            found.sort()
+            number = min(max(DATED_LIMIT, sum(self._is_missed(each.key) for each in found)), MISSED_LIMIT)
+            places = found[-number:]
+            if self._before is None and found[:-number]:
+                self._left_out[len(found[0].key)] = found[-number - 1].key
         return [_Named(key, self._files.resolve(path)) for key, path in places], parents
+
+    def _is_missed(self, key: Key) -> bool:
+        """Whether it came while nobody ran, or is what was read last."""
+        return self._known is not None and key >= self._known[: len(key)]
+
+    def _directories_in(self, directory: str) -> list[str]:
+        with suppress(OSError):
+            return self._files.directories(directory)
+        return []
 
     def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
         with suppress(OSError):
@@ -214,9 +236,11 @@ class LogDirectories:
         """Of a path with a date: the files that it stood for at the last look, the latest first."""
         return [path for _, path, _ in self._named()]
 
-    def settle(self) -> None:
-        """The log is being read."""
+    def settle(self, *, resuming: bool) -> None:
+        """The log is being read; `resuming`: and not all is found that came while nobody ran."""
         self.is_later = False
+        if not resuming:
+            self._known = None
 
     def lately(self, may_be: MayBe = _any) -> list[str]:
         """Files with dates beside the log that may be written to, too, since they were of late; the earliest
@@ -230,6 +254,8 @@ class LogDirectories:
         """A file of the log is, or was, at `path`: others may be moved there, too."""
         if self.is_dated and (key := self.key(path)) is not None:
             self._newest = max(self._newest or key, key)
+            if self._before is None:
+                self._known = self._newest
         directory, name = os.path.split(path)
         if directory in self._aside or any(directory == each.path for each in self._last):
             return

@@ -160,6 +160,10 @@ class Follower:
         nothing tells yet."""
         return is_kin(self._files, self._known_files, self._held, path, seen, by_text=by_text)
 
+    def inodes(self) -> set[int]:
+        """Those of all files that are held or were read, by which `has_file` goes without the text."""
+        return {*(each.key[1] for each in self._held), *self._known_files.inodes()}
+
     def ends(self, now: int, after: int) -> bool:
         """Whether the log has been away for so long, in nanoseconds, and nothing is left to be read of it.
         Until then what is open is read on, as long as somebody may write to it."""
@@ -270,7 +274,7 @@ class Follower:
         if reads_log and not self._discovery.is_full:
             self._reached_at = now
         if reads_log:
-            self._directories.settle()
+            self._directories.settle(resuming=self._discovery.is_resuming)
         self._tell_losses()
         self._first_look = False
 

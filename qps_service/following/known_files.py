@@ -7,7 +7,7 @@ is expected until it is found or known to be gone; memory is bounded.
 
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -208,6 +208,10 @@ class KnownFiles:
     def is_expected(self, position: Position) -> bool:
         """Whether it was open when the last process ended."""
         return position.number in self._expected
+
+    def inodes(self) -> Collection[int]:
+        """Inode numbers of the files that were read."""
+        return self._inodes.keys()
 
     def knows(self, seen: Seen) -> bool:
         """Whether a file with this inode number was read, on this device or on one that had another

@@ -53,11 +53,15 @@ class _Others:
     def __init__(self, taken: Mapping[str, int], own: set[str], dated: Collection[str]) -> None:
         self._taken = taken  # by how many logs
         self._own = own
-        self._dated = dated
+        self._mine = [each for each in own if is_dated(each)]
+        self._dated = dated  # others'
 
     def __contains__(self, path: object) -> bool:
         if not isinstance(path, str):
             return False
         if path in self._own:
             return self._taken[path] > 1
-        return path in self._taken or any(stands_for(each, path) for each in self._dated)
+        if path in self._taken:
+            return True
+        theirs = max((stands_for(each, path) for each in self._dated), default=0)
+        return theirs > 0 and theirs >= max((stands_for(each, path) for each in self._mine), default=0)

@@ -119,7 +119,7 @@ def _each(logs: Iterable[LogConfig]) -> Iterator[LogConfig]:
     for log in logs:
         yield log
         if log.is_pattern:
-            found, _ = find(PathPattern(log.path), FILES)
+            found = find(PathPattern(log.path), FILES).files
             yield from (log._replace(path=path, is_pattern=False) for path in found)
 
 
@@ -128,7 +128,7 @@ def _would_match(place: Place, pattern: str) -> bool:
     last = PathPattern(f"/{os.path.basename(pattern)}")
     if all(last.match(f"/{name}") is None for _, name in place.names):
         return False
-    _, looked = find(PathPattern(pattern), FILES)
+    looked = find(PathPattern(pattern), FILES).directories
     return any(_directory(each) == directory for each in looked for directory, _ in place.names)
 
 

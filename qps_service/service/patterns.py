@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import NamedTuple
 
 from qps_service.configuration.loader import together
@@ -27,7 +27,7 @@ from qps_service.configuration.toml_file import quoted
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.dated_names import is_dated, with_fields
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.rotated_names import is_compressed, siblings, stands_for, stem_of
+from qps_service.files.rotated_names import MARKS, is_compressed, siblings, stands_for, stem_of
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.formats.detection import choose
@@ -87,8 +87,7 @@ class Chosen(NamedTuple):
 
 def why_none(pattern: PathPattern, files: Files) -> str:
     """Why nothing matches: the first directory that can't be listed, if one can't."""
-    _, directories = find(pattern, files)
-    for directory in sorted(directories):
+    for directory in sorted(find(pattern, files).directories):
         try:
             files.names(directory)
         except OSError as error:
@@ -96,9 +95,17 @@ def why_none(pattern: PathPattern, files: Files) -> str:
     return "no file matches"
 
 
-def find(pattern: PathPattern, files: Files) -> tuple[dict[str, Seen], set[str]]:
-    """The regular files that match, by path, and the directories that were looked into; links lead on."""
-    places, directories = [""], set()
+class Finding(NamedTuple):
+    """What a pattern finds."""
+
+    files: dict[str, Seen]  # regular files that match, by path
+    directories: set[str]  # that were looked into
+    left_out: str | None  # the first directory that was one too many
+
+
+def find(pattern: PathPattern, files: Files) -> Finding:
+    """What matches; links lead on."""
+    places, directories, left_out = [""], set(), None
     for component in pattern.components[:-1]:
         if not component.runs:
             places = [f"{place}/{component.text}" for place in places]
@@ -106,21 +113,23 @@ def find(pattern: PathPattern, files: Files) -> tuple[dict[str, Seen], set[str]]
         directories.update(places)
         places = [
             f"{place}/{name}"
-            for place in places
-            for name in sorted(_names(files, place or "/"))
+            for place in files.at_pace(places)
+            for name in sorted(_listed(files.directories, place or "/"))
             if component.match(name) is not None
-        ][:DIRECTORIES]
+        ]
+        left_out = left_out or next(iter(places[DIRECTORIES:]), None)
+        places = places[:DIRECTORIES]
     found = {}
     last = pattern.components[-1]
     for place in places:
         directories.add(place)
-        for name in files.at_pace(sorted(_names(files, place or "/")) if last.runs else [last.text]):
+        for name in files.at_pace(sorted(_listed(files.names, place or "/")) if last.runs else [last.text]):
             if last.match(name) is not None and not is_compressed(name):
                 with suppress(OSError):
                     seen = files.stat(f"{place}/{name}")
                     if seen.regular:
                         found[f"{place}/{name}"] = seen
-    return found, {place or "/" for place in directories}
+    return Finding(found, {place or "/" for place in directories}, left_out)
 
 
 class Patterns:
@@ -151,6 +160,10 @@ class Patterns:
         self._is_due = False
         self._is_chosen = False  # by a look, and not settled yet
         self._empty: set[str] = set()  # patterns that match nothing
+        # Of patterns that match too many directories: the first that is not looked into, and why.
+        self._beyond: dict[str, tuple[str, str]] = {}
+        # Matches that were there before our time and were one log too many, by path: device and inode.
+        self.passed_over: dict[str, tuple[int, int]] = {}
         self._advised: set[str] = set()  # patterns whose matches differ in a date
         self.is_starting = True  # whether what an earlier process followed is still to be looked up
         self._deferred: set[str] = set()  # patterns that the last look did not come to the end of
@@ -189,6 +202,7 @@ class Patterns:
         followed stay. `at` is `now` in Unix nanoseconds. Raises LedgerUnreadableError."""
         tables = [log for log in config.logs if log.is_pattern]
         self.patterns = {log.path: PathPattern(log.path) for log in tables}
+        self._beyond = {path: each for path, each in self._beyond.items() if path in self.patterns}
         if not tables:
             self._is_due = False
             self._watcher.watch(())
@@ -205,7 +219,8 @@ class Patterns:
         is_complete, self._is_complete = self._is_complete, True
         self._note(self._watcher.read(), paths)
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
-        chosen = look.choose()
+        logs, left_out = look.choose()
+        chosen = Chosen(logs, {**left_out, **dict(self._beyond.values())})
         self._deferred = look.deferred
         beside = {table.path for table in tables if self.named(table.path, config)}
         self._say_empty(tables, {log.of for log in chosen.logs} | self._deferred | beside)
@@ -271,12 +286,24 @@ class Patterns:
         matches: dict[str, Match] = {}
         directories: set[str] = set()
         for table in tables:
-            found, looked = find(self.patterns[table.path], self.files)
-            directories |= looked
-            for path, seen in found.items():
+            found = find(self.patterns[table.path], self.files)
+            directories |= found.directories
+            self._say_what_is_beyond(table, found.left_out)
+            for path, seen in found.files.items():
                 if path not in named and not any(stands_for(each, path) for each in dates):
                     matches.setdefault(path, Match(path, seen, table))
         return list(matches.values()), directories
+
+    def _say_what_is_beyond(self, table: LogConfig, directory: str | None) -> None:
+        """Say once that there are too many directories."""
+        if directory is None:
+            self._beyond.pop(table.path, None)
+            return
+        why = f"{show_path(table.path)} matches more than {DIRECTORIES:,} directories"
+        if table.path not in self._beyond:
+            text = f"{show_path(directory)} is not looked into: {why}"
+            self.notify(Notice(kinds.TOO_MANY_LOGS, text, table.name))
+        self._beyond[table.path] = (directory, why)
 
     def _note(self, hints: Iterable[Hint], followed: Collection[str]) -> None:
         """Follow where names went."""
@@ -350,9 +377,11 @@ class _Look:
         self._names = {known.path: name for name, known in self._known.items()}
         self._left_out: dict[str, str] = {}
         self._begun: dict[str, int] = {}
+        self._passed_over: dict[str, tuple[int, int]] = {}
         self.deferred: set[str] = set()  # patterns of which there are more matches
         self._older: dict[str, int | None] = {}  # path -> from where on it would be ours
         self._by_key: dict[tuple[int, int], str] = {}  # device and inode -> the log there
+        self._by_inode: dict[int, list[LogPipeline]] = {}  # who has, or read, a file of that number
         self._origins: Mapping[str, Sequence[LogConfig]] = {}
         self._first_times: dict[str, int | None] = {}
 
@@ -368,8 +397,11 @@ class _Look:
         news = [match for match in self._found if match.path not in taken]
         kept = [match for match in news if self._is_kept(match)]
         here = {*taken, *(match.path for match in self._found), *(log.path for log in fixed)}
-        kept += self._vanished(tables.values(), here)
-        others = sorted((match for match in news if match not in kept), key=self._order)
+        kept += self._vanished(list(tables.values()), here)
+        paths = {match.path for match in kept}
+        others = [match for match in news if match.path not in paths]
+        order = {match.path: self._order(match) for match in self._files.at_pace(others)}
+        others.sort(key=lambda match: order[match.path])
         logs = [*fixed, *taken.values(), *(match.table._replace(path=match.path) for match in kept)]
         for log in logs:
             with suppress(OSError):
@@ -377,21 +409,27 @@ class _Look:
         # Whether a file is one of theirs is known only when they are followed.
         self.deferred = {match.table.path for match in kept} - self._patterns.looked
         others = [match for match in others if match.table.path not in self.deferred]
+        for pipeline in self._pipelines.values() if others else ():
+            for inode in pipeline.inodes():
+                self._by_inode.setdefault(inode, []).append(pipeline)
         self._origins = self._named_after(logs, others)
-        others = [match for match in others if not self._leave_out(match)]
+        others = [match for match in self._files.at_pace(others) if not self._leave_out(match)]
         names = {log.name for log in (*fixed, *taken.values())}
         # Others have names that are to go on with what the ledger has of them.
         reserved = names | {name for name, known in self._known.items() if self._is_ours(known.path)}
         made = {name for name in reserved | names if name not in {log.name for log in fixed}}
-        for match in (*kept, *others):
+        for match in self._files.at_pace((*kept, *others)):
             name = self._names.get(match.path)
-            if name is None or name in names:
+            is_known = name is not None and name not in names
+            if (not is_known or name not in made) and len(made) >= self._config.max_logs:
+                self._left_out[match.path] = TOO_MANY
+                if not self._starts(match):
+                    self._passed_over[match.path] = match.seen.key
+                continue
+            if name is None or not is_known:
                 stands = self._patterns.patterns[match.table.path].match(match.path) or ()
                 wanted = name_of(stands, match.table.naming)
                 name = free_name(wanted, match.table.name, names | reserved)
-            if name not in made and len(made) >= self._config.max_logs:
-                self._left_out[match.path] = TOO_MANY
-                continue
             made.add(name)
             names.add(name)
             log = self._made(match.table, name, match.path, start=self._starts(match))
@@ -411,18 +449,21 @@ class _Look:
     def _is_ours(self, path: str) -> bool:
         return any(pattern.match(path) is not None for pattern in self._patterns.patterns.values())
 
+    def _is_of(self, table: LogConfig, path: str) -> bool:
+        return self._patterns.patterns[table.path].match(path) is not None
+
     def _is_kept(self, match: Match) -> bool:
         """Whether the ledger has it as a log."""
         return match.path in self._names and match.path not in self._patterns.renamed
 
-    def _vanished(self, tables: Iterable[LogConfig], present: Collection[str]) -> Iterator[Match]:
-        """Logs that an earlier process left open, and that are not there: the rest of them is to be read."""
-        for table in tables:
-            if table.path not in self._patterns.looked:
-                pattern = self._patterns.patterns[table.path]
-                for known in self._known.values():
-                    if known.is_open and known.path not in present and pattern.match(known.path) is not None:
-                        yield Match(known.path, _NOTHING, table)
+    def _vanished(self, tables: Sequence[LogConfig], present: Collection[str]) -> Iterator[Match]:
+        """Logs that an earlier process left open, and that are not there: the rest of them is to be read.
+        Each is of the first pattern, as one that is there."""
+        for known in self._known.values():
+            if known.is_open and known.path not in present:
+                table = next((each for each in tables if self._is_of(each, known.path)), None)
+                if table and table.path not in self._patterns.looked:
+                    yield Match(known.path, _NOTHING, table)
 
     def _order(self, match: Match) -> tuple[bool, int, str]:
         """Of two names of one file the first one is the log."""
@@ -454,7 +495,7 @@ class _Look:
             return None
         if path in self._patterns.renamed:
             return RENAMED
-        for pipeline in self._pipelines.values():
+        for pipeline in self._may_have(seen):
             if pipeline.has_file(path, seen, by_text=False):
                 return READ.format(pipeline.config.name)
         is_news = self._is_complete and table.path in self._patterns.looked
@@ -468,6 +509,10 @@ class _Look:
                 return reason
         self._patterns.first_seen.pop(path, None)
         return None
+
+    def _may_have(self, seen: Seen) -> Iterable[LogPipeline]:
+        """Of hundreds, those that have to be asked whether a file is theirs."""
+        return self._by_inode.get(seen.inode, ())
 
     def _by_text(self, match: Match, pipeline: LogPipeline) -> str | None:
         """Why a file that was created is no log, or none yet: it may be a copy that is being made."""
@@ -494,8 +539,7 @@ class _Look:
         for log in (*logs, *(match.table._replace(path=match.path) for match in news)):
             directory, base = os.path.split(log.path)
             here, stem = names.get(directory, []), stem_of(base)
-            first = bisect_left(here, stem)
-            alike = list(takewhile(partial(_begins, stem), islice(here, first, None)))
+            alike = [name for mark in MARKS for name in _beginning(f"{stem}{mark}", here)]
             if alike not in ([], [base]):
                 for name in siblings(base, alike):
                     found.setdefault(os.path.join(directory, name), []).append(log)
@@ -516,7 +560,7 @@ class _Look:
     def _starts(self, match: Match) -> bool:
         """Whether it counts from its beginning: whatever came in our time."""
         if match.table.path in self._patterns.looked:
-            return True
+            return self._patterns.passed_over.get(match.path) != match.seen.key
         mine = self._patterns.patterns[match.table.path]
         commits = [known.at for known in self._known.values() if mine.match(known.path) is not None]
         if match.table.start or not commits or not self._patterns.is_starting:
@@ -542,6 +586,7 @@ class _Look:
                 if reason != TOO_MANY and path not in patterns.first_seen
             }
         )
+        patterns.passed_over = self._passed_over
         patterns.first_seen = {path: at for path, at in patterns.first_seen.items() if path in seen}
         too_many = [path for path, reason in self._left_out.items() if reason == TOO_MANY]
         if too_many and not patterns.too_many_said:
@@ -593,13 +638,19 @@ def _none_to_spill(scanned: Scanned) -> None:
     """The beginning of a log is not too much to keep."""
 
 
+def _beginning(stem: str, names: Sequence[str]) -> Iterator[str]:
+    """Those of sorted names that begin so."""
+    behind = range(bisect_left(names, stem), len(names))
+    return takewhile(partial(_begins, stem), map(names.__getitem__, behind))
+
+
 def _begins(stem: str, name: str) -> bool:
     return name.startswith(stem)
 
 
-def _names(files: Files, directory: str) -> list[str]:
+def _listed(names: Callable[[str], list[str]], directory: str) -> list[str]:
     with suppress(OSError):
-        return files.names(directory)
+        return names(directory)
     return []
 
 

@@ -132,6 +132,10 @@ class LogPipeline:
             return False  # a pipe
         return self._follower.has_file(path, seen, by_text=by_text)
 
+    def inodes(self) -> set[int]:
+        """Those that its files have, or had when they were read; no other file is one that it has."""
+        return self._follower.inodes() if isinstance(self._follower, Follower) else set()
+
     def ends(self, now: int) -> bool:
         """Whether the log has been away for longer than a rotation leaves it so, and was read to its end."""
         return isinstance(self._follower, Follower) and self._follower.ends(now, self.config.quiet)

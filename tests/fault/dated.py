@@ -3,6 +3,7 @@
 
 import gzip
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.following import BlindFiles, NoInotify, Rig, Writer
 
 NAMES = "access-%Y-%m-%d.log"
 DIRECTORIES = "%Y/%m/%d/access.log"
+HOURS = "%Y-%m-%d-%H/access.log"
 DAYS = ("2026-10-31", "2026-11-29", "2026-11-30", "2026-12-01", "2027-01-01", "2027-01-02")
 
 
@@ -113,6 +115,70 @@ def several_days_without_us(make: Make, path: str) -> None:
     days.writer(5, 2)
     days.rig.start()
     days.check()
+
+
+def years_are_links(make: Make) -> None:
+    """To directories elsewhere."""
+    days = Days(make, DIRECTORIES)
+    for year in {day[:4] for day in DAYS}:
+        (days.rig.root / "disk" / year).mkdir(parents=True)
+        link = days.rig.root / "logs" / year
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(days.rig.root / "disk" / year)
+    days.begin().lines(3)
+    days.rig.look()
+    days.rig.stop()
+    days.writer(2, 4).close()
+    days.writer(4, 2)
+    days.rig.start()
+    days.check()
+
+
+def many_hours_without_us(make: Make) -> None:
+    """More than are looked into while somebody runs; the one that was open went."""
+    rig: Rig = make(log=HOURS, knows_times=True)
+
+    def write(hour: int) -> Writer:
+        path = rig.root / "logs" / f"2026-11-{hour // 24 + 1:02}-{hour % 24:02}" / "access.log"
+        path.parent.mkdir(parents=True)
+        writer = rig.writer(path)
+        writer.lines(2)
+        return writer
+
+    open_now = write(0)
+    rig.expected.clear()
+    rig.look()
+    open_now.lines(1)
+    rig.look()
+    rig.stop()
+    open_now.close()
+    shutil.rmtree(rig.root / "logs" / "2026-11-01-00")
+    for hour in range(1, 47):
+        write(hour).close()
+    rig.start()
+    rig.check()
+
+
+def directories_go_and_older_ones_are_left(make: Make) -> None:
+    """What was there before our time, with more others than are looked into, is older for good."""
+    rig: Rig = make(log="%Y/access.log", knows_times=True)
+
+    def path(year: int) -> Path:
+        (rig.root / "logs" / str(year)).mkdir(parents=True, exist_ok=True)
+        return rig.root / "logs" / str(year) / "access.log"
+
+    for year in {*range(2000, 2036)} - {2030}:
+        path(year).write_bytes(b"before our time, in %d\n" % year)
+    rig.writer(path(2035)).lines(1)
+    rig.expected.clear()
+    rig.look()
+    for year in (2020, 2021):
+        path(year).unlink()
+        path(year).parent.rmdir()
+    rig.writer(path(2036)).lines(2)
+    rig.look_often(2)
+    rig.writer(path(2030)).lines(2)  # its clock is late
+    rig.check(losses=[])
 
 
 def old_days_are_packed_and_unpacked(make: Make) -> None:

@@ -135,6 +135,9 @@ test_files_with_dates, test_twin_of_files_with_dates = promises(
         row(dated.several_days_without_us, twins.LooksAtTheLogOnly, path=path)
         for path in (dated.NAMES, dated.DIRECTORIES)
     ),
+    row(dated.years_are_links, twins.FollowsNoLinks),
+    row(dated.many_hours_without_us, twins.LooksIntoTheLatestOnly),
+    row(dated.directories_go_and_older_ones_are_left, twins.TakesWhatMovesUp),
     row(dated.old_days_are_packed_and_unpacked, twins.TrustsDates),
     row(dated.without_the_last_day, twins.FallsBack),
     row(dated.foreign_days, twins.FallsBack),

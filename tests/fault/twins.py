@@ -600,6 +600,31 @@ class KeepsTheLastDayOnly(Spoilt):
         self._directories.lately = lambda *_: []  # type: ignore[method-assign]
 
 
+class FollowsNoLinks(Spoilt):
+    """Finds no directory with a date that is a link."""
+
+    def spoil(self) -> None:
+        files = self._files
+        self._directories._directories_in = lambda path: [  # type: ignore[method-assign,assignment]
+            name for name, _, is_file in files.entries(path) if not is_file
+        ]
+
+
+class LooksIntoTheLatestOnly(Spoilt):
+    """After a stop, too."""
+
+    def spoil(self) -> None:
+        self._directories._is_missed = lambda _: False  # type: ignore[method-assign,assignment]
+
+
+class TakesWhatMovesUp(Spoilt):
+    """Takes a directory that was one too many for one that came."""
+
+    def spoil(self) -> None:
+        before = self._directories
+        before._is_news = lambda leaf: leaf.path not in (before._before or ())  # type: ignore[method-assign]
+
+
 class TrustsDates(Spoilt):
     """Reads each file with a date that appears, whatever its text."""
 

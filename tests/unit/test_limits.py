@@ -309,6 +309,19 @@ def few_directories_with_dates_are_looked_into(tmp_path: Path) -> None:
     assert len(found) - 1 == 32  # and that of the log
 
 
+def many_directories_that_were_missed_are_looked_into(tmp_path: Path) -> None:
+    """Those that came since the last file that was read, until all is found."""
+    for number in range(1100):
+        (tmp_path / f"{2000 + number}").mkdir()
+    directories = LogDirectories(f"{tmp_path}/%Y/a.log", Files())
+    directories.learn(f"{tmp_path}/2003/a.log")
+    found = []
+    for resuming in (True, False, False):
+        found.append(sum(each.is_dated for each in directories.look()))
+        directories.settle(resuming=resuming)
+    assert found == [1025, 1025, 33]  # and that of the log
+
+
 def few_files_with_dates_are_open_at_first(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"{number}.log").touch()
@@ -390,6 +403,11 @@ test_promise, test_twin = promises(
     Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
     Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),
     Promise(few_directories_with_dates_are_looked_into, None, [Doubled("following.directories:DATED_LIMIT")]),
+    Promise(
+        many_directories_that_were_missed_are_looked_into,
+        None,
+        [Doubled("following.directories:MISSED_LIMIT")],
+    ),
     Promise(few_files_with_dates_are_open_at_first, None, [Doubled("following.directories:LATE_LIMIT")]),
     Promise(few_directories_are_learned, None, [Doubled("following.directories:ASIDE_LIMIT")]),
     Promise(a_log_says_little_in_a_minute, None, [Doubled("following.announcer:BURST")]),

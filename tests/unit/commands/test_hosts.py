@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.cli import main
-from qps_service.commands import hosts
+from qps_service.commands import check, hosts
 from qps_service.counting.routes import Routes
 from qps_service.formats import combined
 from tests.promised import Patches, Promise, promises
@@ -53,10 +53,14 @@ def check_said(tmp_path: Path, capsys: Captured) -> None:
                 assert dropped is None or last == f"hosts {dropped}"
 
 
+# Four of them fit no route with a host.
+RULES = ("^/a", r"\A/a", "^(/a|/b)", "(?i)^/a", "/b", "^[^/]*/a", "(^/a|b)", "^/?")
+
+
 def check_a_rule_that_fits_no_route(tmp_path: Path, capsys: Captured) -> None:
     toml = tmp_path / "some.toml"
-    for word, number in (("drop", 0), ("keep", 1)):
-        rules = "".join(f"[[log.a.route]]\nmatch = '{match}'\nname = 'x'\n" for match in ("^/a", "/b"))
+    for word, number in (("drop", 0), ("keep", 4)):
+        rules = "".join(f"[[log.a.route]]\nmatch = '{match}'\nname = 'x'\n" for match in RULES)
         toml.write_text(f"[log.a]\npath = '{tmp_path}/a.log'\nhost = '{word}'\n{rules}")
         main(["check", "--config", str(toml)])
         assert capsys.readouterr().out.count("a route begins with its host and not with a slash") == number
@@ -88,7 +92,11 @@ test_promise, test_twin = promises(
             "all of them": Patches((hosts, "SHOWN", 100)),
         },
     ),
-    Promise(check_a_rule_that_fits_no_route, None, {}),
+    Promise(
+        check_a_rule_that_fits_no_route,
+        None,
+        {"by its looks": Patches((check, "wants_slash_first", lambda rule: rule.pattern.startswith(b"^/")))},
+    ),
     Promise(check_kept, None, {"none is found": NONE}),
 )
 

@@ -413,7 +413,8 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
         (
             "[log.a]\npath = '/x'\nname = '{1}'\n[log.b]\npath = '/*.log'\nname = '{2}'\nwas = 'c'\n"
             "[log.d]\npath = '/[z-a]'\n[log.e]\npath = '/?'\nname = 'e'\n"
-            "[log.f]\npath = '/%Y-%Q'\n[log.g]\npath = '/*-%Y'\n[log.h]\npath = '/%Q'\n",
+            "[log.f]\npath = '/%Y-%Q'\n[log.g]\npath = '/*-%Y'\n[log.h]\npath = '/%Q'\n"
+            "[log.i]\npath = '/%m/%d'\n",
             [
                 "log.a.name: is for a path with wildcards; a log's own name is its table's",
                 "log.b.name: expected no more than {1}, got '{2}'",
@@ -422,6 +423,8 @@ def test_problems_of_the_service(write: Write, text: str, expected: list[str]) -
                 "log.e.name: expected a name with {1}, which is what the first wildcard stands for, got 'e'",
                 "log.f.path: expected fields of strftime that tell a date or a time, got %Q; %% stands for %",
                 "log.g.path: expected wildcards or fields of strftime, got both; write a table for each log",
+                "log.i.path: expected fields of strftime that tell one time, with its year, got some that"
+                " come round: what is written anew is not told from what is old",
             ],
         ),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qps_service.files import dated_names
-from qps_service.files.dated_names import dated, is_dated, unknown_fields, with_fields
+from qps_service.files.dated_names import comes_round, dated, is_dated, unknown_fields, with_fields
 from qps_service.files.rotated_names import siblings, stands_for
 from tests.promised import Patches, Promise, promises
 
@@ -55,6 +55,20 @@ def names_are_in_order(template: Any) -> None:
 )
 def test_what_a_name_stands_for(template: str, yes: list[str], no: list[str]) -> None:
     assert [name for name in (*yes, *no) if dated(template).is_one(name)] == yes
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        (("%H", "%a", "%j", "%m-%d", "%C%m%d"), ("%y%j", "%G-%V", "%g.%U.%a", "%s", "%Y/%m/%d/%H")),
+        (
+            ("%Y-%d", "%Y-%m-%H", "%Y-%a", "%Y-%m/%u", "%F-%M", "%F_%H%S", "%F-%I"),
+            ("%Y-%m-%e-%k", "%h%d%y", *ORDERED),
+        ),
+    ],
+)
+def test_names_that_come_round(yes: tuple[str, ...], no: tuple[str, ...]) -> None:
+    assert [each for each in (*yes, *no) if comes_round(each)] == [*yes]
 
 
 def test_what_has_fields() -> None:

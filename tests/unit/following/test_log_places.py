@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from qps_service.files.kernel import Files
+from qps_service.files.rotated_names import stands_for
 from qps_service.following import log_places
 from qps_service.following.log_places import LogPlaces, _Others
 from tests.promised import Patches, Promise, promises
@@ -47,16 +48,18 @@ def check_dates(part: Any, tmp_path: Path) -> None:
     """A path with dates stands for many files; one that another log names itself is that one's."""
     (tmp_path / "real").mkdir()
     (tmp_path / "linked").symlink_to("real")
-    names = ("a.log", "a-%Y.log", "linked/%Y.log", "a-2027.log")
+    names = ("a.log", "a-%Y.log", "linked/%Y.log", "a-2027.log", "a-%Y-%m.log")
     logs = frozenset(str(tmp_path / name) for name in names)
     found = {name: part(Files()).others(str(tmp_path / name), logs) for name in names}
 
     def who_leaves(name: str) -> list[str]:
         return [each for each in names if str(tmp_path / name) in found[each]]
 
-    assert who_leaves("a-2026.log") == ["a.log", "linked/%Y.log", "a-2027.log"]
-    assert who_leaves("real/2026.log.1.gz") == ["a.log", "a-%Y.log", "a-2027.log"]
-    assert who_leaves("a-2027.log") == ["a.log", "a-%Y.log", "linked/%Y.log"]
+    assert who_leaves("a-2026.log") == [each for each in names if each != "a-%Y.log"]
+    for month in ("a-2026-10.log", "a-2026-10.log.1", "a-2026-10.log.gz"):  # no rotation of the year's
+        assert who_leaves(month) == [each for each in names if each != "a-%Y-%m.log"]
+    assert who_leaves("real/2026.log.1.gz") == [each for each in names if each != "linked/%Y.log"]
+    assert who_leaves("a-2027.log") == [each for each in names if each != "a-2027.log"]
 
 
 def check_links_may_change(part: Any, tmp_path: Path) -> None:
@@ -114,7 +117,14 @@ test_promise, test_twin = promises(
             Patches((_Others, "__contains__", lambda self, path: path in self._taken)),
         ],
     ),
-    Promise(check_dates, LogPlaces, [Patches((log_places, "stands_for", lambda *_: False))]),
+    Promise(
+        check_dates,
+        LogPlaces,
+        {
+            "none": Patches((log_places, "stands_for", lambda *_: False)),
+            "any": Patches((log_places, "stands_for", lambda *paths: bool(stands_for(*paths)))),
+        },
+    ),
     Promise(check_links_may_change, LogPlaces, [LooksUpOnce]),
     Promise(check_each_is_looked_up_once, LogPlaces, [LooksUpEach]),
 )

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from qps_service.configuration.path_patterns import PathPattern, free_name, is_pattern, name_of
 from qps_service.files.kernel import Files
+from qps_service.files.rotated_names import siblings
 from qps_service.following import kinship
 from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
@@ -221,6 +224,25 @@ def a_rotation_is_known_over_a_stop(tmp_path: Path) -> None:
     assert totals(tmp_path) == {"app": 20 + 3 + 4 + 1, "app-3": 6}
 
 
+def what_two_patterns_match_goes_on_after_a_stop(tmp_path: Path) -> None:
+    """Under its name, whichever of them is first, though it was rotated meanwhile and is not there."""
+    for first, last in (("*access.log", "shop*.log"), ("shop*.log", "*access.log")):
+        site = Site(tmp_path, last, f'[log.first]\npath = "{{}}/{first}"')
+        site.write("shop.access.log", lines(5))
+        site.write_at(2, "shop.access.log", lines(1, 5))
+        site.run(5)
+        before = totals(tmp_path)
+        site.write("shop.access.log", lines(2, 50))
+        site.rename("shop.access.log", "shop.access.log.1")
+        again = Site(tmp_path, last, f'[log.first]\npath = "{{}}/{first}"')
+        again.world.time += 60 * SECOND
+        again.at(65, again.write, "shop.access.log", lines(4, 100))
+        again.run(70)
+        assert totals(tmp_path) == {name: count + 6 for name, count in before.items()}
+        for path in (tmp_path / "ledger.db", *site.root.iterdir()):
+            path.unlink()
+
+
 def copies_are_no_logs(tmp_path: Path) -> None:
     """As copytruncate leaves them, a block at a time: what they have beyond is the log's."""
     site = Site(tmp_path)
@@ -371,6 +393,41 @@ def logs_are_bounded(tmp_path: Path) -> None:
     assert len(site.service.said("too_many_logs")) == 1
 
 
+def what_was_left_out_by_the_bound_begins_at_its_end(tmp_path: Path) -> None:
+    """As the others that were there did; what came later, and was left out, begins at its start."""
+    site = Site(tmp_path, more="max_logs = 2")
+    for name in ("a.log", "b.log", "c.log"):
+        site.write(name, lines(5))
+    site.at(2, site.write, "d.log", lines(4))
+    site.service.reload_at(3, site.service.file.read_text().replace("max_logs = 2", "max_logs = 4"))
+    for name in ("a.log", "b.log", "c.log", "d.log"):
+        site.write_at(6, name, lines(1, 50))
+    site.run(12)
+    assert totals(tmp_path) == {"a": 1, "b": 1, "c": 1, "d": 5}
+
+
+def far_too_many_matches_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No log is asked of each whether it has that, and no name is compared with each."""
+    site = Site(tmp_path, more="max_logs = 3")
+    for number in range(300):
+        site.path(f"site{number}.log").touch()
+    asked = []
+    has_file, compare = Follower.has_file, siblings
+
+    def noted(self: Any, path: str, seen: Any, **how: Any) -> Any:
+        asked.append(path)
+        return has_file(self, path, seen, **how)
+
+    def compared(base: str, names: Any) -> Any:
+        asked.append(base)
+        return compare(base, names)
+
+    monkeypatch.setattr(Follower, "has_file", noted)
+    monkeypatch.setattr(patterns, "siblings", compared)
+    assert len(site.run(70)) == 3
+    assert asked == []
+
+
 def so_many_logs_are_made(tmp_path: Path) -> None:
     """Where nothing is configured."""
     site = Site(tmp_path)
@@ -386,8 +443,29 @@ def so_many_logs_are_made(tmp_path: Path) -> None:
 def so_many_directories_are_looked_into(tmp_path: Path) -> None:
     for number in range(1025):
         (tmp_path / str(number)).mkdir()
-    _, looked = find(PathPattern(f"{tmp_path}/*/access.log"), Files())
-    assert len(looked - {str(tmp_path)}) == 1024
+    found = find(PathPattern(f"{tmp_path}/*/access.log"), Files())
+    assert len(found.directories - {str(tmp_path)}) == 1024
+    assert found.left_out == str(tmp_path / "999")
+    site = Site(tmp_path, "../*/access.log")
+    site.run(130)
+    matches = f"{tmp_path}/*/access.log matches more than 1,024 directories"
+    assert site.service.said("too_many_logs") == [f"{tmp_path}/999 is not looked into: {matches}"]
+    finder = Patterns(Files(), Watches(), nothing)
+    assert finder.look(site.service.load(), [], 0, 0).left_out == {f"{tmp_path}/999": matches}
+    finder.close()
+
+
+def files_keep_no_directory_out(tmp_path: Path) -> None:
+    """They are none to look into; a link to one is."""
+    for number in range(1100):
+        (tmp_path / f"a{number}").touch()
+    for name in ("nginx", "shop"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "access.log").touch()
+    (tmp_path / "link").symlink_to("shop")
+    found = find(PathPattern(f"{tmp_path}/*/access.log"), Files())
+    assert [*found.files] == [f"{tmp_path}/{name}/access.log" for name in ("link", "nginx", "shop")]
+    assert found.left_out is None
 
 
 def first_times_are_read(first: Any, tmp_path: Path) -> None:
@@ -410,6 +488,14 @@ class Eager(patterns._Look):
 
     def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
         yield from [] if self._pipelines else vanished(self, tables, set())
+
+
+class ForEach(patterns._Look):
+    """Has a log that is not there for each pattern."""
+
+    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
+        for table in tables:
+            yield from vanished(self, [table], present)
 
 
 class Hasty(Patterns):
@@ -473,6 +559,11 @@ test_promise, test_twin = promises(
     ),
     Promise(a_log_may_be_rotated_before_it_is_seen, None, [Patches((pipelines, "_opened", lambda _: ()))]),
     Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
+    Promise(
+        what_two_patterns_match_goes_on_after_a_stop,
+        None,
+        {"for each": Patches((patterns._Look, "_vanished", ForEach._vanished))},
+    ),
     Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
     Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
     Promise(
@@ -506,7 +597,29 @@ test_promise, test_twin = promises(
     ),
     Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
     Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
-    Promise(so_many_directories_are_looked_into, None, [Doubled("service.patterns:DIRECTORIES")]),
+    Promise(
+        what_was_left_out_by_the_bound_begins_at_its_end,
+        None,
+        {
+            "all that come later": Patches(
+                (patterns._Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
+            )
+        },
+    ),
+    Promise(
+        far_too_many_matches_cost_little,
+        None,
+        {
+            "asks each": Patches((patterns._Look, "_may_have", lambda self, _: self._pipelines.values())),
+            "compares each": Patches((patterns, "MARKS", [""])),
+        },
+    ),
+    Promise(files_keep_no_directory_out, None, {"any name": Patches((Files, "directories", Files.names))}),
+    Promise(
+        so_many_directories_are_looked_into,
+        None,
+        [Doubled("service.patterns:DIRECTORIES"), Patches((Patterns, "_say_what_is_beyond", nothing))],
+    ),
     Promise(
         first_times_are_read,
         first_time,
