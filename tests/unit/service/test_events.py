@@ -216,7 +216,7 @@ test_promise, test_twin = promises(
         None,
         {
             "scans": Patches(
-                (database.Database, "open", lambda self, writable, scan: OPEN(self, writable=writable))
+                (database.Database, "open", lambda self, writable, **_: OPEN(self, writable=writable))
             )
         },
     ),
