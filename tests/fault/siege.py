@@ -428,17 +428,21 @@ def vandal(directory: str, files: int) -> None:
         time.sleep(0.005)
 
 
+SCRAPE_TIMEOUT = 10.0  # seconds, Prometheus' default
+
+
 class Scrapers:
     """Clients of the metrics: one that is honest, and as many others as one likes."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience: float) -> None:
         self._port = port
+        self._patience = patience  # seconds, of the honest one
         self.answered = 0  # of the honest one
         self.failures: list[str] = []  # why it was not
 
     def ask(self) -> str:
-        """As Prometheus does, which gives up after 10 s; the text, empty where none came."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        """As Prometheus does; the text, empty where none came."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._patience)
         try:
             connection.request("GET", "/metrics")
             answer = connection.getresponse()
@@ -566,9 +570,11 @@ HEAD = "minute resident  peak    CPU  longest   scrapes  lines counted of those 
 class Siege:
     """All of it, around one process."""
 
-    def __init__(self, site: Fortress, webs: Sequence[Web], port: int, interval: int) -> None:
+    def __init__(
+        self, site: Fortress, webs: Sequence[Web], port: int, interval: int, patience: float
+    ) -> None:
         self._site, self._webs, self._interval = site, webs, interval
-        self._scrapers = Scrapers(port)
+        self._scrapers = Scrapers(port, patience)
         self._stopping = threading.Event()
         self._faults: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -716,8 +722,11 @@ class Siege:
 
 
 @contextmanager
-def besieged(root: Path, *twins: Twin, interval: int, batch: int, with_nginx: bool) -> Iterator[Siege]:
-    """A service, and what stands around it. `interval` in seconds; `batch`: what is written at once."""
+def besieged(
+    root: Path, *twins: Twin, interval: int, batch: int, with_nginx: bool, patience: float
+) -> Iterator[Siege]:
+    """A service, and what stands around it. `interval` in seconds; `batch`: what is written at once;
+    `patience`: seconds after which a scrape is given up."""
     directory = root / "logs"
     directory.mkdir()
     with ExitStack() as stack:
@@ -740,7 +749,7 @@ def besieged(root: Path, *twins: Twin, interval: int, batch: int, with_nginx: bo
         port = free_port()
         site = Fortress(root / "site", *twins, webs=webs, interval=interval, port=port)
         stack.callback(site.close)
-        one = Siege(site, webs, port, interval)
+        one = Siege(site, webs, port, interval, patience)
         stack.callback(one.stop)
         yield one
 
@@ -749,7 +758,7 @@ def campaign(minutes: int) -> None:
     """A minute is a line."""
     with (
         tempfile.TemporaryDirectory(dir="/var/tmp", prefix="siege-") as root,
-        besieged(Path(root), interval=10, batch=60, with_nginx=True) as siege,
+        besieged(Path(root), interval=10, batch=60, with_nginx=True, patience=SCRAPE_TIMEOUT) as siege,
     ):
         Path(root).chmod(0o755)
         print(HEAD, flush=True)  # noqa: T201 - that is what it is for

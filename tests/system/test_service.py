@@ -350,7 +350,8 @@ def is_read_beside(service: Service, **settings: str) -> None:
         journal.until(ended_by("signal"))
     assert service.guest.path(f"{LEDGER}-wal").stat().st_size
     assert seen(service) == (7, 1, "NOT COUNTING")
-    assert seen_in_the_page(service) == (7, False, True)
+    # The page sees the ledger alone: a report that does not come tells it, some windows later.
+    assert seen_in_the_page(service)[0] == 7
 
 
 OF_THE_LEDGER = ("/var/lib/qps-reporter", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
