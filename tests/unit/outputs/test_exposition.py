@@ -191,7 +191,7 @@ def check_buckets(by: str, bounds: tuple[int, ...], *, openmetrics: bool = False
     plain = samples(read(render(TIMED, openmetrics=openmetrics)[0], openmetrics=openmetrics))
     text, _ = render(TIMED, openmetrics=openmetrics, histograms=Histograms(by, bounds))
     found = samples(read(text, openmetrics=openmetrics))
-    expected: dict[object, float] = {}
+    expected: Samples = {}
     groups = [
         ({"route": route.decode(), "class": f"{number}xx"}, [each[part::2]])
         for route, each in ROUTES.items()
@@ -219,7 +219,9 @@ def check_buckets(by: str, bounds: tuple[int, ...], *, openmetrics: bool = False
         expected[series("http_request_duration_seconds_sum", **labels)] = sum(durations) / 10**9
     if by == "route":
         expected[series("latency_series")] = len(groups) * (len(bounds) + 3)
-    assert found == plain | expected
+    expected = plain | expected
+    # Some of what differs: to show thousands of series beside each other takes minutes.
+    assert not [each for each in found.keys() | expected if found.get(each) != expected.get(each)][:3]
 
 
 def check_too_many_series() -> None:
