@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from qps_service.ledger import database, schema
+from qps_service.ledger import database, retention, schema
 from qps_service.ledger.database import Database, LedgerError
 from qps_service.ledger.durations import decode
 from qps_service.ledger.ledger import Ledger
@@ -27,6 +27,7 @@ from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
 from qps_service.values.positions import Identity, Position
 from tests.durations import MILLI
 from tests.durations import told as durations_told
+from tests.promised import Patches
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
@@ -347,3 +348,11 @@ if __name__ == "__main__":
         "look": _look,
     }
     _ACTIONS[sys.argv[1]](*sys.argv[2:])
+
+
+def merged_otherwise(table: str, adding: str) -> Patches:
+    """A twin of what merges windows: rows of this table are added so."""
+    merged = tuple(
+        (name, columns, adding if name == table else right) for name, columns, right in retention._MERGED
+    )
+    return Patches((retention, "_MERGED", merged))

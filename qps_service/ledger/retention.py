@@ -35,6 +35,13 @@ ROWS_FOR_EACH, ROWS_AT_MOST = 10, 10 * ROWS_AT_ONCE
 WINDOW_COST = 10  # rows that a window without rows counts for
 LATENCY_COST = 20  # rows that durations count for where they are merged into others
 SUM_COST = 5  # likewise, where many are summed at once
+# What two windows have that become one: table, columns beside the window's, and how rows are added.
+_MERGED = (
+    ("count", "key, requests, bytes", ADD_COUNTS),
+    ("period_class", "class, requests, bytes", ADD_COUNTS),
+    ("period_reject", "reason, lines", ADD_LINES),
+    ("latency", "key, durations", ADD_DURATIONS),
+)
 PAGES_AT_ONCE = 256  # 1 MiB given back to the file system
 
 
@@ -181,27 +188,13 @@ class _Work:
             self._writing.execute("UPDATE period SET span = NULL WHERE id = ?", (period,))
         else:
             self._drop_spans(span_before)
-        self._writing.execute(
-            f"INSERT INTO count SELECT ?, key, requests, bytes FROM count "  # noqa: S608 - no names in it
-            f"WHERE period = ? {ADD_COUNTS}",
-            (*before, period),
-        )
-        self._writing.execute(
-            f"INSERT INTO period_class SELECT ?, class, requests, bytes FROM period_class "  # noqa: S608
-            f"WHERE period = ? {ADD_COUNTS}",
-            (*before, period),
-        )
-        self._writing.execute(
-            f"INSERT INTO period_reject SELECT ?, reason, lines FROM period_reject "  # noqa: S608 - likewise
-            f"WHERE period = ? {ADD_LINES}",
-            (*before, period),
-        )
-        merged = self._writing.execute(
-            f"INSERT INTO latency SELECT ?, key, durations FROM latency "  # noqa: S608 - likewise
-            f"WHERE period = ? {ADD_DURATIONS}",
-            (*before, period),
-        )
-        self._left -= LATENCY_COST * merged.rowcount
+        for table, columns, adding in _MERGED:
+            merged = self._writing.execute(
+                f"INSERT INTO {table} SELECT ?, {columns} FROM {table} "  # noqa: S608 - those above
+                f"WHERE period = ? {adding}",
+                (*before, period),
+            )
+        self._left -= LATENCY_COST * merged.rowcount  # of the last, which are durations
         self._writing.execute(
             """UPDATE period SET unmeasured = period.unmeasured + merged.unmeasured,
                                  directives = period.directives + merged.directives,

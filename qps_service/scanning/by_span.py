@@ -7,35 +7,24 @@ were in one span: logs are in the order of time, but for a few lines, so most bl
 from collections.abc import Callable
 
 from qps_service.scanning.options import ScanOptions, Spill
-from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.scanning.scanner import Scanner, ScannerAround, make_scanner
 from qps_service.scanning.selecting import half
 from qps_service.values.counts import Scanned
 from qps_service.values.latency import Latency
-from qps_service.values.positions import Directives
 
 Make = Callable[[ScanOptions, Spill], Scanner]
 Tell = Callable[[int | None, Latency], None]  # a span's begin, Unix seconds, and some of what was found of it
 
 
-class SpanScanner:
+class SpanScanner(ScannerAround):
     """Has what `Scanner` has; what is counted is spilled at once."""
 
     def __init__(self, options: ScanOptions, spill: Spill, tell: Tell, make: Make = make_scanner) -> None:
         """`options` have a span; `make` makes the scanner of parts."""
         self._found: list[Scanned] = []
-        self._scanner = make(options, self._found.append)
-        self.name = self._scanner.name
+        super().__init__(make(options, self._found.append))
         self._spill = spill
         self._tell = tell
-
-    @property
-    def directives(self) -> Directives:
-        """Those in force."""
-        return self._scanner.directives
-
-    @directives.setter
-    def directives(self, directives: Directives) -> None:
-        self._scanner.directives = directives
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         """Count each line of `block`. How many lines there were, and how many of these were rejected."""
@@ -53,23 +42,10 @@ class SpanScanner:
                 continue
             lines, rejected = lines + counted[0], rejected + counted[1]
             for each in found:
-                for latency in each.durations.values():
-                    self._tell(next(iter(spans)), latency)
+                for latency in filter(None, each.latencies):
+                    self._tell(next(iter(spans)), Latency(*latency))
                 self._spill(each)
         return lines, rejected
-
-    def reject_oversize(self, start: bytes) -> None:
-        """Count a line that was too long to be handed over."""
-        self._scanner.reject_oversize(start)
-
-    def take(self) -> Scanned:
-        """What was found since the last call, and was not spilled."""
-        return self._scanner.take()
-
-    @property
-    def held(self) -> int:
-        """Bytes of memory, about, that this takes so far."""
-        return self._scanner.held
 
     def _taken(self) -> list[Scanned]:
         found = [*self._found, self._scanner.take()]

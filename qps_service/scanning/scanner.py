@@ -36,6 +36,36 @@ class Scanner(Protocol):
         """Bytes of memory, about, that this takes so far."""
 
 
+class ScannerAround:
+    """Has what a scanner has, by one that it hands lines on to."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+        self.name = scanner.name
+
+    @property
+    def directives(self) -> Directives:
+        """Those in force."""
+        return self._scanner.directives
+
+    @directives.setter
+    def directives(self, directives: Directives) -> None:
+        self._scanner.directives = directives
+
+    def reject_oversize(self, start: bytes) -> None:
+        """Count a line that was too long to be handed over."""
+        self._scanner.reject_oversize(start)
+
+    def take(self) -> Scanned:
+        """What was found since the last call, and was not spilled."""
+        return self._scanner.take()
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that what was found takes so far."""
+        return self._scanner.held
+
+
 def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     """The scanner that is used here."""
     if options.log_format.is_w3c:

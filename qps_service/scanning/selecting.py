@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from qps_service.scanning.options import ScanOptions, Spill
-from qps_service.scanning.scanner import Scanner, make_scanner
+from qps_service.scanning.scanner import ScannerAround, make_scanner
 from qps_service.values.counts import Key, Scanned
-from qps_service.values.positions import Directives
 
 
 class Wanted(NamedTuple):
@@ -36,24 +35,14 @@ class Wanted(NamedTuple):
         return (self.since is None or second >= self.since) and (self.until is None or second < self.until)
 
 
-class SelectingScanner:
+class SelectingScanner(ScannerAround):
     """Has what `Scanner` has."""
 
     def __init__(self, options: ScanOptions, spill: Spill, wanted: Wanted) -> None:
-        self._scanner: Scanner = make_scanner(options, spill)
-        self.name = self._scanner.name
+        super().__init__(make_scanner(options, spill))
         self._spilled: list[Scanned] = []
         self._first = make_scanner(options._replace(span=int(wanted.is_timed)), self._spilled.append)
         self._wanted = wanted
-
-    @property
-    def directives(self) -> Directives:
-        """Those in force."""
-        return self._scanner.directives
-
-    @directives.setter
-    def directives(self, directives: Directives) -> None:
-        self._scanner.directives = directives
 
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         """Count each line of `block` that is wanted. How many lines there were in all, and how many of these
@@ -63,19 +52,6 @@ class SelectingScanner:
         lines = block.count(b"\n") + (block[-1:] not in (b"", b"\n"))
         _, rejected = self._scanner.scan(b"".join(self._selected(block)))
         return lines, rejected
-
-    def reject_oversize(self, start: bytes) -> None:
-        """Count a line that was too long to be handed over."""
-        self._scanner.reject_oversize(start)
-
-    def take(self) -> Scanned:
-        """What was found since the last call."""
-        return self._scanner.take()
-
-    @property
-    def held(self) -> int:
-        """Bytes of memory, about, that what was found takes so far."""
-        return self._scanner.held
 
     def _selected(self, block: bytes) -> list[bytes]:
         """The lines that are wanted or no requests, in pieces."""

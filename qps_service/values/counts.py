@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
-
 # Why a line is rejected; the first that applies, in this order. Ledgers have lines of `not_http` and `bytes`
 # from when those were reasons.
 TOO_LONG = "too_long"  # it is longer than the limit
@@ -90,16 +88,6 @@ class Scanned(NamedTuple):
     def counts(self) -> Mapping[Key, Counts]:
         """The rows by what they are counted under."""
         return {Key(*row[:3]): Counts(*row[3:]) for row in self.rows}
-
-    @property
-    def durations(self) -> Mapping[LatencyKey, Latency]:
-        """By target and class of status."""
-        found: dict[LatencyKey, Latency] = {}
-        for (_, target, status, _, _), latency in zip(self.rows, self.latencies, strict=False):
-            if latency:
-                key = LatencyKey(target, status // 100)
-                found[key] = found.get(key, NO_LATENCY).plus(Latency(*latency))
-        return found
 
 
 SAMPLE_LIMIT = 256  # bytes of a rejected line that are worth showing

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tests.durations
-from qps_service.ledger import database, durations, outbox, retention, rows
+from qps_service.ledger import database, durations, outbox, rows
 from qps_service.ledger import ledger as ledgers
 from qps_service.ledger.database import LedgerDamaged
 from qps_service.ledger.durations import DurationsDamaged, Sum, add_durations, decode, encode
@@ -26,7 +26,7 @@ from qps_service.values.history import History
 from qps_service.values.latency import BOUNDS, LatencyKey
 from qps_service.values.past import Question
 from tests.durations import DISTRIBUTIONS, SECOND, check_latency, told
-from tests.ledgers import EPOCH, Keeper, entry, known, opened
+from tests.ledgers import EPOCH, Keeper, entry, known, merged_otherwise, opened
 from tests.promised import Patches, Promise, promises
 
 ROUTES = {name: b"/" + name.replace(" ", "-").encode() for name in DISTRIBUTIONS}
@@ -296,7 +296,7 @@ test_promise, test_twin = promises(
     *(
         Promise(
             *(check_merged, None),
-            {"not merged": Patches((retention, "ADD_DURATIONS", "ON CONFLICT DO NOTHING"))},
+            {"not merged": merged_otherwise("latency", "ON CONFLICT DO NOTHING")},
             label=label,
             length=length,
         )

@@ -20,7 +20,18 @@ from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.history import History
 from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 from tests.durations import told
-from tests.ledgers import EPOCH, SECOND, check_spans, entry, key, known, latencies_of, opened, rows
+from tests.ledgers import (
+    EPOCH,
+    SECOND,
+    check_spans,
+    entry,
+    key,
+    known,
+    latencies_of,
+    merged_otherwise,
+    opened,
+    rows,
+)
 from tests.limits import Doubled, default_of
 from tests.promised import Patches, Promise, nothing, promises
 
@@ -353,8 +364,8 @@ DEFAULT_SIZE, DEFAULT_AGE = default_of("history.max_size"), default_of("history.
 WORK = retention._Work
 USED = retention._used
 OTHER_SUMS = {
-    "keeps the first": Patches((retention, "ADD_COUNTS", "ON CONFLICT DO NOTHING")),
-    "keeps the last": Patches((retention, "ADD_LINES", "ON CONFLICT DO UPDATE SET lines = excluded.lines")),
+    "keeps the first": merged_otherwise("count", "ON CONFLICT DO NOTHING"),
+    "keeps the last": merged_otherwise("period_reject", "ON CONFLICT DO UPDATE SET lines = excluded.lines"),
     "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
     "open windows": Patches((retention, "_Work", lambda writing, last, rows: WORK(writing, last + 1, rows))),
 }
