@@ -294,13 +294,18 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
         yield "  readable", f"no: {explain_error(error, seen)}", False
         return
     yield "  readable", f"yes, by user {user}", True
+    yield from _line_answers(log, start, now, seen.size)
+
+
+def _line_answers(log: LogConfig, start: bytes, now: bytes, size: int) -> Iterator[Answer]:
+    """What its lines are, by the first and the last bytes of so many."""
     line, newline, _ = start.partition(b"\n")
     if not newline and len(start) <= log.max_line:
         yield "  first line", "not finished yet" if start else "none yet", True
         return
     if log.format.is_auto:
         votes = Votes()
-        votes.add(now.split(b"\n")[seen.size > WAITING : -1])
+        votes.add(now.split(b"\n")[size > WAITING : -1])
         chosen, reason = votes.choice()
         yield "  chosen", f"{chosen.text if chosen else 'none'}: {reason}", chosen is not None
         if chosen is None:
@@ -316,7 +321,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
             yield "  first line", "none yet, but directives", True
             return
     yield from _first_line(log, line, above)
-    begin = seen.size - len(now)
+    begin = size - len(now)
     lines = now[now.find(b"\n") + 1 if begin else 0 : now.rfind(b"\n") + 1]
     fields = in_force(above)
     if said := said_of_hosts(log.format, lines, log.max_line, keep=log.keep_host, fields=fields):

@@ -38,39 +38,8 @@ def render_table(
 ) -> str:
     """For people. `width` is that of the terminal, None for any; `compared` says with what it is compared."""
     lines = [_heading(table, place)]
-    classes = [
-        number
-        for number, name in enumerate(CLASSES)
-        if name not in ("1xx", "other") or any(row.tally.classes[number] for row in table.rows)
-    ]
-    zoned = offsets([row.begin for row in table.rows], place) > 1
-    seconds = table.step < MINUTE or any(row.begin % MINUTE for row in table.rows)
-    first = table.by or "time"
-    is_timed = bool(table.total and table.total.tally.latency.bins)
-    heads = [first, "seconds", "req/s", *(CLASSES[number] for number in classes), "errors"]
-    heads += [*(QUANTILES if is_timed else ()), "bytes/s"]
-    if compared:
-        heads += [f"{compared} ago", "change"]
-
-    def cells(row: Row, name: str) -> list[str]:
-        found = [name, f"{row.seconds:.1f}", format_rate(row.rate)]
-        found += [format_rate(row.class_rates[number]) for number in classes]
-        found.append(share(row.error_share))
-        found += map(format_latency, row.quantiles.values()) if is_timed else ()
-        found.append(size_of(row.byte_rate))
-        return found + ([_rate(row.before), _change(row.change)] if compared else [])
-
-    rows = [
-        (cells(row, row.name or spell(row.begin, place, seconds=seconds, zone=zoned)), row)
-        for row in table.rows
-    ]
-    total = [cells(table.total, "total")] if table.total else []
-    if table.by:  # all rows have the same length, which stands in the heading
-        heads, total = _without(heads, 1), [_without(each, 1) for each in total]
-        rows = [(_without(each, 1), row) for each, row in rows]
-    widths = [
-        max(map(len, column)) for column in zip(heads, *(each for each, _ in rows), *total, strict=True)
-    ]
+    heads, texts, total = _texts(table, place, compared)
+    widths = [max(map(len, column)) for column in zip(heads, *texts, *total, strict=True)]
     longest = BAR
     if width is not None:
         room = width - sum(widths[1:]) - 2 * len(widths)
@@ -80,7 +49,8 @@ def render_table(
     gaps = iter([] if table.by or table.rows != tuple(sorted(table.rows, key=_started)) else table.gaps)
     gap = next(gaps, None)
     lines.append(_line(heads, widths, ""))
-    for each, row in rows:
+    zoned = _is_zoned(table, place)
+    for each, row in zip(texts, table.rows, strict=True):
         while gap and row.started >= gap[1]:
             lines.append(f"{spell(gap[0], place, zone=zoned)}  no data for {spell_length(gap[1] - gap[0])}")
             gap = next(gaps, None)
@@ -95,6 +65,45 @@ def render_table(
             ["", *(event_line(event, place) for event in table.events)] if table.events else ["", "no events"]
         )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _texts(
+    table: Table, place: tzinfo | None, compared: str | None
+) -> tuple[list[str], list[list[str]], list[list[str]]]:
+    """Of all cells: the heads, the rows, and the total if there is one."""
+    classes = [
+        number
+        for number, name in enumerate(CLASSES)
+        if name not in ("1xx", "other") or any(row.tally.classes[number] for row in table.rows)
+    ]
+    zoned = _is_zoned(table, place)
+    seconds = table.step < MINUTE or any(row.begin % MINUTE for row in table.rows)
+    is_timed = bool(table.total and table.total.tally.latency.bins)
+    heads = [table.by or "time", "seconds", "req/s", *(CLASSES[number] for number in classes), "errors"]
+    heads += [*(QUANTILES if is_timed else ()), "bytes/s"]
+    if compared:
+        heads += [f"{compared} ago", "change"]
+
+    def cells(row: Row, name: str) -> list[str]:
+        found = [name, f"{row.seconds:.1f}", format_rate(row.rate)]
+        found += [format_rate(row.class_rates[number]) for number in classes]
+        found.append(share(row.error_share))
+        found += map(format_latency, row.quantiles.values()) if is_timed else ()
+        found.append(size_of(row.byte_rate))
+        return found + ([_rate(row.before), _change(row.change)] if compared else [])
+
+    rows = [
+        cells(row, row.name or spell(row.begin, place, seconds=seconds, zone=zoned)) for row in table.rows
+    ]
+    total = [cells(table.total, "total")] if table.total else []
+    if table.by:  # all rows have the same length, which stands in the heading
+        return _without(heads, 1), [_without(each, 1) for each in rows], [_without(each, 1) for each in total]
+    return heads, rows, total
+
+
+def _is_zoned(table: Table, place: tzinfo | None) -> bool:
+    """Whether times need their zone: it changed in between."""
+    return offsets([row.begin for row in table.rows], place) > 1
 
 
 def notes(table: Table, place: tzinfo | None) -> Iterable[str]:
