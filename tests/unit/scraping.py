@@ -1,6 +1,5 @@
 """The Prometheus output with real sockets, at a time that moves when a test says so."""
 
-import os
 import select
 import socket
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from qps_service.notices.kinds import Notice
 from qps_service.outputs.prometheus.exposition import Histograms, media_type, pieces
 from qps_service.outputs.prometheus.output import PrometheusOutput
 from qps_service.values.reports import Overview
+from tests.descriptors import open_files
 from tests.unit.handed_over import OVERVIEW
 
 SECOND = 1_000_000_000
@@ -44,7 +44,7 @@ class Endpoint:
             PrometheusConfig(("127.0.0.1", 9145)), self.said.append, [self.listening.fileno()], self.clock
         )
         self.output.flush(self.now)
-        self.open_before = len(os.listdir("/proc/self/fd"))
+        self.open_before = open_files()
 
     def clock(self) -> int:
         return self.now

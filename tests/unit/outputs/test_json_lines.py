@@ -8,7 +8,7 @@ import resource
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from qps_service.values.counts import Beside, Counts, Key
 from qps_service.values.entries import Loss
 from qps_service.values.latency import LatencyKey
 from qps_service.values.reports import Report, Row, Window
+from tests.descriptors import open_files
 from tests.durations import DISTRIBUTIONS, THRESHOLDS, latency_object, told, within
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
@@ -292,18 +293,10 @@ def opened_anew(make: Make, tmp_path: Path) -> None:
     file.path.rename(file.path.with_suffix(".1"))
     file.output.reopen()
     assert file.path.exists()
-    assert str(file.path.with_suffix(".1")) not in open_files()
+    assert str(file.path.with_suffix(".1")) not in dict(open_files()).values()
     file.output.close()
-    assert str(file.path) not in open_files()
+    assert str(file.path) not in dict(open_files()).values()
     assert file.said == []
-
-
-def open_files() -> list[str]:
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
-    return found
 
 
 def for_the_group(make: Make, tmp_path: Path) -> None:
