@@ -70,9 +70,11 @@ class Durations:
         known = self._known(key)
         if len(bins) > self._share.room:
             bins = self._placed(bins, {index for index in bins if index in sums.bins or index in known})
-        added = sum(index not in sums.bins and index not in known for index in bins)
-        for index, requests in bins.items():
-            sums.bins[index] = sums.bins.get(index, 0) + requests
+        fresh = bins.keys() - sums.bins.keys()
+        added = sum(index not in known for index in fresh) if known else len(fresh)
+        in_both = {index: sums.bins[index] + bins[index] for index in sums.bins.keys() & bins.keys()}
+        sums.bins.update(bins)
+        sums.bins.update(in_both)
         self._share.take(added)
         sums.taken += added
         sums.total = min(sums.total + total, SUM_LIMIT)

@@ -44,7 +44,7 @@ class Row(NamedTuple):
     @property
     def quantiles(self) -> dict[str, int | None]:
         """How long requests took at most, by name (QUANTILES): nanoseconds, or BEYOND; None if none tells."""
-        return {name: self.tally.latency.quantile(part) for name, part in QUANTILES.items()}
+        return dict(zip(QUANTILES, self.tally.latency.quantiles(*QUANTILES.values()), strict=True))
 
     @property
     def change(self) -> float | None:

@@ -120,7 +120,8 @@ def quantiles(report: Report) -> dict[int, float]:
     """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
     measured."""
     latency = whole(report.latencies)
-    return {part: value / 10**9 for part in GAUGES if (value := latency.quantile(part)) is not None}
+    found = zip(GAUGES, latency.quantiles(*GAUGES), strict=True)
+    return {part: value / 10**9 for part, value in found if value is not None}
 
 
 def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
@@ -131,13 +132,13 @@ def whole(latencies: Mapping[LatencyKey, Latency]) -> Latency:
 def numbers_of(latency: Latency, *, bins: bool) -> dict[str, object]:
     """How long requests took, in nanoseconds; None stands for what is longer than the bins reach. With
     `bins`, the upper bound of each and its requests."""
-    quantiles = {f"p{part // 10}_ns": latency.quantile(part) for part in PER_MILLE}
+    quantiles = zip(PER_MILLE, latency.quantiles(*PER_MILLE), strict=True)
     found = [[_bound(index), requests] for index, requests in sorted(latency.bins.items())]
     return {
         "measured": latency.measured,
         "sum_ns": latency.total,
         "max_ns": latency.longest,
-        **{name: None if value == BEYOND else value for name, value in quantiles.items()},
+        **{f"p{part // 10}_ns": None if value == BEYOND else value for part, value in quantiles},
         **({"bins": found} if bins else {}),
     }
 

@@ -113,7 +113,7 @@ def _spans(summary: Summary) -> Iterable[tuple[str, Latency]]:
 
 def _of_latency(latency: Latency, slower: int | None) -> Iterable[str]:
     yield str(latency.measured)
-    yield from (format_latency(latency.quantile(part)) for part in (500, 950, 990))
+    yield from map(format_latency, latency.quantiles(500, 950, 990))
     yield format_latency(latency.longest)
     if slower is not None:
         number = latency.measured - latency.within(slower)

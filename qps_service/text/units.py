@@ -1,6 +1,7 @@
 """Durations and sizes as people write them in a configuration."""
 
 import re
+from functools import lru_cache
 
 SECOND = 1_000_000_000  # nanoseconds
 MILLISECOND = SECOND // 1000
@@ -49,6 +50,7 @@ def format_duration(nanoseconds: int) -> str:
     return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}".rstrip("0") + "s"
 
 
+@lru_cache(1024)  # the bounds of all bins, and more
 def format_latency(nanoseconds: int | None) -> str:
     """How long requests took, for people, in two digits; `-` for None. What is longer than the bins reach
     is shown as that, and what has more digits is rounded up, as quantiles are."""

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -104,12 +105,16 @@ class Latency(NamedTuple):
 
         None where nothing was measured.
         """
-        rank = -(-per_mille * self.measured // 1000)  # rounded up
-        for index, requests in sorted(self.bins.items()):
-            rank -= requests
-            if rank <= 0:
-                return BOUNDS[index] if index < len(BOUNDS) else BEYOND
-        return None
+        return self.quantiles(per_mille)[0]
+
+    def quantiles(self, *per_mille: int) -> list[int | None]:
+        """Likewise for several of them."""
+        if not self.bins:
+            return [None] * len(per_mille)
+        indices, requests = zip(*sorted(self.bins.items()), strict=True)
+        ranks = list(accumulate(requests))  # of the last one in each bin
+        found = (indices[bisect_left(ranks, -(-part * ranks[-1] // 1000))] for part in per_mille)
+        return [BOUNDS[index] if index < len(BOUNDS) else BEYOND for index in found]
 
     def within(self, threshold: int) -> int:
         """How many requests took at most so many nanoseconds, which has to be one of BOUNDS."""

@@ -245,7 +245,7 @@ static int compare_times(const void *one, const void *other)
 static void take_durations(struct row *row, const struct durations *d, uint32_t entry)
 {
     for (uint32_t i = 0; d->used && i <= d->slot_mask; i++)
-        for (uint32_t j = 0; d->groups[i].key && entry_of(&d->groups[i]) == entry && j < GROUP_BINS; j++) {
+        for (uint32_t j = 0; d->groups[i].key && entry_of(d->groups[i].key) == entry && j < GROUP_BINS; j++) {
             uint64_t bin = first_bin_of(&d->groups[i]) + j, requests = d->groups[i].requests[j];
             NEED(!requests || bin <= LAST_BIN);
             row->measured += requests;

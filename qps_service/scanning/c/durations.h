@@ -178,8 +178,26 @@ static inline int read_duration(const uint8_t **at, const uint8_t *end, unsigned
     }
 }
 
-/* The duration that a field says; 0 where it tells none. */
-static inline int nanoseconds_of(struct span text, unsigned zeros, uint64_t *duration)
+/* The duration that a field says as most do: a number with a point, of 8 bytes at most. 0 where it says it in
+   another way, or tells none. */
+static inline int plain_nanoseconds_of(struct span text, unsigned zeros, uint64_t *duration)
+{
+    uint64_t word = load64(text.start), digits;
+    uint64_t others = word ^ 0x2e2e2e2e2e2e2e2eULL; /* the first point is the first byte of 0 */
+    uint64_t points = (others - 0x0101010101010101ULL) & ~others & 0x8080808080808080ULL;
+    if (text.len > 8 || !points)
+        return 0;
+    size_t whole = (size_t)__builtin_ctzll(points) / 8, fraction = text.len - whole - 1;
+    uint64_t before = (1ULL << (8 * whole)) - 1;
+    if (!whole || fraction - 1 >= 7 || fraction > zeros ||
+        !digits_in((word & before) | (word >> 8 & ~before), text.len - 1, &digits))
+        return 0;
+    *duration = number_of(digits) * TENS[zeros - fraction];
+    return *duration <= LONGEST_DURATION;
+}
+
+/* Likewise in any way. */
+static __attribute__((noinline)) int any_nanoseconds_of(struct span text, unsigned zeros, uint64_t *duration)
 {
     const uint8_t *p = text.start, *end = p + text.len;
     int is_known = 0;
@@ -207,11 +225,30 @@ static inline int nanoseconds_of(struct span text, unsigned zeros, uint64_t *dur
     }
 }
 
+/* The duration that a field says; 0 where it tells none. */
+static inline int nanoseconds_of(struct span text, unsigned zeros, uint64_t *duration)
+{
+    return plain_nanoseconds_of(text, zeros, duration) || any_nanoseconds_of(text, zeros, duration);
+}
+
 /* How many zeros the bin has at least of a duration that begins with this bit. */
 static const uint8_t ZEROS_AT_LEAST[64] = {2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  3,  3,
                                            3,  4,  4,  4,  5,  5,  5,  5,  6,  6,  6,  7,  7,  7,  8,  8,
                                            8,  8,  9,  9,  9,  10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11,
                                            11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11};
+
+/* 2**64 / 10**i, rounded up. To multiply by it, and to leave out the lower 64 bits, divides by 10**i, rounded
+   down, what is below 2**64 / 10**i: a number of two digits and SHORT_ZEROS zeros at most. */
+enum { SHORT_ZEROS = 8 };
+static const uint64_t RECIPROCALS[] = {0,
+                                       0x199999999999999aULL,
+                                       0x028f5c28f5c28f5dULL,
+                                       0x004189374bc6a7f0ULL,
+                                       0x00068db8bac710ccULL,
+                                       0x0000a7c5ac471b48ULL,
+                                       0x000010c6f7a0b5eeULL,
+                                       0x000001ad7f29abcbULL,
+                                       0x0000002af31dc462ULL};
 
 static inline uint32_t bin_of(uint64_t duration)
 {
@@ -221,9 +258,10 @@ static inline uint32_t bin_of(uint64_t duration)
     zeros += duration > 99 * TENS[zeros];
     if (zeros > LAST_ZEROS)
         return LAST_BIN - (duration <= 100 * TENS[LAST_ZEROS]);
-    /* Most take a few seconds at most: such numbers are divided sooner. */
-    uint64_t digits = duration >> 32 ? (duration + TENS[zeros] - 1) / TENS[zeros]
-                                     : ((uint32_t)duration - 1) / (uint32_t)TENS[zeros] + 1;
+    /* Most take a few seconds at most: their numbers need not be divided. */
+    uint64_t digits = zeros <= SHORT_ZEROS
+                          ? (uint64_t)((unsigned __int128)(duration - 1) * RECIPROCALS[zeros] >> 64) + 1
+                          : (duration + TENS[zeros] - 1) / TENS[zeros];
     return 1 + (zeros - FIRST_ZEROS) * BINS_A_DECADE + (uint32_t)(digits > 10 ? digits - 10 : 0);
 }
 
@@ -241,10 +279,10 @@ struct duration_sum {
     uint64_t total, longest;
 };
 
-/* One that is still to be counted. */
+/* One that is still to be counted, in this bin of the group with this key. */
 struct waiting_duration {
     uint64_t duration;
-    uint32_t entry;
+    uint32_t key, bin;
 };
 
 struct durations {
@@ -259,9 +297,9 @@ struct durations {
     uint32_t waiting_len;
 };
 
-static inline uint32_t entry_of(const struct group *g)
+static inline uint32_t entry_of(uint32_t key)
 {
-    return (g->key - 1) >> GROUP_BITS;
+    return (key - 1) >> GROUP_BITS;
 }
 
 static inline uint32_t first_bin_of(const struct group *g)
@@ -269,10 +307,16 @@ static inline uint32_t first_bin_of(const struct group *g)
     return ((g->key - 1) & ((1U << GROUP_BITS) - 1)) * GROUP_BINS;
 }
 
-/* Where the group with this key is, or would be. A factor that nobody knows spreads what anybody chose. */
+/* Where the group with this key is most likely. A factor that nobody knows spreads what anybody chose. */
+static inline uint32_t slot_of(const struct durations *d, uint64_t factor, uint32_t key)
+{
+    return (uint32_t)(key * (factor | 1) >> d->shift);
+}
+
+/* Where it is, or would be. */
 static inline struct group *group_at(const struct durations *d, uint64_t factor, uint32_t key)
 {
-    uint32_t at = (uint32_t)(key * (factor | 1) >> d->shift);
+    uint32_t at = slot_of(d, factor, key);
     while (d->groups[at].key && d->groups[at].key != key)
         at = (at + 1) & d->slot_mask;
     return &d->groups[at];
@@ -329,21 +373,14 @@ static inline int durations_have_room(const struct durations *d)
 /* Count those that wait. */
 static void durations_settle(struct durations *d, uint64_t factor)
 {
-    uint32_t keys[DURATIONS_WAITING], bins[DURATIONS_WAITING];
     for (uint32_t i = 0; i < d->waiting_len; i++) {
-        uint32_t bin = bin_of(d->waiting[i].duration), group = bin / GROUP_BINS;
-        bins[i] = bin - group * GROUP_BINS;
-        keys[i] = (d->waiting[i].entry << GROUP_BITS | group) + 1;
-        __builtin_prefetch(&d->groups[keys[i] * (factor | 1) >> d->shift], 1);
-        __builtin_prefetch(&d->sums[d->waiting[i].entry], 1);
-    }
-    for (uint32_t i = 0; i < d->waiting_len; i++) {
-        uint64_t duration = d->waiting[i].duration;
-        struct group *group = group_at(d, factor, keys[i]);
-        struct duration_sum *sum = &d->sums[d->waiting[i].entry];
+        const struct waiting_duration *one = &d->waiting[i];
+        uint64_t duration = one->duration;
+        struct group *group = group_at(d, factor, one->key);
+        struct duration_sum *sum = &d->sums[entry_of(one->key)];
         d->used += !group->key;
-        group->key = keys[i];
-        d->is_full |= ++group->requests[bins[i]] >= UINT32_MAX - DURATIONS_WAITING;
+        group->key = one->key;
+        d->is_full |= ++group->requests[one->bin] >= UINT32_MAX - DURATIONS_WAITING;
         sum->total += duration;
         sum->total = sum->total > DURATIONS_LIMIT ? DURATIONS_LIMIT : sum->total;
         sum->longest = duration > sum->longest ? duration : sum->longest;
@@ -354,7 +391,9 @@ static void durations_settle(struct durations *d, uint64_t factor)
 /* Count a duration of the entry with this number; there is room for it. */
 static inline void add_duration(struct durations *d, uint64_t factor, uint32_t entry, uint64_t duration)
 {
-    d->waiting[d->waiting_len++] = (struct waiting_duration){duration, entry};
+    uint32_t bin = bin_of(duration), group = bin / GROUP_BINS, key = (entry << GROUP_BITS | group) + 1;
+    __builtin_prefetch(&d->groups[slot_of(d, factor, key)], 1);
+    d->waiting[d->waiting_len++] = (struct waiting_duration){duration, key, bin - group * GROUP_BINS};
     if (d->waiting_len == DURATIONS_WAITING)
         durations_settle(d, factor);
 }

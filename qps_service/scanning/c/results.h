@@ -228,12 +228,12 @@ static PyObject *latencies_of(const struct durations *d, uint32_t entries, PyTyp
        those of the next entry begin. */
     for (uint32_t i = 0; i <= d->slot_mask; i++)
         if (d->groups[i].key)
-            starts[entry_of(&d->groups[i]) + 2]++;
+            starts[entry_of(d->groups[i].key) + 2]++;
     for (uint32_t i = 2; i < entries + 2; i++)
         starts[i] += starts[i - 1];
     for (uint32_t i = 0; i <= d->slot_mask; i++)
         if (d->groups[i].key)
-            latencies->groups[starts[entry_of(&d->groups[i]) + 1]++] = d->groups[i];
+            latencies->groups[starts[entry_of(d->groups[i].key) + 1]++] = d->groups[i];
     return (PyObject *)latencies;
 }
 

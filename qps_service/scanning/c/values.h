@@ -88,12 +88,26 @@ static inline uint32_t status_of(struct span text)
     return is_none ? 0 : NO_STATUS;
 }
 
-/* The values of 1 to 8 digits, one in each byte, the last highest, after zeros; 0 if they are no digits. */
-static inline int digits_of(const uint8_t *p, size_t len, uint64_t *digits)
+/* The values of the first 1 to 8 digits of a word, one in each byte, the last highest, after zeros; 0 if they
+   are no digits. */
+static inline int digits_in(uint64_t word, size_t len, uint64_t *digits)
 {
     /* What is not a digit has more than 9 in its byte; what comes after the digits is shifted out. */
-    *digits = (load64(p) ^ 0x3030303030303030ULL) << (64 - 8 * len);
+    *digits = (word ^ 0x3030303030303030ULL) << (64 - 8 * len);
     return !(((*digits + 0x7676767676767676ULL) | *digits) & 0x8080808080808080ULL);
+}
+
+static inline int digits_of(const uint8_t *p, size_t len, uint64_t *digits)
+{
+    return digits_in(load64(p), len, digits);
+}
+
+/* The number that these are: of two digits, of four, of all. */
+static inline uint64_t number_of(uint64_t digits)
+{
+    digits = (digits * 10 + (digits >> 8)) & 0x00ff00ff00ff00ffULL;
+    digits = (digits * 100 + (digits >> 16)) & 0x0000ffff0000ffffULL;
+    return (uint32_t)(digits * 10000 + (digits >> 32));
 }
 
 /* A size in bytes: a number below 2**64, of at most 20 digits. */

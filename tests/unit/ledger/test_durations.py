@@ -240,8 +240,11 @@ def forgets_the_longest(one: values.Latency, other: values.Latency) -> values.La
 PLUS = values.Latency.plus
 
 
-def rounds_the_rank_down(latency: values.Latency, per_mille: int) -> int | None:
-    rank = per_mille * latency.measured // 1000
+def rounds_the_rank_down(latency: values.Latency, *per_mille: int) -> list[int | None]:
+    return [_rounded_down(latency, part * latency.measured // 1000) for part in per_mille]
+
+
+def _rounded_down(latency: values.Latency, rank: int) -> int | None:
     for index in sorted(latency.bins):
         rank -= latency.bins[index]
         if rank <= 0:
@@ -272,7 +275,7 @@ DAMAGED: dict[str, bytes | str] = {
 BINS_TWINS = {
     "bounds excluded": Patches((tests.durations, "bin_of", excludes_bounds)),
     "floats": Patches((tests.durations, "bin_of", rounds_floats)),
-    "rank rounded down": Patches((values.Latency, "quantile", rounds_the_rank_down)),
+    "rank rounded down": Patches((values.Latency, "quantiles", rounds_the_rank_down)),
 }
 test_promise, test_twin = promises(
     Promise(
