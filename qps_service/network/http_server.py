@@ -20,8 +20,9 @@ from qps_service.notices.trouble import Trouble
 from qps_service.text.endpoint import endpoint
 from qps_service.text.units import SECOND
 
-# Scrapers are few. Where more come, the oldest that has not asked yet, or is slow to read, has to go. Who has
-# asked costs little until there is an answer, and all get the same.
+# Scrapers are few. Where more come, the oldest has to go that sends no more and has no answer yet, as who is
+# gone; without any, the oldest that has not asked yet, or is slow to read. Who has asked costs little until
+# there is an answer, and all get the same.
 CLIENTS = 160
 # Of those who get one so many may have read but a part: the kernel holds some of it for each.
 UNREAD = 64
@@ -47,7 +48,12 @@ RETRY = SECOND
 RECEIVED = 1 << 16  # bytes of a request's rest that are thrown away at once
 
 READING, ASKED, SENDING, LINGERING = range(4)
-_EVENTS = {READING: select.EPOLLIN, ASKED: 0, SENDING: select.EPOLLOUT, LINGERING: select.EPOLLIN}
+_EVENTS = {
+    READING: select.EPOLLIN,
+    ASKED: select.EPOLLRDHUP,
+    SENDING: select.EPOLLOUT,
+    LINGERING: select.EPOLLIN,
+}
 
 
 class Client:
@@ -63,6 +69,7 @@ class Client:
         self.unsent: deque[memoryview] = deque()
         self.body: Sequence[bytes] = ()  # what `unsent` is the rest of; shared with others
         self.is_refused = False
+        self.has_ended = False  # whether it sends no more while it waits: it may be gone, and may be not
         self.moved_at = now  # when it last took something of its answer
 
 
@@ -197,8 +204,10 @@ class Listener:
             self._receive(client, now)
 
     def _dispensable(self) -> Client | None:
-        """The oldest who does not wait for us."""
-        return next((client for client in self._clients.values() if client.state != ASKED), None)
+        """The oldest of those who are likely to be gone, or of those who do not wait for us."""
+        clients = self._clients.values()
+        idle = (client for client in clients if client.state != ASKED)
+        return next((client for client in clients if client.has_ended), next(idle, None))
 
     def _go_on(self, client: Client, events: int, now: int) -> None:
         if client.state == READING:
@@ -209,6 +218,9 @@ class Listener:
             self._discard(client)
         elif events & (select.EPOLLHUP | select.EPOLLERR):
             self._drop(client)
+        elif not client.has_ended:
+            client.has_ended = True
+            self._epoll.modify(client.socket, 0)
 
     def _receive(self, client: Client, now: int) -> None:
         try:

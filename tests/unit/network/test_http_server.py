@@ -15,6 +15,7 @@ from qps_service.configuration.types import PrometheusConfig
 from qps_service.network import http_server
 from qps_service.network.http_server import (
     ACCEPTED,
+    ASKED,
     CLIENTS,
     HEAD,
     IN_FLIGHT,
@@ -114,6 +115,30 @@ def test_who_has_asked_is_not_dropped_for_those_who_come(endpoint: Endpoint) -> 
         answers += CLIENTS
         endpoint.take_in(lambda: len(endpoint.asked) == CLIENTS or not endpoint.output.is_ready())
     assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+def who_is_gone_makes_room(listener: type[Listener], build: Build) -> None:
+    """Those who asked and closed their end, and are not to be answered yet, keep nobody out."""
+    endpoint = build(listener)
+    for _ in range(CLIENTS):
+        endpoint.ask().close()
+    endpoint.take_in(lambda: not endpoint.output.is_ready())
+    client = endpoint.connect(SCRAPE)
+    endpoint.output.flush(endpoint.now)
+    assert endpoint.look(seconds=1)
+    assert client.recv(1)
+
+
+def keep_who_is_gone(listener: Listener) -> Client | None:
+    return next((client for client in listener._clients.values() if client.state != ASKED), None)
+
+
+def test_who_only_ends_its_request_is_answered(endpoint: Endpoint) -> None:
+    client = endpoint.ask()
+    client.shutdown(socket.SHUT_WR)
+    endpoint.take_in(lambda: not endpoint.output.is_ready())
+    assert endpoint.look()
+    assert parse(endpoint.receive(client))[0].status == 200
 
 
 # --- slow
@@ -335,6 +360,12 @@ test_promise, test_twin = promises(
             twin(Listener, "makes room for nobody", "_accept", then=make_room_for_nobody),
             Doubled("network.http_server:CLIENTS"),
         ],
+    ),
+    Promise(
+        who_is_gone_makes_room,
+        Listener,
+        [twin(Listener, "keeps who is gone", "_dispensable", instead=keep_who_is_gone)],
+        caught=(BlockingIOError,),
     ),
     Promise(
         a_request_has_to_come_in_time,
