@@ -101,8 +101,9 @@ class Listener:
 
     @property
     def asked(self) -> list[Client]:
-        """Those who wait for an answer, oldest first."""
-        return [client for client in self._clients.values() if client.state == ASKED]
+        """Those who wait for an answer, oldest first; behind them those who are likely to be gone."""
+        asked = (client for client in self._clients.values() if client.state == ASKED)
+        return sorted(asked, key=lambda client: client.has_ended)
 
     def due(self) -> int | None:
         """When the next client's time is over."""

@@ -11,7 +11,7 @@ from prometheus_client import parser
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import PrometheusConfig
-from qps_service.network.http_server import Client
+from qps_service.network.http_server import ASKED, Client, Listener
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
 from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
@@ -250,6 +250,29 @@ class MakesAll(PrometheusOutput):
         return self._listener.asked
 
 
+def who_is_gone_comes_last(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """A text for those who hung up is not made while somebody waits for another."""
+    endpoint = make(kind)
+    gone = endpoint.ask(SCRAPE.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"))
+    gone.close()
+    endpoint.take_in(lambda: not endpoint.output.is_ready())
+    client = endpoint.ask()
+    assert endpoint.look(seconds=60)
+    assert client.recv(1)
+
+
+class OldestFirst(Listener):
+    @property
+    def asked(self) -> list[Client]:
+        return [client for client in self._clients.values() if client.state == ASKED]
+
+
+class InTurn(PrometheusOutput):
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        self._listener.__class__ = OldestFirst
+        return super().asked(now, is_behind=is_behind)
+
+
 def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
     """Beyond max_answer a scrape gets 503 and a reason, packed or not; a probe is told that all is well."""
     keys = [Key(b"GET", b"/%03d" % number, 200) for number in range(400)]
@@ -312,6 +335,7 @@ def cheap_answers_are_a_quarter_of_a_second_apart(make: Callable[..., Endpoint])
 test_promise, test_twin = promises(
     Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
     Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
+    Promise(who_is_gone_comes_last, PrometheusOutput, [InTurn], caught=(BlockingIOError,)),
     Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
     Promise(a_default_answer_has_a_size, None, [Doubled("prometheus.max_answer")]),
     Promise(
