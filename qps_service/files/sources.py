@@ -1,5 +1,6 @@
 """Where a generation's bytes come from: a plain file that may grow, or a compressed one that does not."""
 
+from contextlib import suppress
 from typing import Protocol
 
 from qps_service.files.compressed import CompressedFile, why_not
@@ -176,6 +177,15 @@ def common_start(one: Source, other: Source, start: int) -> int:
         if block.endswith(NULS):
             start = min(one.data_from(start), other.data_from(start))
     return start
+
+
+def has_more(one: Source, other: Source, start: int) -> bool:
+    """Whether a text has all that another has, and more, where both agree up to `start`. What can't be read
+    has not."""
+    with suppress(OSError):
+        end = common_start(one, other, start)
+        return bool(one.read(1, end)) and not other.read(1, end)
+    return False
 
 
 def count_lines(source: Source, end: int = ENDLESS, *, start: int = 0) -> int:

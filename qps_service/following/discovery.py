@@ -19,7 +19,7 @@ from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.recognition import is_proven
 from qps_service.files.rotated_names import is_compressed, plain_name, stem_of
-from qps_service.files.sources import count_lines, goes_beyond, open_seen
+from qps_service.files.sources import count_lines, goes_beyond, has_more, open_seen
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
@@ -419,17 +419,17 @@ class Discovery:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
         for position in self._missing(surroundings):
             self._take_for(position, surroundings.found)
-        missing, ended = self._missing(surroundings), self._ended_in_copies(surroundings)
-        if not missing and not ended:
+        missing, doubted = self._missing(surroundings), self._found_by_text(surroundings)
+        if not missing and not doubted:
             return
-        wanted = [*missing, *ended.values()]
+        wanted = [*missing, *doubted.values()]
         candidates = {
             path: seen
             for path, seen in self._search.by_time(wanted, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and not self._is_log(path, directories)
         }
-        for number, position in ended.items():
-            self._go_on_where_more_is(number, position, candidates, surroundings)
+        for place, position in doubted.items():
+            self._go_on_where_more_is(place, position, candidates, surroundings)
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored
         ):
@@ -451,36 +451,34 @@ class Discovery:
         found = {each.position.number for each in surroundings.found}
         return [each for each in self._known_files.expected() if each.number not in found]
 
-    def _ended_in_copies(self, surroundings: Surroundings) -> dict[int, Position]:
-        """What was awaited and found by its text alone, in a file that has no more, which may be a copy: by
-        the place among those found."""
+    def _found_by_text(self, surroundings: Surroundings) -> dict[int, Position]:
+        """What was awaited and found by its text alone, in what may be a copy of it: by the place among those
+        found."""
         expected = {each.number: each for each in self._known_files.expected()}
-        ended = {}
-        for place, found in enumerate(surroundings.found):
-            position = expected.get(found.position.number)
-            if position and found.position.identity != position.identity:
-                with suppress(OSError):
-                    if not found.source.read(1, position.offset):
-                        ended[place] = position
-        return ended
+        found = enumerate(each.position for each in surroundings.found)
+        return {
+            place: expected[position.number]
+            for place, position in found
+            if position.number in expected and position.identity != expected[position.number].identity
+        }
 
     def _go_on_where_more_is(
         self, place: int, position: Position, candidates: Mapping[str, Seen], surroundings: Surroundings
     ) -> None:
-        """Take what was found there in a file that has more of it, if there is one."""
+        """Take what was found there in a file that has all of that and more, if there is one."""
         identities = {each.position.identity[:2] for each in surroundings.found}
         for path, seen in candidates.items():
             if seen.key in identities:
                 continue
-            one = self._classifier.as_awaited(path, seen, [position], surroundings, certain=True)
-            if one is None:
-                continue
+            here = surroundings.found[place]
             with suppress(OSError):
-                if one.source.read(1, position.offset):
-                    one, surroundings.found[place] = surroundings.found[place], one
-            one.source.close()
-            if surroundings.found[place].position.name == path:
-                break
+                # What follows there, and in the other as well, proves enough.
+                certain = not here.source.read(1, position.offset)
+                one = self._classifier.as_awaited(path, seen, [position], surroundings, certain=certain)
+                if one and has_more(one.source, here.source, position.offset):
+                    one, surroundings.found[place] = here, one
+                if one:
+                    one.source.close()
 
     def _take_up(
         self, path: str, seen: Seen, missing: list[Position], surroundings: Surroundings, *, certain: bool

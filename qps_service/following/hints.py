@@ -27,6 +27,8 @@ class Gone(NamedTuple):
 class Lost(NamedTuple):
     """Events may be missing: the queue overflowed, or nothing was being watched for a while."""
 
+    directory: str = ""  # where; empty for everywhere
+
 
 Hint = Moved | Appeared | Gone | Lost
 

@@ -1,5 +1,6 @@
 """Which names carry a file that was the log, as far as hints tell."""
 
+import os
 from collections.abc import Container
 
 from qps_service.files.rotated_names import plain_name
@@ -59,9 +60,10 @@ class Lineage:
                     self._names[path] = origin
             case Gone(path):
                 self._end(path)
-            case Lost():
+            case Lost(directory):
                 self.distrust()
-                self._arrival = None
+                if self._arrival and directory in ("", os.path.dirname(self._arrival[0])):
+                    self._arrival = None
 
     def take_completeness(self) -> bool:
         """Whether every event since the last call is known."""

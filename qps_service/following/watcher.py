@@ -220,7 +220,7 @@ class Watcher:
         wanted = set(directories)
         for path in self._stands.keys() - wanted:
             self._drop(path)
-        return [Lost() for path in sorted(wanted) if not self._stand(path)]
+        return [Lost(path) for path in sorted(wanted) if not self._stand(path)]
 
     def read(self) -> list[Hint]:
         """The hints so far, without waiting."""

@@ -232,6 +232,23 @@ def backup_made_meanwhile_beside_what_is_awaited(make: Make) -> None:
     rig.check(losses=[])
 
 
+def backups_made_one_after_the_other(make: Make) -> None:
+    """Each has more than the one before, and the log most of all, which is called like none of its rotations
+    then, and is compressed."""
+    rig, old = begun(make)
+    rig.look()
+    rig.stop()
+    for number in range(3):
+        old.lines(1)
+        shutil.copy(rig.path, rig.beside(f"access.log.bak{number or ''}"))
+    old.lines(1)
+    rig.path.rename(rig.beside("app-1Nov"))
+    pack(rig.beside("app-1Nov"), ".bz2")
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
 def empty_under_another_name(make: Make) -> None:
     """Nothing was read of it, and inodes have no versions; it is where it was, and has a line."""
     rig, _ = begun(make, files=ToyFiles(WallClock(), has_versions=False))

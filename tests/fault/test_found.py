@@ -130,6 +130,7 @@ TWINS = {
     found.copy_of_what_is_rotated_at_once: TakesBoth,
     found.mirror_that_is_rotated_and_compressed: GoesOnNowhereElse,
     found.backup_made_meanwhile_beside_what_is_awaited: GoesOnInACopy,
+    found.backups_made_one_after_the_other: GoesOnInACopy,
     found.backup_beside_what_is_awaited: LeavesNothingOut,
     found.empty_under_another_name: twins.LooksAtTheLogOnly,
     found.compressed_after_the_clock_went_back: IgnoresThatItWentBack,

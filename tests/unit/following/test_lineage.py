@@ -62,6 +62,11 @@ def test_a_lineage_tells_of_what_nobody_saw(hints: tuple[Hint, ...], unseen: lis
     assert lineage.take_unseen() == []
 
 
+@pytest.mark.parametrize(("where", "arrival"), [("/elsewhere", ("/log", False)), ("/", None), ("", None)])
+def test_how_the_log_came_is_forgotten_with_what_happened_there(where: str, arrival: object) -> None:
+    assert after(Moved("/copy", "/log"), Lost(where)).take_arrival() == arrival
+
+
 def test_what_was_looked_at_is_forgotten_under_all_its_names() -> None:
     lineage = after(*AGAIN, Appeared("/log.2.gz"))
     assert lineage.names() == {"/log.2", "/log.2.gz"}

@@ -42,7 +42,7 @@ def watcher(request: pytest.FixtureRequest) -> Iterator[Watcher]:
 
 def test_the_first_watch_is_a_gap_and_then_stands(watcher: Watcher, tmp_path: Path) -> None:
     assert watcher.fileno() is None
-    assert watcher.watch({str(tmp_path)}) == [Lost()]
+    assert watcher.watch({str(tmp_path)}) == [Lost(str(tmp_path))]
     assert watcher.watch({str(tmp_path)}) == []
     assert watcher.fileno() is not None
     assert watcher.read() == []
@@ -96,9 +96,9 @@ def test_a_replaced_directory_is_watched_anew(watcher: Watcher, tmp_path: Path, 
     # A descriptor that somebody holds keeps the kernel from telling that the directory went.
     descriptor = os.open(directory, os.O_RDONLY) if held else None
     directory.rmdir()
-    assert watcher.watch({str(directory)}) == [Lost()]
+    assert watcher.watch({str(directory)}) == [Lost(str(directory))]
     directory.mkdir()
-    assert watcher.watch({str(directory)}) == [Lost()]
+    assert watcher.watch({str(directory)}) == [Lost(str(directory))]
     watcher.read()
     (directory / "log").touch()
     assert watcher.read() == [Appeared(str(directory / "log"))]
@@ -113,7 +113,7 @@ def test_a_renamed_directory_is_no_longer_that_path(watcher: Watcher, tmp_path: 
     directory.rename(tmp_path / "moved")
     directory.mkdir()
     assert Lost() in watcher.read()
-    assert watcher.watch({str(directory)}) == [Lost()]
+    assert watcher.watch({str(directory)}) == [Lost(str(directory))]
     (tmp_path / "moved" / "log").touch()
     assert watcher.read() == []
 
@@ -131,7 +131,7 @@ def test_a_directory_that_is_not_watched_any_more_is_silent(watcher: Watcher, tm
     first.mkdir()
     second.mkdir()
     watcher.watch({str(first)})
-    assert watcher.watch({str(second)}) == [Lost()]
+    assert watcher.watch({str(second)}) == [Lost(str(second))]
     (first / "log").touch()
     assert watcher.read() == []
 
@@ -143,7 +143,7 @@ def test_without_inotify_every_look_is_a_gap(
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("qps_service.following.watcher.INotify", refuse)
-    assert watcher.watch({str(tmp_path)}) == [Lost()]
+    assert watcher.watch({str(tmp_path)}) == [Lost(str(tmp_path))]
     assert watcher.fileno() is None
     assert watcher.read() == [Lost()]
-    assert watcher.watch({str(tmp_path)}) == [Lost()]
+    assert watcher.watch({str(tmp_path)}) == [Lost(str(tmp_path))]

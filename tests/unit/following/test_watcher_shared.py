@@ -137,7 +137,7 @@ def check_a_newcomer_is_not_told_the_past(house: House) -> None:
     Path(logs, "log").touch()
     second = Watcher(house.watches)
     house.watchers.append(second)
-    assert second.watch({logs}) == [Lost()]
+    assert second.watch({logs}) == [Lost(logs)]
     assert second.read() == []
     assert first.read() == [Appeared(f"{logs}/log")]
 
@@ -215,7 +215,7 @@ def check_each_is_told_that_its_directory_went(house: House) -> None:
     os.rmdir(logs)
     assert [Lost() in watcher.read() for watcher in watchers] == [True, True]
     house.directory("logs")
-    assert [watcher.watch({logs}) for watcher in watchers] == [[Lost()]] * 2
+    assert [watcher.watch({logs}) for watcher in watchers] == [[Lost(logs)]] * 2
     assert [watcher.watch({logs}) for watcher in watchers] == [[]] * 2
     Path(logs, "log").touch()
     assert [watcher.read() for watcher in watchers] == [[Appeared(f"{logs}/log")]] * 2
@@ -289,12 +289,12 @@ def check_no_instance_is_said_once(house: House, kernel: type[Stingy]) -> None:
     watchers = [house.watcher(logs) for _ in range(3)]
     for watcher in watchers:
         assert watcher.read() == [Lost()]
-        assert watcher.watch({logs}) == [Lost()]
+        assert watcher.watch({logs}) == [Lost(logs)]
     (notice,) = house.notices
     assert notice.kind.name == "unwatched"
     assert "Too many open files; raise fs.inotify.max_user_instances" in notice.text
     kernel.error = 0
-    assert [watcher.watch({logs}) for watcher in watchers] == [[Lost()]] * 3
+    assert [watcher.watch({logs}) for watcher in watchers] == [[Lost(logs)]] * 3
     assert [watcher.watch({logs}) for watcher in watchers] == [[]] * 3
     Path(logs, "log").touch()
     assert [watcher.read() for watcher in watchers] == [[Appeared(f"{logs}/log")]] * 3
@@ -305,7 +305,7 @@ def check_no_watch_is_said_once(house: House, kernel: type[Stingy]) -> None:
     kernel.instances, kernel.error = False, errno.ENOSPC
     has, has_not = house.watcher(logs), house.watcher(refused)
     for _ in range(3):
-        assert (has.watch({logs}), has_not.watch({refused})) == ([], [Lost()])
+        assert (has.watch({logs}), has_not.watch({refused})) == ([], [Lost(refused)])
         house.watcher(logs)
     (notice,) = house.notices
     assert refused in notice.text
@@ -313,7 +313,7 @@ def check_no_watch_is_said_once(house: House, kernel: type[Stingy]) -> None:
     Path(logs, "log").touch()
     assert has.read() == [Appeared(f"{logs}/log")]
     kernel.error = 0
-    assert has_not.watch({refused}) == [Lost()]
+    assert has_not.watch({refused}) == [Lost(refused)]
     assert has_not.watch({refused}) == []
     kernel.error = errno.ENOSPC
     house.watcher(house.directory("also refused"))
@@ -339,7 +339,7 @@ class Mirror:
         nobody knew where to."""
         self.left = set(left)
         new, self.directories = directories - self.directories, directories
-        assert self.watcher.watch(directories) == [Lost()] * len(new)
+        assert self.watcher.watch(directories) == list(map(Lost, sorted(new)))
         self.read()
         self.names = {path: text for path, text in self.names.items() if os.path.dirname(path) in directories}
         for directory in new:
