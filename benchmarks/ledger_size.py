@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.figures import markdown
-from benchmarks.history import HOUR
 from qps_service.configuration.settings import HISTORY
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE, Pruner
@@ -25,6 +24,7 @@ from qps_service.values.entries import Entry
 from qps_service.values.history import History
 from qps_service.values.latency import Latency, LatencyKey, bin_of
 
+HOUR = 3600  # seconds
 WRITTEN = 20  # routes, for any number of them
 RATE = 3  # requests per second of a route, on average
 DRAWN = 5000  # durations that are drawn of a window at most; more of them have the same shape
@@ -60,13 +60,13 @@ def table(say: Callable[[str], None]) -> str:
     return f"{markdown(HEAD, rows)}\nThe default bound is {max_size >> 20} MiB.\n"
 
 
-def filled(path: Path, bounds: History) -> dict[str, tuple[int, float]]:
+def filled(path: Path, bounds: History, routes: int = WRITTEN) -> dict[str, tuple[int, float]]:
     """Bytes, and the seconds from now on back, of all and of the windows of each grain."""
     now = time.time_ns()
     ledger, pruner = Ledger(str(path), boot=""), Pruner(bounds)
     ledger.open()
     ledger.database.connection.execute("PRAGMA synchronous = OFF")
-    for sequence, (counts, latencies, started, ended) in enumerate(windows(WRITTEN), 1):
+    for sequence, (counts, latencies, started, ended) in enumerate(windows(routes), 1):
         at = now - ended * SECOND
         entry = Entry("access", "/access.log", sequence, now - started * SECOND, at, at, counts, {}, (), ())
         ledger.commit([entry._replace(latencies=latencies)], sequence=sequence)

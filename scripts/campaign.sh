@@ -8,6 +8,7 @@ usage() {
 usage: scripts/campaign.sh CAMPAIGN [SIZE]
 
   histories [NUMBER]     random histories of a log, against the oracle of numbered lines (5,000)
+  timed [NUMBER]         likewise, but each line has a time, so that none is like another (20,000)
   kills [NUMBER]         SIGKILL at random moments, under ten rotations a second, logrotate's in seven modes (1,000)
   steps                  SIGKILL and power loss before each call of a commit; the checks take every ninth write
   logrotate [MINUTES]    the real logrotate, every minute of simulated time, in each of its modes (1,440)
@@ -35,7 +36,7 @@ if [[ $campaign == fuzz ]]; then
     shift
 fi
 size=${2:-}
-if [[ $campaign != @(histories|kills|steps|logrotate|vhosts|alarms|siege|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
+if [[ $campaign != @(histories|timed|kills|steps|logrotate|vhosts|alarms|siege|scrapes|fuzz scan|fuzz twins|fuzz hostile|debians) || $# -gt 2 ]] ||
     [[ -n $size && ($campaign == @(steps|fuzz hostile|debians) || ! $size =~ ^[1-9][0-9]*$) ]]; then
     usage >&2
     exit 2
@@ -46,6 +47,7 @@ source scripts/caches.sh
 pytest+=(--quiet)
 case $campaign in
 histories) QPS_REPORTER_HISTORIES=${size:-5000} exec "${pytest[@]}" -rP tests/model -k every_line_once ;;
+timed) QPS_REPORTER_EQUAL_LINES=no QPS_REPORTER_HISTORIES=${size:-20000} exec "${pytest[@]}" -rP tests/model -k every_line_once ;;
 kills) QPS_REPORTER_KILLS=${size:-1000} exec "${pytest[@]}" tests/fault/test_kills.py -k random_moments ;;
 steps) QPS_REPORTER_EVERY_STEP=yes exec "${pytest[@]}" tests/fault/test_kills.py tests/fault/test_power_loss.py -k every_step ;;
 logrotate) QPS_REPORTER_LOGROTATED=${size:-1440} exec "${pytest[@]}" tests/fault/test_logrotate.py -k every_line_once ;;
