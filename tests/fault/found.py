@@ -323,6 +323,28 @@ def copy_of_what_is_rotated_at_once(make: Make) -> None:
     rig.check(losses=[])
 
 
+def rotated_and_compressed_after_the_link_was_away(make: Make) -> None:
+    """The volume with the log's link was away in one look; the file that is read stays the same."""
+    rig = make()
+    (day := rig.root / "day").mkdir()
+    rig.path.symlink_to(log := day / "access.log")
+    rig.look()
+    rig.writer().lines(1)
+    rig.look()
+    here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
+    here.rename(away)
+    here.mkdir()
+    rig.look()
+    here.rmdir()
+    away.rename(here)
+    rig.look()
+    log.rename(day / "access.log.1")
+    rig.writer()
+    pack(day / "access.log.1")
+    rig.look()
+    rig.check(losses=[])
+
+
 def moved_below_while_the_link_is_away(make: Make) -> None:
     """A backup has all that was read; the log itself is one level below, and has one line more."""
     rig = make()

@@ -87,6 +87,14 @@ TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was
 GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
 
 
+class ForgetsTheLogsName(twins.Spoilt):
+    """Forgets that it reads the log, when its name led nowhere for a while."""
+
+    def spoil(self) -> None:
+        settle = self._discovery.settle_log
+        self._discovery.settle_log = lambda *rest, anew: anew and settle(*rest, anew=anew)  # type: ignore
+
+
 class ProvesByOneText(twins.Spoilt):
     """Takes two texts for one if what both have stands in a long one."""
 
@@ -137,6 +145,7 @@ TWINS = {
     found.backup_that_was_put_back_before: GoesOnInTheFirst,
     found.mirror_that_is_rotated_at_once: TakesAllForCreated,
     found.moved_below_while_the_link_is_away: LooksBelowTheLogOnly,
+    found.rotated_and_compressed_after_the_link_was_away: ForgetsTheLogsName,
     found.rotated_file_whose_first_line_is_the_logs: ProvesByOneText,
 }
 

@@ -242,7 +242,7 @@ ReadsRotatedCopiesAnew = spoilt(
 
 
 # Takes what is made of the log that it opens for another file, while a look goes on.
-SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda directories: None)
+SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda *_, **__: None)
 
 
 class BelievesThatTheLogStayed(Follower):
