@@ -78,7 +78,8 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     assert found["rejected"] == 10
     top = called(capsys, *where, "--by", "route", "--top", "2", "--sort", "requests", "--output", "csv")
     assert [line.split(",")[0] for line in top.splitlines()] == ["route", "/0", "/1"]
-    sorts = [sort for sort in SORTS if "no durations" in called(capsys, *where, "--sort", sort)]
+    compared = (*where, "--compare", "1d", "--sort")
+    sorts = [sort for sort in SORTS if "no durations" in called(capsys, *compared, sort)]
     assert sorts == ["p50", "p95", "p99"]
     long = ledger_with_durations(place / "told")
     assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
@@ -115,9 +116,9 @@ def check_nothing(place: Path, capsys: Captured) -> None:
         assert text == f"qps-reporter: {none}{fits}\n"
     for words in ("", "--status 200", "--status 2xx --method GET --route /*"):
         assert "  0.5  " in called(capsys, *where, "-S", "11:59", "--by", "1m", *words.split())
-    for wrong in (("--log", "none"), ("-S", "12:00"), ("-S", "11:00", "-U", "10:00")):
+    for wrong in ("--log none", "-S 12:00", "-S 11:00 -U 10:00", "--sort change"):
         with pytest.MonkeyPatch.context():
-            assert "--" in called(capsys, *where, *wrong, exits=EXIT_USAGE)
+            assert "--" in called(capsys, *where, *wrong.split(), exits=EXIT_USAGE)
     missing = called(capsys, "history", "--state", str(place / "none"), exits=EXIT_PROBLEM)
     assert "cannot read the ledger" in missing
 
