@@ -86,7 +86,10 @@ def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status. Without `argv` this is the process that was started for it: once
-    all is answered no signal changes its status."""
+    all is answered no signal changes its status, and what is said to a closed stream goes nowhere."""
+    if argv is None:
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  as long as the process
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115  likewise
     try:
         status = _status_of(sys.argv[1:] if argv is None else argv)
         if argv is None:
@@ -114,8 +117,7 @@ def _finish() -> None:
     from qps_service.service.process import discard_stdout, hold_signals_back
 
     try:
-        if sys.stdout is not None:  # it is closed
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
     hold_signals_back()

@@ -23,7 +23,7 @@ from qps_service.configuration.loader import (
 from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.settings import BY_KEY
 from qps_service.configuration.types import Config, LogConfig
-from qps_service.errors import QpsError
+from qps_service.errors import EXIT_PROBLEM, QpsError
 from qps_service.ledger.queries import past
 from qps_service.looking.board import Board
 from qps_service.looking.moments import DAY, spell
@@ -143,6 +143,10 @@ class Printer(TakesReports):
         except BrokenPipeError:
             discard_stdout()
             raise OutputClosed from None
+        except OSError as error:  # nobody would see it: a full disk, say
+            discard_stdout()
+            sys.stderr.write(f"qps-reporter: {error}\n")
+            raise OutputClosed(EXIT_PROBLEM) from error
         if self._once:
             raise OutputClosed
 

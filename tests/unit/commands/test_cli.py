@@ -149,6 +149,27 @@ def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str],
     assert (done.returncode, done.stderr) == (status, "")
 
 
+def check_closed(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the interpreter has streams that are closed: `>&-`."""
+    monkeypatch.setattr(cli, "_finish", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["qps-reporter", "explain", "--format", "%U %>s", "/help 200"])
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        try:
+            status: int | None = main()
+        except AttributeError:
+            status = None
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.close()
+    assert status == 0
+
+
+test_closed, test_closed_twin = promises(
+    Promise(check_closed, main, {"as they are": lambda: main(sys.argv[1:])}),
+)
+
+
 def test_the_version(capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
