@@ -14,6 +14,7 @@ from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
 from qps_service.text.units import SECOND, format_latency
+from qps_service.text.width import columns, fit
 from qps_service.values.entries import Event
 from qps_service.values.latency import BEYOND
 from qps_service.values.past import CLASSES, QUANTILES
@@ -39,7 +40,7 @@ def render_table(
     """For people. `width` is that of the terminal, None for any; `compared` says with what it is compared."""
     lines = [_heading(table, place)]
     heads, texts, total = _texts(table, place, compared)
-    widths = [max(map(len, column)) for column in zip(heads, *texts, *total, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(heads, *texts, *total, strict=True)]
     longest = BAR
     if width is not None:
         room = width - sum(widths[1:]) - 2 * len(widths)
@@ -220,11 +221,8 @@ def _heading(table: Table, place: tzinfo | None) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int], after: str) -> str:
     """The first to the left, the others to the right."""
-    name = cells[0]
-    if len(name) > widths[0]:
-        name = f"{name[: widths[0] - 3]}..."
     rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([name.ljust(widths[0]), *rest, after]).rstrip()
+    return "  ".join([fit(cells[0], widths[0]), *rest, after]).rstrip()
 
 
 def _without(cells: list[str], number: int) -> list[str]:

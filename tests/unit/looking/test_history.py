@@ -21,6 +21,7 @@ from qps_service.reporting import documents
 from qps_service.reporting.selection import Selection
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
+from qps_service.text.width import columns
 from qps_service.values.entries import Event
 from qps_service.values.past import CLASSES, Past, Period, Tally
 from tests.durations import check_latency
@@ -300,6 +301,12 @@ def check_hostile(week: Week) -> None:
     found = found._replace(events=(Event(END, "rotated", "/\x9b2J\udcff is =1", "web"),))
     answer = json.loads(render_json(found, UTC, events=True))
     assert [answer["rows"][-1]["route"], answer["events"][0]["text"]] == [evil, "/\\xc2\\x9b2J\\xff is =1"]
+    wide = found._replace(rows=(found.rows[0]._replace(name="/\u65e5\u672c" * 20), *found.rows[1:]))
+    for width in (None, 100):  # two columns a character
+        lines = render_table(wide, BERLIN, width=width).splitlines()[1:6]
+        assert len({columns(line.rstrip("█▏▎▍▌▋▊▉ ")) for line in lines}) == 1
+        assert max(map(columns, lines)) <= (width or 999)
+        assert any(str(wide.rows[0].name) in line for line in lines) == (width is None)
     formula = found.rows[0]._replace(name="=1+1")
     rows = list(csv.DictReader(io.StringIO(render_csv(found._replace(rows=(formula, *found.rows)), UTC))))
     assert [row["route"] for row in rows] == ["'=1+1", *(row.name for row in found.rows)]
@@ -432,6 +439,7 @@ test_promise, test_twin = promises(
         {
             "no spreadsheet": Patches((documents, "harmless", str)),
             "events as they are": Patches((rendering, "visible", str)),
+            "characters for columns": Patches((rendering, "columns", len)),
         },
     ),
     Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
