@@ -9,6 +9,7 @@ from typing import Any
 
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
+from qps_service.service.process import discard_stdout, hold_signals_back, open_closed_streams
 
 COMMANDS = (
     "run",
@@ -88,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status. Without `argv` this is the process that was started for it: once
     all is answered no signal changes its status, and what is said to a closed stream goes nowhere."""
     if argv is None:
-        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  as long as the process
-        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115  likewise
+        open_closed_streams()
     try:
         status = _status_of(sys.argv[1:] if argv is None else argv)
         if argv is None:
@@ -114,8 +114,6 @@ def _status_of(argv: Sequence[str]) -> int:
 
 def _finish() -> None:
     """Print what the interpreter would at its end."""
-    from qps_service.service.process import discard_stdout, hold_signals_back
-
     try:
         sys.stdout.flush()
     except BrokenPipeError:
