@@ -60,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sort", choices=tuple(SORTS), help="which rows come first (default: by time, or by rate)")
     add("--top", metavar="N", type=_positive, help="only the first N rows (default: all)")
     add("--compare", choices=tuple(COMPARED), help="the rates beside those of a day or a week earlier")
-    add("--events", action="store_true", help="starts, stops, rotations and the like of the span, too")
+    add(
+        "--events", action="store_true",
+        help="starts, stops, rotations and the like of the span, too; as CSV, in place of the rows",
+    )  # fmt: skip
     add(
         "--output", choices=("table", "json", "csv"), default="table", help="how to print it (default: table)"
     )
