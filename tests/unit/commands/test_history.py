@@ -21,7 +21,9 @@ from qps_service.looking.table import SORTS
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
+from qps_service.values.latency import LatencyKey
 from qps_service.values.past import Question
+from tests.durations import told as durations_told
 from tests.ledgers import entry, latencies_of, opened, writing
 from tests.promised import Patches, Promise, promises
 
@@ -121,6 +123,22 @@ def check_nothing(place: Path, capsys: Captured) -> None:
             assert "--" in called(capsys, *where, *wrong.split(), exits=EXIT_USAGE)
     missing = called(capsys, "history", "--state", str(place / "none"), exits=EXIT_PROBLEM)
     assert "cannot read the ledger" in missing
+
+
+def check_one_screen(place: Path, capsys: Captured) -> None:
+    """However long the routes are that clients ask for."""
+    ledger = opened(place / "ledger.db")
+    timed = {LatencyKey(b"/" + b"%d" % number * 5000, 2): durations_told([SECOND]) for number in range(4)}
+    told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=timed)
+    ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
+    ledger.close()
+    (line,) = (
+        line
+        for line in called(capsys, "status", "--state", str(place)).splitlines()
+        if line.startswith("  slowest")
+    )
+    assert line.count("... 1s") == 3
+    assert len(line) < 200
 
 
 STARTS = (Event(NOON - 200 * SECOND, STARTED, "started"),)
@@ -233,6 +251,7 @@ test_promise, test_twin = promises(
     Promise(check_status, None, {}, how="counting"),
     Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
     Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
+    Promise(check_one_screen, None, {"whole": Patches((screen, "clip", lambda route, _: route))}),
     Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
     Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
     Promise(check_killed, None, {}),
