@@ -100,7 +100,9 @@ let drawnAt = 0; // when the slower answers were asked for
 
 async function ask(name) {
   const answer = await fetch(address({}, name), { cache: "no-cache", credentials: "same-origin" });
-  const document = await answer.json();
+  const document = await answer.json().catch(() => {
+    throw new Error(`The page's server, or a proxy before it, answers with status ${answer.status}.`);
+  });
   if (!answer.ok) throw new Error(document.sentence);
   return document;
 }
