@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         said = (
             arguments.sort in QUANTILES and total and not total.tally.latency.bins and NO_DURATIONS,
-            arguments.since is not None and begins(table, since, place),
+            (days or arguments.since is not None) and begins(table, begin if days else since, place),
             ends(table, until, place),
         )
         answer("".join(f"{text}\n" for text in said if text))

@@ -83,6 +83,8 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     compared = (*where, "--compare", "1d", "--sort")
     sorts = [sort for sort in SORTS if "no durations" in called(capsys, *compared, sort)]
     assert sorts == ["p50", "p95", "p99"]
+    assert "history begins at 2026-11-28 11:57:45\n" in called(capsys, *compared, "rate")
+    assert "history begins" not in called(capsys, *where)
     long = ledger_with_durations(place / "told")
     assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
 
@@ -237,6 +239,7 @@ test_promise, test_twin = promises(
         {
             "all routes": Patches((Selection, "is_all", True)),
             "never says why": Patches((history, "NO_DURATIONS", "")),
+            "as if it had been nothing": Patches((history, "begins", lambda *_: None)),
             "says it of any order": Patches((history, "QUANTILES", SORTS)),
         },
     ),
