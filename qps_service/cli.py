@@ -9,6 +9,7 @@ from typing import Any
 
 from qps_service import __version__
 from qps_service.errors import EXIT_INTERRUPTED, EXIT_PROBLEM, QpsError
+from qps_service.service.process import discard_stdout, hold_signals_back, prepare_streams
 
 COMMANDS = (
     "run",
@@ -86,7 +87,9 @@ def make_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status. Without `argv` this is the process that was started for it: once
-    all is answered no signal changes its status."""
+    all is answered no signal changes its status, and streams are as `prepare_streams` has them."""
+    if argv is None:
+        prepare_streams()
     try:
         status = _status_of(sys.argv[1:] if argv is None else argv)
         if argv is None:
@@ -111,11 +114,8 @@ def _status_of(argv: Sequence[str]) -> int:
 
 def _finish() -> None:
     """Print what the interpreter would at its end."""
-    from qps_service.service.process import discard_stdout, hold_signals_back
-
     try:
-        if sys.stdout is not None:  # it is closed
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
     hold_signals_back()

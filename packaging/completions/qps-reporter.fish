@@ -116,7 +116,7 @@ complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l by -xka "auto
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l sort -xka "time rate requests errors bytes change p50 p95 p99" -d 'which rows come first (default: by time, or by rate)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l top -x -d 'only the first N rows (default: all)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l compare -xka "1d 7d" -d 'the rates beside those of a day or a week earlier'
-complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l events -d 'starts, stops, rotations and the like of the span, too'
+complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l events -d 'starts, stops, rotations and the like of the span, too; as CSV, in place of the rows'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l output -xka "table json csv" -d 'how to print it (default: table)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using history' -l utc -d 'show times in UTC (default: local time)'
 complete -c qps-reporter -n '_shtab_qps_reporter_using; and test $_shtab_qps_reporter_npos -eq 0' -a status -d 'Show on one screen whether the service counts, how many, and what went wrong.'

@@ -13,7 +13,7 @@ from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.queries import past
-from qps_service.looking.moments import HOUR, STEPS, days_before, spell, step_for
+from qps_service.looking.moments import HOUR, STEPS, days_before, span_before, spell, step_for
 from qps_service.looking.rendering import (
     NO_LATENCY_SO,
     begins,
@@ -60,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sort", choices=tuple(SORTS), help="which rows come first (default: by time, or by rate)")
     add("--top", metavar="N", type=_positive, help="only the first N rows (default: all)")
     add("--compare", choices=tuple(COMPARED), help="the rates beside those of a day or a week earlier")
-    add("--events", action="store_true", help="starts, stops, rotations and the like of the span, too")
+    add(
+        "--events", action="store_true",
+        help="starts, stops, rotations and the like of the span, too; as CSV, in place of the rows",
+    )  # fmt: skip
     add(
         "--output", choices=("table", "json", "csv"), default="table", help="how to print it (default: table)"
     )
@@ -84,12 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     question = question._replace(takes_latency=selection.takes_latency)
     if arguments.sort in QUANTILES and not question.has_latency:
         raise UsageError(f"--sort {arguments.sort}: {NO_LATENCY_SO}")
+    if arguments.sort == "change" and not arguments.compare:
+        raise UsageError("--sort change: expected --compare beside it")
     days = COMPARED.get(arguments.compare, 0)
     earlier = partial(days_before, days=days, place=place)
     with reading(arguments.state) as ledger, ledger.snapshot():
         found = past(ledger, question)
-        then = question._replace(since=earlier(since), until=earlier(until))
-        before = past(ledger, then) if days else None
+        begin, end = span_before(since, until, days, place)
+        before = past(ledger, question._replace(since=begin, until=end)) if days else None
     table = table_of(
         *(found, step, place),
         by=by,
@@ -109,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         said = (
             arguments.sort in QUANTILES and total and not total.tally.latency.bins and NO_DURATIONS,
-            arguments.since is not None and begins(table, since, place),
+            (days or arguments.since is not None) and begins(table, begin if days else since, place),
             ends(table, until, place),
         )
         answer("".join(f"{text}\n" for text in said if text))

@@ -23,12 +23,12 @@ from qps_service.configuration.loader import (
 from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.settings import BY_KEY
 from qps_service.configuration.types import Config, LogConfig
-from qps_service.errors import QpsError
+from qps_service.errors import EXIT_PROBLEM, QpsError
 from qps_service.ledger.queries import past
 from qps_service.looking.board import Board
 from qps_service.looking.moments import DAY, spell
 from qps_service.looking.order import SORTS
-from qps_service.looking.recent import BIN, BINS, samples_of
+from qps_service.looking.recent import BIN, BINS, SPAN, Sample, samples_of
 from qps_service.looking.view import View
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
@@ -143,6 +143,10 @@ class Printer(TakesReports):
         except BrokenPipeError:
             discard_stdout()
             raise OutputClosed from None
+        except OSError as error:  # nobody would see it: a full disk, say
+            discard_stdout()
+            sys.stderr.write(f"qps-reporter: {error}\n")
+            raise OutputClosed(EXIT_PROBLEM) from error
         if self._once:
             raise OutputClosed
 
@@ -184,7 +188,7 @@ def _free(name: str, taken: list[str]) -> str:
 def _recall(board: Board, config: Config, state: str, clock: SystemClock) -> None:
     """Tell what the ledger knows of the last minutes, if it can be read, and in time."""
     now, at = clock.now(), time.time_ns()
-    found = []
+    found: list[tuple[str, Sample]] = []
     with suppress(QpsError, OSError), reading(state) as ledger, ledger.snapshot():
         names = {
             name: log.name if log.path == known.path else name
@@ -194,15 +198,19 @@ def _recall(board: Board, config: Config, state: str, clock: SystemClock) -> Non
             or (log.is_pattern and PathPattern(log.path).match(known.path) is not None)
         }
         ledger.database.give_up_when(lambda: clock.now() - now > PATIENCE)
-        for number in range(BINS, 0, -1) if names else ():
+        known = dict.fromkeys(names.values(), 0)  # nanoseconds
+        for number in range(BINS) if names else ():
             if clock.now() - now > PATIENCE:
                 return
-            until = at - (number - 1) * BIN
+            until = at - number * BIN
             # With a step this long no window is in more than one answer.
             question = Question(until - BIN, until, DAY, names.__contains__, by="route")
-            samples = samples_of(past(ledger, question), until, at - now)
-            found += [(names[log], sample) for log, sample in samples]
-        for log, sample in found:
+            if min(known.values()) >= SPAN:  # durations are shown of the last SPAN alone, and take longest
+                question = question._replace(takes_latency=None)
+            for log, sample in samples_of(past(ledger, question), until, at - now):
+                known[names[log]] += sample.length
+                found.append((names[log], sample))
+        for log, sample in reversed(found):
             board.recall(log, sample, now)
 
 

@@ -29,7 +29,11 @@ def begin_of(at: int, step: int, place: tzinfo | None) -> int:
         return at // step * step
     moment = local(at, place)
     if step == HOUR:  # by what has passed of it: in autumn one hour comes twice
-        return (at // SECOND - moment.minute * 60 - moment.second) * SECOND
+        begin = (at // SECOND - moment.minute * 60 - moment.second) * SECOND
+        # On Lord Howe clocks are put by half an hour: where that is within it, the hour begins there.
+        minutes = (begin + MINUTE * passed for passed in range(60))
+        offset = moment.utcoffset()
+        return next((each for each in minutes if local(each, place).utcoffset() == offset), begin)
     return midnight(moment, place)
 
 
@@ -47,6 +51,12 @@ def days_before(at: int, days: int, place: tzinfo | None) -> int:
     """When the clocks of the place showed the same, so many days earlier."""
     shown = local(at, place).replace(tzinfo=None) - timedelta(days=days)
     return unix_of(shown, place) + at % SECOND
+
+
+def span_before(since: int, until: int, days: int, place: tzinfo | None) -> tuple[int, int]:
+    """The span of the same times by these clocks; as long a one, where they were put back and leave none."""
+    begin, end = (days_before(at, days, place) for at in (since, until))
+    return begin, end if end > begin else begin + until - since
 
 
 def spell(at: int, place: tzinfo | None, *, seconds: bool = True, zone: bool = False) -> str:

@@ -14,6 +14,7 @@ from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
 from qps_service.text.units import SECOND, format_latency
+from qps_service.text.width import columns, fit
 from qps_service.values.entries import Event
 from qps_service.values.latency import BEYOND
 from qps_service.values.past import CLASSES, QUANTILES
@@ -39,23 +40,26 @@ def render_table(
     """For people. `width` is that of the terminal, None for any; `compared` says with what it is compared."""
     lines = [_heading(table, place)]
     heads, texts, total = _texts(table, place, compared)
-    widths = [max(map(len, column)) for column in zip(heads, *texts, *total, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(heads, *texts, *total, strict=True)]
     longest = BAR
     if width is not None:
         room = width - sum(widths[1:]) - 2 * len(widths)
         widths[0] = min(widths[0], max(NARROWEST, room - BAR))
         longest = max(0, min(BAR, room - widths[0]))
     largest = max((row.rate for row in table.rows), default=0.0)
-    gaps = iter([] if table.by or table.rows != tuple(sorted(table.rows, key=_started)) else table.gaps)
-    gap = next(gaps, None)
     lines.append(_line(heads, widths, ""))
     zoned = _is_zoned(table, place)
+    gaps = [
+        (end, f"{spell(begin, place, zone=zoned)}  no data for {spell_length(end - begin)}")
+        for begin, end in (() if table.by else table.gaps)
+    ]
+    is_by_time = table.rows == tuple(sorted(table.rows, key=_started))
     for each, row in zip(texts, table.rows, strict=True):
-        while gap and row.started >= gap[1]:
-            lines.append(f"{spell(gap[0], place, zone=zoned)}  no data for {spell_length(gap[1] - gap[0])}")
-            gap = next(gaps, None)
+        while is_by_time and gaps and row.started >= gaps[0][0]:
+            lines.append(gaps.pop(0)[1])
         mark = " *" if row.covers_stop and not table.by else ""
         lines.append(_line(each, widths, bar(row.rate, largest, longest, ascii_only=ascii_only) + mark))
+    lines += (text for _, text in gaps)  # within the last row, or of rows in another order
     if table.left_out:
         lines.append(f"and {table.left_out} more")
     lines += [_line(each, widths, "") for each in total]
@@ -141,13 +145,10 @@ def begins(table: Table, since: int, place: tzinfo | None) -> str | None:
 
 def ends(table: Table, until: int, place: tzinfo | None) -> str | None:
     """That nothing was counted in the last part of the span: for longer than three of the last windows."""
-    if table.by or not table.rows:
+    if table.total is None or until - table.total.ended <= 3 * max(MINUTE, table.last):
         return None
-    last = max(table.rows, key=lambda row: row.ended)
-    if until - last.ended <= max(MINUTE, 3 * (last.ended - last.started)):
-        return None
-    missing = spell_length(until - last.ended)
-    return f"no data for {missing} since {spell(last.ended, place)}: qps-reporter status tells why"
+    missing = spell_length(until - table.total.ended)
+    return f"no data for {missing} since {spell(table.total.ended, place)}: qps-reporter status tells why"
 
 
 def render_json(table: Table, place: tzinfo | None, *, events: bool = False) -> str:
@@ -168,7 +169,7 @@ def render_json(table: Table, place: tzinfo | None, *, events: bool = False) -> 
     if events:
         document["events"] = [
             {"time": iso(event.at, place), "unix": event.at / SECOND, "log": event.log, "kind": event.kind}
-            | {"text": event.text}
+            | {"text": visible(event.text)}
             for event in table.events
         ]
     return as_json(document)
@@ -220,11 +221,8 @@ def _heading(table: Table, place: tzinfo | None) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int], after: str) -> str:
     """The first to the left, the others to the right."""
-    name = cells[0]
-    if len(name) > widths[0]:
-        name = f"{name[: widths[0] - 3]}..."
     rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([name.ljust(widths[0]), *rest, after]).rstrip()
+    return "  ".join([fit(cells[0], widths[0]), *rest, after]).rstrip()
 
 
 def _without(cells: list[str], number: int) -> list[str]:

@@ -9,12 +9,14 @@ from qps_service.looking.table import Row, table_of
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import SECOND, format_latency
+from qps_service.text.width import clip
 from qps_service.values.latency import Latency
 from qps_service.values.past import QUANTILES, LogStanding, Past, Standing
 
 # How old the last commit may be: three windows, and at least so much.
 LATE = 30 * SECOND
 WINDOWS_LATE = 3
+LONGEST = 40  # columns of a route: clients choose how long one is, and this is one screen
 
 
 def is_counting(standing: Standing, now: int, pid: int, unit: Mapping[str, str]) -> bool:
@@ -104,7 +106,7 @@ def _log(log: LogStanding, past: Past, now: int, place: tzinfo | None) -> Iterat
         total = table_of(own._replace(periods=periods), MINUTE, place).total
         yield f"  {name:12} {_numbers(total, place) if total else 'nothing'}"
     if log.slowest:
-        slowest = (f"{route} {_latency(latency)}" for route, latency in log.slowest)
+        slowest = (f"{clip(route, LONGEST)} {_latency(latency)}" for route, latency in log.slowest)
         yield f"  slowest      {', '.join(slowest)} (last hour, p95)"
     yield f"  in total     {log.requests} requests, {log.rejected} rejected lines"
     if log.lost_at is not None:

@@ -70,6 +70,7 @@ class Table(NamedTuple):
     merged: int  # the coarsest grain of all, nanoseconds; 0 where nothing was merged
     lacks_latency: bool  # as in Past
     merged_before: int = 0  # as `merged`, of what it is compared with
+    last: int = 0  # how long the newest period was, nanoseconds
 
 
 def _slowest_first(part: int, row: Row) -> tuple[float, float]:
@@ -121,6 +122,7 @@ def table_of(
         merged=_coarsest(past),
         lacks_latency=past.lacks_latency,
         merged_before=_coarsest(before),
+        last=max(past.periods, key=lambda period: period.ended).length if past.periods else 0,
     )
 
 

@@ -1,8 +1,11 @@
 """The real clock, the real signals, the real sleep, and the standard streams."""
 
+import codecs
+import io
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +77,26 @@ def discard_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+def prepare_streams() -> None:
+    """What is said to a stream that is closed, which the interpreter has as None, goes nowhere; what stdout's
+    encoding has no character for is escaped as JSON does, in a table, too."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115  likewise
+    if isinstance(sys.stdout, io.TextIOWrapper) and "utf" not in sys.stdout.encoding.lower():
+        codecs.register_error("as JSON", _as_json)
+        sys.stdout.reconfigure(errors="as JSON")
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    """Which is no other text's spelling: where routes are shown a backslash of their own is two."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(
+        f"\\u{each.hex()}" for each in (units[i : i + 2] for i in range(0, len(units), 2))
+    ), error.end
 
 
 def occupy_standard_streams() -> None:

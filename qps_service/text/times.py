@@ -5,14 +5,17 @@
     14:00, 14:00:30                        today
     2026-11-29, 2026-11-29 14:00           with `T` between them, too; a weekday may stand before it
     2026-11-29 14:00 UTC, …Z, …+02:00      elsewhere than in the time zone of whoever asks
+    2026-11-29 14:00 Europe/Berlin, … CET  there, or as systemctl writes local time
     @1764424800                            Unix time
 
-Fractions of a second are read to the nanosecond. Local time is what $TZ or /etc/localtime says.
+Fractions of a second are read to the nanosecond. Local time is what $TZ or /etc/localtime says. What clocks
+show twice is the first time, unless the zone's name tells; what they skip is as if they had not been put yet.
 """
 
 import calendar
 import re
-import time
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 from qps_service.text.units import SECOND
 
@@ -44,7 +47,7 @@ _DATE = re.compile(
     r"(?:(?P<weekday>Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})?(?:(?:(?<=[0-9])T|\s+|^)"
     r"(?P<time>[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)(?:\.(?P<fraction>[0-9]{1,9}))?)?"
-    r"\s*(?P<zone>Z|UTC|[-+](?:0[0-9]|1[0-4]):?[0-5][0-9])?",
+    r"(?:\s*(?P<zone>Z|UTC|[-+](?:0[0-9]|1[0-4]):?[0-5][0-9])|\s+(?P<name>[A-Za-z][A-Za-z0-9_+/-]+))?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -55,7 +58,7 @@ def parse_time(text: str, now: int) -> int:
     text = text.strip()
     try:
         at = _at(text, now)
-    except (ValueError, OverflowError, OSError):  # 2026-02-30, or a year that no clock shows
+    except (ValueError, LookupError, OverflowError, OSError):  # 2026-02-30, or Europe/Berln
         at = None
     if at is None or at > LATEST:
         raise ValueError(f"expected {EXPECTED}")
@@ -66,7 +69,7 @@ def _at(text: str, now: int) -> int | None:
     if text == "now":
         return now
     if text in _DAYS:
-        return _unix(_today(now, None), None, days=_DAYS[text])
+        return _unix(_midnight(now, None) + timedelta(days=_DAYS[text]), None)
     if unix := _UNIX.fullmatch(text):
         return int(unix[1]) * SECOND + _fraction(unix[2], SECOND)
     if text[:1] == "+":
@@ -97,34 +100,47 @@ def _on_the_clock(text: str, now: int) -> int | None:
     match = _DATE.fullmatch(text)
     if match is None or not (match["date"] or match["time"]):
         return None
-    offset = _offset(match["zone"])
-    hour, minute, second = (*map(int, (match["time"] or "0:0").split(":")), 0)[:3]
-    date = match["date"] or time.strftime("%Y-%m-%d", _today(now, offset))
-    moment = time.strptime(f"{date} {hour}:{minute}:{second}", "%Y-%m-%d %H:%M:%S")
-    if match["weekday"] and calendar.day_abbr[moment.tm_wday].lower() != match["weekday"].lower():
+    place = _zone(match["zone"])
+    shown = _shown(match, now, place)
+    if name := match["name"]:
+        # Local time's abbreviation, which tells one of two, or a name of IANA's.
+        local = [each for fold in (0, 1) if _abbreviation(each := shown.replace(fold=fold)) == name.upper()]
+        place = None if local else ZoneInfo(name)
+        shown = local[0] if local else _shown(match, now, place)
+    if match["weekday"] and calendar.day_abbr[shown.weekday()].lower() != match["weekday"].lower():
         return None
-    return _unix(moment, offset) + _fraction(match["fraction"], SECOND)
+    return _unix(shown, place) + _fraction(match["fraction"], SECOND)
 
 
-def _offset(text: str | None) -> int | None:
-    """Seconds from UTC, towards the east; None for local time."""
+def _shown(match: re.Match[str], now: int, place: tzinfo | None) -> datetime:
+    """What clocks show then; raises ValueError."""
+    day = datetime.fromisoformat(match["date"]) if match["date"] else _midnight(now, place)
+    hour, minute, second = (*map(int, (match["time"] or "0:0").split(":")), 0)[:3]
+    return day.replace(hour=hour, minute=minute, second=second)
+
+
+def _abbreviation(shown: datetime) -> str | None:
+    """Of local time when clocks show that."""
+    return shown.astimezone().tzname()
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    """None for local time."""
     if text is None or text.upper() in ("Z", "UTC"):
-        return None if text is None else 0
-    seconds = int(text[1:3]) * 3600 + int(text[-2:]) * 60
-    return -seconds if text[0] == "-" else seconds
+        return None if text is None else UTC
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-offset if text[0] == "-" else offset)
 
 
-def _today(now: int, offset: int | None) -> time.struct_time:
-    """What the clocks show there at `now`."""
-    return time.localtime(now // SECOND) if offset is None else time.gmtime(now // SECOND + offset)
+def _midnight(now: int, place: tzinfo | None) -> datetime:
+    """When the day began that clocks show there at `now`."""
+    today = datetime.fromtimestamp(now // SECOND, UTC).astimezone(place)
+    return datetime(today.year, today.month, today.day)
 
 
-def _unix(shown: time.struct_time, offset: int | None, *, days: int | None = None) -> int:
-    """Unix nanoseconds of when clocks show that; with `days`, of the beginning of the day so much later."""
-    moment = (*shown[:6], 0, 0, -1)
-    if days is not None:
-        moment = (*shown[:2], shown[2] + days, 0, 0, 0, 0, 0, -1)
-    return (int(time.mktime(moment)) if offset is None else calendar.timegm(moment) - offset) * SECOND
+def _unix(shown: datetime, place: tzinfo | None) -> int:
+    """Unix nanoseconds of when clocks show that."""
+    return int(shown.replace(tzinfo=place).timestamp()) * SECOND
 
 
 def _fraction(digits: str | None, of: int) -> int:

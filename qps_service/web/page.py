@@ -61,7 +61,8 @@ _HEADERS = [
     ("Cache-Control", "no-cache"),  # keep it, and ask whether it is still right
 ]
 Kept = TypeVar("Kept")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+_ETAG = re.compile(r'"[^"]*"')  # of If-None-Match; a proxy that compresses has made weak ones of ours: W/"…"
 
 
 def host_of(text: str) -> str:
@@ -139,8 +140,9 @@ class Page:
         """One request."""
         self.asked_at = self._monotonic()
         method = environ["REQUEST_METHOD"]
-        answer = self._answer(environ, method)
-        if answer.etag and environ.get("HTTP_IF_NONE_MATCH") == answer.etag:
+        known = _ETAG.findall(environ.get("HTTP_IF_NONE_MATCH", ""))
+        answer = self._answer(environ, method, known)
+        if answer.etag in known:
             answer = answer._replace(status=304, body=b"")
         headers = [*_HEADERS, ("Content-Type", answer.type)]
         if answer.etag:
@@ -152,7 +154,7 @@ class Page:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [] if method == "HEAD" else [answer.body]
 
-    def _answer(self, environ: "WSGIEnvironment", method: str) -> Answer:
+    def _answer(self, environ: "WSGIEnvironment", method: str, known: list[str]) -> Answer:
         if not self._is_host(environ.get("HTTP_HOST", "")):
             return _sentence(403, "This name is not one of mine: qps-reporter web --host NAME allows one.")
         if method not in ("GET", "HEAD"):
@@ -167,7 +169,7 @@ class Page:
         except ValueError as error:
             return _sentence(400, f"{error}.")
         try:
-            return self._told(path, view, environ.get("HTTP_IF_NONE_MATCH", ""))
+            return self._told(path, view, known)
         except UsageError:
             return _sentence(404, f"The ledger knows no log {view.log}.")
         except LedgerError as error:
@@ -197,7 +199,7 @@ class Page:
         finally:
             ledger.close()
 
-    def _told(self, path: str, view: View, known: str) -> Answer:
+    def _told(self, path: str, view: View, known: list[str]) -> Answer:
         if path == "/state.json":
             with self._open() as ledger:
                 return _json(self._state(ledger, view))
@@ -206,7 +208,7 @@ class Page:
         answers = self._answers[path]
         with self._open() as ledger:
             etag = self._asked(ledger, path, view).etag
-        if known == etag:
+        if etag in known:
             return Answer(304, b"", etag=etag)
         if kept := answers.get(etag):
             return kept

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from qps_service.looking.moments import DAY, HOUR, MINUTE
 from qps_service.looking.table import SORTS
+from qps_service.text.times import LATEST
 from qps_service.text.units import SECOND
 
 RANGES = {
@@ -78,6 +79,6 @@ def _one_of(given: dict[str, str], key: str, known: tuple[str, ...], default: st
 
 def _moment(text: str) -> int:
     """Unix seconds, as nanoseconds."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
-        raise ValueError("since, until: expected Unix seconds")
-    return int(text) * SECOND
+    if text.isascii() and text.isdecimal() and len(text) <= 10 and (at := int(text) * SECOND) <= LATEST:
+        return at
+    raise ValueError("since, until: expected Unix seconds")

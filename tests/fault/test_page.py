@@ -490,6 +490,13 @@ def test_without_dygraphs_the_tables_stand(browser: Browser, week: Week) -> None
             "return document.getElementById('no-charts').innerText"
         )
         assert len(browser.table("by-route")) == 4
+        # A gap is a place without a value between two rows, and none within a row.
+        assert browser.run(
+            "const [first, second] = told.series.rows; const middle = (first.from + first.until) / 2;"
+            "told.series.gaps = [[middle - 1, middle + 1], [first.until, second.from]]; showSeries();"
+            "return points.slice(0, 3).map(({ row }) => row && row.from)"
+            "  .concat(points.every(({ at }, i) => !i || points[i - 1].at < at))"
+        ) == [*browser.run("return [told.series.rows[0].from, null, told.series.rows[1].from]"), True]
         assert browser.said() == []
 
 
@@ -544,6 +551,9 @@ def test_behind_nginx_with_a_password(browser: Browser, proxied: str) -> None:
     assert len(browser.table("by-route")) == 4
     browser.does("document.querySelector('#by-route a').click()")
     assert browser.run("return location.pathname") == "/qps/"
+    browser.does("window.fetch = async () => new Response('<html>', { status: 502 }); load()")
+    said = browser.run("return document.getElementById('trouble').innerText")
+    assert said == "The page's server, or a proxy before it, answers with status 502."
     assert browser.said() == []
 
 

@@ -36,18 +36,18 @@ PURE_IMPORTS = {
         "io",
     ),
     *("itertools", "json", "math", "re", "shlex", "textwrap", "types"),
-    *("typing", "unicodedata", "syslog", "time", "os", "warnings", "qps_service"),
+    *("typing", "unicodedata", "syslog", "time", "os", "warnings", "zoneinfo", "qps_service"),
 }
 PURE_USES = {
-    "time": {"ctime", "gmtime", "localtime", "mktime", "strftime", "strptime", "struct_time"},
-    "datetime": {"fromtimestamp"},
+    "time": {"ctime", "gmtime", "strftime"},
+    "datetime": {"fromisoformat", "fromtimestamp"},
     "os": {"path"},
 }
 
 # Who opens what is not a log that is followed: the configuration, gmond's, the lock, the watched directory,
 # the simulator's own log, the ledger, what `summarize` is given, reports as JSON, node_exporter's file, other
 # servers' configuration and the file that is made of it.
-# process.py and own_user.py read their own pipes.
+# process.py and own_user.py read their own pipes, and process.py opens what stands for closed streams.
 OPENERS = {
     *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
     *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),

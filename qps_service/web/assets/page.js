@@ -100,7 +100,9 @@ let drawnAt = 0; // when the slower answers were asked for
 
 async function ask(name) {
   const answer = await fetch(address({}, name), { cache: "no-cache", credentials: "same-origin" });
-  const document = await answer.json();
+  const document = await answer.json().catch(() => {
+    throw new Error(`The page's server, or a proxy before it, answers with status ${answer.status}.`);
+  });
   if (!answer.ok) throw new Error(document.sentence);
   return document;
 }
@@ -173,7 +175,8 @@ function showState() {
     element("dt", {}, name), element("dd", { class: isBad ? "bad" : null }, value))));
   const logs = [["", "all"], ...state.logs.map((name) => [name, name])];
   const chosen = view.log || "";
-  if ($("log").options.length !== logs.length || $("log").value !== chosen) {
+  const listed = [...$("log").options].map(({ value }) => value);
+  if (listed.join("\n") !== logs.map(([value]) => value).join("\n") || $("log").value !== chosen) {
     $("log").replaceChildren(...logs.map(([value, name]) => element("option", { value }, name)));
     $("log").value = chosen;
   }
@@ -222,9 +225,14 @@ function showSeries() {
   }
   points = [];
   const gaps = [...series.gaps];
+  let last = 0; // where the row before ends: a gap within it is no place without a value
   for (const row of series.rows) {
-    while (gaps.length && row.from >= gaps[0][1]) points.push({ at: gaps.shift()[0] + 0.001, row: null });
+    while (gaps.length && row.from >= gaps[0][1]) {
+      const [begin] = gaps.shift();
+      if (begin >= last) points.push({ at: begin + 0.001, row: null });
+    }
     points.push({ at: (row.from + row.until) / 2, row });
+    last = row.until;
   }
   cursor = -1;
   $("no-charts").hidden = Boolean(window.Dygraph);

@@ -1,6 +1,7 @@
 """The command line: exit statuses, help that is true, and imports that stay small."""
 
 import argparse
+import json
 import os
 import pkgutil
 import re
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import EXITS, ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
 from qps_service.service.state_directory import StateDirectory
+from qps_service.text.escape import show
 from tests.promised import Promise, promises
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +149,45 @@ def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str],
     done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (status, "")
+
+
+def check_closed(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the interpreter has streams that are closed: `>&-`."""
+    monkeypatch.setattr(cli, "_finish", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["qps-reporter", "explain", "--format", "%U %>s", "/help 200"])
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        assert main() == 0
+        sys.stdout.close()
+        sys.stderr.close()
+
+
+def check_encoding(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route that the locale has no characters for is told all the same, for programs as it is."""
+    monkeypatch.setattr(cli, "_finish", lambda: None)
+    route = "/\u65e5\U0001f600\\u65e5"
+    for output in ("table", "json"):
+        monkeypatch.setattr(
+            sys, "argv", ["", "explain", "--format", "%U %>s", f"{route} 200", "--output", output]
+        )
+        with monkeypatch.context() as patch:
+            printed = BytesIO()
+            patch.setattr(sys, "stdout", TextIOWrapper(printed, encoding="iso8859-1"))
+            assert main() == 0
+            told = printed.getvalue().decode("ascii")
+        if output == "json":
+            (line,) = json.loads(told)
+            assert line["route"] == show(route.encode())
+        else:
+            assert "/\\u65e5\\ud83d\\ude00\\\\u65e5" in told
+
+
+AS_THEY_ARE = {"as they are": lambda: main(sys.argv[1:])}
+test_streams, test_streams_twin = promises(
+    Promise(check_closed, main, AS_THEY_ARE, caught=(AttributeError,)),
+    Promise(check_encoding, main, AS_THEY_ARE, caught=(UnicodeEncodeError,)),
+)
 
 
 def test_the_version(capsys: Captured) -> None:

@@ -21,7 +21,9 @@ from qps_service.looking.table import SORTS
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
+from qps_service.values.latency import LatencyKey
 from qps_service.values.past import Question
+from tests.durations import told as durations_told
 from tests.ledgers import entry, latencies_of, opened, writing
 from tests.promised import Patches, Promise, promises
 
@@ -78,8 +80,11 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     assert found["rejected"] == 10
     top = called(capsys, *where, "--by", "route", "--top", "2", "--sort", "requests", "--output", "csv")
     assert [line.split(",")[0] for line in top.splitlines()] == ["route", "/0", "/1"]
-    sorts = [sort for sort in SORTS if "no durations" in called(capsys, *where, "--sort", sort)]
+    compared = (*where, "--compare", "1d", "--sort")
+    sorts = [sort for sort in SORTS if "no durations" in called(capsys, *compared, sort)]
     assert sorts == ["p50", "p95", "p99"]
+    assert "history begins at 2026-11-28 11:57:45\n" in called(capsys, *compared, "rate")
+    assert "history begins" not in called(capsys, *where)
     long = ledger_with_durations(place / "told")
     assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
 
@@ -115,11 +120,27 @@ def check_nothing(place: Path, capsys: Captured) -> None:
         assert text == f"qps-reporter: {none}{fits}\n"
     for words in ("", "--status 200", "--status 2xx --method GET --route /*"):
         assert "  0.5  " in called(capsys, *where, "-S", "11:59", "--by", "1m", *words.split())
-    for wrong in (("--log", "none"), ("-S", "12:00"), ("-S", "11:00", "-U", "10:00")):
+    for wrong in ("--log none", "-S 12:00", "-S 11:00 -U 10:00", "--sort change"):
         with pytest.MonkeyPatch.context():
-            assert "--" in called(capsys, *where, *wrong, exits=EXIT_USAGE)
+            assert "--" in called(capsys, *where, *wrong.split(), exits=EXIT_USAGE)
     missing = called(capsys, "history", "--state", str(place / "none"), exits=EXIT_PROBLEM)
     assert "cannot read the ledger" in missing
+
+
+def check_one_screen(place: Path, capsys: Captured) -> None:
+    """However long the routes are that clients ask for."""
+    ledger = opened(place / "ledger.db")
+    timed = {LatencyKey(b"/" + b"%d" % number * 5000, 2): durations_told([SECOND]) for number in range(4)}
+    told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=timed)
+    ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
+    ledger.close()
+    (line,) = (
+        line
+        for line in called(capsys, "status", "--state", str(place)).splitlines()
+        if line.startswith("  slowest")
+    )
+    assert line.count("... 1s") == 3
+    assert len(line) < 200
 
 
 STARTS = (Event(NOON - 200 * SECOND, STARTED, "started"),)
@@ -218,6 +239,7 @@ test_promise, test_twin = promises(
         {
             "all routes": Patches((Selection, "is_all", True)),
             "never says why": Patches((history, "NO_DURATIONS", "")),
+            "as if it had been nothing": Patches((history, "begins", lambda *_: None)),
             "says it of any order": Patches((history, "QUANTILES", SORTS)),
         },
     ),
@@ -232,6 +254,7 @@ test_promise, test_twin = promises(
     Promise(check_status, None, {}, how="counting"),
     Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
     Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
+    Promise(check_one_screen, None, {"whole": Patches((screen, "clip", lambda route, _: route))}),
     Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
     Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
     Promise(check_killed, None, {}),

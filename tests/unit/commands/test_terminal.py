@@ -2,7 +2,7 @@
 
 import curses
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import getsignal
@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from qps_service.commands import terminal
+from qps_service.commands import terminal, top
 from qps_service.commands.terminal import Screen
 from qps_service.looking.board import Board
 from qps_service.looking.view import View
+from qps_service.outputs.base import OutputClosed
 from qps_service.service.process import SignalWaker, SystemClock
+from qps_service.values.reports import Overview
 from tests.promised import Patches, Promise, nothing, promises
 
 pytest.importorskip("curses")
@@ -92,7 +94,42 @@ def check_paste(_: None = None) -> None:
     assert left == [70, 20, 0]
 
 
+def check_full(
+    make: type[top.Printer], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Text that nobody can have ends the program, which says why; who has gone wants to hear nothing."""
+    monkeypatch.setattr(top, "discard_stdout", nothing)
+    printer = make(Board(View()), None, once=True)
+    for fault, status, said in (
+        (OSError(28, "No space left"), 1, "qps-reporter: [Errno 28] No space left\n"),
+        (BrokenPipeError(), 0, ""),
+    ):
+        monkeypatch.setattr(top, "spell", raising(fault))
+        with pytest.raises(OutputClosed) as ended:
+            printer.emit((), Overview((), 0, 0, {}, "", ""), 0)
+        assert ended.value.status == status
+        assert capsys.readouterr().err == said
+
+
+class TriesAgain(top.Printer):
+    """A twin that leaves what went wrong to the group of outputs, which goes on."""
+
+    def emit(self, *given: Any) -> None:
+        try:
+            super().emit(*given)
+        except OutputClosed as closed:
+            raise closed.__cause__ or closed from None
+
+
+def raising(fault: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise fault
+
+    return fail
+
+
 test_promise, test_twin = promises(
+    Promise(check_full, top.Printer, [TriesAgain], caught=(OSError,)),
     Promise(check_twice, None, {"the first one alone": Patches((terminal, "_ENDS", ()))}),
     Promise(check_ignored, None, {"whoever started it": Patches((signal, "getsignal", nothing))}),
     Promise(check_paste, None, {"all at once": Patches((terminal, "KEYS_AT_ONCE", 1 << 30))}),

@@ -9,17 +9,20 @@ from datetime import UTC
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from qps_service.ledger import queries
 from qps_service.looking import moments, rendering, table
 from qps_service.looking.rendering import render_csv, render_json, render_table
-from qps_service.looking.table import Row
+from qps_service.looking.table import Row, Table
 from qps_service.reporting import documents
 from qps_service.reporting.selection import Selection
 from qps_service.text.escape import show
 from qps_service.text.units import SECOND
+from qps_service.text.width import columns
+from qps_service.values.entries import Event
 from qps_service.values.past import CLASSES, Past, Period, Tally
 from tests.durations import check_latency
 from tests.promised import Patches, Promise, promises
@@ -138,6 +141,10 @@ def check_steps(week: Week) -> None:
     text = render_table(week.ask(since, berlin("2026-10-26"), "1h"), BERLIN)
     assert "2026-10-25 02:00+02:00" in text
     assert "2026-10-25 02:00+01:00" in text
+    lord_howe, put = ZoneInfo("Australia/Lord_Howe"), 1_806_764_400 * SECOND  # by half an hour
+    steps = [moments.begin_of(put + passed * MINUTE, HOUR, lord_howe) for passed in (-1, 0, 29, 30, 89, 90)]
+    assert [(begin - put) // MINUTE for begin in steps] == [-60, 0, 0, 30, 30, 90]
+    assert moments.spell(steps[1], lord_howe, zone=True) == "2027-04-04 01:30:00+10:30"
 
 
 # --- by what requests are counted under
@@ -220,6 +227,9 @@ def check_compared(week: Week) -> None:
     since, until = berlin("2026-10-25 12:00"), berlin("2026-10-25 18:00")
     days = moments.days_before(since, 1, BERLIN)
     assert days == berlin("2026-10-24 12:00") == since - 25 * HOUR
+    again = berlin("2026-10-25 02:10"), berlin("2026-10-25 02:10", fold=1)
+    assert moments.span_before(*again, 1, BERLIN) == (again[0] - DAY, again[1] - DAY)
+    assert moments.span_before(since, until, 1, BERLIN) == (days, until - 25 * HOUR)
     found = week.ask(since, until, "1h", before=since - days)
     then = {row.begin: row.rate for row in week.ask(days, until - 25 * HOUR, "1h").rows}
     assert [row.before for row in found.rows] == [then[row.begin - 25 * HOUR] for row in found.rows]
@@ -261,6 +271,10 @@ def check_said(week: Week) -> None:
     assert rendering.ends(late, last + 2 * MINUTE, BERLIN) is None
     said = rendering.ends(late, last + 45 * MINUTE, BERLIN)
     assert said == "no data for 45m since 2026-10-27 11:59:55: qps-reporter status tells why"
+    for how in ({"sort": "errors", "top": 1}, {"by": "route"}, {"by": "1h"}):
+        part = week.ask(END - HOUR, END, **{"by": "1m", **how})  # type: ignore[arg-type]
+        assert rendering.ends(part, END, BERLIN) is None
+        assert rendering.ends(part, last + 45 * MINUTE, BERLIN) == said
     assert not week.ask(BEGIN - 2 * DAY, BEGIN - DAY).rows
 
 
@@ -284,7 +298,15 @@ def check_hostile(week: Week) -> None:
         assert evil[:17] in text
         assert text.replace("\n", "").isprintable()
     assert all(len(line) <= 100 for line in render_table(found, BERLIN, width=100).splitlines())
-    assert [row["route"] for row in json.loads(render_json(found, UTC))["rows"]][-1] == evil
+    found = found._replace(events=(Event(END, "rotated", "/\x9b2J\udcff is =1", "web"),))
+    answer = json.loads(render_json(found, UTC, events=True))
+    assert [answer["rows"][-1]["route"], answer["events"][0]["text"]] == [evil, "/\\xc2\\x9b2J\\xff is =1"]
+    wide = found._replace(rows=(found.rows[0]._replace(name="/\u65e5\u672c" * 20), *found.rows[1:]))
+    for width in (None, 100):  # two columns a character
+        lines = render_table(wide, BERLIN, width=width).splitlines()[1:6]
+        assert len({columns(line.rstrip("█▏▎▍▌▋▊▉ ")) for line in lines}) == 1
+        assert max(map(columns, lines)) <= (width or 999)
+        assert any(str(wide.rows[0].name) in line for line in lines) == (width is None)
     formula = found.rows[0]._replace(name="=1+1")
     rows = list(csv.DictReader(io.StringIO(render_csv(found._replace(rows=(formula, *found.rows)), UTC))))
     assert [row["route"] for row in rows] == ["'=1+1", *(row.name for row in found.rows)]
@@ -307,6 +329,12 @@ def check_gap(tmp_path: Path) -> None:
     assert lines[4] == "1970-01-01 00:00:20  no data for 30s"
     assert found.total is not None
     assert found.total.seconds == 30
+    for how in (
+        {"step": MINUTE},
+        {"step": 10 * SECOND, "sort": "requests"},
+    ):  # in a row, or in no order of time
+        text = render_table(table.table_of(made, place=UTC, **how), UTC)
+        assert text.count("1970-01-01 00:00:20  no data for 30s\n") == 1
 
 
 def period(started: int, ended: int) -> Period:
@@ -336,10 +364,15 @@ def ends_later(real: Callable[..., Any]) -> Callable[..., Any]:
     return periods
 
 
+def ends_of_rows(table: Table, until: int, place: Any) -> str | None:
+    last = max(table.rows, key=lambda row: row.ended)
+    return ENDS(table._replace(total=last), until, place)
+
+
 EVERY = property(lambda _: lambda _: True)
 TRUE = table._filled
 PERIODS = queries._periods
-BEGINS = moments.begin_of
+ENDS = rendering.ends
 
 test_promise, test_twin = promises(
     *(
@@ -357,7 +390,14 @@ test_promise, test_twin = promises(
         }.items()
     ),
     Promise(check_by_time, None, {}, span="the incident by minute", label="all logs", log=None),
-    Promise(check_steps, None, {"days of UTC": Patches((table, "begin_of", by_utc))}),
+    Promise(
+        check_steps,
+        None,
+        {
+            "days of UTC": Patches((table, "begin_of", by_utc)),
+            "whole hours": Patches((moments, "begin_of", by_utc)),
+        },
+    ),
     *(
         Promise(check_by_name, None, {}, by=by, log=log, label=str(log))
         for by in ("route", "status", "method")
@@ -389,9 +429,18 @@ test_promise, test_twin = promises(
             "a start is no event": Patches((table, "STARTED", "begun")),
             "silent of before": Patches((table.Table, "merged_before", 0)),
             "silent at the end": Patches((rendering, "ends", lambda *_: None)),
+            "goes by what is shown": Patches((rendering, "ends", ends_of_rows)),
         },
     ),
     Promise(check_events, None, {"all logs' events": Patches((queries, "_events", lambda *_: ()))}),
-    Promise(check_hostile, None, {"no spreadsheet": Patches((documents, "harmless", str))}),
+    Promise(
+        check_hostile,
+        None,
+        {
+            "no spreadsheet": Patches((documents, "harmless", str)),
+            "events as they are": Patches((rendering, "visible", str)),
+            "characters for columns": Patches((rendering, "columns", len)),
+        },
+    ),
     Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
 )

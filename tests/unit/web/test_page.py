@@ -1,6 +1,7 @@
 """The page's answers: what they tell is what was written, they are bounded, and strangers get none."""
 
 import json
+import re
 import sqlite3
 import threading
 from collections import Counter, OrderedDict
@@ -230,7 +231,7 @@ def check_hosts(make: Callable[..., Browser], week: Week) -> None:
     got = {host: browser.get(HTTP_HOST=host).status for host in HOSTS}
     assert got == HOSTS
     assert browser.get("/", HTTP_HOST="evil.example").status == 403
-    for name in ("page.example:80", ":80", "a b:c", "", "."):
+    for name in ("page.example:80", ":80", "a b:c", "", ".", "*", "a b", "é.example", "a\n"):
         with pytest.raises(ValueError, match="without a port"):
             host_of(name)
 
@@ -281,7 +282,7 @@ def test_only_listed_files_are_served() -> None:
     [
         *("range=9h", "since=1", "since=2&until=1", "since=1&until=999999", "since=x&until=y", "sort=name"),
         *("sort=time", "since=-1&until=1", "since=1&until=\u0662", "x=1", "log=" + "a" * 4001),
-        "&".join(["range=1h"] * 8),
+        *("&".join(["range=1h"] * 8), "since=9999990000&until=9999999999"),
     ],
 )
 def test_what_is_no_view_is_refused(query: str, week: Week) -> None:
@@ -307,6 +308,9 @@ def check_etag(tmp_path: Path) -> None:
         browser.now += SECOND
         again = browser.get(part, **known)
         assert (again.status, again.body) == (304, b"")
+        for several in (f"W/{first.headers['ETag']}", f'"x", W/{first.headers["ETag"]}'):
+            assert browser.get(part, HTTP_IF_NONE_MATCH=several).status == 304, "through a proxy"
+        assert browser.get(part, HTTP_IF_NONE_MATCH='"x", ""').status == 200
         assert browser.get(part, "range=3h", **known).status == 200
         assert browser.get(part, "filter=1", **known).status == 200
         with pytest.MonkeyPatch.context() as patch:
@@ -552,6 +556,7 @@ test_promise, test_twin = promises(
         {
             "by path alone": Patches((page, "_etag", lambda text: text.split()[0])),
             "whatever the program": Patches((page, "_etag", str)),
+            "as one text": Patches((page, "_ETAG", re.compile(".+"))),
         },
     ),
     Promise(check_shared, None, {"forgets": Patches((page, "OrderedDict", Forgetful))}),
