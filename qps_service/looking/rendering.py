@@ -141,13 +141,13 @@ def begins(table: Table, since: int, place: tzinfo | None) -> str | None:
 
 def ends(table: Table, until: int, place: tzinfo | None) -> str | None:
     """That nothing was counted in the last part of the span: for longer than three of the last windows."""
-    if table.by or not table.rows:
+    if table.by or not table.rows or table.total is None:
         return None
-    last = max(table.rows, key=lambda row: row.ended)
-    if until - last.ended <= max(MINUTE, 3 * (last.ended - last.started)):
+    last, ended = max(table.rows, key=lambda row: row.ended), table.total.ended  # the last may be left out
+    if until - ended <= max(MINUTE, 3 * (last.ended - last.started)):
         return None
-    missing = spell_length(until - last.ended)
-    return f"no data for {missing} since {spell(last.ended, place)}: qps-reporter status tells why"
+    missing = spell_length(until - ended)
+    return f"no data for {missing} since {spell(ended, place)}: qps-reporter status tells why"
 
 
 def render_json(table: Table, place: tzinfo | None, *, events: bool = False) -> str:

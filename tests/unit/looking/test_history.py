@@ -261,6 +261,9 @@ def check_said(week: Week) -> None:
     assert rendering.ends(late, last + 2 * MINUTE, BERLIN) is None
     said = rendering.ends(late, last + 45 * MINUTE, BERLIN)
     assert said == "no data for 45m since 2026-10-27 11:59:55: qps-reporter status tells why"
+    worst = week.ask(END - HOUR, END, "1m", sort="errors", top=3)
+    assert worst.rows[0].ended < last - 10 * MINUTE
+    assert [rendering.ends(worst, until, BERLIN) for until in (END, last + 45 * MINUTE)] == [None, said]
     assert not week.ask(BEGIN - 2 * DAY, BEGIN - DAY).rows
 
 
