@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qps_service.errors import ConfigError
-from qps_service.files.kernel import group_name
+from qps_service.files.kernel import Files, group_name
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.process import boot_id
@@ -46,6 +46,6 @@ def who_may(error: LedgerError, state: str) -> str:
     if not isinstance(error.__cause__, PermissionError):
         return ""
     try:
-        return f"; root may, and members of the group {group_name(os.stat(state).st_gid)}"
+        return f"; root may, and members of the group {group_name(Files().stat(state).group)}"
     except OSError:
         return ""
