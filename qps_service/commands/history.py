@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     until = min(now, arguments.until or now)
     since = until - HOUR if arguments.since is None else arguments.since
     if since >= until:
-        raise UsageError("--since: expected a time before now")
+        raise UsageError(f"--since: expected a time before now, got {spell(since, place)}")
     by = arguments.by if arguments.by in NAMES else None
     step = STEPS.get(arguments.by) or STEPS[step_for(until - since)]
     question = Question(

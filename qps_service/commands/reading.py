@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qps_service.errors import ConfigError
+from qps_service.files.kernel import Files, group_name
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.process import boot_id
@@ -33,6 +34,18 @@ def reading(state: str, *, scan: bool = False) -> Iterator[Ledger]:
         ledger.open(writable=False, scan=scan)
         yield ledger
     except LedgerError as error:
-        raise ConfigError([f"cannot read the ledger {show_path(path)}: {error}"]) from error
+        raise ConfigError(
+            [f"cannot read the ledger {show_path(path)}: {error}{who_may(error, state)}"]
+        ) from error
     finally:
         ledger.close()
+
+
+def who_may(error: LedgerError, state: str) -> str:
+    """Who would not have been refused; nothing where something else is wrong."""
+    if not isinstance(error.__cause__, PermissionError):
+        return ""
+    try:
+        return f"; root may, and members of the group {group_name(Files().stat(state).group)}"
+    except OSError:
+        return ""

@@ -21,6 +21,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE, SPANS
 from qps_service.ledger.rows import OTHER_CLASS
 from qps_service.text.escape import show
+from qps_service.text.units import SECOND
 from qps_service.values.counts import Key
 from qps_service.values.entries import STARTED, STOPPED, Event
 from qps_service.values.latency import Latency, LatencyKey
@@ -38,6 +39,7 @@ from qps_service.values.past import (
 # A key's requests are looked up in each period where there are few keys; else all are read.
 FEW_KEYS = 64
 SLOWEST = 3  # routes of which the standing tells
+LEFT = 30 * SECOND  # a log whose last commit is so much older than the last one is not followed any longer
 
 _NAME = {"route": "shown_route", "status": "printf('%03d', status)", "method": "shown_method"}
 _CLASS = f"CASE WHEN status BETWEEN 100 AND 599 THEN status / 100 ELSE {OTHER_CLASS} END"
@@ -290,7 +292,8 @@ def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> It
 
 def standing(ledger: Ledger, since: int, now: int, events: int, *, slowest: bool = True) -> Standing:
     """How everything stands, with the numbers since then, Unix nanoseconds, the last events, and each log's
-    slowest routes where they are wanted."""
+    slowest routes where they are wanted. A log that never had anything and is not followed any longer, as
+    the one that a service waits for until another is named, is left out."""
     with ledger.snapshot() as reading:
         logs = reading.execute(
             """SELECT id, name, path, format, at,
@@ -298,7 +301,13 @@ def standing(ledger: Ledger, since: int, now: int, events: int, *, slowest: bool
                       (SELECT coalesce(sum(lines), 0) FROM reject WHERE log = log.id),
                       (SELECT count(*) FROM loss WHERE log = log.id),
                       (SELECT max(at) FROM loss WHERE log = log.id)
-               FROM log ORDER BY name"""
+               FROM log
+               WHERE at > (SELECT max(at) FROM log) - ?
+                  OR EXISTS (SELECT 1 FROM total WHERE log = log.id)
+                  OR EXISTS (SELECT 1 FROM reject WHERE log = log.id)
+                  OR EXISTS (SELECT 1 FROM loss WHERE log = log.id)
+               ORDER BY name""",
+            (LEFT,),
         )
         turns = dict(
             reading.execute(
@@ -306,8 +315,9 @@ def standing(ledger: Ledger, since: int, now: int, events: int, *, slowest: bool
             ).fetchall()
         )
         last = reading.execute(
-            """SELECT event.at, kind, text, name FROM event LEFT JOIN log ON log.id = event.log
-               ORDER BY event.id DESC LIMIT ?""",
+            """SELECT event.at, kind, text, name
+               FROM (SELECT * FROM event ORDER BY id DESC LIMIT ?) event LEFT JOIN log ON log.id = event.log
+               ORDER BY event.at, event.id""",
             (events,),
         )
         recent = Question(since, now, MINUTE)
@@ -321,7 +331,7 @@ def standing(ledger: Ledger, since: int, now: int, events: int, *, slowest: bool
             started=turns.get(STARTED),
             stopped=turns.get(STOPPED),
             past=past(ledger, recent),
-            events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last)[::-1],
+            events=tuple(Event(at, kind, os.fsdecode(text), log) for at, kind, text, log in last),
         )
 
 

@@ -443,8 +443,8 @@ def test_the_administrators_drop_in_has_the_last_word(machine: Server) -> None:
 
 
 def check_socket(machine: Server, fault: str = "") -> None:
-    """It is the administrator's to enable; then an upgrade leaves it as it is, and a removal closes it.
-    `fault` is taken out of the package's prerm."""
+    """It is the administrator's to enable; then an upgrade leaves it as it is, a removal closes it, and who
+    installs it again has it again. `fault` is taken out of the package's prerm."""
     machine.install()
     machine.install(NEXT)
     assert state(machine, SOCKET) == ("inactive", "disabled")
@@ -461,6 +461,8 @@ def check_socket(machine: Server, fault: str = "") -> None:
         assert state(machine, SOCKET)[0] == "inactive"
     finally:
         machine.guest.run("systemctl", "stop", SOCKET, check=False)
+    machine.install()
+    assert (state(machine), state(machine, SOCKET)) == (RUNNING, RUNNING)
     machine.remove("purge")
     assert not machine.guest.path(f"/etc/systemd/system/sockets.target.wants/{SOCKET}").is_symlink()
 

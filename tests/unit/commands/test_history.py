@@ -1,5 +1,6 @@
 """`qps-reporter history` and `qps-reporter status`, as they are called: what they print, and how they end."""
 
+import errno
 import json
 import os
 import shlex
@@ -13,8 +14,11 @@ import pytest
 
 from qps_service.cli import main
 from qps_service.commands import history, status
+from qps_service.commands import reading as commands_reading
 from qps_service.commands.reading import reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
+from qps_service.files.kernel import group_name
+from qps_service.ledger import queries
 from qps_service.ledger.queries import past
 from qps_service.looking import state as screen
 from qps_service.looking.table import SORTS
@@ -123,6 +127,8 @@ def check_nothing(place: Path, capsys: Captured) -> None:
     for wrong in ("--log none", "-S 12:00", "-S 11:00 -U 10:00", "--sort change"):
         with pytest.MonkeyPatch.context():
             assert "--" in called(capsys, *where, *wrong.split(), exits=EXIT_USAGE)
+    late = called(capsys, *where, "-S", "14:05", "-U", "14:06", exits=EXIT_USAGE)
+    assert late == "qps-reporter: --since: expected a time before now, got 2026-11-28 14:05:00\n"
     missing = called(capsys, "history", "--state", str(place / "none"), exits=EXIT_PROBLEM)
     assert "cannot read the ledger" in missing
 
@@ -162,6 +168,40 @@ def check_status(how: str, place: Path, capsys: Captured) -> None:
     assert "\n  in total     45 requests, 3 rejected lines\n" in text
     assert "\n  LOSSES       2 possible ones, the last " in text
     assert "  2026-11-28 11:56:40  started  started\n" in text
+
+
+def check_screen(place: Path, capsys: Captured) -> None:
+    """Events stand in the order in which they happened. A log that never had anything is on the screen for as
+    long as it is waited for, one that had a request or a rejected line for good."""
+    ledger = opened(place / "ledger.db")
+    for number, (log, seconds, requests, rejected) in enumerate(
+        (("ghost", 99, 0, 0), ("odd", 99, 0, 1), ("old", 99, 1, 0), ("waits", 15, 0, 0), ("web", 5, 5, 0)), 1
+    ):
+        told = entry(range(requests), log=log, sequence=number, rejected=rejected)
+        at = NOON - seconds * SECOND
+        events = (Event(at + 4 * SECOND, STARTED, f"{log} later"), Event(at, STARTED, f"{log} first"))
+        ledger.commit([told._replace(at=at, events=events if log == "web" else ())], sequence=number)
+    ledger.close()
+    text = called(capsys, "status", "--state", str(place))
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("log ")] == [
+        *("odd:", "old:", "waits:", "web:"),
+    ]
+    assert [line.split()[-1] for line in text.splitlines()[-2:]] == ["first", "later"]
+
+
+def check_refused(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not read the ledger is told who may."""
+    live(place, (5, 5))
+    group = group_name(place.stat().st_gid)
+    for error, told in ((errno.EACCES, f"; root may, and members of the group {group}"), (errno.EIO, "")):
+
+        def fail(*_: object, error: int = error) -> Any:
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(os, "open", fail)
+        text = called(capsys, "status", "--state", str(place), exits=EXIT_PROBLEM)
+        monkeypatch.undo()
+        assert text == f"qps-reporter: cannot read the ledger {place}/ledger.db: {os.strerror(error)}{told}\n"
 
 
 def check_holder(place: Path, capsys: Captured) -> None:
@@ -255,6 +295,15 @@ test_promise, test_twin = promises(
     Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
     Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
     Promise(check_one_screen, None, {"whole": Patches((screen, "clip", lambda route, _: route))}),
+    Promise(
+        check_screen,
+        None,
+        {
+            "all that ever was": Patches((queries, "LEFT", 10**15)),
+            "what reports alone": Patches((queries, "LEFT", SECOND)),
+        },
+    ),
+    Promise(check_refused, None, {"says no more": Patches((commands_reading, "who_may", lambda *_: ""))}),
     Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
     Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
     Promise(check_killed, None, {}),
