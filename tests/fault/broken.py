@@ -9,7 +9,6 @@ import ctypes
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +19,6 @@ from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
 from qps_service.commands import audit, reading, run
-from qps_service.counting.rules import apply_all
-from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
@@ -135,22 +132,6 @@ def is_stopped_when_it_decompresses() -> None:
     replace(CompressedFile, _seek=stop_first)
 
 
-def hangs_in_a_read() -> None:
-    """Once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
-    pread, hang = os.pread, site() / "hang"
-
-    def hanging(*arguments: Any) -> bytes:
-        if not hang.exists():
-            return pread(*arguments)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-            ours.bind(f"{hang}.socket")
-            while True:
-                ours.sendto(b"HANGS", os.environ["NOTIFY_SOCKET"])
-                ours.recv(1)
-
-    replace(os, pread=hanging)
-
-
 def knows_no_supervisor() -> None:
     replace(Host, is_supervised=lambda self: False)
 
@@ -199,10 +180,6 @@ def heeds_no_signal_while_alive() -> None:
     replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
 
 
-def takes_any_time() -> None:
-    replace(kernel, _within=lambda time: time)
-
-
 # --- the ledger
 
 
@@ -236,20 +213,6 @@ def leaves_no_pipe_with_systemd() -> None:
 
 def says_nothing_of_a_kill() -> None:
     replace(Stream, changes=lambda self: (self.sweep(), self.everything())[1])
-
-
-def forgets_directives() -> None:
-    begin = Generation.__init__
-
-    def begins(self: Generation, source: Any, position: Position, **keywords: Any) -> None:
-        begin(self, source, position._replace(directive=b""), **keywords)
-
-    replace(Generation, __init__=begins)
-
-
-def forgets_everything() -> None:
-    for path in site().glob("state/ledger.db*"):
-        path.unlink()
 
 
 def commits_in_two_transactions() -> None:
@@ -453,19 +416,6 @@ def announces_once() -> None:
     replace(Announcements, forget=lambda self: None)
 
 
-def waits_for_clients() -> None:
-    """A server as one writes it who does not think of clients."""
-    from qps_service.network.http_server import Listener  # what it loads takes as long as half of the rest
-
-    receive = Listener._receive
-
-    def waits(self: Any, client: Any, now: int) -> None:
-        client.socket.setblocking(True)
-        receive(self, client, now)
-
-    replace(Listener, _receive=waits)
-
-
 def writes_where_it_is_told() -> None:
     replace(run, apart=lambda config, streams: config)
 
@@ -502,10 +452,6 @@ def counts_to_the_end() -> None:
 def counts_from_the_start() -> None:
     count = recount._count
     replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
-
-
-def counts_newlines_only() -> None:
-    replace(recount, _count=lambda at, source: source.read(at.offset, 0).count(b"\n"))
 
 
 def expects_no_rejected_lines() -> None:
@@ -551,14 +497,6 @@ def takes_any_file_for_its_own() -> None:
 def audits_with_the_right_to_write() -> None:
     opened = Ledger.open
     replace(Ledger, open=lambda self, **keywords: opened(self))
-
-
-def gives_rules_all_the_time_that_they_take() -> None:
-    class Applies:
-        working = None
-        __call__ = staticmethod(apply_all)
-
-    replace(assembly, RuleTime=lambda *_: Applies())
 
 
 # --- the terminal

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -29,32 +28,6 @@ def once(site: Site, *, status: int = 0) -> list[list[str]]:
 def sequence(site: Site) -> int:
     """Number of the last report in the ledger."""
     return site.query("SELECT name, value FROM meta WHERE name = 'sequence'")[0][1]
-
-
-# --- a log that tells its own format
-
-
-def check_its_own_format(make_site: MakeSite) -> None:
-    """Passes begin in the middle of a file, or behind a rotation: each row has the #Fields above it."""
-    site = make_site(more='format = "w3c"\n')
-    old, new = "#Fields: cs-method cs-uri-stem sc-status\n", "#Fields: sc-status cs-uri-stem cs-method\n"
-    for text in (f"{old}GET /0 200\n", "GET /1 200\n", f"GET /2 200\n{new}200 /3 GET\n"):
-        with site.log.open("a") as log:
-            log.write(text)
-        site.once()
-    with site.log.open("a") as log:
-        log.write("200 /4 GET\n")
-    site.rotate()
-    site.log.write_text(f"{old}GET /5 200\n")
-    site.once()
-    assert site.totals() == Counter({f"/{number}": 1 for number in range(6)}), site.stderr
-    assert site.query("SELECT reason, lines FROM rejects") == []
-    site.audit()
-
-
-test_its_own_format, test_forgotten_directives_are_noticed = promises(
-    MadePromise(check_its_own_format, broken.forgets_directives)
-)
 
 
 # --- what a pass tells
@@ -315,22 +288,3 @@ def test_a_disk_that_is_full_at_the_first_pass(make_site: MakeSite, mount: MakeM
     [[_, _, total]] = once(site)
     assert total == "total\t-\t0"
     site.check()
-
-
-# --- rules
-
-
-def check_rules_keep_to_their_time(make_site: MakeSite) -> None:
-    """A target on which a rule would be at work for seconds is counted, as `other`, and that is said."""
-    site = make_site(more="[[log.access.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/php'\n")
-    site.log.touch()
-    once(site)
-    site.log.write_text("".join(f"1.2.3.4\tGET {path}\t200\t5\n" for path in ("/" * 270, "/a//b.php", "/c")))
-    [[_, _, *routes, _]] = once(site)
-    assert sorted(route.split("\t")[0] for route in routes) == ["/c", "/php", "other"]
-    assert site.stderr.count("the rule '(.*)/(.*)/(.*)\\.php$' took") == 1
-
-
-test_rules, test_rules_without_a_limit_are_noticed = promises(
-    MadePromise(check_rules_keep_to_their_time, broken.gives_rules_all_the_time_that_they_take)
-)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.fault import broken
-from tests.fault.mounts import needs_root
 from tests.fault.program import GUARD, MakeSite, Process, Site, Twin, run_program, until
 from tests.promised import MadePromise, promises
 
@@ -137,19 +136,6 @@ test_a_socket_without_a_reader, test_a_socket_that_is_a_pipe_is_caught = promise
 )
 
 
-def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
-    """Its read hangs, so an orderly end cannot come."""
-    program = run(twins=[broken.hangs_in_a_read])
-    (tmp_path / "hang").touch()
-    program.told("HANGS")
-    program.process.send_signal(signal.SIGTERM)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-        ours.sendto(b"?", f"{tmp_path}/hang.socket")
-    program.told("HANGS")  # the first signal asks for an end, it does not kill
-    program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(GUARD) == -signal.SIGINT
-
-
 def calls_of(site: Site) -> str:
     """All that were signalled, to the last."""
     calls = site.root / "calls"
@@ -199,35 +185,6 @@ test_the_last_moment, test_a_last_moment_with_signals_is_caught = promises(
 )
 
 
-@needs_root
-def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
-    """As above, in a namespace of processes, whose first one the kernel protects from signals."""
-    (tmp_path / "access.log").touch()
-    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--")
-    program = Process(
-        tmp_path,
-        str(tmp_path / "access.log"),
-        prefix=prefix,
-        twins=[broken.hangs_in_a_read],
-        extra={"SITE": str(tmp_path)},
-    )
-    try:
-        program.told("READY=1")
-        (tmp_path / "hang").touch()
-        program.told("HANGS")
-        (first,) = (
-            Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-        )
-        os.kill(int(first), signal.SIGTERM)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-            ours.sendto(b"?", f"{tmp_path}/hang.socket")
-        program.told("HANGS")
-        os.kill(int(first), signal.SIGTERM)
-        assert program.process.wait(GUARD) == signal.SIGTERM
-    finally:
-        program.close()
-
-
 def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
     """At the start the program ends; a reload changes nothing. What an output would write is not made."""
     site = make_site()
@@ -256,13 +213,6 @@ def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
 test_outputs_into_its_own_files, test_outputs_that_are_not_looked_at_are_caught = promises(
     MadePromise(outputs_stay_out_of_its_own_files, broken.writes_where_it_is_told)
 )
-
-
-def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
-    """The kernel sends SIGIO when a writer opens a file under a lease."""
-    program = run("--interval", "1h")
-    program.process.send_signal(signal.SIGIO)
-    program.stop()
 
 
 def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:

@@ -10,15 +10,12 @@ import os
 import re
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from queue import Empty
 
 import pytest
 from prometheus_client import parser
@@ -304,60 +301,3 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     families = parser.text_string_to_metric_families(ours)
     found = [sample for family in families for sample in family.samples]
     return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in found}
-
-
-# --- hostile clients
-
-
-def connect(port: int, data: bytes = b"") -> socket.socket:
-    """A client who waits for nothing, and has sent so much of this as is taken."""
-    client = socket.socket()
-    client.setblocking(False)
-    client.connect_ex(("127.0.0.1", port))
-    with suppress(OSError):
-        client.send(data)
-    return client
-
-
-def check_hostile_clients(site: Scraped) -> None:
-    """Silent, slow, loud and deaf ones all the time: reports come, counts are exact, scrapes are answered."""
-    process = site.ready()
-    writer = site.writer()
-    clients = [connect(site.port) for _ in range(500)]
-    clients += [connect(site.port, b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 180_000) for _ in range(10)]
-    ending = threading.Event()
-
-    def drip() -> None:
-        while not ending.wait(0.01):
-            clients.append(connect(site.port, b"GET /metrics HTTP/1.1\r\n\r\n"[: len(clients) % 30]))
-
-    dripping = threading.Thread(target=drip, daemon=True)
-    dripping.start()
-    try:
-        written = 0
-        for _ in range(3):
-            writer.lines(1000)
-            written += 1000
-            assert process.has_counted(written)
-        assert site.scrape().total() == written
-        assert get(site.port, "/healthz") == (200, b"ok\n")
-    finally:
-        ending.set()
-        dripping.join(GUARD)
-        for client in clients:
-            client.close()
-    process.stop()
-    site.check()
-    numbers = [number for _, number in site.query("SELECT DISTINCT log, sequence FROM windows")]
-    assert all(later - earlier == 1 for earlier, later in pairwise(sorted(numbers)))
-
-
-def test_hostile_clients_delay_nothing(make: Make) -> None:
-    check_hostile_clients(make())
-
-
-@pytest.mark.twin
-def test_a_server_that_waits_for_clients_is_caught(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "GUARD", 5)  # it hangs for good
-    with pytest.raises(Empty):
-        check_hostile_clients(make(broken.waits_for_clients))

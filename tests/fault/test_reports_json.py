@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fault import broken
-from tests.fault.mounts import MakeMount, needs_root
-from tests.fault.program import WRONG, MakeSite, Site, run_program
+from tests.fault.program import MakeSite, Site, run_program
 from tests.promised import MadePromise, promises
 from tests.reports_schema import validate
 
@@ -76,38 +75,6 @@ test_the_file_is_whole, test_a_twin_is_caught = promises(
         caught=(FileNotFoundError,),
     )
 )
-
-
-@needs_root
-def test_a_full_disk_costs_reports_and_no_counts(make_site: MakeSite, mount: MakeMount) -> None:
-    """Nothing of a line stays that does not fit; it goes on when there is room."""
-    disk = mount("disk", "-t", "tmpfs", "-o", "size=1m", "none")
-    site, path = reporting(make_site, disk.directory / "reports.jsonl")
-    writer = site.writer()
-    process = site.ready()
-    writer.lines(10)
-    assert process.has_counted(10)
-    disk.fill()
-    for number in range(2, 6):
-        writer.lines(1000)
-        assert process.has_counted(10 + 1000 * (number - 1))
-    full = read(path.read_text())
-    disk.make_room()
-    writer.lines()
-    assert process.has_counted(4011)
-    process.stop()
-    reports = read(path.read_text())
-    assert reports[: len(full)] == full
-    assert reports[-1]["sequence"] > len(reports)
-    said = [line for line in site.stderr.splitlines() if str(path) in line]
-    # A short line may still fit where a long one did not.
-    assert said == (len(said) // 2 or 1) * [
-        f"qps-reporter: cannot append to {path}: No space left on device",
-        f"qps-reporter: {path} takes reports again",
-    ]
-    with pytest.raises(AssertionError, match=WRONG):
-        check_sums(site, reports)
-    site.check()
 
 
 def test_json_of_one_pass(make_site: MakeSite) -> None:

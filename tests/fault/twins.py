@@ -1,10 +1,10 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
@@ -115,25 +115,29 @@ class LooksInEveryDirectoryAlike(Spoilt):
         search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
 
 
-class _OtherSurroundings(Spoilt):
-    """Classifies each file by other surroundings."""
+def in_other_surroundings(name: str, **other: Any) -> type[Follower]:
+    """One that classifies each file by other surroundings."""
 
-    other: ClassVar[Mapping[str, Any]]
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
+    def spoil(follower: Follower) -> None:
+        classifier = follower._discovery._classifier
         consider = classifier.consider
 
         def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            return consider(path, seen, surroundings._replace(**self.other), **more)
+            return consider(path, seen, surroundings._replace(**other), **more)
 
         classifier.consider = considered  # type: ignore[method-assign]
 
+    return type(name, (Spoilt,), {"spoil": spoil})
 
-class TakesEveryOwnersFiles(_OtherSurroundings):
-    """Asks for nobody's name."""
 
-    other: ClassVar = {"is_foreign": lambda path, seen: False}
+# Asks for nobody's name.
+TakesEveryOwnersFiles = in_other_surroundings("TakesEveryOwnersFiles", is_foreign=lambda path, seen: False)
+# Takes the log for rotated, whatever became of it.
+SuspectsARotation = in_other_surroundings("SuspectsARotation", log_was_replaced=True)
+# Takes files of the directory's owner alone.
+KnowsNoFormerOwner = in_other_surroundings(
+    "KnowsNoFormerOwner", is_foreign=lambda path, seen: seen.owner != 0
+)
 
 
 class TakesEveryOwnersCopies(Spoilt):
@@ -147,26 +151,6 @@ class TakesEveryOwnersCopies(Spoilt):
                 return copy_of(*arguments)
 
         self._discovery.copy_of = of_all  # type: ignore[assignment,method-assign]
-
-
-class SuspectsARotation(_OtherSurroundings):
-    """Takes the log for rotated, whatever became of it."""
-
-    other: ClassVar = {"log_was_replaced": True}
-
-
-class KnowsNoFormerOwner(Spoilt):
-    """Takes files of the directory's owner alone."""
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        consider = classifier.consider
-
-        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
-            return consider(path, seen, of_another, **more)
-
-        classifier.consider = considered  # type: ignore[method-assign]
 
 
 class NeverLetsGo(Spoilt):
