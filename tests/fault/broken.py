@@ -19,6 +19,7 @@ from qps_service.auditing import recount
 from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
 from qps_service.commands import audit, reading, run
+from qps_service.counting.rules import apply_all
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
@@ -497,6 +498,14 @@ def takes_any_file_for_its_own() -> None:
 def audits_with_the_right_to_write() -> None:
     opened = Ledger.open
     replace(Ledger, open=lambda self, **keywords: opened(self))
+
+
+def gives_rules_all_the_time_that_they_take() -> None:
+    class Applies:
+        working = None
+        __call__ = staticmethod(apply_all)
+
+    replace(assembly, RuleTime=lambda *_: Applies())
 
 
 # --- the terminal

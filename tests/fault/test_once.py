@@ -288,3 +288,22 @@ def test_a_disk_that_is_full_at_the_first_pass(make_site: MakeSite, mount: MakeM
     [[_, _, total]] = once(site)
     assert total == "total\t-\t0"
     site.check()
+
+
+# --- rules
+
+
+def check_rules_keep_to_their_time(make_site: MakeSite) -> None:
+    """A target on which a rule would be at work for seconds is counted, as `other`, and that is said."""
+    site = make_site(more="[[log.access.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/php'\n")
+    site.log.touch()
+    once(site)
+    site.log.write_text("".join(f"1.2.3.4\tGET {path}\t200\t5\n" for path in ("/" * 270, "/a//b.php", "/c")))
+    [[_, _, *routes, _]] = once(site)
+    assert sorted(route.split("\t")[0] for route in routes) == ["/c", "/php", "other"]
+    assert site.stderr.count("the rule '(.*)/(.*)/(.*)\\.php$' took") == 1
+
+
+test_rules, test_rules_without_a_limit_are_noticed = promises(
+    MadePromise(check_rules_keep_to_their_time, broken.gives_rules_all_the_time_that_they_take)
+)
