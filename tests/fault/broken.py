@@ -21,7 +21,6 @@ from qps_service.auditing.recount import Candidates
 from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files.compressed import CompressedFile
-from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
@@ -437,22 +436,8 @@ def audits_the_log_only() -> None:
     replace(Candidates, _likely=only)
 
 
-def takes_any_text() -> None:
-    replace(recount, compare=lambda *_: Match.FULL)
-
-
 def trusts_the_ledger() -> None:
     replace(recount, _count=lambda position, source: position.lines)
-
-
-def counts_to_the_end() -> None:
-    count = recount._count
-    replace(recount, _count=lambda at, source: count(at._replace(offset=source.seen().size), source))
-
-
-def counts_from_the_start() -> None:
-    count = recount._count
-    replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
 
 
 def expects_no_rejected_lines() -> None:

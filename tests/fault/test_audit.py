@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from qps_service.ledger.schema import VERSION
 from qps_service.values.entries import Loss
 from tests.fault import broken
 from tests.fault.mounts import needs_root
@@ -136,24 +135,6 @@ def after_a_rotation(make_site: MakeSite, change: tuple[str, ...], old: Row) -> 
     check_balance(site, old, NEW)
 
 
-def with_more_behind(make_site: MakeSite) -> None:
-    site, writer = begun(make_site)
-    writer.lines(4)
-    check_balance(site, Row("open", size(0, 20), 20, pending=str(size(20, 24))))
-
-
-def from_the_end_on(make_site: MakeSite) -> None:
-    """What was there before our time is in no column."""
-    site = make_site()
-    site.reconfigure('start = "start"', 'start = "end"')
-    writer = site.writer()
-    writer.lines(20)
-    site.once()
-    writer.lines(5)
-    site.once()
-    check_balance(site, Row("open", size(20, 25), 5))
-
-
 def after_copytruncate(make_site: MakeSite) -> None:
     """The old text is in the copy, and there it is counted again."""
     site, writer = begun(make_site)
@@ -211,10 +192,6 @@ def with_a_damaged_archive(make_site: MakeSite, number: int, recount: str) -> No
     check_balance(site, old, NEW, unread=(f"{archive}: its end is missing",) if is_its else ())
 
 
-def deleted(make_site: MakeSite) -> None:
-    after_a_rotation(make_site, ("rm",), OLD._replace(pending="-", recount="gone"))
-
-
 def rotated(suffix: str, *command: str) -> MadePromise:
     old = OLD._replace(file=f"access.log.1{suffix}")
     return MadePromise(after_a_rotation, broken.audits_the_log_only, label=suffix, change=command, old=old)
@@ -227,9 +204,6 @@ test_the_books_balance, test_the_check_catches_its_twin = promises(
     MadePromise(with_nothing_read_of_a_copy, broken.goes_by_the_identity_only),
     MadePromise(with_a_damaged_archive, broken.takes_all_for_gone, number=1, recount="unreadable"),
     MadePromise(with_a_damaged_archive, broken.takes_any_file_for_its_own, number=7, recount="gone"),
-    MadePromise(deleted, broken.takes_any_text),
-    MadePromise(with_more_behind, broken.counts_to_the_end),
-    MadePromise(from_the_end_on, broken.counts_from_the_start),
     MadePromise(after_copytruncate, broken.audits_the_log_only),
     MadePromise(with_a_log_of_others, broken.takes_all_for_gone),
 )
@@ -339,27 +313,11 @@ def test_a_reader_that_is_gone_costs_no_status(status: int, make_site: MakeSite)
 # --- ledgers that cannot be read
 
 
-def a_database(path: Path, *statements: str) -> None:
-    opened(path).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no directory": (lambda path: path.parent.rmdir(), "No such file or directory"),
     "missing": (lambda path: None, "No such file or directory"),
     "empty": (lambda path: path.touch(), "there is nothing in it yet"),
     "damaged": (lambda path: path.write_text("no ledger\n" * 1000), "file is not a database"),
-    "cut": (lambda path: a_database(path, "DROP TABLE loss"), "it lacks loss"),
-    "another program's": (
-        lambda path: a_database(path, "PRAGMA application_id = 1"),
-        "it is another program's database",
-    ),
-    "newer": (
-        lambda path: a_database(path, f"PRAGMA user_version = {VERSION + 1}"),
-        f"it has schema {VERSION + 1}, this program knows schemas up to {VERSION}",
-    ),
 }
 
 

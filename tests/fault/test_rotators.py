@@ -63,10 +63,7 @@ class Fed:
             subprocess.Popen(
                 [PROGRAMS / "bin" / name, *given],
                 stdin=subprocess.PIPE,
-                env={
-                    **os.environ,
-                    "LD_LIBRARY_PATH": str(PROGRAMS / "lib" / f"{os.uname().machine}-linux-gnu"),
-                },
+                env={**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES)},
             )
             for zone in rotator.zones
             for name, *given in [rotator.command.format(logs=self.logs).split()]

@@ -87,40 +87,7 @@ def test_a_disk_that_takes_nothing_at_the_start(
     check_exact(path, 2020)
 
 
-@needs_root
-def test_a_ledger_that_cannot_be_begun_on_a_full_disk(mount: MakeMount) -> None:
-    disk = mount("disk", *SMALL)
-    disk.fill()
-    path = disk.directory / "ledger.db"
-    keeper = Keeper(path)
-    assert keeper.restored() is None
-    assert not keeper.window(10)
-    disk.make_room()
-    assert keeper.window(10, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 20)
-
-
 # --- read-only
-
-
-@needs_root
-def test_a_damaged_ledger_on_a_read_only_disk(tmp_path: Path, mount: MakeMount) -> None:
-    """It can't be set aside, and is left as it is."""
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    path = disk.directory / "ledger.db"
-    path.write_bytes(b"no ledger" * 1000)
-    disk.remount("ro")
-    keeper = Keeper(path)
-    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
-    assert keeper.restored() is None
-    assert not keeper.window(1)
-    disk.remount("rw")
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
-    keeper.close()
-    check_exact(path, 2)
 
 
 @needs_root
