@@ -321,8 +321,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_said_and_left_alone(name: str, make_site: MakeSite) -> None:
+def what_cannot_be_read_is_said_and_left_alone(make_site: MakeSite, name: str) -> None:
     prepare, message = UNREADABLE[name]
     site = make_site()
     site.state.mkdir()
@@ -333,12 +332,15 @@ def test_what_cannot_be_read_is_said_and_left_alone(name: str, make_site: MakeSi
     assert result.stderr == f"qps-reporter: cannot read the ledger {path}: {message}\n"
 
 
-@pytest.mark.twin
-def test_a_writing_audit_is_caught(make_site: MakeSite) -> None:
-    site = make_site(broken.audits_with_the_right_to_write)
-    site.state.mkdir()
-    with pytest.raises(AssertionError):
-        audit(site)
+test_what_cannot_be_read, test_a_writing_audit_is_caught = promises(
+    *(
+        MadePromise(what_cannot_be_read_is_said_and_left_alone, *twins, name=name)
+        for name, twins in {
+            **dict.fromkeys(UNREADABLE, ()),
+            "missing": (broken.audits_with_the_right_to_write,),
+        }.items()
+    )
+)
 
 
 # --- beside the service

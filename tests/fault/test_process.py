@@ -3,14 +3,14 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, MakeSite, Process, Site, Twin, run_program, until
+from tests.fault.program import GUARD, MakeSite, Process, Site, run_program, until
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -22,10 +22,10 @@ RULE = "=" * 29 + "\n"
 class Program(Process):
     """`qps-reporter run LOG`, which is ready."""
 
-    def __init__(self, root: Path, *arguments: str, twins: Sequence[Twin] = ()) -> None:
+    def __init__(self, root: Path, *arguments: str) -> None:
         self.log = root / "access.log"
         self.log.touch()
-        super().__init__(root, str(self.log), *arguments, twins=twins, extra={"SITE": str(root)})
+        super().__init__(root, str(self.log), *arguments)
         self.ready = self.told("READY=1")
 
     def readline(self) -> str:
@@ -39,8 +39,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Runs it until the test ends."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, twins: Sequence[Twin] = ()) -> Program:
-            program = Program(tmp_path, *arguments, twins=twins)
+        def start(*arguments: str) -> Program:
+            program = Program(tmp_path, *arguments)
             stack.callback(program.close)
             return program
 
@@ -223,23 +223,14 @@ def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
     program.stop()
 
 
-def inotify_instances(root: Path, twins: Sequence[Twin] = ()) -> int:
-    """Of a process that follows ten logs."""
-    config = root / "qps-reporter.toml"
-    config.write_text("".join(f'[log.site{number}]\npath = "{root}/{number}.log"\n' for number in range(10)))
-    program = Process(root, "--config", str(config), twins=twins)
-    try:
-        program.told("READY=1")
-        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{program.process.pid}/fd")]
-    finally:
-        program.close()
-    return sum("inotify" in link for link in links)
+def ten_logs_take_one_inotify_instance(make_site: MakeSite) -> None:
+    site = make_site()
+    site.configure("".join(f'[log.site{number}]\npath = "{site.root}/{number}.log"\n' for number in range(9)))
+    process = site.ready()
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{process.process.pid}/fd")]
+    assert sum("inotify" in link for link in links) == 1
 
 
-def test_many_logs_take_one_inotify_instance(tmp_path: Path) -> None:
-    assert inotify_instances(tmp_path) == 1
-
-
-@pytest.mark.twin
-def test_an_instance_for_each_log_is_noticed(tmp_path: Path) -> None:
-    assert inotify_instances(tmp_path, [broken.watches_each_log_alone]) == 10
+test_many_logs, test_an_instance_for_each_log_is_noticed = promises(
+    MadePromise(ten_logs_take_one_inotify_instance, broken.watches_each_log_alone)
+)

@@ -21,12 +21,12 @@ import pytest
 from prometheus_client import parser
 
 from tests.fault import broken, program
-from tests.fault.program import GUARD, ROOT, MakeSite, Site, Twin, free_port, simulator, truth, until
+from tests.fault.program import GUARD, MakeSite, Site, Twin, free_port, simulator, truth, until
 from tests.fault.prometheus_server import PrometheusServer
+from tests.fault.servers import SERVERS
 
 pytestmark = pytest.mark.real_time
 
-SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
 DEBIAN = SERVERS / "lib" / "python3" / "dist-packages"
 SECONDS = int(os.environ.get("QPS_REPORTER_SCRAPED", "8"))  # of traffic
 EVERY = 0.5  # seconds between scrapes; answers are a quarter of a second apart
