@@ -40,8 +40,7 @@ from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.reporting.report import make_report
-from qps_service.service import assembly, daemon, pipeline, process, state_directory
+from qps_service.service import assembly, pipeline, process, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
@@ -328,10 +327,6 @@ def names_itself_as_the_holder() -> None:
 
 
 # --- reports and messages
-
-
-def gives_reports_no_name() -> None:
-    replace(daemon, make_report=lambda window, **more: make_report(window, **{**more, "named": False}))
 
 
 def says_all() -> None:

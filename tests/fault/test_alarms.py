@@ -87,11 +87,10 @@ def test_no_false_alarm(setup: Setup, make_machine: Make) -> None:
     print("\n".join(f"{times:6} {each}" for each, times in sorted(happened.items())))  # noqa: T201
 
 
-class TakesCreatedForMoved(twins.Spoilt):
-    """Takes each file that was created at the log's name for one that somebody put there."""
-
-    def spoil(self) -> None:
-        self._discovery.take_arrival = lambda path: Arrival.MOVED  # type: ignore[method-assign]
+# Takes each file that was created at the log's name for one that somebody put there.
+TakesCreatedForMoved = twins.spoilt(
+    "TakesCreatedForMoved", "_discovery.take_arrival", lambda path: Arrival.MOVED
+)
 
 
 @pytest.mark.twin
@@ -365,11 +364,7 @@ class WantsProof(twins.Spoilt):
         )
 
 
-class TrustsNumbers(twins.Spoilt):
-    def spoil(self) -> None:
-        self._discovery._classifier.is_one_of = lambda *_: True  # type: ignore[method-assign]
-
-
+TrustsNumbers = twins.spoilt("TrustsNumbers", "_discovery._classifier.is_one_of", lambda *_: True)
 TakesAllForTheLogs = twins.in_other_surroundings("TakesAllForTheLogs", elsewhere=())
 
 

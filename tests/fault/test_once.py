@@ -108,24 +108,6 @@ def new_logs_are_ours_from_their_end_on(make_site: MakeSite) -> None:
     site.check()
 
 
-def each_log_has_its_report(make_site: MakeSite) -> None:
-    """Two logs: two reports with their names, and one number for both."""
-    site = make_site()
-    other = site.log.with_name("other.log")
-    site.configure(f'[log.other]\npath = "{other}"\nstart = "start"\n')
-    writer = site.writer()
-    other.touch()
-    once(site)
-    writer.lines(2)
-    other.write_bytes(b"10.0.0.1\tGET /other\t200\t10\n")
-    first, second = once(site)
-    assert [first[0].split()[-1], second[0].split()[-1]] == ["access", "other"]
-    assert [len(first), len(second)] == [3 + 2, 3 + 1]
-    assert second[2].startswith("/other\t200\t")
-    assert site.query("SELECT DISTINCT log, sequence FROM windows") == [("access", 2), ("other", 2)]
-    assert site.stderr == ""
-
-
 def a_loss_is_warned_of(make_site: MakeSite) -> None:
     """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
     site = make_site()
@@ -177,7 +159,6 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         caught=(ValueError,),
     ),
     MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
-    MadePromise(each_log_has_its_report, broken.gives_reports_no_name),
     MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
     MadePromise(
         a_reader_that_is_gone_costs_no_counts,

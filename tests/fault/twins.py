@@ -76,6 +76,14 @@ IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
 # Takes every file for one that nobody has written to for years.
 BelievesAnyClock = spoilt("BelievesAnyClock", "_epoch", 2 * 10**18)
+# Awaits what was read to its end as well.
+NeverLetsGo = spoilt("NeverLetsGo", "_held._is_over", lambda generation, now: False)
+# At the first look all other days are old.
+KeepsTheLastDayOnly = spoilt("KeepsTheLastDayOnly", "_directories.lately", lambda *_: [])
+# After a stop, too.
+LooksIntoTheLatestOnly = spoilt("LooksIntoTheLatestOnly", "_directories._is_missed", lambda _: False)
+# Reads each file with a date that appears, whatever its text.
+TrustsDates = spoilt("TrustsDates", "_discovery._classifier._classify_text", lambda fresh, *_, **__: fresh)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
@@ -151,13 +159,6 @@ class TakesEveryOwnersCopies(Spoilt):
                 return copy_of(*arguments)
 
         self._discovery.copy_of = of_all  # type: ignore[assignment,method-assign]
-
-
-class NeverLetsGo(Spoilt):
-    """Awaits what was read to its end as well."""
-
-    def spoil(self) -> None:
-        self._held._is_over = lambda generation, now: False  # type: ignore[method-assign]
 
 
 class GoesByTimes(Spoilt):
@@ -577,13 +578,6 @@ class KnowsNoLateDay(Spoilt):
         self._directories.look = undated  # type: ignore[method-assign,assignment]
 
 
-class KeepsTheLastDayOnly(Spoilt):
-    """At the first look all other days are old."""
-
-    def spoil(self) -> None:
-        self._directories.lately = lambda *_: []  # type: ignore[method-assign]
-
-
 class FollowsNoLinks(Spoilt):
     """Finds no directory with a date that is a link."""
 
@@ -594,28 +588,12 @@ class FollowsNoLinks(Spoilt):
         ]
 
 
-class LooksIntoTheLatestOnly(Spoilt):
-    """After a stop, too."""
-
-    def spoil(self) -> None:
-        self._directories._is_missed = lambda _: False  # type: ignore[method-assign,assignment]
-
-
 class TakesWhatMovesUp(Spoilt):
     """Takes a directory that was one too many for one that came."""
 
     def spoil(self) -> None:
         before = self._directories
         before._is_news = lambda leaf: leaf.path not in (before._before or ())  # type: ignore[method-assign]
-
-
-class TrustsDates(Spoilt):
-    """Reads each file with a date that appears, whatever its text."""
-
-    def spoil(self) -> None:
-        self._discovery._classifier._classify_text = (  # type: ignore[method-assign]
-            lambda fresh, *_, **__: fresh
-        )
 
 
 class FallsBack(Spoilt):
