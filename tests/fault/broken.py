@@ -32,9 +32,7 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.notices.trouble import Trouble
-from qps_service.outputs import graphite, json_lines, statsd
-from qps_service.outputs.base import OutputClosed
+from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
@@ -339,35 +337,7 @@ def says_nothing() -> None:
     replace(NoticeBoard, notify=lambda self, notice: None)
 
 
-def says_each_failure() -> None:
-    failed = Trouble.failed
-
-    def each(self: Trouble, text: str) -> None:
-        self.is_failing = False
-        failed(self, text)
-
-    replace(Trouble, failed=each)
-
-
 # --- outputs
-
-
-def ends_where_json_fails() -> None:
-    def end(self: JsonOutput, *arguments: Any) -> None:
-        raise OutputClosed
-
-    replace(JsonOutput, emit=end)
-
-
-def lets_json_fail() -> None:
-    def fail(self: JsonOutput, error: Exception) -> None:
-        raise error
-
-    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
-
-
-def waits_for_readers_of_json() -> None:
-    replace(json_lines, FLAGS=os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def keeps_back_a_line_of_json() -> None:

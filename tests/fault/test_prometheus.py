@@ -12,8 +12,8 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from prometheus_client import parser
 from tests.fault import broken, program
 from tests.fault.program import GUARD, MakeSite, Site, Twin, free_port, simulator, truth, until
 from tests.fault.prometheus_server import PrometheusServer
+from tests.fault.receivers import running
 from tests.fault.servers import SERVERS
 
 pytestmark = pytest.mark.real_time
@@ -87,16 +88,6 @@ class Scraped(Site):
 
 def row_of(labels: dict[str, str]) -> tuple[str, str, str]:
     return labels["method"], labels["route"], labels["status"]
-
-
-@contextmanager
-def server(*command: str | Path) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 class Scraper(PrometheusServer):
@@ -276,13 +267,14 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
     (place / "other.prom").write_text(text.replace(f"{place}/qps.prom", f"{place}/other.prom"))
     assert lint(text.encode()) == (0, b"")
     port = free_port()
-    with server(
+    command = (
         SERVERS / "bin" / "prometheus-node-exporter",
         "--collector.disable-defaults",
         "--collector.textfile",
         f"--collector.textfile.directory={place}",
         f"--web.listen-address=127.0.0.1:{port}",
-    ):
+    )
+    with running(command, tmp_path, {}):
         until(partial(answers, port))
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
