@@ -71,14 +71,6 @@ def test_ready_stopping_last_report(run: Run) -> None:
     )
 
 
-def test_reports_come_through_a_pipe_as_they_are_made(run: Run) -> None:
-    program = run("--interval", "100ms")
-    for _ in range(3):
-        report = [program.readline() for _ in range(4)]
-        assert report[1:] == [RULE, "total\t-\t0\n", "\n"]
-    assert program.process.poll() is None
-
-
 def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
     program = run("--interval", "100ms")
     program.readline()
@@ -213,14 +205,6 @@ def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
 test_outputs_into_its_own_files, test_outputs_that_are_not_looked_at_are_caught = promises(
     MadePromise(outputs_stay_out_of_its_own_files, broken.writes_where_it_is_told)
 )
-
-
-def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
-    program = run("--interval", "100ms")
-    program.go_deaf()
-    for _ in range(12):  # three reports, each with a status that nobody takes
-        assert program.readline()
-    program.stop()
 
 
 def ten_logs_take_one_inotify_instance(make_site: MakeSite) -> None:
