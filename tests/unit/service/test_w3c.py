@@ -23,7 +23,6 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.scanning.w3c import W3cScanner
 from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
-from qps_service.values.entries import Restored
 from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
@@ -98,12 +97,6 @@ class Log:
         self.stop()
         self.start()
 
-    def known(self) -> Restored:
-        """What the ledger has of it."""
-        restored = self.ledger.restore("access", now=self._now, at=self._now)
-        assert restored is not None
-        return restored
-
     def reload(self, log_format: str) -> None:
         self._format = log_format
         self._tail.reconfigure(self._config())
@@ -112,7 +105,8 @@ class Log:
         """Each row that was written counts once, but for so many that have no fields above them."""
         self.look()
         self.look()
-        restored = self.known()
+        restored = self.ledger.restore("access", now=self._now, at=self._now)
+        assert restored is not None
         counts = Counter({(key.method, key.route): each.requests for key, each in restored.totals.items()})
         assert counts == Counter({(b"GET", b"/%d" % row): 1 for row in range(rejected, self._written)})
         assert restored.rejects == ({"fields": rejected} if rejected else {})
@@ -177,7 +171,8 @@ def handed_over(log: Log) -> None:
     log.start(InheritedFile(descriptor, 0))
     log.look()
     log.look()
-    restored = log.known()
+    restored = log.ledger.restore("access", now=0, at=0)
+    assert restored is not None
     assert sum(each.requests for each in restored.totals.values()) == 9
     assert not restored.rejects
 
@@ -266,7 +261,8 @@ def truncated_without_fields(log: Log) -> None:
     os.truncate(log.path, 0)
     log.write(ROWS[A] % 77)
     log.look()
-    restored = log.known()
+    restored = log.ledger.restore("access", now=0, at=0)
+    assert restored is not None
     assert (restored.totals, restored.rejects) == ({}, {"fields": 2})
 
 
@@ -282,7 +278,8 @@ def reloaded(log: Log) -> None:
     log.rows(B)
     log.look()
     log.look()
-    restored = log.known()
+    restored = log.ledger.restore("access", now=0, at=0)
+    assert restored is not None
     assert sum(each.requests for each in restored.totals.values()) == 6
     assert restored.rejects == {"fields": 1}
     assert restored.beside.directives == 1
