@@ -137,23 +137,6 @@ test_a_lock_under_way, test_a_lock_under_way_catches_its_twin = promises(
 )
 
 
-def test_a_lock_at_the_start(tmp_path: Path) -> None:
-    """What can be read is read; where not even that is allowed, the places are not guessed."""
-    path = tmp_path / "ledger.db"
-    stop(path, 10)
-    with locked(path, "EXCLUSIVE"), pytest.raises(LedgerUnreadableError, match=r": database is locked$"):
-        Keeper(path)
-    with locked(path, "IMMEDIATE"):
-        keeper = Keeper(path)
-        assert keeper.restored() is not None
-        keeper.tell_from(10)
-        assert not keeper.window(1)
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 12)
-
-
 # --- damaged, page by page
 
 
