@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qps_service.files.kernel import Files
+from qps_service.files.kernel import Files, Seen
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
@@ -30,6 +30,22 @@ class BlindFiles(Files):
 
     def has_writer(self, descriptor: int) -> bool | None:
         return None
+
+
+class RetoldFiles(Files):
+    """A kernel that tells of each file what `retell` makes of it."""
+
+    def retell(self, seen: Seen) -> Seen:
+        raise NotImplementedError
+
+    def stat(self, path: str) -> Seen:
+        return self.retell(super().stat(path))
+
+    def lstat(self, path: str) -> Seen:
+        return self.retell(super().lstat(path))
+
+    def fstat(self, descriptor: int) -> Seen:
+        return self.retell(super().fstat(descriptor))
 
 
 class NoInotify(Watcher):

@@ -9,7 +9,6 @@ import ctypes
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +20,7 @@ from qps_service.auditing.audit import Audit
 from qps_service.auditing.recount import Candidates
 from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
-from qps_service.files import kernel
 from qps_service.files.compressed import CompressedFile
-from qps_service.files.fingerprint import Match
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
@@ -35,16 +32,13 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.notices.trouble import Trouble
-from qps_service.outputs import graphite, json_lines, statsd
-from qps_service.outputs.base import OutputClosed
+from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
 from qps_service.outputs.json_lines import JsonOutput
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.reporting.report import make_report
-from qps_service.service import assembly, daemon, pipeline, process, state_directory
+from qps_service.service import assembly, pipeline, process, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipelines import Pipelines
@@ -135,22 +129,6 @@ def is_stopped_when_it_decompresses() -> None:
     replace(CompressedFile, _seek=stop_first)
 
 
-def hangs_in_a_read() -> None:
-    """Once a file named `hang` is there, the disk does not answer; whoever asks is told `HANGS`."""
-    pread, hang = os.pread, site() / "hang"
-
-    def hanging(*arguments: Any) -> bytes:
-        if not hang.exists():
-            return pread(*arguments)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-            ours.bind(f"{hang}.socket")
-            while True:
-                ours.sendto(b"HANGS", os.environ["NOTIFY_SOCKET"])
-                ours.recv(1)
-
-    replace(os, pread=hanging)
-
-
 def knows_no_supervisor() -> None:
     replace(Host, is_supervised=lambda self: False)
 
@@ -199,10 +177,6 @@ def heeds_no_signal_while_alive() -> None:
     replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
 
 
-def takes_any_time() -> None:
-    replace(kernel, _within=lambda time: time)
-
-
 # --- the ledger
 
 
@@ -236,20 +210,6 @@ def leaves_no_pipe_with_systemd() -> None:
 
 def says_nothing_of_a_kill() -> None:
     replace(Stream, changes=lambda self: (self.sweep(), self.everything())[1])
-
-
-def forgets_directives() -> None:
-    begin = Generation.__init__
-
-    def begins(self: Generation, source: Any, position: Position, **keywords: Any) -> None:
-        begin(self, source, position._replace(directive=b""), **keywords)
-
-    replace(Generation, __init__=begins)
-
-
-def forgets_everything() -> None:
-    for path in site().glob("state/ledger.db*"):
-        path.unlink()
 
 
 def commits_in_two_transactions() -> None:
@@ -367,10 +327,6 @@ def names_itself_as_the_holder() -> None:
 # --- reports and messages
 
 
-def gives_reports_no_name() -> None:
-    replace(daemon, make_report=lambda window, **more: make_report(window, **{**more, "named": False}))
-
-
 def says_all() -> None:
     """To cron, too."""
     begin = NoticeBoard.__init__
@@ -381,35 +337,7 @@ def says_nothing() -> None:
     replace(NoticeBoard, notify=lambda self, notice: None)
 
 
-def says_each_failure() -> None:
-    failed = Trouble.failed
-
-    def each(self: Trouble, text: str) -> None:
-        self.is_failing = False
-        failed(self, text)
-
-    replace(Trouble, failed=each)
-
-
 # --- outputs
-
-
-def ends_where_json_fails() -> None:
-    def end(self: JsonOutput, *arguments: Any) -> None:
-        raise OutputClosed
-
-    replace(JsonOutput, emit=end)
-
-
-def lets_json_fail() -> None:
-    def fail(self: JsonOutput, error: Exception) -> None:
-        raise error
-
-    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
-
-
-def waits_for_readers_of_json() -> None:
-    replace(json_lines, FLAGS=os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def keeps_back_a_line_of_json() -> None:
@@ -453,19 +381,6 @@ def announces_once() -> None:
     replace(Announcements, forget=lambda self: None)
 
 
-def waits_for_clients() -> None:
-    """A server as one writes it who does not think of clients."""
-    from qps_service.network.http_server import Listener  # what it loads takes as long as half of the rest
-
-    receive = Listener._receive
-
-    def waits(self: Any, client: Any, now: int) -> None:
-        client.socket.setblocking(True)
-        receive(self, client, now)
-
-    replace(Listener, _receive=waits)
-
-
 def writes_where_it_is_told() -> None:
     replace(run, apart=lambda config, streams: config)
 
@@ -486,26 +401,8 @@ def audits_the_log_only() -> None:
     replace(Candidates, _likely=only)
 
 
-def takes_any_text() -> None:
-    replace(recount, compare=lambda *_: Match.FULL)
-
-
 def trusts_the_ledger() -> None:
     replace(recount, _count=lambda position, source: position.lines)
-
-
-def counts_to_the_end() -> None:
-    count = recount._count
-    replace(recount, _count=lambda at, source: count(at._replace(offset=source.seen().size), source))
-
-
-def counts_from_the_start() -> None:
-    count = recount._count
-    replace(recount, _count=lambda at, source: count(at._replace(begun=0), source))
-
-
-def counts_newlines_only() -> None:
-    replace(recount, _count=lambda at, source: source.read(at.offset, 0).count(b"\n"))
 
 
 def expects_no_rejected_lines() -> None:

@@ -3,14 +3,14 @@
 import gzip
 from pathlib import Path
 
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import Seen
 from qps_service.values.positions import Identity
 from tests.fault.mounts import Mount, attached, image
 from tests.fault.scenarios import Make
-from tests.following import Rig, Writer
+from tests.following import RetoldFiles, Rig, Writer
 
 
-class Renumbered(Files):
+class Renumbered(RetoldFiles):
     """Devices get other numbers when `shift` changes, as with LVM, loop devices, overlay, NFS and btrfs."""
 
     def __init__(self, *, has_versions: bool) -> None:
@@ -19,20 +19,11 @@ class Renumbered(Files):
         self.shift = 0
         self._has_versions = has_versions
 
-    def stat(self, path: str) -> Seen:
-        return self._moved(super().stat(path))
-
-    def lstat(self, path: str) -> Seen:
-        return self._moved(super().lstat(path))
-
-    def fstat(self, descriptor: int) -> Seen:
-        return self._moved(super().fstat(descriptor))
-
     def identity(self, descriptor: int) -> Identity:
         device, inode, version = super().identity(descriptor)
         return Identity(device + self.shift, inode, version if self._has_versions else None)
 
-    def _moved(self, seen: Seen) -> Seen:
+    def retell(self, seen: Seen) -> Seen:
         return seen._replace(device=seen.device + self.shift)
 
 

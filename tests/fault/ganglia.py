@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from xml.etree import ElementTree
 
-from tests.fault.program import GUARD, ROOT, free_port, until
+from tests.fault.program import GUARD, free_port, until
+from tests.fault.servers import SERVERS
 
-SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
 CLUSTER = "qps"
 HOST = "localhost"  # what gmond calls whoever sends from 127.0.0.1
 

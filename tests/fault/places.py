@@ -11,7 +11,7 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following.watcher import Watcher
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make, followed
-from tests.following import SECOND, BlindFiles, NoInotify, Rig, Writer
+from tests.following import SECOND, BlindFiles, NoInotify, RetoldFiles, Rig, Writer
 
 WEB_SERVER, NOBODY = 33, 65534  # uids
 FOREIGN = b"".join(b"forged %d [29/Nov/2026:09:00:%02d]\n" % (each, each) for each in range(60))
@@ -301,26 +301,17 @@ def opened_by_two_owners(make: Make, *, mode: int) -> None:
 # --- clocks
 
 
-class SetBack(Files):
+class SetBack(RetoldFiles):
     """The clock was set back an hour: what was written since has earlier times."""
 
     def __init__(self) -> None:
         super().__init__()
         self.since: int | None = None  # nanoseconds, by the clock as it was
 
-    def _told(self, seen: Seen) -> Seen:
+    def retell(self, seen: Seen) -> Seen:
         if self.since is None or seen.modified < self.since:
             return seen
         return seen._replace(modified=seen.modified - 3600 * SECOND, changed=seen.changed - 3600 * SECOND)
-
-    def stat(self, path: str) -> Seen:
-        return self._told(super().stat(path))
-
-    def lstat(self, path: str) -> Seen:
-        return self._told(super().lstat(path))
-
-    def fstat(self, descriptor: int) -> Seen:
-        return self._told(super().fstat(descriptor))
 
 
 def clock_set_back(make: Make, *, packs: bool) -> None:

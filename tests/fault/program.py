@@ -135,14 +135,14 @@ class Process:
         if store:
             prefix = [sys.executable, "-ISc", HAND_OVER, *map(str, kept), "--", *prefix]
             extra = {**(extra or {}), "LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": ":".join(store)}
-        self._address = str(root / "notify")
-        Path(self._address).unlink(missing_ok=True)
+        address = str(root / "notify")
+        Path(address).unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self._address)
+        self._socket.bind(address)
         self.process = subprocess.Popen(
             [*prefix, *command("run", *arguments, twins=twins)],
             cwd=ROOT,
-            env={**os.environ, "NOTIFY_SOCKET": self._address, **(extra or {})},
+            env={**os.environ, "NOTIFY_SOCKET": address, **(extra or {})},
             pass_fds=kept,
             stdin=stdin,
             stdout=stdout,
@@ -150,7 +150,6 @@ class Process:
             text=True,
         )
         self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._deaf = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -160,7 +159,7 @@ class Process:
         poll = select.poll()
         poll.register(end, select.POLLIN)
         poll.register(self._socket, select.POLLIN)
-        while not self._deaf:
+        while True:
             ready = [descriptor for descriptor, _ in poll.poll()]
             if self._socket.fileno() in ready:
                 text, descriptors, *_ = socket.recv_fds(self._socket, 4096, 1)
@@ -203,12 +202,6 @@ class Process:
             if text.endswith(f"; {requests} requests in total"):
                 return True
         return False
-
-    def go_deaf(self) -> None:
-        """Close systemd's end."""
-        self._deaf = True
-        self._socket.sendto(b"", self._address)
-        self._listener.join(GUARD)
 
     def end(self) -> tuple[str, str]:
         """What it still prints to stdout and stderr until its end."""

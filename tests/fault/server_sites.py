@@ -1,22 +1,18 @@
 """Configurations of nginx and Apache with each way to say where requests are logged, and the real servers for
 them."""
 
-import os
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fault.program import GUARD, ROOT, free_port, until
+from tests.fault.program import GUARD, free_port
+from tests.fault.servers import IS_ROOT, SERVERS, serving
 
-SERVERS = ROOT / ".cache" / "servers"  # scripts/setup.sh unpacks them there
-NGINX = SERVERS / "usr/sbin/nginx"
-APACHE = SERVERS / "usr/sbin/apache2"
-IS_ROOT = os.geteuid() == 0
+NGINX = SERVERS / "sbin/nginx"
+APACHE = SERVERS / "sbin/apache2"
 
 
 class Site(NamedTuple):
@@ -201,7 +197,7 @@ NGINX_SITES = (
 
 def _apache(name: str, text: str, asks: str, left: Sequence[str] = (), **files: str) -> Site:
     modules = "".join(
-        f"LoadModule {each}_module {SERVERS}/usr/lib/apache2/modules/mod_{each}.so\n"
+        f"LoadModule {each}_module {SERVERS}/lib/apache2/modules/mod_{each}.so\n"
         for each in ("mpm_event", "authz_core", "setenvif", "macro")
     )
     user = "User www-data\nGroup www-data\n" if IS_ROOT else ""  # it refuses to be root
@@ -309,32 +305,8 @@ def served(site: Site, root: Path) -> Iterator[int]:
     else:
         command = [NGINX, "-p", root, "-c", root / "conf" / "nginx.conf", "-e", "error.txt"]
         stop = signal.SIGQUIT
-    libraries = SERVERS / "usr/lib" / f"{os.uname().machine}-linux-gnu"
-    with (root / "out.txt").open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            cwd=root,
-            env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-
-    def listens() -> bool:
-        assert process.poll() is None, (root / "out.txt").read_text()
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), GUARD):
-            return True
-        return False
-
-    try:
-        until(listens, f"{site.name} to listen")
+    with serving(command, root, port, stop):
         yield port
-        process.send_signal(stop)
-        assert process.wait(GUARD) == 0, (root / "out.txt").read_text()
-    finally:
-        with suppress(ProcessLookupError):  # it has ended, and so have its workers
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def ask(port: int, what: str) -> None:

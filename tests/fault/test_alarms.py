@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from qps_service.files.kernel import Seen
-from qps_service.following.classification import Surroundings
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Arrival
@@ -88,11 +87,10 @@ def test_no_false_alarm(setup: Setup, make_machine: Make) -> None:
     print("\n".join(f"{times:6} {each}" for each, times in sorted(happened.items())))  # noqa: T201
 
 
-class TakesCreatedForMoved(twins.Spoilt):
-    """Takes each file that was created at the log's name for one that somebody put there."""
-
-    def spoil(self) -> None:
-        self._discovery.take_arrival = lambda path: Arrival.MOVED  # type: ignore[method-assign]
+# Takes each file that was created at the log's name for one that somebody put there.
+TakesCreatedForMoved = twins.spoilt(
+    "TakesCreatedForMoved", "_discovery.take_arrival", lambda path: Arrival.MOVED
+)
 
 
 @pytest.mark.twin
@@ -271,12 +269,12 @@ def first_in_a_new_directory(make: MakeRig) -> None:
 class OtherNumbers(MachineFiles):
     """Where one file has got the inode's number of another, which is gone."""
 
-    def __init__(self, *, versions: bool = True) -> None:
+    def __init__(self, *, versions: bool) -> None:
         super().__init__(Clock(), blind=False, versions=versions)
         self.reused: dict[int, int] = {}  # a file's number -> the one that it shows
 
-    def _told(self, seen: Seen) -> Seen:
-        return super()._told(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
+    def retell(self, seen: Seen) -> Seen:
+        return super().retell(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
 
     def identity(self, descriptor: int) -> Identity:
         identity = super().identity(descriptor)
@@ -287,10 +285,10 @@ class OtherNumbers(MachineFiles):
         return [(name, self.reused.get(inode, inode), is_file) for name, inode, is_file in found]
 
 
-def number_reused(make: MakeRig) -> None:
+def number_reused(make: MakeRig, *, versions: bool, lay: Callable[[Rig], Path]) -> None:
     """The log is compressed, and another program's file has its number: neither that file nor those that are
     called alike are the log's."""
-    files = OtherNumbers()
+    files = OtherNumbers(versions=versions)
     rig, old = followed(make, files=files)
     old.lines(20)
     rig.look()
@@ -298,28 +296,22 @@ def number_reused(make: MakeRig) -> None:
     gone = rig.path.stat().st_ino
     pack(rig.rotate())
     rig.writer().lines(1)
-    for number in (1, 2):
-        rig.beside(f"state.{number}").write_text("logrotate state -- version 2\n")
-    files.reused[rig.beside("state.1").stat().st_ino] = gone
+    files.reused[lay(rig).stat().st_ino] = gone
     rig.start()
     rig.check(losses=[])
 
 
-def number_reused_by_what_is_being_packed(make: MakeRig) -> None:
-    """Likewise, by an archive that is not finished, where inodes have no versions."""
-    files = OtherNumbers(versions=False)
-    rig, old = followed(make, files=files)
-    old.lines(20)
-    rig.look()
-    rig.stop()
-    gone = rig.path.stat().st_ino
-    pack(rig.rotate())
-    rig.writer().lines(1)
+def two_states(rig: Rig) -> Path:
+    for number in (2, 1):
+        (state := rig.beside(f"state.{number}")).write_text("logrotate state -- version 2\n")
+    return state
+
+
+def what_is_being_packed(rig: Rig) -> Path:
+    """An archive that is not finished, where inodes have no versions."""
     half = rig.beside("error.log.1.gz")
     half.write_bytes(gzip.compress(b"what is in other logs\n" * 99)[:40])
-    files.reused[half.stat().st_ino] = gone
-    rig.start()
-    rig.check(losses=[])
+    return half
 
 
 def number_of_an_empty_log_reused(make: MakeRig) -> None:
@@ -372,19 +364,8 @@ class WantsProof(twins.Spoilt):
         )
 
 
-class TrustsNumbers(twins.Spoilt):
-    def spoil(self) -> None:
-        self._discovery._classifier.is_one_of = lambda *_: True  # type: ignore[method-assign]
-
-
-class TakesAllForTheLogs(twins.Spoilt):
-    def spoil(self) -> None:
-        consider = self._discovery._classifier.consider
-
-        def trusting(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            return consider(path, seen, surroundings._replace(elsewhere=()), **more)
-
-        self._discovery._classifier.consider = trusting  # type: ignore[method-assign]
+TrustsNumbers = twins.spoilt("TrustsNumbers", "_discovery._classifier.is_one_of", lambda *_: True)
+TakesAllForTheLogs = twins.in_other_surroundings("TakesAllForTheLogs", elsewhere=())
 
 
 class KeepsLinesOfItsOwn(twins.WithOtherGenerations):
@@ -400,8 +381,8 @@ test_no_alarm, test_the_alarm_of_a_twin = promises(
     MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
     MadePromise(few_lines_of_a_finished_log, twins.KnowsNoText, by="make"),
     MadePromise(first_in_a_new_directory, twins.StaysInItsDirectory, by="make"),
-    MadePromise(number_reused, TrustsNumbers, by="make"),
-    MadePromise(number_reused_by_what_is_being_packed, TakesAllForTheLogs, by="make"),
+    MadePromise(number_reused, TrustsNumbers, by="make", versions=True, lay=two_states),
+    MadePromise(number_reused, TakesAllForTheLogs, by="make", versions=False, lay=what_is_being_packed),
     MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),
     MadePromise(lines_known_again_after_a_kill, KeepsLinesOfItsOwn, by="make"),
 )

@@ -1,9 +1,7 @@
 """Attacks on logs: every line once, or said; and twins that fail them."""
 
 from qps_service.files.fingerprint import common
-from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, best_part
-from qps_service.following.classification import Classification, Surroundings
 from tests.fault import attacked, twins
 from tests.promised import MadePromise, promises
 
@@ -28,22 +26,10 @@ class TakesRepeatedLines(twins.Spoilt):
 TrustsTheLog = twins.spoilt("TrustsTheLog", "_discovery._classifier._lose", lambda _: None)
 # Knows of no file that it has another name now.
 KnowsNoOtherName = twins.spoilt("KnowsNoOtherName", "_discovery.presence", lambda *_: lambda _: False)
-SaysNoDuplicate = twins.spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
+# Takes a file once for each of its names.
+TakesEachName = twins.in_other_surroundings("TakesEachName", found=[])
 # Leaves a copy out for good, though it was read.
 LeavesOutForGood = twins.spoilt("LeavesOutForGood", "_known_files.ignored.remove", lambda *_: None)
-
-
-class TakesEachName(twins.Spoilt):
-    """Takes a file once for each of its names."""
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        consider = classifier.consider
-
-        def by_name(path: str, seen: Seen, surroundings: Surroundings, *, trusted: bool) -> Classification:
-            return consider(path, seen, surroundings._replace(found=[]), trusted=trusted)
-
-        classifier.consider = by_name  # type: ignore[method-assign]
 
 
 TWINS = {
@@ -51,8 +37,8 @@ TWINS = {
     attacked.one_round_of_probes_rotated_while_stopped: KnowsNoOtherName,
     attacked.probes_rotated_to_another_directory_while_stopped: KnowsNoOtherName,
     attacked.probes_compressed_while_stopped: TakesRepeatedLines,
-    attacked.copy_kept_by_its_editor_while_stopped: SaysNoDuplicate,
-    attacked.edited_copy_of_one_with_another_link_while_stopped: SaysNoDuplicate,
+    attacked.copy_kept_by_its_editor_while_stopped: twins.SaysNoDuplicate,
+    attacked.edited_copy_of_one_with_another_link_while_stopped: twins.SaysNoDuplicate,
     attacked.rotated_with_another_link_while_stopped: TakesEachName,
     attacked.probes_and_copytruncate_while_stopped: TrustsTheLog,
     attacked.copytruncate_while_stopped_by_one_who_may_not_ask: LeavesOutForGood,

@@ -12,7 +12,6 @@ from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
 
-SaysNoDuplicate = twins.spoilt("SaysNoDuplicate", "_announcer.possible_duplicate", lambda *_, **__: None)
 ForgetsWhereFilesWere = twins.spoilt(
     "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
 )
@@ -124,9 +123,9 @@ class LooksBelowTheLogOnly(twins.Spoilt):
 
 
 TWINS = {
-    found.mirrored_without_a_hint: SaysNoDuplicate,
+    found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
-    found.backup_without_times_written_over_the_log: SaysNoDuplicate,
+    found.backup_without_times_written_over_the_log: twins.SaysNoDuplicate,
     found.backup_written_over_the_log_and_written_to: DoubtsToTheEnd,
     found.copy_of_a_mirror: TakesTheFirstText,
     found.copy_of_a_mirror_that_was_not_committed: TakesTheFirstText,

@@ -4,9 +4,8 @@ It rotates while the follower reads, and while it is stopped; `scripts/campaign.
 simulated day.
 """
 
+import itertools
 import os
-import subprocess
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import pytest
 
 from qps_service.following.follower import Follower
 from tests.fault import twins
+from tests.fault.logrotate import Logrotate
 from tests.fault.scenarios import Make
 from tests.following import Rig, Writer
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real_time
 MINUTE = 60
 # The hours around a midnight. Each minute is a process of logrotate's, in five modes.
 MINUTES = int(os.environ.get("QPS_REPORTER_LOGROTATED", "240"))
-BEGINS = 22  # o'clock
+BEGINS = 1_795_989_600  # 2026-11-29 22:00 UTC
 TURN = 5  # minutes; the follower is stopped in the last of them
 
 
@@ -70,33 +70,16 @@ MODES = {
 }
 
 
-class Logrotate:
-    """The program with one configuration, and the date that it is told."""
-
-    def __init__(self, rig: Rig, directives: str) -> None:
-        old = rig.root / "old"
-        old.mkdir()
-        directives = directives.replace("@old@", str(old))
-        self._configuration = rig.root / "logrotate.conf"
-        self._configuration.write_text(f"{rig.path} {{\nrotate 5\n{directives}\n}}\n")
-        self._state = rig.root / "logrotate.state"
-        self._now = time.mktime((*time.localtime()[:3], BEGINS, 0, 0, 0, 0, -1))
-
-    def __call__(self) -> None:
-        """Rotate; the next time is a minute later."""
-        date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._now))
-        self._now += MINUTE
-        subprocess.run(
-            ["faketime", "-f", f"@{date}", "logrotate", "-f", "-s", self._state, self._configuration],
-            env={**os.environ, "NO_FAKE_STAT": "1"},
-            stdin=subprocess.DEVNULL,
-            check=True,
-        )
-
-
 def rotations(mode: Mode, make: Make, minutes: int = MINUTES) -> None:
     rig = make()
-    rotate = Logrotate(rig, mode.directives)
+    (rig.root / "old").mkdir()
+    directives = mode.directives.replace("@old@", str(rig.root / "old"))
+    logrotate = Logrotate(rig.root / "logrotate", f"{rig.path} {{\nrotate 5\n{directives}\n}}\n")
+    times = itertools.count(BEGINS, MINUTE)
+
+    def rotate() -> None:
+        assert not list(logrotate("-f", at=next(times)))
+
     writer = rig.writer()
     rig.look()
     writer.lines(1)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -29,32 +28,6 @@ def once(site: Site, *, status: int = 0) -> list[list[str]]:
 def sequence(site: Site) -> int:
     """Number of the last report in the ledger."""
     return site.query("SELECT name, value FROM meta WHERE name = 'sequence'")[0][1]
-
-
-# --- a log that tells its own format
-
-
-def check_its_own_format(make_site: MakeSite) -> None:
-    """Passes begin in the middle of a file, or behind a rotation: each row has the #Fields above it."""
-    site = make_site(more='format = "w3c"\n')
-    old, new = "#Fields: cs-method cs-uri-stem sc-status\n", "#Fields: sc-status cs-uri-stem cs-method\n"
-    for text in (f"{old}GET /0 200\n", "GET /1 200\n", f"GET /2 200\n{new}200 /3 GET\n"):
-        with site.log.open("a") as log:
-            log.write(text)
-        site.once()
-    with site.log.open("a") as log:
-        log.write("200 /4 GET\n")
-    site.rotate()
-    site.log.write_text(f"{old}GET /5 200\n")
-    site.once()
-    assert site.totals() == Counter({f"/{number}": 1 for number in range(6)}), site.stderr
-    assert site.query("SELECT reason, lines FROM rejects") == []
-    site.audit()
-
-
-test_its_own_format, test_forgotten_directives_are_noticed = promises(
-    MadePromise(check_its_own_format, broken.forgets_directives)
-)
 
 
 # --- what a pass tells
@@ -135,24 +108,6 @@ def new_logs_are_ours_from_their_end_on(make_site: MakeSite) -> None:
     site.check()
 
 
-def each_log_has_its_report(make_site: MakeSite) -> None:
-    """Two logs: two reports with their names, and one number for both."""
-    site = make_site()
-    other = site.log.with_name("other.log")
-    site.configure(f'[log.other]\npath = "{other}"\nstart = "start"\n')
-    writer = site.writer()
-    other.touch()
-    once(site)
-    writer.lines(2)
-    other.write_bytes(b"10.0.0.1\tGET /other\t200\t10\n")
-    first, second = once(site)
-    assert [first[0].split()[-1], second[0].split()[-1]] == ["access", "other"]
-    assert [len(first), len(second)] == [3 + 2, 3 + 1]
-    assert second[2].startswith("/other\t200\t")
-    assert site.query("SELECT DISTINCT log, sequence FROM windows") == [("access", 2), ("other", 2)]
-    assert site.stderr == ""
-
-
 def a_loss_is_warned_of(make_site: MakeSite) -> None:
     """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
     site = make_site()
@@ -204,7 +159,6 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         caught=(ValueError,),
     ),
     MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
-    MadePromise(each_log_has_its_report, broken.gives_reports_no_name),
     MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
     MadePromise(
         a_reader_that_is_gone_costs_no_counts,

@@ -1,4 +1,4 @@
-"""The program at the end of a pipe: `tail -F`, what prints as `docker logs -f` does, a FIFO over kills."""
+"""The program at the end of a pipe: `tail -F`, a FIFO over kills."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from qps_service.following.stream import LOST
 from tests.fault import broken
-from tests.fault.program import GUARD, MakeSite, Process, Site, line
+from tests.fault.program import GUARD, MakeSite, Process, Site
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -43,22 +43,6 @@ def check_tail_f(make_site: MakeSite) -> None:
         finally:
             tail.terminate()
         ends(process, site)
-
-
-def check_a_fast_writer(make_site: MakeSite) -> None:
-    """What writes without a pause, in pieces that end anywhere, the last line without a newline: all of it is
-    counted, over two runs that go on with one ledger."""
-    site = make_site(interval="100ms")
-    for _ in range(2):
-        text = b"".join(line(site.next_number() % 100) for _ in range(50_000))
-        for number in range(100):
-            site.expected[f"/{number}"] += 500
-        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
-            process = site.start("-", stdin=cat.stdout)
-            assert cat.stdin is not None
-            cat.stdin.write(text[:-1])
-            cat.stdin.close()
-            ends(process, site)
 
 
 @pytest.fixture
@@ -102,7 +86,6 @@ def check_a_fifo(make_site: MakeSite, store: dict[str, int]) -> None:
 
 test_promise, test_twin = promises(
     MadePromise(check_tail_f, broken.takes_a_pause_for_the_end),
-    MadePromise(check_a_fast_writer, broken.takes_a_pause_for_the_end),
     MadePromise(
         check_a_fifo,
         broken.leaves_no_pipe_with_systemd,

@@ -9,7 +9,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -118,21 +117,6 @@ def is_cut_off(root: Path, syscall: str, number: int, *twins: Twin, **keywords: 
 def cut_off_before_each(root: Path, syscall: str, *twins: Twin, **keywords: Any) -> int:
     """Before the first call, before a later one, and so on until it comes no more; how often it was."""
     return count_until_survived(syscall, lambda number: is_cut_off(root, syscall, number, *twins, **keywords))
-
-
-def test_a_lost_disk_comes_back_though_another_namespace_has_it_mounted(tmp_path: Path) -> None:
-    with closing(Disk(tmp_path / "disk")) as disk:
-        file = disk.directory / "file"
-        file.write_text("synced")
-        os.sync()
-        command = ["unshare", "--mount", "sh", "-c", "echo; read line"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-            assert holder.stdout is not None
-            assert holder.stdout.readline()
-            file.write_text("not synced")
-            disk.lose_power()
-            assert file.read_text() == "synced"
-            file.write_text("goes on")
 
 
 @pytest.mark.parametrize("loses_log", [False, True], ids=["ledger", "ledger and log"])

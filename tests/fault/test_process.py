@@ -3,15 +3,14 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.fault import broken
-from tests.fault.mounts import needs_root
-from tests.fault.program import GUARD, MakeSite, Process, Site, Twin, run_program, until
+from tests.fault.program import GUARD, MakeSite, Process, Site, run_program, until
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -23,10 +22,10 @@ RULE = "=" * 29 + "\n"
 class Program(Process):
     """`qps-reporter run LOG`, which is ready."""
 
-    def __init__(self, root: Path, *arguments: str, twins: Sequence[Twin] = ()) -> None:
+    def __init__(self, root: Path, *arguments: str) -> None:
         self.log = root / "access.log"
         self.log.touch()
-        super().__init__(root, str(self.log), *arguments, twins=twins, extra={"SITE": str(root)})
+        super().__init__(root, str(self.log), *arguments)
         self.ready = self.told("READY=1")
 
     def readline(self) -> str:
@@ -40,8 +39,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Runs it until the test ends."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, twins: Sequence[Twin] = ()) -> Program:
-            program = Program(tmp_path, *arguments, twins=twins)
+        def start(*arguments: str) -> Program:
+            program = Program(tmp_path, *arguments)
             stack.callback(program.close)
             return program
 
@@ -70,14 +69,6 @@ def test_ready_stopping_last_report(run: Run) -> None:
         f"qps-reporter: {program.log} is read in the format default: 7 of 7 lines fit default\n"
         "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
     )
-
-
-def test_reports_come_through_a_pipe_as_they_are_made(run: Run) -> None:
-    program = run("--interval", "100ms")
-    for _ in range(3):
-        report = [program.readline() for _ in range(4)]
-        assert report[1:] == [RULE, "total\t-\t0\n", "\n"]
-    assert program.process.poll() is None
 
 
 def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
@@ -137,19 +128,6 @@ test_a_socket_without_a_reader, test_a_socket_that_is_a_pipe_is_caught = promise
 )
 
 
-def test_the_second_signal_ends_it_at_once(tmp_path: Path, run: Run) -> None:
-    """Its read hangs, so an orderly end cannot come."""
-    program = run(twins=[broken.hangs_in_a_read])
-    (tmp_path / "hang").touch()
-    program.told("HANGS")
-    program.process.send_signal(signal.SIGTERM)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-        ours.sendto(b"?", f"{tmp_path}/hang.socket")
-    program.told("HANGS")  # the first signal asks for an end, it does not kill
-    program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(GUARD) == -signal.SIGINT
-
-
 def calls_of(site: Site) -> str:
     """All that were signalled, to the last."""
     calls = site.root / "calls"
@@ -199,35 +177,6 @@ test_the_last_moment, test_a_last_moment_with_signals_is_caught = promises(
 )
 
 
-@needs_root
-def test_the_second_signal_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
-    """As above, in a namespace of processes, whose first one the kernel protects from signals."""
-    (tmp_path / "access.log").touch()
-    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--")
-    program = Process(
-        tmp_path,
-        str(tmp_path / "access.log"),
-        prefix=prefix,
-        twins=[broken.hangs_in_a_read],
-        extra={"SITE": str(tmp_path)},
-    )
-    try:
-        program.told("READY=1")
-        (tmp_path / "hang").touch()
-        program.told("HANGS")
-        (first,) = (
-            Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-        )
-        os.kill(int(first), signal.SIGTERM)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-            ours.sendto(b"?", f"{tmp_path}/hang.socket")
-        program.told("HANGS")
-        os.kill(int(first), signal.SIGTERM)
-        assert program.process.wait(GUARD) == signal.SIGTERM
-    finally:
-        program.close()
-
-
 def outputs_stay_out_of_its_own_files(make_site: MakeSite) -> None:
     """At the start the program ends; a reload changes nothing. What an output would write is not made."""
     site = make_site()
@@ -258,38 +207,14 @@ test_outputs_into_its_own_files, test_outputs_that_are_not_looked_at_are_caught 
 )
 
 
-def test_a_lease_that_is_broken_does_not_kill_it(run: Run) -> None:
-    """The kernel sends SIGIO when a writer opens a file under a lease."""
-    program = run("--interval", "1h")
-    program.process.send_signal(signal.SIGIO)
-    program.stop()
+def ten_logs_take_one_inotify_instance(make_site: MakeSite) -> None:
+    site = make_site()
+    site.configure("".join(f'[log.site{number}]\npath = "{site.root}/{number}.log"\n' for number in range(9)))
+    process = site.ready()
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{process.process.pid}/fd")]
+    assert sum("inotify" in link for link in links) == 1
 
 
-def test_a_deaf_service_manager_does_not_stop_it(run: Run) -> None:
-    program = run("--interval", "100ms")
-    program.go_deaf()
-    for _ in range(12):  # three reports, each with a status that nobody takes
-        assert program.readline()
-    program.stop()
-
-
-def inotify_instances(root: Path, twins: Sequence[Twin] = ()) -> int:
-    """Of a process that follows ten logs."""
-    config = root / "qps-reporter.toml"
-    config.write_text("".join(f'[log.site{number}]\npath = "{root}/{number}.log"\n' for number in range(10)))
-    program = Process(root, "--config", str(config), twins=twins)
-    try:
-        program.told("READY=1")
-        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{program.process.pid}/fd")]
-    finally:
-        program.close()
-    return sum("inotify" in link for link in links)
-
-
-def test_many_logs_take_one_inotify_instance(tmp_path: Path) -> None:
-    assert inotify_instances(tmp_path) == 1
-
-
-@pytest.mark.twin
-def test_an_instance_for_each_log_is_noticed(tmp_path: Path) -> None:
-    assert inotify_instances(tmp_path, [broken.watches_each_log_alone]) == 10
+test_many_logs, test_an_instance_for_each_log_is_noticed = promises(
+    MadePromise(ten_logs_take_one_inotify_instance, broken.watches_each_log_alone)
+)

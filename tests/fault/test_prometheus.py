@@ -10,26 +10,24 @@ import os
 import re
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from queue import Empty
 
 import pytest
 from prometheus_client import parser
 
 from tests.fault import broken, program
-from tests.fault.program import GUARD, ROOT, MakeSite, Site, Twin, free_port, simulator, truth, until
+from tests.fault.program import GUARD, MakeSite, Site, Twin, free_port, simulator, truth, until
 from tests.fault.prometheus_server import PrometheusServer
+from tests.fault.receivers import running
+from tests.fault.servers import SERVERS
 
 pytestmark = pytest.mark.real_time
 
-SERVERS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
 DEBIAN = SERVERS / "lib" / "python3" / "dist-packages"
 SECONDS = int(os.environ.get("QPS_REPORTER_SCRAPED", "8"))  # of traffic
 EVERY = 0.5  # seconds between scrapes; answers are a quarter of a second apart
@@ -90,16 +88,6 @@ class Scraped(Site):
 
 def row_of(labels: dict[str, str]) -> tuple[str, str, str]:
     return labels["method"], labels["route"], labels["status"]
-
-
-@contextmanager
-def server(*command: str | Path) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 class Scraper(PrometheusServer):
@@ -279,13 +267,14 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
     (place / "other.prom").write_text(text.replace(f"{place}/qps.prom", f"{place}/other.prom"))
     assert lint(text.encode()) == (0, b"")
     port = free_port()
-    with server(
+    command = (
         SERVERS / "bin" / "prometheus-node-exporter",
         "--collector.disable-defaults",
         "--collector.textfile",
         f"--collector.textfile.directory={place}",
         f"--web.listen-address=127.0.0.1:{port}",
-    ):
+    )
+    with running(command, tmp_path, {}):
         until(partial(answers, port))
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
@@ -304,60 +293,3 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     families = parser.text_string_to_metric_families(ours)
     found = [sample for family in families for sample in family.samples]
     return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in found}
-
-
-# --- hostile clients
-
-
-def connect(port: int, data: bytes = b"") -> socket.socket:
-    """A client who waits for nothing, and has sent so much of this as is taken."""
-    client = socket.socket()
-    client.setblocking(False)
-    client.connect_ex(("127.0.0.1", port))
-    with suppress(OSError):
-        client.send(data)
-    return client
-
-
-def check_hostile_clients(site: Scraped) -> None:
-    """Silent, slow, loud and deaf ones all the time: reports come, counts are exact, scrapes are answered."""
-    process = site.ready()
-    writer = site.writer()
-    clients = [connect(site.port) for _ in range(500)]
-    clients += [connect(site.port, b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 180_000) for _ in range(10)]
-    ending = threading.Event()
-
-    def drip() -> None:
-        while not ending.wait(0.01):
-            clients.append(connect(site.port, b"GET /metrics HTTP/1.1\r\n\r\n"[: len(clients) % 30]))
-
-    dripping = threading.Thread(target=drip, daemon=True)
-    dripping.start()
-    try:
-        written = 0
-        for _ in range(3):
-            writer.lines(1000)
-            written += 1000
-            assert process.has_counted(written)
-        assert site.scrape().total() == written
-        assert get(site.port, "/healthz") == (200, b"ok\n")
-    finally:
-        ending.set()
-        dripping.join(GUARD)
-        for client in clients:
-            client.close()
-    process.stop()
-    site.check()
-    numbers = [number for _, number in site.query("SELECT DISTINCT log, sequence FROM windows")]
-    assert all(later - earlier == 1 for earlier, later in pairwise(sorted(numbers)))
-
-
-def test_hostile_clients_delay_nothing(make: Make) -> None:
-    check_hostile_clients(make())
-
-
-@pytest.mark.twin
-def test_a_server_that_waits_for_clients_is_caught(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "GUARD", 5)  # it hangs for good
-    with pytest.raises(Empty):
-        check_hostile_clients(make(broken.waits_for_clients))

@@ -14,15 +14,14 @@ import pytest
 
 from qps_service.following.directories import LogDirectory
 from qps_service.following.search import Search
-from tests.fault.program import GUARD, ROOT, until
+from tests.fault.program import GUARD, until
 from tests.fault.scenarios import Make
+from tests.fault.servers import LIBRARIES, SERVERS
 from tests.following import Rig
 from tests.promised import Patches, Promise, promises
 
 pytestmark = pytest.mark.real_time
 
-PROGRAMS = ROOT / ".cache" / "servers" / "usr"  # scripts/setup.sh unpacks them there
-LIBRARIES = PROGRAMS / "lib" / f"{os.uname().machine}-linux-gnu"
 SIZE = 1500  # bytes, where files are rotated by size
 
 
@@ -61,12 +60,9 @@ class Fed:
         (self.logs / "config").write_text(f"s{SIZE}\nn50\n")  # svlogd's
         self.programs = [
             subprocess.Popen(
-                [PROGRAMS / "bin" / name, *given],
+                [SERVERS / "bin" / name, *given],
                 stdin=subprocess.PIPE,
-                env={
-                    **os.environ,
-                    "LD_LIBRARY_PATH": str(PROGRAMS / "lib" / f"{os.uname().machine}-linux-gnu"),
-                },
+                env={**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES)},
             )
             for zone in rotator.zones
             for name, *given in [rotator.command.format(logs=self.logs).split()]

@@ -6,15 +6,13 @@ takes, and so do the quantiles of all requests to a route.
 """
 
 import json
-import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,8 +22,8 @@ import pytest
 
 from qps_service.cli import main
 from tests.durations import MICRO, MILLI, QUANTILES, quantile
-from tests.fault.program import GUARD, ROOT, free_port, until
-from tests.fault.web_servers import IS_ROOT, SERVERS
+from tests.fault.program import GUARD, free_port
+from tests.fault.servers import IS_ROOT, SERVERS, serving
 from tests.promised import Promise, promises
 
 pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("slow servers")]
@@ -75,6 +73,7 @@ class Server(NamedTuple):
     user: str  # that it runs as, where root starts it
     command: Callable[[Path, Path], list[str | Path]]  # by its directory and its configuration
     format: str  # as `summarize` is told it
+    stop: signal.Signals
     grain: int  # nanoseconds that its clock may be wrong
 
 
@@ -82,16 +81,18 @@ SLOW_SERVERS = {
     "nginx": Server(
         NGINX,
         "user root;",
-        lambda root, path: [SERVERS / "usr/sbin/nginx", "-p", root, "-c", path, "-e", "error.log"],
+        lambda root, path: [SERVERS / "sbin/nginx", "-p", root, "-c", path, "-e", "error.log"],
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
         '"$http_user_agent" $request_time',
+        signal.SIGQUIT,
         MILLI,
     ),
     "apache": Server(
         APACHE,
         "User www-data\nGroup www-data",
-        lambda root, path: [SERVERS / "usr/sbin/apache2", "-f", path, "-DFOREGROUND"],
+        lambda root, path: [SERVERS / "sbin/apache2", "-f", path, "-DFOREGROUND"],
         '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i" %D',
+        signal.SIGTERM,
         MICRO,
     ),
 }
@@ -150,23 +151,11 @@ def served(server: Server, root: Path) -> Mapping[str, Truth]:
     """Start the server, ask all, in turns and several at once, and end it."""
     with backend() as behind:
         port = free_port()
-        modules = SERVERS / "usr/lib/apache2/modules"
+        modules = SERVERS / "lib/apache2/modules"
         values = {"root": root, "port": port, "backend": behind, "modules": modules}
         configuration = root / "configuration"
         configuration.write_text(server.configuration.format(**values, user=server.user if IS_ROOT else ""))
-        library = SERVERS / "usr/lib" / f"{os.uname().machine}-linux-gnu"
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(library)}
-        command = server.command(root, configuration)
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-        try:
-
-            def listens() -> bool:
-                assert process.poll() is None, (root / "error.log").read_text()
-                with suppress(ConnectionRefusedError):
-                    return asked(port, "/", 0) > 0
-                return False
-
-            until(listens, "the server to listen")
+        with serving(server.command(root, configuration), root, port, server.stop):
             sent = [
                 (route, waits[number % len(waits)])
                 for number in range(REQUESTS)
@@ -174,12 +163,6 @@ def served(server: Server, root: Path) -> Mapping[str, Truth]:
             ]
             with ThreadPoolExecutor(CLIENTS) as pool:
                 took = list(pool.map(lambda each: asked(port, *each), sent))
-            process.send_signal(signal.SIGQUIT if server.configuration == NGINX else signal.SIGTERM)
-            assert process.wait(GUARD) in (0, -signal.SIGTERM)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
     return {
         route: Truth(
             sorted(wait * MILLI for each, wait in sent if each == route),

@@ -87,40 +87,7 @@ def test_a_disk_that_takes_nothing_at_the_start(
     check_exact(path, 2020)
 
 
-@needs_root
-def test_a_ledger_that_cannot_be_begun_on_a_full_disk(mount: MakeMount) -> None:
-    disk = mount("disk", *SMALL)
-    disk.fill()
-    path = disk.directory / "ledger.db"
-    keeper = Keeper(path)
-    assert keeper.restored() is None
-    assert not keeper.window(10)
-    disk.make_room()
-    assert keeper.window(10, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 20)
-
-
 # --- read-only
-
-
-@needs_root
-def test_a_damaged_ledger_on_a_read_only_disk(tmp_path: Path, mount: MakeMount) -> None:
-    """It can't be set aside, and is left as it is."""
-    disk = mount("disk", "-o", "loop", image(tmp_path))
-    path = disk.directory / "ledger.db"
-    path.write_bytes(b"no ledger" * 1000)
-    disk.remount("ro")
-    keeper = Keeper(path)
-    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
-    assert keeper.restored() is None
-    assert not keeper.window(1)
-    disk.remount("rw")
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_SET_ASIDE, kinds.LEDGER_RESUMED]
-    keeper.close()
-    check_exact(path, 2)
 
 
 @needs_root
@@ -168,23 +135,6 @@ def check_lock(make: type[LedgerWriter], tmp_path: Path) -> None:
 test_a_lock_under_way, test_a_lock_under_way_catches_its_twin = promises(
     Promise(check_lock, LedgerWriter, TWINS)
 )
-
-
-def test_a_lock_at_the_start(tmp_path: Path) -> None:
-    """What can be read is read; where not even that is allowed, the places are not guessed."""
-    path = tmp_path / "ledger.db"
-    stop(path, 10)
-    with locked(path, "EXCLUSIVE"), pytest.raises(LedgerUnreadableError, match=r": database is locked$"):
-        Keeper(path)
-    with locked(path, "IMMEDIATE"):
-        keeper = Keeper(path)
-        assert keeper.restored() is not None
-        keeper.tell_from(10)
-        assert not keeper.window(1)
-    assert keeper.window(1, seconds=LATER)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 12)
 
 
 # --- damaged, page by page

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import Files
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk
-from tests.fault.scenarios import Make
+from tests.fault.scenarios import Make, followed
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 from tests.promised import MadePromise, promises
 
@@ -136,14 +136,6 @@ def test_each_call_fails_once(name: str, history: Callable[[Rig], None], make: M
     for at in range(first.made, count):
         for number in ERRORS:
             history(make(files=FailingFiles(name, at, number)))
-
-
-def followed(make: Make, **keywords: Any) -> tuple[Rig, Writer]:
-    """A log that was empty when it was looked at first."""
-    rig = make(**keywords)
-    writer = rig.writer()
-    rig.look()
-    return rig, writer
 
 
 class LosesTheBlock(Follower):
@@ -328,15 +320,6 @@ def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
     for chunk in chunks:
         rig.take(chunk)
     rig.check()
-
-
-def test_seen_tells_two_files_apart(tmp_path: Path) -> None:
-    seen: list[Seen] = []
-    for path in (tmp_path / "a", tmp_path / "b"):
-        path.write_bytes(b"1")
-        seen.append(Files().stat(str(path)))
-    assert seen[0].key != seen[1].key
-    assert seen[0].regular
 
 
 def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -> None:

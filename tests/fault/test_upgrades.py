@@ -14,7 +14,6 @@ import pytest
 from qps_service.ledger.schema import VERSION
 from qps_service.service.process import boot_id
 from tests.fault import broken
-from tests.fault.mounts import MakeMount, needs_root
 from tests.fault.program import MakeSite, Site, run_program
 from tests.promised import MadePromise, promises
 from tests.samples import SAMPLES, move_in, sample_of
@@ -102,26 +101,3 @@ def test_an_audit_before_the_service_started(version: int, make_site: MakeSite) 
     assert (
         run_program("audit", "--state", site.state).stdout.splitlines()[1:] == found.stdout.splitlines()[1:]
     )
-
-
-@needs_root
-@pytest.mark.parametrize("version", SAMPLES)
-def test_a_disk_that_is_full_at_the_upgrade(version: int, make_site: MakeSite, mount: MakeMount) -> None:
-    """The service counts on from the older ledger, and leaves that as it is; what it could not write is read
-    again when there is room."""
-    disk = mount("disk", "-t", "tmpfs", "-o", "size=2m", "none")
-    site = moved_in(make_site(state=disk.directory), version, boot=boot_id())
-    disk.fill()
-    before = (site.state / "ledger.db").read_bytes()
-    process = site.ready()
-    assert "cannot write the ledger" in site.stderr
-    assert (site.state / "ledger.db").read_bytes() == before
-    site.writer().lines(4)
-    process.stop()
-    assert "/1003" in site.stdout
-    assert (site.state / "ledger.db").read_bytes() == before
-    disk.make_room()
-    site.once()
-    assert schema_of(site) == VERSION
-    site.check_counts(site.totals())
-    assert losses_of(site) == 1, site.stderr

@@ -1,10 +1,10 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
@@ -76,6 +76,14 @@ IgnoresTimes = spoilt("IgnoresTimes", "_since", 0)
 KnowsNoTimes = spoilt("KnowsNoTimes", "_epoch", None)
 # Takes every file for one that nobody has written to for years.
 BelievesAnyClock = spoilt("BelievesAnyClock", "_epoch", 2 * 10**18)
+# Awaits what was read to its end as well.
+NeverLetsGo = spoilt("NeverLetsGo", "_held._is_over", lambda generation, now: False)
+# At the first look all other days are old.
+KeepsTheLastDayOnly = spoilt("KeepsTheLastDayOnly", "_directories.lately", lambda *_: [])
+# After a stop, too.
+LooksIntoTheLatestOnly = spoilt("LooksIntoTheLatestOnly", "_directories._is_missed", lambda _: False)
+# Reads each file with a date that appears, whatever its text.
+TrustsDates = spoilt("TrustsDates", "_discovery._classifier._classify_text", lambda fresh, *_, **__: fresh)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
@@ -115,25 +123,29 @@ class LooksInEveryDirectoryAlike(Spoilt):
         search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
 
 
-class _OtherSurroundings(Spoilt):
-    """Classifies each file by other surroundings."""
+def in_other_surroundings(name: str, **other: Any) -> type[Follower]:
+    """One that classifies each file by other surroundings."""
 
-    other: ClassVar[Mapping[str, Any]]
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
+    def spoil(follower: Follower) -> None:
+        classifier = follower._discovery._classifier
         consider = classifier.consider
 
         def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            return consider(path, seen, surroundings._replace(**self.other), **more)
+            return consider(path, seen, surroundings._replace(**other), **more)
 
         classifier.consider = considered  # type: ignore[method-assign]
 
+    return type(name, (Spoilt,), {"spoil": spoil})
 
-class TakesEveryOwnersFiles(_OtherSurroundings):
-    """Asks for nobody's name."""
 
-    other: ClassVar = {"is_foreign": lambda path, seen: False}
+# Asks for nobody's name.
+TakesEveryOwnersFiles = in_other_surroundings("TakesEveryOwnersFiles", is_foreign=lambda path, seen: False)
+# Takes the log for rotated, whatever became of it.
+SuspectsARotation = in_other_surroundings("SuspectsARotation", log_was_replaced=True)
+# Takes files of the directory's owner alone.
+KnowsNoFormerOwner = in_other_surroundings(
+    "KnowsNoFormerOwner", is_foreign=lambda path, seen: seen.owner != 0
+)
 
 
 class TakesEveryOwnersCopies(Spoilt):
@@ -147,33 +159,6 @@ class TakesEveryOwnersCopies(Spoilt):
                 return copy_of(*arguments)
 
         self._discovery.copy_of = of_all  # type: ignore[assignment,method-assign]
-
-
-class SuspectsARotation(_OtherSurroundings):
-    """Takes the log for rotated, whatever became of it."""
-
-    other: ClassVar = {"log_was_replaced": True}
-
-
-class KnowsNoFormerOwner(Spoilt):
-    """Takes files of the directory's owner alone."""
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        consider = classifier.consider
-
-        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            of_another = surroundings._replace(is_foreign=lambda path, seen: seen.owner != 0)
-            return consider(path, seen, of_another, **more)
-
-        classifier.consider = considered  # type: ignore[method-assign]
-
-
-class NeverLetsGo(Spoilt):
-    """Awaits what was read to its end as well."""
-
-    def spoil(self) -> None:
-        self._held._is_over = lambda generation, now: False  # type: ignore[method-assign]
 
 
 class GoesByTimes(Spoilt):
@@ -593,13 +578,6 @@ class KnowsNoLateDay(Spoilt):
         self._directories.look = undated  # type: ignore[method-assign,assignment]
 
 
-class KeepsTheLastDayOnly(Spoilt):
-    """At the first look all other days are old."""
-
-    def spoil(self) -> None:
-        self._directories.lately = lambda *_: []  # type: ignore[method-assign]
-
-
 class FollowsNoLinks(Spoilt):
     """Finds no directory with a date that is a link."""
 
@@ -610,28 +588,12 @@ class FollowsNoLinks(Spoilt):
         ]
 
 
-class LooksIntoTheLatestOnly(Spoilt):
-    """After a stop, too."""
-
-    def spoil(self) -> None:
-        self._directories._is_missed = lambda _: False  # type: ignore[method-assign,assignment]
-
-
 class TakesWhatMovesUp(Spoilt):
     """Takes a directory that was one too many for one that came."""
 
     def spoil(self) -> None:
         before = self._directories
         before._is_news = lambda leaf: leaf.path not in (before._before or ())  # type: ignore[method-assign]
-
-
-class TrustsDates(Spoilt):
-    """Reads each file with a date that appears, whatever its text."""
-
-    def spoil(self) -> None:
-        self._discovery._classifier._classify_text = (  # type: ignore[method-assign]
-            lambda fresh, *_, **__: fresh
-        )
 
 
 class FallsBack(Spoilt):

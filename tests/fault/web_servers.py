@@ -1,10 +1,8 @@
 """The real web servers on loopback: how each is configured, started, asked and stopped."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +10,11 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fault.program import GUARD, ROOT, free_port, until
+from tests.fault.program import GUARD, ROOT, free_port
+from tests.fault.servers import IS_ROOT, SERVERS, serving
 from tests.fault.web_requests import ASKS, NOTHING, Ask, receive
 
-SERVERS = ROOT / ".cache" / "servers"  # scripts/setup.sh unpacks them there
 PYTHON = Path(sys.executable).parent
-IS_ROOT = os.geteuid() == 0
 
 NGINX = """
 worker_processes 1; daemon off; pid nginx.pid; {user}
@@ -151,23 +148,23 @@ Command = Sequence[str | Path]
 
 def _nginx(site: Site) -> Command:
     configuration = site.write(NGINX, user="user root;" if IS_ROOT else "")
-    return (SERVERS / "usr/sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
+    return (SERVERS / "sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
 
 
 def _apache(site: Site) -> Command:
     user = "User www-data\nGroup www-data" if IS_ROOT else ""  # it refuses to be root
-    configuration = site.write(APACHE, user=user, modules=SERVERS / "usr/lib/apache2/modules")
-    return (SERVERS / "usr/sbin/apache2", "-f", configuration, "-DFOREGROUND")
+    configuration = site.write(APACHE, user=user, modules=SERVERS / "lib/apache2/modules")
+    return (SERVERS / "sbin/apache2", "-f", configuration, "-DFOREGROUND")
 
 
 def _lighttpd(site: Site) -> Command:
     (site.root / "page.txt").write_text("ok\n")
     configuration = site.write(LIGHTTPD)
-    return (SERVERS / "usr/sbin/lighttpd", "-D", "-m", SERVERS / "usr/lib/lighttpd", "-f", configuration)
+    return (SERVERS / "sbin/lighttpd", "-D", "-m", SERVERS / "lib/lighttpd", "-f", configuration)
 
 
 def _haproxy(site: Site) -> Command:
-    return (SERVERS / "usr/sbin/haproxy", "-db", "-f", site.write(HAPROXY))
+    return (SERVERS / "sbin/haproxy", "-db", "-f", site.write(HAPROXY))
 
 
 def _caddy(site: Site) -> Command:
@@ -203,7 +200,7 @@ def _caddy(site: Site) -> Command:
         "apps": {"http": {"servers": {"shop": server}}},
     }
     (site.root / "configuration").write_text(json.dumps(configuration))
-    return (SERVERS / "usr/bin/caddy", "run", "--config", site.root / "configuration")
+    return (SERVERS / "bin/caddy", "run", "--config", site.root / "configuration")
 
 
 def _gunicorn(site: Site) -> Command:
@@ -248,46 +245,22 @@ def serve(name: str, root: Path) -> Received:
     ):
         syslog.bind(("127.0.0.1", 0))
         site = Site(root, free_port(), origin.port, syslog.getsockname()[1])
-        with (root / "out.log").open("wb") as out:
-            process = subprocess.Popen(
-                program.command(site),
-                cwd=ROOT,
-                env=_environment(site),
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        try:
-            received = _ask_all(site, origin, process, program)
-            process.send_signal(program.stop)
-            assert process.wait(GUARD) in (0, -program.stop), (root / "out.log").read_text()
-        finally:
-            with suppress(ProcessLookupError):  # it has ended, and so have its workers
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with serving(program.command(site), root, site.port, program.stop, **_environment(site)):
+            received = _ask_all(site, origin, program)
         (root / "syslog.log").write_bytes(b"".join(_taken_down(syslog)))
     return received
 
 
 def _environment(site: Site) -> Mapping[str, str]:
     return {
-        **os.environ,
-        "LD_LIBRARY_PATH": str(SERVERS / "usr/lib" / f"{os.uname().machine}-linux-gnu"),
         "PYTHONPATH": str(ROOT),
         "ORIGIN": str(site.origin),
         **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(site.root)),
     }
 
 
-def _ask_all(site: Site, origin: "Origin", process: subprocess.Popen[bytes], program: Program) -> Received:
-    def listens() -> bool:
-        """Whether it takes a connection: the first one that it does is also the one that sends nothing."""
-        assert process.poll() is None, (site.root / "out.log").read_text()
-        with suppress(ConnectionRefusedError), _connect(site.port):
-            return True
-        return False
-
-    until(listens, f"{process.args!r} to listen")
+def _ask_all(site: Site, origin: "Origin", program: Program) -> Received:
+    # The connection by which it was known to listen is also the one that sends nothing.
     received: dict[str, list[int]] = {NOTHING.name: []}
     with ExitStack() as stack:
         late = []  # the server has to lose its patience; meanwhile others ask

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import Seen
 from qps_service.following.follower import Follower
 from qps_service.notices import kinds
 from qps_service.values.positions import Identity
 from tests.fault.logrotate import Logrotate
-from tests.following import SECOND, Rig, Writer, overflow_queue
+from tests.following import SECOND, RetoldFiles, Rig, Writer, overflow_queue
 
 CLOCK_REALTIME_COARSE = 5  # linux/time.h
 MONDAY = 1_795_996_800  # 2026-11-30 00:00:00 UTC
@@ -90,7 +90,7 @@ class Clock:
         return real + self._ahead[bisect.bisect_left(self._jumps, real) - 1]
 
 
-class MachineFiles(Files):
+class MachineFiles(RetoldFiles):
     """The kernel of a machine that has its own time, and whose disks are numbered anew at each start."""
 
     def __init__(self, clock: Clock, *, blind: bool, versions: bool) -> None:
@@ -98,21 +98,12 @@ class MachineFiles(Files):
         self._clock, self._blind, self._versions = clock, blind, versions
         self.starts = 0
 
-    def _told(self, seen: Seen) -> Seen:
+    def retell(self, seen: Seen) -> Seen:
         return seen._replace(
             device=seen.device + self.starts,
             modified=self._clock.told(seen.modified),
             changed=self._clock.told(seen.changed),
         )
-
-    def stat(self, path: str) -> Seen:
-        return self._told(super().stat(path))
-
-    def fstat(self, descriptor: int) -> Seen:
-        return self._told(super().fstat(descriptor))
-
-    def lstat(self, path: str) -> Seen:
-        return self._told(super().lstat(path))
 
     def identity(self, descriptor: int) -> Identity:
         device, inode, version = super().identity(descriptor)

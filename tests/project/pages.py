@@ -8,9 +8,11 @@ kind, and none of these hides a command: each is run and compared, or the page i
 command of ours may stand, between backquotes, if it is typed in a block too, at least with more behind it.
 """
 
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple, Protocol
 
 ROOT = Path(__file__).parents[2]
@@ -199,3 +201,13 @@ def compare(page: Sequence[str], came: Sequence[str]) -> str:
     if alike(plain(page), plain(came)) and anywhere(page) == anywhere(came):
         return ""
     return "\n".join(["the page has", *page, "and what came is", *came])
+
+
+def script(path: Path) -> ModuleType:
+    """A program that makes pages, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

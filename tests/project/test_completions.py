@@ -1,14 +1,13 @@
 """The shells complete what the parser takes, and the checked-in files are current."""
 
-import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from qps_service.cli import COMMANDS
+from tests.project.pages import script
 
 DIRECTORY = Path(__file__).parents[2] / "packaging/completions"
 FILES = {"bash": "qps-reporter", "zsh": "_qps-reporter", "fish": "qps-reporter.fish"}
@@ -25,18 +24,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("completions", DIRECTORY / "generate.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def outdated(texts: dict[str, str]) -> list[str]:
     """The shells whose text is not what the parser gives now."""
-    current = generator().completions()
+    current = script(DIRECTORY / "generate.py").completions()
     assert current.keys() == FILES.keys()
     return [shell for shell, text in texts.items() if text != current[shell]]
 

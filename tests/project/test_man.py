@@ -5,7 +5,6 @@ just that fault.
 """
 
 import argparse
-import importlib.util
 import os
 import re
 import shlex
@@ -29,6 +28,7 @@ from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
 from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.reports import Report
+from tests.project.pages import script
 from tests.project.test_docs import LATENCIES
 
 pytestmark = pytest.mark.build
@@ -283,11 +283,7 @@ def test_the_same_sources_give_the_same_pages(sources: Pages, tmp_path: Path) ->
 
 @pytest.mark.parametrize("fault", ["*unfinished", "@unknown@", "`nowhere`_"])
 def test_a_faulty_source_makes_no_page(fault: str) -> None:
-    spec = importlib.util.spec_from_file_location("man_build", BUILD)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(BUILD)
     source = "====\npage\n====\n\n-------\npurpose\n-------\n\n:Manual section: 1\n\nTEXT\n====\n\n"
     assert module.page(f"{source}text\n")
     with pytest.raises(Exception, match=r"Inline emphasis|unknown|Unknown target"):

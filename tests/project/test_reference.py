@@ -1,11 +1,11 @@
 """The pages of docs/reference say what the program says now: docs/make_reference.py would change nothing."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.project.pages import script
 from tests.project.test_docs import ROOT
 
 PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -13,12 +13,7 @@ PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "docs" / "make_reference.py")
 
 
 def parts_that_are_old(maker: ModuleType, text: str) -> bool:

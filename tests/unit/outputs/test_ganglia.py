@@ -19,14 +19,12 @@ from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Origin
 from qps_service.outputs.ganglia.gmond_conf import LONGEST_HOST, Channel
 from qps_service.outputs.ganglia.output import NEWS, GangliaOutput
 from qps_service.outputs.ganglia.series import ZEROS, Announcements, LiveSeries, Series
-from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report, Standing, Window
 from tests.limits import Doubled
 from tests.promised import Promise, promises
-from tests.unit.handed_over import overview, report, standing
-from tests.unit.receiving import UdpReceiver
+from tests.unit.handed_over import overview, standing
 from tests.unit.toy_gmond import ToyGmond
 
 SECOND = 1_000_000_000
@@ -558,30 +556,6 @@ def test_a_window_takes_a_part_of_the_interval(interval: int, routes: int, secon
     sent = len(site.wire.names) * charge(150)
     assert BATCH / 4 <= site.wire.batch <= BATCH
     assert sent / site.wire.batch * PAUSE < seconds * SECOND
-
-
-def test_a_thousand_routes_arrive_by_way_of_a_real_socket() -> None:
-    """The receiver has a default buffer, and reads between batches alone."""
-    said: list[Notice] = []
-    receiver, gmond = UdpReceiver(), ToyGmond()
-    output = make_output(config(port=receiver.port), said.append)
-    assert isinstance(output, GangliaOutput)
-    counts = all_of({Key(b"GET", b"/%d" % number, 200): number for number in range(1000)})
-    now = 10 * SECOND
-    output.emit([report(counts)], overview(standing(counts)), now)
-    while True:
-        for packet in receiver.receive(1):
-            gmond.take(packet, now)
-        if (due := output.due()) is None:
-            break
-        now = due
-        output.flush(now)
-    assert len(gmond.shown(now)) == 2002
-    assert all(gmond.values[f"qps_access_{number}_200_count"] == str(number) for number in range(1000))
-    assert now < 18 * SECOND
-    assert said == []
-    output.close()
-    receiver.close()
 
 
 # --- the promises

@@ -1,12 +1,11 @@
 """gmond's packets, byte for byte as Debian 12's gmetric (3.7.2) sends them; the one that is there is
 asked in tests/fault/test_ganglia.py."""
 
-from collections.abc import Callable
-
 import pytest
 
 from qps_service.outputs.ganglia import gmetric
 from qps_service.outputs.ganglia.gmetric import BOTH, POSITIVE, Metric, Origin, metadata, value
+from tests.promised import Patches, Promise, promises
 
 HERE = Origin("vm", spoof=False)
 OTHER = Origin("10.1.2.3:web.example", spoof=True)
@@ -46,16 +45,13 @@ def padded_twice(text: str) -> bytes:
     return unpadded(text) + bytes(4 - len(text) % 4)
 
 
-def test_packets_are_gmetrics() -> None:
-    check_bytes()
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [unpadded, padded_twice])
-def test_wrong_padding_is_caught(twin: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gmetric, "_string", twin)
-    with pytest.raises(AssertionError):
-        check_bytes()
+test_packets_are_gmetrics, test_wrong_padding_is_caught = promises(
+    Promise(
+        check_bytes,
+        None,
+        {each.__name__: Patches((gmetric, "_string", each)) for each in (unpadded, padded_twice)},
+    )
+)
 
 
 def test_what_is_not_ascii_never_gets_into_a_packet() -> None:

@@ -239,10 +239,9 @@ def test_what_is_configured_is_made(tmp_path: Path) -> None:
     output.close()
 
 
-def appended(make: Make, tmp_path: Path) -> None:
-    """Behind what is there, one write a line."""
-    file = File(tmp_path, make)
-    file.path.write_text('{"sequence":1}\n')
+@contextmanager
+def sizes_of_writes() -> Iterator[list[int]]:
+    """How many bytes each write(2) is told."""
     sizes: list[int] = []
     write = os.write
 
@@ -252,6 +251,14 @@ def appended(make: Make, tmp_path: Path) -> None:
 
     with Patch.context() as context:
         context.setattr(os, "write", counted)
+        yield sizes
+
+
+def appended(make: Make, tmp_path: Path) -> None:
+    """Behind what is there, one write a line."""
+    file = File(tmp_path, make)
+    file.path.write_text('{"sequence":1}\n')
+    with sizes_of_writes() as sizes:
         file.emit(2, 3)
         file.emit(4)
     assert sizes == [len(render_json(report(sequence))) for sequence in (2, 3, 4)]
@@ -332,28 +339,17 @@ def long_ones_are_written_in_parts(make: Make, tmp_path: Path) -> None:
         context.setattr(json_lines, "BLOCK", 500)
         whole_or_not_at_all(make, tmp_path)
         (tmp_path / "other").mkdir()
-        file, write, sizes = File(tmp_path / "other", make), os.write, list[int]()
-
-        def counted(descriptor: int, data: bytes) -> int:
-            sizes.append(len(data))
-            return write(descriptor, data)
-
-        context.setattr(os, "write", counted)
-        file.emit(1, routes=50)
+        file = File(tmp_path / "other", make)
+        with sizes_of_writes() as sizes:
+            file.emit(1, routes=50)
     assert file.path.read_text() == render_json(report(1, routes=50))
     assert max(sizes) < 700
     assert len(sizes) > 5
 
 
 def a_megabyte_is_written_at_once(tmp_path: Path) -> None:
-    file, write, sizes = File(tmp_path, JsonOutput), os.write, list[int]()
-
-    def counted(descriptor: int, data: bytes) -> int:
-        sizes.append(len(data))
-        return write(descriptor, data)
-
-    with Patch.context() as context:
-        context.setattr(os, "write", counted)
+    file = File(tmp_path, JsonOutput)
+    with sizes_of_writes() as sizes:
         file.emit(1, routes=20_000)
     assert 1 << 20 <= sizes[0] < (1 << 20) + 1000
 

@@ -67,14 +67,6 @@ def test_no_two_share_a_name(one: bytes, other: bytes) -> None:
     assert one == other or SHORT.spell(one) != SHORT.spell(other)
 
 
-@pytest.mark.parametrize(
-    "alphabet",
-    [SEGMENT, PATH, Alphabet("A-Za-z0-9_.-", 60, flat=True), Alphabet("A-Za-z0-9_-", 60, flat=False)],
-)
-def test_texts_that_look_alike_stay_apart(alphabet: Alphabet) -> None:
-    check_apart(alphabet.spell)
-
-
 def only_cleaned(text: bytes) -> str:
     return re.sub(rb"[^A-Za-z0-9_-]", b"_", text).decode() or "_"
 
@@ -94,27 +86,10 @@ class InOrder:  # whoever comes first has the plain name
         return name if self._owners.setdefault(name, text) == text else SEGMENT.spell(text)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [only_cleaned, hashed_where_cleaned])
-def test_names_that_merge_are_caught(twin: Spell) -> None:
-    with pytest.raises(AssertionError):
-        check_apart(twin)
-
-
 def check_lasting(make: Callable[[], Spell]) -> None:
     """The same names after a restart, whoever comes first then."""
     texts = [b"/a.b", b"/a/b", b"/a_b", b"/a:b"]
     assert [make()(text) for text in texts] == [*map(make(), texts[::-1])][::-1]
-
-
-def test_names_last() -> None:
-    check_lasting(lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell)
-
-
-@pytest.mark.twin
-def test_names_last_catches_its_twin() -> None:
-    with pytest.raises(AssertionError):
-        check_lasting(lambda: InOrder().spell)
 
 
 def test_long_texts_are_cut_and_stay_apart() -> None:
@@ -130,9 +105,25 @@ def check_names_of_routes_fit_into_files() -> None:
 
 
 test_promise, test_twin = promises(
+    *(
+        Promise(check_apart, alphabet.spell, [], label=str(number))
+        for number, alphabet in enumerate(
+            (
+                PATH,
+                Alphabet("A-Za-z0-9_.-", 60, flat=True),
+                Alphabet("A-Za-z0-9_-", 60, flat=False),
+            )
+        )
+    ),
+    Promise(check_apart, SEGMENT.spell, [only_cleaned, hashed_where_cleaned], label="segment"),
+    Promise(
+        check_lasting,
+        lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell,
+        {"in order": lambda: InOrder().spell},
+    ),
     Promise(
         check_names_of_routes_fit_into_files,
         None,
         [Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))],
-    )
+    ),
 )

@@ -112,6 +112,13 @@ class Machine:
     def mount(self) -> None:
         self._away.rename(self._volume)
 
+    def come_late(self, mounted: float, first: int, end: int, lines: int = OLD) -> None:
+        """The volume is away, and gets lines, until it is mounted; then each second has a line."""
+        self.unmount()
+        self.write_there(lines)
+        self.at(mounted, self.mount)
+        self.write_each_second(first, end)
+
     def write_there(self, count: int, name: str = "access.log") -> None:
         """On the volume, which we do not see."""
         self.write(count, self._away / name)
@@ -166,36 +173,24 @@ def check(case: Callable[[Machine], list[Told]], tmp_path: Path) -> None:
 
 def mounted_late(machine: Machine) -> list[Told]:
     """Absent at the start and through three reports, the first of which is since the last service's."""
-    machine.unmount()
-    machine.write_there(OLD)
-    machine.at(124.7, machine.mount)
-    machine.write_each_second(126, 140)
+    machine.come_late(124.7, 126, 140)
     return [Told(130, 4, 5.0), Told(140, 10, 10.0)]
 
 
 def mounted_late_after_one_report(machine: Machine) -> list[Told]:
-    machine.unmount()
-    machine.write_there(OLD)
-    machine.at(112.7, machine.mount)
-    machine.write_each_second(114, 120)
+    machine.come_late(112.7, 114, 120)
     return [Told(120, 6, 7.0)]
 
 
 def mounted_at_the_end_of_a_window(machine: Machine) -> list[Told]:
     """The look that finds it is a report's: that window has no length left, and the next is whole."""
-    machine.unmount()
-    machine.write_there(OLD)
-    machine.at(129.9, machine.mount)
-    machine.write_each_second(132, 140)
+    machine.come_late(129.9, 132, 140)
     return [Told(140, 8, 10.0)]
 
 
 def written_right_after_that(machine: Machine) -> list[Told]:
     """What comes after the window without length was missed by none."""
-    machine.unmount()
-    machine.write_there(OLD)
-    machine.at(129.9, machine.mount)
-    machine.write_each_second(130, 140)
+    machine.come_late(129.9, 130, 140)
     return [Told(140, 10, 10.0)]
 
 
@@ -286,10 +281,7 @@ def another_unknown_log_on_a_late_volume(machine: Machine) -> list[Told]:
 
 def a_large_backlog(machine: Machine) -> list[Told]:
     """Read in many parts; what comes meanwhile belongs to it."""
-    machine.unmount()
-    machine.write_there(20 * OLD)
-    machine.at(124.7, machine.mount)
-    machine.write_each_second(126, 130)
+    machine.come_late(124.7, 126, 130, lines=20 * OLD)
     return [Told(130, 4, 5.0)]
 
 
@@ -318,10 +310,7 @@ def a_rotated_file_is_written_meanwhile(machine: Machine) -> list[Told]:
 
 def mounted_in_the_first_window(machine: Machine) -> list[Told]:
     """That window is as long as the stop, and so has what was written in it."""
-    machine.unmount()
-    machine.write_there(OLD)
-    machine.at(104.7, machine.mount)
-    machine.write_each_second(106, 110)
+    machine.come_late(104.7, 106, 110)
     return [Told(110, OLD + 4, 90.0)]
 
 

@@ -288,8 +288,8 @@ class ForgetsNames(LedgerWriter):
         return super().restore(log, was=None if was else was, **when)
 
 
-class KeepsBoth(Pipelines):
-    """A ledger that is begun anew has it under its former name, too."""
+class AddsTheGone(Pipelines):
+    """Also when they are back, or have another name."""
 
     def _join(self, *arguments: Any) -> LogPipeline:
         gone = dict(self._gone)
@@ -487,16 +487,6 @@ class GivesUp(Pipelines):
         for pipeline in self.followed:
             pipeline._expected.clear()
         return super().commit(*arguments, **keywords)
-
-
-class AddsTheGone(Pipelines):
-    """Also when they are back."""
-
-    def _join(self, *arguments: Any) -> LogPipeline:
-        gone = dict(self._gone)
-        pipeline = super()._join(*arguments)
-        self._gone = gone
-        return pipeline
 
 
 # --- backlogs
@@ -726,7 +716,7 @@ test_promise, test_twin = promises(
     Promise(
         a_name_takes_its_totals_along,
         None,
-        {"forgets": FORGETS, "lets go": LETS_GO, **served_by(KeepsBoth)},
+        {"forgets": FORGETS, "lets go": LETS_GO, **served_by(AddsTheGone)},
     ),
     Promise(a_name_takes_its_totals_along_at_a_start, None, {"forgets": FORGETS, "adds another": ADDS}),
     Promise(a_name_that_is_known_goes_on_with_its_own, None, {"takes over": TAKES_OVER}),
