@@ -32,6 +32,7 @@ from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
+from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
@@ -338,6 +339,23 @@ def says_nothing() -> None:
 
 
 # --- outputs
+
+
+def says_each_failure() -> None:
+    failed = Trouble.failed
+
+    def each(self: Trouble, text: str) -> None:
+        self.is_failing = False
+        failed(self, text)
+
+    replace(Trouble, failed=each)
+
+
+def lets_json_fail() -> None:
+    def fail(self: JsonOutput, error: Exception) -> None:
+        raise error
+
+    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
 
 
 def keeps_back_a_line_of_json() -> None:
