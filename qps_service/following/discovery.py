@@ -34,7 +34,6 @@ from qps_service.following.classification import (
 from qps_service.following.directories import LogDirectory, LogNames
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
-from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.following.search import Search
@@ -306,7 +305,7 @@ class Discovery:
         thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
         listing = Listing()
         open_now = {generation.key for generation in held}
-        log_paths = _log_paths(directories)
+        log_paths, limit = _log_paths(directories), self._known_files.ignored.limit
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
@@ -334,9 +333,9 @@ class Discovery:
                     listing.seen[path] = seen
                 elif not self._is_past_telling(path, seen, since):
                     new[path] = seen
-                if is_new and len(new) >= 2 * IGNORED_LIMIT:
-                    new = _latest(new)  # the others would be forgotten at once
-            listing.seen |= _latest(new) if is_new else new
+                if is_new and len(new) >= 2 * limit:
+                    new = _latest(new, limit)  # the others would be forgotten at once
+            listing.seen |= _latest(new, limit) if is_new else new
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
                 listing.old |= paths & listing.seen.keys()
                 if directory.aside:
@@ -635,9 +634,9 @@ class Discovery:
         return path in self._others or path in _log_paths(directories)
 
 
-def _latest(seen: dict[str, Seen]) -> dict[str, Seen]:
-    """As many files as are remembered, those that were written to last."""
-    return dict(nlargest(IGNORED_LIMIT, seen.items(), key=lambda each: each[1].modified))
+def _latest(seen: dict[str, Seen], limit: int) -> dict[str, Seen]:
+    """So many files, those that were written to last."""
+    return dict(nlargest(limit, seen.items(), key=lambda each: each[1].modified))
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:
