@@ -34,6 +34,8 @@ _PIPE_ROOM = 1 << 20  # bytes
 _OTHER_ROOM = 64 * 1024  # bytes, of what is no pipe: a socket has more, a terminal less
 # So many files are looked at between two signs of life: where each waits for a disk, that is about a second.
 PACE = 64
+# Who reads so much at once has a whole text before him: to count its lines, or to compare it.
+LARGE = 256 * 1024  # bytes
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
@@ -110,7 +112,10 @@ class Files:
         return os.dup(descriptor)
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        """Up to `size` bytes from `offset`; fewer at the end of the file."""
+        """Up to `size` bytes from `offset`; fewer at the end of the file. A large text is read in many such
+        calls, and each shows that work goes on."""
+        if size >= LARGE:
+            self.working()
         return os.pread(descriptor, size, offset)
 
     def take(self, descriptor: int, size: int) -> bytes | None:
