@@ -1,10 +1,11 @@
 """Where files of a log are looked for, on the real file system."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qps_service.files.kernel import Files
+from qps_service.files.kernel import Files, Seen
 from qps_service.following.directories import LogDirectories, LogDirectory
 from qps_service.following.search import PLACES, TEXTS, Search
 from qps_service.values.positions import Identity, Position
@@ -84,7 +85,7 @@ def few_places_are_looked_into(part: Any, tmp_path: Path) -> None:
     looked: list[str] = []
 
     class Counting(Files):
-        def entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
             looked.append(directory)
             return super().entries(directory)
 
@@ -119,12 +120,12 @@ class BesideOnly(Search):
 
 
 class FollowsLinks(Search):
-    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+    def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
         with os.scandir(directory) as found:
-            return [(each.name, each.stat().st_ino, each.is_file()) for each in found]
+            yield from ((each.name, each.stat().st_ino, each.is_file()) for each in found)
 
-    def _look(self, path: str, found: Any) -> None:
-        found[path] = self._files.stat(path)
+    def _look(self, path: str) -> dict[str, Seen]:
+        return {path: self._files.stat(path)}
 
 
 class AnyTime(Search):
@@ -173,7 +174,7 @@ LIKES: tuple[dict[str, Any], ...] = (
 test_search, test_twin = promises(
     *(Promise(found_by_inode, Search, [BesideOnly], where=where) for where in ELSEWHERE[2:]),
     *(
-        Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: None))], where=where)
+        Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: {}))], where=where)
         for where in ELSEWHERE[:2]
     ),
     Promise(found_by_time, Search, [BesideOnly, AnyTime]),
