@@ -143,7 +143,7 @@ test_promise, test_twin = promises(
         {
             "counts old ones": Patches((IgnoredFiles, "are_many", property(none_are_many))),
             "opens all": OPENS_ALL,
-            "opens all at first": Patches((discovery, "_latest", dict)),
+            "opens all at first": Patches((discovery, "_latest", lambda seen, _: seen)),
             "shows no sign": Patches((Files, "at_pace", each)),
         },
         suffix="",
